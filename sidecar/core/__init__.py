@@ -1,0 +1,1 @@
+"""Vocabulary and decisions: standard library only, no asyncio, no clock, no I/O."""

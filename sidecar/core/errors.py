@@ -1,0 +1,150 @@
+"""The error tree.
+
+    SidecarError
+    ├── ConfigurationError          the settings do not fit together; carries every problem
+    ├── CredentialsError            the credential files cannot be used
+    ├── StoreError                  the store cannot be used right now
+    ├── PartnerError                a partner call failed; carries its classification
+    ├── UnsentError                 a partner call was given up before its first byte
+    └── AnswerError                 a caller gets a clear "no"; `code` is the contract's
+        ├── UnknownProfileError     unknown-profile
+        ├── BadRequestError         bad-request
+        └── NoTokenError            "not now, try in N seconds"
+            ├── CoolingDownError            partner-cooling-down
+            ├── BudgetExhaustedError        call-budget-exhausted
+            ├── PartnerUnavailableError     partner-unavailable
+            ├── CredentialsRejectedError    credentials-rejected
+            ├── PartnerRefusedError         partner-refused-request
+            ├── StoreUnavailableError       store-unavailable
+            ├── StartingError               starting
+            └── WaitTimeoutError            timeout
+
+HTTP statuses are not here: `web/problems.py` maps codes to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Seconds
+
+
+class SidecarError(Exception):
+    """Every error this project raises on purpose."""
+
+
+class ConfigurationError(SidecarError):
+    """The settings do not fit together. `problems` lists every one, a line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class CredentialsError(SidecarError):
+    """The credential files are missing, empty or unreadable; the text names the file, never its content."""
+
+
+class StoreError(SidecarError):
+    """The store cannot be used right now; `operation` is the port's method, `cause` an exception class name.
+
+    Whether the operation took effect is unknown: repeat it with the same nonce.
+    """
+
+    def __init__(self, operation: str, cause: str) -> None:
+        super().__init__(f"store {operation} failed: {cause}")
+        self.operation = operation
+        self.cause = cause
+
+
+class PartnerError(SidecarError):
+    """A partner call failed. `retry_after_s` is set only when the partner named a usable wait."""
+
+    def __init__(
+        self, kind: FailureKind, detail: PartnerDetail | None = None, retry_after_s: Seconds | None = None
+    ) -> None:
+        super().__init__(f"partner call failed: {kind}")
+        self.kind = kind
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+class UnsentError(SidecarError):
+    """The lease no longer covered a whole call, so nothing was sent."""
+
+
+class AnswerError(SidecarError):
+    """A caller gets a clear "no". The text is safe to show."""
+
+    code: ClassVar[str]
+
+
+class UnknownProfileError(AnswerError):
+    """No profile has this name."""
+
+    code = "unknown-profile"
+
+
+class BadRequestError(AnswerError):
+    """The request can never be met as it stands."""
+
+    code = "bad-request"
+
+
+class NoTokenError(AnswerError):
+    """No token can be had now; `retry_after_s` (> 0) says when to ask again."""
+
+    def __init__(self, text: str, *, retry_after_s: Seconds, partner: PartnerDetail | None = None) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+        self.partner = partner
+
+
+class CoolingDownError(NoTokenError):
+    """The partner said 429; nobody calls it before the cool-down ends."""
+
+    code = "partner-cooling-down"
+
+
+class BudgetExhaustedError(NoTokenError):
+    """The fleet's own call budget is spent."""
+
+    code = "call-budget-exhausted"
+
+
+class PartnerUnavailableError(NoTokenError):
+    """Network, timeout, 5xx, or an answer that makes no sense."""
+
+    code = "partner-unavailable"
+
+
+class CredentialsRejectedError(NoTokenError):
+    """401 or 403: no more calls with these credentials until they change or the slow re-try is due."""
+
+    code = "credentials-rejected"
+
+
+class PartnerRefusedError(NoTokenError):
+    """400, 404 or 405: the configuration does not fit the partner."""
+
+    code = "partner-refused-request"
+
+
+class StoreUnavailableError(NoTokenError):
+    """The store is down and the local fallback may not call either."""
+
+    code = "store-unavailable"
+
+
+class StartingError(NoTokenError):
+    """There has been no token yet since this process started."""
+
+    code = "starting"
+
+
+class WaitTimeoutError(NoTokenError):
+    """No token came within the time a caller may wait."""
+
+    code = "timeout"

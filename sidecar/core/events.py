@@ -1,0 +1,196 @@
+"""Frozen records of what happened. The core emits them; telemetry turns them into metrics and log lines.
+
+`name` is the log line's constant `event`; `level` its level. No field ever holds a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Instant, Lifetime, Operation, Reason, Seconds
+
+FlightResult: TypeAlias = Literal["fetched", "adopted", "failed"]
+Verdict: TypeAlias = Literal["refreshing", "already-replaced", "later", "confirmed"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+Endpoint: TypeAlias = Literal["token", "authorize", "oauth", "rejected"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened, to one profile where `profile` is not empty."""
+
+    name: ClassVar[str]
+    level: ClassVar[Level] = "info"
+    profile: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStarted(Event):
+    name = "service_started"
+    version: str
+    listen: tuple[str, ...]
+    admin_listen: tuple[str, ...]
+    store: str
+    profiles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStopping(Event):
+    name = "service_stopping"
+    drain_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStopped(Event):
+    name = "service_stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationWarned(Event):
+    name = "configuration_warning"
+    level = "warning"
+    warning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlightEnded(Event):
+    """One single-flight ended: how this replica came by a token, or did not."""
+
+    name = "flight_ended"
+    level = "debug"
+    reason: Reason
+    result: FlightResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerCalled(Event):
+    name = "partner_called"
+    operation: Operation
+    outcome: FailureKind | Literal["ok"]
+    duration_s: Seconds
+    detail: PartnerDetail | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenChanged(Event):
+    """This replica vends another token from now on; `fetched` here, or adopted from the store."""
+
+    name = "token_changed"
+    token_id: str
+    fetched: bool
+    fence: int
+    issued_at: Instant
+    expires_at: Instant
+    lifetime: Lifetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseStarted(Event):
+    """A cool-down or back-off began, by this replica's own call."""
+
+    name = "pause_started"
+    level = "warning"
+    kind: FailureKind
+    pause_s: Seconds
+    strikes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseLost(Event):
+    """Our lease ended before our work did: a pause of this process, or a commit that came too late."""
+
+    name = "lease_lost"
+    level = "warning"
+    stage: Literal["before-call", "commit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenReported(Event):
+    name = "token_reported"
+    token_id: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifetimeLearned(Event):
+    name = "lifetime_learned"
+    level = "warning"
+    learned_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed(Event):
+    """One store operation failed; `cause` is an exception's class name."""
+
+    name = "store_failed"
+    level = "warning"
+    operation: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRecovered(Event):
+    name = "store_recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreDataLost(Event):
+    """The store came back with another epoch, or without what we know: it was seeded with what we remember."""
+
+    name = "store_data_lost"
+    level = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredValueDiscarded(Event):
+    """A value under our keys could not be used and counts as missing."""
+
+    name = "stored_value_discarded"
+    level = "warning"
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsChanged(Event):
+    name = "credentials_changed"
+    credentials_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsUnreadable(Event):
+    name = "credentials_unreadable"
+    level = "error"
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestServed(Event):
+    """One vending request was answered; `code` is `ok`, `not-modified` or an error code of the contract."""
+
+    name = "request_served"
+    level = "debug"
+    endpoint: Endpoint
+    code: str
+    duration_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MalformedRequest(Event):
+    """A request could not be parsed; nothing of it is logged, it may hold a secret."""
+
+    name = "malformed_request"
+    level = "warning"
+    status: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InternalFailure(Event):
+    """A bug. `trace` has file names, lines and exception classes, never texts or values."""
+
+    name = "internal_failure"
+    level = "error"
+    where: str
+    trace: str

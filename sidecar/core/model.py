@@ -1,0 +1,223 @@
+"""The nouns: secrets, credentials, tokens and the profile (one partner account) they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NoReturn, Self, TypeAlias
+
+Seconds: TypeAlias = float
+"""A duration."""
+Instant: TypeAlias = float
+"""UTC epoch seconds, by the store's clock unless said otherwise."""
+Moment: TypeAlias = float
+"""Seconds of this process's monotonic clock; means nothing to another process."""
+
+
+class Secret:
+    """Text that shows itself only to an explicit `reveal()`.
+
+    Masked in `repr`, `str`, f-strings and `dataclasses.asdict`; refuses pickling; compares in constant time.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    # A hash would let a secret become a dict key, and so part of somebody's repr.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """The pair the partner issued, read as one. `signing_key` is carried, not used: requests are signed by the apps."""
+
+    api_key: Secret
+    api_secret: Secret
+    signing_key: Secret | None = None
+
+    @property
+    def credentials_id(self) -> str:
+        """Tells one pair from another without revealing either; the same on every replica."""
+        pair = f"{len(self.api_key.reveal())}:{self.api_key.reveal()}{self.api_secret.reveal()}"
+        return hashlib.blake2b(pair.encode(), digest_size=8, person=b"credentials").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a listener listens: `host` and `port` (0: any free one), or the `path` of a unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Lifetime(StrEnum):
+    """Where a token's lifetime comes from: the partner's word, a setting, or refusals that apps reported."""
+
+    DECLARED = "declared"
+    ASSUMED = "assumed"
+    LEARNED = "learned"
+
+
+class Operation(StrEnum):
+    """The two partner calls that end in a token."""
+
+    GRANT = "grant"
+    REFRESH = "refresh"
+
+
+class Reason(StrEnum):
+    """Why a flight was started."""
+
+    START = "start"
+    MISS = "miss"
+    AHEAD = "ahead"
+    REJECTED = "rejected"
+    MIN_TTL = "min-ttl"
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether an app, not the calendar, asked for the call: such calls share half of the budget."""
+        return self in (Reason.REJECTED, Reason.MIN_TTL)
+
+
+class StoreFailure(StrEnum):
+    """What a replica without a token does while the store is down."""
+
+    LOCAL = "local"
+    FAIL = "fail"
+
+
+def token_id_of(access: Secret) -> str:
+    """Name a token without revealing it: one-way, the same on every replica, 32 hex digits.
+
+    A plain digest is enough because the token is long and random; nobody can enumerate candidates.
+    """
+    return hashlib.sha256(b"token-id:" + access.reveal().encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """One access token and what is believed of it. Never mixes fields of two generations.
+
+    `issued_at` is the instant the request for it was sent, the earliest it can have been issued.
+    `fence` orders tokens: the larger one is the newer.
+    """
+
+    access: Secret
+    refresh: Secret | None = None
+    token_id: str
+    role: str
+    fence: int
+    issued_at: Instant
+    lifetime_s: Seconds
+    lifetime: Lifetime
+    credentials_id: str
+
+    @property
+    def expires_at(self) -> Instant:
+        return self.issued_at + self.lifetime_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerToken:
+    """What the partner answered. `lifetime_s` is None when it declared none."""
+
+    access: Secret
+    refresh: Secret | None
+    role: str
+    lifetime_s: Seconds | None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `calls` partner calls in any window of `window_s` seconds."""
+
+    calls: int
+    window_s: Seconds
+
+    @property
+    def on_demand_calls(self) -> int:
+        """The share that reports and `min_ttl` may spend: half, but never none, or a refusal could not be mended."""
+        return max(1, self.calls // 2)
+
+    def share_of(self, fleet_size: int) -> Budget:
+        """What one replica of `fleet_size` may spend on its own while the store is down.
+
+        The sum over the fleet never exceeds the whole: below one call a window, the window grows instead.
+        """
+        whole_calls = self.calls // fleet_size
+        if whole_calls >= 1:
+            return Budget(whole_calls, self.window_s)
+        return Budget(1, self.window_s * fleet_size / self.calls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One partner account and the rules for its token. Holds no secret."""
+
+    name: str = "default"
+    partner: str = "pay1st"
+    base_url: str
+    role: str = "API_USER"
+    lifetime_s: Seconds = 900
+    refresh_at: float = 0.8
+    max_stale_s: Seconds = 3600
+    margin_s: Seconds = 15
+    budget: Budget = field(default_factory=lambda: Budget(6, 60))
+    partner_timeout_s: Seconds = 10
+    cooldown_s: Seconds = 30
+    request_timeout_s: Seconds = 5
+    store_timeout_s: Seconds = 0.5
+    store_failure: StoreFailure = StoreFailure.LOCAL
+    fleet_size: int = 10
+    poll_s: Seconds = 2
+    idle_s: Seconds = 0
+
+    @property
+    def profile_id(self) -> str:
+        """Names the account in the store; made of nothing secret, so credentials rotate within it."""
+        account = "\n".join((self.name, self.partner, self.base_url.rstrip("/"), self.role))
+        return f"{self.name}-{hashlib.sha256(account.encode()).hexdigest()[:12]}"
+
+    @property
+    def lease_limit_s(self) -> Seconds:
+        """How long a lease lasts: the call, the store before and after it, and a second for the process itself."""
+        return self.partner_timeout_s + 2 * self.store_timeout_s + LEASE_SLACK_S
+
+
+LEASE_SLACK_S: Seconds = 1.0

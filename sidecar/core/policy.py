@@ -1,0 +1,144 @@
+"""Decisions about time: pure functions of values, moments and a jitter in [0, 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Lifetime, Profile, Seconds
+from sidecar.core.shared import Lesson
+
+MAX_COOLDOWN_S: Seconds = 900
+"""Where our own doubling of a cool-down stops."""
+MAX_RETRY_AFTER_S: Seconds = 86_400
+"""A `Retry-After` beyond a day is no usable one: a typing error at the partner must not stop payments for a year."""
+BACKOFF_BASE_S: Seconds = 1
+BACKOFF_CAP_S: Seconds = 30
+BACKOFF_FLOOR_S: Seconds = 0.2
+"""Full jitter may say 0; a failed call is never followed at once."""
+SLOW_RETRY_BASE_S: Seconds = 120
+SLOW_RETRY_CAP_S: Seconds = 3600
+"""For what only a person can mend: rejected credentials and a configuration that does not fit."""
+
+TICK_S: Seconds = 0.001
+"""The store counts in milliseconds: a wait below one is over, or rounding would have callers wait for nothing."""
+
+SPREAD = 0.05
+"""Share of a lifetime over which the replicas spread their refresh ahead."""
+LEARNED_SHARE = 0.95
+"""A learned lifetime ends a little before the age at which tokens were refused."""
+LEARNED_FLOOR = 0.1
+"""No report shortens the lifetime below this share of the assumed one."""
+REGROWTH = 1.02
+"""Growth of a learned lifetime for each token that nobody reported: a partner's change of mind is found again."""
+FULL_LIFE_AGES = 0.95
+"""A refusal past this share of the believed lifetime teaches nothing: the token was about to end anyway."""
+
+
+class Condition(StrEnum):
+    """What may be done with a token."""
+
+    FRESH = "fresh"
+    """Serve."""
+    STALE = "stale"
+    """Serve, and refresh."""
+    SUSPECT = "suspect"
+    """Serve marked, and only while no other can be had."""
+    EXPIRED = "expired"
+    """Never serve."""
+
+
+def margin_s(lifetime_s: Seconds, profile: Profile) -> Seconds:
+    """How much life is kept back: the setting, for short-lived tokens at most a tenth of the lifetime."""
+    return min(profile.margin_s, lifetime_s / 10)
+
+
+def usable_s(lifetime_s: Seconds, profile: Profile) -> Seconds:
+    """The age from which a token is not vended as good any more."""
+    return lifetime_s - margin_s(lifetime_s, profile)
+
+
+def refresh_point_s(lifetime_s: Seconds, profile: Profile, jitter: float) -> Seconds:
+    """The age at which one replica refreshes ahead.
+
+    Spread over a twentieth of the lifetime, or half of what is left until the usable end, so that the first of many
+    replicas has done it before the others come to it.
+    """
+    usable = usable_s(lifetime_s, profile)
+    first = min(lifetime_s * profile.refresh_at, usable)
+    return first + jitter * min(lifetime_s * SPREAD, (usable - first) / 2)
+
+
+def condition(
+    age_s: Seconds, lifetime_s: Seconds, lifetime: Lifetime, *, rejected: bool, refresh_at_s: Seconds, profile: Profile
+) -> Condition:
+    """Judge a token by its age. The boundaries belong to the later state: at its usable end it is past it."""
+    usable = usable_s(lifetime_s, profile)
+    if lifetime is Lifetime.DECLARED and age_s >= usable:
+        return Condition.EXPIRED
+    if age_s >= usable:
+        still_suspect = profile.max_stale_s > 0 and age_s < lifetime_s + profile.max_stale_s
+        return Condition.SUSPECT if still_suspect else Condition.EXPIRED
+    if rejected:
+        return Condition.SUSPECT
+    return Condition.STALE if age_s >= refresh_at_s else Condition.FRESH
+
+
+def pause_s(kind: FailureKind, strikes: int, retry_after_s: Seconds | None, profile: Profile, jitter: float) -> Seconds:
+    """How long nobody calls after a failure; `strikes` counts this one (1 for the first).
+
+    A wait the partner named is honoured to the letter. Back-off uses full jitter: the whole of it is random, so that
+    fleets which share a partner do not come back together.
+    """
+    doublings = min(strikes - 1, 16)
+    if kind is FailureKind.THROTTLED:
+        if retry_after_s is not None and 0 < retry_after_s <= MAX_RETRY_AFTER_S:
+            return retry_after_s
+        return min(profile.cooldown_s * 2.0**doublings, max(MAX_COOLDOWN_S, profile.cooldown_s))
+    if kind in (FailureKind.REJECTED, FailureKind.REFUSED):
+        return min(SLOW_RETRY_BASE_S * 2.0**doublings, SLOW_RETRY_CAP_S) * (1 + jitter / 10)
+    if retry_after_s is not None and 0 < retry_after_s <= MAX_RETRY_AFTER_S:
+        return retry_after_s
+    ceiling = min(BACKOFF_BASE_S * 2.0**doublings, BACKOFF_CAP_S)
+    return max(BACKOFF_FLOOR_S, jitter * ceiling)
+
+
+def permit_wait_s(ages_s: Sequence[Seconds], calls: int, window_s: Seconds) -> Seconds:
+    """How long until the sliding window has room; 0: now. `ages_s` are those of permits spent, in any order."""
+    running = sorted((age for age in ages_s if age < window_s), reverse=True)
+    if len(running) < calls:
+        return 0
+    return window_s - running[len(running) - calls]
+
+
+def learned_floor_s(profile: Profile) -> Seconds:
+    """The shortest lifetime refusals can teach: its refreshes never spend more than half of the budget."""
+    affordable = profile.budget.window_s / profile.budget.on_demand_calls / profile.refresh_at
+    return min(profile.lifetime_s, max(profile.lifetime_s * LEARNED_FLOOR, affordable))
+
+
+def believed_lifetime(declared_s: Seconds | None, lesson: Lesson, profile: Profile) -> tuple[Seconds, Lifetime]:
+    """A new token's lifetime: the partner's word, else what was learned, else the setting."""
+    if declared_s is not None:
+        return declared_s, Lifetime.DECLARED
+    if 0 < lesson.learned_s < profile.lifetime_s:
+        return max(lesson.learned_s, learned_floor_s(profile)), Lifetime.LEARNED
+    return profile.lifetime_s, Lifetime.ASSUMED
+
+
+def learn(lesson: Lesson, refused_age_s: Seconds | None, profile: Profile) -> Lesson:
+    """What a token's end taught, decided when another token has replaced it.
+
+    `refused_age_s` is the age at which it was first reported, None when nobody did or the partner confirmed it. One
+    refusal is only evidence; the second in a row sets the lifetime, by the longer of the two, so that a single wrong
+    report changes nothing. Without refusals the learned lifetime grows back.
+    """
+    in_force = lesson.learned_s or profile.lifetime_s
+    if refused_age_s is None or refused_age_s >= in_force * FULL_LIFE_AGES:
+        grown = lesson.learned_s * REGROWTH
+        return Lesson(learned_s=grown if grown < profile.lifetime_s else 0)
+    if lesson.evidence_s == 0:
+        return Lesson(learned_s=lesson.learned_s, evidence_s=max(refused_age_s, 0.001))
+    taught = max(lesson.evidence_s, refused_age_s) * LEARNED_SHARE
+    return Lesson(learned_s=min(in_force, max(taught, learned_floor_s(profile))), evidence_s=max(refused_age_s, 0.001))

@@ -1,0 +1,132 @@
+"""The five doors of the core: time, the shared state, the partner, the credentials, and what happened."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sidecar.core.events import Event
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Credentials, Instant, Moment, PartnerToken, Seconds, Secret, Token
+from sidecar.core.shared import Ask, Claimed, Committed, Lesson, Rejection, Remembered, State
+
+
+class Clock(Protocol):
+    """Time, randomness and ids. Nothing else in the core or the use cases may ask for them."""
+
+    def monotonic(self) -> Moment: ...
+
+    def wall(self) -> Instant:
+        """This machine's idea of UTC; may jump."""
+        ...
+
+    async def sleep(self, delay_s: Seconds) -> None: ...
+
+    def jitter(self) -> float:
+        """A random number in [0, 1)."""
+        ...
+
+    def new_id(self) -> str:
+        """16 random hex digits."""
+        ...
+
+
+class SharedState(Protocol):
+    """What the replicas of one profile agree on. Each method is one atomic decision in one round trip.
+
+    Every method may be repeated with the same arguments after a lost reply and then gives the same answer. Each raises
+    `StoreError`, and nothing else, when the store cannot be used. A value under our keys that cannot be used counts as
+    missing and is named in `State.damaged`. Cancelling a call is never needed for correctness.
+    """
+
+    async def claim(self, ask: Ask) -> Claimed:
+        """Decide who may call now.
+
+        In this order, so that nobody calls for what is there: the same nonce's running lease is granted again ·
+        **Adopt** when a token newer than `ask.known` is stored and not rejected · **Held** while a lease runs, or while
+        a store that lost its data (`ask.epoch` is another) is younger than the lease limit · **CoolingDown** while the
+        pause runs, or the refusal of `ask.credentials_id` · **OverBudget** · **Granted**, which spends one permit and
+        takes the next fence in the same step. Nothing is refunded.
+
+        A new fence is larger than every earlier one and at least the store's clock in milliseconds, so that fences go
+        on growing through a loss of data.
+        """
+        ...
+
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
+        """Store the token unless a newer fence's is there; end the lease if it is still ours.
+
+        `age_s` is the token's age by the holder's clock; the store derives `issued_at`. A stored token ends the pause,
+        the refusal of its credentials and the rejection. When it is the very token that was rejected, that id becomes
+        `confirmed_id`.
+        """
+        ...
+
+    async def fail(
+        self,
+        nonce: str,
+        fence: int,
+        kind: FailureKind | None,
+        delay_s: Seconds,
+        credentials_id: str,
+        detail: PartnerDetail | None,
+        *,
+        drop_refresh: int = 0,
+    ) -> State:
+        """End our lease and start the pause everyone sees.
+
+        REJECTED pauses only `credentials_id`; every other kind pauses the profile. A running pause is never shortened.
+        With `kind` None nothing is paused: the lease ends before a byte was sent, or for a refused refresh token.
+        A failure whose lease was lost and whose fence is older than the stored token's is ignored unless THROTTLED:
+        a 429 is true for all. `drop_refresh` is the fence of the token whose refresh token is spent.
+        """
+        ...
+
+    async def reject(self, token_id: str) -> Rejection:
+        """Mark the token as rejected if it is the stored one and not confirmed. The first report's age is kept."""
+        ...
+
+    async def peek(self, known: int) -> State:
+        """Read only. `known` as in `Ask`."""
+        ...
+
+    async def seed(self, remembered: Remembered) -> State:
+        """Raise-only merge: fence, token, pause, refusals, permits spent, lesson; never lowers or shortens anything.
+
+        Ends the lease when the offered token's fence is the lease's. A store whose epoch is not the remembered one is
+        marked as having lost its data, which starts the quarantine described at `claim`.
+        """
+        ...
+
+
+class Partner(Protocol):
+    """The partner's token endpoint. Both methods raise `PartnerError`, and nothing else.
+
+    `send_by` is the moment after which not a byte may go out: a process that was paused must not call on a lost lease.
+    Past it, `UnsentError` is raised instead.
+    """
+
+    @property
+    def can_refresh(self) -> bool:
+        """Whether the preset documents a refresh endpoint."""
+        ...
+
+    async def grant(self, credentials: Credentials, role: str, send_by: Moment) -> PartnerToken: ...
+
+    async def refresh(self, refresh_token: Secret, role: str, send_by: Moment) -> PartnerToken: ...
+
+
+class CredentialsSource(Protocol):
+    """Where the pair comes from."""
+
+    def read(self) -> Credentials:
+        """The pair as it is now, consistent. Cheap enough to be asked every few seconds; blocks for a file read.
+
+        Raises `CredentialsError`.
+        """
+        ...
+
+
+class EventSink(Protocol):
+    """Interprets what happened. Never raises, never blocks."""
+
+    def emit(self, event: Event) -> None: ...

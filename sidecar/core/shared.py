@@ -1,0 +1,159 @@
+"""What replicas agree on: the state everyone sees, what a replica asks, and the answers.
+
+Durations cross the wire, instants do not: every `…_left_s` and `…_age_s` is measured by the store's clock at the
+moment of its answer, so the clocks of two replicas never meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Instant, Seconds, Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A cool-down (`kind` is THROTTLED) or a back-off (any other kind): nobody calls for `left_s` more seconds.
+
+    `strikes` counts the failures of this kind in a row; it outlives the pause, so that the next one is longer.
+    A pause that is over has `left_s` 0.
+    """
+
+    kind: FailureKind
+    left_s: Seconds
+    strikes: int
+    detail: PartnerDetail | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What refusals taught about the lifetime: `learned_s` in force (0: none), `evidence_s` a first refusal's age."""
+
+    learned_s: Seconds = 0
+    evidence_s: Seconds = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """One profile as the store sees it. The default is a store that knows nothing."""
+
+    now: Instant = 0
+    epoch: str = ""
+    """Random, made with the store's data: another epoch means the data was lost. Empty: nothing there yet."""
+    fence: int = 0
+    """The highest fence ever given."""
+    token: Token | None = None
+    """The stored token, only when it is newer than the fence the replica said it knows."""
+    token_fence: int = 0
+    token_id: str = ""
+    """The stored token's, even when `token` is left out; 0 and empty when there is none."""
+    token_issued_at: Instant = 0
+    lease_owner: str = ""
+    lease_left_s: Seconds = 0
+    pause: Pause | None = None
+    refused: Mapping[str, Pause] = field(default_factory=dict)
+    """Credentials the partner rejected, by `credentials_id`."""
+    proven: tuple[str, ...] = ()
+    """`credentials_id`s that obtained a token, newest last, a few."""
+    rejected_id: str = ""
+    """The stored token's id once an app reported it."""
+    rejected_age_s: Seconds = 0
+    confirmed_id: str = ""
+    """A reported token that the partner handed out again: the report was mistaken."""
+    refresh_dropped: int = 0
+    """Fence of the token whose refresh token must not be used any more."""
+    lesson: Lesson = field(default_factory=Lesson)
+    grant_ages_s: tuple[Seconds, ...] = ()
+    """Ages of the permits spent within the window, oldest first."""
+    demand_ages_s: tuple[Seconds, ...] = ()
+    """The same for those spent on demand."""
+    damaged: tuple[str, ...] = ()
+    """Names of stored values that could not be used and count as missing: closed set `gate`, `token`, `seal`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One replica asks for the lease. Repeating it with the same nonce gives the same answer."""
+
+    nonce: str
+    """`<replica id>/<random>`."""
+    known: int
+    """Fence of the newest token this replica holds (0: none); a newer stored one is adopted instead."""
+    fence: int
+    """The highest fence this replica has seen: the store raises its own to it."""
+    epoch: str
+    """The epoch this replica remembers; empty when it has seen none."""
+    on_demand: bool
+    credentials_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """A newer token is there, in the state: no call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody else may be calling (or a store that lost its data is in quarantine): look again before `left_s`."""
+
+    left_s: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class CoolingDown:
+    """The pause, or the refusal of exactly these credentials, is still running."""
+
+    pause: Pause
+
+
+@dataclass(frozen=True, slots=True)
+class OverBudget:
+    """The window has no permit left for `left_s`."""
+
+    left_s: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The lease is yours for `limit_s` from before you asked; one permit of the budget is spent."""
+
+    fence: int
+    limit_s: Seconds
+
+
+Outcome: TypeAlias = Adopt | Held | CoolingDown | OverBudget | Granted
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    outcome: Outcome
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """`stored` is False when a newer fence's token is there (it is in the state)."""
+
+    stored: bool
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What a report found: the token is `current`, was `confirmed` by the partner, or is neither (a late report)."""
+
+    current: bool
+    confirmed: bool
+    state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """What a replica offers to a store that lost its data or was away; `state` carries all but the token."""
+
+    state: State
+    token: Token | None
+    token_age_s: Seconds

@@ -1,0 +1,56 @@
+"""The nouns, above all that a secret never shows itself."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+import traceback
+
+import pytest
+
+from sidecar.core.model import Credentials, Profile, Secret, token_id_of
+
+CANARY = "canary-4711"
+
+
+def test_a_secret_masks_itself_everywhere_it_could_be_printed() -> None:
+    secret = Secret(CANARY)
+    pair = Credentials(api_key=secret, api_secret=secret, signing_key=secret)
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret:>20}", repr(pair), repr(dataclasses.asdict(pair))]
+    assert all(CANARY not in text for text in shown)
+    assert secret.reveal() == CANARY
+
+
+def test_a_secret_refuses_pickling_but_may_be_copied() -> None:
+    secret = Secret(CANARY)
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps(secret)
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+    assert copy.copy(secret) is copy.deepcopy(secret) is secret
+
+
+def test_a_secret_is_no_key_of_a_dict() -> None:
+    with pytest.raises(TypeError):
+        hash(Secret(CANARY))
+
+
+def test_secrets_compare_by_content() -> None:
+    assert Secret("a") == Secret("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+
+
+def test_ids_tell_apart_and_reveal_nothing() -> None:
+    one = Credentials(api_key=Secret("ab"), api_secret=Secret("c"))
+    other = Credentials(api_key=Secret("a"), api_secret=Secret("bc"))
+    assert one.credentials_id != other.credentials_id
+    assert token_id_of(Secret(CANARY)) == token_id_of(Secret(CANARY)) != token_id_of(Secret("x"))
+    assert CANARY not in token_id_of(Secret(CANARY))
+
+
+def test_the_profile_id_names_the_account_and_not_the_credentials() -> None:
+    profile = Profile(base_url="https://partner.example/")
+    assert profile.profile_id == Profile(base_url="https://partner.example").profile_id
+    assert profile.profile_id.startswith("default-")
+    assert profile.profile_id != Profile(base_url="https://partner.example", role="OTHER").profile_id
