@@ -1,0 +1,60 @@
+"""From a store's URL to the store."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.model import Profile, Seconds, Secret
+from sidecar.core.ports import Clock, SharedState
+from sidecar.stores.memory import MemoryStore
+from sidecar.stores.seal import Sealer
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+class Store(Protocol):
+    """Where the replicas of a fleet meet."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, safe to log."""
+        ...
+
+    def shared_state(self, profile: Profile) -> SharedState: ...
+
+    async def ping(self) -> None:
+        """Raises `StoreError` when the store cannot be reached."""
+        ...
+
+    async def close(self) -> None:
+        """Let what is under way end, and close every connection."""
+        ...
+
+
+def open_store(url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock: Clock) -> Store:
+    """Build the store for `memory://`, `redis://`, `rediss://` or `unix://`; connects to nothing yet.
+
+    `timeout_s` limits one operation, connect included. `sealer` may be None only for `memory://`. Raises
+    `ConfigurationError` without a word of the URL, which may hold a password.
+    """
+    scheme = _scheme_of(url)
+    if scheme == "memory":
+        return MemoryStore(clock)
+    if scheme not in REDIS_SCHEMES:
+        known = ", ".join(f"{name}://" for name in ("memory", *REDIS_SCHEMES))
+        raise ConfigurationError([f"SIDECAR_STORE: its scheme must be one of {known}"])
+    if sealer is None:
+        raise ConfigurationError(["SIDECAR_STORE: a store outside this process needs SIDECAR_SEAL_KEY_FILE"])
+    # Imported late: memory:// runs without redis-py.
+    from sidecar.stores.redis import RedisStore
+
+    return RedisStore(url, timeout_s=timeout_s, sealer=sealer, clock=clock)
+
+
+def _scheme_of(url: Secret) -> str:
+    try:
+        return urlsplit(url.reveal()).scheme
+    except ValueError:
+        return ""

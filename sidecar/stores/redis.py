@@ -1,0 +1,130 @@
+"""The shared state on Redis or Valkey, 6.2 and later: one Lua script, and so one round trip, for each decision.
+
+Two keys for each profile, `pts:{<profile id>}:gate` and `pts:{<profile id>}:token`, share a hash tag and always carry
+an expiry; nothing else is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Profile, Seconds, Secret, Token
+from sidecar.core.ports import Clock, SharedState
+from sidecar.core.shared import Adopt, Ask, Claimed, Committed, Lesson, Rejection, Remembered, State
+from sidecar.stores.answers import claimed, state_of
+from sidecar.stores.gate import View, detail_text, ms
+from sidecar.stores.link import RedisLink, Script
+from sidecar.stores.seal import Sealer, UnsealError
+from sidecar.stores.wire import (
+    Arguments,
+    TokenFormError,
+    claim_arguments,
+    open_token,
+    seed_arguments,
+    token_argument,
+)
+
+CLAIM, COMMIT, FAIL, REJECT, PEEK, SEED = (
+    Script(name) for name in ("claim", "commit", "fail", "reject", "peek", "seed")
+)
+
+
+class RedisStore:
+    """One server, shared by all profiles of a process."""
+
+    kind = "redis"
+
+    def __init__(self, url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> None:
+        """Raises `ConfigurationError` for a URL that cannot be used. Connects to nothing yet."""
+        self._link = RedisLink(url, timeout_s=timeout_s, clock=clock)
+        self._sealer = sealer
+
+    def shared_state(self, profile: Profile) -> SharedState:
+        return _RedisState(self._link, self._sealer, profile)
+
+    async def ping(self) -> None:
+        await self._link.ping()
+
+    async def close(self) -> None:
+        await self._link.close()
+
+
+class _RedisState:
+    """One profile. A token that cannot be opened here counts as missing."""
+
+    def __init__(self, link: RedisLink, sealer: Sealer, profile: Profile) -> None:
+        self._link = link
+        self._sealer = sealer
+        self._profile = profile
+
+    async def claim(self, ask: Ask) -> Claimed:
+        """Asks again, beyond it, when the newer token cannot be opened here: it must not be offered for ever."""
+        damaged: tuple[str, ...] = ()
+        asked = ask
+        while True:
+            view = await self._link.run(CLAIM, self._profile, claim_arguments(asked, self._profile))
+            offered_fence = view.token.fence if view.token else 0
+            if damaged and offered_fence == asked.known:
+                view.token = None
+            state = self._state(view)
+            claim = claimed(view, ask, replace(state, damaged=(*damaged, *state.damaged)))
+            if state.token is not None or not isinstance(claim.outcome, Adopt):
+                return claim
+            damaged, asked = state.damaged, replace(ask, known=offered_fence)
+
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
+        arguments: Arguments = {
+            "nonce": nonce,
+            "token": token_argument(token, age_s, self._profile, self._sealer),
+            "credentials_id": token.credentials_id,
+            "learned_s": lesson.learned_s,
+            "evidence_s": lesson.evidence_s,
+        }
+        view = await self._link.run(COMMIT, self._profile, arguments)
+        return Committed(view.outcome == "stored", self._state(view))
+
+    async def fail(
+        self,
+        nonce: str,
+        fence: int,
+        kind: FailureKind | None,
+        delay_s: Seconds,
+        credentials_id: str,
+        detail: PartnerDetail | None,
+        *,
+        drop_refresh: int = 0,
+    ) -> State:
+        arguments: Arguments = {
+            "nonce": nonce,
+            "fence": fence,
+            "delay_ms": ms(delay_s),
+            "credentials_id": credentials_id,
+            "detail": detail_text(detail),
+            "drop_refresh": drop_refresh,
+        }
+        if kind is not None:
+            arguments["kind"] = kind.value
+        return self._state(await self._link.run(FAIL, self._profile, arguments))
+
+    async def reject(self, token_id: str) -> Rejection:
+        view = await self._link.run(REJECT, self._profile, {"token_id": token_id})
+        current, confirmed = view.outcome == "current", view.outcome == "confirmed"
+        return Rejection(current=current, confirmed=confirmed, state=self._state(view))
+
+    async def peek(self, known: int) -> State:
+        return self._state(await self._link.run(PEEK, self._profile, {"known": known}))
+
+    async def seed(self, remembered: Remembered) -> State:
+        arguments = seed_arguments(remembered, self._profile, self._sealer)
+        return self._state(await self._link.run(SEED, self._profile, arguments))
+
+    def _state(self, view: View) -> State:
+        token: Token | None = None
+        if view.token is not None and view.token.sealed.reveal():
+            try:
+                token = open_token(view.token, self._profile, self._sealer)
+            except UnsealError as error:
+                view.damaged.append("token" if isinstance(error, TokenFormError) else "seal")
+                view.token = None
+        return state_of(view, self._profile, token)

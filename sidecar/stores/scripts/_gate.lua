@@ -1,0 +1,183 @@
+-- Put before every script: reads what is stored, checks its shape, mends a clock that went back, writes, answers.
+--
+-- KEYS[1]  pts:{<profile id>}:gate   what the replicas agree on
+-- KEYS[2]  pts:{<profile id>}:token  {fence, id, issued_ms, sealed}
+-- ARGV[1]  JSON object of named arguments; each script's header lists its own
+-- returns  JSON object {now_ms, outcome, left_ms, gate, token, damaged}
+--
+-- Instants are whole milliseconds of this server's TIME. A value that is no JSON, has another shape or another Redis
+-- type counts as missing and is named in `damaged`. Nothing is random here: a new epoch comes with the arguments.
+
+local GATE_KEEP_MS = 7 * 24 * 3600 * 1000
+local REMEMBERED_IDS = 4
+
+local args = cjson.decode(ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local damaged = {}
+local clock_went_back = false
+
+-- Shapes. cjson prints 14 digits, so a larger number would come back as another one; NaN fails every comparison.
+local function whole(value)
+  return type(value) == 'number' and value >= 0 and value < 1e14 and value == math.floor(value)
+end
+
+local function seconds(value)
+  return type(value) == 'number' and value >= 0 and value < 1e9
+end
+
+local function text(value)
+  return type(value) == 'string' and not value:find('[^ -\127]')
+end
+
+local function flag(value)
+  return type(value) == 'boolean'
+end
+
+local function maybe(fits)
+  return function(value) return value == nil or fits(value) end
+end
+
+local function each(key_fits, fits)
+  return function(value)
+    if type(value) ~= 'table' then return false end
+    for key, item in pairs(value) do
+      if not (key_fits(key) and fits(item)) then return false end
+    end
+    return true
+  end
+end
+
+-- A field nobody here knows (a later version's) is dropped, so that it can never make `encode` fail.
+local function object(fields)
+  return function(value)
+    if type(value) ~= 'table' then return false end
+    for name in pairs(value) do
+      if not fields[name] then value[name] = nil end
+    end
+    for name, fits in pairs(fields) do
+      if not fits(value[name]) then return false end
+    end
+    return true
+  end
+end
+
+local is_pause = object({kind = text, from_ms = whole, until_ms = whole, strikes = whole, detail = text})
+local is_lease = object({nonce = text, fence = whole, from_ms = whole, until_ms = whole})
+local is_token = object({fence = whole, id = text, issued_ms = whole, sealed = text})
+local is_gate = object({
+  epoch = text, born_ms = whole, lost = flag, fence = whole, failed_nonce = text,
+  lease = maybe(is_lease), pause = maybe(is_pause), refused = each(text, is_pause),
+  proven = maybe(each(whole, text)), grants_ms = maybe(each(whole, whole)), demand_ms = maybe(each(whole, whole)),
+  rejected_id = text, rejected_age_ms = whole, confirmed_id = text, refresh_dropped = whole,
+  learned_s = seconds, evidence_s = seconds,
+})
+
+local function read(key, name, fits)
+  local stored = redis.pcall('GET', key)
+  if not stored then return nil end
+  if type(stored) == 'string' then
+    local decoded, value = pcall(cjson.decode, stored)
+    if decoded and fits(value) then return value end
+  elseif stored.err:sub(1, 9) ~= 'WRONGTYPE' then
+    error(stored.err)
+  end
+  table.insert(damaged, name)
+  return nil
+end
+
+local gate = read(KEYS[1], 'gate', is_gate)
+local token = read(KEYS[2], 'token', is_token)
+
+-- A span that starts in the future was written before the clock went back: it starts now and keeps its length.
+local function mend(span)
+  if span and span.from_ms > now then
+    span.until_ms = now + span.until_ms - span.from_ms
+    span.from_ms = now
+    clock_went_back = true
+  end
+end
+
+local function mend_list(instants)
+  for index, at in ipairs(instants) do
+    if at > now then
+      instants[index] = now
+      clock_went_back = true
+    end
+  end
+end
+
+if gate then
+  gate.proven, gate.grants_ms, gate.demand_ms = gate.proven or {}, gate.grants_ms or {}, gate.demand_ms or {}
+  mend(gate.lease)
+  mend(gate.pause)
+  for _, pause in pairs(gate.refused) do mend(pause) end
+  mend_list(gate.grants_ms)
+  mend_list(gate.demand_ms)
+  if gate.born_ms > now then
+    gate.born_ms = now
+    clock_went_back = true
+  end
+end
+
+local function left_of(span)
+  return span and math.max(0, span.until_ms - now) or 0
+end
+
+-- `lost`: there was a gate before, which is gone; a call may still be out.
+local function need_gate(lost)
+  gate = gate or {
+    epoch = args.new_epoch, born_ms = now, lost = lost, fence = 0, failed_nonce = '', refused = {}, proven = {},
+    grants_ms = {}, demand_ms = {}, rejected_id = '', rejected_age_ms = 0, confirmed_id = '', refresh_dropped = 0,
+    learned_s = 0, evidence_s = 0,
+  }
+end
+
+-- The replica remembers an epoch: another one here means that the data it saw was lost.
+local function need_gate_of(epoch)
+  need_gate(epoch ~= '')
+  if epoch ~= '' and epoch ~= gate.epoch then gate.lost = true end
+end
+
+local function drop_oldest_refusals()
+  local ids = {}
+  for id in pairs(gate.refused) do table.insert(ids, id) end
+  table.sort(ids, function(one, other)
+    local first, second = gate.refused[one].until_ms, gate.refused[other].until_ms
+    if first == second then return one < other end
+    return first < second
+  end)
+  for index = 1, #ids - REMEMBERED_IDS do gate.refused[ids[index]] = nil end
+end
+
+-- cjson writes an empty list as {}, which is no list to others: left out instead.
+local function pack()
+  for _, name in ipairs({'proven', 'grants_ms', 'demand_ms'}) do
+    if gate[name] and #gate[name] == 0 then gate[name] = nil end
+  end
+end
+
+local function save_gate()
+  pack()
+  redis.call('SET', KEYS[1], cjson.encode(gate), 'PX', GATE_KEEP_MS)
+end
+
+-- Written before the gate: if memory runs out in between, the token is there and the lease ends by itself.
+local function save_token(issued_ms)
+  token = {fence = args.token.fence, id = args.token.id, issued_ms = issued_ms, sealed = args.token.sealed}
+  redis.call('SET', KEYS[2], cjson.encode(token), 'PX', args.token.keep_ms)
+end
+
+-- The sealed text is sent only to those who do not know this token yet.
+local function answer(outcome, known, left_ms)
+  if gate then pack() end
+  local shown
+  if token then
+    shown = {fence = token.fence, id = token.id, issued_ms = math.min(token.issued_ms, now)}
+    if token.fence > known then shown.sealed = token.sealed end
+  end
+  return cjson.encode({
+    now_ms = now, outcome = outcome, left_ms = left_ms or 0, gate = gate, token = shown,
+    damaged = #damaged > 0 and damaged or nil,
+  })
+end

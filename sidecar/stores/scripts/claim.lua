@@ -1,0 +1,57 @@
+-- Decides who may call the partner now.
+--
+-- ARGV[1]  {nonce, known, fence, epoch, on_demand, credentials_id, new_epoch, limit_ms, calls, demand_calls, window_ms}
+-- outcome  'granted' (the lease is in the gate) | 'adopt' | 'held' | 'cooling-down' | 'over-budget'
+-- left_ms  for 'held' and 'over-budget': how long
+-- A granted nonce whose lease still runs is granted again and charged nothing.
+
+need_gate_of(args.epoch)
+gate.fence = math.max(gate.fence, args.fence, args.known)
+
+local function within_window(instants)
+  local running = {}
+  for _, at in ipairs(instants) do
+    if now - at < args.window_ms then table.insert(running, at) end
+  end
+  return running
+end
+
+-- The window is exact: it has room again when enough of the oldest permits have left it. Oldest first.
+local function permit_wait(running, calls)
+  if #running < calls then return 0 end
+  return args.window_ms - (now - running[#running - calls + 1])
+end
+
+gate.grants_ms = within_window(gate.grants_ms)
+gate.demand_ms = within_window(gate.demand_ms)
+
+local function budget_wait()
+  local wait = permit_wait(gate.grants_ms, args.calls)
+  if args.on_demand then wait = math.max(wait, permit_wait(gate.demand_ms, args.demand_calls)) end
+  return wait
+end
+
+local function grant()
+  gate.fence = math.max(gate.fence + 1, now)
+  gate.lease = {nonce = args.nonce, fence = gate.fence, from_ms = now, until_ms = now + args.limit_ms}
+  table.insert(gate.grants_ms, now)
+  if args.on_demand then table.insert(gate.demand_ms, now) end
+end
+
+local function decide()
+  local lease_left = left_of(gate.lease)
+  if lease_left > 0 and gate.lease.nonce == args.nonce then return 'granted' end
+  if token and token.fence > args.known and token.id ~= gate.rejected_id then return 'adopt' end
+  if lease_left > 0 then return 'held', lease_left end
+  local quarantine_left = gate.born_ms + args.limit_ms - now
+  if gate.lost and quarantine_left > 0 then return 'held', quarantine_left end
+  if left_of(gate.pause) > 0 or left_of(gate.refused[args.credentials_id]) > 0 then return 'cooling-down' end
+  local wait = budget_wait()
+  if wait > 0 then return 'over-budget', wait end
+  grant()
+  return 'granted'
+end
+
+local outcome, left_ms = decide()
+save_gate()
+return answer(outcome, args.known, left_ms)

@@ -1,0 +1,42 @@
+-- Ends the caller's lease and starts the pause everyone sees.
+--
+-- ARGV[1]  {nonce, fence, kind (absent: no pause), delay_ms, credentials_id, detail, drop_refresh, new_epoch}
+-- outcome  'failed' (also when this nonce had failed before)
+-- A gate that is not there was lost: the caller had a lease in it.
+
+need_gate(true)
+gate.fence = math.max(gate.fence, args.fence)
+gate.refresh_dropped = math.max(gate.refresh_dropped, args.drop_refresh)
+
+-- A running pause is never shortened: the one that ends later stays, with its kind.
+local function pause_after(previous)
+  local strikes = 1
+  if previous and previous.kind == args.kind then strikes = previous.strikes + 1 end
+  local pause = {
+    kind = args.kind, from_ms = now, until_ms = now + args.delay_ms, strikes = strikes, detail = args.detail,
+  }
+  if left_of(previous) > args.delay_ms then
+    if previous.kind ~= args.kind then return previous end
+    pause.from_ms, pause.until_ms = previous.from_ms, previous.until_ms
+  end
+  return pause
+end
+
+local function fail()
+  local ours = left_of(gate.lease) > 0 and gate.lease.nonce == args.nonce
+  if gate.lease and gate.lease.nonce == args.nonce then gate.lease = nil end
+  gate.failed_nonce = args.nonce
+  if not args.kind then return end
+  -- A newer token came meanwhile, so this failure is history; a 429 is true for all.
+  if not ours and token and token.fence > args.fence and args.kind ~= 'throttled' then return end
+  if args.kind == 'rejected' then
+    gate.refused[args.credentials_id] = pause_after(gate.refused[args.credentials_id])
+    drop_oldest_refusals()
+  else
+    gate.pause = pause_after(gate.pause)
+  end
+end
+
+if gate.failed_nonce ~= args.nonce then fail() end
+save_gate()
+return answer('failed', args.fence)

@@ -1,0 +1,157 @@
+"""How values travel to Redis and back: a token as sealed text, a script's arguments, a script's answer."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from sidecar.core.model import Lifetime, Profile, Seconds, Secret, Token
+from sidecar.core.shared import Ask, Pause, Remembered
+from sidecar.stores.gate import StoredToken, View, detail_text, ms
+from sidecar.stores.seal import Sealer, UnsealError
+
+KEEP_SLACK_S: Seconds = 60
+"""A token's key outlives the last moment anybody could vend it by this much."""
+
+Arguments: TypeAlias = dict[str, Any]
+"""A script's named arguments; each script's header has the names and forms."""
+
+
+class TokenFormError(UnsealError):
+    """An opened text is no token as this version writes it."""
+
+
+class _Payload(msgspec.Struct):
+    """What is under the seal."""
+
+    access: Secret
+    refresh: Secret | None
+    role: str
+    lifetime: Lifetime
+    lifetime_s: float
+    credentials_id: str
+
+
+def _encode(value: object) -> object:
+    """msgspec's hook for types it does not know."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError
+
+
+def _decode(kind: type, value: object) -> object:
+    """The same, on the way back."""
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError("no text where a secret belongs")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_encode)
+_PAYLOADS = msgspec.json.Decoder(_Payload, dec_hook=_decode)
+_VIEWS = msgspec.json.Decoder(View, dec_hook=_decode)
+
+
+def encode_arguments(arguments: Arguments) -> bytes:
+    return _ENCODER.encode(arguments)
+
+
+def decode_view(reply: bytes) -> View:
+    """Raises `msgspec.DecodeError`, whose text names fields and never values."""
+    return _VIEWS.decode(reply)
+
+
+def open_token(stored: StoredToken, profile: Profile, sealer: Sealer) -> Token:
+    """Raises `UnsealError`; its kin `TokenFormError` when the seal was good and the content is not."""
+    plain = sealer.open(stored.sealed.reveal(), _context(profile, stored.fence))
+    try:
+        payload = _PAYLOADS.decode(plain)
+    except msgspec.DecodeError:
+        raise TokenFormError("not a token") from None
+    return Token(
+        access=payload.access,
+        refresh=payload.refresh,
+        token_id=stored.id,
+        role=payload.role,
+        fence=stored.fence,
+        issued_at=stored.issued_ms / 1000,
+        lifetime_s=payload.lifetime_s,
+        lifetime=payload.lifetime,
+        credentials_id=payload.credentials_id,
+    )
+
+
+def token_argument(token: Token, age_s: Seconds, profile: Profile, sealer: Sealer) -> Arguments:
+    """A token on its way to the store, sealed."""
+    payload = _Payload(token.access, token.refresh, token.role, token.lifetime, token.lifetime_s, token.credentials_id)
+    return {
+        "fence": token.fence,
+        "id": token.token_id,
+        "sealed": sealer.seal(_ENCODER.encode(payload), _context(profile, token.fence)),
+        "age_ms": ms(age_s),
+        "keep_ms": ms(keep_s(token, age_s, profile)),
+    }
+
+
+def keep_s(token: Token, age_s: Seconds, profile: Profile) -> Seconds:
+    """How long the store keeps a token of this age; always some time, or writing it would fail."""
+    return max(0, token.lifetime_s + profile.max_stale_s - age_s) + KEEP_SLACK_S
+
+
+def claim_arguments(ask: Ask, profile: Profile) -> Arguments:
+    return {
+        "nonce": ask.nonce,
+        "known": ask.known,
+        "fence": ask.fence,
+        "epoch": ask.epoch,
+        "on_demand": ask.on_demand,
+        "credentials_id": ask.credentials_id,
+        "limit_ms": ms(profile.lease_limit_s),
+        "calls": profile.budget.calls,
+        "demand_calls": profile.budget.on_demand_calls,
+        "window_ms": ms(profile.budget.window_s),
+    }
+
+
+def seed_arguments(remembered: Remembered, profile: Profile, sealer: Sealer) -> Arguments:
+    """Absent rather than null where there is nothing: Lua's null is not nil."""
+    state, token = remembered.state, remembered.token
+    arguments: Arguments = {
+        "epoch": state.epoch,
+        "fence": state.fence,
+        "refused": {credentials_id: _pause_argument(pause) for credentials_id, pause in state.refused.items()},
+        "proven": state.proven,
+        "grant_ages_ms": _ages_ms(state.grant_ages_s, profile),
+        "demand_ages_ms": _ages_ms(state.demand_ages_s, profile),
+        "window_ms": ms(profile.budget.window_s),
+        "rejected_id": state.rejected_id,
+        "rejected_age_ms": ms(state.rejected_age_s),
+        "confirmed_id": state.confirmed_id,
+        "refresh_dropped": state.refresh_dropped,
+        "learned_s": state.lesson.learned_s,
+        "evidence_s": state.lesson.evidence_s,
+    }
+    if token is not None:
+        arguments["token"] = token_argument(token, remembered.token_age_s, profile, sealer)
+    if state.pause is not None:
+        arguments["pause"] = _pause_argument(state.pause)
+    return arguments
+
+
+def _pause_argument(pause: Pause) -> Arguments:
+    return {
+        "kind": pause.kind.value,
+        "left_ms": ms(pause.left_s),
+        "strikes": pause.strikes,
+        "detail": detail_text(pause.detail),
+    }
+
+
+def _ages_ms(ages_s: tuple[Seconds, ...], profile: Profile) -> list[int]:
+    """Rounded down, so that a permit is never dropped before its time; those beyond the window are left out."""
+    return [int(age_s * 1000) for age_s in ages_s if int(age_s * 1000) < ms(profile.budget.window_s)]
+
+
+def _context(profile: Profile, fence: int) -> str:
+    """What a sealed text is bound to: it opens for no other profile and under no other fence."""
+    return f"{profile.profile_id}:{fence}"

@@ -1,0 +1,32 @@
+"""Each test of the contract runs against both stores."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sidecar.core.model import Secret
+from sidecar.core.ports import SharedState
+from sidecar.stores.opening import open_store
+from tests.contract.worlds import PROFILE, SEALER, MemoryWorld, RedisWorld, World
+from tests.fakes.hand_clock import HandClock
+from tests.servers import RedisServer
+
+
+@pytest.fixture
+async def redis_world(redis_server: RedisServer) -> AsyncIterator[RedisWorld]:
+    store = open_store(Secret(redis_server.url), timeout_s=5, sealer=SEALER, clock=HandClock())
+    yield RedisWorld(redis_server, store)
+    await store.close()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def world(request: pytest.FixtureRequest) -> World:
+    chosen: World = MemoryWorld() if request.param == "memory" else request.getfixturevalue("redis_world")
+    return chosen
+
+
+@pytest.fixture
+def shared(world: World) -> SharedState:
+    return world.store.shared_state(PROFILE)

@@ -1,0 +1,37 @@
+"""Each operation once, and stores opened for a while."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Secret
+from sidecar.core.ports import SharedState
+from sidecar.core.shared import Lesson, Remembered, State
+from sidecar.stores.opening import Store, open_store
+from tests.contract.worlds import SEALER, a_token, an_ask
+from tests.fakes.hand_clock import HandClock
+
+OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed")
+
+
+@asynccontextmanager
+async def opened(url: str, timeout_s: float = 2) -> AsyncIterator[Store]:
+    store = open_store(Secret(url), timeout_s=timeout_s, sealer=SEALER, clock=HandClock())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def run_one(shared: SharedState, operation: str) -> object:
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "claim": lambda: shared.claim(an_ask()),
+        "commit": lambda: shared.commit("r/1", a_token(5), 0, Lesson()),
+        "fail": lambda: shared.fail("r/1", 5, FailureKind.TIMEOUT, 1, "pair-1", None),
+        "reject": lambda: shared.reject("some-token"),
+        "peek": lambda: shared.peek(0),
+        "seed": lambda: shared.seed(Remembered(state=State(), token=a_token(4), token_age_s=0)),
+    }
+    return await calls[operation]()

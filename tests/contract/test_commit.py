@@ -1,0 +1,111 @@
+"""What a success leaves behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.core.failures import FailureKind
+from sidecar.core.ports import SharedState
+from sidecar.core.shared import Lesson
+from tests.contract.worlds import LIMIT_S, NEAR_S, World, a_token, an_ask, failed, fetched, granted, same_but_time
+
+
+async def test_a_committed_token_comes_back_whole(shared: SharedState) -> None:
+    nonce, grant = await granted(shared)
+    token = a_token(grant.fence)
+    committed = await shared.commit(nonce, token, 7, Lesson(learned_s=300, evidence_s=290.5))
+    assert committed.stored
+    assert committed.state.token is None, "who commits knows it already"
+    state = await shared.peek(0)
+    assert same_but_time(state.token) == token
+    assert state.token is not None
+    assert state.token.issued_at == state.token_issued_at == pytest.approx(state.now - 7, abs=NEAR_S)
+    assert (state.token_fence, state.token_id) == (token.fence, token.token_id)
+    assert state.lesson == Lesson(learned_s=300, evidence_s=290.5)
+    assert state.lease_owner == ""
+    assert state.lease_left_s == 0
+
+
+async def test_who_knows_the_token_gets_its_name_only(shared: SharedState) -> None:
+    token = await fetched(shared)
+    state = await shared.peek(token.fence)
+    assert (state.token, state.token_fence, state.token_id) == (None, token.fence, token.token_id)
+    assert (await shared.peek(token.fence - 1)).token is not None
+
+
+async def test_a_repeated_commit_gets_the_same_answer_and_changes_nothing(world: World, shared: SharedState) -> None:
+    nonce, grant = await granted(shared)
+    token = a_token(grant.fence)
+    await shared.commit(nonce, token, 0, Lesson())
+    await shared.reject(token.token_id)
+    world.advance(10)
+    again = await shared.commit(nonce, token, 0, Lesson())
+    assert again.stored
+    assert again.state.token_issued_at == pytest.approx(again.state.now - 10, abs=NEAR_S)
+    assert again.state.rejected_id == token.token_id
+
+
+async def test_an_older_fence_never_replaces_a_newer_one(world: World, shared: SharedState) -> None:
+    slow_nonce, slow = await granted(shared)
+    world.advance(LIMIT_S)
+    newer = await fetched(shared)
+    late = await shared.commit(slow_nonce, a_token(slow.fence), 0, Lesson())
+    assert not late.stored
+    assert same_but_time(late.state.token) == newer
+
+
+async def test_two_tokens_of_one_fence_do_not_replace_each_other(shared: SharedState) -> None:
+    first = await fetched(shared)
+    second = await shared.commit("r/other", a_token(first.fence, "another"), 0, Lesson())
+    assert not second.stored
+    assert second.state.token_id == first.token_id
+
+
+async def test_a_late_commit_is_stored_while_no_newer_is_there_and_leaves_the_others_lease(
+    world: World, shared: SharedState
+) -> None:
+    slow_nonce, slow = await granted(shared)
+    world.advance(LIMIT_S)
+    await granted(shared, an_ask("second/1"))
+    late = await shared.commit(slow_nonce, a_token(slow.fence), 0, Lesson())
+    assert late.stored
+    assert late.state.lease_owner == "second"
+
+
+async def test_an_older_commit_ends_its_own_lease(shared: SharedState) -> None:
+    nonce, grant = await granted(shared)
+    await shared.commit("elsewhere/1", a_token(grant.fence + 5), 0, Lesson())
+    late = await shared.commit(nonce, a_token(grant.fence), 0, Lesson())
+    assert not late.stored
+    assert late.state.lease_left_s == 0
+
+
+async def test_a_stored_token_ends_the_pause_and_its_strikes(world: World, shared: SharedState) -> None:
+    await failed(shared, FailureKind.TIMEOUT, 5)
+    world.advance(5)
+    await fetched(shared)
+    assert (await shared.peek(0)).pause is None
+
+
+async def test_a_stored_token_ends_the_refusal_of_its_credentials_only(world: World, shared: SharedState) -> None:
+    await failed(shared, FailureKind.REJECTED, 60, credentials_id="pair-1")
+    await failed(shared, FailureKind.REJECTED, 60, credentials_id="pair-2")
+    world.advance(60)
+    await fetched(shared, credentials_id="pair-1")
+    assert set((await shared.peek(0)).refused) == {"pair-2"}
+
+
+async def test_the_last_four_proven_credentials_are_kept_newest_last(world: World, shared: SharedState) -> None:
+    known = 0
+    for credentials_id in ("a", "b", "c", "a", "d", "e"):
+        known = (await fetched(shared, known=known, credentials_id=credentials_id)).fence
+        world.advance(60)
+    assert (await shared.peek(0)).proven == ("c", "a", "d", "e")
+
+
+async def test_a_commit_into_a_store_that_lost_the_gate_raises_its_fence(world: World, shared: SharedState) -> None:
+    nonce, grant = await granted(shared)
+    world.lose_data()
+    far_ahead = grant.fence + 1_000_000
+    assert (await shared.commit(nonce, a_token(far_ahead), 0, Lesson())).stored
+    assert (await shared.peek(0)).fence == far_ahead

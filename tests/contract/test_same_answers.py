@@ -1,0 +1,169 @@
+"""Any history of operations gets the same answers from both stores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Secret
+from sidecar.core.ports import SharedState
+from sidecar.core.shared import CoolingDown, Granted, Held, Lesson, OverBudget, Pause, Remembered, State
+from sidecar.stores.opening import open_store
+from tests.contract.worlds import NEAR_S, PROFILE, SEALER, MemoryWorld, RedisWorld, World, a_token, an_ask
+from tests.fakes.hand_clock import HandClock
+from tests.servers import RedisServer
+
+Step: TypeAlias = tuple[Any, ...]
+
+PAIRS = ("pair-1", "pair-2")
+# Durations and moves of time share no sum, so that a real server's few milliseconds never decide a comparison.
+DELAYS_S = (0, 7.3, 29.7, 101.9)
+MOVES_S = (3, 11, 31, 61, 1000)
+
+CLAIM = st.tuples(st.just("claim"), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(PAIRS))
+COMMIT = st.tuples(
+    st.just("commit"), st.integers(-3, -1), st.sampled_from(("a", "b", "c")), st.sampled_from(PAIRS), st.integers(0, 2)
+)
+FAIL = st.tuples(
+    st.just("fail"), st.integers(-3, -1), st.sampled_from([None, *FailureKind]), st.sampled_from(DELAYS_S),
+    st.sampled_from(PAIRS), st.booleans(),
+)  # fmt: skip
+REJECT = st.tuples(st.just("reject"), st.sampled_from(("a", "b", "c")))
+PEEK = st.tuples(st.just("peek"))
+SEED = st.tuples(st.just("seed"), st.integers(-6, -1), st.booleans(), st.sampled_from(("a", "b")))
+ADVANCE = st.tuples(st.just("advance"), st.sampled_from(MOVES_S))
+LOSE = st.tuples(st.just("lose"))
+STEPS = st.lists(st.one_of(CLAIM, CLAIM, COMMIT, COMMIT, FAIL, FAIL, REJECT, PEEK, SEED, ADVANCE, ADVANCE, LOSE))
+
+
+@dataclass
+class Run:
+    """One world's side of a history. Fences and epochs differ between worlds, so they are told by when they came."""
+
+    world: World
+    nonces: list[str] = field(default_factory=lambda: ["r/none"])
+    fences: list[int] = field(default_factory=lambda: [1])
+    epochs: list[str] = field(default_factory=lambda: [""])
+    states: list[State] = field(default_factory=lambda: [State()])
+
+    async def take(self, number: int, step: Step) -> object:
+        operation: Callable[..., Awaitable[object]] = getattr(self, f"_{step[0]}")
+        return await operation(number, *step[1:])
+
+    async def _claim(self, number: int, knows: bool, remembers: bool, on_demand: bool, pair: str) -> object:
+        latest = self.states[-1]
+        ask = an_ask(
+            f"r/{number}", known=latest.token_fence if knows else 0, fence=latest.fence,
+            epoch=latest.epoch if remembers else "", on_demand=on_demand, credentials_id=pair,
+        )  # fmt: skip
+        claimed = await self._shared.claim(ask)
+        outcome = claimed.outcome
+        if isinstance(outcome, Granted):
+            self.nonces.append(ask.nonce)
+            self.fences.append(outcome.fence)
+        match outcome:
+            case Granted(fence, limit_s):
+                shown: object = ("granted", self._nth(fence), limit_s)
+            case Held(left_s) | OverBudget(left_s):
+                shown = (type(outcome).__name__, left_s)
+            case CoolingDown(pause):
+                shown = ("cooling", _pause(pause))
+            case _:
+                shown = "adopt"
+        return shown, self._seen(claimed.state)
+
+    async def _commit(self, _: int, back: int, text: str, pair: str, learned: int) -> object:
+        nonce, fence = self._grant(back)
+        lesson = Lesson(learned_s=learned * 100.5)
+        committed = await self._shared.commit(nonce, a_token(fence, text, credentials_id=pair), 2, lesson)
+        return committed.stored, self._seen(committed.state)
+
+    async def _fail(self, _: int, back: int, kind: FailureKind | None, delay_s: float, pair: str, drop: bool) -> object:
+        nonce, fence = self._grant(back)
+        dropped = fence if drop else 0
+        return self._seen(await self._shared.fail(nonce, fence, kind, delay_s, pair, None, drop_refresh=dropped))
+
+    async def _reject(self, _: int, text: str) -> object:
+        rejection = await self._shared.reject(a_token(1, text).token_id)
+        return rejection.current, rejection.confirmed, self._seen(rejection.state)
+
+    async def _peek(self, _: int) -> object:
+        return self._seen(await self._shared.peek(0))
+
+    async def _seed(self, _: int, back: int, with_token: bool, text: str) -> object:
+        state = self.states[max(back, -len(self.states))]
+        token = a_token(self.fences[-1], text) if with_token else None
+        return self._seen(await self._shared.seed(Remembered(state=state, token=token, token_age_s=5)))
+
+    async def _advance(self, _: int, span_s: float) -> None:
+        self.world.advance(span_s)
+
+    async def _lose(self, _: int) -> None:
+        self.world.lose_data()
+
+    @property
+    def _shared(self) -> SharedState:
+        return self.world.store.shared_state(PROFILE)
+
+    def _grant(self, back: int) -> tuple[str, int]:
+        at = max(back, -len(self.nonces))
+        return self.nonces[at], self.fences[at]
+
+    def _nth(self, fence: int) -> object:
+        return self.fences.index(fence) if fence in self.fences else fence
+
+    def _seen(self, state: State) -> object:
+        self.states.append(state)
+        if state.epoch not in self.epochs:
+            self.epochs.append(state.epoch)
+        return {
+            "epoch": self.epochs.index(state.epoch),
+            "fences": [self._nth(each) for each in (state.fence, state.token_fence, state.refresh_dropped)],
+            "token": state.token and (state.token.access.reveal(), self._nth(state.token.fence)),
+            "token_age": state.now - state.token_issued_at if state.token_id else None,
+            "names": (state.token_id, state.lease_owner, state.rejected_id, state.confirmed_id, state.proven),
+            "times": [state.lease_left_s, state.rejected_age_s, *state.grant_ages_s, "demand", *state.demand_ages_s],
+            "pause": state.pause and _pause(state.pause),
+            "refused": {pair: _pause(pause) for pair, pause in sorted(state.refused.items())},
+            "lesson": (state.lesson.learned_s, state.lesson.evidence_s),
+            "damaged": state.damaged,
+        }
+
+
+def _pause(pause: Pause) -> tuple[str, float, int]:
+    return pause.kind.value, pause.left_s, pause.strikes
+
+
+def alike(one: object, other: object) -> bool:
+    """Equal, but for the real time that passed."""
+    if isinstance(one, float | int) and isinstance(other, float | int):
+        return abs(one - other) < NEAR_S
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    return one == other
+
+
+async def compare(server: RedisServer, steps: list[Step]) -> None:
+    server.command("FLUSHALL")
+    store = open_store(Secret(server.url), timeout_s=5, sealer=SEALER, clock=HandClock())
+    memory, redis = Run(MemoryWorld()), Run(RedisWorld(server, store))
+    try:
+        for number, step in enumerate(steps):
+            expected, answered = await memory.take(number, step), await redis.take(number, step)
+            assert alike(expected, answered), f"step {number} {step}:\nmemory {expected}\nredis  {answered}"
+    finally:
+        await store.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps=STEPS)
+def test_both_stores_answer_any_history_alike(shared_redis_server: RedisServer, steps: list[Step]) -> None:
+    asyncio.run(compare(shared_redis_server, steps))

