@@ -1,0 +1,118 @@
+"""The calls to a partner that end in a token."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+
+from sidecar.core.errors import PartnerError, UnsentError
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Credentials, Moment, PartnerToken, Seconds, Secret
+from sidecar.core.ports import Clock
+from sidecar.partner.answers import MAX_BODY_BYTES, Answer, read_answer
+from sidecar.partner.presets import Preset
+from sidecar.partner.session import proxy_for
+from sidecar.partner.transport_errors import TRANSPORT_ERRORS, kind_of_error
+
+
+class PartnerClient:
+    """`core.ports.Partner` over HTTP, for one partner account; `session` comes from `open_session`.
+
+    One method call is at most one request: POSTs are never repeated here. `timeout_s` bounds a whole call, connecting
+    and reading included.
+    """
+
+    def __init__(
+        self, preset: Preset, base_url: str, timeout_s: Seconds, session: aiohttp.ClientSession, clock: Clock
+    ) -> None:
+        self._preset = preset
+        self._base_url = base_url.rstrip("/")
+        self._timeout_s = timeout_s
+        self._session = session
+        self._clock = clock
+
+    @property
+    def can_refresh(self) -> bool:
+        return self._preset.refresh_path is not None
+
+    async def grant(self, credentials: Credentials, role: str, send_by: Moment) -> PartnerToken:
+        key, secret = credentials.api_key.reveal(), credentials.api_secret.reveal()
+        # RFC 7617 leaves the charset open; UTF-8 is the only one every key fits.
+        pair = base64.b64encode(f"{key}:{secret}".encode()).decode()
+        headers = {"Authorization": f"Basic {pair}"}
+        signing = () if credentials.signing_key is None else (credentials.signing_key.reveal(),)
+        return await self._call(
+            self._preset.grant_path, headers, {"role": role}, send_by, (key, secret, pair, *signing)
+        )
+
+    async def refresh(self, refresh_token: Secret, role: str, send_by: Moment) -> PartnerToken:
+        if self._preset.refresh_path is None:
+            raise PartnerError(FailureKind.REFUSED)
+        headers = {"Accept": self._preset.content_type}
+        body = {"role": role, "refreshToken": refresh_token.reveal()}
+        return await self._call(self._preset.refresh_path, headers, body, send_by, (refresh_token.reveal(),))
+
+    async def _call(
+        self, path: str, headers: Mapping[str, str], body: Mapping[str, str], send_by: Moment, secrets: Sequence[str]
+    ) -> PartnerToken:
+        timely = _TimelyBody(json.dumps(body).encode(), self._preset.content_type, send_by, self._clock)
+        answer = await self._exchange(self._base_url + path, headers, timely)
+        return read_answer(answer, body["role"], self._clock.wall(), secrets)
+
+    async def _exchange(self, url: str, headers: Mapping[str, str], body: _TimelyBody) -> Answer:
+        head: Answer | None = None
+        try:
+            # The timeout is the outer one, so that a drip-fed body ends like an answer that never came.
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._session.post(
+                    url, data=body, headers=headers, proxy=proxy_for(url), allow_redirects=False
+                ) as response,
+            ):
+                head = Answer(response.status, response.headers)
+                return replace(head, body=await _read_capped(response.content))
+        except TRANSPORT_ERRORS as error:
+            if body.withheld:
+                raise UnsentError("the lease ran out before the call was sent") from None
+            if head is not None and head.status != 200:
+                # The status says it all, a 429 above all; the rest of the body would only have explained it.
+                return head
+            # Without the cause: aiohttp's texts quote what the partner or a proxy sent, secrets included.
+            raise PartnerError(kind_of_error(error)) from None
+
+
+class _TimelyBody(aiohttp.BytesPayload):
+    """A request body that is not sent after `send_by`.
+
+    aiohttp holds the head back until the first byte of the body, and writes both in one step: what is withheld here was
+    not sent at all. Name look-up, connecting and TLS are over by then, however long they took.
+    """
+
+    def __init__(self, content: bytes, content_type: str, send_by: Moment, clock: Clock) -> None:
+        super().__init__(content, content_type=content_type)
+        self._send_by = send_by
+        self._clock = clock
+        self.withheld = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if self._clock.monotonic() > self._send_by:
+            self.withheld = True
+            raise UnsentError("too late to send")
+        await super().write_with_length(writer, content_length)
+
+
+async def _read_capped(stream: aiohttp.StreamReader) -> bytes:
+    """The body, or its first `MAX_BODY_BYTES` + 1 bytes: enough to see that it is too long."""
+    body = bytearray()
+    while len(body) <= MAX_BODY_BYTES:
+        chunk = await stream.read(MAX_BODY_BYTES + 1 - len(body))
+        if not chunk:
+            break
+        body += chunk
+    return bytes(body)

@@ -1,0 +1,59 @@
+"""What a partner said about a failure, made fit for logs and for callers' errors."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote, quote_plus
+
+from sidecar.core.failures import PartnerDetail
+
+MAX_TEXT_CHARS = 200
+MASK = "***"
+# No code, message or session id needs a word this long; tokens we do not know of here are such words.
+_TOKEN_LIKE = re.compile(r"\S{64,}")
+
+
+def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
+    """The documented error fields, printable, at most `MAX_TEXT_CHARS` each, and with none of `secrets` in them.
+
+    A hostile or careless partner may echo what it was sent. Odd types and missing fields become empty texts.
+    """
+    tokens = [value for name in ("accessToken", "refreshToken") if isinstance(value := document.get(name), str)]
+    forms = sorted({form for secret in (*secrets, *tokens) for form in _forms(secret)}, key=len, reverse=True)
+
+    def text(name: str) -> str:
+        return _safe_text(document.get(name), forms)
+
+    return PartnerDetail(
+        status=status,
+        error_code=text("errorCode"),
+        error_message=text("errorMessage"),
+        session_id=text("sessionId"),
+    )
+
+
+def _safe_text(value: object, forms: Sequence[str]) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    # Printable first, masked second, cut last: a later step must not put a secret together or leave half of one.
+    text = _printable(str(value))
+    for form in forms:
+        text = text.replace(form, MASK)
+    return _TOKEN_LIKE.sub(MASK, text)[:MAX_TEXT_CHARS]
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The spellings in which an echo may show a secret; none for an empty one."""
+    if secret:
+        # JSON can carry half a surrogate pair, which strict UTF-8 refuses.
+        content = secret.encode(errors="surrogatepass")
+        yield _printable(secret)
+        yield quote(content, safe="")
+        yield quote_plus(content)
+        yield base64.b64encode(content).decode()
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

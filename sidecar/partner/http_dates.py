@@ -1,0 +1,49 @@
+"""HTTP dates: the one form servers send and the two old ones they may (RFC 9110 section 5.6.7)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from sidecar.core.model import Instant
+
+# strptime would read month names by the process's locale; HTTP's are always English.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_LONG_DAY = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_TIME = "(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+_MONTH = f"(?P<month>{'|'.join(_MONTHS)})"
+_FORMS = tuple(
+    re.compile(form)
+    for form in (
+        f"{_DAY}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT",
+        f"{_LONG_DAY}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT",
+        f"{_DAY} {_MONTH} (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
+    )
+)
+
+
+def parse_http_date(text: str, now_wall: Instant) -> Instant | None:
+    """The instant an HTTP date names, or None when it names none; `now_wall` settles the century of a short year."""
+    for form in _FORMS:
+        if found := form.fullmatch(text.strip()):
+            break
+    else:
+        return None
+    day, hour, minute, second = (int(found[part]) for part in ("day", "hour", "minute", "second"))
+    try:
+        # Second 60, a leap second, is legal there and unknown to datetime.
+        month = _MONTHS.index(found["month"]) + 1
+        moment = datetime(_year(found["year"], now_wall), month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:
+        return None
+    return moment.timestamp()
+
+
+def _year(digits: str, now_wall: Instant) -> int:
+    """A two-digit year that looks more than 50 years ahead is the latest past one with these digits."""
+    if len(digits) == 4:
+        return int(digits)
+    this_year = datetime.fromtimestamp(now_wall, UTC).year
+    year = this_year - this_year % 100 + int(digits)
+    return year - 100 if year > this_year + 50 else year

@@ -1,0 +1,86 @@
+"""How long a partner says its token lives, should it ever say so. No page documents a lifetime today."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from sidecar.core.model import Instant, Seconds
+
+MAX_LIFETIME_S: Seconds = 10 * 365 * 86_400
+"""A declared lifetime beyond ten years is nonsense and counts as none."""
+
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
+_MILLISECONDS_FROM = 1e11
+"""As seconds this is the year 5138, as milliseconds 1973: larger epoch values are milliseconds."""
+
+
+def declared_lifetime_s(document: Mapping[str, object], access: str, answered_at: Instant) -> Seconds | None:
+    """The shortest sensible lifetime the answer declares, or None.
+
+    Looks at `expiresIn`/`expires_in` (seconds), `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
+    the `exp` and `iat` of a token that is a JWT. When they disagree the shortest is taken: a token must never be vended
+    past a declared end.
+    """
+    found = [*_from_fields(document, answered_at), *_from_jwt(access, answered_at)]
+    return min((life_s for life_s in found if 0 < life_s <= MAX_LIFETIME_S), default=None)
+
+
+def _from_fields(document: Mapping[str, object], answered_at: Instant) -> Iterator[Seconds]:
+    for name in ("expiresIn", "expires_in"):
+        if (life_s := _number(document.get(name))) is not None:
+            yield life_s
+    for name in ("expiresAt", "expires_at"):
+        if (end_at := _instant(document.get(name))) is not None:
+            yield end_at - answered_at
+
+
+def _from_jwt(access: str, answered_at: Instant) -> Iterator[Seconds]:
+    claims = _jwt_claims(access)
+    end_at = _number(claims.get("exp"))
+    if end_at is None:
+        return
+    yield end_at - answered_at
+    # Both by the issuer's clock: right even when the answer has no Date and our clock is off.
+    if (issued_at := _number(claims.get("iat"))) is not None:
+        yield end_at - issued_at
+
+
+def _jwt_claims(access: str) -> Mapping[str, object]:
+    """The claims of an unencrypted JWT (RFC 7519), unverified; empty for every other token."""
+    parts = access.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    """A plain number, also one in a string; NaN and infinities fail every later comparison."""
+    if isinstance(value, str):
+        return float(value) if _NUMBER.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _instant(value: object) -> Instant | None:
+    if (number := _number(value)) is not None:
+        return number / 1000 if number >= _MILLISECONDS_FROM else number
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    # A time without a zone is taken as UTC, as every other instant here.
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,36 @@
+"""What a sandbox was asked, for tests that count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+from sidecar.core.model import Instant, Moment, Operation
+
+
+@dataclass(slots=True)
+class Call:
+    """One token call. `status` stays 0 while, and when, no answer was sent."""
+
+    preset: str
+    operation: Operation
+    at: Instant
+    at_monotonic: Moment
+    """By the clock of the sandbox's process; for differences."""
+    status: int = 0
+
+
+class Journal:
+    """Every token call in order of arrival, and how many probes got which status."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.probes: Counter[int] = Counter()
+
+    def stats(self) -> dict[str, object]:
+        """`{"counts": {"grant" | "refresh" | "probe": {status: n}}, "calls": [{preset, operation, at, …, status}]}`."""
+        counted = {
+            **{str(name): Counter(call.status for call in self.calls if call.operation == name) for name in Operation},
+            "probe": self.probes,
+        }
+        return {"counts": counted, "calls": [asdict(call) for call in self.calls]}

@@ -1,0 +1,32 @@
+"""Everything one running sandbox knows."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sidecar.core.ports import Clock
+from sidecar.partner.sandbox.account import Account
+from sidecar.partner.sandbox.config import SandboxConfig
+from sidecar.partner.sandbox.faults import FaultPlan
+from sidecar.partner.sandbox.journal import Journal
+
+
+class SandboxState:
+    """Shared by the partner's endpoints, which read it, and the control path, which changes it."""
+
+    def __init__(self, config: SandboxConfig, clock: Clock) -> None:
+        self.config = config
+        self.clock = clock
+        self.stopping = asyncio.Event()
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the configuration: no calls, no tokens, no faults, the first credentials."""
+        self.accounts = {name: Account(self.config, self.clock) for name in self.config.presets}
+        self.journal = Journal()
+        self.faults = FaultPlan()
+        self.rotate(self.config.api_key.reveal(), self.config.api_secret.reveal())
+
+    def rotate(self, api_key: str, api_secret: str) -> None:
+        """From now on only this pair is accepted; tokens live on."""
+        self.pair = f"{api_key}:{api_secret}".encode()

@@ -1,0 +1,42 @@
+"""The HTTP session partner calls go through: nothing kept, nothing followed, nothing sent twice."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.request
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from sidecar import __version__
+
+
+def open_session() -> aiohttp.ClientSession:
+    """A session for `PartnerClient`s; the caller closes it. Needs a running event loop.
+
+    No cookies, no decompression, one connection a call: with one call in minutes a kept connection saves nothing and
+    may be dead when it is needed. The trusted certificates are the system's, or those `SSL_CERT_FILE` names now.
+    """
+    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(), force_close=True, limit=16)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        headers={"User-Agent": f"token-sidecar/{__version__}", "Accept-Encoding": "identity"},
+        # aiohttp's own reading of the environment includes ~/.netrc, whose entry for the partner's host would break
+        # every grant and put an Authorization header on refreshes. See proxy_for.
+        trust_env=False,
+        # PartnerClient times the whole call exactly; aiohttp would round up to whole seconds.
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+    )
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy the environment names for `url` (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), or None.
+
+    May hold the proxy's user name and password.
+    """
+    parts = urlsplit(url)
+    if parts.hostname is None or urllib.request.proxy_bypass(parts.hostname):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)

@@ -1,0 +1,187 @@
+"""The partner client on real sockets: what it sends, byte by byte, and when it does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sidecar import __version__
+from sidecar.core.errors import PartnerError, UnsentError
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Secret
+from sidecar.partner.client import PartnerClient
+from sidecar.partner.presets import PRESETS
+from sidecar.partner.session import open_session
+from tests.fakes.canary_call import (
+    ACCESS,
+    GOOD,
+    PAIR,
+    REFRESH,
+    assert_no_canary,
+    failure,
+    grant,
+)
+from tests.fakes.hand_clock import HandClock
+from tests.fakes.raw_partner import (
+    Play,
+    RawPartner,
+    http,
+    raw_partner,
+    reply,
+    reset,
+)
+
+CONTENT_TYPE = "application/vnd.carry1st.payments.partnerauthentication+json"
+
+
+@pytest.fixture
+async def partner() -> AsyncIterator[RawPartner]:
+    async with raw_partner() as partner:
+        partner.play = http("200 OK", GOOD)
+        yield partner
+
+
+@pytest.fixture
+async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[aiohttp.ClientSession]:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with open_session() as session:
+        yield session
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def client(partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock) -> PartnerClient:
+    return PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock)
+
+
+# What is sent
+
+
+async def test_a_grant_is_these_bytes_and_no_others(client: PartnerClient, partner: RawPartner) -> None:
+    await grant(client)
+    host = partner.url.removeprefix("http://")
+    head, _, body = partner.received[0].partition(b"\r\n\r\n")
+    request, *headers = head.decode().split("\r\n")
+    assert request == "POST /api/pay1st/auth/token HTTP/1.1"
+    assert sorted(headers) == sorted(
+        [
+            f"Host: {host}",
+            f"Content-Type: {CONTENT_TYPE}",
+            f"Authorization: Basic {PAIR}",
+            "Accept: */*",
+            "Accept-Encoding: identity",
+            f"User-Agent: token-sidecar/{__version__}",
+            "Content-Length: 20",
+            "Connection: close",
+        ]
+    )
+    assert body == b'{"role": "API_USER"}'
+
+
+async def test_a_refresh_is_these_bytes_without_key_and_secret(client: PartnerClient, partner: RawPartner) -> None:
+    await client.refresh(Secret('quote"d-é'), "API_USER", 1e9)
+    head, _, body = partner.received[0].partition(b"\r\n\r\n")
+    request, *headers = head.decode().split("\r\n")
+    assert request == "POST /api/pay1st/auth/refresh HTTP/1.1"
+    assert f"Content-Type: {CONTENT_TYPE}" in headers
+    assert f"Accept: {CONTENT_TYPE}" in headers
+    assert not [header for header in headers if header.lower().startswith("authorization")]
+    assert json.loads(body) == {"role": "API_USER", "refreshToken": 'quote"d-é'}
+
+
+async def test_the_other_preset_differs_in_path_and_content_type_only(
+    partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
+) -> None:
+    client = PartnerClient(PRESETS["flow1st"], partner.url + "/", 2, session, clock)
+    await grant(client)
+    assert partner.received[0].startswith(b"POST /api/distributors/auth/token HTTP/1.1\r\n")
+    assert b"Content-Type: application/vnd.carry1st.products.distributorauthentication+json\r\n" in partner.received[0]
+    assert b'{"role": "API_USER"}' in partner.received[0]
+
+
+async def test_a_preset_without_refresh_never_sends_one(
+    partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
+) -> None:
+    client = PartnerClient(PRESETS["flow1st"], partner.url, 2, session, clock)
+    assert not client.can_refresh
+    with pytest.raises(PartnerError) as caught:
+        await client.refresh(Secret(REFRESH), "API_USER", 1e9)
+    assert (caught.value.kind, partner.received) == (FailureKind.REFUSED, [])
+
+
+async def test_an_answer_becomes_a_token(client: PartnerClient) -> None:
+    token = await grant(client)
+    assert (token.access, token.refresh, token.lifetime_s) == (Secret(ACCESS), Secret(REFRESH), None)
+    assert client.can_refresh
+
+
+async def test_cookies_are_neither_kept_nor_sent(client: PartnerClient, partner: RawPartner) -> None:
+    partner.play = http("200 OK", GOOD, "Set-Cookie: session=1")
+    await grant(client)
+    await grant(client)
+    assert b"cookie" not in partner.received[1].lower()
+
+
+async def test_a_netrc_entry_for_the_host_changes_nothing(
+    client: PartnerClient, partner: RawPartner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    await grant(client)
+    await client.refresh(Secret(REFRESH), "API_USER", 1e9)
+    assert f"Authorization: Basic {PAIR}".encode() in partner.received[0]
+    assert b"authorization" not in partner.received[1].lower()
+
+
+# When it is sent
+
+
+async def test_past_the_moment_to_send_not_a_byte_goes_out(
+    client: PartnerClient, partner: RawPartner, clock: HandClock
+) -> None:
+    with pytest.raises(UnsentError) as caught:
+        await grant(client, send_by=clock.monotonic() - 0.001)
+    assert_no_canary(caught.value)
+    await grant(client, send_by=clock.monotonic())
+    # The second connection was accepted after the first one, so the first one's bytes would be here by now.
+    assert partner.received[0] == b""
+    assert partner.received[1].startswith(b"POST ")
+
+
+async def test_a_connection_that_took_too_long_is_not_used(
+    partner: RawPartner, clock: HandClock, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock passes the limit while connecting: the moment that counts is the one before the first byte."""
+    connect = aiohttp.TCPConnector.connect
+
+    async def slow_connect(*args: object, **options: object) -> object:
+        clock.now += 5
+        return await connect(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", slow_connect)
+    client = PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock)
+    with pytest.raises(UnsentError):
+        await grant(client, send_by=clock.monotonic() + 4)
+    await grant(client, send_by=clock.monotonic() + 6)
+    assert partner.received[0] == b""
+
+
+@pytest.mark.parametrize(
+    "play", [reset, reply(b""), reply(b"HTTP/1.1 200 OK\r\nContent-Le")], ids=["reset", "fin", "cut"]
+)
+async def test_a_post_is_never_sent_again_by_itself(client: PartnerClient, partner: RawPartner, play: Play) -> None:
+    await grant(client)
+    partner.play = play
+    await failure(client)
+    assert len(partner.received) == 2

@@ -1,0 +1,234 @@
+"""The partner client on real sockets: what it makes of any answer, and of none."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+
+from sidecar.core.errors import PartnerError
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Secret
+from sidecar.partner.answers import MAX_BODY_BYTES
+from sidecar.partner.client import PartnerClient
+from sidecar.partner.presets import PRESETS
+from sidecar.partner.session import open_session
+from tests.fakes.canary_call import (
+    ACCESS,
+    GOOD,
+    KEY,
+    PAIR,
+    REFRESH,
+    SECRET,
+    assert_no_canary,
+    failure,
+    grant,
+)
+from tests.fakes.hand_clock import HandClock
+from tests.fakes.raw_partner import (
+    Play,
+    RawPartner,
+    http,
+    raw_partner,
+    reply,
+    reset,
+    say_nothing,
+    then_say_nothing,
+)
+
+
+@pytest.fixture
+async def partner() -> AsyncIterator[RawPartner]:
+    async with raw_partner() as partner:
+        partner.play = http("200 OK", GOOD)
+        yield partner
+
+
+@pytest.fixture
+async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[aiohttp.ClientSession]:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with open_session() as session:
+        yield session
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def client(partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock) -> PartnerClient:
+    return PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock)
+
+
+# What comes back
+
+
+@pytest.mark.parametrize(
+    ("play", "kind"),
+    [
+        (reset, FailureKind.CONNECT),
+        (reply(b""), FailureKind.CONNECT),
+        (reply(b"SSH-2.0-OpenSSH_9.2 canary-access\r\n\r\n"), FailureKind.MALFORMED),
+        (reply(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + GOOD), FailureKind.MALFORMED),
+        (reply(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" + GOOD), FailureKind.MALFORMED),
+        (reply(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + GOOD), FailureKind.MALFORMED),
+        (reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nXYZ\r\n" + GOOD), FailureKind.MALFORMED),
+        (reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{" + GOOD), FailureKind.MALFORMED),
+        (reply(b"HTTP/1.1 200 OK\r\nX: " + b"canary-access" * 2000 + b"\r\n\r\n" + GOOD), FailureKind.MALFORMED),
+        (http("200 OK", b""), FailureKind.MALFORMED),
+        (http("200 OK", GOOD[:-20]), FailureKind.MALFORMED),
+        (http("200 OK", b"<html>canary-access</html>", "Content-Type: text/html"), FailureKind.MALFORMED),
+        (http("200 OK", gzip.compress(GOOD), "Content-Encoding: gzip"), FailureKind.MALFORMED),
+        (http("200 OK", GOOD.ljust(MAX_BODY_BYTES + 1)), FailureKind.MALFORMED),
+        (http("201 Created", GOOD), FailureKind.MALFORMED),
+        (http("302 Found", b"", "Location: http://127.0.0.1:9/"), FailureKind.MALFORMED),
+        (http("307 Temporary Redirect", b"", "Location: /api/pay1st/auth/token"), FailureKind.MALFORMED),
+        (http("400 Bad Request", b"{}"), FailureKind.REFUSED),
+        (http("401 Unauthorized", b""), FailureKind.REJECTED),
+        (http("429 Too Many Requests", b"<html>"), FailureKind.THROTTLED),
+        (http("503 Service Unavailable", b""), FailureKind.SERVER_ERROR),
+    ],
+)
+async def test_every_odd_answer_has_a_kind_and_leaks_nothing(
+    client: PartnerClient, partner: RawPartner, play: Play, kind: FailureKind
+) -> None:
+    partner.play = play
+    assert (await failure(client)).kind is kind
+    assert len(partner.received) == 1
+
+
+async def test_an_answer_without_length_ends_with_the_connection(client: PartnerClient, partner: RawPartner) -> None:
+    partner.play = reply(b"HTTP/1.1 200 OK\r\n\r\n" + GOOD)
+    assert (await grant(client)).access == Secret(ACCESS)
+
+
+async def test_a_chunked_answer_is_read(client: PartnerClient, partner: RawPartner) -> None:
+    chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD)
+    partner.play = reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+    assert (await grant(client)).access == Secret(ACCESS)
+
+
+async def test_of_a_huge_body_only_the_beginning_is_read(client: PartnerClient, partner: RawPartner) -> None:
+    sent = 0
+
+    async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while sent < 1_000_000_000:
+            writer.write(b"x" * 65_536)
+            sent += 65_536
+            await writer.drain()
+
+    partner.play = flood
+    assert (await failure(client)).kind is FailureKind.MALFORMED
+    assert sent < 50_000_000
+
+
+@pytest.mark.parametrize(
+    "play",
+    [say_nothing, then_say_nothing(b"HTTP/1.1 2"), then_say_nothing(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")],
+)
+async def test_silence_at_any_point_is_a_timeout(
+    partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock, play: Play
+) -> None:
+    partner.play = play
+    error = await failure(PartnerClient(PRESETS["pay1st"], partner.url, 0.1, session, clock))
+    assert (error.kind, error.detail) == (FailureKind.TIMEOUT, None)
+
+
+async def test_an_answer_that_drips_is_bounded_by_the_same_timeout(
+    partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
+) -> None:
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(1000):
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    partner.play = drip
+    started = time.monotonic()
+    error = await failure(PartnerClient(PRESETS["pay1st"], partner.url, 0.2, session, clock))
+    assert error.kind is FailureKind.TIMEOUT
+    assert 0.15 < time.monotonic() - started < 1.5
+
+
+@pytest.mark.parametrize("end", [then_say_nothing, reply], ids=["never-ends", "cut"])
+async def test_a_429_counts_even_when_its_body_is_not_whole(
+    partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock, end: Callable[[bytes], Play]
+) -> None:
+    partner.play = end(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\n{")
+    error = await failure(PartnerClient(PRESETS["pay1st"], partner.url, 0.2, session, clock))
+    assert (error.kind, error.retry_after_s) == (FailureKind.THROTTLED, 7)
+
+
+async def test_what_a_hostile_partner_echoes_is_masked(client: PartnerClient, partner: RawPartner) -> None:
+    echo = {
+        "errorMessage": f"no key {KEY} with {SECRET}",
+        "errorCode": PAIR,
+        "sessionId": "s-1",
+        "accessToken": ACCESS,
+    }
+    partner.play = http("401 Unauthorized", json.dumps(echo).encode())
+    detail = (await failure(client)).detail
+    assert detail is not None
+    assert (detail.error_message, detail.error_code, detail.session_id) == ("no key *** with ***", "***", "s-1")
+
+
+async def test_an_echoed_refresh_token_is_masked(client: PartnerClient, partner: RawPartner) -> None:
+    partner.play = http("401 Unauthorized", json.dumps({"errorMessage": f"bad {REFRESH}"}).encode())
+    with pytest.raises(PartnerError) as caught:
+        await client.refresh(Secret(REFRESH), "API_USER", 1e9)
+    assert_no_canary(caught.value)
+    assert caught.value.detail is not None
+    assert caught.value.detail.error_message == "bad ***"
+
+
+# No way to the partner
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("http://127.0.0.1:1", FailureKind.CONNECT),
+        ("http://no-such-name.invalid", FailureKind.CONNECT),
+        ("ftp://127.0.0.1", FailureKind.REFUSED),
+        ("http://", FailureKind.REFUSED),
+        ("http://127.0.0.1:99999", FailureKind.REFUSED),
+    ],
+)
+async def test_an_address_that_cannot_be_called_has_a_kind(
+    session: aiohttp.ClientSession, clock: HandClock, url: str, kind: FailureKind
+) -> None:
+    error = await failure(PartnerClient(PRESETS["pay1st"], url, 5, session, clock))
+    assert (error.kind, error.detail) == (kind, None)
+
+
+async def test_tls_to_a_server_that_speaks_none_is_a_connect_failure(
+    partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
+) -> None:
+    client = PartnerClient(PRESETS["pay1st"], partner.url.replace("http:", "https:"), 0.5, session, clock)
+    partner.play = reply(b"")
+    assert (await failure(client)).kind in (FailureKind.CONNECT, FailureKind.TIMEOUT)
+
+
+async def test_a_cancelled_call_ends_cancelled(client: PartnerClient, partner: RawPartner) -> None:
+    arrived = asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await reader.read()
+
+    partner.play = hold
+    call = asyncio.create_task(grant(client))
+    await arrived.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call

@@ -1,0 +1,89 @@
+"""Waits a partner may ask for, and the HTTP dates they may come as."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sidecar.partner.http_dates import parse_http_date
+from sidecar.partner.retry_after import parse_retry_after
+
+NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110
+
+
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("1", 1),
+        (" 30 ", 30),
+        ("007", 7),
+        ("86400", 86_400),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60),
+        ("Sunday, 06-Nov-94 08:50:37 GMT", 60),
+        ("Sun Nov  6 08:50:37 1994", 60),
+        ("Mon, 07 Nov 1994 08:49:37 GMT", 86_400),
+    ],
+)
+def test_a_usable_wait_is_taken_in_every_legal_form(value: str, wait_s: float) -> None:
+    assert parse_retry_after(value, None, NOW) == wait_s
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "0",
+        "-1",
+        "+5",
+        "1.5",
+        "86401",
+        "1e309",
+        "1e3",
+        "NaN",
+        "٣",
+        "30, 60",
+        "soon",
+        "9" * 100_000,
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:36 GMT",
+        "Mon, 07 Nov 1994 08:49:38 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Sun, 06 Nov 0000 08:50:37 GMT",
+        "Sun, 31 Feb 1995 08:50:37 GMT",
+        "Sun, 06 Nov 1994 25:50:37 GMT",
+        "Sun, 06 Nov 1994 08:50:37 +0100",
+        "1994-11-06T08:50:37Z",
+    ],
+)
+def test_no_usable_wait_is_none(value: str | None) -> None:
+    assert parse_retry_after(value, None, NOW) is None
+
+
+def test_a_date_counts_from_the_answers_own_date_because_our_clock_may_be_wrong() -> None:
+    an_hour_off = NOW + 3600
+    assert parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT", an_hour_off) == 60
+
+
+def test_an_unreadable_date_header_leaves_our_clock() -> None:
+    assert parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", "yesterday", NOW) == 60
+
+
+def test_a_long_run_of_digits_is_refused_without_reading_it_as_a_number() -> None:
+    started = time.perf_counter()
+    assert parse_retry_after("9" * 1_000_000, None, NOW) is None
+    assert time.perf_counter() - started < 0.1
+
+
+@pytest.mark.parametrize(
+    ("short_year", "year_start"),
+    [("26", 1_767_225_600.0), ("76", 3_345_062_400.0), ("77", 220_924_800.0)],
+)
+def test_a_two_digit_year_is_at_most_fifty_years_ahead(short_year: str, year_start: float) -> None:
+    in_2026 = 1_767_225_600.0
+    assert parse_http_date(f"Monday, 01-Jan-{short_year} 00:00:00 GMT", in_2026) == year_start
+
+
+def test_a_leap_second_is_the_second_before_it() -> None:
+    assert parse_http_date("Sat, 31 Dec 2016 23:59:60 GMT", NOW) == 1_483_228_799
