@@ -1,0 +1,188 @@
+"""One partner call under a lease, and what is done with its end.
+
+After the first byte may have gone out a lease is never given back, only committed or failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+from sidecar.core import policy
+from sidecar.core.errors import PartnerError, StoreError, UnsentError
+from sidecar.core.events import FlightResult, LeaseLost, LifetimeLearned, PartnerCalled, PauseStarted
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Credentials, Moment, Operation, PartnerToken, Token, token_id_of
+from sidecar.core.policy import Condition
+from sidecar.core.shared import Lesson, Pause
+from sidecar.vending.crew import Crew
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to make one call now. `shared` is False for a call on this replica's own share of the budget."""
+
+    nonce: str
+    fence: int
+    send_by: Moment
+    shared: bool
+
+
+class Call:
+    """One call. `run` answers None when the lease ended without one that counts, and a new claim is due."""
+
+    def __init__(self, crew: Crew, lease: Lease, credentials: Credentials) -> None:
+        self._crew = crew
+        self._view = crew.view
+        self._lease = lease
+        self._credentials = credentials
+        self._replaced = crew.view.token
+        self._operation = self._choose()
+        self._sent_at: Moment = crew.clock.monotonic()
+
+    async def run(self) -> FlightResult | None:
+        # This process may have been stopped between the grant and here: the lease may be somebody else's by now.
+        if self._sent_at > self._lease.send_by:
+            await self._unsent()
+            return None
+        self._view.calling = True
+        try:
+            answer = await self._send()
+        except UnsentError:
+            await self._unsent()
+            return None
+        except PartnerError as error:
+            self._called(error.kind, error.detail)
+            return await self._failed(error)
+        except asyncio.CancelledError:
+            # We are stopping with a call out. The others need not wait for the lease's limit, but they must not
+            # take it for a call that never was.
+            await self._failed(PartnerError(FailureKind.TIMEOUT))
+            raise
+        else:
+            self._called("ok", None)
+            await self._landed(answer)
+            return "fetched"
+        finally:
+            self._view.calling = False
+
+    def _choose(self) -> Operation:
+        """Refresh only a good token, by the pair that got it: anything else needs a grant to be sure."""
+        token = self._replaced
+        if (
+            token is not None
+            and token.refresh is not None
+            and self._crew.partner.can_refresh
+            and token.fence != self._view.state.refresh_dropped
+            and token.credentials_id == self._credentials.credentials_id
+            and self._view.condition(self._crew.clock.monotonic()) in (Condition.FRESH, Condition.STALE)
+        ):
+            return Operation.REFRESH
+        return Operation.GRANT
+
+    async def _send(self) -> PartnerToken:
+        role, partner = self._crew.profile.role, self._crew.partner
+        if self._operation is Operation.REFRESH and self._replaced is not None and self._replaced.refresh is not None:
+            return await partner.refresh(self._replaced.refresh, role, self._lease.send_by)
+        return await partner.grant(self._credentials, role, self._lease.send_by)
+
+    def _called(self, outcome: FailureKind | Literal["ok"], detail: PartnerDetail | None) -> None:
+        self._crew.sink.emit(
+            PartnerCalled(
+                profile=self._crew.profile.name,
+                operation=self._operation,
+                outcome=outcome,
+                duration_s=self._crew.clock.monotonic() - self._sent_at,
+                detail=detail,
+            )
+        )
+
+    async def _unsent(self) -> None:
+        self._lease_lost("before-call")
+        await self._end(None)
+
+    def _lease_lost(self, stage: Literal["before-call", "commit"]) -> None:
+        self._crew.sink.emit(LeaseLost(profile=self._crew.profile.name, stage=stage))
+
+    # -- a token came -------------------------------------------------------------------------------------------------
+
+    async def _landed(self, answer: PartnerToken) -> None:
+        """Use the token here first, then commit it: a store that is down does not lose a token."""
+        lesson = self._lesson(token_id_of(answer.access))
+        token = self._token(answer, lesson)
+        self._view.take(token, self._sent_at)
+        self._crew.keyring.prove([token.credentials_id])
+        self._crew.announce(fetched=True)
+        if not self._lease.shared:
+            self._view.note_success(lesson)
+            return
+        asked_at = self._crew.clock.monotonic()
+        try:
+            committed = await self._crew.store.commit(self._lease.nonce, token, asked_at - self._sent_at, lesson)
+            if not committed.stored:
+                self._lease_lost("commit")
+            await self._crew.follow(committed.state, asked_at)
+        except StoreError:
+            self._view.note_success(lesson)
+
+    def _token(self, answer: PartnerToken, lesson: Lesson) -> Token:
+        lifetime_s, lifetime = policy.believed_lifetime(answer.lifetime_s, lesson, self._crew.profile)
+        return Token(
+            access=answer.access,
+            refresh=answer.refresh,
+            token_id=token_id_of(answer.access),
+            role=answer.role,
+            fence=self._lease.fence,
+            issued_at=self._view.store_time(self._sent_at),
+            lifetime_s=lifetime_s,
+            lifetime=lifetime,
+            credentials_id=self._credentials.credentials_id,
+        )
+
+    def _lesson(self, token_id: str) -> Lesson:
+        """What the end of the replaced token teaches: nothing when it came early and nobody had complained."""
+        known, refused = self._view.state.lesson, self._view.rejected and self._view.state.rejected_id != token_id
+        lived = self._replaced is not None and self._view.age_s(self._sent_at) >= self._view.refresh_at_s
+        if not (refused or lived):
+            return known
+        age_s = self._view.state.rejected_age_s if refused else None
+        lesson = policy.learn(known, age_s, self._crew.profile)
+        if refused and lesson.learned_s != known.learned_s:
+            self._crew.sink.emit(LifetimeLearned(profile=self._crew.profile.name, learned_s=lesson.learned_s))
+        return lesson
+
+    # -- none came ----------------------------------------------------------------------------------------------------
+
+    async def _failed(self, error: PartnerError) -> FlightResult | None:
+        if self._operation is Operation.REFRESH and error.kind in (FailureKind.REJECTED, FailureKind.REFUSED):
+            # Only the refresh token is refused; a grant, with a permit of its own, tells about the credentials.
+            await self._end(None)
+            return None
+        crew = self._crew
+        strikes = self._view.strikes(error.kind, self._credentials.credentials_id) + 1
+        delay_s = policy.pause_s(error.kind, strikes, error.retry_after_s, crew.profile, crew.clock.jitter())
+        crew.sink.emit(PauseStarted(profile=crew.profile.name, kind=error.kind, pause_s=delay_s, strikes=strikes))
+        self._view.failed(error.kind, error.detail)
+        await self._end(Pause(kind=error.kind, left_s=delay_s, strikes=strikes, detail=error.detail))
+        return "failed"
+
+    async def _end(self, pause: Pause | None) -> None:
+        """Tell the store how the lease ended; keep it in mind when the store cannot be told."""
+        lease, credentials_id = self._lease, self._credentials.credentials_id
+        # Used once, then replaced: after any failed refresh nobody knows whether the partner still takes the token.
+        tried = self._operation is Operation.REFRESH and self._sent_at <= lease.send_by
+        drop_refresh = self._replaced.fence if tried and self._replaced is not None else 0
+        if lease.shared:
+            kind, delay_s, detail = (None, 0.0, None) if pause is None else (pause.kind, pause.left_s, pause.detail)
+            asked_at = self._crew.clock.monotonic()
+            try:
+                state = await self._crew.store.fail(
+                    lease.nonce, lease.fence, kind, delay_s, credentials_id, detail, drop_refresh=drop_refresh
+                )
+                await self._crew.follow(state, asked_at)
+            except StoreError:
+                pass
+            else:
+                return
+        self._view.note_failure(pause, credentials_id, drop_refresh)

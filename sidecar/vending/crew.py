@@ -1,0 +1,70 @@
+"""What the use cases of one profile work with, and the two things all of them do: follow the store, and say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.core.events import StoreDataLost, TokenChanged
+from sidecar.core.model import Profile
+from sidecar.core.ports import Clock, EventSink, Partner
+from sidecar.core.shared import State
+from sidecar.vending.fallback import Fallback
+from sidecar.vending.keyring import Keyring
+from sidecar.vending.view import View
+from sidecar.vending.watched import WatchedState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """One set for each profile and process."""
+
+    profile: Profile
+    replica_id: str
+    clock: Clock
+    store: WatchedState
+    partner: Partner
+    keyring: Keyring
+    view: View
+    fallback: Fallback
+    sink: EventSink
+
+    async def peek(self) -> None:
+        """Look at the store and follow it. Raises `StoreError`."""
+        asked_at = self.clock.monotonic()
+        await self.follow(await self.store.peek(self.view.known_fence), asked_at)
+
+    async def follow(self, state: State, asked_at: float) -> None:
+        """Take the store's word, after reminding it of what it lost. Raises `StoreError`.
+
+        `asked_at` is the moment before the store was asked.
+        """
+        if self.view.knows_more_than(state):
+            if not self.view.unsaved:
+                self.sink.emit(StoreDataLost(profile=self.profile.name))
+            asked_at = self.clock.monotonic()
+            state = await self.store.seed(self.view.remembered())
+            self.view.unsaved = False
+        self.fallback.unblock()
+        if self.view.follow(state, asked_at):
+            self.announce(fetched=False)
+        self.keyring.prove(state.proven)
+        if self.view.token is not None:
+            # A store that lost its data forgot who proved what; the token itself is the proof.
+            self.keyring.prove([self.view.token.credentials_id])
+
+    def announce(self, *, fetched: bool) -> None:
+        """Say which token is vended from now on."""
+        token = self.view.token
+        if token is None:
+            return
+        self.sink.emit(
+            TokenChanged(
+                profile=self.profile.name,
+                token_id=token.token_id,
+                fetched=fetched,
+                fence=token.fence,
+                issued_at=token.issued_at,
+                expires_at=token.expires_at,
+                lifetime=token.lifetime,
+            )
+        )

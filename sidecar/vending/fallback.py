@@ -1,0 +1,71 @@
+"""The local fallback: what one replica may still do while the store is down.
+
+Nobody can agree on anything then, so each replica spends a fixed share of the budget and waits a random while first,
+in the hope that the store is back before that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sidecar.core import policy
+from sidecar.core.model import Moment, Profile, Seconds, StoreFailure
+from sidecar.core.ports import Clock
+from sidecar.vending.view import View
+
+FIRST_DELAY_S: Seconds = 2
+"""A replica without a token waits up to this long before it calls on its own."""
+
+
+class Fallback:
+    """One replica's share of the budget, spent while the store is down."""
+
+    def __init__(self, profile: Profile, clock: Clock) -> None:
+        self._profile = profile
+        self._clock = clock
+        self._share = profile.budget.share_of(profile.fleet_size)
+        self._spent: deque[Moment] = deque(maxlen=self._share.calls)
+        self._blocked_until: Moment = 0
+
+    def first_delay_s(self) -> Seconds:
+        return self._clock.jitter() * FIRST_DELAY_S
+
+    def blocked_s(self) -> Seconds:
+        """How long this replica does not call; 0 when it may try."""
+        return max(0, self._blocked_until - self._clock.monotonic())
+
+    def wait_s(self, view: View) -> Seconds:
+        """How long until this replica may call on its own; 0: now. Never 0 with `SIDECAR_STORE_FAILURE=fail`.
+
+        A replica that holds a good token is in no hurry: it waits until a random moment in the last part of its life,
+        so that one of a fleet comes first, and the store most likely before them all.
+        """
+        if self._profile.store_failure is StoreFailure.FAIL:
+            return self._profile.poll_s
+        now = self._clock.monotonic()
+        return max(self._permit_wait_s(now), self._good_for_s(view, now))
+
+    def block(self, wait_s: Seconds) -> None:
+        """Do not try again before `wait_s` is over, or the store is back."""
+        self._blocked_until = self._clock.monotonic() + min(wait_s, self._profile.poll_s)
+
+    def unblock(self) -> None:
+        self._blocked_until = 0
+
+    def spend(self) -> None:
+        """Take one permit of the share, before the call."""
+        self._spent.append(self._clock.monotonic())
+
+    def _permit_wait_s(self, now: Moment) -> Seconds:
+        return policy.permit_wait_s([now - at for at in self._spent], self._share.calls, self._share.window_s)
+
+    def _good_for_s(self, view: View, now: Moment) -> Seconds:
+        if view.token is None or view.rejected:
+            return 0
+        usable_s = policy.usable_s(view.token.lifetime_s, self._profile)
+        latest_s = max(view.refresh_at_s, usable_s - self._profile.partner_timeout_s)
+        # The spread of the refresh point is this replica's own random number: reuse it over the longer stretch.
+        first_s = policy.refresh_point_s(view.token.lifetime_s, self._profile, 0)
+        last_s = policy.refresh_point_s(view.token.lifetime_s, self._profile, 1)
+        share = (view.refresh_at_s - first_s) / (last_s - first_s) if last_s > first_s else 0
+        return max(0, view.refresh_at_s + share * (latest_s - view.refresh_at_s) - view.age_s(now))

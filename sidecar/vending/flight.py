@@ -1,0 +1,111 @@
+"""One flight: everyone in this process who wants a token waits for the same one.
+
+claim ─┬─ Adopt ─────────────────────────────► adopted
+       ├─ Held ── wait, claim again
+       ├─ CoolingDown, OverBudget ───────────► failed
+       ├─ Granted ── call ─┬─ token, commit ─► fetched
+       │                   ├─ failure, fail ─► failed
+       │                   └─ refresh token refused, or lease lost before the call: claim again
+       └─ store down ── wait a random while, claim again; still down: call on this replica's share
+"""
+
+from __future__ import annotations
+
+from sidecar.core.errors import StoreError
+from sidecar.core.events import FlightResult
+from sidecar.core.model import Credentials, Moment, Reason, Seconds
+from sidecar.core.policy import Condition
+from sidecar.core.shared import Adopt, Ask, Claimed, Granted, Held, OverBudget
+from sidecar.vending.call import Call, Lease
+from sidecar.vending.crew import Crew
+
+LOOK_WITHOUT_TOKEN_S: Seconds = 0.1
+LOOK_AHEAD_S: Seconds = 0.25
+"""How often a replica looks while somebody else holds the lease: apps wait, or only the calendar does."""
+
+
+class Flight:
+    """One attempt to come by a token."""
+
+    def __init__(self, crew: Crew, reason: Reason) -> None:
+        self._crew = crew
+        self._reason = reason
+        self._waited_for_store = False
+
+    async def run(self) -> FlightResult:
+        """Fly until there is a result. After `failed` the obstacle stands in the view or the fallback."""
+        result: FlightResult | None = None
+        while result is None:
+            # The newest pair that may be tried is looked up each time: a refusal in between changes it.
+            credentials = self._crew.keyring.pick(self._crew.view.refused())
+            if credentials is None or self._crew.view.pause() is not None or self._trial_is_over(credentials):
+                return "failed"
+            result = await self._claim_and_call(credentials)
+        return result
+
+    def _trial_is_over(self, credentials: Credentials) -> bool:
+        """A flight that was only to try new credentials does not go on with the old ones once they are refused."""
+        fresh = self._crew.view.condition(self._crew.clock.monotonic()) is Condition.FRESH
+        return self._reason is Reason.AHEAD and fresh and credentials is not self._crew.keyring.newest
+
+    async def _claim_and_call(self, credentials: Credentials) -> FlightResult | None:
+        """One lease's worth of work; None: claim again."""
+        crew = self._crew
+        nonce = f"{crew.replica_id}/{crew.clock.new_id()}"
+        asked_at = crew.clock.monotonic()
+        known = crew.view.known_fence
+        try:
+            claimed = await self._claim(nonce, known, credentials, asked_at)
+        except StoreError:
+            return await self._without_store(nonce, credentials)
+        match claimed.outcome:
+            case Adopt() if crew.view.known_fence > known:
+                return "adopted"
+            case OverBudget():
+                return "failed"
+            case Granted(fence, limit_s):
+                # A call that starts later could outlive the lease.
+                send_by = asked_at + limit_s - crew.profile.partner_timeout_s - crew.profile.store_timeout_s
+                return await Call(crew, Lease(nonce, fence, send_by, shared=True), credentials).run()
+            case Held(left_s):
+                await crew.clock.sleep(min(left_s, self._look_s()))
+            case _:
+                # CoolingDown: the loop's top sees the pause, or the next pair of credentials.
+                await crew.clock.sleep(self._look_s())
+        return None
+
+    async def _claim(self, nonce: str, known: int, credentials: Credentials, asked_at: Moment) -> Claimed:
+        view = self._crew.view
+        ask = Ask(
+            nonce=nonce,
+            known=known,
+            fence=view.state.fence,
+            epoch=view.state.epoch,
+            on_demand=self._reason.on_demand,
+            credentials_id=credentials.credentials_id,
+        )
+        claimed = await self._crew.store.claim(ask)
+        await self._crew.follow(claimed.state, asked_at)
+        return claimed
+
+    def _look_s(self) -> Seconds:
+        clock = self._crew.clock
+        served = self._crew.view.condition(clock.monotonic()) in (Condition.FRESH, Condition.STALE)
+        return (LOOK_AHEAD_S if served else LOOK_WITHOUT_TOKEN_S) * (0.5 + clock.jitter() / 2)
+
+    async def _without_store(self, nonce: str, credentials: Credentials) -> FlightResult | None:
+        """The store is down: wait a random while and look again, then call on this replica's own share."""
+        crew = self._crew
+        if (wait_s := crew.fallback.wait_s(crew.view)) > 0:
+            crew.fallback.block(wait_s)
+            return "failed"
+        if not self._waited_for_store:
+            self._waited_for_store = True
+            await crew.clock.sleep(crew.fallback.first_delay_s())
+            return None
+        crew.fallback.spend()
+        now = crew.clock.monotonic()
+        # At least the clock's milliseconds, as the store does it: of tokens got on both sides the later one wins.
+        fence = max(crew.view.state.fence + 1, crew.view.known_fence + 1, int(crew.view.store_time(now) * 1000))
+        send_by = now + crew.profile.store_timeout_s
+        return await Call(crew, Lease(nonce, fence, send_by, shared=False), credentials).run()

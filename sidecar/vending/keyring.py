@@ -1,0 +1,71 @@
+"""Which pair of credentials to use: the newest that the partner does not refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidecar.core.errors import CredentialsError
+from sidecar.core.events import CredentialsChanged, CredentialsUnreadable
+from sidecar.core.model import Credentials
+from sidecar.core.ports import CredentialsSource, EventSink
+
+
+class Keyring:
+    """The newest pair, and the one before it until the newest has obtained a token."""
+
+    def __init__(self, profile_name: str, source: CredentialsSource, sink: EventSink) -> None:
+        """Raises `CredentialsError` when there is no readable pair to begin with."""
+        self._profile_name = profile_name
+        self._source = source
+        self._sink = sink
+        self._newest = source.read()
+        self._previous: Credentials | None = None
+        self._proven: set[str] = set()
+        self._problem = ""
+
+    @property
+    def newest(self) -> Credentials:
+        return self._newest
+
+    @property
+    def readable(self) -> bool:
+        """Whether the last look at the source gave a pair."""
+        return not self._problem
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether the newest pair has yet to obtain a token, anywhere in the fleet."""
+        return self._newest.credentials_id not in self._proven
+
+    def look(self) -> bool:
+        """Read the source; True when the pair is another one. An unreadable one is reported and the old pair kept."""
+        try:
+            found = self._source.read()
+        except CredentialsError as error:
+            if str(error) != self._problem:
+                self._problem = str(error)
+                self._sink.emit(CredentialsUnreadable(profile=self._profile_name, problem=self._problem))
+            return False
+        self._problem = ""
+        if found.credentials_id == self._newest.credentials_id:
+            return False
+        # A pair that was never proven is not worth going back to.
+        if not self.on_trial:
+            self._previous = self._newest
+        self._newest = found
+        self._sink.emit(CredentialsChanged(profile=self._profile_name, credentials_id=found.credentials_id))
+        return True
+
+    def prove(self, credentials_ids: Iterable[str]) -> None:
+        """These pairs obtained a token, here or on another replica."""
+        self._proven.update(credentials_ids)
+        if not self.on_trial:
+            self._previous = None
+
+    def pick(self, refused: Iterable[str]) -> Credentials | None:
+        """The newest pair that is not refused at the moment; None when the partner refuses all there are."""
+        refused_ids = set(refused)
+        for pair in (self._newest, self._previous):
+            if pair is not None and pair.credentials_id not in refused_ids:
+                return pair
+        return None

@@ -1,0 +1,116 @@
+"""One task a profile: follow the store, refresh ahead, watch the credentials. Never cancelled by a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+from types import TracebackType
+
+from sidecar.core import policy
+from sidecar.core.errors import StoreError
+from sidecar.core.events import InternalFailure
+from sidecar.core.model import Moment, Seconds
+from sidecar.vending.broker import Broker
+from sidecar.vending.crew import Crew
+from sidecar.vending.flight import LOOK_AHEAD_S
+from sidecar.vending.obstacle import obstacle
+
+CREDENTIALS_LOOK_S: Seconds = 5
+"""How often the mounted files are read; the kubelet itself takes up to a minute to change them."""
+
+SHORTEST_REST_S: Seconds = 0.01
+"""A rest that ends a rounding error before the moment it waits for must not become a busy loop."""
+
+
+class Maintainer:
+    """Keeps one profile's token ahead of its end until `stop` is called."""
+
+    def __init__(self, crew: Crew, broker: Broker) -> None:
+        self._crew = crew
+        self._broker = broker
+        self._clock = crew.clock
+        self._stopping = False
+        self._credentials_looked_at: Moment = crew.clock.monotonic()
+        self.reread_credentials = False
+        """Set to read the credentials at the next round, which `wake` starts."""
+
+    def wake(self) -> None:
+        self._broker.demand.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self.wake()
+
+    async def run(self) -> None:
+        """Rounds until `stop`. A bug in a round is reported and the next round tried: apps still hold a token."""
+        while not self._stopping:
+            try:
+                await self._round()
+            except Exception as error:  # noqa: BLE001 - a bug must not end the task that keeps the token alive
+                where = trace_of(error.__traceback__)
+                self._crew.sink.emit(
+                    InternalFailure(
+                        profile=self._crew.profile.name, where="maintainer", trace=f"{type(error).__name__} {where}"
+                    )
+                )
+            await self._rest()
+
+    async def _round(self) -> None:
+        self._look_at_credentials()
+        if not self._broker.flying:
+            # Reported where it was raised; a flight decides what may be done without the store.
+            with contextlib.suppress(StoreError):
+                await self._crew.peek()
+        reason = self._broker.due()
+        if reason is None or self._stopping:
+            return
+        if self._broker.flying or obstacle(self._crew, on_demand=reason.on_demand) is None:
+            await self._broker.fly(reason)
+
+    def _look_at_credentials(self) -> None:
+        now = self._clock.monotonic()
+        if self.reread_credentials or now - self._credentials_looked_at >= CREDENTIALS_LOOK_S:
+            self.reread_credentials = False
+            self._credentials_looked_at = now
+            self._crew.keyring.look()
+
+    async def _rest(self) -> None:
+        """Sleep until there is something to look at, or somebody wakes us."""
+        if self._stopping:
+            return
+        try:
+            async with asyncio.timeout(max(SHORTEST_REST_S, self._rest_s())):
+                await self._broker.demand.wait()
+        except TimeoutError:
+            return
+        self._broker.demand.clear()
+
+    def _rest_s(self) -> Seconds:
+        poll_s = self._crew.profile.poll_s
+        # Never longer than the setting: that is the bound within which a report reaches every replica.
+        rest_s = poll_s * (0.7 + 0.3 * self._clock.jitter())
+        reason = self._broker.due()
+        if self._broker.resting:
+            return rest_s
+        if reason is not None:
+            no = obstacle(self._crew, on_demand=reason.on_demand)
+            return min(rest_s, LOOK_AHEAD_S if no is None else no.retry_after_s + 0.001)
+        return min(rest_s, self._next_look_s())
+
+    def _next_look_s(self) -> Seconds:
+        """Until the refresh point: from the earliest replica's on, look often, somebody may be replacing the token."""
+        view, profile = self._crew.view, self._crew.profile
+        if view.token is None:
+            return LOOK_AHEAD_S
+        age_s = view.age_s(self._clock.monotonic())
+        first_s = policy.refresh_point_s(view.token.lifetime_s, profile, 0)
+        if age_s >= first_s and self._crew.store.up:
+            often_s = LOOK_AHEAD_S * (0.75 + self._clock.jitter() / 4)
+            return max(0, min(often_s, view.refresh_at_s - age_s))
+        return max(0, first_s - age_s if first_s > age_s else view.refresh_at_s - age_s)
+
+
+def trace_of(frame: TracebackType | None) -> str:
+    """Where it happened: files, lines and functions, innermost last; never texts or values."""
+    return " > ".join(f"{entry.filename}:{entry.lineno} {entry.name}" for entry in traceback.extract_tb(frame))

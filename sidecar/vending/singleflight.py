@@ -1,0 +1,61 @@
+"""Callers in one process share one piece of work. Knows nothing of tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[K, T]):
+    """Runs at most one piece of work per key; whoever comes meanwhile gets that one's result.
+
+    A caller that goes away, the first one included, disturbs neither the work nor the others.
+    """
+
+    def __init__(self) -> None:
+        # Written by `join` and the tasks' own callbacks only, all on the event loop.
+        self._tasks: dict[K, asyncio.Task[T]] = {}
+
+    def running(self, key: K) -> bool:
+        return key in self._tasks
+
+    async def join(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
+        """The running work's result, or that of `work`, started now. Raises what the work raises."""
+        task = self._tasks.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._run(key, work))
+            self._tasks[key] = task
+            task.add_done_callback(_consume)
+        # Without the shield the first caller's cancellation would cancel the work of everyone who waits.
+        return await asyncio.shield(task)
+
+    async def _run(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await work()
+        finally:
+            # Here, not in a callback: when a caller wakes up with the result, the next flight can already start.
+            del self._tasks[key]
+
+    async def close(self, grace_s: float, patience_s: float) -> None:
+        """Let running work end within `grace_s`, then cancel it; returns after `patience_s` more at the latest."""
+        tasks = set(self._tasks.values())
+        if not tasks:
+            return
+        _, pending = await asyncio.wait(tasks, timeout=grace_s)
+        for _ in range(3):
+            if not pending:
+                return
+            for task in pending:
+                # More than once: a library underneath may swallow one cancellation (redis-py on Python 3.11 does).
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=patience_s / 3)
+
+
+def _consume(task: asyncio.Task[T]) -> None:
+    # Every caller may have gone away; the failure is then nobody's, and must not be reported as "never retrieved".
+    if not task.cancelled():
+        task.exception()

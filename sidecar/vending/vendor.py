@@ -1,0 +1,115 @@
+"""What the outside of the use cases sees of one profile: vend, report, follow, look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.core.events import Verdict
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Instant, Profile, Seconds, Token
+from sidecar.core.policy import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Vended:
+    """A token for a caller, with what is true of it at this moment.
+
+    `expires_in_s` is whole seconds, at least 1, and exactly 1 for a suspect one.
+    """
+
+    token: Token
+    suspect: bool
+    expires_in_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer to a rejection report; `retry_after_s` is set only with `later`."""
+
+    verdict: Verdict
+    retry_after_s: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastFailure:
+    """The latest partner failure this replica knows of, its own or another's."""
+
+    kind: FailureKind
+    at: Instant
+    detail: PartnerDetail | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One profile at one moment, for probes, metrics and the status page. Holds no secret.
+
+    Instants are this machine's UTC; 0 means "none" for instants, and "" for names.
+    """
+
+    profile: str
+    role: str
+    partner: str
+    base_url: str
+    ready: bool
+    condition: Condition
+    """EXPIRED also stands for "there is no token"."""
+    why_not: str
+    """The contract's error code a caller would get now; empty when there is a token to vend."""
+    token_id: str
+    issued_at: Instant
+    expires_at: Instant
+    lifetime_s: Seconds
+    lifetime: str
+    learned_s: Seconds
+    """0 while nothing was learned."""
+    declared_s: Seconds
+    """0 unless the current token's lifetime was declared."""
+    next_refresh_at: Instant
+    last_success_at: Instant
+    """When this replica last took a new token, fetched or adopted."""
+    cooldown_until: Instant
+    """Set only after a 429."""
+    pause_kind: str
+    pause_until: Instant
+    budget_calls: int
+    budget_window_s: Seconds
+    budget_remaining: int
+    lease_owner: str
+    lease_until: Instant
+    waiters: int
+    resting: bool
+    credentials_valid: bool
+    store_up: bool
+    last_failure: LastFailure | None
+
+
+class Vendor(Protocol):
+    """One profile's token, for the web and telemetry rooms."""
+
+    @property
+    def profile(self) -> Profile: ...
+
+    def current(self) -> Vended | None:
+        """The warm path: a believed-valid token from process memory, or None when a caller has to wait for `vend`.
+
+        Touches neither store nor lock. A suspect token is never returned here.
+        """
+        ...
+
+    async def vend(self, min_ttl_s: Seconds = 0) -> Vended:
+        """A token with at least `min_ttl_s` left; waits for one, at most the profile's request timeout.
+
+        Raises `NoTokenError` (its kin) when none can be had, `BadRequestError` when `min_ttl_s` can never be met.
+        """
+        ...
+
+    async def changed(self, token_id: str, wait_s: Seconds) -> bool:
+        """Wait until another token than `token_id` is vended (True) or `wait_s` is over (False)."""
+        ...
+
+    async def report(self, token_id: str) -> Report:
+        """An app says that the partner refused this token."""
+        ...
+
+    def snapshot(self) -> Snapshot: ...

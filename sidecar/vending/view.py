@@ -1,0 +1,224 @@
+"""What one replica believes: the token it holds and the store's state as last seen, in local monotonic time.
+
+Plain values and no I/O. Written by the profile's one task and its flight, read by requests; all on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sidecar.core import policy
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Instant, Lifetime, Moment, Profile, Seconds, Token
+from sidecar.core.policy import Condition
+from sidecar.core.ports import Clock
+from sidecar.core.shared import Lesson, Pause, Remembered, State
+from sidecar.vending.vendor import LastFailure
+
+
+class View:
+    """One replica's view of one profile."""
+
+    def __init__(self, profile: Profile, clock: Clock) -> None:
+        self._profile = profile
+        self._clock = clock
+        self.token: Token | None = None
+        self.born: Moment = 0
+        """When the token was asked for. Fixed at first sight, so no later step of any clock makes it younger."""
+        self.refresh_at_s: Seconds = 0
+        """The token's age at which this replica refreshes ahead."""
+        self.taken_at: Instant = 0
+        self.replaced_ids: deque[str] = deque(maxlen=8)
+        """Ids of the tokens vended before: a report of one is late."""
+        self.last_failure: LastFailure | None = None
+        self.calling = False
+        """A partner call is out, by this replica."""
+        self.unsaved = False
+        """We know something the store does not: a token, a pause or a report it could not be told."""
+        # What the store said last, with what we had to note ourselves; read at `_seen_at`.
+        self._state = State()
+        self._seen_at: Moment = clock.monotonic()
+        self._changed = asyncio.Event()
+
+    # -- what is held -------------------------------------------------------------------------------------------------
+
+    @property
+    def known_fence(self) -> int:
+        """The held token's fence; 0 without one."""
+        return self.token.fence if self.token is not None else 0
+
+    def age_s(self, now: Moment) -> Seconds:
+        return now - self.born
+
+    @property
+    def rejected(self) -> bool:
+        return self.token is not None and self.token.token_id == self._state.rejected_id
+
+    def condition(self, now: Moment) -> Condition:
+        """EXPIRED also when there is no token."""
+        if self.token is None:
+            return Condition.EXPIRED
+        return policy.condition(
+            self.age_s(now),
+            self.token.lifetime_s,
+            self.token.lifetime,
+            rejected=self.rejected,
+            refresh_at_s=self.refresh_at_s,
+            profile=self._profile,
+        )
+
+    def left_s(self, now: Moment) -> Seconds:
+        """Seconds of life left, 0 without a token."""
+        return 0 if self.token is None else max(0, self.token.lifetime_s - self.age_s(now))
+
+    @property
+    def lifetime_s(self) -> Seconds:
+        """The lifetime a token has here: the held one's, else what the next one is believed to get."""
+        if self.token is not None and self.token.lifetime is Lifetime.DECLARED:
+            return self.token.lifetime_s
+        return policy.believed_lifetime(None, self._state.lesson, self._profile)[0]
+
+    def changed(self) -> asyncio.Event:
+        """Set at the next change of token. Ask again afterwards: each change has an event of its own."""
+        return self._changed
+
+    # -- what the store said ------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The state as last seen; its durations have run on since (`remembered` brings them up to date)."""
+        return self._state
+
+    def store_time(self, moment: Moment) -> Instant:
+        """The store's clock at a local moment, by its last answer; this machine's before the first one."""
+        if not self._state.epoch:
+            return self._clock.wall() + (moment - self._clock.monotonic())
+        return self._state.now + (moment - self._seen_at)
+
+    def knows_more_than(self, state: State) -> bool:
+        """Whether the store lost something this replica remembers."""
+        ours = self._state
+        if self.unsaved or (ours.epoch and (state.epoch != ours.epoch or state.fence < ours.fence)):
+            return True
+        # A token this replica cannot open is not a lost one: offering ours again and again would not change that.
+        if self.token is None or "seal" in state.damaged:
+            return False
+        alive = self.condition(self._clock.monotonic()) is not Condition.EXPIRED
+        return alive and state.token_fence < self.token.fence
+
+    def follow(self, state: State, asked_at: Moment) -> bool:
+        """Take the store's word. True when that brought another token.
+
+        `asked_at` is the moment before the store was asked: a token's age is counted from there, so it is never
+        younger here than it is.
+        """
+        brought = state.token is not None and (self.token is None or state.token.fence > self.token.fence)
+        self._state = state
+        self._seen_at = self._clock.monotonic()
+        if brought and state.token is not None:
+            self.take(state.token, asked_at - max(0, state.now - state.token.issued_at))
+        elif self.token is not None and state.token_fence == self.token.fence and state.token_id == self.token.token_id:
+            # Every replica shows the same instants: the store's.
+            self.token = replace(self.token, issued_at=state.token_issued_at)
+        return brought
+
+    def take(self, token: Token, born: Moment) -> None:
+        """Vend this token from now on."""
+        if self.token is not None and self.token.token_id != token.token_id:
+            self.replaced_ids.append(self.token.token_id)
+        self.token = token
+        self.born = born
+        self.refresh_at_s = policy.refresh_point_s(token.lifetime_s, self._profile, self._clock.jitter())
+        self.taken_at = self._clock.wall()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def failed(self, kind: FailureKind, detail: PartnerDetail | None) -> None:
+        """Remember the latest failure of this replica's own calls, for people."""
+        self.last_failure = LastFailure(kind=kind, at=self._clock.wall(), detail=detail)
+
+    # -- what this replica had to note itself, because the store was away ---------------------------------------------
+
+    def note_success(self, lesson: Lesson) -> None:
+        """The token just taken could not be committed."""
+        confirmed = self._state.rejected_id if self.rejected else ""
+        self._note(pause=None, rejected_id="", confirmed_id=confirmed, lesson=lesson)
+
+    def note_failure(self, pause: Pause | None, credentials_id: str, drop_refresh: int) -> None:
+        """A failure the store could not be told; `drop_refresh` is the fence of a spent refresh token, or 0."""
+        dropped = drop_refresh or self._state.refresh_dropped
+        if pause is None:
+            self._note(refresh_dropped=dropped)
+        elif pause.kind is FailureKind.REJECTED:
+            refused = {**self._now_state().refused, credentials_id: pause}
+            self._note(refused=refused, refresh_dropped=dropped)
+        else:
+            self._note(pause=pause, refresh_dropped=dropped)
+
+    def note_rejected(self, token_id: str, age_s: Seconds) -> None:
+        self._note(rejected_id=token_id, rejected_age_s=age_s)
+
+    def _note(self, **changes: object) -> None:
+        self._state = replace(self._now_state(), **changes)  # type: ignore[arg-type]  # the callers above are typed
+        self.unsaved = True
+
+    def remembered(self) -> Remembered:
+        """What to offer a store that forgot."""
+        age_s = self.age_s(self._clock.monotonic()) if self.token is not None else 0
+        return Remembered(state=self._now_state(), token=self.token, token_age_s=age_s)
+
+    def _now_state(self) -> State:
+        """The state with every duration brought to this moment."""
+        now = self._clock.monotonic()
+        passed_s, was = now - self._seen_at, self._state
+        self._seen_at = now
+        window_s = self._profile.budget.window_s
+        self._state = replace(
+            was,
+            now=was.now + passed_s,
+            lease_left_s=max(0, was.lease_left_s - passed_s),
+            pause=None if was.pause is None else _run_on(was.pause, passed_s),
+            refused={key: _run_on(pause, passed_s) for key, pause in was.refused.items()},
+            grant_ages_s=tuple(age + passed_s for age in was.grant_ages_s if age + passed_s < window_s),
+            demand_ages_s=tuple(age + passed_s for age in was.demand_ages_s if age + passed_s < window_s),
+        )
+        return self._state
+
+    # -- what stands in the way of a call -----------------------------------------------------------------------------
+
+    def pause(self) -> Pause | None:
+        """The pause that is running now."""
+        pause = self._now_state().pause
+        return pause if pause is not None and pause.left_s > policy.TICK_S else None
+
+    def refused(self) -> Mapping[str, Pause]:
+        """The credentials the partner refuses now, by id."""
+        return {key: pause for key, pause in self._now_state().refused.items() if pause.left_s > policy.TICK_S}
+
+    def strikes(self, kind: FailureKind, credentials_id: str) -> int:
+        """How many failures of this kind came in a row before."""
+        before = self._state.refused.get(credentials_id) if kind is FailureKind.REJECTED else self._state.pause
+        return before.strikes if before is not None and before.kind is kind else 0
+
+    def lease_left_s(self) -> Seconds:
+        return self._now_state().lease_left_s
+
+    def permit_wait_s(self, *, on_demand: bool) -> Seconds:
+        """How long until the fleet's budget has room again; 0 while it has."""
+        state, budget = self._now_state(), self._profile.budget
+        wait_s = policy.permit_wait_s(state.grant_ages_s, budget.calls, budget.window_s)
+        if on_demand:
+            demand_s = policy.permit_wait_s(state.demand_ages_s, budget.on_demand_calls, budget.window_s)
+            wait_s = max(wait_s, demand_s)
+        return wait_s
+
+    @property
+    def permits_left(self) -> int:
+        return max(0, self._profile.budget.calls - len(self._now_state().grant_ages_s))
+
+
+def _run_on(pause: Pause, passed_s: Seconds) -> Pause:
+    return replace(pause, left_s=max(0, pause.left_s - passed_s))

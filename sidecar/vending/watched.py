@@ -1,0 +1,86 @@
+"""The shared state, watched: says when the store fails, is back, or holds values nobody can use."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+
+from sidecar.core.errors import StoreError
+from sidecar.core.events import StoredValueDiscarded, StoreFailed, StoreRecovered
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Seconds, Token
+from sidecar.core.ports import EventSink, SharedState
+from sidecar.core.shared import Ask, Claimed, Committed, Lesson, Rejection, Remembered, State
+
+
+class _HasState(Protocol):
+    @property
+    def state(self) -> State: ...
+
+
+A = TypeVar("A", bound=_HasState)
+B = TypeVar("B")
+
+
+class WatchedState:
+    """A `SharedState` that passes every call on; `up` tells whether the last one was answered."""
+
+    def __init__(self, profile_name: str, inner: SharedState, sink: EventSink) -> None:
+        self._profile_name = profile_name
+        self._inner = inner
+        self._sink = sink
+        self._damaged: tuple[str, ...] = ()
+        self.up = True
+
+    async def claim(self, ask: Ask) -> Claimed:
+        return await self._answered(self._inner.claim(ask))
+
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
+        return await self._answered(self._inner.commit(nonce, token, age_s, lesson))
+
+    async def fail(
+        self,
+        nonce: str,
+        fence: int,
+        kind: FailureKind | None,
+        delay_s: Seconds,
+        credentials_id: str,
+        detail: PartnerDetail | None,
+        *,
+        drop_refresh: int = 0,
+    ) -> State:
+        failing = self._inner.fail(nonce, fence, kind, delay_s, credentials_id, detail, drop_refresh=drop_refresh)
+        return self._noted(await self._watch(failing))
+
+    async def reject(self, token_id: str) -> Rejection:
+        return await self._answered(self._inner.reject(token_id))
+
+    async def peek(self, known: int) -> State:
+        return self._noted(await self._watch(self._inner.peek(known)))
+
+    async def seed(self, remembered: Remembered) -> State:
+        return self._noted(await self._watch(self._inner.seed(remembered)))
+
+    async def _answered(self, operation: Awaitable[A]) -> A:
+        answer = await self._watch(operation)
+        self._noted(answer.state)
+        return answer
+
+    async def _watch(self, operation: Awaitable[B]) -> B:
+        try:
+            answer = await operation
+        except StoreError as error:
+            self.up = False
+            self._sink.emit(StoreFailed(profile=self._profile_name, operation=error.operation, cause=error.cause))
+            raise
+        if not self.up:
+            self.up = True
+            self._sink.emit(StoreRecovered(profile=self._profile_name))
+        return answer
+
+    def _noted(self, state: State) -> State:
+        if state.damaged != self._damaged:
+            self._damaged = state.damaged
+            for what in state.damaged:
+                self._sink.emit(StoredValueDiscarded(profile=self._profile_name, what=what))
+        return state

@@ -1,0 +1,38 @@
+"""Partner calls with canaries for secrets, and the check that none of them shows in an error."""
+
+from __future__ import annotations
+
+import base64
+import json
+import traceback
+
+import pytest
+
+from sidecar.core.errors import PartnerError
+from sidecar.core.model import Credentials, PartnerToken, Secret
+from sidecar.partner.client import PartnerClient
+
+KEY, SECRET = "canary-key-é", "canary-sécret:with-colon"
+PAIR = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+ACCESS, REFRESH = "canary-access", "canary-refresh"
+CREDENTIALS = Credentials(api_key=Secret(KEY), api_secret=Secret(SECRET))
+GOOD = json.dumps({"role": "API_USER", "accessToken": ACCESS, "refreshToken": REFRESH}).encode()
+
+
+async def grant(client: PartnerClient, send_by: float = 1e9) -> PartnerToken:
+    return await client.grant(CREDENTIALS, "API_USER", send_by)
+
+
+async def failure(client: PartnerClient) -> PartnerError:
+    with pytest.raises(PartnerError) as caught:
+        await grant(client)
+    assert_no_canary(caught.value)
+    return caught.value
+
+
+def assert_no_canary(error: BaseException) -> None:
+    shown = "".join(traceback.format_exception(error)) + repr(error) + str(error)
+    shown += repr(getattr(error, "detail", None))
+    for canary in (KEY, SECRET, PAIR, ACCESS, REFRESH, "canary-"):
+        # The source lines of this test are in the traceback; values are not.
+        assert canary not in shown

@@ -1,0 +1,177 @@
+"""A fleet of replicas in one process: the real broker and maintainer on a virtual clock and one memory store."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sidecar.core.errors import StoreError
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Credentials, Profile, Secret, Token
+from sidecar.core.ports import SharedState
+from sidecar.core.shared import Ask, Claimed, Committed, Lesson, Rejection, Remembered, State
+from sidecar.stores.memory import MemoryStore
+from sidecar.vending.assembly import Assembly, assemble
+from sidecar.vending.broker import Broker
+from tests.fakes.partner import FakePartner
+from tests.fakes.sink import ListSink
+from tests.fakes.virtual_time import VirtualClock
+
+T = TypeVar("T")
+
+
+class Wire:
+    """One replica's way to the store: can be cut, also so that only the answers are lost."""
+
+    def __init__(self, inner: SharedState) -> None:
+        self.inner = inner
+        self.cut = False
+        self.lose_answers_of: set[str] = set()
+        self.delay_s = 0.0
+        self.operations: list[str] = []
+
+    async def _send(self, name: str, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        self.operations.append(name)
+        await asyncio.sleep(self.delay_s)
+        if self.cut:
+            await asyncio.sleep(0.5)
+            raise StoreError(name, "ConnectionError")
+        answer = await operation()
+        if name in self.lose_answers_of:
+            await asyncio.sleep(0.5)
+            raise StoreError(name, "TimeoutError")
+        return answer
+
+    async def claim(self, ask: Ask) -> Claimed:
+        return await self._send("claim", lambda: self.inner.claim(ask))
+
+    async def commit(self, nonce: str, token: Token, age_s: float, lesson: Lesson) -> Committed:
+        return await self._send("commit", lambda: self.inner.commit(nonce, token, age_s, lesson))
+
+    async def fail(
+        self,
+        nonce: str,
+        fence: int,
+        kind: FailureKind | None,
+        delay_s: float,
+        credentials_id: str,
+        detail: PartnerDetail | None,
+        *,
+        drop_refresh: int = 0,
+    ) -> State:
+        def operation() -> Coroutine[Any, Any, State]:
+            return self.inner.fail(nonce, fence, kind, delay_s, credentials_id, detail, drop_refresh=drop_refresh)
+
+        return await self._send("fail", operation)
+
+    async def reject(self, token_id: str) -> Rejection:
+        return await self._send("reject", lambda: self.inner.reject(token_id))
+
+    async def peek(self, known: int) -> State:
+        return await self._send("peek", lambda: self.inner.peek(known))
+
+    async def seed(self, remembered: Remembered) -> State:
+        return await self._send("seed", lambda: self.inner.seed(remembered))
+
+
+@dataclass
+class FileCredentials:
+    """Stands for the mounted directory: a test puts another pair in."""
+
+    pair: Credentials
+
+    def read(self) -> Credentials:
+        return self.pair
+
+
+def credentials(secret: str = "secret-1") -> Credentials:
+    return Credentials(api_key=Secret("key-1"), api_secret=Secret(secret))
+
+
+@dataclass
+class Replica:
+    name: str
+    parts: Assembly
+    wire: Wire
+    files: FileCredentials
+    partner: FakePartner
+    sink: ListSink
+    task: asyncio.Task[None]
+
+    @property
+    def broker(self) -> Broker:
+        return self.parts.broker
+
+    async def token(self, min_ttl_s: float = 0) -> str:
+        """What an app gets now."""
+        return (await self.broker.vend(min_ttl_s)).token.access.reveal()
+
+    async def kill(self) -> None:
+        """As SIGKILL does: not a word to the store, nothing ended in order."""
+        self.wire.cut = True
+        self.task.cancel()
+        await self.broker.close()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    async def stop(self) -> None:
+        self.parts.maintainer.stop()
+        await self.broker.close()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+@dataclass
+class Fleet:
+    """Build it inside a running (virtual) loop."""
+
+    profile: Profile = field(default_factory=lambda: Profile(base_url="https://partner.example"))
+    partner: FakePartner = field(default_factory=FakePartner)
+    replicas: list[Replica] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clock = VirtualClock()
+        self.store = MemoryStore(self.clock)
+        # A name is never used twice: it seeds the replica's ids, and two nonces must not meet.
+        self._numbers = itertools.count()
+
+    def start(self, count: int = 1, *, secret: str = "secret-1") -> list[Replica]:
+        started = [self._start(f"r{next(self._numbers)}", secret) for _ in range(count)]
+        self.replicas += started
+        return started
+
+    def _start(self, name: str, secret: str) -> Replica:
+        wire = Wire(self.store.shared_state(self.profile))
+        files = FileCredentials(credentials(secret))
+        sink = ListSink()
+        parts = assemble(
+            self.profile,
+            replica_id=name,
+            clock=VirtualClock(seed=hash_of(name)),
+            store=wire,
+            partner=self.partner,
+            credentials=files,
+            sink=sink,
+        )
+        task = asyncio.ensure_future(parts.maintainer.run())
+        return Replica(name, parts, wire, files, self.partner, sink, task)
+
+    def cut(self, *, cut: bool = True) -> None:
+        """The store goes away for everyone, or comes back."""
+        for replica in self.replicas:
+            replica.wire.cut = cut
+
+    def lose_data(self) -> None:
+        """The store comes back empty: another epoch."""
+        self.store = MemoryStore(self.clock)
+        for replica in self.replicas:
+            replica.wire.inner = self.store.shared_state(self.profile)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(replica.stop() for replica in self.replicas))
+
+
+def hash_of(name: str) -> int:
+    """Like `hash`, but the same in every run."""
+    return sum(ord(letter) * 31**place for place, letter in enumerate(name))

@@ -1,0 +1,48 @@
+"""The vending listener on a real socket, in front of vendors that do as they are told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sidecar.core.events import RequestServed
+from sidecar.core.model import Address
+from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.token_api import TokenApi
+from tests.fakes.sink import ListSink
+from tests.fakes.vendor import FakeVendor, FixedClock
+from tests.fakes.wire import LOOPBACK, Reply, ask, serving
+
+
+@dataclass
+class VendingService:
+    """Two profiles, `default` and `other`, whose partners expect the token in different headers."""
+
+    address: Address
+    vendor: FakeVendor
+    other: FakeVendor
+    sink: ListSink
+
+    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
+        return await ask(self.address, path, headers=headers)
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Reply:
+        return await ask(self.address, path, method="POST", body=body, headers=headers)
+
+    @property
+    def served(self) -> list[tuple[str, str, str]]:
+        """(profile, endpoint, code) of each request that was counted."""
+        return [(event.profile, event.endpoint, event.code) for event in self.sink.of(RequestServed)]
+
+
+@asynccontextmanager
+async def vending_service(
+    settings: GuardSettings | None = None, at: Address = LOOPBACK
+) -> AsyncIterator[VendingService]:
+    vendor, other, sink = FakeVendor(), FakeVendor("other"), ListSink()
+    headers = {"default": "AccessToken", "other": "X-Other"}
+    guards = Guards(settings or GuardSettings())
+    api = TokenApi({"default": vendor, "other": other}, guards, sink, FixedClock(), headers)
+    async with serving(api, sink, at) as address:
+        yield VendingService(address, vendor, other, sink)

@@ -1,0 +1,138 @@
+"""A vendor that does as it is told, and a clock that stands still until it is moved."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
+from sidecar.core.policy import Condition
+from sidecar.vending.vendor import Report, Snapshot, Vended
+
+NOW = 1_767_225_600.0
+"""2026-01-01T00:00:00Z."""
+
+
+def token(text: str = "access-token-one", *, fence: int = 1, issued_at: float = NOW, lifetime_s: float = 900) -> Token:
+    return Token(
+        access=Secret(text),
+        refresh=Secret(f"refresh-of-{text}"),
+        token_id=token_id_of(Secret(text)),
+        role="API_USER",
+        fence=fence,
+        issued_at=issued_at,
+        lifetime_s=lifetime_s,
+        lifetime=Lifetime.ASSUMED,
+        credentials_id="c0ffee",
+    )
+
+
+def vended(text: str = "access-token-one", *, suspect: bool = False, expires_in_s: int = 900) -> Vended:
+    return Vended(token(text), suspect, 1 if suspect else expires_in_s)
+
+
+def snapshot(profile: str = "default") -> Snapshot:
+    """The state of a profile in good health."""
+    return Snapshot(
+        profile=profile,
+        role="API_USER",
+        partner="pay1st",
+        base_url="https://partner.test",
+        ready=True,
+        condition=Condition.FRESH,
+        why_not="",
+        token_id=token_id_of(Secret("access-token-one")),
+        issued_at=NOW,
+        expires_at=NOW + 900,
+        lifetime_s=900,
+        lifetime="assumed",
+        learned_s=0,
+        declared_s=0,
+        next_refresh_at=NOW + 720,
+        last_success_at=NOW,
+        cooldown_until=0,
+        pause_kind="",
+        pause_until=0,
+        budget_calls=6,
+        budget_window_s=60,
+        budget_remaining=5,
+        lease_owner="",
+        lease_until=0,
+        waiters=0,
+        resting=False,
+        credentials_valid=True,
+        store_up=True,
+        last_failure=None,
+    )
+
+
+class FakeVendor:
+    """Vends `now` from memory; without it, `vend` gives `later` or raises it when it is an error."""
+
+    def __init__(self, name: str = "default") -> None:
+        self._profile = Profile(name=name, base_url="https://partner.test")
+        self.now: Vended | None = vended()
+        self.later: Vended | Exception = vended()
+        self.verdict: Report | Exception = Report("refreshing")
+        self.shown = snapshot(name)
+        self.reported: list[str] = []
+        self.min_ttls_s: list[float] = []
+        self.waits_s: list[float] = []
+        self.waiting = asyncio.Event()
+        self.another = asyncio.Event()
+        self.patient = False
+
+    @property
+    def profile(self) -> Profile:
+        return self._profile
+
+    def current(self) -> Vended | None:
+        return self.now
+
+    async def vend(self, min_ttl_s: float = 0) -> Vended:
+        self.min_ttls_s.append(min_ttl_s)
+        if isinstance(self.later, Exception):
+            raise self.later
+        return self.later
+
+    async def changed(self, token_id: str, wait_s: float) -> bool:
+        """Waits for `another` when it is `patient`; else answers at once whether it is set."""
+        self.waits_s.append(wait_s)
+        self.waiting.set()
+        if self.patient:
+            await self.another.wait()
+        return self.another.is_set()
+
+    async def report(self, token_id: str) -> Report:
+        self.reported.append(token_id)
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        return self.verdict
+
+    def snapshot(self) -> Snapshot:
+        return self.shown
+
+    def show(self, **changes: object) -> None:
+        self.shown = replace(self.shown, **changes)  # type: ignore[arg-type]  # names are checked by the dataclass
+
+
+class FixedClock:
+    """The `Clock` port, standing at `NOW` until somebody adds to `passed_s`."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    def wall(self) -> float:
+        return NOW + self.passed_s
+
+    async def sleep(self, delay_s: float) -> None:
+        self.passed_s += delay_s
+
+    def jitter(self) -> float:
+        return 0.5
+
+    def new_id(self) -> str:
+        return "0123456789abcdef"
