@@ -1,0 +1,38 @@
+"""An event as the flat, plain values that a log line or a status page shows."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from enum import Enum
+
+from sidecar.core.events import Event
+from sidecar.core.failures import PartnerDetail
+
+
+def event_fields(event: Event) -> dict[str, object]:
+    """The event's fields by name; without empty ones, enums as text, a `PartnerDetail` as its four fields."""
+    found: dict[str, object] = {}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if isinstance(value, PartnerDetail):
+            found |= _partner_fields(value)
+        else:
+            found[field.name] = _plain(value)
+    return {name: value for name, value in found.items() if value not in (None, "", ())}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, float):
+        return round(value, 6)
+    return value
+
+
+def _partner_fields(detail: PartnerDetail) -> dict[str, object]:
+    return {
+        "partner_status": detail.status,
+        "error_code": detail.error_code,
+        "error_message": detail.error_message,
+        "session_id": detail.session_id,
+    }

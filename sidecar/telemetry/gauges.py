@@ -1,0 +1,63 @@
+"""The gauges, read from the vendors at the moment of a scrape: they are never stale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from sidecar.core.policy import Condition
+from sidecar.telemetry.closed_counter import NAMESPACE
+from sidecar.vending.vendor import Snapshot, Vendor
+
+_BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
+    ("waiters", "Callers that wait for a token now.", lambda s: s.waiters),
+    ("token_suspect", "1 while the token is suspect.", lambda s: s.condition is Condition.SUSPECT),
+    ("token_expiry_timestamp_seconds", "When the token's believed life ends; 0: no token.", lambda s: s.expires_at),
+    ("token_issued_timestamp_seconds", "When the token was issued; 0: no token.", lambda s: s.issued_at),
+    (
+        "token_last_success_timestamp_seconds",
+        "When this replica last took a new token, fetched or adopted; 0: never.",
+        lambda s: s.last_success_at,
+    ),
+    ("cooldown_until_timestamp_seconds", "End of the cool-down after a 429; 0: none.", lambda s: s.cooldown_until),
+    ("call_budget_remaining", "Partner calls the fleet may make now.", lambda s: s.budget_remaining),
+    ("credentials_valid", "0 once the partner rejected the credentials.", lambda s: s.credentials_valid),
+)
+
+
+class VendorGauges(Collector):
+    """Every gauge of the contract but `build_info`."""
+
+    def __init__(self, vendors: Callable[[], Iterable[Vendor]]) -> None:
+        self._vendors = vendors
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: else registering would collect, before there are vendors."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        seen = [(vendor.profile, vendor.snapshot()) for vendor in self._vendors()]
+        for name, text, value in _BY_PROFILE:
+            gauge = _gauge(name, text, "profile")
+            for profile, snapshot in seen:
+                gauge.add_metric([profile.name], float(value(snapshot)))
+            yield gauge
+        lifetime = _gauge("token_lifetime_seconds", "The token's lifetime by its source; 0: none.", "profile", "kind")
+        for profile, snapshot in seen:
+            for kind, lifetime_s in (
+                ("declared", snapshot.declared_s),
+                ("assumed", profile.lifetime_s),
+                ("learned", snapshot.learned_s),
+            ):
+                lifetime.add_metric([profile.name, kind], lifetime_s)
+        yield lifetime
+        store_up = _gauge("store_up", "0 while the store cannot be used.")
+        store_up.add_metric([], float(all(snapshot.store_up for _, snapshot in seen)))
+        yield store_up
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{NAMESPACE}_{name}", text, labels=labels)

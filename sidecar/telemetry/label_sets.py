@@ -1,0 +1,41 @@
+"""The closed sets that metric labels are taken from, so that every combination exists from the start, at 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from sidecar.core.errors import AnswerError
+from sidecar.core.events import Endpoint, FlightResult, Verdict
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Operation, Reason
+
+ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
+OPERATIONS = tuple(Operation)
+OUTCOMES: tuple[str, ...] = ("ok", *FailureKind)
+REASONS = tuple(Reason)
+RESULTS: tuple[str, ...] = get_args(FlightResult)
+VERDICTS: tuple[str, ...] = get_args(Verdict)
+STORE_OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed", "ping")
+
+_WEB_CODES = (
+    "header-required",
+    "forwarded-request",
+    "host-not-allowed",
+    "caller-not-allowed",
+    "bad-request",
+    "not-found",
+    "method-not-allowed",
+    "payload-too-large",
+    "internal-error",
+)
+
+
+def _answer_codes(error: type[AnswerError]) -> Iterator[str]:
+    for child in error.__subclasses__():
+        if "code" in vars(child):
+            yield child.code
+        yield from _answer_codes(child)
+
+
+CODES: tuple[str, ...] = tuple(dict.fromkeys(("ok", "not-modified", *_answer_codes(AnswerError), *_WEB_CODES)))

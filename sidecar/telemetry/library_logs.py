@@ -1,0 +1,31 @@
+"""What libraries log (aiohttp, asyncio, redis), without their texts: those may quote a request or an address."""
+
+from __future__ import annotations
+
+import logging
+
+from sidecar.core.events import Level
+from sidecar.telemetry.logs import LogSink
+
+
+class LibraryLogs(logging.Handler):
+    """Turns each record into a line `library_message`: who, how bad, where in the source, and the exception's class."""
+
+    def __init__(self, sink: LogSink) -> None:
+        super().__init__(logging.WARNING)
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, object] = {"logger": record.name, "where": f"{record.filename}:{record.lineno}"}
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["cause"] = record.exc_info[0].__name__
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._sink.write(level, "library_message", fields)
+
+
+def capture_library_logs(sink: LogSink) -> None:
+    """Make `sink` the only place where this process's `logging` records and warnings go."""
+    root = logging.getLogger()
+    root.handlers = [LibraryLogs(sink)]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)

@@ -1,0 +1,143 @@
+"""Events as Prometheus metrics: an event sink that can be scraped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from sidecar.core.events import (
+    Event,
+    FlightEnded,
+    LeaseLost,
+    PartnerCalled,
+    RequestServed,
+    StoreFailed,
+    TokenReported,
+)
+from sidecar.telemetry import label_sets
+from sidecar.telemetry.closed_counter import NAMESPACE, ClosedCounter
+from sidecar.telemetry.gauges import VendorGauges
+from sidecar.vending.vendor import Vendor
+
+VENDING_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+"""A warm answer takes well under a millisecond."""
+PARTNER_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """Every metric of the contract, in a registry of its own.
+
+    `profiles` are the names that may become labels; a request for any other counts under the profile "".
+    """
+
+    def __init__(self, vendors: Callable[[], Iterable[Vendor]], profiles: Sequence[str], version: str) -> None:
+        # Process-wide in prometheus_client: `_created` series double the output and nothing reads them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one out
+        registry = CollectorRegistry()
+        self._registry = registry
+        self._profiles = frozenset(profiles)
+        self._requests = ClosedCounter(
+            registry,
+            "requests_total",
+            "Vending requests answered.",
+            {"profile": (*profiles, ""), "endpoint": label_sets.ENDPOINTS, "code": label_sets.CODES},
+        )
+        self._partner_requests = ClosedCounter(
+            registry,
+            "partner_requests_total",
+            "Calls of the partner's token endpoints.",
+            {"profile": profiles, "operation": label_sets.OPERATIONS, "outcome": label_sets.OUTCOMES},
+        )
+        self._flights = ClosedCounter(
+            registry,
+            "flights_total",
+            "Attempts of this replica to come by a token.",
+            {"profile": profiles, "reason": label_sets.REASONS, "result": label_sets.RESULTS},
+        )
+        self._reports = ClosedCounter(
+            registry,
+            "rejected_reports_total",
+            "Reports that the partner refused a token.",
+            {"profile": profiles, "verdict": label_sets.VERDICTS},
+        )
+        self._leases_lost = ClosedCounter(
+            registry, "lease_lost_total", "Leases that ended before their work did.", {"profile": profiles}
+        )
+        self._store_errors = ClosedCounter(
+            registry, "store_errors_total", "Store operations that failed.", {"operation": label_sets.STORE_OPERATIONS}
+        )
+        self._request_duration = _histogram(
+            registry, "request_duration_seconds", "How long vending answers took.", VENDING_BUCKETS_S, "endpoint"
+        )
+        self._partner_duration = _histogram(
+            registry,
+            "partner_request_duration_seconds",
+            "How long partner calls took.",
+            PARTNER_BUCKETS_S,
+            "profile",
+            "operation",
+        )
+        self._initialise_histograms()
+        Gauge("build_info", "1; the version is a label.", ("version",), namespace=NAMESPACE, registry=registry).labels(
+            version
+        ).set(1)
+        registry.register(VendorGauges(vendors))
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The scrape's body and its content type: OpenMetrics where `accept` asks for it, else Prometheus text."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # The library fails on a version that is no number; whoever asks so gets the plain form.
+            encode, content_type = choose_encoder("")
+        return encode(self._registry), content_type
+
+    def emit(self, event: Event) -> None:
+        match event:
+            case RequestServed():
+                profile = event.profile if event.profile in self._profiles else ""
+                self._requests.count(profile, event.endpoint, event.code)
+                self._request_series[event.endpoint].observe(event.duration_s)
+            case PartnerCalled():
+                self._partner_requests.count(event.profile, event.operation, event.outcome)
+                self._observe_call(event)
+            case FlightEnded():
+                self._flights.count(event.profile, event.reason, event.result)
+            case TokenReported():
+                self._reports.count(event.profile, event.verdict)
+            case LeaseLost():
+                self._leases_lost.count(event.profile)
+            case StoreFailed():
+                self._store_errors.count(event.operation)
+            case _:
+                pass
+
+    def _initialise_histograms(self) -> None:
+        self._request_series = {name: self._request_duration.labels(name) for name in label_sets.ENDPOINTS}
+        self._partner_series = {
+            (profile, operation): self._partner_duration.labels(profile, operation)
+            for profile in self._profiles
+            for operation in label_sets.OPERATIONS
+        }
+
+    def _observe_call(self, event: PartnerCalled) -> None:
+        series = self._partner_series.get((event.profile, event.operation))
+        if series is not None:
+            series.observe(event.duration_s)
+
+
+def _histogram(
+    registry: CollectorRegistry, name: str, text: str, buckets_s: tuple[float, ...], *labels: str
+) -> Histogram:
+    return Histogram(name, text, labels, namespace=NAMESPACE, buckets=buckets_s, registry=registry)

@@ -1,0 +1,38 @@
+"""The latest events, for the status page."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from sidecar.core.events import Event
+from sidecar.core.ports import Clock
+from sidecar.telemetry.event_fields import event_fields
+
+
+class RecentEvents:
+    """Keeps the latest `limit` events; those of level debug, one for each request among them, pass by.
+
+    An event that repeats the one before it is counted there (`count`), so that a store that is down for an hour does
+    not push out what happened before.
+    """
+
+    def __init__(self, clock: Clock, limit: int = 100) -> None:
+        self._clock = clock
+        self._kept: deque[tuple[Event, dict[str, object]]] = deque(maxlen=limit)
+
+    def emit(self, event: Event) -> None:
+        if event.level == "debug":
+            return
+        now = datetime.fromtimestamp(self._clock.wall(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        count = 1
+        if self._kept and self._kept[-1][0] == event:
+            _, earlier = self._kept.pop()
+            count += int(str(earlier["count"]))
+        about = {"at": now, "event": event.name, "level": event.level, "count": count}
+        self._kept.append((event, about | event_fields(event)))
+
+    def __call__(self) -> Sequence[Mapping[str, object]]:
+        """Newest last: `at` (ISO 8601, of the last repetition), `event`, `level`, `count`, and the event's fields."""
+        return [shown for _, shown in self._kept]

@@ -1,0 +1,61 @@
+"""The last line of defence: no code here is meant to log a secret, and this masks it when some does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from sidecar.core.model import Secret
+
+MASK = "***"
+SHORTEST_SECRET = 4
+"""Shorter texts are not looked for: masking every "a" would hide the log, not the secret."""
+
+_SECRET_NAMES = frozenset(
+    {
+        "accesstoken", "apikey", "apisecret", "authorization", "callertoken", "clientsecret", "cookie", "credentials",
+        "passwd", "password", "proxyauthorization", "refreshtoken", "sealkey", "secret", "signingkey", "token",
+    }
+)  # fmt: skip
+
+
+class Redactor:
+    """A structlog processor that masks secrets by type, by the name of their field, and by their registered text."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def register(self, secret: Secret) -> None:
+        """Mask this secret wherever it occurs in any text from now on. Meant for those that live as long as we do."""
+        text = secret.reveal()
+        if len(text) >= SHORTEST_SECRET and text not in self._texts:
+            # The longest first: a secret that holds another must not leave its ends.
+            self._texts = sorted([*self._texts, text], key=len, reverse=True)
+
+    def __call__(self, logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG002 - structlog's form
+        return self._mapping(line)
+
+    def _mapping(self, line: Mapping[str, object]) -> dict[str, object]:
+        return {self.text(name): MASK if _names_secret(name) else self._value(value) for name, value in line.items()}
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return self._mapping(value)
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._value(item) for item in value]
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        # Anything else reaches the line by its `repr`, which may hold what it likes.
+        return self.text(repr(value))
+
+    def text(self, text: str) -> str:
+        """`text` with every registered secret masked."""
+        for secret in self._texts:
+            text = text.replace(secret, MASK)
+        return text
+
+
+def _names_secret(name: str) -> bool:
+    return name.lower().replace("_", "").replace("-", "") in _SECRET_NAMES

@@ -1,0 +1,28 @@
+"""Keeps one failure that goes on and on from filling the log."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from sidecar.core.model import Moment, Seconds
+from sidecar.core.ports import Clock
+
+QUIET_S: Seconds = 10
+
+
+class Repetition:
+    """Says which repetitions of a thing are told: one in `QUIET_S`, the first among them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told: dict[Hashable, tuple[Moment, int]] = {}
+
+    def tell(self, what: Hashable) -> int | None:
+        """None when this one is not told; else how many were left out since the last one that was."""
+        now = self._clock.monotonic()
+        told_at, left_out = self._told.get(what, (now - QUIET_S, 0))
+        if now - told_at < QUIET_S:
+            self._told[what] = (told_at, left_out + 1)
+            return None
+        self._told[what] = (now, 0)
+        return left_out

@@ -1,0 +1,73 @@
+"""The admin API: probes, metrics, status. Never a token, a credential or a header that carries one.
+
+It has no guards: the kubelet and Prometheus dial the pod's IP with headers of their own, and nothing here is secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from aiohttp import web
+
+import sidecar
+from sidecar.vending.vendor import Vendor
+from sidecar.web.answers import answer, json_answer
+from sidecar.web.problems import problem, refused
+from sidecar.web.refusals import RefusedError, check_method
+from sidecar.web.status_document import readiness, status
+
+
+class AdminApi:
+    """The handler of the admin listener.
+
+    `render_metrics` takes the request's `Accept` and answers (body, content type); `recent_events` the latest events,
+    newest last; `alive` None while the event loop's tasks run, else what is wrong; `draining` whether SIGTERM came.
+    """
+
+    def __init__(
+        self,
+        vendors: Mapping[str, Vendor],
+        render_metrics: Callable[[str], tuple[bytes, str]],
+        recent_events: Callable[[], Sequence[Mapping[str, object]]],
+        alive: Callable[[], str | None],
+        draining: Callable[[], bool],
+    ) -> None:
+        self._vendors = vendors
+        self._render_metrics = render_metrics
+        self._recent_events = recent_events
+        self._alive = alive
+        self._draining = draining
+        self._routes: dict[str, Callable[[web.BaseRequest], web.Response]] = {
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+            "/status.json": self._status,
+        }
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        route = self._routes.get(request.raw_path.partition("?")[0])
+        if route is None:
+            return problem("not-found", f"The paths are {', '.join(self._routes)}.")
+        try:
+            check_method(request, ("GET", "HEAD"))
+        except RefusedError as error:
+            return refused(error).response
+        return route(request)
+
+    def _livez(self, request: web.BaseRequest) -> web.Response:  # noqa: ARG002 - the form of every route
+        reason = self._alive()
+        return json_answer(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
+
+    def _readyz(self, request: web.BaseRequest) -> web.Response:  # noqa: ARG002 - the form of every route
+        snapshots = [vendor.snapshot() for vendor in self._vendors.values()]
+        document = readiness(snapshots, draining=self._draining())
+        return json_answer(200 if document["ready"] else 503, document)
+
+    def _metrics(self, request: web.BaseRequest) -> web.Response:
+        body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))
+        return answer(200, body, content_type=content_type)
+
+    def _status(self, request: web.BaseRequest) -> web.Response:  # noqa: ARG002 - the form of every route
+        snapshots = [vendor.snapshot() for vendor in self._vendors.values()]
+        document = status(snapshots, self._recent_events(), version=sidecar.__version__, draining=self._draining())
+        return json_answer(200, document)

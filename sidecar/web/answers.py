@@ -1,0 +1,38 @@
+"""What every answer of both listeners has in common: never stored, never sniffed, no server version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from aiohttp import web
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+_ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "token-sidecar"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A response and the contract's code for it: `ok`, `not-modified` or an error code.
+
+    `profile` is set only by an endpoint that learns the profile from the body.
+    """
+
+    code: str
+    response: web.Response
+    profile: str = ""
+
+
+def answer(
+    status: int, body: bytes = b"", *, content_type: str = JSON, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A response with the headers that every answer carries; without a body it names no content type."""
+    described = {"Content-Type": content_type} if body else {}
+    return web.Response(status=status, body=body or None, headers={**_ALWAYS, **described, **(headers or {})})
+
+
+def json_answer(status: int, document: object, *, headers: Mapping[str, str] | None = None) -> web.Response:
+    return answer(status, msgspec.json.encode(document), headers=headers)

@@ -1,0 +1,20 @@
+"""Instants as the APIs write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sidecar.core.model import Instant
+
+_LAST_INSTANT: Instant = 253_402_300_799
+"""The end of the year 9999, beyond which ISO 8601 has no four-digit year: a partner may declare any lifetime."""
+
+
+def iso(at: Instant) -> str:
+    """`2026-01-01T00:00:00Z`: UTC, rounded down to whole seconds, so that no end is promised too late."""
+    return datetime.fromtimestamp(int(min(max(at, 0), _LAST_INSTANT)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_or_none(at: Instant) -> str | None:
+    """The same; None for the 0 that stands for "none"."""
+    return iso(at) if at else None

@@ -1,0 +1,58 @@
+"""What a request's headers and query ask for: conditions, a content type, seconds."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl
+
+from sidecar.core.model import Seconds
+from sidecar.web.refusals import RefusedError
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_ETAG = re.compile(r'(?:W/)?"([^"]*)"')
+_QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
+
+
+def seconds_of(query: str, *names: str) -> tuple[Seconds, ...]:
+    """The values of the named query parameters, 0 for an absent one; others are passed over.
+
+    Raises `RefusedError` (`bad-request`) for a parameter given twice, or that is no plain decimal number.
+    """
+    if not query:
+        return tuple(0.0 for _ in names)
+    given = parse_qsl(query, keep_blank_values=True)
+    return tuple(_seconds(name, [value for key, value in given if key == name]) for name in names)
+
+
+def _seconds(name: str, values: list[str]) -> Seconds:
+    if not values:
+        return 0.0
+    if len(values) > 1 or _SECONDS.fullmatch(values[0]) is None:
+        raise RefusedError("bad-request", f"Give '{name}' once, as a plain number of seconds such as {name}=30.")
+    return float(values[0])
+
+
+def none_match(fields: list[str], tag: str) -> bool:
+    """Whether `If-None-Match` covers `tag`: by `*`, or by weak comparison in its lists (RFC 9110 section 13.1.2)."""
+    return any(field.strip() == "*" or tag in _ETAG.findall(field) for field in fields)
+
+
+def prefers_text(fields: list[str]) -> bool:
+    """Whether `Accept` asks for plain text more than for JSON; a tie is JSON, as is no wish at all."""
+    ranges = [_media_range(part) for field in fields for part in field.split(",")]
+    return _quality(ranges, "text", "plain") > _quality(ranges, "application", "json")
+
+
+def _media_range(part: str) -> tuple[str, float]:
+    name, _, parameters = part.partition(";")
+    weight = _QUALITY.search(parameters.replace(" ", "").lower())
+    return name.strip().lower(), float(weight[1]) if weight else 1.0
+
+
+def _quality(ranges: list[tuple[str, float]], kind: str, subtype: str) -> float:
+    """The most specific range decides (RFC 9110 section 12.5.1); 0 when none covers the type."""
+    for wanted in (f"{kind}/{subtype}", f"{kind}/*", "*/*"):
+        weights = [weight for name, weight in ranges if name == wanted]
+        if weights:
+            return max(weights)
+    return 0.0

@@ -1,0 +1,80 @@
+"""`POST /oauth/token`: the client credentials grant of RFC 6749 section 4.4, for OAuth clients as they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import ClassVar
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from sidecar.core.events import Endpoint
+from sidecar.vending.vendor import Vendor
+from sidecar.web.answers import Answered, json_answer
+from sidecar.web.bodies import read_body
+from sidecar.web.client_authentication import Client, OAuthError, client_of
+from sidecar.web.guards import Guards, Proof
+from sidecar.web.token_endpoint import SUSPECT, believed
+
+_FORM = "application/x-www-form-urlencoded"
+_GRANT = "client_credentials"
+_MAX_FIELDS = 32
+
+
+class OAuthEndpoint:
+    """Vends the token of the profile that `client_id` names; `default` without one."""
+
+    endpoint: ClassVar[Endpoint] = "oauth"
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+    proof: ClassVar[Proof] = Proof.CLIENT
+    profile = ""
+
+    def __init__(self, vendors: Mapping[str, Vendor], guards: Guards) -> None:
+        self._vendors = vendors
+        self._guards = guards
+
+    async def __call__(self, request: web.BaseRequest) -> Answered:
+        try:
+            form = _form(await read_body(request, _FORM))
+            client = client_of(request, form)
+            vendor = self._admit(client, form)
+        except OAuthError as error:
+            document = {"error": error.error, "error_description": error.description}
+            return Answered(error.code, json_answer(error.status, document, headers=error.headers))
+        return await _grant(vendor)
+
+    def _admit(self, client: Client, form: Mapping[str, str]) -> Vendor:
+        """The vendor to ask. Raises `OAuthError`; a stranger learns nothing, not even which profiles there are."""
+        expected = self._guards.caller_token
+        if expected is not None and not client.knows(expected):
+            raise OAuthError.stranger("Authenticate with the caller token as the client secret.")
+        if form.get("grant_type") != _GRANT:
+            error = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
+            raise OAuthError(error, f"Send grant_type={_GRANT}.")
+        vendor = self._vendors.get(client.client_id or "default")
+        if vendor is None:
+            raise OAuthError.stranger("No profile has this client_id.", code="unknown-profile")
+        return vendor
+
+
+async def _grant(vendor: Vendor) -> Answered:
+    vended = await believed(vendor)
+    document = {
+        "access_token": vended.token.access.reveal(),
+        "token_type": "Bearer",
+        "expires_in": vended.expires_in_s,
+    }
+    response = json_answer(200, document, headers=SUSPECT if vended.suspect else None)
+    return Answered("ok", response, vendor.profile.name)
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """The form's fields. Raises `OAuthError` when one is given twice (RFC 6749 section 3.2) or it is no form."""
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise OAuthError("invalid_request", "The body is no form in UTF-8.") from None
+    if any(count > 1 for count in Counter(name for name, _ in fields).values()):
+        raise OAuthError("invalid_request", "Send each field once.")
+    return dict(fields)

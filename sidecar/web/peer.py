@@ -1,0 +1,30 @@
+"""Who is at the other end of a unix socket, by the kernel's word."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from aiohttp import web
+
+_UCRED = struct.Struct("3i")
+"""pid, uid, gid: `struct ucred` of unix(7)."""
+
+
+def is_unix(request: web.BaseRequest) -> bool:
+    sock = _socket(request)
+    return sock is not None and sock.family == socket.AF_UNIX
+
+
+def peer_uid(request: web.BaseRequest) -> int | None:
+    """The caller's user id; None when the connection is gone. Its pid is 0 across containers, the uid is right."""
+    sock = _socket(request)
+    if sock is None or sock.fileno() < 0:
+        return None
+    _, uid, _ = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return int(uid)
+
+
+def _socket(request: web.BaseRequest) -> socket.socket | None:
+    # asyncio's and uvloop's stand-ins for the socket both have the three methods used here.
+    return None if request.transport is None else request.transport.get_extra_info("socket")

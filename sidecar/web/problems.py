@@ -1,0 +1,98 @@
+"""The one table from the contract's error codes to HTTP, and the problem documents of RFC 9457."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+from aiohttp import web
+
+from sidecar.core.errors import AnswerError, NoTokenError
+from sidecar.core.failures import PartnerDetail
+from sidecar.core.model import Seconds
+from sidecar.web.answers import Answered, answer
+from sidecar.web.refusals import RefusedError
+
+PROBLEM_JSON = "application/problem+json"
+
+INTERNAL_ERROR = "internal-error"
+"""A bug of ours. Not in the contract's table, which lists what a caller may plan for."""
+
+PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {
+        "partner-cooling-down": (503, "The partner asked everyone to wait"),
+        "call-budget-exhausted": (503, "The budget of partner calls is spent"),
+        "partner-unavailable": (503, "The partner cannot be reached or makes no sense"),
+        "credentials-rejected": (502, "The partner rejects the credentials"),
+        "partner-refused-request": (502, "The partner refuses the request as configured"),
+        "store-unavailable": (503, "The shared store is down"),
+        "starting": (503, "There has been no token yet"),
+        "timeout": (503, "No token came in time"),
+        "unknown-profile": (404, "No such profile"),
+        "header-required": (403, "A required header is missing"),
+        "forwarded-request": (403, "Forwarded requests are not served"),
+        "host-not-allowed": (403, "The Host is not allowed"),
+        "caller-not-allowed": (403, "The caller is not allowed"),
+        "bad-request": (400, "The request is not valid"),
+        "not-found": (404, "No such path"),
+        "method-not-allowed": (405, "The path does not take this method"),
+        "payload-too-large": (413, "The body is too large"),
+        INTERNAL_ERROR: (500, "The sidecar failed"),
+    }
+)
+
+
+def whole_seconds(wait_s: Seconds) -> int:
+    """A wait as `Retry-After` says it: rounded up, at least 1 (RFC 9110 section 10.2.3)."""
+    return max(1, math.ceil(wait_s))
+
+
+def problem(
+    code: str,
+    detail: str,
+    *,
+    status: int | None = None,
+    retry_after_s: Seconds | None = None,
+    partner: PartnerDetail | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A problem document for `code`; `detail` must be safe to show to any caller."""
+    usual_status, title = PROBLEMS[code]
+    document: dict[str, object] = {
+        "type": f"urn:token-sidecar:problem:{code}",
+        "title": title,
+        "status": status or usual_status,
+        "detail": detail,
+        "code": code,
+    }
+    sent = dict(headers or {})
+    if retry_after_s is not None:
+        document["retryAfter"] = whole_seconds(retry_after_s)
+        sent["Retry-After"] = str(whole_seconds(retry_after_s))
+    if partner is not None:
+        document["partner"] = partner_document(partner)
+    body = msgspec.json.encode(document)
+    return answer(status or usual_status, body, content_type=PROBLEM_JSON, headers=sent)
+
+
+def partner_document(detail: PartnerDetail) -> dict[str, object]:
+    """What the partner said, without the parts it left out."""
+    said = {
+        "status": detail.status,
+        "errorCode": detail.error_code,
+        "errorMessage": detail.error_message,
+        "sessionId": detail.session_id,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def refused(error: RefusedError | AnswerError) -> Answered:
+    """The answer to a request that is refused, or for which there is no token."""
+    if isinstance(error, RefusedError):
+        return Answered(error.code, problem(error.code, error.detail, status=error.status, headers=error.headers))
+    if isinstance(error, NoTokenError):
+        response = problem(error.code, str(error), retry_after_s=error.retry_after_s, partner=error.partner)
+        return Answered(error.code, response)
+    return Answered(error.code, problem(error.code, str(error)))

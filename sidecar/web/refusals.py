@@ -1,0 +1,36 @@
+"""How the web room says no to a request before any token is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from sidecar.core.errors import SidecarError
+
+
+class RefusedError(SidecarError):
+    """The request is refused with a code of the contract; `detail` says what to do and repeats nothing of the request.
+
+    `status` is set only where it differs from the code's own.
+    """
+
+    def __init__(
+        self, code: str, detail: str, *, status: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+class GuardError(RefusedError):
+    """A guard refused the caller, whatever it asked for."""
+
+
+def check_method(request: web.BaseRequest, methods: tuple[str, ...]) -> None:
+    """Raises `RefusedError` (`method-not-allowed`, with `Allow`) unless the request uses one of `methods`."""
+    if request.method not in methods:
+        allowed = ", ".join(methods)
+        raise RefusedError("method-not-allowed", f"Use {allowed}.", headers={"Allow": allowed})

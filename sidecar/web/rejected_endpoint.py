@@ -1,0 +1,67 @@
+"""`POST /v1/token/rejected`: an app says that the partner refused a token."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import msgspec
+from aiohttp import web
+
+from sidecar.core.events import Endpoint
+from sidecar.core.model import Secret, token_id_of
+from sidecar.vending.vendor import Vendor
+from sidecar.web.answers import JSON, Answered, json_answer
+from sidecar.web.bodies import read_body
+from sidecar.web.guards import Proof
+from sidecar.web.problems import whole_seconds
+from sidecar.web.refusals import RefusedError
+
+_TOKEN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class _ReportBody(msgspec.Struct, rename="camel"):
+    token_id: str | None = None
+    access_token: str | None = None
+
+    def __repr__(self) -> str:  # the stock one would show the access token
+        return "_ReportBody(***)"
+
+
+class RejectedEndpoint:
+    """Takes reports for one profile."""
+
+    endpoint: ClassVar[Endpoint] = "rejected"
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+    proof: ClassVar[Proof] = Proof.HEADER
+
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
+        self.profile = vendor.profile.name
+
+    async def __call__(self, request: web.BaseRequest) -> Answered:
+        report = await self._vendor.report(_reported_id(await read_body(request, JSON)))
+        document: dict[str, object] = {"verdict": report.verdict}
+        if report.retry_after_s is None:
+            return Answered("ok", json_answer(202, document))
+        wait_s = whole_seconds(report.retry_after_s)
+        return Answered("ok", json_answer(202, document | {"retryAfter": wait_s}, headers={"Retry-After": str(wait_s)}))
+
+
+def _reported_id(body: bytes) -> str:
+    """The reported token's id. Raises `RefusedError` when the body does not name exactly one token."""
+    try:
+        parsed = msgspec.json.decode(body, type=_ReportBody)
+    except (msgspec.DecodeError, RecursionError):
+        raise _unclear() from None
+    named = [text for text in (parsed.token_id, parsed.access_token) if text]
+    if len(named) != 1:
+        raise _unclear()
+    # What is no id is taken for a token, also in the wrong field: so it reaches no log, and the report still counts.
+    if parsed.token_id and _TOKEN_ID.fullmatch(parsed.token_id):
+        return parsed.token_id
+    return token_id_of(Secret(named[0]))
+
+
+def _unclear() -> RefusedError:
+    return RefusedError("bad-request", 'Send JSON: {"tokenId": "..."} or {"accessToken": "..."}, one of them.')

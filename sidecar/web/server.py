@@ -1,0 +1,91 @@
+"""A listener: one handler behind any number of TCP and unix addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from sidecar.core.model import Address, Seconds
+from sidecar.core.ports import EventSink
+from sidecar.web.connection import Handler, HttpServer
+from sidecar.web.sockets import bound_address, open_sockets
+
+_SHORTEST_GRACE_S: Seconds = 0.02
+
+
+class Listener:
+    """Serves `handler` from `start` to `stop`."""
+
+    def __init__(self, handler: Handler, sink: EventSink) -> None:
+        self._handler = handler
+        self._sink = sink
+        self._http: HttpServer | None = None
+        self._servers: list[asyncio.Server] = []
+        self._unix_files: list[tuple[Path, int]] = []
+        self._bound: tuple[Address, ...] = ()
+
+    @property
+    def bound(self) -> tuple[Address, ...]:
+        """The addresses that are listened on since `start`, with the real port where 0 was asked for."""
+        return self._bound
+
+    async def start(self, addresses: Sequence[Address]) -> None:
+        """Listen on all of `addresses`, or on none.
+
+        Raises `ConfigurationError` when one cannot be had: in use, not ours, or a unix path that is no socket.
+        """
+        self._http = HttpServer(self._handler, self._sink)
+        sockets: list[socket.socket] = []
+        try:
+            for address in addresses:
+                sockets += open_sockets(address)
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            raise
+        self._bound = tuple(bound_address(sock) for sock in sockets)
+        self._unix_files = _unix_files(self._bound)
+        for sock in sockets:
+            self._servers.append(await self._serve(sock))
+
+    async def stop(self, grace_s: Seconds) -> None:
+        """Accept nothing more, let running requests end within `grace_s`, then cut them off."""
+        if self._http is None:
+            return
+        for server in self._servers:
+            server.close()
+        self._remove_unix_files()
+        # Connections whose first bytes are in already are served before the idle ones are closed.
+        await asyncio.sleep(0)
+        self._http.pre_shutdown()
+        # aiohttp spends its limit twice: on waiting, and once more before it cancels. To it, 0 means "for ever".
+        await self._http.shutdown(max(grace_s, _SHORTEST_GRACE_S) / 2)
+        for server in self._servers:
+            await server.wait_closed()
+        self._servers = []
+        self._http = None
+
+    async def _serve(self, sock: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        factory = self._http
+        assert factory is not None  # noqa: S101 - set by `start`, tells the type checker
+        if sock.family == socket.AF_UNIX:
+            return await loop.create_unix_server(factory, sock=sock)
+        return await loop.create_server(factory, sock=sock)
+
+    def _remove_unix_files(self) -> None:
+        """Remove our socket files, but not one that a successor has put in their place."""
+        for path, inode in self._unix_files:
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == inode:
+                    path.unlink()
+        self._unix_files = []
+
+
+def _unix_files(addresses: Sequence[Address]) -> list[tuple[Path, int]]:
+    """Our socket files with their inodes, by which they are told from a successor's."""
+    paths = [Path(address.path) for address in addresses if address.path]
+    return [(path, path.stat().st_ino) for path in paths]

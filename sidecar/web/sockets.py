@@ -1,0 +1,99 @@
+"""Listening sockets: TCP by name or number, and unix sockets that only owner and group may use."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import stat
+from pathlib import Path
+
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.model import Address
+
+UNIX_MODE = 0o660
+BACKLOG = 1024
+"""A cold start of many callers must not meet a full queue; the kernel caps it at `somaxconn`."""
+
+# What a host name that also stands for IPv6 gives on a machine without IPv6.
+_NO_SUCH_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+def open_sockets(address: Address) -> list[socket.socket]:
+    """Sockets that listen on `address`; several when its host name has several addresses.
+
+    Raises `ConfigurationError` when one cannot be had.
+    """
+    try:
+        return [_unix(Path(address.path))] if address.path else _tcp(address)
+    except OSError as error:
+        raise ConfigurationError([f"cannot listen on {address}: {error.strerror or type(error).__name__}"]) from error
+
+
+def bound_address(sock: socket.socket) -> Address:
+    """Where a listening socket ended up: port 0 has become a number."""
+    name = sock.getsockname()
+    return Address(path=name) if sock.family == socket.AF_UNIX else Address(host=name[0], port=name[1])
+
+
+def _tcp(address: Address) -> list[socket.socket]:
+    found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    last: OSError | None = None
+    for family, _, _, _, where in dict.fromkeys(found):
+        try:
+            sockets.append(_listen_tcp(family, where))
+        except OSError as error:
+            if error.errno not in _NO_SUCH_FAMILY:
+                for sock in sockets:
+                    sock.close()
+                raise
+            last = error
+    if last is not None and not sockets:
+        raise last
+    return sockets
+
+
+def _listen_tcp(family: int, where: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def _unix(path: Path) -> socket.socket:
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(str(path))
+        # Nobody can connect before `listen`, so there is no moment with a wider mode.
+        path.chmod(UNIX_MODE)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket file that nobody listens on. Raises `OSError` when somebody does, or when it is another file."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, "the path exists and is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # Connecting to a local socket does not wait, except for a live listener whose queue is full.
+        probe.setblocking(False)
+        if probe.connect_ex(str(path)) not in (errno.ECONNREFUSED, errno.ENOENT):
+            raise OSError(errno.EADDRINUSE, "another process listens there")
+    path.unlink(missing_ok=True)

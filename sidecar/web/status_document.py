@@ -1,0 +1,85 @@
+"""The state of a sidecar as `/readyz` and `/status.json` show it. Holds no secret: neither does a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sidecar.core.policy import Condition
+from sidecar.vending.vendor import LastFailure, Snapshot
+from sidecar.web.moments import iso, iso_or_none
+from sidecar.web.problems import partner_document
+
+
+def readiness(snapshots: Iterable[Snapshot], *, draining: bool) -> dict[str, object]:
+    """Ready when every profile has a token to vend, a suspect one included, or rests because nobody asks."""
+    profiles = {snapshot.profile: _profile_readiness(snapshot) for snapshot in snapshots}
+    ready = not draining and all(profile["ready"] for profile in profiles.values())
+    return {"ready": ready, "draining": draining, "profiles": profiles}
+
+
+def status(
+    snapshots: Sequence[Snapshot], events: Sequence[Mapping[str, object]], *, version: str, draining: bool
+) -> dict[str, object]:
+    """The whole state; instants are ISO 8601 in UTC, None where there is none, durations are seconds."""
+    return {
+        "version": version,
+        "ready": readiness(snapshots, draining=draining)["ready"],
+        "draining": draining,
+        "storeUp": all(snapshot.store_up for snapshot in snapshots),
+        "profiles": {snapshot.profile: _profile_status(snapshot) for snapshot in snapshots},
+        "events": [{_camel(name): value for name, value in event.items()} for event in events],
+    }
+
+
+def _profile_readiness(snapshot: Snapshot) -> dict[str, object]:
+    reason = "resting" if snapshot.resting and not snapshot.ready else snapshot.why_not
+    return {
+        "ready": snapshot.ready or snapshot.resting,
+        "reason": reason or None,
+        "condition": snapshot.condition,
+        "storeUp": snapshot.store_up,
+        "credentialsValid": snapshot.credentials_valid,
+        "pause": snapshot.pause_kind or None,
+    }
+
+
+def _profile_status(snapshot: Snapshot) -> dict[str, object]:
+    return {
+        **_profile_readiness(snapshot),
+        "suspect": snapshot.condition is Condition.SUSPECT,
+        "partner": snapshot.partner,
+        "baseUrl": snapshot.base_url,
+        "role": snapshot.role,
+        "tokenId": snapshot.token_id or None,
+        "issuedAt": iso_or_none(snapshot.issued_at),
+        "expiresAt": iso_or_none(snapshot.expires_at),
+        "lifetime": snapshot.lifetime or None,
+        "lifetimeSeconds": snapshot.lifetime_s,
+        "learnedLifetimeSeconds": snapshot.learned_s or None,
+        "nextRefreshAt": iso_or_none(snapshot.next_refresh_at),
+        "lastSuccessAt": iso_or_none(snapshot.last_success_at),
+        "cooldownUntil": iso_or_none(snapshot.cooldown_until),
+        "pauseUntil": iso_or_none(snapshot.pause_until),
+        "budget": {
+            "calls": snapshot.budget_calls,
+            "windowSeconds": snapshot.budget_window_s,
+            "remaining": snapshot.budget_remaining,
+        },
+        "leaseHolder": snapshot.lease_owner or None,
+        "leaseUntil": iso_or_none(snapshot.lease_until),
+        "waiters": snapshot.waiters,
+        "resting": snapshot.resting,
+        "lastError": _failure(snapshot.last_failure),
+    }
+
+
+def _failure(failure: LastFailure | None) -> dict[str, object] | None:
+    if failure is None:
+        return None
+    partner = None if failure.detail is None else partner_document(failure.detail)
+    return {"kind": failure.kind, "at": iso(failure.at), "partner": partner}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)

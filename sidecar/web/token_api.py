@@ -1,0 +1,66 @@
+"""The vending API: guards, the table of paths, and one record of each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from sidecar.core.errors import AnswerError
+from sidecar.core.events import RequestServed
+from sidecar.core.model import Moment
+from sidecar.core.ports import Clock, EventSink
+from sidecar.vending.vendor import Vendor
+from sidecar.web.answers import Answered
+from sidecar.web.guards import Guards
+from sidecar.web.problems import INTERNAL_ERROR, refused
+from sidecar.web.refusals import RefusedError, check_method
+from sidecar.web.routes import Route, build_routes, nowhere
+
+
+class TokenApi:
+    """The handler of the vending listener.
+
+    `token_headers` names, for each profile, the header in which the partner expects the token.
+    """
+
+    def __init__(
+        self,
+        vendors: Mapping[str, Vendor],
+        guards: Guards,
+        sink: EventSink,
+        clock: Clock,
+        token_headers: Mapping[str, str],
+    ) -> None:
+        self._routes = build_routes(vendors, guards, token_headers)
+        self._guards = guards
+        self._sink = sink
+        self._clock = clock
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        started = self._clock.monotonic()
+        path = request.raw_path.partition("?")[0]
+        route = self._routes.get(path) or nowhere(path)
+        try:
+            answered = await self._answer(request, route)
+        except Exception:
+            # The connection answers and tells about the bug; here it is only counted.
+            self._record(route, INTERNAL_ERROR, route.profile, started)
+            raise
+        self._record(route, answered.code, answered.profile or route.profile, started)
+        return answered.response
+
+    async def _answer(self, request: web.BaseRequest, route: Route) -> Answered:
+        try:
+            self._guards.check(request, route.proof)
+            if route.methods:
+                check_method(request, route.methods)
+            return await route(request)
+        except (RefusedError, AnswerError) as error:
+            return refused(error)
+
+    def _record(self, route: Route, code: str, profile: str, started: Moment) -> None:
+        if route.endpoint is None:
+            return
+        duration_s = self._clock.monotonic() - started
+        self._sink.emit(RequestServed(profile=profile, endpoint=route.endpoint, code=code, duration_s=duration_s))

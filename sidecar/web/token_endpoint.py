@@ -1,0 +1,85 @@
+"""`GET /v1/token`: the token as JSON or plain text, conditional and long-polled."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+from aiohttp import web
+
+from sidecar.core.events import Endpoint
+from sidecar.core.model import Seconds
+from sidecar.vending.vendor import Vended, Vendor
+from sidecar.web.answers import TEXT, Answered, answer
+from sidecar.web.guards import Proof
+from sidecar.web.moments import iso
+from sidecar.web.negotiation import none_match, prefers_text, seconds_of
+
+MAX_WAIT_S: Seconds = 60
+SUSPECT = {"Token-Suspect": "true"}
+
+
+class TokenEndpoint:
+    """Vends one profile's token."""
+
+    endpoint: ClassVar[Endpoint] = "token"
+    methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
+    proof: ClassVar[Proof] = Proof.HEADER
+
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
+        self.profile = vendor.profile.name
+        # The bytes of the latest answer and what they were made of: within one second every caller gets the same.
+        self._made_of: tuple[str, bool, int] | None = None
+        self._bytes = b""
+
+    async def __call__(self, request: web.BaseRequest) -> Answered:
+        min_ttl_s, wait_s = seconds_of(request.raw_path.partition("?")[2], "min_ttl", "wait")
+        vended = await believed(self._vendor, min_ttl_s)
+        known = request.headers.getall("If-None-Match", [])
+        if known and none_match(known, vended.token.token_id):
+            if not wait_s or not await self._vendor.changed(vended.token.token_id, min(wait_s, MAX_WAIT_S)):
+                return Answered("not-modified", answer(304, headers=_headers(vended)))
+            vended = await believed(self._vendor, min_ttl_s)
+        if prefers_text(request.headers.getall("Accept", [])):
+            body, content_type = vended.token.access.reveal().encode(), TEXT
+            return Answered("ok", answer(200, body, content_type=content_type, headers=_headers(vended)))
+        return Answered("ok", answer(200, self._json(vended), headers=_headers(vended)))
+
+    def _json(self, vended: Vended) -> bytes:
+        made_of = (vended.token.token_id, vended.suspect, vended.expires_in_s)
+        if made_of != self._made_of:
+            self._bytes = msgspec.json.encode(_document(self.profile, vended))
+            self._made_of = made_of
+        return self._bytes
+
+
+async def believed(vendor: Vendor, min_ttl_s: Seconds = 0) -> Vended:
+    """The token from process memory where it will do; else whatever `Vendor.vend` makes of it, its errors included."""
+    vended = vendor.current()
+    if vended is not None and vended.expires_in_s >= min_ttl_s:
+        return vended
+    return await vendor.vend(min_ttl_s)
+
+
+def _headers(vended: Vended) -> dict[str, str]:
+    tag = {"ETag": f'"{vended.token.token_id}"'}
+    return tag | SUSPECT if vended.suspect else tag
+
+
+def _document(profile: str, vended: Vended) -> dict[str, object]:
+    token = vended.token
+    document: dict[str, object] = {
+        "profile": profile,
+        "role": token.role,
+        "tokenType": "Bearer",
+        "accessToken": token.access.reveal(),
+        "tokenId": token.token_id,
+        "issuedAt": iso(token.issued_at),
+        "expiresAt": iso(token.expires_at),
+        "expiresIn": vended.expires_in_s,
+        "lifetime": token.lifetime,
+    }
+    if vended.suspect:
+        document["suspect"] = True
+    return document

@@ -1,0 +1,28 @@
+"""A bug's trace that is safe to log: files, lines and exception classes, never texts or values."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+
+def bare_trace(error: BaseException | None) -> str:
+    """Where `error` came from, innermost frame last, then its class and those of what caused it."""
+    if error is None:
+        return ""
+    frames = [_place(frame) for frame in traceback.extract_tb(error.__traceback__)]
+    return " > ".join([*frames, " from ".join(_classes(error))])
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    path = Path(frame.filename)
+    return f"{path.parent.name}/{path.name}:{frame.lineno} {frame.name}"
+
+
+def _classes(error: BaseException) -> list[str]:
+    names: list[str] = []
+    current: BaseException | None = error
+    while current is not None:
+        names.append(type(current).__name__)
+        current = current.__cause__ or current.__context__
+    return names

@@ -1,0 +1,148 @@
+"""The admin API through a real socket: probes, metrics and status, and never a token."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+import sidecar
+from sidecar.core.events import PauseStarted, StoreFailed
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Address
+from sidecar.core.policy import Condition
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.recent import RecentEvents
+from sidecar.vending.vendor import LastFailure
+from sidecar.web.admin_api import AdminApi
+from tests.fakes.sink import ListSink
+from tests.fakes.vendor import NOW, FakeVendor, FixedClock
+from tests.fakes.wire import LOOPBACK, Reply, ask, serving
+
+
+@dataclass
+class Admin:
+    """A running admin listener, and the levers behind it."""
+
+    vendors: dict[str, FakeVendor]
+    recent: RecentEvents
+    address: Address = LOOPBACK
+    dead: str | None = None
+    draining: bool = False
+
+    async def get(self, path: str, **headers: str) -> Reply:
+        return await ask(self.address, path, headers={"Host": "10.1.2.3:9181", **headers}, bare=True)
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[Admin]:
+    running = Admin({"default": FakeVendor(), "other": FakeVendor("other")}, RecentEvents(FixedClock()))
+    metrics = Metrics(lambda: running.vendors.values(), list(running.vendors), "1.2.3")
+    api = AdminApi(running.vendors, metrics.render, running.recent, lambda: running.dead, lambda: running.draining)
+    async with serving(api, ListSink()) as address:
+        running.address = address
+        yield running
+
+
+async def test_livez_is_200_while_the_tasks_run_and_says_what_is_wrong_when_not(admin: Admin) -> None:
+    reply = await admin.get("/livez")
+    assert (reply.status, reply.json()) == (200, {"alive": True, "reason": None})
+    admin.dead = "the maintainer of default has ended"
+    reply = await admin.get("/livez")
+    assert (reply.status, reply.json()) == (503, {"alive": False, "reason": "the maintainer of default has ended"})
+
+
+async def test_ready_is_every_profile_with_a_token_even_with_partner_and_store_down(admin: Admin) -> None:
+    admin.vendors["other"].show(condition=Condition.SUSPECT, store_up=False, pause_kind="server-error")
+    reply = await admin.get("/readyz")
+    assert (reply.status, reply.json()["ready"]) == (200, True)
+    other = reply.json()["profiles"]["other"]
+    assert other == {
+        "ready": True,
+        "reason": None,
+        "condition": "suspect",
+        "storeUp": False,
+        "credentialsValid": True,
+        "pause": "server-error",
+    }
+
+
+async def test_one_profile_without_a_token_makes_it_unready_with_the_reason(admin: Admin) -> None:
+    admin.vendors["other"].show(ready=False, condition=Condition.EXPIRED, why_not="partner-cooling-down")
+    reply = await admin.get("/readyz")
+    assert (reply.status, reply.json()["ready"]) == (503, False)
+    assert reply.json()["profiles"]["other"]["reason"] == "partner-cooling-down"
+    assert reply.json()["profiles"]["default"]["ready"] is True
+
+
+async def test_a_resting_profile_is_ready(admin: Admin) -> None:
+    admin.vendors["other"].show(ready=False, condition=Condition.EXPIRED, why_not="starting", resting=True)
+    reply = await admin.get("/readyz")
+    assert reply.status == 200
+    assert reply.json()["profiles"]["other"]["reason"] == "resting"
+
+
+async def test_draining_turns_readiness_off_and_leaves_liveness_on(admin: Admin) -> None:
+    admin.draining = True
+    assert (await admin.get("/readyz")).status == 503
+    assert (await admin.get("/readyz")).json()["draining"] is True
+    assert (await admin.get("/livez")).status == 200
+
+
+async def test_metrics_come_as_text_or_as_openmetrics_by_accept(admin: Admin) -> None:
+    text = await admin.get("/metrics")
+    assert (text.status, str(text.header("Content-Type")).split(";")[0]) == (200, "text/plain")
+    assert b'token_sidecar_build_info{version="1.2.3"} 1.0' in text.body
+    modern = await admin.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    assert str(modern.header("Content-Type")).startswith("application/openmetrics-text")
+    assert modern.body.endswith(b"# EOF\n")
+
+
+async def test_status_tells_the_whole_state_of_each_profile(admin: Admin) -> None:
+    detail = PartnerDetail(status=429, session_id="s-1")
+    failure = LastFailure(kind=FailureKind.THROTTLED, at=NOW, detail=detail)
+    admin.vendors["default"].show(cooldown_until=NOW + 30, lease_owner="replica-a", last_failure=failure)
+    document = (await admin.get("/status.json")).json()
+    assert (document["version"], document["ready"], document["storeUp"]) == (sidecar.__version__, True, True)
+    default = document["profiles"]["default"]
+    assert default["expiresAt"] == "2026-01-01T00:15:00Z"
+    assert default["nextRefreshAt"] == "2026-01-01T00:12:00Z"
+    assert default["cooldownUntil"] == "2026-01-01T00:00:30Z"
+    assert default["budget"] == {"calls": 6, "windowSeconds": 60, "remaining": 5}
+    assert default["leaseHolder"] == "replica-a"
+    assert default["lastError"] == {
+        "kind": "throttled",
+        "at": "2026-01-01T00:00:00Z",
+        "partner": {"status": 429, "sessionId": "s-1"},
+    }
+    assert (document["profiles"]["other"]["leaseHolder"], document["profiles"]["other"]["lastError"]) == (None, None)
+
+
+async def test_status_shows_the_last_events_with_names_in_camel_case(admin: Admin) -> None:
+    admin.recent.emit(PauseStarted(profile="default", kind=FailureKind.THROTTLED, pause_s=30, strikes=1))
+    admin.recent.emit(StoreFailed(profile="other", operation="peek", cause="TimeoutError"))
+    first, second = (await admin.get("/status.json")).json()["events"]
+    assert (first["event"], first["pauseS"], first["kind"]) == ("pause_started", 30, "throttled")
+    assert (second["profile"], second["at"], second["count"]) == ("other", "2026-01-01T00:00:00Z", 1)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/status.json", "/v1/token", "/"])
+async def test_no_answer_carries_a_token_or_may_be_stored(admin: Admin, path: str) -> None:
+    reply = await admin.get(path, Authorization="Bearer CANARY")
+    assert reply.header("Cache-Control") == "no-store"
+    for secret in (b"access-token-one", b"refresh-of", b"CANARY"):
+        assert secret not in reply.raw
+
+
+@pytest.mark.parametrize("path", ["/v1/token", "/", "/status.json/", "/liv%65z"])
+async def test_another_path_is_404(admin: Admin, path: str) -> None:
+    reply = await admin.get(path)
+    assert (reply.status, reply.code) == (404, "not-found")
+
+
+async def test_only_get_and_head_are_taken(admin: Admin) -> None:
+    reply = await ask(admin.address, "/livez", method="POST")
+    assert (reply.status, reply.code, reply.header("Allow")) == (405, "method-not-allowed", "GET, HEAD")
+    head = await ask(admin.address, "/readyz", method="HEAD")
+    assert (head.status, head.body) == (200, b"")

@@ -1,0 +1,166 @@
+"""`/v1/token` and `/v1/authorize` through a real socket: what a caller gets when there is a token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sidecar.core.model import Secret, token_id_of
+from tests.fakes.vending_service import VendingService, vending_service
+from tests.fakes.vendor import token, vended
+from tests.fakes.wire import ask
+
+ONE = token_id_of(Secret("access-token-one"))
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[VendingService]:
+    async with vending_service() as running:
+        yield running
+
+
+async def test_a_token_is_answered_with_every_field_of_the_contract(service: VendingService) -> None:
+    reply = await service.get("/v1/token")
+    assert reply.status == 200
+    assert reply.header("Content-Type") == "application/json"
+    assert reply.header("ETag") == f'"{ONE}"'
+    assert reply.json() == {
+        "profile": "default",
+        "role": "API_USER",
+        "tokenType": "Bearer",
+        "accessToken": "access-token-one",
+        "tokenId": ONE,
+        "issuedAt": "2026-01-01T00:00:00Z",
+        "expiresAt": "2026-01-01T00:15:00Z",
+        "expiresIn": 900,
+        "lifetime": "assumed",
+    }
+
+
+async def test_the_refresh_token_never_leaves(service: VendingService) -> None:
+    for path in ("/v1/token", "/v1/token/other", "/v1/authorize"):
+        assert b"refresh-of" not in (await service.get(path)).raw
+
+
+async def test_a_warm_answer_does_not_wait_for_vend(service: VendingService) -> None:
+    service.vendor.later = AssertionError("vend was called")
+    assert (await service.get("/v1/token")).status == 200
+
+
+async def test_the_answer_follows_the_seconds_and_the_token(service: VendingService) -> None:
+    for given in (vended(expires_in_s=900), vended(expires_in_s=899), vended("access-token-two", expires_in_s=899)):
+        service.vendor.now = given
+        document = (await service.get("/v1/token")).json()
+        assert (document["expiresIn"], document["tokenId"]) == (given.expires_in_s, given.token.token_id)
+
+
+async def test_a_lifetime_beyond_the_calendar_is_still_answered(service: VendingService) -> None:
+    service.vendor.now = vended()
+    object.__setattr__(service.vendor.now, "token", token(lifetime_s=1e15))
+    assert (await service.get("/v1/token")).json()["expiresAt"] == "9999-12-31T23:59:59Z"
+
+
+async def test_a_named_profile_has_its_own_token(service: VendingService) -> None:
+    service.other.now = vended("access-token-other")
+    document = (await service.get("/v1/token/other")).json()
+    assert (document["profile"], document["accessToken"]) == ("other", "access-token-other")
+
+
+async def test_a_suspect_token_is_marked_in_body_and_header(service: VendingService) -> None:
+    service.vendor.now, service.vendor.later = None, vended(suspect=True)
+    reply = await service.get("/v1/token")
+    assert (reply.json()["suspect"], reply.json()["expiresIn"]) == (True, 1)
+    assert reply.header("Token-Suspect") == "true"
+    assert (await service.get("/v1/authorize")).header("Token-Suspect") == "true"
+
+
+async def test_a_good_token_carries_no_suspect_mark(service: VendingService) -> None:
+    reply = await service.get("/v1/token")
+    assert "suspect" not in reply.json()
+    assert reply.header("Token-Suspect") is None
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("text/plain", "text/plain; charset=utf-8"),
+        ("text/*", "text/plain; charset=utf-8"),
+        ("text/plain, */*;q=0.5", "text/plain; charset=utf-8"),
+        ("application/json, text/plain, */*", "application/json"),
+        ("text/plain;q=0, */*", "application/json"),
+        ("*/*", "application/json"),
+        ("text/html", "application/json"),
+    ],
+)
+async def test_accept_chooses_between_json_and_the_token_alone(
+    service: VendingService, accept: str, content_type: str
+) -> None:
+    reply = await service.get("/v1/token", {"Accept": accept})
+    assert reply.header("Content-Type") == content_type
+    assert (reply.body == b"access-token-one") == content_type.startswith("text")
+
+
+@pytest.mark.parametrize("tags", [f'"{ONE}"', f'W/"{ONE}"', f'"x", W/"{ONE}"', "*"])
+async def test_a_known_token_is_answered_304(service: VendingService, tags: str) -> None:
+    reply = await service.get("/v1/token", {"If-None-Match": tags})
+    assert (reply.status, reply.body, reply.header("ETag")) == (304, b"", f'"{ONE}"')
+    assert service.served == [("default", "token", "not-modified")]
+    assert service.vendor.waits_s == []
+
+
+@pytest.mark.parametrize("tags", ['"another"', ONE, '""'])
+async def test_another_tag_is_answered_with_the_token(service: VendingService, tags: str) -> None:
+    assert (await service.get("/v1/token?wait=30", {"If-None-Match": tags})).status == 200
+    assert service.vendor.waits_s == []
+
+
+async def test_a_long_poll_answers_as_soon_as_there_is_another_token(service: VendingService) -> None:
+    service.vendor.patient = True
+    polling = asyncio.create_task(service.get("/v1/token?wait=30", {"If-None-Match": f'"{ONE}"'}))
+    await service.vendor.waiting.wait()
+    service.vendor.now = vended("access-token-two")
+    service.vendor.another.set()
+    assert (await polling).json()["accessToken"] == "access-token-two"
+    assert service.vendor.waits_s == [30]
+
+
+async def test_a_long_poll_for_any_token_answers_the_next_one(service: VendingService) -> None:
+    service.vendor.another.set()
+    assert (await service.get("/v1/token?wait=30", {"If-None-Match": "*"})).status == 200
+
+
+async def test_a_long_poll_without_change_ends_in_304(service: VendingService) -> None:
+    assert (await service.get("/v1/token?wait=0.5", {"If-None-Match": "*"})).status == 304
+    assert service.vendor.waits_s == [0.5]
+
+
+async def test_a_long_poll_waits_a_minute_at_most(service: VendingService) -> None:
+    await service.get("/v1/token?wait=3600", {"If-None-Match": "*"})
+    assert service.vendor.waits_s == [60]
+
+
+async def test_min_ttl_is_met_from_memory_where_it_can_be(service: VendingService) -> None:
+    assert (await service.get("/v1/token?min_ttl=900")).status == 200
+    assert service.vendor.min_ttls_s == []
+
+
+async def test_min_ttl_beyond_what_is_left_asks_for_another_token(service: VendingService) -> None:
+    service.vendor.now = vended(expires_in_s=899)
+    service.vendor.later = vended("access-token-two")
+    assert (await service.get("/v1/token?min_ttl=899.5")).json()["accessToken"] == "access-token-two"
+    assert service.vendor.min_ttls_s == [899.5]
+
+
+async def test_authorize_answers_204_with_the_header_of_the_partner(service: VendingService) -> None:
+    reply = await service.get("/v1/authorize")
+    assert (reply.status, reply.body, reply.header("AccessToken")) == (204, b"", "Bearer access-token-one")
+    assert (await service.get("/v1/authorize/other")).header("X-Other") == "Bearer access-token-one"
+
+
+@pytest.mark.parametrize("path", ["/v1/token", "/v1/authorize", "/openapi.json"])
+async def test_head_answers_like_get_without_a_body(service: VendingService, path: str) -> None:
+    get, head = await service.get(path), await ask(service.address, path, method="HEAD")
+    assert (head.status, head.body) == (get.status, b"")
+    assert head.header("Content-Length") == get.header("Content-Length")

@@ -1,0 +1,155 @@
+"""Listeners: where they listen, who may connect, and how they end."""
+
+# ruff: noqa: ASYNC240 - a temporary directory, and nobody else on the loop to be held up
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.model import Address
+from sidecar.web.answers import json_answer
+from sidecar.web.server import Listener
+from tests.fakes.sink import ListSink
+from tests.fakes.wire import LOOPBACK, ask, serving
+
+GRACE_S = 0.1
+
+
+async def hello(request: web.BaseRequest) -> web.Response:
+    return json_answer(200, {"hello": request.raw_path})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "sidecar.sock"
+
+
+@pytest.fixture
+def address(file: Path) -> Address:
+    return Address(path=str(file))
+
+
+async def test_one_listener_serves_tcp_and_unix_addresses(address: Address) -> None:
+    listener = Listener(hello, ListSink())
+    await listener.start([LOOPBACK, address, LOOPBACK])
+    assert len(listener.bound) == 3
+    for bound in listener.bound:
+        assert bound.path or bound.port > 0
+        assert (await ask(bound, "/x")).json() == {"hello": "/x"}
+    await listener.stop(GRACE_S)
+
+
+async def test_a_host_name_is_listened_on_with_all_its_addresses() -> None:
+    async with serving(hello, ListSink(), Address(host="localhost")) as address:
+        assert (await ask(address, "/")).status == 200
+
+
+async def test_a_unix_socket_is_for_owner_and_group_and_goes_with_the_listener(file: Path, address: Address) -> None:
+    async with serving(hello, ListSink(), address):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o660
+    assert not file.exists()
+
+
+async def test_a_stale_socket_file_is_replaced(address: Address) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(address.path)
+    async with serving(hello, ListSink(), address):
+        assert (await ask(address, "/")).status == 200
+
+
+async def test_a_live_socket_of_somebody_else_is_left_alone(address: Address) -> None:
+    async with serving(hello, ListSink(), address):
+        with pytest.raises(ConfigurationError, match="another process listens there"):
+            await Listener(hello, ListSink()).start([address])
+        assert (await ask(address, "/")).status == 200
+
+
+async def test_a_file_that_is_no_socket_is_left_alone(file: Path, address: Address) -> None:
+    file.write_text("precious")
+    with pytest.raises(ConfigurationError, match="is no socket"):
+        await Listener(hello, ListSink()).start([address])
+    assert file.read_text() == "precious"
+
+
+async def test_a_successors_socket_file_survives_our_end(file: Path, address: Address) -> None:
+    ours = Listener(hello, ListSink())
+    await ours.start([address])
+    file.unlink()
+    async with serving(hello, ListSink(), address):
+        await ours.stop(GRACE_S)
+        assert (await ask(address, "/")).status == 200
+
+
+async def test_when_one_address_cannot_be_had_none_is_kept(address: Address) -> None:
+    async with serving(hello, ListSink()) as taken:
+        with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{taken.port}"):
+            await Listener(hello, ListSink()).start([address, taken])
+    with socket.socket(socket.AF_UNIX) as probe:
+        assert probe.connect_ex(address.path) != 0
+
+
+async def test_a_running_request_may_end_and_new_ones_are_refused() -> None:
+    running, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: web.BaseRequest) -> web.Response:
+        running.set()
+        await go_on.wait()
+        return json_answer(200, {})
+
+    listener = Listener(slow, ListSink())
+    await listener.start([LOOPBACK])
+    asking = asyncio.create_task(ask(listener.bound[0], "/"))
+    await running.wait()
+    stopping = asyncio.create_task(listener.stop(10))
+    await asyncio.sleep(0)
+    with pytest.raises(ConnectionError):
+        await ask(listener.bound[0], "/")
+    go_on.set()
+    assert (await asking).status == 200
+    await stopping
+
+
+async def test_a_request_that_outlasts_the_grace_is_cut_off() -> None:
+    running, cut = asyncio.Event(), asyncio.Event()
+
+    async def endless(request: web.BaseRequest) -> web.Response:
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cut.set()
+        raise AssertionError
+
+    listener = Listener(endless, ListSink())
+    await listener.start([LOOPBACK])
+    reader, writer = await asyncio.open_connection(listener.bound[0].host, listener.bound[0].port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await running.wait()
+    async with asyncio.timeout(5):
+        await listener.stop(GRACE_S)
+        await cut.wait()
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_an_idle_connection_does_not_delay_the_end() -> None:
+    listener = Listener(hello, ListSink())
+    await listener.start([LOOPBACK])
+    reader, writer = await asyncio.open_connection(listener.bound[0].host, listener.bound[0].port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b"}")
+    async with asyncio.timeout(5):
+        await listener.stop(60)
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_stopping_what_never_started_is_no_error() -> None:
+    await Listener(hello, ListSink()).stop(GRACE_S)

@@ -1,0 +1,132 @@
+"""Requests that are no HTTP: both listeners answer a constant text and log a status and a class, nothing of what came.
+
+Stock aiohttp repeats the offending header in its reply and its log. `test_web_parsers.py` runs this file once more
+with the parser that is written in Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sidecar.core.events import InternalFailure, MalformedRequest
+from sidecar.core.model import Address
+from sidecar.telemetry.fanout import Fanout
+from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.redaction import Redactor
+from sidecar.web.admin_api import AdminApi
+from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.token_api import TokenApi
+from tests.fakes.sink import ListSink
+from tests.fakes.vending_service import vending_service
+from tests.fakes.vendor import FakeVendor, FixedClock
+from tests.fakes.wire import exchange, parse, serving
+
+CANARY = b"CANARY"
+START = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\nConnection: close\r\n"
+
+MALFORMED = {
+    "control character in a value": START + b"Authorization: Bearer CANARY\x01\r\n\r\n",
+    "null byte in a value": START + b"Authorization: Bearer CANARY\x00\r\n\r\n",
+    "header beyond the size limit": START + b"Authorization: Bearer CANARY" + b"x" * 9_000 + b"\r\n\r\n",
+    "header that never ends": START + b"Authorization: CANARY" + b"y" * 70_000,
+    "space before the colon": START + b"Authorization : CANARY\r\n\r\n",
+    "header without a colon": START + b"CANARY\r\n\r\n",
+    "header without a name": START + b": CANARY\r\n\r\n",
+    "bad byte in the method": b"G\x01T /CANARY HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "control character in the path": b"GET /CANARY\x01 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "path beyond the size limit": b"GET /CANARY" + b"x" * 9_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "no HTTP version": b"GET /CANARY FTP/CANARY\r\nHost: localhost\r\n\r\n",
+    "no request line": b"CANARY\r\n\r\n",
+    "two lengths": START + b"Content-Length: 1\r\nContent-Length: 2\r\nX: CANARY\r\n\r\n",
+    "length that is no number": START + b"Content-Length: CANARY\r\n\r\n",
+    "length and chunks": START + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\nX: CANARY\r\n\r\n",
+    "TLS on the plain port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfcCANARY\r\n\r\n",
+}
+
+
+class Room:
+    """One listener with everything that it tells anybody."""
+
+    def __init__(self, address: Address, sink: ListSink, log: io.StringIO, caplog: pytest.LogCaptureFixture) -> None:
+        self.address = address
+        self.sink = sink
+        self._log = log
+        self._caplog = caplog
+
+    @property
+    def told(self) -> str:
+        records = [repr(vars(record)) + self._caplog.handler.format(record) for record in self._caplog.records]
+        return self._log.getvalue() + repr(self.sink.events) + "".join(records)
+
+    @property
+    def log_lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self._log.getvalue().splitlines()]
+
+
+@pytest.fixture(params=["vending", "admin"])
+async def room(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Room]:
+    caplog.set_level(logging.DEBUG)
+    seen, log = ListSink(), io.StringIO()
+    sink = Fanout([seen, LogSink("json", "debug", log, Redactor(), FixedClock())])
+    vendors = {"default": FakeVendor()}
+    handler: TokenApi | AdminApi
+    if request.param == "vending":
+        handler = TokenApi(vendors, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
+    else:
+        handler = AdminApi(vendors, lambda _: (b"", "text/plain"), list, lambda: None, lambda: False)
+    async with serving(handler, sink) as address:
+        yield Room(address, seen, log, caplog)
+
+
+@pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_a_malformed_request_leaks_nothing(room: Room, sent: bytes) -> None:
+    reply = await exchange(room.address, sent)
+    assert (reply.status, reply.code) == (400, "bad-request")
+    assert reply.header("Cache-Control") == "no-store"
+    assert CANARY not in reply.raw
+    assert CANARY.decode() not in room.told
+
+
+async def test_a_malformed_request_is_logged_by_status_and_class(room: Room) -> None:
+    await exchange(room.address, MALFORMED["control character in a value"])
+    (event,) = room.sink.of(MalformedRequest)
+    assert event.status == 400
+    (line,) = room.log_lines
+    assert line == {
+        "timestamp": "2026-01-01T00:00:00.000Z",
+        "level": "warning",
+        "event": "malformed_request",
+        "status": 400,
+        "cause": event.cause,
+    }
+
+
+async def test_the_next_caller_is_served(room: Room) -> None:
+    await exchange(room.address, MALFORMED["no request line"])
+    assert (await exchange(room.address, START + b"\r\n")).status in (200, 404)
+
+
+async def test_a_body_that_breaks_half_way_is_a_bad_request_and_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser in C says nothing of it and the body never ends; the one in Python raises."""
+    monkeypatch.setattr("sidecar.web.bodies.BODY_TIMEOUT_S", 0.1)
+    async with vending_service() as service:
+        reader, writer = await asyncio.open_connection(service.address.host, service.address.port)
+        head = (
+            b"POST /v1/token/rejected HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\nExpect: 100-continue\r\n"
+        )
+        writer.write(head + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"CANARY\r\n")
+        reply = parse(await reader.read())
+        writer.close()
+        await writer.wait_closed()
+        assert (reply.status, reply.code) == (400, "bad-request")
+        assert b"CANARY" not in reply.raw
+        assert service.sink.of(InternalFailure) == []
+        assert "CANARY" not in repr(service.sink.events)

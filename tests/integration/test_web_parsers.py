@@ -1,0 +1,33 @@
+"""aiohttp has two request parsers, one in C and one in Python: what was shown for one must hold for the other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from aiohttp import http_parser
+
+HERE = Path(__file__).parent
+
+
+def test_the_c_parser_is_the_one_in_use() -> None:
+    if os.environ.get("AIOHTTP_NO_EXTENSIONS"):
+        assert http_parser.HttpRequestParser is http_parser.HttpRequestParserPy
+    else:
+        assert http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
+
+
+def test_guards_and_malformed_requests_hold_with_the_parser_in_python() -> None:
+    files = [str(HERE / name) for name in ("test_guards.py", "test_web_malformed.py")]
+    uses_python = f"{__file__}::{test_the_c_parser_is_the_one_in_use.__name__}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", *files, uses_python],
+        env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"},
+        cwd=HERE.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]

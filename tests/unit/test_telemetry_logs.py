@@ -1,0 +1,211 @@
+"""Events become log lines: one constant name, flat plain fields, nothing secret."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.core.events import (
+    Event,
+    PartnerCalled,
+    RequestServed,
+    ServiceStarted,
+    StoreFailed,
+    TokenChanged,
+)
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Lifetime, Operation, Secret
+from sidecar.telemetry.library_logs import LibraryLogs, capture_library_logs
+from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.redaction import Redactor
+from tests.fakes.vendor import NOW, FixedClock
+
+SERVED = RequestServed(profile="default", endpoint="token", code="ok", duration_s=0.000123456789)
+FAILED = StoreFailed(profile="default", operation="peek", cause="TimeoutError")
+
+
+class Log:
+    """A log sink and what it wrote."""
+
+    def __init__(self) -> None:
+        self.stream, self.clock, self.redactor = io.StringIO(), FixedClock(), Redactor()
+        self.sink = LogSink("json", "info", self.stream, self.redactor, self.clock)
+
+    @property
+    def lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def test_an_event_is_one_line_of_json_with_its_constant_name(log: Log) -> None:
+    log.sink.emit(
+        TokenChanged(
+            profile="default",
+            token_id="t1",
+            fetched=True,
+            fence=7,
+            issued_at=NOW,
+            expires_at=NOW + 900,
+            lifetime=Lifetime.ASSUMED,
+        )
+    )
+    assert log.lines == [
+        {
+            "timestamp": "2026-01-01T00:00:00.000Z",
+            "level": "info",
+            "event": "token_changed",
+            "profile": "default",
+            "token_id": "t1",
+            "fetched": True,
+            "fence": 7,
+            "issued_at": NOW,
+            "expires_at": NOW + 900,
+            "lifetime": "assumed",
+        }
+    ]
+
+
+def test_what_the_partner_said_is_flat_and_without_what_it_left_out(log: Log) -> None:
+    detail = PartnerDetail(status=429, session_id="s-1")
+    log.sink.emit(
+        PartnerCalled(operation=Operation.GRANT, outcome=FailureKind.THROTTLED, duration_s=0.25, detail=detail)
+    )
+    (line,) = log.lines
+    del line["timestamp"]
+    assert line == {
+        "level": "info",
+        "event": "partner_called",
+        "operation": "grant",
+        "outcome": "throttled",
+        "duration_s": 0.25,
+        "partner_status": 429,
+        "session_id": "s-1",
+    }
+
+
+def test_lists_stay_lists(log: Log) -> None:
+    log.sink.emit(
+        ServiceStarted(version="1", listen=("a:1", "b:2"), admin_listen=(), store="memory", profiles=("default",))
+    )
+    assert log.lines[0]["listen"] == ["a:1", "b:2"]
+    assert "admin_listen" not in log.lines[0]
+
+
+def test_requests_are_told_at_debug_only(log: Log) -> None:
+    log.sink.emit(SERVED)
+    assert log.lines == []
+    stream = io.StringIO()
+    LogSink("json", "debug", stream, Redactor(), FixedClock()).emit(SERVED)
+    assert json.loads(stream.getvalue())["duration_s"] == 0.000123
+
+
+def test_the_console_format_is_one_readable_line() -> None:
+    stream = io.StringIO()
+    LogSink("console", "info", stream, Redactor(), FixedClock()).emit(FAILED)
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert "store_failed" in text
+    assert "operation=peek" in text
+
+
+def test_every_event_has_a_name_in_snake_case_and_a_known_level() -> None:
+    for kind in Event.__subclasses__():
+        assert kind.name == kind.name.lower()
+        assert kind.name.replace("_", "").isalpha()
+        assert kind.level in ("debug", "info", "warning", "error")
+
+
+def test_a_store_that_stays_down_is_told_every_ten_seconds_with_how_often(log: Log) -> None:
+    for _ in range(5):
+        log.sink.emit(FAILED)
+    log.clock.passed_s = 9.9
+    log.sink.emit(FAILED)
+    log.clock.passed_s = 10
+    log.sink.emit(FAILED)
+    assert [line.get("suppressed") for line in log.lines] == [None, 5]
+
+
+def test_another_operation_is_told_at_once(log: Log) -> None:
+    log.sink.emit(FAILED)
+    log.sink.emit(StoreFailed(profile="default", operation="claim", cause="TimeoutError"))
+    log.sink.emit(StoreFailed(profile="other", operation="peek", cause="TimeoutError"))
+    assert len(log.lines) == 3
+
+
+def test_a_log_that_is_closed_stops_nothing(log: Log) -> None:
+    log.stream.close()
+    log.sink.emit(FAILED)
+
+
+def test_secrets_are_masked_by_type_by_name_and_by_text(log: Log) -> None:
+    log.redactor.register(Secret("api-key-CANARY"))
+    fields: dict[str, object] = {
+        "typed": Secret("CANARY"),
+        "Api-Secret": "CANARY",
+        "accessToken": "CANARY",
+        "text": "key was api-key-CANARY!",
+        "nested": {"password": "CANARY", "list": ["api-key-CANARY", ("x", "api-key-CANARY")]},
+        "object": {"api-key-CANARY": 1},
+        "error": ValueError("api-key-CANARY"),
+        "token_id": "kept",
+        "count": 3,
+    }
+    log.sink.write("info", "test", fields)
+    assert "CANARY" not in log.stream.getvalue()
+    assert (log.lines[0]["text"], log.lines[0]["token_id"], log.lines[0]["count"]) == ("key was ***!", "kept", 3)
+
+
+def test_a_secret_inside_another_is_masked_with_it(log: Log) -> None:
+    log.redactor.register(Secret("inner"))
+    log.redactor.register(Secret("outer-inner-CANARY"))
+    assert log.redactor.text("outer-inner-CANARY inner") == "*** ***"
+
+
+def test_a_text_too_short_to_be_a_secret_is_not_looked_for(log: Log) -> None:
+    log.redactor.register(Secret("a"))
+    log.redactor.register(Secret(""))
+    assert log.redactor.text("banana") == "banana"
+
+
+@pytest.fixture
+def library(log: Log) -> Iterator[logging.Logger]:
+    logger = logging.getLogger("library.under.test")
+    logger.handlers, logger.propagate = [LibraryLogs(log.sink)], False
+    yield logger
+    logger.handlers, logger.propagate = [], True
+
+
+def test_a_library_is_quoted_by_name_place_and_exception_class_alone(log: Log, library: logging.Logger) -> None:
+    library.error("text with %s", "CANARY", exc_info=OSError("CANARY"))
+    library.warning("CANARY")
+    library.info("CANARY")
+    assert "CANARY" not in log.stream.getvalue()
+    first, second = log.lines
+    assert (first["event"], first["logger"], first["level"]) == ("library_message", "library.under.test", "error")
+    assert first["cause"] == "OSError"
+    assert str(first["where"]).startswith("test_telemetry_logs.py:")
+    assert (second["level"], "cause" in second) == ("warning", False)
+
+
+def test_libraries_and_warnings_write_nowhere_else(log: Log) -> None:
+    root = logging.getLogger()
+    before = root.handlers, root.level, warnings.showwarning
+    try:
+        capture_library_logs(log.sink)
+        assert [type(handler) for handler in root.handlers] == [LibraryLogs]
+        warnings.showwarning("CANARY", UserWarning, "file.py", 1)
+        logging.getLogger("aiohttp.server").error("CANARY")
+    finally:
+        logging.captureWarnings(False)
+        root.handlers, root.level = before[0], before[1]
+    assert [line["logger"] for line in log.lines] == ["py.warnings", "aiohttp.server"]
+    assert "CANARY" not in log.stream.getvalue()

@@ -1,0 +1,64 @@
+"""The latest events for the status page, and one sink for several."""
+
+from __future__ import annotations
+
+from sidecar.core.events import FlightEnded, LifetimeLearned, RequestServed, StoreFailed, StoreRecovered
+from sidecar.core.model import Reason
+from sidecar.telemetry.fanout import Fanout
+from sidecar.telemetry.recent import RecentEvents
+from tests.fakes.sink import ListSink
+from tests.fakes.vendor import FixedClock
+
+DOWN = StoreFailed(profile="default", operation="peek", cause="TimeoutError")
+
+
+def test_events_are_kept_with_their_time_newest_last() -> None:
+    clock = FixedClock()
+    recent = RecentEvents(clock)
+    recent.emit(DOWN)
+    clock.passed_s = 61
+    recent.emit(StoreRecovered())
+    assert recent() == [
+        {
+            "at": "2026-01-01T00:00:00Z",
+            "event": "store_failed",
+            "level": "warning",
+            "count": 1,
+            "profile": "default",
+            "operation": "peek",
+            "cause": "TimeoutError",
+        },
+        {"at": "2026-01-01T00:01:01Z", "event": "store_recovered", "level": "info", "count": 1},
+    ]
+
+
+def test_requests_and_flights_pass_by() -> None:
+    recent = RecentEvents(FixedClock())
+    recent.emit(RequestServed(endpoint="token", code="ok", duration_s=0.1))
+    recent.emit(FlightEnded(reason=Reason.MISS, result="fetched"))
+    assert recent() == []
+
+
+def test_only_the_latest_are_kept() -> None:
+    recent = RecentEvents(FixedClock(), limit=2)
+    for learned_s in (1, 2, 3):
+        recent.emit(LifetimeLearned(learned_s=learned_s))
+    assert [event["learned_s"] for event in recent()] == [2, 3]
+
+
+def test_a_failure_that_goes_on_is_one_entry_with_a_count() -> None:
+    clock = FixedClock()
+    recent = RecentEvents(clock, limit=2)
+    recent.emit(StoreRecovered())
+    for second in range(50):
+        clock.passed_s = second
+        recent.emit(DOWN)
+    first, second_event = recent()
+    assert first["event"] == "store_recovered"
+    assert (second_event["count"], second_event["at"]) == (50, "2026-01-01T00:00:49Z")
+
+
+def test_every_sink_hears_every_event() -> None:
+    sinks = [ListSink(), ListSink()]
+    Fanout(sinks).emit(DOWN)
+    assert [sink.events for sink in sinks] == [[DOWN], [DOWN]]
