@@ -1,0 +1,74 @@
+"""One profile's adapters, wired to its use cases."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from sidecar.config import ProfileSettings, Settings
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.model import Credentials
+from sidecar.core.ports import Clock, CredentialsSource, EventSink
+from sidecar.partner.client import PartnerClient
+from sidecar.partner.credentials import DirectoryCredentials, StaticCredentials
+from sidecar.partner.presets import PRESETS
+from sidecar.stores.opening import Store, open_store
+from sidecar.stores.seal import AesSealer, OpenSealer, Sealer, load_seal_keys
+from sidecar.telemetry.redaction import Redactor
+from sidecar.vending.assembly import Assembly, assemble
+
+
+class RedactedCredentials:
+    """Tells the redactor every pair that is read, so that none of them ever reaches a log line."""
+
+    def __init__(self, inner: CredentialsSource, redactor: Redactor) -> None:
+        self._inner = inner
+        self._redactor = redactor
+
+    def read(self) -> Credentials:
+        pair = self._inner.read()
+        for secret in (pair.api_key, pair.api_secret, pair.signing_key):
+            if secret is not None:
+                self._redactor.register(secret)
+        return pair
+
+
+def credentials_source(settings: ProfileSettings, redactor: Redactor) -> CredentialsSource:
+    """The mounted directory, or the pair of the environment."""
+    inner: CredentialsSource
+    if settings.credentials_dir is not None:
+        inner = DirectoryCredentials(settings.credentials_dir)
+    elif settings.credentials is not None:
+        inner = StaticCredentials(settings.credentials)
+    else:
+        raise ConfigurationError([f"profile {settings.profile.name} has no credentials"])
+    return RedactedCredentials(inner, redactor)
+
+
+def open_settings_store(settings: Settings, clock: Clock) -> Store:
+    """The store the settings name, sealed as they say. Raises `ConfigurationError`."""
+    keys = None if settings.seal_key_file is None else load_seal_keys(settings.seal_key_file)
+    sealer: Sealer = OpenSealer() if keys is None else AesSealer(keys)
+    return open_store(settings.store_url, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock)
+
+
+def assemble_account(
+    settings: ProfileSettings,
+    *,
+    replica_id: str,
+    clock: Clock,
+    store: Store,
+    session: aiohttp.ClientSession,
+    redactor: Redactor,
+    sink: EventSink,
+) -> Assembly:
+    """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
+    profile = settings.profile
+    return assemble(
+        profile,
+        replica_id=replica_id,
+        clock=clock,
+        store=store.shared_state(profile),
+        partner=PartnerClient(PRESETS[profile.partner], profile.base_url, profile.partner_timeout_s, session, clock),
+        credentials=credentials_source(settings, redactor),
+        sink=sink,
+    )

@@ -1,0 +1,74 @@
+"""`token-sidecar demo`: a simulated partner and a sidecar in one process, to try without any account."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable
+
+from sidecar.app.clock import SystemClock
+from sidecar.app.running import load_settings
+from sidecar.app.service import Service
+from sidecar.app.serving import wait_for_signal
+from sidecar.core.errors import NoTokenError
+from sidecar.core.model import Secret
+from sidecar.partner.sandbox import Sandbox, SandboxConfig
+
+TOKEN_LIFETIME_S = 60
+"""Short, so that a rotation can be watched."""
+
+
+async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int:
+    """Run until Ctrl-C or SIGTERM; answers exit code 0. Port 0 takes any free one."""
+    say("Starting a simulated partner (the sandbox) ...")
+    key, secret = f"demo-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
+    config = SandboxConfig(api_key=Secret(key), api_secret=Secret(secret), token_lifetime_s=TOKEN_LIFETIME_S)
+    sandbox = Sandbox(config, SystemClock())
+    partner_url = await sandbox.start("127.0.0.1", 0)
+    say(f"  it listens on {partner_url}, issues tokens for {TOKEN_LIFETIME_S} s and answers 429 to who asks too often")
+    try:
+        say("Starting the sidecar on an embedded memory:// store ...")
+        settings = load_settings(
+            {
+                "SIDECAR_LISTEN": f"127.0.0.1:{port}",
+                "SIDECAR_ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
+                "SIDECAR_STORE": "memory://",
+                "SIDECAR_BASE_URL": partner_url,
+                "SIDECAR_API_KEY": key,
+                "SIDECAR_API_SECRET": secret,
+                "SIDECAR_TOKEN_LIFETIME_S": str(TOKEN_LIFETIME_S),
+                # So short a life leaves no room for a long call between refresh point and end.
+                "SIDECAR_PARTNER_TIMEOUT_S": "3",
+                "SIDECAR_LOG_FORMAT": "console",
+                "SIDECAR_DRAIN_S": "0",
+            }
+        )
+        service = Service(settings, log=sys.stderr)
+        await service.start()
+        try:
+            await _guide(service, partner_url, say)
+            await wait_for_signal(service, settings.drain_s)
+            say("Stopping ...")
+        finally:
+            await service.stop()
+    finally:
+        await sandbox.stop()
+    say("Stopped.")
+    return 0
+
+
+async def _guide(service: Service, partner_url: str, say: Callable[[str], None]) -> None:
+    vending, admin = service.bound[0], service.admin_bound[0]
+    try:
+        vended = await service.brokers["default"].vend()
+        say(f"  it has a token from the partner, good for {vended.expires_in_s} s")
+    except NoTokenError as no:
+        say(f"  no token yet: {no}")
+    say("")
+    say("Ask for the token in another terminal:")
+    say(f"  curl -H 'Sidecar-Request: true' http://{vending}/v1/token")
+    say("See what goes on, and make the partner fail:")
+    say(f"  curl http://{admin}/status.json      curl http://{admin}/metrics")
+    say(f"  curl {partner_url}/_sandbox/stats")
+    say("Ctrl-C stops it.")
+    say("")

@@ -1,0 +1,23 @@
+"""How a command gets its settings and its event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import uvloop
+
+from sidecar.config import Settings, load
+from sidecar.partner.presets import PRESETS
+
+T = TypeVar("T")
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings of the environment. Raises `ConfigurationError` with every problem."""
+    return load(environ, {name: preset.base_url for name, preset in PRESETS.items()})
+
+
+def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run to the end on uvloop."""
+    return uvloop.run(main())

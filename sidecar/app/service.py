@@ -1,0 +1,190 @@
+"""One running sidecar: everything built once, opened and closed in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from typing import Literal, TextIO, cast
+
+import aiohttp
+
+from sidecar import __version__
+from sidecar.app.accounts import assemble_account, open_settings_store
+from sidecar.app.clock import SystemClock
+from sidecar.config import Settings
+from sidecar.core.errors import ConfigurationError, CredentialsError
+from sidecar.core.events import ConfigurationWarned, Level, ServiceStarted, ServiceStopped, ServiceStopping
+from sidecar.core.model import Address
+from sidecar.core.ports import Clock
+from sidecar.partner.presets import PRESETS
+from sidecar.partner.session import open_session
+from sidecar.stores.opening import Store
+from sidecar.telemetry.fanout import Fanout
+from sidecar.telemetry.library_logs import capture_library_logs
+from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.recent import RecentEvents
+from sidecar.telemetry.redaction import Redactor
+from sidecar.vending.assembly import Assembly
+from sidecar.vending.broker import Broker
+from sidecar.web.admin_api import AdminApi
+from sidecar.web.caller_token_file import CallerTokenFile
+from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.server import Listener
+from sidecar.web.token_api import TokenApi
+
+STOP_GRACE_S = 0.5
+"""How long running answers may take after the drain."""
+
+
+class Service:
+    """`start`, then `drain` and `stop`. The same object serves production, the demo and the tests (on port 0)."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, log: TextIO = sys.stdout) -> None:
+        self._settings = settings
+        self._clock = clock if clock is not None else SystemClock()
+        self._redactor = Redactor()
+        self._redactor.register(settings.store_url)
+        names = [profile.profile.name for profile in settings.profiles]
+        self.brokers: dict[str, Broker] = {}
+        log_format = cast(Literal["json", "console"], settings.log_format)
+        self._log = LogSink(log_format, cast(Level, settings.log_level), log, self._redactor, self._clock)
+        self._recent = RecentEvents(self._clock)
+        self.metrics = Metrics(lambda: self.brokers.values(), names, __version__)
+        self._sink = Fanout([self.metrics, self._log, self._recent])
+        self._parts: list[Assembly] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._draining = False
+        self._store: Store | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._vending: Listener | None = None
+        self._admin: Listener | None = None
+
+    @property
+    def bound(self) -> tuple[Address, ...]:
+        """Where tokens are vended, with real ports."""
+        return self._vending.bound if self._vending is not None else ()
+
+    @property
+    def admin_bound(self) -> tuple[Address, ...]:
+        return self._admin.bound if self._admin is not None else ()
+
+    async def start(self) -> None:
+        """Open everything. Raises `ConfigurationError` with nothing left open; an unreachable store is no error."""
+        try:
+            await self._open()
+        except BaseException:
+            await self._close()
+            raise
+        for warning in self._settings.warnings:
+            self._sink.emit(ConfigurationWarned(warning=warning))
+        self._sink.emit(
+            ServiceStarted(
+                version=__version__,
+                listen=tuple(map(str, self.bound)),
+                admin_listen=tuple(map(str, self.admin_bound)),
+                store=self._store.kind if self._store is not None else "",
+                profiles=tuple(self.brokers),
+            )
+        )
+
+    async def _open(self) -> None:
+        capture_library_logs(self._log)
+        self._store = open_settings_store(self._settings, self._clock)
+        self._session = open_session()
+        self._assemble(self._store, self._session)
+        await self._listen()
+        # Only now, when no wrong setting can stop us any more, may the partner hear of us.
+        self._tasks = [asyncio.create_task(parts.maintainer.run()) for parts in self._parts]
+
+    def _assemble(self, store: Store, session: aiohttp.ClientSession) -> None:
+        replica_id = f"{socket.gethostname()}-{self._clock.new_id()[:6]}"
+        problems = []
+        for profile in self._settings.profiles:
+            try:
+                parts = assemble_account(
+                    profile,
+                    replica_id=replica_id,
+                    clock=self._clock,
+                    store=store,
+                    session=session,
+                    redactor=self._redactor,
+                    sink=self._sink,
+                )
+            except CredentialsError as error:
+                problems.append(f"profile {profile.profile.name}: {error}")
+            else:
+                self._parts.append(parts)
+                self.brokers[profile.profile.name] = parts.broker
+        if problems:
+            raise ConfigurationError(problems)
+
+    async def _listen(self) -> None:
+        headers = {name: PRESETS[broker.profile.partner].token_header for name, broker in self.brokers.items()}
+        self._vending = Listener(TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers), self._sink)
+        self._admin = Listener(
+            AdminApi(self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining),
+            self._sink,
+        )
+        await self._admin.start(self._settings.admin_listen)
+        await self._vending.start(self._settings.listen)
+
+    def _guards(self) -> Guards:
+        settings = self._settings
+        guard = GuardSettings(
+            require_header=settings.require_header,
+            allowed_hosts=settings.allowed_hosts,
+            allowed_uids=settings.allowed_uids,
+        )
+        if settings.caller_token_file is None:
+            return Guards(guard)
+        caller_token = CallerTokenFile(settings.caller_token_file, self._sink)
+        self._redactor.register(caller_token())
+        return Guards(
+            GuardSettings(
+                require_header=settings.require_header,
+                caller_token=caller_token,
+                allowed_hosts=settings.allowed_hosts,
+                allowed_uids=settings.allowed_uids,
+            )
+        )
+
+    def _ailment(self) -> str | None:
+        """Why the process should be restarted; None while its maintainers run."""
+        ended = [name for name, task in zip(self.brokers, self._tasks, strict=True) if task.done()]
+        return f"the maintainer of {', '.join(ended)} has ended" if ended else None
+
+    def reread_credentials(self) -> None:
+        """Look at the credential files now (SIGHUP)."""
+        for parts in self._parts:
+            parts.maintainer.reread_credentials = True
+            parts.maintainer.wake()
+
+    def drain(self) -> None:
+        """`/readyz` turns 503; everything else goes on."""
+        self._draining = True
+        self._sink.emit(ServiceStopping(drain_s=self._settings.drain_s))
+
+    async def stop(self) -> None:
+        """Close everything, within two seconds; a held lease is ended."""
+        await self._close()
+        self._sink.emit(ServiceStopped())
+
+    async def _close(self) -> None:
+        for parts in self._parts:
+            parts.maintainer.stop()
+        # Together: a flight that ends here is what a waiting caller's answer depends on.
+        listeners = [listener.stop(STOP_GRACE_S) for listener in (self._vending, self._admin) if listener is not None]
+        await asyncio.gather(*(parts.broker.close() for parts in self._parts), *listeners)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE_S):
+                if self._session is not None:
+                    await self._session.close()
+                if self._store is not None:
+                    await self._store.close()

@@ -1,0 +1,38 @@
+"""`token-sidecar serve`: run until a signal says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from sidecar.app.service import Service
+from sidecar.config import Settings
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, drain, and answer exit code 0. A second signal ends the drain at once."""
+    service = Service(settings)
+    await service.start()
+    await wait_for_signal(service, settings.drain_s)
+    await service.stop()
+    return 0
+
+
+async def wait_for_signal(service: Service, drain_s: float) -> None:
+    """Wait for SIGTERM or SIGINT, then for the end of the drain. SIGHUP re-reads the credentials."""
+    loop = asyncio.get_running_loop()
+    asked, hurried = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        (hurried if asked.is_set() else asked).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, service.reread_credentials)
+    await asked.wait()
+    service.drain()
+    try:
+        async with asyncio.timeout(drain_s):
+            await hurried.wait()
+    except TimeoutError:
+        pass

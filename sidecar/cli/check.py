@@ -1,0 +1,50 @@
+"""`token-sidecar check`: would a sidecar with these settings work?"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM
+
+if TYPE_CHECKING:
+    from sidecar.cli.command import Commands
+
+_DESCRIPTION = """\
+Look at configuration, credential files, keys and store, and say one line about each. The partner is not called,
+unless --live asks for a token: by the same path as the service, within the fleet's budget and cool-down, and one
+that is stored already is used.
+"""
+
+_EPILOG = """\
+examples:
+  token-sidecar check                     before a deployment
+  token-sidecar check --live              and the partner accepts the credentials
+
+exit codes: 0 all is well, 1 something failed, 2 the configuration is wrong
+"""
+
+
+def add_to(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "check",
+        help="validate settings, credentials and store",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=HELP_FORM,
+    )
+    parser.add_argument("--live", action="store_true", help="obtain a token too")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from sidecar import app
+
+    settings = app.load_settings(environ)
+    for warning in settings.warnings:
+        print(f"warning  {warning}")
+    lines = app.run(lambda: app.check(settings, live=args.live))
+    for line in lines:
+        print(f"{'ok' if line.ok else 'FAILED':8} {line.what}{': ' if line.detail else ''}{line.detail}")
+    return EXIT_OK if all(line.ok for line in lines) else EXIT_FAILED

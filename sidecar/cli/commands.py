@@ -1,0 +1,58 @@
+"""Command line -> command; what stops one -> a clear line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from sidecar import __version__
+from sidecar.cli import check, demo, print_token, sandbox, serve, status
+from sidecar.cli.command import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, HELP_FORM, complain
+from sidecar.core.errors import ConfigurationError, SidecarError
+
+_EPILOG = """\
+first steps:
+  token-sidecar demo                      a sidecar and a simulated partner, to try with curl
+  token-sidecar serve --help              every setting with its default
+  token-sidecar check --live              do my settings, credentials and store work?
+
+exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong; status: 3 no sidecar answers there
+"""
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run the command that `argv` names and return its exit code. Raises `SystemExit` for `--help` and misuse (2)."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args, environ)
+        sys.stdout.flush()
+    except ConfigurationError as error:
+        for problem in error.problems:
+            complain(args.command, problem)
+        return EXIT_CONFIGURATION
+    except SidecarError as error:
+        complain(args.command, str(error))
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # Whoever read has gone. Python flushes stdout once more at exit, which must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="token-sidecar",
+        description="Keeps one partner access token for a whole fleet and vends it on localhost.",
+        epilog=_EPILOG,
+        formatter_class=HELP_FORM,
+    )
+    parser.add_argument("--version", action="version", version=f"token-sidecar {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in (serve, check, status, print_token, sandbox, demo):
+        command.add_to(commands)
+    return parser

@@ -1,0 +1,45 @@
+"""`token-sidecar demo`: everything in one process, to try."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sidecar.cli.command import HELP_FORM
+
+if TYPE_CHECKING:
+    from sidecar.cli.command import Commands
+
+_DESCRIPTION = """\
+Start a simulated partner and a sidecar in one process, with the store in memory, and print a curl line that
+answers a token. Nothing is configured, nothing is called outside this machine. Ctrl-C ends it.
+"""
+
+_EPILOG = """\
+examples:
+  token-sidecar demo
+  token-sidecar demo --port 0 --admin-port 0       on any free ports
+"""
+
+
+def add_to(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="a sidecar and a simulated partner, to try",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=HELP_FORM,
+    )
+    parser.add_argument("--port", type=int, default=8181, help="where tokens are vended (default: %(default)s)")
+    parser.add_argument("--admin-port", type=int, default=9181, help="probes, metrics, status (default: %(default)s)")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    from sidecar import app
+
+    # Flushed line by line: the curl line must be seen at once, through a pipe too.
+    say = partial(print, flush=True)
+    return app.run(lambda: app.demo(port=args.port, admin_port=args.admin_port, say=say))

@@ -1,0 +1,133 @@
+"""`token-sidecar sandbox`: a simulated partner."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM, complain
+
+if TYPE_CHECKING:
+    from sidecar.cli.command import Commands
+    from sidecar.core.model import Credentials
+    from sidecar.partner.sandbox import Sandbox
+
+T = TypeVar("T")
+
+_DEMO_KEY, _DEMO_SECRET = "demo-api-key", "demo-api-secret"
+
+_DESCRIPTION = """\
+Run a simulated partner: exact checks of what it is sent, tokens that end, a rate limit with 429. Ctrl-C ends it.
+It is for trying and testing: what it issues is worth nothing.
+"""
+
+_EPILOG = """\
+examples:
+  token-sidecar sandbox
+  token-sidecar sandbox --rate 2/60 --retry-after none --token-lifetime 120
+  curl -X POST http://127.0.0.1:8080/_sandbox/faults -d '{"fault": "status", "status": 429, "count": 3}'
+  curl http://127.0.0.1:8080/_sandbox/stats
+
+and a sidecar for it:
+  SIDECAR_BASE_URL=http://127.0.0.1:8080 SIDECAR_API_KEY=demo-api-key SIDECAR_API_SECRET=demo-api-secret \\
+  token-sidecar serve
+"""
+
+
+def add_to(commands: Commands) -> None:
+    from sidecar.config import parsers
+    from sidecar.config.addresses import address
+
+    parser = commands.add_parser(
+        "sandbox", help="a simulated partner", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=HELP_FORM
+    )
+    add = parser.add_argument
+    add("--listen", type=_checked(address), default="127.0.0.1:8080", help="host:port (default: %(default)s)")
+    add("--api-key", default=_DEMO_KEY, help="the key it accepts (default: %(default)s)")
+    add("--api-secret", default=_DEMO_SECRET, help="the secret it accepts (default: %(default)s)")
+    add("--credentials-dir", type=Path, help="read both from the files api-key and api-secret instead")
+    add("--rate", type=_checked(parsers.budget), default="10/60", help="token calls per seconds (default: %(default)s)")
+    add(
+        "--token-lifetime",
+        type=_checked(parsers.number(1, 31 * 86_400)),
+        default="900",
+        metavar="S",
+        help="seconds a token lives; the partner never says so (default: %(default)s)",
+    )
+    add(
+        "--retry-after",
+        choices=("seconds", "date", "none"),
+        default="seconds",
+        help="the form of Retry-After with a 429 (default: %(default)s)",
+    )
+    add("--revoke-previous", action="store_true", help="a new token ends the life of the one before")
+    add(
+        "--latency",
+        type=_checked(parsers.number(0, 60)),
+        default="0",
+        metavar="S",
+        help="how long every token call takes (default: %(default)s)",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    from sidecar import app
+    from sidecar.partner.sandbox import Sandbox, SandboxConfig
+
+    pair = _credentials(args)
+    config = SandboxConfig(
+        api_key=pair.api_key,
+        api_secret=pair.api_secret,
+        limit=args.rate,
+        token_lifetime_s=args.token_lifetime,
+        retry_after=args.retry_after,
+        revoke_previous=args.revoke_previous,
+        latency_s=args.latency,
+    )
+    return app.run(lambda: _serve(Sandbox(config, app.SystemClock()), args.listen.host, args.listen.port))
+
+
+async def _serve(sandbox: Sandbox, host: str, port: int) -> int:
+    """Run until SIGTERM or SIGINT."""
+    import asyncio
+    import signal
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        url = await sandbox.start(host, port)
+    except OSError as error:
+        complain("sandbox", f"cannot listen on {host}:{port}: {error.strerror or type(error).__name__}")
+        return EXIT_FAILED
+    try:
+        print(f"the simulated partner answers at {url}; Ctrl-C ends it", flush=True)
+        await stop.wait()
+    finally:
+        await sandbox.stop()
+    return EXIT_OK
+
+
+def _credentials(args: argparse.Namespace) -> Credentials:
+    """The pair it accepts. Raises `CredentialsError`."""
+    from sidecar.core.model import Credentials, Secret
+    from sidecar.partner.credentials import DirectoryCredentials
+
+    if args.credentials_dir is not None:
+        return DirectoryCredentials(args.credentials_dir).read()
+    return Credentials(api_key=Secret(args.api_key), api_secret=Secret(args.api_secret))
+
+
+def _checked(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """A settings parser as argparse wants it: with a text of its own for people."""
+
+    def parse_argument(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_argument

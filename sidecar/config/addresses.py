@@ -1,0 +1,46 @@
+"""Where to listen: `host:port` or `unix:/path`."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from sidecar.config.parsers import is_loopback
+from sidecar.core.model import Address
+
+MAX_SOCKET_PATH_BYTES = 103
+"""The shortest `sun_path` of the systems we run on (macOS: 104 with its end mark; Linux: 108)."""
+
+
+def address(text: str) -> Address:
+    """Parse one listener. Raises `ValueError` with what it must be."""
+    if text.startswith("unix:"):
+        return _socket(text.removeprefix("unix:"))
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("must be host:port such as 127.0.0.1:8181 or [::1]:8181, or unix:/path")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not _is_host(bare, bracketed=bare != host):
+        raise ValueError("must have a host name or address before the port; IPv6 addresses go in brackets")
+    return Address(host=bare, port=int(port))
+
+
+def is_local(where: Address) -> bool:
+    """Whether only this machine can reach it."""
+    return bool(where.path) or is_loopback(where.host)
+
+
+def _socket(path: str) -> Address:
+    path = "/" + path.lstrip("/") if path.startswith("/") else path  # unix:/x and unix:///x are the same
+    if not path.startswith("/") or path.endswith("/"):
+        raise ValueError("must name an absolute path, such as unix:/run/sidecar/vend.sock")
+    if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
+        raise ValueError(f"must have a socket path of at most {MAX_SOCKET_PATH_BYTES} bytes, the system's limit")
+    return Address(path=path)
+
+
+def _is_host(host: str, *, bracketed: bool) -> bool:
+    try:
+        return (ipaddress.ip_address(host).version == 6) == bracketed
+    except ValueError:
+        return not bracketed and re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", host) is not None

@@ -1,0 +1,37 @@
+"""What was found while reading the settings: problems that stop the start, and warnings that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Findings:
+    """Collects lines in the order found, each once: a value that all profiles inherit is judged for each of them."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, None] = {}
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return tuple(self._problems)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self._warnings)
+
+    def problem(self, line: str) -> None:
+        self._problems[line] = None
+
+    def warn(self, line: str) -> None:
+        self._warnings[line] = None
+
+
+def did_you_mean(wrong: str, known: Iterable[str], prefix: str = "") -> str:
+    """A sentence's end that names the closest known word; empty when none is close.
+
+    The `prefix` all words share is no likeness, and left out of the comparison.
+    """
+    close = get_close_matches(wrong.removeprefix(prefix), [word.removeprefix(prefix) for word in known], n=1)
+    return f"; did you mean {prefix}{close[0]}?" if close else ""

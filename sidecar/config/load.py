@@ -1,0 +1,77 @@
+"""The way in: read, build, judge what all profiles share, and refuse with every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sidecar.config import profiles, sources, table
+from sidecar.config.addresses import is_local
+from sidecar.config.findings import Findings
+from sidecar.config.settings import Settings
+from sidecar.config.values import Values
+from sidecar.core.errors import ConfigurationError
+
+
+def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
+    """Make settings of the environment and of the TOML file it names.
+
+    `presets` maps a preset's name to its production base URL. Raises `ConfigurationError` with every problem, a line
+    each, which says what to do and never shows a secret.
+    """
+    findings = Findings()
+    written = sources.read(environ, findings)
+    built = profiles.build(written, presets, findings)
+    values = Values((written.environment, written.file), findings)
+    _judge_listeners(values, findings)
+    _judge_sealing(values, findings)
+    uids = values.get(table.ALLOWED_UIDS)
+    settings = Settings(
+        listen=values[table.LISTEN],
+        admin_listen=values[table.ADMIN_LISTEN],
+        store_url=values[table.STORE],
+        store_timeout_s=values[table.STORE_TIMEOUT_S],
+        seal_key_file=values.get(table.SEAL_KEY_FILE) if values[table.SEAL] else None,
+        seal=values[table.SEAL],
+        require_header=values[table.REQUIRE_HEADER],
+        caller_token_file=values.get(table.CALLER_TOKEN_FILE),
+        allowed_hosts=values.get(table.ALLOWED_HOSTS) or (),
+        allowed_uids=None if uids is None else frozenset(uids),
+        log_format=values[table.LOG_FORMAT],
+        log_level=values[table.LOG_LEVEL],
+        drain_s=values[table.DRAIN_S],
+        profiles=built,
+        warnings=findings.warnings,
+    )
+    if findings.problems:
+        raise ConfigurationError(findings.problems)
+    return settings
+
+
+def _judge_listeners(values: Values, findings: Findings) -> None:
+    vending, admin = values[table.LISTEN], values[table.ADMIN_LISTEN]
+    for address in vending:
+        if address in admin and (address.path or address.port):
+            findings.problem(
+                f"{values.origin(table.LISTEN)} and {values.origin(table.ADMIN_LISTEN)} both name {address}: the admin "
+                "listener needs one of its own"
+            )
+    beyond = [str(address) for address in vending if not is_local(address)]
+    if beyond and values.given(table.CALLER_TOKEN_FILE) is None:
+        findings.problem(
+            f"{values.origin(table.LISTEN)} listens beyond loopback on {', '.join(beyond)}: who reaches it could take "
+            f"the token; set {table.CALLER_TOKEN_FILE.name}, or listen on 127.0.0.1"
+        )
+
+
+def _judge_sealing(values: Values, findings: Findings) -> None:
+    if values[table.STORE].reveal().startswith("memory:"):
+        return
+    if not values[table.SEAL]:
+        findings.warn(f"{table.SEAL.name} is off: tokens lie open in the store")
+        if values.given(table.SEAL_KEY_FILE):
+            findings.warn(f"{values.origin(table.SEAL_KEY_FILE)} is not used while {table.SEAL.name} is off")
+    elif values.given(table.SEAL_KEY_FILE) is None:
+        findings.problem(
+            f"{values.origin(table.STORE)} needs {table.SEAL_KEY_FILE.name}, keys that seal the tokens in it: make one "
+            f"with 'openssl rand -base64 32 > FILE', or set {table.SEAL.name}=off to leave them open"
+        )

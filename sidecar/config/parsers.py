@@ -1,0 +1,158 @@
+"""Text -> value, one function a form. Each raises `ValueError` with what the value must be, never with the value."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from sidecar.core.model import Budget, Secret
+
+T = TypeVar("T")
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")  # stricter than float(): no sign, nan, inf, exponent or underscore
+
+
+def number(low: float, high: float, unit: str = "seconds", *, above: bool = False) -> Callable[[str], float]:
+    """Make a parser for finite decimals from `low` (or, with `above`, anything larger than it) to `high`."""
+    start = f"above {low:g}, at most" if above else f"from {low:g} to"
+
+    def parse(text: str) -> float:
+        value = float(text) if _NUMBER.fullmatch(text) else math.nan
+        if not (low < value <= high if above else low <= value <= high):  # nan fails both
+            raise ValueError(f"must be a number of {unit} {start} {high:g}")
+        return value
+
+    return parse
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Make a parser for whole numbers from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        # The length comes first: int() of a very long text raises an error of its own.
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def one_of(**choices: T) -> Callable[[str], T]:
+    """Make a parser for a closed set of words."""
+
+    def parse(text: str) -> T:
+        if text not in choices:
+            raise ValueError(f"must be {' or '.join(choices)}")
+        return choices[text]
+
+    return parse
+
+
+def items(parse_one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Make a parser for a comma-separated list without repetitions."""
+
+    def parse(text: str) -> tuple[T, ...]:
+        values = tuple(parse_one(part.strip()) for part in text.split(",") if part.strip())
+        if not values:
+            raise ValueError("must name at least one, comma separated")
+        if any(value in values[:at] for at, value in enumerate(values)):
+            raise ValueError("must not name the same one twice")
+        return values
+
+    return parse
+
+
+def budget(text: str) -> Budget:
+    """`calls/seconds`; the window's exact record is kept in the store, hence the limit on calls."""
+    calls, _, window = text.partition("/")
+    try:
+        return Budget(whole(1, 1000)(calls.strip()), number(0, 86_400, above=True)(window.strip()))
+    except ValueError:
+        raise ValueError(
+            "must be calls/seconds such as 6/60: 1 to 1000 calls in a window above 0, at most 86400 s"
+        ) from None
+
+
+def path(text: str) -> Path:
+    return Path(text)
+
+
+def secret(text: str) -> Secret:
+    """Printable text: a line break or control character would not survive an HTTP header."""
+    if not text.isprintable():
+        raise ValueError("must not contain control characters or line breaks")
+    return Secret(text)
+
+
+def api_key(text: str) -> Secret:
+    """RFC 7617 section 2: the user-id of HTTP Basic cannot contain a colon."""
+    if ":" in text:
+        raise ValueError("must not contain a colon: HTTP Basic cannot carry it")
+    return secret(text)
+
+
+def word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", text):
+        raise ValueError("must be 1 to 64 letters, digits, '_', '.', ':' or '-'")
+    return text
+
+
+def allowed_host(text: str) -> str:
+    """A `Host` value, with a port where callers send one."""
+    if not re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", text):
+        raise ValueError("must be host names as callers send them, such as sidecar.internal or sidecar.internal:8181")
+    return text.lower()
+
+
+def base_url(text: str) -> str:
+    """An absolute http or https URL; a path in front of the partner's is kept, a slash at the end is not."""
+    parts = _split(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL such as https://api.example.com")
+    if "@" in parts.netloc:
+        raise ValueError("must not contain a user name or password: credentials have settings of their own")
+    if "?" in text or "#" in text or not text.isprintable() or " " in text:
+        raise ValueError("must not contain a query, a fragment or white space")
+    return text.rstrip("/")
+
+
+def store_url(text: str) -> Secret:
+    """A store this version can use; secret as a whole, for its password."""
+    scheme, mark, _ = text.partition("://")
+    if scheme in ("redis+sentinel", "redis+cluster"):
+        raise ValueError(f"must not be {scheme}://, not supported by this version: use redis://, rediss:// or unix://")
+    if not mark or scheme not in ("memory", "redis", "rediss", "unix"):
+        raise ValueError("must start with redis://, rediss://, unix:// or memory://")
+    parts = _split(text)
+    if parts.scheme in ("redis", "rediss") and not parts.hostname:
+        raise ValueError(f"must name a host, such as {parts.scheme}://redis.internal:6379/0")
+    if parts.scheme in ("redis", "rediss") and not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):
+        raise ValueError("must end in a database number or nothing, such as /0")
+    if parts.scheme == "unix" and not parts.path.startswith("/"):
+        raise ValueError("must name an absolute path, such as unix:///run/redis.sock")
+    return Secret(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address never leaves this machine (RFC 6761 section 6.3 for `localhost`)."""
+    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(text: str) -> SplitResult:
+    """Split a URL and look at its port, which `urlsplit` itself does not; the library's errors quote the text."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must be a URL with a valid host and port") from None
+    return parts

@@ -1,0 +1,45 @@
+"""What the rest of the program is told: frozen, checked, nothing left to parse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.core.model import Address, Credentials, Profile, Seconds, Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileSettings:
+    """One partner account. Exactly one of `credentials_dir` and `credentials` is set."""
+
+    profile: Profile
+    credentials_dir: Path | None
+    credentials: Credentials | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a sidecar needs to know before it starts; `profiles` is never empty and keeps the file's order."""
+
+    listen: tuple[Address, ...]
+    admin_listen: tuple[Address, ...]
+    store_url: Secret
+    """Secret as a whole: it may hold the store's password."""
+    store_timeout_s: Seconds
+    seal_key_file: Path | None
+    """None where tokens are not sealed: a `memory://` store without keys, or `seal` off."""
+    seal: bool
+    require_header: bool
+    caller_token_file: Path | None
+    allowed_hosts: tuple[str, ...]
+    """Lower case, and only those beyond the loopback names, which are always allowed."""
+    allowed_uids: frozenset[int] | None
+    """None: any peer that may open the socket."""
+    log_format: str
+    """`json` or `console`."""
+    log_level: str
+    """`debug`, `info`, `warning` or `error`."""
+    drain_s: Seconds
+    profiles: tuple[ProfileSettings, ...]
+    warnings: tuple[str, ...]
+    """One sentence each, free of secrets, to be said at start."""

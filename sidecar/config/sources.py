@@ -1,0 +1,124 @@
+"""Where settings are written: the environment, and the TOML file it names."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sidecar.config.findings import Findings, did_you_mean
+from sidecar.config.table import CONFIG, PREFIX, SETTINGS
+from sidecar.config.values import Given, Layer
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_BY_KEY = {setting.key: setting for setting in SETTINGS if setting is not CONFIG}
+_PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_RESERVED_NAME = "rejected"  # /v1/token/rejected is a path of its own
+
+# Kubernetes gives every container these for each Service of its namespace, so a Service called `sidecar-x` must not
+# stop the start: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_SERVICE_NAME = re.compile(
+    PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)"
+)
+_NUMBERED_PORTS = ("_SERVICE_PORT", "_TCP_PORT", "_UDP_PORT", "_SCTP_PORT")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was written, by place. `profiles` is empty where the file has no `[profiles.NAME]` table."""
+
+    environment: Layer = field(default_factory=dict)
+    file: Layer = field(default_factory=dict)
+    profiles: Mapping[str, Layer] = field(default_factory=dict)
+
+
+def read(environ: Mapping[str, str], findings: Findings) -> Sources:
+    """Gather what is written; unknown names and files that cannot be read become problems. Empty means unset."""
+    environment: dict[str, Given] = {}
+    for name, text in sorted(environ.items()):
+        if not name.startswith(PREFIX) or not text.strip():
+            continue
+        if name in _BY_NAME:
+            environment[_BY_NAME[name].key] = Given(text.strip(), name)
+        else:
+            _judge_unknown(name, text, findings)
+    config = environment.pop(CONFIG.key, None)
+    if config is None:
+        return Sources(environment)
+    top, profiles = _read_file(Path(config.text), findings)
+    return Sources(environment, top, profiles)
+
+
+def _judge_unknown(name: str, text: str, findings: Findings) -> None:
+    hint = did_you_mean(name, _BY_NAME, PREFIX)
+    if not _SERVICE_NAME.fullmatch(name):
+        findings.problem(f"{name} is not a setting{hint or '; token-sidecar serve --help lists them'}")
+    elif name.endswith("_PORT") and not name.endswith(_NUMBERED_PORTS) and "://" not in text:
+        # A Service's own `…_PORT` holds tcp://10.0.0.1:8181: a bare number is a person's, but no reason not to start.
+        findings.warn(f"{name} is passed over as a Kubernetes Service name, though its value is no such address{hint}")
+
+
+def _read_file(path: Path, findings: Findings) -> tuple[Layer, dict[str, Layer]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        findings.problem(f"{CONFIG.name}: {path} cannot be read: {error.strerror or type(error).__name__}")
+    except UnicodeDecodeError:
+        findings.problem(f"{CONFIG.name}: {path} must be UTF-8")
+    except tomllib.TOMLDecodeError as error:
+        findings.problem(f"{CONFIG.name}: {path} is not TOML: {_place_of(error)}")
+    else:
+        tables = document.pop("profiles", {})
+        top = _layer(document, f"in {path}", findings, profile=False)
+        return top, _profiles(tables, path, findings)
+    return {}, {}
+
+
+def _place_of(error: tomllib.TOMLDecodeError) -> str:
+    """The error's place alone: its text may quote what is written there, and that may be a secret."""
+    place = re.search(r"\((at .+)\)$", str(error))
+    return f"look {place[1]}" if place else "it does not parse"
+
+
+def _profiles(tables: object, path: Path, findings: Findings) -> dict[str, Layer]:
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        findings.problem(f"profiles in {path} must be tables, such as [profiles.default]")
+        return {}
+    for name in tables:
+        if not _PROFILE_NAME.fullmatch(name) or name == _RESERVED_NAME:
+            findings.problem(
+                f"[profiles.{name}] in {path}: a name has 1 to 32 of a-z, 0-9 and '-', starts with a letter or digit, "
+                f"and is not {_RESERVED_NAME!r}"
+            )
+    return {
+        name: _layer(table, f"in [profiles.{name}] of {path}", findings, profile=True) for name, table in tables.items()
+    }
+
+
+def _layer(table: Mapping[str, object], place: str, findings: Findings, *, profile: bool) -> Layer:
+    layer: dict[str, Given] = {}
+    for key, value in table.items():
+        setting, origin = _BY_KEY.get(key), f"{key} {place}"
+        known = [known for known, setting in _BY_KEY.items() if setting.per_profile or not profile]
+        text = _text_of(value)
+        if setting is None:
+            findings.problem(f"{origin} is not a setting{did_you_mean(key, known)}")
+        elif profile and not setting.per_profile:
+            findings.problem(f"{origin} is the same for all profiles: move it above the tables")
+        elif text is None:
+            findings.problem(f"{origin} must be text, a number, true, false or a list of texts")
+        elif text:
+            layer[key] = Given(text, origin)
+    return layer
+
+
+def _text_of(value: object) -> str | None:
+    """A TOML value as the environment would spell it; None where it has no such spelling."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        parts = [_text_of(part) for part in value if not isinstance(part, list)]
+        return ",".join(part or "" for part in parts) if len(parts) == len(value) and None not in parts else None
+    return str(value).strip() if isinstance(value, str | int | float) else None

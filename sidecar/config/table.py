@@ -1,0 +1,213 @@
+"""Every setting as data: parsing, the TOML keys, "did you mean" and `serve --help` all read this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sidecar.config import addresses, parsers
+from sidecar.core.model import StoreFailure
+
+T = TypeVar("T")
+
+PREFIX = "SIDECAR_"
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """One setting: its variable, how its text is read, its default as text ("" is unset), and one line for people."""
+
+    name: str
+    parse: Callable[[str], T]
+    default: str
+    meaning: str
+    per_profile: bool = False
+    shown: bool = True
+    """Whether an error may quote the refused value; False where it may hold a secret."""
+    default_note: str = ""
+    """What stands in documents when the default is not its text."""
+
+    @property
+    def key(self) -> str:
+        """The name in the TOML file."""
+        return self.name.removeprefix(PREFIX).lower()
+
+    @property
+    def default_shown(self) -> str:
+        return self.default_note or self.default or "unset"
+
+
+_yes_no = parsers.one_of(true=True, false=False)
+
+CONFIG = Setting("SIDECAR_CONFIG", parsers.path, "", "TOML file with the same names, lower case, without the prefix")
+LISTEN = Setting(
+    "SIDECAR_LISTEN",
+    parsers.items(addresses.address),
+    "127.0.0.1:8181",
+    "vending listeners, comma separated: host:port or unix:/path (mode 0660)",
+)
+ADMIN_LISTEN = Setting(
+    "SIDECAR_ADMIN_LISTEN",
+    parsers.items(addresses.address),
+    "127.0.0.1:9181",
+    "probes, metrics, status; carries no token. 0.0.0.0:9181 in Kubernetes",
+)
+STORE = Setting(
+    "SIDECAR_STORE",
+    parsers.store_url,
+    "memory://",
+    "where replicas share the token: redis://, rediss://, unix:// or memory://",
+    shown=False,
+)
+STORE_TIMEOUT_S = Setting(
+    "SIDECAR_STORE_TIMEOUT_S", parsers.number(0.01, 10), "0.5", "one store operation, connect included"
+)
+STORE_FAILURE = Setting(
+    "SIDECAR_STORE_FAILURE",
+    parsers.one_of(local=StoreFailure.LOCAL, fail=StoreFailure.FAIL),
+    "local",
+    "store down and no token: local (a share of the budget) or fail",
+)
+FLEET_SIZE = Setting(
+    "SIDECAR_FLEET_SIZE", parsers.whole(1, 10_000), "10", "replicas that share the budget while the store is down"
+)
+POLL_S = Setting("SIDECAR_POLL_S", parsers.number(0.05, 60), "2", "how often a replica looks at the store")
+IDLE_S = Setting(
+    "SIDECAR_IDLE_S",
+    parsers.number(0, 31 * _DAY_S),
+    "0",
+    "a profile nobody asked for this long is not refreshed until the next request",
+    per_profile=True,
+    default_note="0 (never)",
+)
+SEAL_KEY_FILE = Setting(
+    "SIDECAR_SEAL_KEY_FILE",
+    parsers.path,
+    "",
+    "keys that seal tokens in the store, one a line: [id:]base64 of 32 bytes; the first seals, all open",
+)
+SEAL = Setting(
+    "SIDECAR_SEAL", parsers.one_of(on=True, off=False), "on", "off: tokens lie open in the store, said in a warning"
+)
+PARTNER = Setting("SIDECAR_PARTNER", parsers.word, "pay1st", "preset: pay1st or flow1st", per_profile=True)
+BASE_URL = Setting(
+    "SIDECAR_BASE_URL",
+    parsers.base_url,
+    "",
+    "where the partner is; https:// unless loopback or SIDECAR_ALLOW_HTTP=true",
+    per_profile=True,
+    shown=False,
+    default_note="preset's production URL",
+)
+ALLOW_HTTP = Setting(
+    "SIDECAR_ALLOW_HTTP", _yes_no, "false", "true: the partner may be called without TLS, said in a warning"
+)
+CREDENTIALS_DIR = Setting(
+    "SIDECAR_CREDENTIALS_DIR",
+    parsers.path,
+    "",
+    "directory with files api-key, api-secret (and signing-key): a mounted Secret",
+    per_profile=True,
+)
+API_KEY = Setting(
+    "SIDECAR_API_KEY",
+    parsers.api_key,
+    "",
+    "for development; an error beside the directory",
+    per_profile=True,
+    shown=False,
+)
+API_SECRET = Setting("SIDECAR_API_SECRET", parsers.secret, "", "the same", per_profile=True, shown=False)
+ROLE = Setting("SIDECAR_ROLE", parsers.word, "API_USER", "role asked for", per_profile=True)
+TOKEN_LIFETIME_S = Setting(
+    "SIDECAR_TOKEN_LIFETIME_S",
+    parsers.number(1, 31 * _DAY_S),
+    "900",
+    "assumed lifetime when the partner declares none",
+    per_profile=True,
+)
+REFRESH_AT = Setting(
+    "SIDECAR_REFRESH_AT",
+    parsers.number(0.1, 0.99, "lifetimes"),
+    "0.8",
+    "fraction of the lifetime after which it is refreshed ahead",
+    per_profile=True,
+)
+MAX_STALE_S = Setting(
+    "SIDECAR_MAX_STALE_S",
+    parsers.number(0, 31 * _DAY_S),
+    "3600",
+    "how long past an assumed or learned end a token may be vended as suspect; 0: never",
+    per_profile=True,
+)
+EXPIRY_MARGIN_S = Setting(
+    "SIDECAR_EXPIRY_MARGIN_S",
+    parsers.number(0, 3600),
+    "15",
+    "a token with less left is never vended (short-lived tokens: at most a tenth of the lifetime)",
+    per_profile=True,
+)
+CALL_BUDGET = Setting(
+    "SIDECAR_CALL_BUDGET",
+    parsers.budget,
+    "6/60",
+    "partner calls per seconds, for the whole fleet that shares the store",
+    per_profile=True,
+)
+PARTNER_TIMEOUT_S = Setting(
+    "SIDECAR_PARTNER_TIMEOUT_S",
+    parsers.number(0.1, 120),
+    "10",
+    "one partner call, connect included",
+    per_profile=True,
+)
+COOLDOWN_S = Setting(
+    "SIDECAR_COOLDOWN_S",
+    parsers.number(0, _DAY_S, above=True),
+    "30",
+    "cool-down after a 429 without a usable Retry-After; doubles, at most 900",
+    per_profile=True,
+)
+REQUEST_TIMEOUT_S = Setting(
+    "SIDECAR_REQUEST_TIMEOUT_S",
+    parsers.number(0, 300, above=True),
+    "5",
+    "longest a caller waits for a token when there is none",
+)
+REQUIRE_HEADER = Setting("SIDECAR_REQUIRE_HEADER", _yes_no, "true", "vending requests must carry Sidecar-Request: true")
+CALLER_TOKEN_FILE = Setting(
+    "SIDECAR_CALLER_TOKEN_FILE",
+    parsers.path,
+    "",
+    "callers must send Authorization: Bearer <content of this file>; required to listen beyond loopback",
+)
+ALLOWED_HOSTS = Setting(
+    "SIDECAR_ALLOWED_HOSTS",
+    parsers.items(parsers.allowed_host),
+    "",
+    "further Host values that are accepted",
+    default_note="loopback names",
+)
+ALLOWED_UIDS = Setting(
+    "SIDECAR_ALLOWED_UIDS", parsers.items(parsers.whole(0, 2**32 - 2)), "", "peers allowed on unix sockets"
+)
+LOG_FORMAT = Setting(
+    "SIDECAR_LOG_FORMAT", parsers.one_of(json="json", console="console"), "json", "json, or console for people"
+)
+LOG_LEVEL = Setting(
+    "SIDECAR_LOG_LEVEL",
+    parsers.one_of(debug="debug", info="info", warning="warning", error="error"),
+    "info",
+    "debug, info, warning or error",
+)
+DRAIN_S = Setting(
+    "SIDECAR_DRAIN_S",
+    parsers.number(0, 600),
+    "5",
+    "after SIGTERM: /readyz turns 503 at once, vending goes on for this long",
+)
+
+SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in list(globals().values()) if isinstance(value, Setting))
+"""All of them, in the order above: that of the documents."""

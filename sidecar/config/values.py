@@ -1,0 +1,65 @@
+"""Parsed values of one profile (or of what all share), looked up through layers: the first that has a key wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sidecar.config.findings import Findings
+from sidecar.config.table import Setting
+
+T = TypeVar("T")
+
+_QUOTED_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What somebody wrote, and where; the text is out of `repr` because it may be a secret."""
+
+    text: str = field(repr=False)
+    origin: str
+
+
+Layer = Mapping[str, Given]
+"""TOML key -> what was written."""
+
+
+class Values:
+    """Reads settings; a value that cannot be read is reported once and counts as its default from then on."""
+
+    def __init__(self, layers: Sequence[Layer], findings: Findings) -> None:
+        self._layers = layers
+        self._findings = findings
+        self._broken: set[str] = set()
+
+    def __getitem__(self, setting: Setting[T]) -> T:
+        """The value of a setting that has a default."""
+        value = self.get(setting)
+        return setting.parse(setting.default) if value is None else value
+
+    def get(self, setting: Setting[T]) -> T | None:
+        """The value somebody gave, or None."""
+        given = self.given(setting)
+        if given is None:
+            return None
+        try:
+            return setting.parse(given.text)
+        except ValueError as error:
+            quoted = f", not {given.text[:_QUOTED_CHARACTERS]!r}" if setting.shown else ""
+            self._findings.problem(f"{given.origin} {error}{quoted}")
+            self._broken.add(setting.name)
+            return None
+
+    def given(self, setting: Setting[T]) -> Given | None:
+        return next((layer[setting.key] for layer in self._layers if setting.key in layer), None)
+
+    def origin(self, setting: Setting[T]) -> str:
+        """Where a person changes it: the place it was given, else its variable."""
+        given = self.given(setting)
+        return given.origin if given else setting.name
+
+    def readable(self, settings: Iterable[Setting[Any]]) -> bool:
+        """Whether all could be read: combinations are judged only among values that mean something."""
+        return not any(setting.name in self._broken for setting in settings)

@@ -1,0 +1,200 @@
+"""The commands that ask a running sidecar, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sidecar.cli.commands import run
+from sidecar.core.errors import CoolingDownError
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Address
+from sidecar.core.policy import Condition
+from sidecar.vending.vendor import LastFailure, Snapshot
+from sidecar.web.admin_api import AdminApi
+from sidecar.web.caller_token_file import CallerTokenFile
+from sidecar.web.guards import GuardSettings
+from tests.fakes.sink import ListSink
+from tests.fakes.vending_service import vending_service
+from tests.fakes.vendor import NOW, FakeVendor, snapshot, vended
+from tests.fakes.wire import serving
+
+CANARY = "canary-4711"
+
+
+async def command(*argv: str, **environ: str) -> int:
+    """Run a command beside the service it asks."""
+    return await asyncio.to_thread(run, argv, environ)
+
+
+@asynccontextmanager
+async def admin(*snapshots: Snapshot) -> AsyncIterator[str]:
+    """The admin listener over profiles in these states."""
+    vendors = {one.profile: FakeVendor(one.profile) for one in snapshots}
+    for one in snapshots:
+        vendors[one.profile].shown = one
+    api = AdminApi(vendors, lambda _accept: (b"", "text/plain"), list, lambda: None, lambda: False)
+    async with serving(api, ListSink()) as address:
+        yield str(address)
+
+
+async def test_token_prints_the_token_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    async with vending_service() as service:
+        assert await command("token", "--url", str(service.address)) == 0
+    assert capsys.readouterr() == ("access-token-one\n", "")
+
+
+async def test_token_prints_the_whole_answer_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    async with vending_service() as service:
+        assert await command("token", "--url", f"http://{service.address}/", "--format", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["accessToken"], document["profile"]) == ("access-token-one", "default")
+
+
+@pytest.mark.parametrize(("profile", "name"), [("default", "AccessToken"), ("other", "X-Other")])
+async def test_token_prints_the_header_the_profiles_partner_expects(
+    profile: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with vending_service() as service:
+        assert await command("token", "--url", str(service.address), "--profile", profile, "--format", "header") == 0
+    assert capsys.readouterr().out == f"{name}: Bearer access-token-one\n"
+
+
+async def test_token_looks_where_the_environment_says_and_shows_the_caller_token(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = Address(path=str(tmp_path_factory.mktemp("s") / "s"))
+    secret = tmp_path / "caller"
+    secret.write_text(f"{CANARY}\n")
+    async with vending_service(GuardSettings(caller_token=CallerTokenFile(secret, ListSink())), at=where):
+        known = {"SIDECAR_LISTEN": str(where), "SIDECAR_CALLER_TOKEN_FILE": str(secret)}
+        assert await command("token", **known) == 0
+        assert await command("token", SIDECAR_LISTEN=str(where)) == 1
+    out, err = capsys.readouterr()
+    assert out == "access-token-one\n"
+    assert "(caller-not-allowed)" in err
+    assert CANARY not in err
+
+
+@pytest.mark.parametrize("form", ["raw", "header"])
+async def test_a_suspect_token_is_printed_with_a_warning(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async with vending_service() as service:
+        service.vendor.now = None
+        service.vendor.later = vended(suspect=True)
+        assert await command("token", "--url", str(service.address), "--format", form) == 0
+    out, err = capsys.readouterr()
+    assert "access-token-one\n" in out
+    assert err == "token-sidecar token: warning: this token is suspect, no other can be had right now\n"
+
+
+async def test_no_token_is_one_line_with_the_reason_and_the_time_to_ask_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    detail = PartnerDetail(status=429, error_code="E7", session_id="s-1")
+    async with vending_service() as service:
+        service.vendor.now = None
+        service.vendor.later = CoolingDownError("The partner said 429.", retry_after_s=12, partner=detail)
+        assert await command("token", "--url", str(service.address)) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "token-sidecar token: The partner said 429. (partner-cooling-down); "
+        "partner: status 429, errorCode E7, sessionId s-1; try again in 12 s\n"
+    )
+
+
+async def test_an_unknown_profile_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    async with vending_service() as service:
+        assert await command("token", "--url", str(service.address), "--profile", "no/such") == 1
+    assert "(unknown-profile)" in capsys.readouterr().err
+
+
+async def test_the_admin_listener_is_not_taken_for_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    async with admin(snapshot()) as url, vending_service() as service:
+        assert await command("token", "--url", url) == 1
+        assert await command("status", "--url", str(service.address)) == 3
+    vending, status = capsys.readouterr().err.splitlines()
+    assert vending.startswith("token-sidecar token: ")
+    assert status.endswith("is not a sidecar's: is this the admin listener?")
+
+
+@pytest.mark.parametrize(("name", "code"), [("token", 1), ("status", 3)])
+@pytest.mark.parametrize("url", ["127.0.0.1:1", "unix:/nowhere/s", "https://127.0.0.1:1", "http://[", "127.0.0.1:x"])
+async def test_where_no_sidecar_answers_is_said_in_one_line(
+    name: str, code: int, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await command(name, "--url", url) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"token-sidecar {name}: (no sidecar answers at|the address must be) .*\n", err)
+
+
+@pytest.mark.parametrize("content", [f"{CANARY}\n{CANARY}", "", f"{CANARY}é", None])
+async def test_a_caller_token_that_cannot_be_sent_is_not_shown(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "caller"
+    if content is not None:
+        path.write_text(content)
+    assert await command("token", "--url", "127.0.0.1:1", SIDECAR_CALLER_TOKEN_FILE=str(path)) == 1
+    err = capsys.readouterr().err
+    assert f"the caller token file {path}" in err
+    assert CANARY not in err
+
+
+async def test_status_says_what_matters_of_each_profile(capsys: pytest.CaptureFixture[str]) -> None:
+    failure = LastFailure(
+        kind=FailureKind.THROTTLED, at=NOW, detail=PartnerDetail(status=429, error_code="E7", session_id="s-1")
+    )
+    waiting = replace(
+        snapshot("late"),
+        ready=False,
+        condition=Condition.EXPIRED,
+        why_not="partner-cooling-down",
+        token_id="",
+        cooldown_until=NOW + 30,
+        pause_kind="throttled",
+        pause_until=NOW + 30,
+        lease_owner="host-1",
+        last_failure=failure,
+        store_up=False,
+        credentials_valid=False,
+    )
+    async with admin(snapshot(), waiting) as url:
+        assert await command("status", "--url", url) == 1
+    text = capsys.readouterr().out
+    for said in (
+        ": not ready, store DOWN",
+        "default: fresh",
+        "2026-01-01T00:15:00Z",
+        "late: partner-cooling-down",
+        "until 2026-01-01T00:00:30Z",
+        "5 of 6 calls left in 60 s",
+        "host-1",
+        "REJECTED",
+        "throttled 2026-01-01T00:00:00Z",
+        "errorCode E7, sessionId s-1",
+    ):
+        assert said in text
+
+
+async def test_status_is_0_when_every_profile_has_a_token_and_json_is_the_document(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with admin(snapshot(), snapshot("other")) as url:
+        assert await command("status", "--json", SIDECAR_ADMIN_LISTEN=url) == 0
+    assert list(json.loads(capsys.readouterr().out)["profiles"]) == ["default", "other"]
+
+
+async def test_a_profile_that_rests_without_a_token_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    resting = replace(snapshot(), ready=False, resting=True, token_id="", condition=Condition.EXPIRED)
+    async with admin(resting) as url:
+        assert await command("status", "--url", url) == 1
+    assert "default: resting" in capsys.readouterr().out

@@ -1,0 +1,129 @@
+"""The commands as processes, started as people start them."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from tests.servers import free_port
+
+CANARY = "canary-4711"
+START_LIMIT_S = 20
+
+
+@contextmanager
+def process(*argv: str, environ: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """`token-sidecar ARGV` as people start it, with nothing of this environment but the path."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "sidecar", *argv],
+        env={"PATH": "/usr/bin:/bin"} | (environ or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def wait_for(pattern: str, stream: IO[str] | None) -> str:
+    """Read lines until one matches; its first group. The test's time limit ends a wait in vain."""
+    assert stream is not None
+    seen = []
+    for line in stream:
+        seen.append(line)
+        if found := re.search(pattern, line):
+            return found[1]
+    raise AssertionError(f"{pattern} not in {seen}")
+
+
+def test_asking_for_a_token_loads_no_server_library() -> None:
+    """So that it starts fast."""
+    source = (
+        "import sys; from sidecar.cli.commands import run; run(['token', '--url', '127.0.0.1:1'], {});"
+        "print([name for name in ('aiohttp', 'asyncio', 'redis', 'structlog', 'uvloop') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_a_sandbox_a_check_a_sidecar_and_its_token() -> None:
+    """The whole way a person goes, each step a process."""
+    with process("sandbox", "--listen", "127.0.0.1:0") as sandbox:
+        partner = wait_for(r"(http://\S+);", sandbox.stdout)
+        admin_url = f"127.0.0.1:{free_port()}"
+        environ = {
+            "SIDECAR_BASE_URL": partner,
+            "SIDECAR_API_KEY": "demo-api-key",
+            "SIDECAR_API_SECRET": "demo-api-secret",
+            "SIDECAR_LISTEN": f"127.0.0.1:{free_port()}",
+            "SIDECAR_ADMIN_LISTEN": admin_url,
+            "SIDECAR_DRAIN_S": "0",
+        }
+        with process("check", "--live", environ=environ) as check:
+            out, err = check.communicate(timeout=START_LIMIT_S)
+            assert (check.returncode, err) == (0, ""), out
+        with process("serve", environ=environ) as serve:
+            wait_for(r"(token_changed)", serve.stdout)
+            with process("token", environ=environ) as token:
+                out, _ = token.communicate(timeout=START_LIMIT_S)
+                assert token.returncode == 0
+                assert len(out.strip()) > 20
+            with process("status", environ=environ) as status:
+                text, _ = status.communicate(timeout=START_LIMIT_S)
+                assert (status.returncode, out.strip() in text) == (0, False), text
+            serve.send_signal(signal.SIGTERM)
+            _, err = serve.communicate(timeout=START_LIMIT_S)
+            assert (serve.returncode, err) == (0, "")
+        sandbox.send_signal(signal.SIGTERM)
+        assert sandbox.wait(START_LIMIT_S) == 0
+
+
+def test_the_demo_prints_a_curl_line_and_ends_with_0_on_ctrl_c() -> None:
+    with process("demo", "--port", "0", "--admin-port", "0") as demo:
+        url = wait_for(r"curl -H 'Sidecar-Request: true' (http://\S+)/v1/token", demo.stdout)
+        with process("token", "--url", url) as token:
+            out, _ = token.communicate(timeout=START_LIMIT_S)
+            assert token.returncode == 0
+            assert out.strip()
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=START_LIMIT_S)
+        assert demo.returncode == 0
+
+
+def test_a_wrong_configuration_is_told_without_a_traceback() -> None:
+    with process("serve", environ={"SIDECAR_LISTN": "x", "SIDECAR_API_KEY": CANARY}) as serve:
+        out, err = serve.communicate(timeout=START_LIMIT_S)
+    assert (serve.returncode, out, len(err.splitlines())) == (2, "", 2)
+    assert "Traceback" not in err
+    assert CANARY not in err
+
+
+def test_a_port_that_is_taken_is_a_line_and_2_for_the_service_and_1_for_the_sandbox() -> None:
+    with process("sandbox", "--listen", "127.0.0.1:0") as first:
+        taken = wait_for(r"http://(\S+);", first.stdout)
+        with process("sandbox", "--listen", taken) as second:
+            _, err = second.communicate(timeout=START_LIMIT_S)
+            assert (second.returncode, err.count("\n")) == (1, 1)
+            assert f"cannot listen on {taken}" in err
+        environ = {"SIDECAR_API_KEY": "k", "SIDECAR_API_SECRET": "s", "SIDECAR_LISTEN": taken}
+        environ["SIDECAR_ADMIN_LISTEN"] = "127.0.0.1:0"
+        with process("serve", environ=environ) as serve:
+            _, err = serve.communicate(timeout=START_LIMIT_S)
+            assert (serve.returncode, err.count("\n")) == (2, 1), err
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    with process("demo", "--port", "0", "--admin-port", "0") as demo:
+        assert demo.stdout is not None
+        demo.stdout.close()
+        assert demo.stderr is not None
+        assert "Traceback" not in demo.stderr.read()
+        assert demo.wait(START_LIMIT_S) == 1

@@ -1,0 +1,169 @@
+"""The command line: what is understood, what is said, and the exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from sidecar import __version__, app
+from sidecar.app import CheckLine
+from sidecar.cli.commands import run
+from sidecar.config import SETTINGS, Settings
+from sidecar.core.errors import ConfigurationError, StoreError
+
+COMMANDS = ("serve", "check", "status", "token", "sandbox", "demo")
+PAIR = {"SIDECAR_API_KEY": "canary-key", "SIDECAR_API_SECRET": "canary-secret"}
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        run([*argv, "--help"], {})
+    assert caught.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_names_every_command_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys)
+    assert all(f"    {command} " in text for command in COMMANDS)
+    assert "exit codes:" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys, command)
+    assert "example" in text
+    assert f"token-sidecar {command}" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_serve_help_lists_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = help_of(capsys, "serve").splitlines()
+    expected = [
+        f"  {setting.name} = {setting.default_shown}{' *' if setting.per_profile else ''}" for setting in SETTINGS
+    ]
+    assert [line for line in lines if line.startswith("  SIDECAR_") and " = " in line] == expected
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["--version"], {})
+    assert capsys.readouterr().out == f"token-sidecar {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["serv"],
+        ["serve", "--port", "1"],
+        ["token", "--format", "xml"],
+        ["sandbox", "--rate", "6"],
+        ["sandbox", "--listen", "8080"],
+        ["sandbox", "--token-lifetime", "nan"],
+        ["demo", "--port", "x"],
+    ],
+)
+def test_a_command_line_that_is_wrong_ends_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(argv, {})
+    assert caught.value.code == 2
+    assert "usage: token-sidecar" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_every_configuration_problem_is_a_line_on_stderr_and_ends_with_2(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command], PAIR | {"SIDECAR_POLL_S": "0", "SIDECAR_LISTN": "x"}) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(": ")[0] for line in err.splitlines()] == [f"token-sidecar {command}"] * 2
+    assert "SIDECAR_LISTN" in err
+    assert "SIDECAR_POLL_S" in err
+
+
+def test_serve_runs_the_service_with_the_settings_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Settings] = []
+
+    async def serve(settings: Settings) -> int:
+        served.append(settings)
+        return 0
+
+    monkeypatch.setattr(app, "serve", serve)
+    assert run(["serve"], PAIR | {"SIDECAR_DRAIN_S": "7"}) == 0
+    assert [settings.drain_s for settings in served] == [7]
+
+
+@pytest.mark.parametrize(("works", "code", "word"), [(True, 0, "ok "), (False, 1, "FAILED ")])
+@pytest.mark.parametrize("live", [False, True])
+def test_check_says_a_line_about_each_thing_and_fails_when_one_does(
+    works: bool, code: int, word: str, live: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[bool] = []
+
+    async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
+        asked.append(live)
+        return [CheckLine(True, "credentials", ""), CheckLine(works, "store", "the detail")]
+
+    monkeypatch.setattr(app, "check", check)
+    assert run(["check", *(["--live"] if live else [])], PAIR) == code
+    assert asked == [live]
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "ok       credentials"
+    assert second.startswith(word)
+    assert second.endswith("store: the detail")
+
+
+def test_check_says_the_warnings_of_the_configuration(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
+        return []
+
+    monkeypatch.setattr(app, "check", check)
+    assert run(["check"], PAIR | {"SIDECAR_CALL_BUDGET": "1/3600"}) == 0
+    assert capsys.readouterr().out.startswith("warning  profile default: the call budget of 1 in 3600 s")
+
+
+def test_demo_gets_its_ports_and_says_what_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int:
+        say(f"{port} and {admin_port}")
+        return 0
+
+    monkeypatch.setattr(app, "demo", demo)
+    assert run(["demo", "--port", "1", "--admin-port", "2"], {}) == 0
+    assert capsys.readouterr().out == "1 and 2\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (StoreError("peek", "ConnectionError"), 1, "token-sidecar serve: store peek failed: ConnectionError\n"),
+        (ConfigurationError(["cannot listen on x", "nor on y"]), 2, None),
+    ],
+)
+def test_what_stops_a_command_becomes_a_line_and_a_code(
+    error: BaseException,
+    code: int,
+    said: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def load_settings(environ: Mapping[str, str]) -> Settings:
+        raise error
+
+    monkeypatch.setattr(app, "load_settings", load_settings)
+    assert run(["serve"], {}) == code
+    expected = "token-sidecar serve: cannot listen on x\ntoken-sidecar serve: nor on y\n" if said is None else said
+    assert capsys.readouterr().err == expected
+
+
+def test_the_sandbox_reads_its_pair_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whose absence is said in one line."""
+    assert run(["sandbox", "--credentials-dir", str(tmp_path)], {}) == 1
+    assert capsys.readouterr().err == f"token-sidecar sandbox: {tmp_path}/api-key: no such file\n"

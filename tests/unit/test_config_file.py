@@ -1,0 +1,121 @@
+"""The TOML file: its values, its tables of profiles, and what can be wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.config import Settings, load
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.model import Address, Budget
+from tests.unit.test_config_load import CANARY, PAIR, PRESETS, problems
+
+
+def from_file(tmp_path: Path, text: str, **environ: str) -> Settings:
+    path = tmp_path / "sidecar.toml"
+    path.write_text(text)
+    return load({"SIDECAR_CONFIG": str(path)} | environ, PRESETS)
+
+
+def file_problems(tmp_path: Path, text: str, **environ: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        from_file(tmp_path, text, **environ)
+    return [problem.replace(str(tmp_path), "") for problem in caught.value.problems]
+
+
+def test_a_value_all_profiles_inherit_is_complained_about_once(tmp_path: Path) -> None:
+    text = 'role = "a b"\n[profiles.a]\ncredentials_dir = "/a"\n[profiles.b]\ncredentials_dir = "/b"\n'
+    assert len(file_problems(tmp_path, text)) == 1
+
+
+def test_the_file_gives_values_and_the_environment_wins(tmp_path: Path) -> None:
+    text = """
+        poll_s = 1
+        fleet_size = 3
+        listen = ["127.0.0.1:1", "unix:/a"]
+        require_header = false
+        api_key = "k"
+        api_secret = "s"
+    """
+    settings = from_file(tmp_path, text, SIDECAR_POLL_S="0.5")
+    profile = settings.profiles[0].profile
+    assert (profile.poll_s, profile.fleet_size, settings.require_header) == (0.5, 3, False)
+    assert settings.listen == (Address("127.0.0.1", 1), Address(path="/a"))
+
+
+def test_profiles_take_their_own_value_then_the_files_then_the_default(tmp_path: Path) -> None:
+    text = """
+        role = "SHARED"
+        [profiles.a]
+        credentials_dir = "/a"
+        token_lifetime_s = 600
+        [profiles.b]
+        credentials_dir = "/b"
+        partner = "flow1st"
+        role = "OWN"
+        call_budget = "2/60"
+    """
+    a, b = from_file(tmp_path, text).profiles
+    assert (a.profile.name, a.profile.role, a.profile.lifetime_s, a.credentials_dir) == ("a", "SHARED", 600, Path("/a"))
+    assert (b.profile.name, b.profile.role, b.profile.lifetime_s) == ("b", "OWN", 900)
+    assert (b.profile.base_url, b.profile.budget) == ("https://flow1st.example", Budget(2, 60))
+
+
+def test_the_environment_wins_over_every_profile(tmp_path: Path) -> None:
+    text = '[profiles.a]\ncredentials_dir = "/a"\nbase_url = "https://a"\n[profiles.b]\ncredentials_dir = "/b"\n'
+    settings = from_file(tmp_path, text, SIDECAR_BASE_URL="https://other")
+    assert {one.profile.base_url for one in settings.profiles} == {"https://other"}
+
+
+def test_credentials_for_all_of_several_profiles_are_refused(tmp_path: Path) -> None:
+    text = 'credentials_dir = "/all"\n[profiles.a]\n[profiles.b]\n'
+    assert file_problems(tmp_path, text) == [
+        "credentials_dir in /sidecar.toml would be the same for all 2 profiles: set it in each table"
+    ]
+
+
+def test_one_account_under_two_names_is_a_warning(tmp_path: Path) -> None:
+    text = '[profiles.a]\ncredentials_dir = "/same"\n[profiles.b]\ncredentials_dir = "/same"\n'
+    (warning,) = from_file(tmp_path, text).warnings
+    assert warning.startswith("profiles a and b are one account")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("poll = 1", "poll in /sidecar.toml is not a setting; did you mean poll_s?"),
+        ("config = 'x'", "config in /sidecar.toml is not a setting"),
+        ("[profiles.a]\nrolle = 'x'", "rolle in [profiles.a] of /sidecar.toml is not a setting; did you mean role?"),
+        (
+            "[profiles.a]\npoll_s = 1",
+            "poll_s in [profiles.a] of /sidecar.toml is the same for all profiles: move it above the tables",
+        ),
+        ("profiles = 1", "profiles in /sidecar.toml must be tables, such as [profiles.default]"),
+        ("poll_s = 1979-05-27", "poll_s in /sidecar.toml must be text, a number, true, false or a list of texts"),
+        ("poll_s = nan", "poll_s in /sidecar.toml must be a number of seconds from 0.05 to 60, not 'nan'"),
+        ("poll_s = -1", "poll_s in /sidecar.toml must be a number of seconds from 0.05 to 60, not '-1'"),
+        ("a = [[1], 2]\npoll_s = [[1]]", "poll_s in /sidecar.toml must be text, a number, true, false or a list"),
+        (f"api_key = {CANARY}", "SIDECAR_CONFIG: /sidecar.toml is not TOML: look at line 1, column 11"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, problem: str) -> None:
+    found = file_problems(tmp_path, text, **PAIR)
+    assert any(line.startswith(problem) for line in found), found
+    assert CANARY not in "\n".join(found)
+
+
+@pytest.mark.parametrize("name", ["rejected", "A", "-a", "a_b", "a" * 33, '""'])
+def test_a_profile_name_that_no_path_could_carry_is_refused(tmp_path: Path, name: str) -> None:
+    found = file_problems(tmp_path, f"[profiles.{name}]\ncredentials_dir = '/c'\n")
+    assert "a name has 1 to 32 of a-z, 0-9 and '-'" in found[0]
+
+
+def test_a_file_that_is_not_there_is_a_problem() -> None:
+    assert "SIDECAR_CONFIG: /nowhere.toml cannot be read: No such file or directory" in problems(CONFIG="/nowhere.toml")
+
+
+def test_a_file_that_is_not_utf8_is_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "sidecar.toml"
+    path.write_bytes(b"role = '\xff'")
+    assert problems(CONFIG=str(path)) == [f"SIDECAR_CONFIG: {path} must be UTF-8"]
