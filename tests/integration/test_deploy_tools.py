@@ -1,0 +1,117 @@
+"""The deploy files, judged by the tools that will read them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+DOCKERFILE = DEPLOY / "docker/Dockerfile"
+
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def output_of(*command: str | Path) -> str:
+    done = run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def promtool() -> str:
+    """The one tool here that pip cannot bring. A check that did not run must not look like one that did."""
+    path = shutil.which("promtool")
+    if path is None:
+        pytest.fail(
+            "promtool is not on the path: install Prometheus (Debian: apt-get install prometheus)", pytrace=False
+        )
+    return path
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    assert output_of(Path(sysconfig.get_path("scripts")) / "hadolint", DOCKERFILE) == ""
+
+
+def test_prometheus_takes_the_rules_and_the_configuration() -> None:
+    output_of(promtool(), "check", "rules", DEPLOY / "prometheus/rules.yml")
+    output_of(promtool(), "check", "config", DEPLOY / "prometheus/prometheus.yml")
+
+
+def test_every_alert_fires_when_it_should_and_only_then() -> None:
+    output_of(promtool(), "test", "rules", DEPLOY / "prometheus/rules_test.yml")
+
+
+def test_kubectl_renders_the_manifests_as_they_are_written() -> None:
+    """So what the unit tests say of the files is true of what a cluster gets."""
+    directory = DEPLOY / "kubernetes"
+    names = yaml.safe_load((directory / "kustomization.yaml").read_text())["resources"]
+    written = [document for name in names for document in yaml.safe_load_all((directory / name).read_text())]
+    for kubectl in filter(None, [shutil.which("kubectl")]):
+        assert list(yaml.safe_load_all(output_of(kubectl, "kustomize", directory))) == written
+
+
+def composes() -> list[list[str]]:
+    """The compose commands that work here: the plugin, the old command, both or none."""
+    candidates = [["docker", "compose"], ["docker-compose"]]
+    return [words for words in candidates if shutil.which(words[0]) and run(*words, "version").returncode == 0]
+
+
+def test_every_compose_there_is_takes_the_file() -> None:
+    for words in composes():
+        output_of(*words, "--file", ROOT / "docker-compose.yml", "config", "--quiet")
+
+
+@contextmanager
+def livez_answering(status: int) -> Iterator[int]:
+    """A server on a free port that answers `status` to /livez and 404 to the rest."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/livez" else 404)
+            self.end_headers()
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Say nothing on stderr."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def health(port: int) -> int:
+    """The exit code of the image's own HEALTHCHECK, with only the port replaced."""
+    written = re.search(r"^HEALTHCHECK .*?CMD (\[.*?\])$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
+    assert written is not None
+    python, *arguments = json.loads(written[1])
+    assert python == "python"
+    return run(sys.executable, *(argument.replace("9181", str(port)) for argument in arguments)).returncode
+
+
+def test_the_health_check_passes_while_the_sidecar_is_alive() -> None:
+    with livez_answering(200) as port:
+        assert health(port) == 0
+
+
+def test_the_health_check_fails_when_the_sidecar_is_not_well_or_not_there() -> None:
+    with livez_answering(503) as port:
+        assert health(port) == 1
+    assert health(port) == 1
