@@ -1,0 +1,75 @@
+"""The documents say what the program does."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sidecar import __version__
+from sidecar.config import SETTINGS
+from sidecar.telemetry.label_sets import CODES
+from sidecar.telemetry.metrics import Metrics
+from sidecar.web.problems import PROBLEMS
+
+TOP = Path(__file__).resolve().parents[2]
+README = (TOP / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [*TOP.glob("*.md"), *TOP.glob("deploy/**/*.md")]
+
+
+def rows(first: str) -> list[list[str]]:
+    """The cells of the README's table whose heading begins with `first`."""
+    table = README.split(f"| {first} |", 1)[1].split("\n\n", 1)[0]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
+
+
+def test_the_readme_begins_with_the_two_commands_and_stays_short() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    assert [line.split()[:2] for line in lines[2:4]] == [["make", "run"], ["make", "test"]]
+
+
+def test_the_settings_table_is_the_programs_own() -> None:
+    written = [[cell.replace("`", "").strip() for cell in row] for row in rows("setting")]
+    known = [[f"{s.name}{'*' if s.per_profile else ''}", s.default_shown, s.meaning] for s in SETTINGS]
+    assert written == known
+
+
+def test_the_metrics_table_names_every_metric_and_no_other() -> None:
+    body, _ = Metrics(list, ["default"], __version__).render("")
+    emitted = set(re.findall(r"^# TYPE token_sidecar_(\w+) ", body.decode(), re.MULTILINE))
+    written = {name for row in rows("metric") for name in re.findall(r"`(\w+)`", row[0])}
+    assert written == emitted
+
+
+def test_the_readme_names_every_error_code_with_its_status() -> None:
+    told = README.split("Errors are", 1)[1].split("\n\n", 1)[0]
+    for code, (status, _title) in PROBLEMS.items():
+        if code == "internal-error":
+            continue
+        assert f"`{code}`" in told, code
+        assert str(status) in told, code
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(TOP)))
+def test_every_link_and_every_path_named_in_a_document_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (document.parent / target).exists(), target
+    for path in re.findall(r"`((?:sidecar|tests|deploy|core|web)/[\w/.]+\.\w+)`", text):
+        assert (TOP / path).exists() or (TOP / "sidecar" / path).exists(), path
+
+
+def test_the_changelog_is_about_this_version_or_what_comes_next() -> None:
+    changelog = (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in changelog or f"## [{__version__}]" in changelog
+
+
+def test_the_project_calls_itself_by_the_public_names() -> None:
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == "pay1st-token-sidecar"
+    assert project["scripts"] == {"token-sidecar": "sidecar.__main__:main"}
+    assert project["requires-python"] == ">=3.11"
+    assert len(CODES) == len(set(CODES))
