@@ -7,17 +7,19 @@ from enum import Enum
 
 from sidecar.core.events import Event
 from sidecar.core.failures import PartnerDetail
+from sidecar.core.iso8601 import iso
 
 
 def event_fields(event: Event) -> dict[str, object]:
-    """The event's fields by name; without empty ones, enums as text, a `PartnerDetail` as its four fields."""
+    """The event's fields by name; without empty ones; enums as text, instants (`…_at`) in ISO 8601, a
+    `PartnerDetail` as its four fields."""
     found: dict[str, object] = {}
     for field in fields(event):
         value = getattr(event, field.name)
         if isinstance(value, PartnerDetail):
             found |= _partner_fields(value)
         else:
-            found[field.name] = _plain(value)
+            found[field.name] = iso(value) if field.name.endswith("_at") else _plain(value)
     return {name: value for name, value in found.items() if value not in (None, "", ())}
 
 

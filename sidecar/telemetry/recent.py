@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from sidecar.core.events import Event
+from sidecar.core.iso8601 import iso
 from sidecar.core.ports import Clock
 from sidecar.telemetry.event_fields import event_fields
 
@@ -25,7 +25,7 @@ class RecentEvents:
     def emit(self, event: Event) -> None:
         if event.level == "debug":
             return
-        now = datetime.fromtimestamp(self._clock.wall(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = iso(self._clock.wall())
         count = 1
         if self._kept and self._kept[-1][0] == event:
             _, earlier = self._kept.pop()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from sidecar.core.iso8601 import iso, iso_or_none
 from sidecar.core.policy import Condition
 from sidecar.vending.vendor import LastFailure, Snapshot
-from sidecar.web.moments import iso, iso_or_none
 from sidecar.web.problems import partner_document
 
 

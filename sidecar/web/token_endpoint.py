@@ -8,11 +8,11 @@ import msgspec
 from aiohttp import web
 
 from sidecar.core.events import Endpoint
+from sidecar.core.iso8601 import iso
 from sidecar.core.model import Seconds
 from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import TEXT, Answered, answer
 from sidecar.web.guards import Proof
-from sidecar.web.moments import iso
 from sidecar.web.negotiation import none_match, prefers_text, seconds_of
 
 MAX_WAIT_S: Seconds = 60

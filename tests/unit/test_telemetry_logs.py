@@ -67,8 +67,8 @@ def test_an_event_is_one_line_of_json_with_its_constant_name(log: Log) -> None:
             "token_id": "t1",
             "fetched": True,
             "fence": 7,
-            "issued_at": NOW,
-            "expires_at": NOW + 900,
+            "issued_at": "2026-01-01T00:00:00Z",
+            "expires_at": "2026-01-01T00:15:00Z",
             "lifetime": "assumed",
         }
     ]

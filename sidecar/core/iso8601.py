@@ -1,4 +1,4 @@
-"""Instants as the APIs write them."""
+"""Instants as people and APIs read them."""
 
 from __future__ import annotations
 
