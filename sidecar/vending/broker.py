@@ -8,6 +8,7 @@ from sidecar.core.errors import BadRequestError, NoTokenError, StartingError, St
 from sidecar.core.events import FlightEnded, FlightResult, TokenReported
 from sidecar.core.model import Profile, Reason, Seconds
 from sidecar.core.policy import Condition, usable_s
+from sidecar.core.shared import Rejection
 from sidecar.vending.crew import Crew
 from sidecar.vending.flight import Flight
 from sidecar.vending.obstacle import obstacle
@@ -191,17 +192,14 @@ class Broker:
     async def _report(self, token_id: str) -> Report:
         """Look at the store first: somebody may have replaced the token already."""
         view = self._view
-        asked_at = self._clock.monotonic()
         try:
-            rejection = await self._crew.store.reject(token_id)
-            if not rejection.current:
+            rejection = await self._reject(token_id)
+            if not rejection.current and not rejection.confirmed:
                 # The store has a newer token, which is adopted now, or has lost ours, and is given it first.
                 await self._crew.peek()
                 if view.token is None or view.token.token_id != token_id:
                     return Report("already-replaced")
-                asked_at = self._clock.monotonic()
-                rejection = await self._crew.store.reject(token_id)
-            await self._crew.follow(rejection.state, asked_at)
+                rejection = await self._reject(token_id)
         except StoreError:
             if view.token is None or view.token.token_id != token_id:
                 return Report("already-replaced")
@@ -210,6 +208,9 @@ class Broker:
         if rejection.confirmed:
             return Report("confirmed")
         return self._refreshing() if rejection.current else Report("already-replaced")
+
+    async def _reject(self, token_id: str) -> Rejection:
+        return await self._crew.exchange(lambda: self._crew.store.reject(token_id))
 
     def _refreshing(self) -> Report:
         no = None if self.flying else obstacle(self._crew, on_demand=True)

@@ -6,6 +6,7 @@ After the first byte may have gone out a lease is never given back, only committ
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ from sidecar.core.events import FlightResult, LeaseLost, LifetimeLearned, Partne
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Credentials, Moment, Operation, PartnerToken, Token, token_id_of
 from sidecar.core.policy import Condition
-from sidecar.core.shared import Lesson, Pause
+from sidecar.core.shared import Committed, Lesson, Pause
 from sidecar.vending.crew import Crew
 
 
@@ -117,14 +118,17 @@ class Call:
         if not self._lease.shared:
             self._view.note_success(lesson)
             return
-        asked_at = self._crew.clock.monotonic()
         try:
-            committed = await self._crew.store.commit(self._lease.nonce, token, asked_at - self._sent_at, lesson)
-            if not committed.stored:
-                self._lease_lost("commit")
-            await self._crew.follow(committed.state, asked_at)
+            committed = await self._crew.exchange(lambda: self._commit(token, lesson))
         except StoreError:
             self._view.note_success(lesson)
+        else:
+            if not committed.stored:
+                self._lease_lost("commit")
+
+    def _commit(self, token: Token, lesson: Lesson) -> Awaitable[Committed]:
+        age_s = self._crew.clock.monotonic() - self._sent_at
+        return self._crew.store.commit(self._lease.nonce, token, age_s, lesson)
 
     def _token(self, answer: PartnerToken, lesson: Lesson) -> Token:
         lifetime_s, lifetime = policy.believed_lifetime(answer.lifetime_s, lesson, self._crew.profile)
@@ -175,12 +179,12 @@ class Call:
         drop_refresh = self._replaced.fence if tried and self._replaced is not None else 0
         if lease.shared:
             kind, delay_s, detail = (None, 0.0, None) if pause is None else (pause.kind, pause.left_s, pause.detail)
-            asked_at = self._crew.clock.monotonic()
             try:
-                state = await self._crew.store.fail(
-                    lease.nonce, lease.fence, kind, delay_s, credentials_id, detail, drop_refresh=drop_refresh
+                await self._crew.exchange(
+                    lambda: self._crew.store.fail(
+                        lease.nonce, lease.fence, kind, delay_s, credentials_id, detail, drop_refresh=drop_refresh
+                    )
                 )
-                await self._crew.follow(state, asked_at)
             except StoreError:
                 pass
             else:

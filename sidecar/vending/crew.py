@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sidecar.core.events import StoreDataLost, TokenChanged
-from sidecar.core.model import Profile
+from sidecar.core.model import Moment, Profile
 from sidecar.core.ports import Clock, EventSink, Partner
-from sidecar.core.shared import State
+from sidecar.core.shared import Claimed, Committed, Rejection, State
 from sidecar.vending.fallback import Fallback
 from sidecar.vending.keyring import Keyring
 from sidecar.vending.view import View
 from sidecar.vending.watched import WatchedState
+
+A = TypeVar("A", bound=State | Claimed | Committed | Rejection)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +32,25 @@ class Crew:
     view: View
     fallback: Fallback
     sink: EventSink
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def exchange(self, operation: Callable[[], Awaitable[A]]) -> A:
+        """Ask the store, and follow its answer. Raises `StoreError`.
+
+        One at a time: a report's answer that overtook a commit's would look like a store that lost the token.
+        """
+        async with self.turn:
+            asked_at = self.clock.monotonic()
+            answer = await operation()
+            await self._follow(answer if isinstance(answer, State) else answer.state, asked_at)
+            return answer
 
     async def peek(self) -> None:
         """Look at the store and follow it. Raises `StoreError`."""
-        asked_at = self.clock.monotonic()
-        await self.follow(await self.store.peek(self.view.known_fence), asked_at)
+        await self.exchange(lambda: self.store.peek(self.view.known_fence))
 
-    async def follow(self, state: State, asked_at: float) -> None:
-        """Take the store's word, after reminding it of what it lost. Raises `StoreError`.
-
-        `asked_at` is the moment before the store was asked.
-        """
+    async def _follow(self, state: State, asked_at: Moment) -> None:
+        """Take the store's word, after reminding it of what it lost."""
         if self.view.knows_more_than(state):
             if not self.view.unsaved:
                 self.sink.emit(StoreDataLost(profile=self.profile.name))

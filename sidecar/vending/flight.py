@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from sidecar.core.errors import StoreError
 from sidecar.core.events import FlightResult
-from sidecar.core.model import Credentials, Moment, Reason, Seconds
+from sidecar.core.model import Credentials, Reason, Seconds
 from sidecar.core.policy import Condition
 from sidecar.core.shared import Adopt, Ask, Claimed, Granted, Held, OverBudget
 from sidecar.vending.call import Call, Lease
@@ -55,7 +55,7 @@ class Flight:
         asked_at = crew.clock.monotonic()
         known = crew.view.known_fence
         try:
-            claimed = await self._claim(nonce, known, credentials, asked_at)
+            claimed = await self._claim(nonce, known, credentials)
         except StoreError:
             return await self._without_store(nonce, credentials)
         match claimed.outcome:
@@ -74,7 +74,7 @@ class Flight:
                 await crew.clock.sleep(self._look_s())
         return None
 
-    async def _claim(self, nonce: str, known: int, credentials: Credentials, asked_at: Moment) -> Claimed:
+    async def _claim(self, nonce: str, known: int, credentials: Credentials) -> Claimed:
         view = self._crew.view
         ask = Ask(
             nonce=nonce,
@@ -84,9 +84,7 @@ class Flight:
             on_demand=self._reason.on_demand,
             credentials_id=credentials.credentials_id,
         )
-        claimed = await self._crew.store.claim(ask)
-        await self._crew.follow(claimed.state, asked_at)
-        return claimed
+        return await self._crew.exchange(lambda: self._crew.store.claim(ask))
 
     def _look_s(self) -> Seconds:
         clock = self._crew.clock

@@ -31,6 +31,7 @@ class Wire:
         self.cut = False
         self.lose_answers_of: set[str] = set()
         self.delay_s = 0.0
+        self.answer_delay_s: dict[str, float] = {}
         self.operations: list[str] = []
 
     async def _send(self, name: str, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -40,6 +41,7 @@ class Wire:
             await asyncio.sleep(0.5)
             raise StoreError(name, "ConnectionError")
         answer = await operation()
+        await asyncio.sleep(self.answer_delay_s.get(name, 0))
         if name in self.lose_answers_of:
             await asyncio.sleep(0.5)
             raise StoreError(name, "TimeoutError")

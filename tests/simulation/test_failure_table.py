@@ -653,6 +653,19 @@ async def test_a_cool_down_survives_a_store_that_lost_its_data() -> None:
 
 
 @virtual
+async def test_an_answer_that_is_overtaken_is_not_taken_for_lost_data() -> None:
+    """A report's look at the store is slow, and a rotation is over before its answer is there."""
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    await replica.token()
+    replica.wire.answer_delay_s = {"peek": 0.4, "reject": 0.4}
+    while fleet.partner.count < 5:
+        await asyncio.gather(*(replica.broker.report(f"{number:032x}") for number in range(3)), asyncio.sleep(0.3))
+    assert not replica.sink.of(StoreDataLost)
+    await fleet.stop()
+
+
+@virtual
 async def test_a_lost_answer_to_a_claim_or_commit_costs_no_second_call() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
