@@ -106,8 +106,9 @@ class View:
         # A token this replica cannot open is not a lost one: offering ours again and again would not change that.
         if self.token is None or "seal" in state.damaged:
             return False
+        # Compared with what the store had, not with what we hold: a token just fetched is not committed yet.
         alive = self.condition(self._clock.monotonic()) is not Condition.EXPIRED
-        return alive and state.token_fence < self.token.fence
+        return alive and state.token_fence < ours.token_fence
 
     def follow(self, state: State, asked_at: Moment) -> bool:
         """Take the store's word. True when that brought another token.
