@@ -77,7 +77,7 @@ class SharedState(Protocol):
         REJECTED pauses only `credentials_id`; every other kind pauses the profile. A running pause is never shortened.
         With `kind` None nothing is paused: the lease ends before a byte was sent, or for a refused refresh token.
         A failure whose lease was lost and whose fence is older than the stored token's is ignored unless THROTTLED:
-        a 429 is true for all. `drop_refresh` is the fence of the token whose refresh token is spent.
+        a 429 is true for all. `drop_refresh` is the highest fence whose token is not refreshed any more.
         """
         ...
 

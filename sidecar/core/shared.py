@@ -64,7 +64,7 @@ class State:
     confirmed_id: str = ""
     """A reported token that the partner handed out again: the report was mistaken."""
     refresh_dropped: int = 0
-    """Fence of the token whose refresh token must not be used any more."""
+    """The highest fence whose token must not be refreshed any more, only replaced by a grant."""
     lesson: Lesson = field(default_factory=Lesson)
     grant_ages_s: tuple[Seconds, ...] = ()
     """Ages of the permits spent within the window, oldest first."""

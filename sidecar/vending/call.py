@@ -19,6 +19,10 @@ from sidecar.core.policy import Condition
 from sidecar.core.shared import Committed, Lesson, Pause
 from sidecar.vending.crew import Crew
 
+REFUSED_REFRESH_FENCES = 24 * 3600 * 1000
+"""After a refused refresh the fleet only grants for a day: fences grow by a thousand a second at least. Where refresh
+tokens end before the refresh point, each rotation would cost two calls otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -75,7 +79,7 @@ class Call:
             token is not None
             and token.refresh is not None
             and self._crew.partner.can_refresh
-            and token.fence != self._view.state.refresh_dropped
+            and token.fence > self._view.state.refresh_dropped
             and token.credentials_id == self._credentials.credentials_id
             and self._view.condition(self._crew.clock.monotonic()) in (Condition.FRESH, Condition.STALE)
         ):
@@ -161,22 +165,22 @@ class Call:
     async def _failed(self, error: PartnerError) -> FlightResult | None:
         if self._operation is Operation.REFRESH and error.kind in (FailureKind.REJECTED, FailureKind.REFUSED):
             # Only the refresh token is refused; a grant, with a permit of its own, tells about the credentials.
-            await self._end(None)
+            await self._end(None, drop_refresh=self._lease.fence + REFUSED_REFRESH_FENCES)
             return None
         crew = self._crew
         strikes = self._view.strikes(error.kind, self._credentials.credentials_id) + 1
         delay_s = policy.pause_s(error.kind, strikes, error.retry_after_s, crew.profile, crew.clock.jitter())
         crew.sink.emit(PauseStarted(profile=crew.profile.name, kind=error.kind, pause_s=delay_s, strikes=strikes))
         self._view.failed(error.kind, error.detail)
-        await self._end(Pause(kind=error.kind, left_s=delay_s, strikes=strikes, detail=error.detail))
+        pause = Pause(kind=error.kind, left_s=delay_s, strikes=strikes, detail=error.detail)
+        # Used once, then replaced: after any failed refresh nobody knows whether the partner still takes the token.
+        refreshed = self._replaced if self._operation is Operation.REFRESH else None
+        await self._end(pause, drop_refresh=refreshed.fence if refreshed is not None else 0)
         return "failed"
 
-    async def _end(self, pause: Pause | None) -> None:
+    async def _end(self, pause: Pause | None, *, drop_refresh: int = 0) -> None:
         """Tell the store how the lease ended; keep it in mind when the store cannot be told."""
         lease, credentials_id = self._lease, self._credentials.credentials_id
-        # Used once, then replaced: after any failed refresh nobody knows whether the partner still takes the token.
-        tried = self._operation is Operation.REFRESH and self._sent_at <= lease.send_by
-        drop_refresh = self._replaced.fence if tried and self._replaced is not None else 0
         if lease.shared:
             kind, delay_s, detail = (None, 0.0, None) if pause is None else (pause.kind, pause.left_s, pause.detail)
             try:

@@ -149,8 +149,8 @@ class View:
         self._note(pause=None, rejected_id="", confirmed_id=confirmed, lesson=lesson)
 
     def note_failure(self, pause: Pause | None, credentials_id: str, drop_refresh: int) -> None:
-        """A failure the store could not be told; `drop_refresh` is the fence of a spent refresh token, or 0."""
-        dropped = drop_refresh or self._state.refresh_dropped
+        """A failure the store could not be told; `drop_refresh` as in `SharedState.fail`."""
+        dropped = max(drop_refresh, self._state.refresh_dropped)
         if pause is None:
             self._note(refresh_dropped=dropped)
         elif pause.kind is FailureKind.REJECTED:
