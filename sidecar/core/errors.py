@@ -60,15 +60,23 @@ class StoreError(SidecarError):
 
 
 class PartnerError(SidecarError):
-    """A partner call failed. `retry_after_s` is set only when the partner named a usable wait."""
+    """A partner call failed. `retry_after_s` is set only when the partner named a usable wait.
+
+    `cause` is the class name of the exception that ended the call; empty when an answer came.
+    """
 
     def __init__(
-        self, kind: FailureKind, detail: PartnerDetail | None = None, retry_after_s: Seconds | None = None
+        self,
+        kind: FailureKind,
+        detail: PartnerDetail | None = None,
+        retry_after_s: Seconds | None = None,
+        cause: str = "",
     ) -> None:
         super().__init__(f"partner call failed: {kind}")
         self.kind = kind
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.cause = cause
 
 
 class UnsentError(SidecarError):

@@ -66,11 +66,14 @@ class FlightEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerCalled(Event):
+    """One call ended; `cause` is the class name of the exception that ended it, empty when an answer came."""
+
     name = "partner_called"
     operation: Operation
     outcome: FailureKind | Literal["ok"]
     duration_s: Seconds
     detail: PartnerDetail | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

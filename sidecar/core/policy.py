@@ -132,13 +132,16 @@ def learn(lesson: Lesson, refused_age_s: Seconds | None, profile: Profile) -> Le
 
     `refused_age_s` is the age at which it was first reported, None when nobody did or the partner confirmed it. One
     refusal is only evidence; the second in a row sets the lifetime, by the longer of the two, so that a single wrong
-    report changes nothing. Without refusals the learned lifetime grows back.
+    report changes nothing. One below the floor teaches nothing at all. Without refusals the lifetime grows back.
     """
     in_force = lesson.learned_s or profile.lifetime_s
+    if refused_age_s is not None and refused_age_s < learned_floor_s(profile):
+        # So young a token was revoked, or the report is wrong: that says nothing of how long tokens live.
+        return lesson
     if refused_age_s is None or refused_age_s >= in_force * FULL_LIFE_AGES:
         grown = lesson.learned_s * REGROWTH
         return Lesson(learned_s=grown if grown < profile.lifetime_s else 0)
     if lesson.evidence_s == 0:
-        return Lesson(learned_s=lesson.learned_s, evidence_s=max(refused_age_s, 0.001))
+        return Lesson(learned_s=lesson.learned_s, evidence_s=refused_age_s)
     taught = max(lesson.evidence_s, refused_age_s) * LEARNED_SHARE
-    return Lesson(learned_s=min(in_force, max(taught, learned_floor_s(profile))), evidence_s=max(refused_age_s, 0.001))
+    return Lesson(learned_s=min(in_force, max(taught, learned_floor_s(profile))), evidence_s=refused_age_s)

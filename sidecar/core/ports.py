@@ -56,8 +56,8 @@ class SharedState(Protocol):
         """Store the token unless a newer fence's is there; end the lease if it is still ours.
 
         `age_s` is the token's age by the holder's clock; the store derives `issued_at`. A stored token ends the pause,
-        the refusal of its credentials and the rejection. When it is the very token that was rejected, that id becomes
-        `confirmed_id`.
+        the strikes, the refusal of its credentials and the rejection. When it is the very token that was rejected,
+        that id becomes `confirmed_id`.
         """
         ...
 

@@ -18,8 +18,8 @@ from sidecar.core.model import Instant, Seconds, Token
 class Pause:
     """A cool-down (`kind` is THROTTLED) or a back-off (any other kind): nobody calls for `left_s` more seconds.
 
-    `strikes` counts the failures of this kind in a row; it outlives the pause, so that the next one is longer.
-    A pause that is over has `left_s` 0.
+    `strikes` counts the failures of this kind since the last token, this one included. A pause that is over has
+    `left_s` 0.
     """
 
     kind: FailureKind
@@ -54,6 +54,9 @@ class State:
     lease_owner: str = ""
     lease_left_s: Seconds = 0
     pause: Pause | None = None
+    strikes: Mapping[str, int] = field(default_factory=dict)
+    """Failures since the last token, by kind (rejections are counted in `refused`): the next pause is longer. By kind,
+    or a partner that fails in turns would be called as if it had just begun to."""
     refused: Mapping[str, Pause] = field(default_factory=dict)
     """Credentials the partner rejected, by `credentials_id`."""
     proven: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ def state_of(view: View, profile: Profile, token: Token | None) -> State:
         lease_owner=gate.lease.nonce.partition("/")[0] if gate.lease and left_ms(gate.lease, now_ms) else "",
         lease_left_s=left_ms(gate.lease, now_ms) / 1000,
         pause=_pause_of(gate.pause, now_ms) if gate.pause else None,
+        strikes=dict(gate.strikes),
         refused={credentials_id: _pause_of(pause, now_ms) for credentials_id, pause in gate.refused.items()},
         proven=tuple(gate.proven),
         rejected_id=gate.rejected_id,

@@ -57,6 +57,7 @@ class Gate(msgspec.Struct):
     failed_nonce: str = ""
     lease: Lease | None = None
     pause: StoredPause | None = None
+    strikes: dict[str, int] = {}
     refused: dict[str, StoredPause] = {}
     proven: list[str] = []
     grants_ms: list[int] = []

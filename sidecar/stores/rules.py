@@ -81,6 +81,7 @@ def commit(stored: Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeN
         return "older"
     stored.token = token
     gate.pause = None
+    gate.strikes = {}
     gate.refused.pop(token.credentials_id, None)
     others = [proven for proven in gate.proven if proven != token.credentials_id]
     gate.proven = [*others, token.credentials_id][-REMEMBERED_IDS:]
@@ -118,10 +119,13 @@ def fail(stored: Stored, failed: Failed) -> OutcomeName:
     if not ours and stored.token_fence > failed.fence and pause.kind is not FailureKind.THROTTLED:
         return "failed"
     if pause.kind is FailureKind.REJECTED:
-        gate.refused[failed.credentials_id] = _pause_after(gate.refused.get(failed.credentials_id), pause, now_ms)
+        before = gate.refused.get(failed.credentials_id)
+        strikes = before.strikes + 1 if before else 1
+        gate.refused[failed.credentials_id] = _pause_after(before, pause, strikes, now_ms)
         _drop_oldest_refusals(gate)
     else:
-        gate.pause = _pause_after(gate.pause, pause, now_ms)
+        strikes = gate.strikes[pause.kind.value] = gate.strikes.get(pause.kind.value, 0) + 1
+        gate.pause = _pause_after(gate.pause, pause, strikes, now_ms)
     return "failed"
 
 
@@ -152,6 +156,8 @@ def seed(stored: Stored, remembered: Remembered, offered: Token | None, profile:
     # A token newer than all the replica knew has ended its pauses.
     if stored.token_fence <= state.fence:
         gate.pause = _later_of(gate.pause, state.pause, now_ms) if state.pause else gate.pause
+        for kind, strikes in state.strikes.items():
+            gate.strikes[kind] = max(gate.strikes.get(kind, 0), strikes)
         for credentials_id, pause in state.refused.items():
             gate.refused[credentials_id] = _later_of(gate.refused.get(credentials_id), pause, now_ms)
         _drop_oldest_refusals(gate)
@@ -200,13 +206,11 @@ def _ages_s(instants_ms: list[int], now_ms: int) -> list[Seconds]:
     return [(now_ms - at_ms) / 1000 for at_ms in instants_ms]
 
 
-def _pause_after(previous: StoredPause | None, pause: Pause, now_ms: int) -> StoredPause:
+def _pause_after(previous: StoredPause | None, pause: Pause, strikes: int, now_ms: int) -> StoredPause:
     """A running pause is never shortened: the one that ends later stays, with its kind."""
-    same_kind = previous is not None and previous.kind == pause.kind
-    strikes = previous.strikes + 1 if previous and same_kind else 1
     new = StoredPause(pause.kind.value, now_ms, now_ms + ms(pause.left_s), strikes, detail_text(pause.detail))
     if previous and previous.until_ms > new.until_ms:
-        if not same_kind:
+        if previous.kind != new.kind:
             return previous
         new.from_ms, new.until_ms = previous.from_ms, previous.until_ms
     return new

@@ -119,6 +119,7 @@ def seed_arguments(remembered: Remembered, profile: Profile, sealer: Sealer) -> 
     arguments: Arguments = {
         "epoch": state.epoch,
         "fence": state.fence,
+        "strikes": dict(state.strikes),
         "refused": {credentials_id: _pause_argument(pause) for credentials_id, pause in state.refused.items()},
         "proven": state.proven,
         "grant_ages_ms": _ages_ms(state.grant_ages_s, profile),

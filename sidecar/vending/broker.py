@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 
-from sidecar.core.errors import BadRequestError, NoTokenError, StartingError, StoreError, WaitTimeoutError
-from sidecar.core.events import FlightEnded, FlightResult, TokenReported
-from sidecar.core.model import Profile, Reason, Seconds
+from sidecar.core.errors import (
+    BadRequestError,
+    NoTokenError,
+    PartnerUnavailableError,
+    StartingError,
+    WaitTimeoutError,
+)
+from sidecar.core.events import FlightEnded, FlightResult
+from sidecar.core.model import Moment, Profile, Reason, Seconds
 from sidecar.core.policy import Condition, usable_s
-from sidecar.core.shared import Rejection
 from sidecar.vending.crew import Crew
 from sidecar.vending.flight import Flight
-from sidecar.vending.obstacle import obstacle
+from sidecar.vending.obstacle import error_of, obstacle
+from sidecar.vending.patience import Patience
+from sidecar.vending.reports import Reports
 from sidecar.vending.singleflight import SingleFlight
 from sidecar.vending.snapshot import take_snapshot
 from sidecar.vending.vendor import Report, Snapshot, Vended
@@ -27,12 +34,12 @@ class Broker:
         self._view = crew.view
         self._clock = crew.clock
         self._flights: SingleFlight[str, FlightResult] = SingleFlight()
-        self._reports: SingleFlight[str, Report] = SingleFlight()
+        self._patience = Patience()
         self._asked_at = crew.clock.monotonic()
         self._waiters = 0
-        self._closing = False
         self.demand = asyncio.Event()
-        """Set by requests that need the maintainer: the first one after a rest, and reports."""
+        """Set to have the maintainer look now: a token was reported, or its owner wants something of it."""
+        self._reports = Reports(crew, self._patience, lambda: self.flying, self.demand.set)
 
     @property
     def profile(self) -> Profile:
@@ -44,7 +51,8 @@ class Broker:
         return self._look(0)
 
     async def vend(self, min_ttl_s: Seconds = 0) -> Vended:
-        if min_ttl_s > self._view.lifetime_s:
+        # Not even a new token has its whole life left: to try would cost everyone's token a call.
+        if min_ttl_s >= self._view.lifetime_s:
             raise BadRequestError(
                 f"min_ttl={min_ttl_s:g} is beyond the token's lifetime of {self._view.lifetime_s:g} s."
             )
@@ -65,26 +73,37 @@ class Broker:
         return Vended(view.token, suspect=False, expires_in_s=max(1, int(left_s))) if left_s >= min_ttl_s else None
 
     async def _wait(self, min_ttl_s: Seconds) -> Vended:
+        try:
+            async with self._patience.within(self.profile.request_timeout_s):
+                return await self._obtain(min_ttl_s)
+        except TimeoutError:
+            no = obstacle(self._crew, on_demand=self._reason(min_ttl_s).on_demand) or self._out_of_time()
+            return self._suspect_or_raise(no, min_ttl_s)
+
+    async def _obtain(self, min_ttl_s: Seconds) -> Vended:
         """Wait for flights until one brings what was asked for, or nothing more can be had in time."""
         asked_at = self._clock.monotonic()
-        until = asked_at + self.profile.request_timeout_s
         while True:
             reason, joined = self._reason(min_ttl_s), self.flying
-            if not joined and (no := obstacle(self._crew, on_demand=reason.on_demand)) is not None:
-                return self._suspect_or_raise(no, min_ttl_s)
-            try:
-                async with asyncio.timeout(until - self._clock.monotonic()):
-                    result = await self.fly(reason)
-            except TimeoutError:
-                return self._suspect_or_raise(self._out_of_time(), min_ttl_s)
-            if (vended := self._look(min_ttl_s)) is not None:
-                return vended
-            if result == "failed" and not joined:
-                # (A flight that was joined may have failed for its own reason, say the smaller budget of reports.)
+            no = None if joined else obstacle(self._crew, on_demand=reason.on_demand)
+            if no is None:
+                result = await self.fly(reason)
+                if (vended := self._look(min_ttl_s)) is not None:
+                    return vended
+                if min_ttl_s and self._view.token is not None and self._view.born >= asked_at:
+                    raise BadRequestError(f"min_ttl={min_ttl_s:g} is more than a new token has left.")
+                # A flight that was joined may have failed for a reason of its own, say the smaller budget of reports.
+                if result != "failed" or joined:
+                    continue
                 no = obstacle(self._crew, on_demand=reason.on_demand) or self._out_of_time()
+            if not self._worth_waiting_for(no, asked_at, min_ttl_s):
                 return self._suspect_or_raise(no, min_ttl_s)
-            if min_ttl_s and self._view.token is not None and self._view.born >= asked_at:
-                raise BadRequestError(f"min_ttl={min_ttl_s:g} is more than a new token has left.")
+            await self._clock.sleep(no.retry_after_s)
+
+    def _worth_waiting_for(self, no: NoTokenError, asked_at: Moment, min_ttl_s: Seconds) -> bool:
+        """A back-off that ends while the caller may wait is no answer; a cool-down is, and so is a suspect token."""
+        left_s = asked_at + self.profile.request_timeout_s - self._clock.monotonic()
+        return isinstance(no, PartnerUnavailableError) and no.retry_after_s < left_s and not self._suspect(min_ttl_s)
 
     def _reason(self, min_ttl_s: Seconds) -> Reason:
         if self._view.token is None:
@@ -95,12 +114,17 @@ class Broker:
 
     def _suspect_or_raise(self, no: NoTokenError, min_ttl_s: Seconds) -> Vended:
         """No other token can be had now: a suspect one is better than none, unless more was asked of it."""
-        token = self._view.token
-        if token is not None and not min_ttl_s and self._view.condition(self._clock.monotonic()) is Condition.SUSPECT:
-            return Vended(token, suspect=True, expires_in_s=1)
+        if self._view.token is not None and self._suspect(min_ttl_s):
+            return Vended(self._view.token, suspect=True, expires_in_s=1)
         raise no
 
+    def _suspect(self, min_ttl_s: Seconds) -> bool:
+        return not min_ttl_s and self._view.condition(self._clock.monotonic()) is Condition.SUSPECT
+
     def _out_of_time(self) -> NoTokenError:
+        if (pause := self._view.state.pause) is not None:
+            # The partner's last word was a failure, and whoever tries again now has not come back yet.
+            return error_of(pause)
         if self._view.token is None:
             return StartingError("There is no token yet.", retry_after_s=1)
         return WaitTimeoutError("No token came in time.", retry_after_s=1)
@@ -110,7 +134,7 @@ class Broker:
             return self._view.token is not None and self._view.token.token_id != token_id
 
         try:
-            async with asyncio.timeout(wait_s):
+            async with self._patience.within(wait_s):
                 while not is_another():
                     await self._view.changed().wait()
         except TimeoutError:
@@ -124,20 +148,27 @@ class Broker:
         return self._flights.running("token")
 
     async def fly(self, reason: Reason) -> FlightResult:
-        """Join the running flight, or start one for this reason."""
+        """Join the running flight, or start one for this reason; `failed` when this process is stopping."""
+        if self._stopping():
+            return "failed"
         try:
-            return await self._flights.join("token", lambda: self._flight(reason))
+            # Taken now, when the need was seen: a token adopted before the flight takes off meets it.
+            known = self._view.known_fence
+            return await self._flights.join("token", lambda: self._flight(reason, known))
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self._closing and task is not None and not task.cancelling():
+            if self._stopping() and task is not None and not task.cancelling():
                 # Not this caller was cancelled but the flight, by `close`: an answer is still owed.
                 return "failed"
             raise
 
-    async def _flight(self, reason: Reason) -> FlightResult:
+    def _stopping(self) -> bool:
+        return self._patience.ended
+
+    async def _flight(self, reason: Reason, known: int) -> FlightResult:
         result: FlightResult = "failed"
         try:
-            result = await Flight(self._crew, reason).run()
+            result = await Flight(self._crew, reason, known).run()
         finally:
             self._crew.sink.emit(FlightEnded(profile=self.profile.name, reason=reason, result=result))
         return result
@@ -166,58 +197,12 @@ class Broker:
         return idle_s > 0 and self._clock.monotonic() - self._asked_at >= idle_s
 
     async def close(self) -> None:
-        """End the running flight: up to a second for a call that is out, then it is failed."""
-        self._closing = True
+        """Answer everyone who waits, then end the running flight; a call that is out is failed after a second."""
+        self._patience.end()
         await self._flights.close(grace_s=1 if self._view.calling else 0, patience_s=0.9)
-        await self._reports.close(grace_s=0, patience_s=0.1)
-
-    # -- reports ------------------------------------------------------------------------------------------------------
 
     async def report(self, token_id: str) -> Report:
-        report = self._report_from_memory(token_id)
-        if report is None:
-            # However many callers report one token at once, the store is asked once.
-            report = await self._reports.join(token_id, lambda: self._report(token_id))
-        self._crew.sink.emit(TokenReported(profile=self.profile.name, token_id=token_id[:64], verdict=report.verdict))
-        return report
-
-    def _report_from_memory(self, token_id: str) -> Report | None:
-        view = self._view
-        if view.token is None or view.token.token_id != token_id:
-            return Report("already-replaced") if token_id in view.replaced_ids else None
-        if view.state.confirmed_id == token_id:
-            return Report("confirmed")
-        return self._refreshing() if view.rejected else None
-
-    async def _report(self, token_id: str) -> Report:
-        """Look at the store first: somebody may have replaced the token already."""
-        view = self._view
-        try:
-            rejection = await self._reject(token_id)
-            if not rejection.current and not rejection.confirmed:
-                # The store has a newer token, which is adopted now, or has lost ours, and is given it first.
-                await self._crew.peek()
-                if view.token is None or view.token.token_id != token_id:
-                    return Report("already-replaced")
-                rejection = await self._reject(token_id)
-        except StoreError:
-            if view.token is None or view.token.token_id != token_id:
-                return Report("already-replaced")
-            view.note_rejected(token_id, view.age_s(self._clock.monotonic()))
-            return self._refreshing()
-        if rejection.confirmed:
-            return Report("confirmed")
-        return self._refreshing() if rejection.current else Report("already-replaced")
-
-    async def _reject(self, token_id: str) -> Rejection:
-        return await self._crew.exchange(lambda: self._crew.store.reject(token_id))
-
-    def _refreshing(self) -> Report:
-        no = None if self.flying else obstacle(self._crew, on_demand=True)
-        if no is not None:
-            return Report("later", no.retry_after_s)
-        self.demand.set()
-        return Report("refreshing")
+        return await self._reports.take(token_id)
 
     # -- a look -------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Literal
 from sidecar.core import policy
 from sidecar.core.errors import PartnerError, StoreError, UnsentError
 from sidecar.core.events import FlightResult, LeaseLost, LifetimeLearned, PartnerCalled, PauseStarted
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Moment, Operation, PartnerToken, Token, token_id_of
 from sidecar.core.policy import Condition
 from sidecar.core.shared import Committed, Lesson, Pause
@@ -54,11 +54,12 @@ class Call:
         self._view.calling = True
         try:
             answer = await self._send()
+            self._check_life(answer)
         except UnsentError:
             await self._unsent()
             return None
         except PartnerError as error:
-            self._called(error.kind, error.detail)
+            self._called(error.kind, error)
             return await self._failed(error)
         except asyncio.CancelledError:
             # We are stopping with a call out. The others need not wait for the lease's limit, but they must not
@@ -73,10 +74,14 @@ class Call:
             self._view.calling = False
 
     def _choose(self) -> Operation:
-        """Refresh only a good token, by the pair that got it: anything else needs a grant to be sure."""
+        """Refresh only a good token, by the pair that got it, under a lease: anything else needs a grant to be sure.
+
+        Without one, every replica would spend the refresh token that all of them hold.
+        """
         token = self._replaced
         if (
-            token is not None
+            self._lease.shared
+            and token is not None
             and token.refresh is not None
             and self._crew.partner.can_refresh
             and token.fence > self._view.state.refresh_dropped
@@ -92,14 +97,21 @@ class Call:
             return await partner.refresh(self._replaced.refresh, role, self._lease.send_by)
         return await partner.grant(self._credentials, role, self._lease.send_by)
 
-    def _called(self, outcome: FailureKind | Literal["ok"], detail: PartnerDetail | None) -> None:
+    def _check_life(self, answer: PartnerToken) -> None:
+        """A token that is over on arrival is no answer: taken for one, it would be fetched again and again."""
+        age_s = self._crew.clock.monotonic() - self._sent_at
+        if answer.lifetime_s is not None and policy.usable_s(answer.lifetime_s, self._crew.profile) <= age_s:
+            raise PartnerError(FailureKind.MALFORMED)
+
+    def _called(self, outcome: FailureKind | Literal["ok"], error: PartnerError | None) -> None:
         self._crew.sink.emit(
             PartnerCalled(
                 profile=self._crew.profile.name,
                 operation=self._operation,
                 outcome=outcome,
                 duration_s=self._crew.clock.monotonic() - self._sent_at,
-                detail=detail,
+                detail=None if error is None else error.detail,
+                cause="" if error is None else error.cause,
             )
         )
 
@@ -193,4 +205,4 @@ class Call:
                 pass
             else:
                 return
-        self._view.note_failure(pause, credentials_id, drop_refresh)
+        self._view.note_failure(lease.fence, pause, credentials_id, drop_refresh)

@@ -35,7 +35,7 @@ class Crew:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def exchange(self, operation: Callable[[], Awaitable[A]]) -> A:
-        """Ask the store, and follow its answer. Raises `StoreError`.
+        """Ask the store, and follow its answer. Raises `StoreError`, with the answer unknown.
 
         One at a time: a report's answer that overtook a commit's would look like a store that lost the token.
         """
@@ -55,8 +55,10 @@ class Crew:
             if not self.view.unsaved:
                 self.sink.emit(StoreDataLost(profile=self.profile.name))
             asked_at = self.clock.monotonic()
-            state = await self.store.seed(self.view.remembered())
-            self.view.unsaved = False
+            state = await self._seed()
+            while self.view.unsaved:
+                # A local call ended while the store was being told: its end is not in what it was told.
+                state = await self._seed()
         self.fallback.unblock()
         if self.view.follow(state, asked_at):
             self.announce(fetched=False)
@@ -64,6 +66,14 @@ class Crew:
         if self.view.token is not None:
             # A store that lost its data forgot who proved what; the token itself is the proof.
             self.keyring.prove([self.view.token.credentials_id])
+
+    async def _seed(self) -> State:
+        self.view.unsaved = False
+        try:
+            return await self.store.seed(self.view.remembered())
+        except BaseException:
+            self.view.unsaved = True
+            raise
 
     def announce(self, *, fetched: bool) -> None:
         """Say which token is vended from now on."""

@@ -25,6 +25,7 @@ class Fallback:
         self._clock = clock
         self._share = profile.budget.share_of(profile.fleet_size)
         self._spent: deque[Moment] = deque(maxlen=self._share.calls)
+        self._spent_on_demand: deque[Moment] = deque(maxlen=self._share.on_demand_calls)
         self._blocked_until: Moment = 0
 
     def first_delay_s(self) -> Seconds:
@@ -34,7 +35,7 @@ class Fallback:
         """How long this replica does not call; 0 when it may try."""
         return max(0, self._blocked_until - self._clock.monotonic())
 
-    def wait_s(self, view: View) -> Seconds:
+    def wait_s(self, view: View, *, on_demand: bool) -> Seconds:
         """How long until this replica may call on its own; 0: now. Never 0 with `SIDECAR_STORE_FAILURE=fail`.
 
         A replica that holds a good token is in no hurry: it waits until a random moment in the last part of its life,
@@ -43,7 +44,7 @@ class Fallback:
         if self._profile.store_failure is StoreFailure.FAIL:
             return self._profile.poll_s
         now = self._clock.monotonic()
-        return max(self._permit_wait_s(now), self._good_for_s(view, now))
+        return max(self._permit_wait_s(now, on_demand=on_demand), self._good_for_s(view, now))
 
     def block(self, wait_s: Seconds) -> None:
         """Do not try again before `wait_s` is over, or the store is back."""
@@ -52,12 +53,20 @@ class Fallback:
     def unblock(self) -> None:
         self._blocked_until = 0
 
-    def spend(self) -> None:
+    def spend(self, *, on_demand: bool) -> None:
         """Take one permit of the share, before the call."""
-        self._spent.append(self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._spent.append(now)
+        if on_demand:
+            self._spent_on_demand.append(now)
 
-    def _permit_wait_s(self, now: Moment) -> Seconds:
-        return policy.permit_wait_s([now - at for at in self._spent], self._share.calls, self._share.window_s)
+    def _permit_wait_s(self, now: Moment, *, on_demand: bool) -> Seconds:
+        share = self._share
+        wait_s = policy.permit_wait_s([now - at for at in self._spent], share.calls, share.window_s)
+        if on_demand:
+            ages_s = [now - at for at in self._spent_on_demand]
+            wait_s = max(wait_s, policy.permit_wait_s(ages_s, share.on_demand_calls, share.window_s))
+        return wait_s
 
     def _good_for_s(self, view: View, now: Moment) -> Seconds:
         if view.token is None or view.rejected:

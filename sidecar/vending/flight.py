@@ -11,9 +11,13 @@ claim ─┬─ Adopt ───────────────────�
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+
 from sidecar.core.errors import StoreError
 from sidecar.core.events import FlightResult
-from sidecar.core.model import Credentials, Reason, Seconds
+from sidecar.core.model import Credentials, Moment, Reason, Seconds
 from sidecar.core.policy import Condition
 from sidecar.core.shared import Adopt, Ask, Claimed, Granted, Held, OverBudget
 from sidecar.vending.call import Call, Lease
@@ -25,23 +29,33 @@ LOOK_AHEAD_S: Seconds = 0.25
 
 
 class Flight:
-    """One attempt to come by a token."""
+    """One attempt to come by another token than the one of fence `known`, which was found wanting."""
 
-    def __init__(self, crew: Crew, reason: Reason) -> None:
+    def __init__(self, crew: Crew, reason: Reason, known: int) -> None:
         self._crew = crew
+        self._known = known
         self._reason = reason
         self._waited_for_store = False
+        # Kept until a claim is answered: one whose answer was lost may have been granted, and is then granted again.
+        self._nonce = ""
 
     async def run(self) -> FlightResult:
         """Fly until there is a result. After `failed` the obstacle stands in the view or the fallback."""
         result: FlightResult | None = None
         while result is None:
+            if self._is_met():
+                return "adopted"
             # The newest pair that may be tried is looked up each time: a refusal in between changes it.
             credentials = self._crew.keyring.pick(self._crew.view.refused())
             if credentials is None or self._crew.view.pause() is not None or self._trial_is_over(credentials):
                 return "failed"
             result = await self._claim_and_call(credentials)
         return result
+
+    def _is_met(self) -> bool:
+        """Somebody else's look at the store brought the token meanwhile."""
+        view = self._crew.view
+        return view.known_fence > self._known and view.condition(self._crew.clock.monotonic()) is Condition.FRESH
 
     def _trial_is_over(self, credentials: Credentials) -> bool:
         """A flight that was only to try new credentials does not go on with the old ones once they are refused."""
@@ -51,13 +65,18 @@ class Flight:
     async def _claim_and_call(self, credentials: Credentials) -> FlightResult | None:
         """One lease's worth of work; None: claim again."""
         crew = self._crew
-        nonce = f"{crew.replica_id}/{crew.clock.new_id()}"
-        asked_at = crew.clock.monotonic()
+        nonce = self._nonce = self._nonce or f"{crew.replica_id}/{crew.clock.new_id()}"
         known = crew.view.known_fence
         try:
-            claimed = await self._claim(nonce, known, credentials)
+            asked_at, claimed = await self._claim(nonce, known, credentials)
         except StoreError:
-            return await self._without_store(nonce, credentials)
+            return await self._without_store(credentials)
+        except asyncio.CancelledError:
+            # We are stopping, and the lease may be ours by now: nobody need wait for its limit.
+            with contextlib.suppress(StoreError):
+                await crew.store.fail(nonce, 0, None, 0, credentials.credentials_id, None)
+            raise
+        self._nonce = ""
         match claimed.outcome:
             case Adopt() if crew.view.known_fence > known:
                 return "adopted"
@@ -74,7 +93,8 @@ class Flight:
                 await crew.clock.sleep(self._look_s())
         return None
 
-    async def _claim(self, nonce: str, known: int, credentials: Credentials) -> Claimed:
+    async def _claim(self, nonce: str, known: int, credentials: Credentials) -> tuple[Moment, Claimed]:
+        """The store's decision, and the moment before it was asked."""
         view = self._crew.view
         ask = Ask(
             nonce=nonce,
@@ -84,26 +104,35 @@ class Flight:
             on_demand=self._reason.on_demand,
             credentials_id=credentials.credentials_id,
         )
-        return await self._crew.exchange(lambda: self._crew.store.claim(ask))
+        asked_at: Moment = 0
+
+        def claim() -> Awaitable[Claimed]:
+            # Our turn may have been long in coming; the lease's time begins here.
+            nonlocal asked_at
+            asked_at = self._crew.clock.monotonic()
+            return self._crew.store.claim(ask)
+
+        claimed = await self._crew.exchange(claim)
+        return asked_at, claimed
 
     def _look_s(self) -> Seconds:
         clock = self._crew.clock
         served = self._crew.view.condition(clock.monotonic()) in (Condition.FRESH, Condition.STALE)
         return (LOOK_AHEAD_S if served else LOOK_WITHOUT_TOKEN_S) * (0.5 + clock.jitter() / 2)
 
-    async def _without_store(self, nonce: str, credentials: Credentials) -> FlightResult | None:
+    async def _without_store(self, credentials: Credentials) -> FlightResult | None:
         """The store is down: wait a random while and look again, then call on this replica's own share."""
         crew = self._crew
-        if (wait_s := crew.fallback.wait_s(crew.view)) > 0:
+        if (wait_s := crew.fallback.wait_s(crew.view, on_demand=self._reason.on_demand)) > 0:
             crew.fallback.block(wait_s)
             return "failed"
         if not self._waited_for_store:
             self._waited_for_store = True
             await crew.clock.sleep(crew.fallback.first_delay_s())
             return None
-        crew.fallback.spend()
+        crew.fallback.spend(on_demand=self._reason.on_demand)
         now = crew.clock.monotonic()
         # At least the clock's milliseconds, as the store does it: of tokens got on both sides the later one wins.
         fence = max(crew.view.state.fence + 1, crew.view.known_fence + 1, int(crew.view.store_time(now) * 1000))
         send_by = now + crew.profile.store_timeout_s
-        return await Call(crew, Lease(nonce, fence, send_by, shared=False), credentials).run()
+        return await Call(crew, Lease("", fence, send_by, shared=False), credentials).run()

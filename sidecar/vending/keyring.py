@@ -28,6 +28,11 @@ class Keyring:
         return self._newest
 
     @property
+    def credentials_ids(self) -> tuple[str, ...]:
+        """Of the pairs `pick` chooses from."""
+        return tuple(pair.credentials_id for pair in (self._newest, self._previous) if pair is not None)
+
+    @property
     def readable(self) -> bool:
         """Whether the last look at the source gave a pair."""
         return not self._problem

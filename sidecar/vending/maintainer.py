@@ -47,6 +47,7 @@ class Maintainer:
         while not self._stopping:
             try:
                 await self._round()
+                await self._rest()
             except Exception as error:  # noqa: BLE001 - a bug must not end the task that keeps the token alive
                 where = trace_of(error.__traceback__)
                 self._crew.sink.emit(
@@ -54,7 +55,7 @@ class Maintainer:
                         profile=self._crew.profile.name, where="maintainer", trace=f"{type(error).__name__} {where}"
                     )
                 )
-            await self._rest()
+                await self._clock.sleep(self._crew.profile.poll_s)
 
     async def _round(self) -> None:
         self._look_at_credentials()

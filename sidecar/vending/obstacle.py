@@ -21,39 +21,35 @@ def obstacle(crew: Crew, *, on_demand: bool) -> NoTokenError | None:
     """The obstacle, ready to raise; None when a call may be tried, or somebody's may be under way."""
     view = crew.view
     if (pause := view.pause()) is not None:
-        return _paused(pause)
+        return error_of(pause)
     refused = view.refused()
     if crew.keyring.pick(refused) is None:
-        return _rejected(min(refused.values(), key=lambda pause: pause.left_s))
+        ours = [pause for key, pause in refused.items() if key in crew.keyring.credentials_ids]
+        return _rejected(min(ours, key=lambda pause: pause.left_s))
     if (wait_s := crew.fallback.blocked_s()) > TICK_S:
         return StoreUnavailableError("The store is down and no token is at hand.", retry_after_s=wait_s)
     # While a lease runs its holder may bring a token any moment, whatever is left of the budget.
     if not crew.store.up or view.lease_left_s() > 0:
         return None
     if (wait_s := view.permit_wait_s(on_demand=on_demand)) > TICK_S:
-        return BudgetExhaustedError("The fleet's own budget of partner calls is spent.", retry_after_s=wait_s)
+        whole = view.permit_wait_s(on_demand=False) > TICK_S
+        what = "budget of partner calls" if whole else "share of the budget for reports and min_ttl"
+        return BudgetExhaustedError(f"The fleet's own {what} is spent.", retry_after_s=wait_s)
     return None
 
 
-def _paused(pause: Pause) -> NoTokenError:
+def error_of(pause: Pause) -> NoTokenError:
+    """What a caller is told of this pause, which may be over."""
+    left_s, detail = max(TICK_S, pause.left_s), pause.detail
     if pause.kind is FailureKind.THROTTLED:
-        return CoolingDownError(
-            "The partner answered 429 and asks for a cool-down.", retry_after_s=pause.left_s, partner=pause.detail
-        )
+        text = "The partner answered 429 and asks for a cool-down."
+        return CoolingDownError(text, retry_after_s=left_s, partner=detail)
     if pause.kind is FailureKind.REFUSED:
-        return PartnerRefusedError(
-            "The partner refuses the request itself: check base URL, preset and role.",
-            retry_after_s=pause.left_s,
-            partner=pause.detail,
-        )
-    return PartnerUnavailableError(
-        f"The partner gave no token ({pause.kind}).", retry_after_s=pause.left_s, partner=pause.detail
-    )
+        text = "The partner refuses the request itself: check base URL, preset and role."
+        return PartnerRefusedError(text, retry_after_s=left_s, partner=detail)
+    return PartnerUnavailableError(f"The partner gave no token ({pause.kind}).", retry_after_s=left_s, partner=detail)
 
 
 def _rejected(pause: Pause) -> NoTokenError:
-    return CredentialsRejectedError(
-        "The partner rejects the credentials: check API key, secret and their permission.",
-        retry_after_s=pause.left_s,
-        partner=pause.detail,
-    )
+    text = "The partner rejects the credentials: check API key, secret and their permission."
+    return CredentialsRejectedError(text, retry_after_s=pause.left_s, partner=pause.detail)

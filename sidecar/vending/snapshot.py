@@ -30,7 +30,7 @@ def take_snapshot(crew: Crew, *, waiters: int, resting: bool) -> Snapshot:
         base_url=profile.base_url,
         ready=vendable or resting,
         condition=condition,
-        why_not="" if vendable else (no.code if no is not None else "starting"),
+        why_not="" if vendable or resting else (no.code if no is not None else "starting"),
         token_id="" if token is None else token.token_id,
         issued_at=0 if token is None else token.issued_at,
         expires_at=0 if token is None else token.expires_at,
@@ -52,5 +52,6 @@ def take_snapshot(crew: Crew, *, waiters: int, resting: bool) -> Snapshot:
         resting=resting,
         credentials_valid=crew.keyring.readable and crew.keyring.newest.credentials_id not in refused,
         store_up=crew.store.up,
+        retry_at=0 if no is None else after(no.retry_after_s),
         last_failure=view.last_failure,
     )

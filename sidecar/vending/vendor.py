@@ -33,7 +33,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastFailure:
-    """The latest partner failure this replica knows of, its own or another's."""
+    """The latest failure among this replica's own partner calls."""
 
     kind: FailureKind
     at: Instant
@@ -44,7 +44,8 @@ class LastFailure:
 class Snapshot:
     """One profile at one moment, for probes, metrics and the status page. Holds no secret.
 
-    Instants are this machine's UTC; 0 means "none" for instants, and "" for names.
+    Instants are this machine's UTC, but for a token's `issued_at` and `expires_at`, which are the store's, as vended.
+    0 means "none" for instants, and "" for names.
     """
 
     profile: str
@@ -81,6 +82,8 @@ class Snapshot:
     resting: bool
     credentials_valid: bool
     store_up: bool
+    retry_at: Instant
+    """When a call may be tried next; 0 while nothing stands in the way of one."""
     last_failure: LastFailure | None
 
 

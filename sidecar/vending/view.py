@@ -146,18 +146,29 @@ class View:
     def note_success(self, lesson: Lesson) -> None:
         """The token just taken could not be committed."""
         confirmed = self._state.rejected_id if self.rejected else ""
-        self._note(pause=None, rejected_id="", confirmed_id=confirmed, lesson=lesson)
+        self._note(
+            fence=max(self._state.fence, self.known_fence),
+            pause=None,
+            strikes={},
+            rejected_id="",
+            confirmed_id=confirmed,
+            lesson=lesson,
+        )
 
-    def note_failure(self, pause: Pause | None, credentials_id: str, drop_refresh: int) -> None:
-        """A failure the store could not be told; `drop_refresh` as in `SharedState.fail`."""
-        dropped = max(drop_refresh, self._state.refresh_dropped)
+    def note_failure(self, fence: int, pause: Pause | None, credentials_id: str, drop_refresh: int) -> None:
+        """A failure the store could not be told; the arguments are those of `SharedState.fail`."""
+        state = self._now_state()
+        # With the fence, the store can tell this failure from one that a newer token has made history.
+        noted = {
+            "fence": max(fence, state.fence),
+            "refresh_dropped": max(drop_refresh, state.refresh_dropped),
+        }
         if pause is None:
-            self._note(refresh_dropped=dropped)
+            self._note(**noted)
         elif pause.kind is FailureKind.REJECTED:
-            refused = {**self._now_state().refused, credentials_id: pause}
-            self._note(refused=refused, refresh_dropped=dropped)
+            self._note(refused={**state.refused, credentials_id: pause}, **noted)
         else:
-            self._note(pause=pause, refresh_dropped=dropped)
+            self._note(pause=pause, strikes={**state.strikes, pause.kind.value: pause.strikes}, **noted)
 
     def note_rejected(self, token_id: str, age_s: Seconds) -> None:
         self._note(rejected_id=token_id, rejected_age_s=age_s)
@@ -200,9 +211,11 @@ class View:
         return {key: pause for key, pause in self._now_state().refused.items() if pause.left_s > policy.TICK_S}
 
     def strikes(self, kind: FailureKind, credentials_id: str) -> int:
-        """How many failures of this kind came in a row before."""
-        before = self._state.refused.get(credentials_id) if kind is FailureKind.REJECTED else self._state.pause
-        return before.strikes if before is not None and before.kind is kind else 0
+        """How many failures of this kind there were since the last token."""
+        if kind is FailureKind.REJECTED:
+            refused = self._state.refused.get(credentials_id)
+            return 0 if refused is None else refused.strikes
+        return self._state.strikes.get(kind.value, 0)
 
     def lease_left_s(self) -> Seconds:
         return self._now_state().lease_left_s

@@ -42,7 +42,7 @@ async def test_a_repeated_failure_changes_nothing(world: World, shared: SharedSt
     assert again.pause.left_s == pytest.approx(15, abs=NEAR_S)
 
 
-async def test_strikes_count_one_kind_in_a_row_and_outlive_the_pause(world: World, shared: SharedState) -> None:
+async def test_strikes_count_each_kind_until_a_token_comes(world: World, shared: SharedState) -> None:
     for strikes in (1, 2, 3):
         state = await failed(shared, FailureKind.TIMEOUT, 10)
         assert state.pause is not None
@@ -54,6 +54,11 @@ async def test_strikes_count_one_kind_in_a_row_and_outlive_the_pause(world: Worl
     other = (await failed(shared, FailureKind.CONNECT, 10)).pause
     assert other is not None
     assert (other.kind, other.strikes) == (FailureKind.CONNECT, 1)
+    world.advance(30)
+    state = await failed(shared, FailureKind.TIMEOUT, 10)
+    assert state.pause is not None
+    assert state.pause.strikes == 4
+    assert state.strikes == {"timeout": 4, "connect": 1}
 
 
 async def test_a_running_pause_is_never_shortened(world: World, shared: SharedState) -> None:

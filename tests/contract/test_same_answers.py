@@ -105,6 +105,8 @@ class Run:
         self.world.advance(span_s)
 
     async def _lose(self, _: int) -> None:
+        # A server takes a moment to come back; within one millisecond two grants would have the same fence.
+        self.world.advance(1)
         self.world.lose_data()
 
     @property
@@ -130,6 +132,7 @@ class Run:
             "names": (state.token_id, state.lease_owner, state.rejected_id, state.confirmed_id, state.proven),
             "times": [state.lease_left_s, state.rejected_age_s, *state.grant_ages_s, "demand", *state.demand_ages_s],
             "pause": state.pause and _pause(state.pause),
+            "strikes": dict(sorted(state.strikes.items())),
             "refused": {pair: _pause(pause) for pair, pause in sorted(state.refused.items())},
             "lesson": (state.lesson.learned_s, state.lesson.evidence_s),
             "damaged": state.damaged,

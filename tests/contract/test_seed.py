@@ -31,7 +31,8 @@ async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedSt
     refused = Pause(kind=FailureKind.REJECTED, left_s=70, strikes=3)
     token = a_token(41)
     before = State(
-        epoch="before", fence=42, pause=throttled, refused={"pair-2": refused}, proven=("pair-0", "pair-1"),
+        epoch="before", fence=42, pause=throttled, strikes={"throttled": 2, "timeout": 5},
+        refused={"pair-2": refused}, proven=("pair-0", "pair-1"),
         rejected_id=token.token_id, rejected_age_s=30, refresh_dropped=40, lesson=Lesson(learned_s=500),
         grant_ages_s=(55, 20, 10), demand_ages_s=(10,),
     )  # fmt: skip
@@ -44,6 +45,7 @@ async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedSt
     assert state.lesson == before.lesson
     assert state.pause is not None
     assert state.pause.strikes == 2
+    assert state.strikes == {"throttled": 2, "timeout": 5}
     assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
     assert state.refused["pair-2"].strikes == 3
     assert state.refused["pair-2"].left_s == pytest.approx(70, abs=NEAR_S)

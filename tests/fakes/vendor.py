@@ -62,6 +62,7 @@ def snapshot(profile: str = "default") -> Snapshot:
         resting=False,
         credentials_valid=True,
         store_up=True,
+        retry_at=0,
         last_failure=None,
     )
 

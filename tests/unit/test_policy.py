@@ -143,8 +143,16 @@ def test_two_refusals_in_a_row_shorten_the_lifetime_to_the_longer_of_both_ages()
 def test_reports_without_end_never_go_below_the_floor() -> None:
     lesson = Lesson()
     for _ in range(50):
-        lesson = policy.learn(lesson, 0, PROFILE)
-    assert lesson.learned_s == pytest.approx(policy.learned_floor_s(PROFILE)) == 90
+        lesson = policy.learn(lesson, policy.learned_floor_s(PROFILE), PROFILE)
+    assert policy.learned_floor_s(PROFILE) == 90
+    assert 90 <= lesson.learned_s < 100
+
+
+def test_reports_below_the_floor_teach_nothing() -> None:
+    """Two careless reports of young tokens must not shorten everyone's lifetime."""
+    assert policy.learn(policy.learn(Lesson(), 0.3, PROFILE), 0.3, PROFILE) == Lesson()
+    taught = Lesson(learned_s=400, evidence_s=380)
+    assert policy.learn(taught, 89, PROFILE) == taught
 
 
 def test_the_floor_keeps_the_refreshes_within_half_of_the_budget() -> None:

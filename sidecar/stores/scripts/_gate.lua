@@ -67,7 +67,8 @@ local is_lease = object({nonce = text, fence = whole, from_ms = whole, until_ms 
 local is_token = object({fence = whole, id = text, issued_ms = whole, sealed = text})
 local is_gate = object({
   epoch = text, born_ms = whole, lost = flag, fence = whole, failed_nonce = text,
-  lease = maybe(is_lease), pause = maybe(is_pause), refused = each(text, is_pause),
+  lease = maybe(is_lease), pause = maybe(is_pause),
+  strikes = maybe(each(text, whole)), refused = each(text, is_pause),
   proven = maybe(each(whole, text)), grants_ms = maybe(each(whole, whole)), demand_ms = maybe(each(whole, whole)),
   rejected_id = text, rejected_age_ms = whole, confirmed_id = text, refresh_dropped = whole,
   learned_s = seconds, evidence_s = seconds,
@@ -108,6 +109,7 @@ local function mend_list(instants)
 end
 
 if gate then
+  gate.strikes = gate.strikes or {}
   gate.proven, gate.grants_ms, gate.demand_ms = gate.proven or {}, gate.grants_ms or {}, gate.demand_ms or {}
   mend(gate.lease)
   mend(gate.pause)
@@ -127,7 +129,7 @@ end
 -- `lost`: there was a gate before, which is gone; a call may still be out.
 local function need_gate(lost)
   gate = gate or {
-    epoch = args.new_epoch, born_ms = now, lost = lost, fence = 0, failed_nonce = '', refused = {}, proven = {},
+    epoch = args.new_epoch, born_ms = now, lost = lost, fence = 0, failed_nonce = '', strikes = {}, refused = {}, proven = {},
     grants_ms = {}, demand_ms = {}, rejected_id = '', rejected_age_ms = 0, confirmed_id = '', refresh_dropped = 0,
     learned_s = 0, evidence_s = 0,
   }

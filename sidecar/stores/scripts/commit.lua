@@ -21,6 +21,7 @@ end
 local function store()
   save_token(now - args.token.age_ms)
   gate.pause = nil
+  gate.strikes = {}
   gate.refused[args.credentials_id] = nil
   remember_proven(args.credentials_id)
   -- The very token that was reported came again: the report was mistaken.

@@ -9,9 +9,7 @@ gate.fence = math.max(gate.fence, args.fence)
 gate.refresh_dropped = math.max(gate.refresh_dropped, args.drop_refresh)
 
 -- A running pause is never shortened: the one that ends later stays, with its kind.
-local function pause_after(previous)
-  local strikes = 1
-  if previous and previous.kind == args.kind then strikes = previous.strikes + 1 end
+local function pause_after(previous, strikes)
   local pause = {
     kind = args.kind, from_ms = now, until_ms = now + args.delay_ms, strikes = strikes, detail = args.detail,
   }
@@ -30,10 +28,12 @@ local function fail()
   -- A newer token came meanwhile, so this failure is history; a 429 is true for all.
   if not ours and token and token.fence > args.fence and args.kind ~= 'throttled' then return end
   if args.kind == 'rejected' then
-    gate.refused[args.credentials_id] = pause_after(gate.refused[args.credentials_id])
+    local before = gate.refused[args.credentials_id]
+    gate.refused[args.credentials_id] = pause_after(before, before and before.strikes + 1 or 1)
     drop_oldest_refusals()
   else
-    gate.pause = pause_after(gate.pause)
+    gate.strikes[args.kind] = (gate.strikes[args.kind] or 0) + 1
+    gate.pause = pause_after(gate.pause, gate.strikes[args.kind])
   end
 end
 

@@ -1,7 +1,7 @@
 -- Raises what is stored to what a replica remembers; never lowers or shortens anything.
 --
 -- ARGV[1]  {epoch, fence, token: {fence, id, sealed, age_ms, keep_ms} (or absent), pause: {kind, left_ms, strikes,
---          detail} (or absent), refused: {id: pause}, proven, grant_ages_ms, demand_ages_ms (oldest first, within the
+--          detail} (or absent), strikes: {kind: count}, refused: {id: pause}, proven, grant_ages_ms, demand_ages_ms (oldest first, within the
 --          window), window_ms, rejected_id, rejected_age_ms, confirmed_id, refresh_dropped, learned_s, evidence_s,
 --          new_epoch}
 -- outcome  'seeded'
@@ -24,6 +24,7 @@ end
 -- A token newer than all the replica knew has ended its pauses.
 if not token or token.fence <= args.fence then
   gate.pause = later_of(gate.pause, args.pause)
+  for kind, strikes in pairs(args.strikes) do gate.strikes[kind] = math.max(gate.strikes[kind] or 0, strikes) end
   for id, offered in pairs(args.refused) do gate.refused[id] = later_of(gate.refused[id], offered) end
   drop_oldest_refusals()
 end

@@ -1,0 +1,88 @@
+"""Apps say that the partner refused a token. The store is asked first: somebody may have replaced it already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sidecar.core.errors import StoreError
+from sidecar.core.events import TokenReported
+from sidecar.core.shared import Rejection
+from sidecar.vending.crew import Crew
+from sidecar.vending.obstacle import obstacle
+from sidecar.vending.patience import Patience
+from sidecar.vending.singleflight import SingleFlight
+from sidecar.vending.vendor import Report
+
+
+class Reports:
+    """Takes the reports of one profile; `wake` has the maintainer look at once, `flying` tells of a running flight."""
+
+    def __init__(self, crew: Crew, patience: Patience, flying: Callable[[], bool], wake: Callable[[], None]) -> None:
+        self._crew = crew
+        self._view = crew.view
+        self._patience = patience
+        self._flying = flying
+        self._wake = wake
+        self._looks: SingleFlight[str, None] = SingleFlight()
+        self._rejections: SingleFlight[str, Rejection] = SingleFlight()
+
+    async def take(self, token_id: str) -> Report:
+        """The verdict; costs the store nothing where this replica knows it."""
+        try:
+            async with self._patience.within(self._crew.profile.request_timeout_s):
+                report = await self._judge(token_id)
+        except TimeoutError:
+            report = Report("later", 1)
+        self._crew.sink.emit(
+            TokenReported(profile=self._crew.profile.name, token_id=token_id[:64], verdict=report.verdict)
+        )
+        return report
+
+    async def _judge(self, token_id: str) -> Report:
+        view = self._view
+        if token_id in view.replaced_ids and not self._holds(token_id):
+            return Report("already-replaced")
+        try:
+            if not self._holds(token_id):
+                # However many ids an app makes up, they share one look at a time; nothing of theirs is rejected.
+                await self._looks.join("look", self._crew.peek)
+                if not self._holds(token_id):
+                    return Report("already-replaced")
+            return await self._reject(token_id)
+        except StoreError:
+            if not self._holds(token_id):
+                return Report("already-replaced")
+            view.note_rejected(token_id, view.age_s(self._crew.clock.monotonic()))
+            return self._refreshing()
+
+    async def _reject(self, token_id: str) -> Report:
+        """The token is the one held here. Raises `StoreError`."""
+        if self._view.state.confirmed_id == token_id:
+            return Report("confirmed")
+        if self._view.rejected:
+            return self._refreshing()
+        rejection = await self._ask(token_id)
+        if not rejection.current and not rejection.confirmed:
+            # The store has a newer token, which is adopted now, or has lost ours, and is given it first.
+            await self._looks.join("look", self._crew.peek)
+            if not self._holds(token_id):
+                return Report("already-replaced")
+            rejection = await self._ask(token_id)
+        if rejection.confirmed:
+            return Report("confirmed")
+        return self._refreshing() if rejection.current else Report("already-replaced")
+
+    async def _ask(self, token_id: str) -> Rejection:
+        return await self._rejections.join(
+            token_id, lambda: self._crew.exchange(lambda: self._crew.store.reject(token_id))
+        )
+
+    def _holds(self, token_id: str) -> bool:
+        return self._view.token is not None and self._view.token.token_id == token_id
+
+    def _refreshing(self) -> Report:
+        no = None if self._flying() else obstacle(self._crew, on_demand=True)
+        if no is not None:
+            return Report("later", no.retry_after_s)
+        self._wake()
+        return Report("refreshing")

@@ -1,0 +1,313 @@
+"""Faults at the worst moment: two at once, an answer lost, a stop in between. Each of these was a bug."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sidecar.core.errors import CredentialsRejectedError, NoTokenError, PartnerUnavailableError
+from sidecar.core.events import LeaseLost
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Budget, Operation, Profile, Reason
+from sidecar.core.policy import Condition
+from tests.fakes.fleet import Fleet, Replica, credentials
+from tests.fakes.partner import FakePartner, failure
+from tests.fakes.virtual_time import virtual
+
+SHORT = Profile(base_url="https://partner.example", lifetime_s=100, fleet_size=1)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def first_token(replica: Replica) -> str:
+    """Asks as often as it is told to."""
+    while True:
+        try:
+            return await replica.token()
+        except NoTokenError as no:
+            await asyncio.sleep(no.retry_after_s)
+
+
+def pause_left_s(replica: Replica) -> float:
+    return max(0, replica.broker.snapshot().pause_until - replica.broker._clock.wall())
+
+
+# -- the store is away ------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_429_of_a_local_call_reaches_the_store_that_comes_back() -> None:
+    """Also when this replica's own token is newer than anything the store ever gave out."""
+    fleet = Fleet(profile=SHORT)
+    (replica,) = fleet.start(1)
+    await replica.token()
+    fleet.cut()
+    await fleet.partner.called(2)
+    await asyncio.sleep(1)
+    fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=300))
+    await fleet.partner.called(3)
+    await asyncio.sleep(1)
+    fleet.cut(cut=False)
+    await asyncio.sleep(3)
+    (newcomer,) = fleet.start(1)
+    await asyncio.sleep(250)
+    assert fleet.partner.count == 3
+    assert pause_left_s(replica) == pytest.approx(pause_left_s(newcomer), abs=0.1)
+    assert pause_left_s(replica) > 40
+    await fleet.stop()
+
+
+@virtual
+async def test_a_429_noted_while_the_store_is_being_told_of_something_else_is_kept() -> None:
+    fleet = Fleet(profile=SHORT, partner=FakePartner(latency_s=1))
+    (replica,) = fleet.start(1)
+    vended = await replica.broker.vend()
+    await asyncio.sleep(3)
+    fleet.cut()
+    await replica.broker.report(vended.token.token_id)
+    fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=300))
+    await fleet.partner.called(2)
+    await asyncio.sleep(0.65)
+    fleet.cut(cut=False)
+    replica.wire.delay_s = 0.2
+    await asyncio.gather(replica.broker.report("0" * 32), asyncio.sleep(0.8))
+    replica.wire.delay_s = 0
+    await asyncio.sleep(200)
+    assert pause_left_s(replica) > 90
+    assert fleet.partner.count == 2
+    await fleet.stop()
+
+
+@virtual
+async def test_a_local_call_never_spends_the_refresh_token_that_all_replicas_hold() -> None:
+    fleet = Fleet(partner=FakePartner(can_refresh=True))
+    replicas = fleet.start(4)
+    await asyncio.gather(*(replica.token() for replica in replicas))
+    fleet.cut()
+    await asyncio.sleep(1000)
+    assert fleet.partner.count > 1
+    assert {operation for _, operation in fleet.partner.calls} == {Operation.GRANT}
+    await fleet.stop()
+
+
+@virtual
+async def test_reports_spend_half_of_the_share_while_the_store_is_down() -> None:
+    fleet = Fleet(profile=Profile(base_url="https://partner.example", fleet_size=1, budget=Budget(6, 60)))
+    (replica,) = fleet.start(1)
+    await replica.token()
+    fleet.cut()
+    await asyncio.sleep(61)
+    before, until = fleet.partner.count, now() + 59
+    while now() < until:
+        vended = await replica.broker.vend()
+        await replica.broker.report(vended.token.token_id)
+        await asyncio.sleep(0.5)
+    assert fleet.partner.count - before <= 3
+    await fleet.stop()
+
+
+@virtual
+async def test_a_claim_whose_answer_was_lost_is_granted_again() -> None:
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    replica.wire.lose_answers_of = {"claim"}
+    await asyncio.sleep(0.55)
+    replica.wire.lose_answers_of = set()
+    assert await first_token(replica) == "token-1"
+    assert now() < 5
+    assert replica.broker.snapshot().budget_remaining == 5
+    await fleet.stop()
+
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_reports_of_made_up_tokens_hold_up_nothing() -> None:
+    """A hundred callers at once, a store 20 ms away, and the refresh point comes."""
+    fleet = Fleet(profile=SHORT)
+    (replica,) = fleet.start(1)
+    await replica.token()
+    replica.wire.delay_s = 0.02
+    ended = asyncio.Event()
+
+    async def make_up_reports(app: int) -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            assert (await replica.broker.report(f"{app:08x}{number:024x}")).verdict == "already-replaced"
+
+    apps = [asyncio.ensure_future(make_up_reports(app)) for app in range(100)]
+    while now() < 300:
+        assert not (await replica.broker.vend()).suspect
+        await asyncio.sleep(1)
+    ended.set()
+    await asyncio.gather(*apps)
+    assert fleet.partner.count == 4
+    assert not replica.sink.of(LeaseLost)
+    await fleet.stop()
+
+
+@virtual
+async def test_a_token_adopted_while_its_flight_takes_off_is_not_replaced_at_once() -> None:
+    """A report's look at the store brings the new token in the moment between the need and the claim."""
+    fleet = Fleet()
+    slow, quick = fleet.start(2)
+    vended = await slow.broker.vend()
+    await quick.token()
+    slow.wire.delay_s = 100
+    await quick.broker.report(vended.token.token_id)
+    await fleet.partner.called(2)
+    await asyncio.sleep(1)
+    state = await fleet.store.shared_state(fleet.profile).peek(vended.token.fence)
+    flight = asyncio.ensure_future(slow.broker.fly(Reason.REJECTED))
+    await asyncio.sleep(0)
+    assert slow.parts.broker._view.follow(state, now())
+    slow.wire.delay_s = 0
+    assert await flight == "adopted"
+    assert fleet.partner.count == 2
+    await fleet.stop()
+
+
+# -- stopping ---------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_waiting_caller_is_answered_at_the_stop_and_no_flight_starts_after_it() -> None:
+    fleet = Fleet(partner=FakePartner(latency_s=8))
+    (holder,) = fleet.start(1)
+    await asyncio.sleep(1)
+    (leaving,) = fleet.start(1)
+    await asyncio.sleep(0.5)
+    caller = asyncio.ensure_future(leaving.token())
+    await asyncio.sleep(0.2)
+    began = now()
+    await leaving.stop()
+    assert now() - began < 2
+    with pytest.raises(NoTokenError):
+        await caller
+    before = len(leaving.wire.operations)
+    with pytest.raises(NoTokenError):
+        await leaving.token()
+    await asyncio.sleep(20)
+    assert len(leaving.wire.operations) == before
+    assert not leaving.broker.flying
+    await holder.stop()
+
+
+@virtual
+async def test_a_report_under_way_is_answered_at_the_stop() -> None:
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    vended = await replica.broker.vend()
+    replica.wire.delay_s = 0.4
+    report = asyncio.ensure_future(replica.broker.report(vended.token.token_id))
+    await asyncio.sleep(0.1)
+    await replica.stop()
+    assert (await report).verdict == "later"
+
+
+@virtual
+async def test_a_long_poll_is_released_at_the_stop() -> None:
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    vended = await replica.broker.vend()
+    poll = asyncio.ensure_future(replica.broker.changed(vended.token.token_id, 60))
+    await asyncio.sleep(1)
+    await replica.stop()
+    assert not await asyncio.wait_for(poll, 0.01)
+
+
+@virtual
+async def test_a_stop_in_the_middle_of_a_claim_leaves_no_lease_behind() -> None:
+    fleet = Fleet()
+    (leaving,) = fleet.start(1)
+    leaving.wire.answer_delay_s = {"claim": 0.3}
+    await asyncio.sleep(0.1)
+    await leaving.stop()
+    began = now()
+    (successor,) = fleet.start(1)
+    assert await first_token(successor) == "token-1"
+    assert now() - began < 1
+    await successor.stop()
+
+
+# -- the partner ------------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_partner_that_fails_in_turns_is_called_ever_more_rarely_too() -> None:
+    fleet = Fleet()
+    fleet.start(1)
+    for _ in range(500):
+        fleet.partner.script += [failure(FailureKind.THROTTLED, status=429), failure(FailureKind.TIMEOUT)]
+    await asyncio.sleep(3600)
+    assert fleet.partner.count < 30
+    await fleet.stop()
+
+
+@virtual
+async def test_a_token_that_is_over_on_arrival_is_a_failed_call() -> None:
+    fleet = Fleet(partner=FakePartner(lifetime_s=0.15))
+    (replica,) = fleet.start(1)
+    with pytest.raises(PartnerUnavailableError):
+        await replica.token()
+    await asyncio.sleep(600)
+    assert fleet.partner.count < 60
+    assert replica.broker.snapshot().condition is Condition.EXPIRED
+    await fleet.stop()
+
+
+@virtual
+async def test_one_blip_at_a_cold_start_is_waited_out() -> None:
+    fleet = Fleet()
+    fleet.partner.script.append(failure(FailureKind.SERVER_ERROR))
+    (replica,) = fleet.start(1)
+    assert await replica.token() == "token-1"
+    assert fleet.partner.count == 2
+    await fleet.stop()
+
+
+@virtual
+async def test_min_ttl_of_the_whole_lifetime_is_refused_before_it_costs_a_call() -> None:
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    await replica.token()
+    for _ in range(3):
+        with pytest.raises(Exception, match="beyond the token's lifetime"):
+            await replica.token(min_ttl_s=900)
+    assert fleet.partner.count == 1
+    await fleet.stop()
+
+
+@virtual
+async def test_rejected_credentials_name_their_own_retry() -> None:
+    """Not that of a pair nobody has any more."""
+    fleet = Fleet(partner=FakePartner(good_secrets=set()))
+    (replica,) = fleet.start(1)
+    await asyncio.sleep(110)
+    replica.files.pair = credentials("secret-2")
+    await asyncio.sleep(12)
+    with pytest.raises(CredentialsRejectedError) as caught:
+        await replica.token()
+    assert caught.value.retry_after_s > 100
+    await fleet.stop()
+
+
+@virtual
+async def test_a_failed_refresh_is_followed_by_a_grant() -> None:
+    """The refresh token is used once; after a timeout nobody knows whether it was."""
+    fleet = Fleet(partner=FakePartner(can_refresh=True))
+    (replica,) = fleet.start(1)
+    await replica.token()
+    fleet.partner.script.append(failure(FailureKind.TIMEOUT))
+    await fleet.partner.called(3)
+    assert [operation for _, operation in fleet.partner.calls] == [
+        Operation.GRANT,
+        Operation.REFRESH,
+        Operation.GRANT,
+    ]
+    await fleet.stop()
