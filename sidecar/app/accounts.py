@@ -63,12 +63,15 @@ def assemble_account(
 ) -> Assembly:
     """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
     profile = settings.profile
+    preset = PRESETS[profile.partner]
     return assemble(
         profile,
         replica_id=replica_id,
         clock=clock,
         store=store.shared_state(profile),
-        partner=PartnerClient(PRESETS[profile.partner], profile.base_url, profile.partner_timeout_s, session, clock),
+        partner=PartnerClient(
+            preset, profile.base_url, profile.partner_timeout_s, session, clock, lambda: redactor.texts
+        ),
         credentials=credentials_source(settings, redactor),
         sink=sink,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import aiohttp
@@ -29,13 +30,22 @@ class PartnerClient:
     """
 
     def __init__(
-        self, preset: Preset, base_url: str, timeout_s: Seconds, session: aiohttp.ClientSession, clock: Clock
+        self,
+        preset: Preset,
+        base_url: str,
+        timeout_s: Seconds,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        other_secrets: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        """`other_secrets` are masked in what the partner says, beside those it was sent or issued here."""
         self._preset = preset
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._session = session
         self._clock = clock
+        self._other_secrets = other_secrets
+        self._issued: deque[Secret] = deque(maxlen=8)
 
     @property
     def can_refresh(self) -> bool:
@@ -63,7 +73,11 @@ class PartnerClient:
     ) -> PartnerToken:
         timely = _TimelyBody(json.dumps(body).encode(), self._preset.content_type, send_by, self._clock)
         answer = await self._exchange(self._base_url + path, headers, timely)
-        return read_answer(answer, body["role"], self._clock.wall(), secrets)
+        # A careless partner quotes more than this call: the pair in a refresh's error, an earlier token in a grant's.
+        known = (*secrets, *self._other_secrets(), *(token.reveal() for token in self._issued))
+        token = read_answer(answer, body["role"], self._clock.wall(), known)
+        self._issued.extend(issued for issued in (token.access, token.refresh) if issued is not None)
+        return token
 
     async def _exchange(self, url: str, headers: Mapping[str, str], body: _TimelyBody) -> Answer:
         head: Answer | None = None
@@ -84,7 +98,7 @@ class PartnerClient:
                 # The status says it all, a 429 above all; the rest of the body would only have explained it.
                 return head
             # Without the cause: aiohttp's texts quote what the partner or a proxy sent, secrets included.
-            raise PartnerError(kind_of_error(error)) from None
+            raise PartnerError(kind_of_error(error), cause=type(error).__name__) from None
 
 
 class _TimelyBody(aiohttp.BytesPayload):

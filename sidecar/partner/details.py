@@ -13,6 +13,8 @@ MAX_TEXT_CHARS = 200
 MASK = "***"
 # No code, message or session id needs a word this long; tokens we do not know of here are such words.
 _TOKEN_LIKE = re.compile(r"\S{64,}")
+# An echoed header that was cut off is no whole secret any more, but half of one is enough.
+_AUTHORIZATION = re.compile(r"\b(basic|bearer)\s+\S+", re.IGNORECASE)
 
 
 def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
@@ -41,6 +43,7 @@ def _safe_text(value: object, forms: Sequence[str]) -> str:
     text = _printable(str(value))
     for form in forms:
         text = text.replace(form, MASK)
+    text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
     return _TOKEN_LIKE.sub(MASK, text)[:MAX_TEXT_CHARS]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 from sidecar.core.model import Secret
@@ -49,6 +49,11 @@ class Redactor:
             return value
         # Anything else reaches the line by its `repr`, which may hold what it likes.
         return self.text(repr(value))
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """Every registered secret, for those who must mask more than lines."""
+        return self._texts
 
     def text(self, text: str) -> str:
         """`text` with every registered secret masked."""

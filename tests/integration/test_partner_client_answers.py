@@ -104,6 +104,17 @@ async def test_every_odd_answer_has_a_kind_and_leaks_nothing(
     assert len(partner.received) == 1
 
 
+@pytest.mark.parametrize(
+    ("play", "cause"),
+    [(reset, "ClientOSError"), (reply(b""), "ServerDisconnectedError"), (http("503 Service Unavailable", b""), "")],
+)
+async def test_what_broke_a_call_is_known_by_its_class(
+    client: PartnerClient, partner: RawPartner, play: Play, cause: str
+) -> None:
+    partner.play = play
+    assert (await failure(client)).cause == cause
+
+
 async def test_an_answer_without_length_ends_with_the_connection(client: PartnerClient, partner: RawPartner) -> None:
     partner.play = reply(b"HTTP/1.1 200 OK\r\n\r\n" + GOOD)
     assert (await grant(client)).access == Secret(ACCESS)
@@ -189,6 +200,20 @@ async def test_an_echoed_refresh_token_is_masked(client: PartnerClient, partner:
     assert_no_canary(caught.value)
     assert caught.value.detail is not None
     assert caught.value.detail.error_message == "bad ***"
+
+
+async def test_what_earlier_calls_sent_and_got_is_masked_too(
+    partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
+) -> None:
+    """A refresh's error that quotes the pair, and the token that is being refreshed."""
+    client = PartnerClient(PRESETS["pay1st"], partner.url, 5, session, clock, lambda: [KEY, SECRET])
+    token = await grant(client)
+    said = f"{KEY}, {SECRET} and {token.access.reveal()} do not go with this"
+    partner.play = http("401 Unauthorized", json.dumps({"errorMessage": said}).encode())
+    with pytest.raises(PartnerError) as caught:
+        await client.refresh(Secret("another"), "API_USER", 1e9)
+    assert caught.value.detail is not None
+    assert caught.value.detail.error_message == "***, *** and *** do not go with this"
 
 
 # No way to the partner

@@ -78,3 +78,12 @@ def test_texts_are_printable_bounded_and_of_any_type(value: object, text: str) -
 def test_every_field_is_treated_alike() -> None:
     detail = read_detail(500, {"errorCode": "c s3cr3t", "sessionId": "i s3cr3t\n"}, ["s3cr3t", ""])
     assert (detail.error_code, detail.session_id, detail.error_message) == ("c ***", "i *** ", "")
+
+
+@pytest.mark.parametrize(
+    "echo", ["Authorization: Basic a2V5LWZvci10aGU", "got basic   a2V5LWZvci10aGU,", "Bearer a2V5LWZvci10aGU"]
+)
+def test_half_of_an_echoed_authorization_header_is_masked_too(echo: str) -> None:
+    shown = message(echo)
+    assert "a2V5" not in shown
+    assert "***" in shown
