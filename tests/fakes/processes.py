@@ -1,0 +1,130 @@
+"""A fleet of real processes, beside a real Redis and a simulated partner on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from sidecar.app import SystemClock
+from sidecar.core.model import Budget, Secret
+from sidecar.partner.sandbox import Sandbox, SandboxConfig
+from sidecar.partner.sandbox.journal import Call
+from tests.fakes.replica import START_LIMIT_S, Replica, until
+from tests.servers import RedisServer
+
+KEY, SECRET = "fleet-key", "fleet-secret"
+CONFIG = SandboxConfig(api_key=Secret(KEY), api_secret=Secret(SECRET), limit=Budget(1000, 60))
+STOP_LIMIT_S = 2
+"""What a stop may take after the drain."""
+
+
+class HeldClock(SystemClock):
+    """The partner's clock: while `free` is cleared its answers are under way for ever."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def sleep(self, delay_s: float) -> None:
+        await super().sleep(delay_s)
+        await self.free.wait()
+
+
+class Fleet:
+    """Everything one test needs; `replicas` are those that should be asked."""
+
+    def __init__(self, folder: Path, redis: RedisServer, sandbox: Sandbox, clock: HeldClock) -> None:
+        self.folder, self.redis, self.sandbox, self.partner_clock = folder, redis, sandbox, clock
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=90)
+        )
+        self.replicas: list[Replica] = []
+        self.started: list[Replica] = []
+        self.partner_url = ""
+        self.settings = {
+            "SIDECAR_LISTEN": "127.0.0.1:0",
+            "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0",
+            "SIDECAR_STORE": redis.url,
+            "SIDECAR_SEAL_KEY_FILE": str(folder / "seal-key"),
+            "SIDECAR_CREDENTIALS_DIR": str(folder / "credentials"),
+            "SIDECAR_DRAIN_S": "0",
+        }
+        (folder / "seal-key").write_bytes(base64.b64encode(os.urandom(32)))
+        self.mount(KEY, SECRET)
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every token call the partner has seen, in order."""
+        return self.sandbox.state.journal.calls
+
+    @property
+    def gaps_s(self) -> list[float]:
+        """The time between one partner call and the next."""
+        at = [call.at_monotonic for call in self.calls]
+        return [later - earlier for earlier, later in itertools.pairwise(at)]
+
+    def mount(self, key: str, secret: str, **more: str) -> None:
+        """Swap the credential files as the kubelet does: a new directory, and `..data` linked to it in one step."""
+        mounted = self.folder / "credentials"
+        version = mounted / f"..{time.monotonic_ns()}"
+        version.mkdir(parents=True)
+        for name, text in {"api-key": key, "api-secret": secret, **more}.items():
+            (version / name).write_text(text)
+            if not (mounted / name).is_symlink():
+                (mounted / name).symlink_to(Path("..data") / name)
+        (mounted / "..data_tmp").symlink_to(version.name)
+        (mounted / "..data_tmp").rename(mounted / "..data")
+
+    def launch(self, **settings: str) -> Replica:
+        """Start one more process and do not wait; settings are named without the prefix."""
+        environ = self.settings | {f"SIDECAR_{name}": value for name, value in settings.items()}
+        replica = Replica(self.session, environ, self.folder / f"replica-{len(self.started)}.log")
+        self.started.append(replica)
+        return replica
+
+    async def start(self, count: int, **settings: str) -> list[Replica]:
+        """Start this many at once; returns when all of them listen."""
+        launched = [self.launch(**settings) for _ in range(count)]
+        await asyncio.gather(*(replica.listening() for replica in launched))
+        self.replicas += launched
+        return launched
+
+    async def ready(self, count: int, **settings: str) -> list[Replica]:
+        """Start this many; returns when all of them have a token."""
+        started = await self.start(count, **settings)
+        for replica in started:
+            await until(replica.ready, START_LIMIT_S)
+        return started
+
+    async def stop(self, replica: Replica, drain_s: float) -> None:
+        """SIGTERM; it has to end, and well, within its limit."""
+        if replica in self.replicas:
+            self.replicas.remove(replica)
+        replica.signal(signal.SIGTERM)
+        assert await replica.ended(drain_s + STOP_LIMIT_S) == 0
+
+
+@asynccontextmanager
+async def open_fleet(folder: Path, redis: RedisServer, config: SandboxConfig = CONFIG) -> AsyncIterator[Fleet]:
+    """A partner and a store, and no replica yet."""
+    clock = HeldClock()
+    sandbox = Sandbox(config, clock)
+    fleet = Fleet(folder, redis, sandbox, clock)
+    fleet.settings["SIDECAR_BASE_URL"] = fleet.partner_url = await sandbox.start()
+    try:
+        yield fleet
+    finally:
+        for replica in fleet.started:
+            replica.kill()
+        await fleet.session.close()
+        clock.free.set()
+        await sandbox.stop()

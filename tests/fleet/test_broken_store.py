@@ -1,0 +1,64 @@
+"""Redis answers, but with a no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.fakes.processes import Fleet
+from tests.fakes.replica import until
+from tests.servers import RedisServer, free_port
+
+NOISE_S = 8
+READABLE = ("READONLY", "OOM")
+"""Here looking still works, so only who wants to write notices."""
+
+
+def demand_password(redis: RedisServer) -> None:
+    redis.command("CONFIG", "SET", "requirepass", "other")
+    redis.command("CLIENT", "KILL", "TYPE", "normal")  # who is connected would stay welcome
+
+
+BREAK: dict[str, Callable[[RedisServer], object]] = {
+    "READONLY": lambda redis: redis.command("REPLICAOF", "127.0.0.1", free_port()),
+    "OOM": lambda redis: redis.command("CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction"),
+    "NOAUTH": demand_password,
+    "NOPERM": lambda redis: redis.command("ACL", "SETUSER", "default", "-eval", "-evalsha"),
+}
+MEND: dict[str, Callable[[RedisServer], object]] = {
+    "READONLY": lambda redis: redis.command("REPLICAOF", "NO", "ONE"),
+    "OOM": lambda redis: redis.command("CONFIG", "SET", "maxmemory", "0"),
+    "NOAUTH": lambda redis: redis.command("CONFIG", "SET", "requirepass", ""),
+    "NOPERM": lambda redis: redis.command("ACL", "SETUSER", "default", "+@all"),
+}
+
+
+@pytest.mark.parametrize("answer", list(BREAK))
+async def test_a_store_that_says_no_is_a_store_that_is_down(fleet: Fleet, answer: str) -> None:
+    """Who holds a token serves it on; who holds none says so and does not call."""
+    warm = (await fleet.ready(1, POLL_S="0.3"))[0]
+    token_id = (await warm.ask()).token_id
+    await until(lambda: bool(fleet.redis.command("KEYS", "pts:*:token")), NOISE_S)
+    BREAK[answer](fleet.redis)
+
+    # Another account to the store, and the same one to the partner: so that there is nothing to adopt.
+    elsewhere = fleet.partner_url.replace("127.0.0.1", "localhost")
+    cold = (await fleet.start(1, BASE_URL=elsewhere, STORE_FAILURE="fail", REQUEST_TIMEOUT_S="2"))[0]
+    await until(lambda: bool(cold.events("store_failed")), NOISE_S)
+    refused = [await cold.ask() for _ in range(10)]
+    if answer not in READABLE:
+        await until(lambda: bool(warm.events("store_failed")), NOISE_S)
+        assert await warm.metric("store_up") == 0
+    served = await warm.ask()
+
+    assert {(no.status, no.code) for no in refused} == {(503, "store-unavailable")}
+    assert all(int(no.headers["Retry-After"]) >= 1 for no in refused)
+    assert served.token_id == token_id
+    assert "suspect" not in served.body
+    assert len(fleet.calls) == 1
+
+    MEND[answer](fleet.redis)
+    await until(cold.ready, NOISE_S)
+    assert (await warm.ask()).token_id == token_id
+    assert len(fleet.calls) == 2

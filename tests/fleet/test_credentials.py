@@ -1,0 +1,69 @@
+"""Key and secret change under running replicas."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.fakes.processes import Fleet
+from tests.fakes.replica import Replica, until
+
+LOOK_S = 5
+"""How often the files are read."""
+NOISE_S = 5
+
+
+async def test_new_credentials_are_promoted_with_one_call(fleet: Fleet) -> None:
+    replicas = await fleet.ready(2, POLL_S="0.5")
+    old = (await replicas[0].ask()).token_id
+    fleet.sandbox.state.rotate("new-key", "new-secret")
+    fleet.mount("new-key", "new-secret")
+
+    async def promoted() -> bool:
+        return all([(await replica.ask()).token_id != old for replica in replicas])
+
+    await until(promoted, LOOK_S + NOISE_S)
+    await until(lambda: all(replica.events("credentials_changed") for replica in replicas), LOOK_S + NOISE_S)
+    assert len({(await replica.ask()).token_id for replica in replicas}) == 1
+    assert [await replica.metric("credentials_valid") for replica in replicas] == [1, 1]
+    assert [call.status for call in fleet.calls] == [200, 200]
+
+
+async def test_sighup_reads_the_files_at_once(fleet: Fleet) -> None:
+    replica = (await fleet.ready(1, POLL_S="60"))[0]
+    old = (await replica.ask()).token_id
+    fleet.sandbox.state.rotate("new-key", "new-secret")
+    fleet.mount("new-key", "new-secret")
+    replica.signal(signal.SIGHUP)
+
+    async def promoted() -> bool:
+        return (await replica.ask()).token_id != old
+
+    # Without the signal this replica, which polls so seldom, would not look for most of a minute.
+    await until(promoted, NOISE_S)
+    assert len(fleet.calls) == 2
+
+
+async def test_bad_credentials_leave_the_old_token_in_place_and_raise_an_alarm(fleet: Fleet) -> None:
+    replica = (await fleet.ready(1, POLL_S="0.5"))[0]
+    token_id = (await replica.ask()).token_id
+    fleet.mount("wrong-key", "wrong-secret")
+    replica.signal(signal.SIGHUP)
+
+    await until(lambda: alarmed(replica), NOISE_S)
+    assert (await replica.ask()).token_id == token_id
+    assert await replica.ready()
+    assert [call.status for call in fleet.calls] == [200, 401]
+
+    fleet.sandbox.state.rotate("new-key", "new-secret")
+    fleet.mount("new-key", "new-secret")
+    replica.signal(signal.SIGHUP)
+
+    async def mended() -> bool:
+        return not await alarmed(replica) and (await replica.ask()).token_id != token_id
+
+    await until(mended, NOISE_S)
+    assert [call.status for call in fleet.calls] == [200, 401, 200]
+
+
+async def alarmed(replica: Replica) -> bool:
+    return await replica.metric("credentials_valid", profile="default") == 0

@@ -1,0 +1,145 @@
+"""The replica that may call the partner is killed, or stopped, in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sidecar.stores.redis import CLAIM
+from tests.fakes.processes import Fleet
+from tests.fakes.replica import Replica, until
+
+TIMES = {"PARTNER_TIMEOUT_S": "2", "STORE_TIMEOUT_S": "0.5", "REQUEST_TIMEOUT_S": "30", "POLL_S": "0.5"}
+LEASE_LIMIT_S = 2 + 2 * 0.5 + 1
+NOISE_S = 5
+"""What a busy machine may add to a bound."""
+
+
+async def calling_holder(fleet: Fleet, **settings: str) -> Replica:
+    """A replica whose first call is under way, for as long as the test wants."""
+    fleet.partner_clock.free.clear()
+    holder = (await fleet.start(1, **{**TIMES, **settings}))[0]
+    await until(lambda: len(fleet.calls) == 1, NOISE_S)
+    return holder
+
+
+def stored_gate(fleet: Fleet) -> dict[str, Any]:
+    """What the replicas agree on, as it lies in Redis; empty while there is nothing."""
+    keys = fleet.redis.command("KEYS", "pts:*:gate")
+    return dict(json.loads(fleet.redis.command("GET", keys[0]))) if keys else {}
+
+
+async def test_a_killed_holder_costs_one_more_call_and_no_more_than_the_lease(fleet: Fleet) -> None:
+    holder = await calling_holder(fleet)
+    others = await fleet.start(2, **TIMES)
+    asking = asyncio.gather(*(replica.ask() for replica in others))
+    holder.kill()
+    fleet.partner_clock.free.set()
+
+    answers = await asyncio.wait_for(asking, LEASE_LIMIT_S + NOISE_S)
+
+    assert len({answer.token_id for answer in answers}) == 1
+    assert len(fleet.calls) == 2
+    # Nobody may have called before the lease was over; the first call arrived a little after its grant.
+    assert fleet.gaps_s[0] > LEASE_LIMIT_S - 1
+
+
+async def test_a_holder_stopped_beyond_its_lease_changes_nothing_when_it_wakes(fleet: Fleet) -> None:
+    holder = await calling_holder(fleet)
+    others = await fleet.start(2, **TIMES)
+    holder.signal(signal.SIGSTOP)
+    fleet.partner_clock.free.set()  # the holder's answer comes, and nobody is there to read it
+
+    answers = [await asyncio.wait_for(replica.ask(), LEASE_LIMIT_S + NOISE_S) for replica in others]
+    before = stored_gate(fleet)
+    holder.signal(signal.SIGCONT)
+
+    async def adopted() -> bool:
+        return [(await replica.ask()).token_id for replica in fleet.replicas] == [answers[0].token_id] * 3
+
+    await until(adopted, NOISE_S)
+    assert answers[0].token_id == answers[1].token_id
+    assert len(fleet.calls) == 2
+    after = stored_gate(fleet)
+    assert (after["fence"], after.get("pause"), after.get("lease")) == (before["fence"], None, None)
+
+
+async def test_a_late_commit_is_refused_by_the_fence(fleet: Fleet) -> None:
+    """The lease is lost under a stopped holder, as in a failover that forgot it; its answer comes after all.
+
+    (A stop that outlasts the lease outlasts the call's own time limit too, so no answer of it is ever taken.)
+    """
+    holder = await calling_holder(fleet, PARTNER_TIMEOUT_S="60")
+    holder.signal(signal.SIGSTOP)
+    fleet.redis.command("FLUSHALL")
+    other = fleet.launch(**TIMES)
+    await other.listening()
+    await until(lambda: len(fleet.calls) == 2, NOISE_S)
+    fleet.partner_clock.free.set()
+    newer = (await other.ask()).token_id
+
+    holder.signal(signal.SIGCONT)
+
+    async def refused() -> bool:
+        return await holder.metric("lease_lost_total", profile="default") == 1
+
+    await until(refused, NOISE_S)
+    assert holder.events("lease_lost")[0]["stage"] == "commit"
+    assert (await holder.ask()).token_id == (await other.ask()).token_id == newer
+    assert len(fleet.calls) == 2
+
+
+async def test_a_holder_stopped_between_grant_and_send_does_not_call(fleet: Fleet) -> None:
+    """Its claim is granted while it is stopped; when it wakes, the lease has been somebody else's."""
+    fleet.redis.command("SCRIPT", "LOAD", CLAIM.text)
+    stopped: list[Replica] = []
+    async with relay(fleet.redis.port, before_claim=lambda: stopped[0].signal(signal.SIGSTOP)) as port:
+        stopped += [fleet.launch(**TIMES, STORE_FAILURE="fail", STORE=f"redis://127.0.0.1:{port}")]
+        await until(lambda: bool(stored_gate(fleet).get("lease")), NOISE_S)
+        other = (await fleet.start(1, **TIMES))[0]
+        token_id = (await asyncio.wait_for(other.ask(), LEASE_LIMIT_S + NOISE_S)).token_id
+
+        stopped[0].signal(signal.SIGCONT)
+
+        await stopped[0].listening()
+        await until(stopped[0].ready, NOISE_S)
+        assert (await stopped[0].ask()).token_id == token_id
+    assert len(fleet.calls) == 1
+    assert stored_gate(fleet).get("pause") is None
+
+
+@asynccontextmanager
+async def relay(port: int, before_claim: Callable[[], None]) -> AsyncIterator[int]:
+    """A way to Redis that does something the moment a claim comes by, once; the port to connect to."""
+    tasks: set[asyncio.Task[None]] = set()
+    seen = False
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(65536):
+                if b'"on_demand"' in chunk and not seen:
+                    seen = True
+                    before_claim()
+                writer.write(chunk)
+                await writer.drain()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.closing(writer), contextlib.closing(redis_writer):
+            ways = {asyncio.create_task(pump(reader, redis_writer)), asyncio.create_task(pump(redis_reader, writer))}
+            tasks.update(ways)
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,36 @@
+"""A warm answer touches no store."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.fakes.processes import Fleet
+from tests.fakes.replica import until
+
+REQUESTS, CONNECTIONS = 10_000, 16
+
+
+async def test_10000_warm_requests_cause_no_redis_command(fleet: Fleet) -> None:
+    """The replica looks at the store once in 42 to 60 seconds here, so in the meantime there is nothing to explain."""
+    replica = (await fleet.ready(1, POLL_S="60"))[0]
+    # Vended first, then committed: the token in Redis says that the replica has come to rest.
+    await until(lambda: bool(fleet.redis.command("KEYS", "pts:*:token")), 5)
+    asked = iter(range(REQUESTS))
+
+    async def keep_asking() -> int:
+        return sum([(await replica.ask()).status == 200 for _ in asked])
+
+    fleet.redis.forget_counts()
+    good = sum(await asyncio.gather(*(keep_asking() for _ in range(CONNECTIONS))))
+
+    assert good == REQUESTS
+    assert set(fleet.redis.command_counts()) <= {"config|resetstat", "info"}, "ours, and nobody else's"
+    assert await replica.metric("requests_total", endpoint="token", code="ok") == REQUESTS
+    assert len(fleet.calls) == 1
+
+
+async def test_the_polling_would_be_seen(fleet: Fleet) -> None:
+    """So that the test above can fail."""
+    await fleet.ready(1, POLL_S="0.05")
+    fleet.redis.forget_counts()
+    await until(lambda: fleet.redis.command_counts().get("evalsha", 0) > 2, 5)
