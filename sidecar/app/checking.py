@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from sidecar.app.accounts import assemble_account, credentials_source, open_settings_store
 from sidecar.app.clock import SystemClock
@@ -17,12 +18,14 @@ from sidecar.core.errors import (
     StoreError,
     WaitTimeoutError,
 )
-from sidecar.core.events import Event
+from sidecar.core.events import Event, PartnerCalled
 from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.broker import Broker
 from sidecar.vending.vendor import Vended
+from sidecar.web.caller_token_file import CallerTokenFile
+from sidecar.web.problems import partner_document, whole_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +37,32 @@ class CheckLine:
     detail: str
 
 
-class _Silence:
-    """A check speaks through its lines."""
+class _Listening:
+    """The sink of a check, which speaks through its lines: it remembers how the last partner call ended."""
 
-    def emit(self, event: Event) -> None: ...
+    def __init__(self) -> None:
+        self.last: PartnerCalled | None = None
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, PartnerCalled):
+            self.last = event
 
 
 async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
-    """Look at credentials and store, never at the partner; with `live` also obtain each profile's token.
+    """Look at files and store, never at the partner; with `live` also obtain each profile's token.
 
     A live check takes the budgeted path of a running sidecar: where the store holds a token it is adopted, and a
-    cool-down is kept.
+    cool-down is kept. Addresses are not tried: the sidecar that runs here may hold them.
     """
     lines = [_check_credentials(profile) for profile in settings.profiles]
+    if settings.caller_token_file is not None:
+        lines.append(_check_caller_token(settings.caller_token_file))
     try:
         store = open_settings_store(settings, SystemClock())
     except ConfigurationError as error:
         return [*lines, *(CheckLine(False, "seal keys", problem) for problem in error.problems)]
+    if settings.seal_key_file is not None:
+        lines.append(CheckLine(True, "seal keys", str(settings.seal_key_file)))
     try:
         lines.append(await _check_store(store))
         if live and all(line.ok for line in lines):
@@ -66,7 +78,16 @@ def _check_credentials(settings: ProfileSettings) -> CheckLine:
         credentials_source(settings, Redactor()).read()
     except CredentialsError as error:
         return CheckLine(False, what, str(error))
-    return CheckLine(True, what, str(settings.credentials_dir or "from the environment"))
+    place = "" if settings.credentials_dir is None else f" ({settings.credentials_dir})"
+    return CheckLine(True, what, f"from {settings.credentials_origin}{place}")
+
+
+def _check_caller_token(path: Path) -> CheckLine:
+    try:
+        CallerTokenFile(path, _Listening())
+    except ConfigurationError as error:
+        return CheckLine(False, "caller token", "; ".join(error.problems))
+    return CheckLine(True, "caller token", str(path))
 
 
 async def _check_store(store: Store) -> CheckLine:
@@ -78,9 +99,7 @@ async def _check_store(store: Store) -> CheckLine:
 
 
 async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
-    what = f"token of profile {settings.profile.name}"
-    session = open_session()
-    clock = SystemClock()
+    session, clock, heard = open_session(), SystemClock(), _Listening()
     try:
         parts = assemble_account(
             settings,
@@ -89,18 +108,30 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
             store=store,
             session=session,
             redactor=Redactor(),
-            sink=_Silence(),
+            sink=heard,
         )
-        # The call may take longer than an app would wait; a person at a terminal does wait.
-        async with asyncio.timeout(settings.profile.lease_limit_s):
-            vended = await _patiently(parts.broker)
-    except NoTokenError as error:
-        return CheckLine(False, what, _explained(error))
-    except TimeoutError:
-        return CheckLine(False, what, "no answer within the lease limit")
+        try:
+            return await _vend(parts.broker, heard)
+        finally:
+            await parts.broker.close()
     finally:
         await session.close()
-    return CheckLine(True, what, f"token id {vended.token.token_id}, {vended.expires_in_s} s left")
+
+
+async def _vend(broker: Broker, heard: _Listening) -> CheckLine:
+    """The call may take longer than an app would wait; a person at a terminal does wait."""
+    what, limit_s = f"token of profile {broker.profile.name}", broker.profile.lease_limit_s
+    try:
+        async with asyncio.timeout(limit_s):
+            vended = await _patiently(broker)
+    except NoTokenError as error:
+        return CheckLine(False, what, _explained(error, heard))
+    except TimeoutError:
+        return CheckLine(False, what, f"none within {limit_s:g} s, the longest a partner call may take")
+    if vended.suspect:
+        return CheckLine(False, what, "the store holds one that is suspect, and no other can be had now")
+    source = "the store held it, the partner was not called" if heard.last is None else "the partner gave it now"
+    return CheckLine(True, what, f"{source}; token id {vended.token.token_id}, {vended.expires_in_s} s left")
 
 
 async def _patiently(broker: Broker) -> Vended:
@@ -111,7 +142,11 @@ async def _patiently(broker: Broker) -> Vended:
             continue
 
 
-def _explained(error: NoTokenError) -> str:
-    partner = error.partner
-    said = "" if partner is None else f" (partner: {partner.status} {partner.error_code} {partner.session_id})".rstrip()
-    return f"{error.code}: {error}{said}; try again in {max(1, round(error.retry_after_s))} s"
+def _explained(error: NoTokenError, heard: _Listening) -> str:
+    """In one line: what a caller would get, the exception's class where no answer came, and what the partner said."""
+    line = f"{error} ({error.code})"
+    if heard.last is not None and heard.last.cause:
+        line += f"; cause: {heard.last.cause}"
+    if error.partner is not None:
+        line += "; partner: " + ", ".join(f"{key} {value}" for key, value in partner_document(error.partner).items())
+    return f"{line}; try again in {whole_seconds(error.retry_after_s)} s"

@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from sidecar.cli.command import Commands
 
 _DESCRIPTION = """\
-Look at configuration, credential files, keys and store, and say one line about each. The partner is not called,
-unless --live asks for a token: by the same path as the service, within the fleet's budget and cool-down, and one
-that is stored already is used.
+Look at configuration, credential files, keys and store, and say one line about each. Whether the listeners'
+addresses are free is not looked at: a running sidecar may hold them. The partner is not called, unless --live asks
+for a token: by the same path as the service, within the fleet's budget and cool-down. A token that the store holds
+already is taken, and the line says so: then the partner was not asked about the credentials.
 """
 
 _EPILOG = """\
 examples:
   token-sidecar check                     before a deployment
-  token-sidecar check --live              and the partner accepts the credentials
+  token-sidecar check --live              and get a token, as the service would
 
 exit codes: 0 all is well, 1 something failed, 2 the configuration is wrong
 """
@@ -34,7 +35,7 @@ def add_to(commands: Commands) -> None:
         epilog=_EPILOG,
         formatter_class=HELP_FORM,
     )
-    parser.add_argument("--live", action="store_true", help="obtain a token too")
+    parser.add_argument("--live", action="store_true", help="get a token too, from the store or from the partner")
     parser.set_defaults(run=_run)
 
 

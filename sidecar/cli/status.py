@@ -64,14 +64,9 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print(answer.body.decode().rstrip("\n"))
     else:
         print("\n".join(_lines(document, profiles, datetime.now(UTC))))
-    return (
-        EXIT_OK if all(profile["tokenId"] and not _why_not(profile) for profile in profiles.values()) else EXIT_FAILED
-    )
-
-
-def _why_not(profile: Mapping[str, Any]) -> str:
-    """The code a caller would get instead of a token; a profile that rests has none and says so."""
-    return str(profile["reason"] or "")
+    # A profile that rests is ready and may have no token all the same: `expired` also stands for "none".
+    vendable = all(profile["condition"] != "expired" for profile in profiles.values())
+    return EXIT_OK if vendable else EXIT_FAILED
 
 
 def _lines(document: Mapping[str, Any], profiles: Mapping[str, Any], now: datetime) -> Iterator[str]:
@@ -94,6 +89,8 @@ def _rows(profile: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]
     yield "cool-down", f"until {_when(profile['cooldownUntil'], now)}" if profile["cooldownUntil"] else "none"
     if profile["pause"]:
         yield "pause", f"{profile['pause']} until {_when(profile['pauseUntil'], now)}"
+    if profile["retryAt"]:
+        yield "next try", _when(profile["retryAt"], now)
     yield "budget", f"{budget['remaining']} of {budget['calls']} calls left in {budget['windowSeconds']:g} s"
     yield "lease holder", profile["leaseHolder"] or "none"
     if not profile["credentialsValid"]:
@@ -106,7 +103,8 @@ def _when(moment: str | None, now: datetime) -> str:
     if moment is None:
         return "unknown"
     left_s = round((datetime.fromisoformat(moment) - now).total_seconds())
-    return f"{moment} ({f'in {left_s} s' if left_s >= 0 else f'{-left_s} s ago'})"
+    far = f"in {left_s} s" if left_s > 0 else f"{-left_s} s ago" if left_s < 0 else "now"
+    return f"{moment} ({far})"
 
 
 def _error(error: Mapping[str, Any] | None, now: datetime) -> str:

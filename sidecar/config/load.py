@@ -20,6 +20,9 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
     """
     findings = Findings()
     written = sources.read(environ, findings)
+    if not written.readable:
+        # What else is amiss may be said in the file: a word about it would only mislead.
+        raise ConfigurationError(findings.problems)
     built = profiles.build(written, presets, findings)
     values = Values((written.environment, written.file), findings)
     _judge_listeners(values, findings)
@@ -67,9 +70,9 @@ def _judge_sealing(values: Values, findings: Findings) -> None:
     if values[table.STORE].reveal().startswith("memory:"):
         return
     if not values[table.SEAL]:
-        findings.warn(f"{table.SEAL.name} is off: tokens lie open in the store")
+        findings.warn(f"{values.origin(table.SEAL)} is off: tokens lie open in the store")
         if values.given(table.SEAL_KEY_FILE):
-            findings.warn(f"{values.origin(table.SEAL_KEY_FILE)} is not used while {table.SEAL.name} is off")
+            findings.warn(f"{values.origin(table.SEAL_KEY_FILE)} is not used while {values.origin(table.SEAL)} is off")
     elif values.given(table.SEAL_KEY_FILE) is None:
         findings.problem(
             f"{values.origin(table.STORE)} needs {table.SEAL_KEY_FILE.name}, keys that seal the tokens in it: make one "

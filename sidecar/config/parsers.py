@@ -17,14 +17,16 @@ T = TypeVar("T")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")  # stricter than float(): no sign, nan, inf, exponent or underscore
 
 
-def number(low: float, high: float, unit: str = "seconds", *, above: bool = False) -> Callable[[str], float]:
+def number(
+    low: float, high: float, what: str = "a number of seconds", *, above: bool = False
+) -> Callable[[str], float]:
     """Make a parser for finite decimals from `low` (or, with `above`, anything larger than it) to `high`."""
-    start = f"above {low:g}, at most" if above else f"from {low:g} to"
+    start = f"above {low:.12g}, at most" if above else f"from {low:.12g} to"
 
     def parse(text: str) -> float:
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not (low < value <= high if above else low <= value <= high):  # nan fails both
-            raise ValueError(f"must be a number of {unit} {start} {high:g}")
+            raise ValueError(f"must be {what} {start} {high:.12g}")
         return value
 
     return parse
@@ -57,7 +59,10 @@ def items(parse_one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     """Make a parser for a comma-separated list without repetitions."""
 
     def parse(text: str) -> tuple[T, ...]:
-        values = tuple(parse_one(part.strip()) for part in text.split(",") if part.strip())
+        try:
+            values = tuple(parse_one(part.strip()) for part in text.split(",") if part.strip())
+        except ValueError as error:
+            raise ValueError(f"{error}; several are comma separated") from None
         if not values:
             raise ValueError("must name at least one, comma separated")
         if any(value in values[:at] for at, value in enumerate(values)):

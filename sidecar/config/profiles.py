@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from sidecar.config import rules, table
-from sidecar.config.findings import Findings, did_you_mean
+from sidecar.config.findings import Findings
 from sidecar.config.parsers import is_loopback
 from sidecar.config.settings import ProfileSettings
 from sidecar.config.sources import Sources
-from sidecar.config.values import Values
+from sidecar.config.values import Layer, Values
 from sidecar.core.model import Credentials, Profile
 
 DEFAULT_NAME = "default"
@@ -23,11 +23,19 @@ def build(sources: Sources, presets: Mapping[str, str], findings: Findings) -> t
     if len(sources.profiles) > 1:
         _refuse_shared_credentials(sources, findings)
     built = tuple(
-        _build_one(name, Values((sources.environment, layer, sources.file), findings), presets, findings)
-        for name, layer in (sources.profiles or {DEFAULT_NAME: {}}).items()
+        _build_one(name, Values((sources.environment, layer, sources.file), findings, place), presets, findings)
+        for name, layer, place in _tables(sources)
     )
     _warn_of_one_account_twice(built, findings)
     return built
+
+
+def _tables(sources: Sources) -> Iterator[tuple[str, Layer, str]]:
+    """Name, layer and place of each profile."""
+    if not sources.profiles:
+        yield DEFAULT_NAME, {}, ""
+    for name, layer in sources.profiles.items():
+        yield name, layer, sources.table(name)
 
 
 def _build_one(name: str, values: Values, presets: Mapping[str, str], findings: Findings) -> ProfileSettings:
@@ -52,14 +60,18 @@ def _build_one(name: str, values: Values, presets: Mapping[str, str], findings: 
     )
     rules.judge(profile, values, findings)
     directory, credentials = _credentials(name, values, findings)
-    return ProfileSettings(profile=profile, credentials_dir=directory, credentials=credentials)
+    return ProfileSettings(
+        profile=profile,
+        credentials_dir=directory,
+        credentials=credentials,
+        credentials_origin=values.origin(table.CREDENTIALS_DIR) if directory else values.origin(table.API_KEY),
+    )
 
 
 def _base_url(name: str, values: Values, presets: Mapping[str, str], findings: Findings) -> str:
     partner, given = values[table.PARTNER], values.get(table.BASE_URL)
     if partner not in presets and values.readable((table.PARTNER,)):
-        hint = did_you_mean(partner, presets)
-        findings.problem(f"{values.origin(table.PARTNER)} must be {' or '.join(presets)}, not {partner!r}{hint}")
+        findings.problem(f"{values.origin(table.PARTNER)} must be {' or '.join(presets)}, not {partner!r}")
     url = given or presets.get(partner, "")
     if given and given.startswith("http:") and not is_loopback(urlsplit(given).hostname or ""):
         if values[table.ALLOW_HTTP]:
@@ -67,7 +79,7 @@ def _base_url(name: str, values: Values, presets: Mapping[str, str], findings: F
         else:
             findings.problem(
                 f"{values.origin(table.BASE_URL)} must be https:// beyond loopback, for credentials travel on it: "
-                f"change it, or set {table.ALLOW_HTTP.name}=true"
+                f"change it, or set {values.origin(table.ALLOW_HTTP)} to true"
             )
     return url
 
@@ -81,12 +93,13 @@ def _credentials(name: str, values: Values, findings: Findings) -> tuple[Path | 
         findings.problem(f"{directory.origin} and {beside}: keep one of the two sources of credentials")
     elif not directory and not key and not secret:
         findings.problem(
-            f"profile {name} has no credentials: set {table.CREDENTIALS_DIR.name} to a directory with files api-key "
-            f"and api-secret, or for development {table.API_KEY.name} and {table.API_SECRET.name}"
+            f"profile {name} has no credentials: set {values.origin(table.CREDENTIALS_DIR)} to a directory with "
+            f"files api-key and api-secret, or for development {values.origin(table.API_KEY)} and "
+            f"{values.origin(table.API_SECRET)}"
         )
     elif not directory and not (key and secret):
         present, missing = (key, table.API_SECRET) if key else (secret, table.API_KEY)
-        findings.problem(f"{present.origin if present else ''} needs {missing.name} beside it")
+        findings.problem(f"{present.origin if present else ''} needs {values.origin(missing)} beside it")
     api_key, api_secret = values.get(table.API_KEY), values.get(table.API_SECRET)
     pair = Credentials(api_key=api_key, api_secret=api_secret) if api_key and api_secret else None
     return values.get(table.CREDENTIALS_DIR), pair

@@ -15,6 +15,8 @@ class ProfileSettings:
     profile: Profile
     credentials_dir: Path | None
     credentials: Credentials | None
+    credentials_origin: str
+    """The setting that gave them, as it was written; safe to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from sidecar.config.values import Given, Layer
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_KEY = {setting.key: setting for setting in SETTINGS if setting is not CONFIG}
 _PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_TABLES = "profiles"
+_SPELT = PREFIX.lower()
 _RESERVED_NAME = "rejected"  # /v1/token/rejected is a path of its own
 
 # Kubernetes gives every container these for each Service of its namespace, so a Service called `sidecar-x` must not
@@ -32,6 +34,14 @@ class Sources:
     environment: Layer = field(default_factory=dict)
     file: Layer = field(default_factory=dict)
     profiles: Mapping[str, Layer] = field(default_factory=dict)
+    config: str = ""
+    """The file; empty where none is named."""
+    readable: bool = True
+    """False when the file is not: then nothing is known of what it was to say."""
+
+    def table(self, profile: str) -> str:
+        """Where a profile's settings stand, as origins say it."""
+        return f"in [profiles.{profile}] of {self.config}"
 
 
 def read(environ: Mapping[str, str], findings: Findings) -> Sources:
@@ -47,8 +57,12 @@ def read(environ: Mapping[str, str], findings: Findings) -> Sources:
     config = environment.pop(CONFIG.key, None)
     if config is None:
         return Sources(environment)
-    top, profiles = _read_file(Path(config.text), findings)
-    return Sources(environment, top, profiles)
+    document = _read_file(Path(config.text), findings)
+    if document is None:
+        return Sources(environment, readable=False)
+    tables = document.pop(_TABLES, {})
+    top = _layer(document, f"in {config.text}", findings, profile=False)
+    return Sources(environment, top, _profiles(tables, config.text, findings), config.text)
 
 
 def _judge_unknown(name: str, text: str, findings: Findings) -> None:
@@ -60,20 +74,16 @@ def _judge_unknown(name: str, text: str, findings: Findings) -> None:
         findings.warn(f"{name} is passed over as a Kubernetes Service name, though its value is no such address{hint}")
 
 
-def _read_file(path: Path, findings: Findings) -> tuple[Layer, dict[str, Layer]]:
+def _read_file(path: Path, findings: Findings) -> dict[str, object] | None:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         findings.problem(f"{CONFIG.name}: {path} cannot be read: {error.strerror or type(error).__name__}")
     except UnicodeDecodeError:
         findings.problem(f"{CONFIG.name}: {path} must be UTF-8")
     except tomllib.TOMLDecodeError as error:
         findings.problem(f"{CONFIG.name}: {path} is not TOML: {_place_of(error)}")
-    else:
-        tables = document.pop("profiles", {})
-        top = _layer(document, f"in {path}", findings, profile=False)
-        return top, _profiles(tables, path, findings)
-    return {}, {}
+    return None
 
 
 def _place_of(error: tomllib.TOMLDecodeError) -> str:
@@ -82,7 +92,7 @@ def _place_of(error: tomllib.TOMLDecodeError) -> str:
     return f"look {place[1]}" if place else "it does not parse"
 
 
-def _profiles(tables: object, path: Path, findings: Findings) -> dict[str, Layer]:
+def _profiles(tables: object, path: str, findings: Findings) -> dict[str, Layer]:
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         findings.problem(f"profiles in {path} must be tables, such as [profiles.default]")
         return {}
@@ -104,7 +114,9 @@ def _layer(table: Mapping[str, object], place: str, findings: Findings, *, profi
         known = [known for known, setting in _BY_KEY.items() if setting.per_profile or not profile]
         text = _text_of(value)
         if setting is None:
-            findings.problem(f"{origin} is not a setting{did_you_mean(key, known)}")
+            # Some write the variable's name, or the table's in the singular.
+            words = known if profile else [*known, _TABLES]
+            findings.problem(f"{origin} is not a setting{did_you_mean(key.lower().removeprefix(_SPELT), words)}")
         elif profile and not setting.per_profile:
             findings.problem(f"{origin} is the same for all profiles: move it above the tables")
         elif text is None:

@@ -52,7 +52,7 @@ ADMIN_LISTEN = Setting(
     "SIDECAR_ADMIN_LISTEN",
     parsers.items(addresses.address),
     "127.0.0.1:9181",
-    "probes, metrics, status; carries no token. 0.0.0.0:9181 in Kubernetes",
+    "probes, metrics, status, in the same form; carries no token. 0.0.0.0:9181 in Kubernetes",
 )
 STORE = Setting(
     "SIDECAR_STORE",
@@ -130,7 +130,7 @@ TOKEN_LIFETIME_S = Setting(
 )
 REFRESH_AT = Setting(
     "SIDECAR_REFRESH_AT",
-    parsers.number(0.1, 0.99, "lifetimes"),
+    parsers.number(0.1, 0.99, "a fraction"),
     "0.8",
     "fraction of the lifetime after which it is refreshed ahead",
     per_profile=True,
@@ -187,11 +187,14 @@ ALLOWED_HOSTS = Setting(
     "SIDECAR_ALLOWED_HOSTS",
     parsers.items(parsers.allowed_host),
     "",
-    "further Host values that are accepted",
+    "further Host values that are accepted, comma separated: host (any port) or host:port (that port alone)",
     default_note="loopback names",
 )
 ALLOWED_UIDS = Setting(
-    "SIDECAR_ALLOWED_UIDS", parsers.items(parsers.whole(0, 2**32 - 2)), "", "peers allowed on unix sockets"
+    "SIDECAR_ALLOWED_UIDS",
+    parsers.items(parsers.whole(0, 2**32 - 2)),
+    "",
+    "user ids of the peers allowed on unix sockets, comma separated",
 )
 LOG_FORMAT = Setting(
     "SIDECAR_LOG_FORMAT", parsers.one_of(json="json", console="console"), "json", "json, or console for people"

@@ -29,8 +29,10 @@ Layer = Mapping[str, Given]
 class Values:
     """Reads settings; a value that cannot be read is reported once and counts as its default from then on."""
 
-    def __init__(self, layers: Sequence[Layer], findings: Findings) -> None:
+    def __init__(self, layers: Sequence[Layer], findings: Findings, place: str = "") -> None:
+        """`place` is the table of a profile, as in `Given.origin`; empty where there is none."""
         self._layers = layers
+        self._place = place
         self._findings = findings
         self._broken: set[str] = set()
 
@@ -56,9 +58,11 @@ class Values:
         return next((layer[setting.key] for layer in self._layers if setting.key in layer), None)
 
     def origin(self, setting: Setting[T]) -> str:
-        """Where a person changes it: the place it was given, else its variable."""
+        """Where a person changes it: the place it was given, else the profile's table, else its variable."""
         given = self.given(setting)
-        return given.origin if given else setting.name
+        if given is not None:
+            return given.origin
+        return f"{setting.key} {self._place}" if self._place and setting.per_profile else setting.name
 
     def readable(self, settings: Iterable[Setting[Any]]) -> bool:
         """Whether all could be read: combinations are judged only among values that mean something."""

@@ -24,7 +24,11 @@ _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
     ),
     ("cooldown_until_timestamp_seconds", "End of the cool-down after a 429; 0: none.", lambda s: s.cooldown_until),
     ("call_budget_remaining", "Partner calls the fleet may make now.", lambda s: s.budget_remaining),
-    ("credentials_valid", "0 once the partner rejected the credentials.", lambda s: s.credentials_valid),
+    (
+        "credentials_valid",
+        "0 once the partner rejected the credentials, or while a new file of them is empty or unreadable.",
+        lambda s: s.credentials_valid,
+    ),
 )
 
 

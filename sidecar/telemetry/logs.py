@@ -9,11 +9,11 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-from sidecar.core.events import Event, Level, StoreFailed
+from sidecar.core.events import Event, Level
 from sidecar.core.ports import Clock
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.redaction import Redactor
-from sidecar.telemetry.repetition import Repetition
+from sidecar.telemetry.repetition import Repetition, repeated_as
 
 _RANKS: dict[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -22,7 +22,7 @@ class LogSink:
     """Writes one line for each event of at least `level`.
 
     `event` is the event's constant name; beside it `timestamp` (ISO 8601, UTC), `level` and the event's own fields.
-    A store that stays down is told every ten seconds for each operation, with the number of lines left out.
+    What `repeated_as` calls a repetition is told every ten seconds, with the number of lines left out (`suppressed`).
     """
 
     def __init__(
@@ -41,13 +41,11 @@ class LogSink:
         # Looked at first: a warm request costs no more than this line when its level is off.
         if _RANKS[event.level] < self._threshold:
             return
-        suppressed = 0
-        if isinstance(event, StoreFailed):
-            told = self._repetition.tell((event.profile, event.operation))
-            if told is None:
-                return
-            suppressed = told
-        self.write(event.level, event.name, event_fields(event) | ({"suppressed": suppressed} if suppressed else {}))
+        same = repeated_as(event)
+        suppressed = 0 if same is None else self._repetition.tell(same)
+        if suppressed is not None:
+            told = {"suppressed": suppressed} if suppressed else {}
+            self.write(event.level, event.name, event_fields(event) | told)
 
     def write(self, level: Level, name: str, fields: dict[str, object]) -> None:
         """One line, unless the level is off. A log nobody reads any more (closed, full) stops no payment."""

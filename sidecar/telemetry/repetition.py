@@ -1,13 +1,26 @@
-"""Keeps one failure that goes on and on from filling the log."""
+"""Keeps one thing that happens on and on, or that a caller can make happen, from filling the log."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
+from sidecar.core.events import Event, MalformedRequest, StoreFailed, TokenReported
 from sidecar.core.model import Moment, Seconds
 from sidecar.core.ports import Clock
 
 QUIET_S: Seconds = 10
+
+
+def repeated_as(event: Event) -> Hashable | None:
+    """What two events have in common that tell the same thing again; None: each such event is news."""
+    match event:
+        case StoreFailed():
+            return event.name, event.profile, event.operation
+        case MalformedRequest():
+            return event.name, event.cause
+        case TokenReported() if event.verdict != "refreshing":
+            return event.name, event.profile, event.verdict
+    return None
 
 
 class Repetition:

@@ -9,7 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from sidecar.web.refusals import RefusedError
 
-MAX_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 16 * 1024
 BODY_TIMEOUT_S = 5.0
 
 

@@ -16,7 +16,7 @@ from sidecar.web.guards import same
 
 
 class OAuthError(SidecarError):
-    """A protocol error of RFC 6749 section 5.2; `code` is the contract's word for it in metrics."""
+    """A protocol error of RFC 6749 section 5.2; `code` is the contract's word for it."""
 
     def __init__(self, error: str, description: str, *, code: str = "bad-request", status: int = 400) -> None:
         super().__init__(f"{error}: {description}")
@@ -27,8 +27,13 @@ class OAuthError(SidecarError):
         self.headers = {"WWW-Authenticate": 'Basic realm="token-sidecar"'} if status == 401 else {}
 
     @classmethod
-    def stranger(cls, description: str, *, code: str = "caller-not-allowed") -> Self:
-        return cls("invalid_client", description, code=code, status=401)
+    def stranger(cls, description: str) -> Self:
+        return cls("invalid_client", description, code="caller-not-allowed", status=401)
+
+    @classmethod
+    def nobody(cls, description: str) -> Self:
+        """No such profile. RFC 6749 leaves the status open; 404 is what the other paths answer."""
+        return cls("invalid_client", description, code="unknown-profile", status=404)
 
 
 @dataclass(frozen=True, slots=True)

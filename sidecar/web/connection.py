@@ -22,6 +22,7 @@ Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 KEEPALIVE_S = 75.0
 """Also the longest a connection may take to send its first request."""
+UNREADABLE = "The request could not be parsed as HTTP (also: exactly one Host header, header lines up to 8 KiB)."
 LINGER_S = 1.0
 """How long the rest of a refused body is read, so that the caller gets to see the refusal."""
 
@@ -67,7 +68,7 @@ class Connection(web.RequestHandler):
         """
         if status < 500:
             self._sink.emit(MalformedRequest(status=status, cause=type(exc).__name__))
-            response = problem("bad-request", "The request could not be parsed as HTTP.", status=status)
+            response = problem("bad-request", UNREADABLE, status=status)
         else:
             self._report(exc)
             response = problem(INTERNAL_ERROR, "The sidecar failed on this request; its log says where.")

@@ -11,10 +11,12 @@ from aiohttp import web
 
 from sidecar.core.events import Endpoint
 from sidecar.vending.vendor import Vendor
-from sidecar.web.answers import Answered, json_answer
+from sidecar.web.answers import JSON, Answered, json_answer
 from sidecar.web.bodies import read_body
 from sidecar.web.client_authentication import Client, OAuthError, client_of
 from sidecar.web.guards import Guards, Proof
+from sidecar.web.problems import problem
+from sidecar.web.refusals import RefusedError, missing_default
 from sidecar.web.token_endpoint import SUSPECT, believed
 
 _FORM = "application/x-www-form-urlencoded"
@@ -36,12 +38,11 @@ class OAuthEndpoint:
 
     async def __call__(self, request: web.BaseRequest) -> Answered:
         try:
-            form = _form(await read_body(request, _FORM))
+            form = _form(await _body(request))
             client = client_of(request, form)
             vendor = self._admit(client, form)
         except OAuthError as error:
-            document = {"error": error.error, "error_description": error.description}
-            return Answered(error.code, json_answer(error.status, document, headers=error.headers))
+            return Answered(error.code, _refusal(error))
         return await _grant(vendor)
 
     def _admit(self, client: Client, form: Mapping[str, str]) -> Vendor:
@@ -54,8 +55,32 @@ class OAuthEndpoint:
             raise OAuthError(error, f"Send grant_type={_GRANT}.")
         vendor = self._vendors.get(client.client_id or "default")
         if vendor is None:
-            raise OAuthError.stranger("No profile has this client_id.", code="unknown-profile")
+            raise OAuthError.nobody(
+                "No profile has this client_id." if client.client_id else missing_default(self._vendors)
+            )
         return vendor
+
+
+def _refusal(error: OAuthError) -> web.Response:
+    """The members of RFC 6749 for OAuth clients, and beside them those of every other error."""
+    return problem(
+        error.code,
+        error.description,
+        status=error.status,
+        headers=error.headers,
+        also={"error": error.error, "error_description": error.description},
+        content_type=JSON,
+    )
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """Raises `OAuthError` for a body that is no form, `RefusedError` for one that is too large."""
+    try:
+        return await read_body(request, _FORM)
+    except RefusedError as error:
+        if error.code != "bad-request":
+            raise
+        raise OAuthError("invalid_request", error.detail) from None
 
 
 async def _grant(vendor: Vendor) -> Answered:

@@ -57,8 +57,10 @@ def problem(
     retry_after_s: Seconds | None = None,
     partner: PartnerDetail | None = None,
     headers: Mapping[str, str] | None = None,
+    also: Mapping[str, str] | None = None,
+    content_type: str = PROBLEM_JSON,
 ) -> web.Response:
-    """A problem document for `code`; `detail` must be safe to show to any caller."""
+    """A problem document for `code`; `detail` must be safe to show to any caller. `also` holds further members."""
     usual_status, title = PROBLEMS[code]
     document: dict[str, object] = {
         "type": f"urn:token-sidecar:problem:{code}",
@@ -66,6 +68,7 @@ def problem(
         "status": status or usual_status,
         "detail": detail,
         "code": code,
+        **(also or {}),
     }
     sent = dict(headers or {})
     if retry_after_s is not None:
@@ -74,7 +77,7 @@ def problem(
     if partner is not None:
         document["partner"] = partner_document(partner)
     body = msgspec.json.encode(document)
-    return answer(status or usual_status, body, content_type=PROBLEM_JSON, headers=sent)
+    return answer(status or usual_status, body, content_type=content_type, headers=sent)
 
 
 def partner_document(detail: PartnerDetail) -> dict[str, object]:

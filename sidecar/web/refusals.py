@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
@@ -27,6 +27,11 @@ class RefusedError(SidecarError):
 
 class GuardError(RefusedError):
     """A guard refused the caller, whatever it asked for."""
+
+
+def missing_default(profiles: Iterable[str]) -> str:
+    """What to tell who named no profile where none is called `default`."""
+    return f"There is no profile 'default': name one of {', '.join(profiles)}."
 
 
 def check_method(request: web.BaseRequest, methods: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,11 +17,11 @@ from sidecar.web.authorize_endpoint import AuthorizeEndpoint
 from sidecar.web.guards import Guards, Proof
 from sidecar.web.oauth_endpoint import OAuthEndpoint
 from sidecar.web.openapi import OpenApiEndpoint
-from sidecar.web.refusals import RefusedError
+from sidecar.web.refusals import RefusedError, missing_default
 from sidecar.web.rejected_endpoint import RejectedEndpoint
 from sidecar.web.token_endpoint import TokenEndpoint
 
-_OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/[^/]+?)??(?P<rejected>/rejected)?")
+_OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
 
 
 class Route(Protocol):
@@ -69,11 +69,12 @@ def build_routes(vendors: Mapping[str, Vendor], guards: Guards, token_headers: M
     return routes
 
 
-def nowhere(path: str) -> Route:
-    """What stands behind a path that is not in the table."""
+def nowhere(path: str, profiles: Iterable[str]) -> Route:
+    """What stands behind a path that is not in the table; `profiles` are the names there are."""
     form = _OF_A_PROFILE.fullmatch(path)
     if form is None or (form["rejected"] and form["endpoint"] == "authorize"):
         return _NOT_FOUND
     endpoint: Endpoint = "rejected" if form["rejected"] else "authorize" if form["endpoint"] == "authorize" else "token"
     methods = RejectedEndpoint.methods if endpoint == "rejected" else TokenEndpoint.methods
-    return _Nowhere(UnknownProfileError("No profile has this name."), endpoint, methods)
+    text = missing_default(profiles) if form["profile"] is None else "No profile has this name."
+    return _Nowhere(UnknownProfileError(text), endpoint, methods)

@@ -32,7 +32,7 @@ def status(
 
 
 def _profile_readiness(snapshot: Snapshot) -> dict[str, object]:
-    reason = "resting" if snapshot.resting and not snapshot.ready else snapshot.why_not
+    reason = "resting" if snapshot.resting else snapshot.why_not
     return {
         "ready": snapshot.ready or snapshot.resting,
         "reason": reason or None,
@@ -40,6 +40,7 @@ def _profile_readiness(snapshot: Snapshot) -> dict[str, object]:
         "storeUp": snapshot.store_up,
         "credentialsValid": snapshot.credentials_valid,
         "pause": snapshot.pause_kind or None,
+        "retryAt": iso_or_none(snapshot.retry_at),
     }
 
 

@@ -33,6 +33,7 @@ class TokenApi:
         token_headers: Mapping[str, str],
     ) -> None:
         self._routes = build_routes(vendors, guards, token_headers)
+        self._profiles = tuple(vendors)
         self._guards = guards
         self._sink = sink
         self._clock = clock
@@ -40,7 +41,7 @@ class TokenApi:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         started = self._clock.monotonic()
         path = request.raw_path.partition("?")[0]
-        route = self._routes.get(path) or nowhere(path)
+        route = self._routes.get(path) or nowhere(path, self._profiles)
         try:
             answered = await self._answer(request, route)
         except Exception:

@@ -65,6 +65,7 @@ async def test_ready_is_every_profile_with_a_token_even_with_partner_and_store_d
         "storeUp": False,
         "credentialsValid": True,
         "pause": "server-error",
+        "retryAt": None,
     }
 
 
@@ -77,10 +78,19 @@ async def test_one_profile_without_a_token_makes_it_unready_with_the_reason(admi
 
 
 async def test_a_resting_profile_is_ready(admin: Admin) -> None:
-    admin.vendors["other"].show(ready=False, condition=Condition.EXPIRED, why_not="starting", resting=True)
+    admin.vendors["default"].show(resting=True)
+    admin.vendors["other"].show(condition=Condition.EXPIRED, token_id="", resting=True)
     reply = await admin.get("/readyz")
     assert reply.status == 200
-    assert reply.json()["profiles"]["other"]["reason"] == "resting"
+    assert [profile["reason"] for profile in reply.json()["profiles"].values()] == ["resting", "resting"]
+
+
+async def test_the_slow_retry_of_rejected_credentials_is_shown_with_its_time(admin: Admin) -> None:
+    rejected = {"ready": False, "condition": Condition.EXPIRED, "why_not": "credentials-rejected"}
+    admin.vendors["other"].show(**rejected, credentials_valid=False, retry_at=NOW + 120)
+    for path in ("/readyz", "/status.json"):
+        other = (await admin.get(path)).json()["profiles"]["other"]
+        assert (other["reason"], other["retryAt"]) == ("credentials-rejected", "2026-01-01T00:02:00Z")
 
 
 async def test_draining_turns_readiness_off_and_leaves_liveness_on(admin: Admin) -> None:

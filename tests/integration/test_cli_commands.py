@@ -8,11 +8,13 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sidecar.cli.commands import run
+from sidecar.cli.status import _when
 from sidecar.core.errors import CoolingDownError
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Address
@@ -193,8 +195,29 @@ async def test_status_is_0_when_every_profile_has_a_token_and_json_is_the_docume
     assert list(json.loads(capsys.readouterr().out)["profiles"]) == ["default", "other"]
 
 
-async def test_a_profile_that_rests_without_a_token_has_none(capsys: pytest.CaptureFixture[str]) -> None:
-    resting = replace(snapshot(), ready=False, resting=True, token_id="", condition=Condition.EXPIRED)
-    async with admin(resting) as url:
-        assert await command("status", "--url", url) == 1
+@pytest.mark.parametrize(("condition", "code"), [(Condition.FRESH, 0), (Condition.EXPIRED, 1)])
+async def test_a_profile_that_rests_says_so_and_fails_only_without_a_token_to_vend(
+    condition: Condition, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with admin(replace(snapshot(), resting=True, condition=condition)) as url:
+        assert await command("status", "--url", url) == code
     assert "default: resting" in capsys.readouterr().out
+
+
+async def test_status_says_when_the_partner_may_be_asked_next(capsys: pytest.CaptureFixture[str]) -> None:
+    rejected = replace(
+        snapshot(), ready=False, condition=Condition.EXPIRED, why_not="credentials-rejected", retry_at=NOW + 120
+    )
+    async with admin(rejected) as url:
+        assert await command("status", "--url", url) == 1
+    out = capsys.readouterr().out
+    assert "default: credentials-rejected" in out
+    assert re.search(r"next try +2026-01-01T00:02:00Z \(", out)
+
+
+@pytest.mark.parametrize(
+    ("passed_s", "said"), [(-4.4, "in 4 s"), (-0.4, "now"), (0.0, "now"), (0.4, "now"), (61.0, "61 s ago")]
+)
+def test_a_moment_that_is_past_is_never_to_come(passed_s: float, said: str) -> None:
+    now = datetime.fromtimestamp(NOW + passed_s, UTC)
+    assert _when("2026-01-01T00:00:00Z", now) == f"2026-01-01T00:00:00Z ({said})"

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -42,6 +43,18 @@ def wait_for(pattern: str, stream: IO[str] | None) -> str:
         if found := re.search(pattern, line):
             return found[1]
     raise AssertionError(f"{pattern} not in {seen}")
+
+
+def spoken(demo: subprocess.Popen[str]) -> tuple[str, bytes]:
+    """The next curl line that posts: its URL and its body."""
+    line = wait_for(r"curl (-d .*|-X POST .*)", demo.stdout)
+    body = re.search(r"-d '([^']*)'", line)
+    return line.split()[-1], body[1].encode() if body else b""
+
+
+def post(url: str, body: bytes) -> int:
+    with urllib.request.urlopen(url, data=body, timeout=START_LIMIT_S) as answer:
+        return int(answer.status)
 
 
 def test_asking_for_a_token_loads_no_server_library() -> None:
@@ -93,6 +106,7 @@ def test_the_demo_prints_a_curl_line_and_ends_with_0_on_ctrl_c() -> None:
             out, _ = token.communicate(timeout=START_LIMIT_S)
             assert token.returncode == 0
             assert out.strip()
+        assert [post(*spoken(demo)) for _ in ("a fault", "a reset")] == [204, 204]
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=START_LIMIT_S)
         assert demo.returncode == 0

@@ -20,6 +20,7 @@ from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.admin_api import AdminApi
+from sidecar.web.connection import UNREADABLE
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink
@@ -89,6 +90,7 @@ async def test_a_malformed_request_leaks_nothing(room: Room, sent: bytes) -> Non
     reply = await exchange(room.address, sent)
     assert (reply.status, reply.code) == (400, "bad-request")
     assert reply.header("Cache-Control") == "no-store"
+    assert reply.json()["detail"] == UNREADABLE
     assert CANARY not in reply.raw
     assert CANARY.decode() not in room.told
 

@@ -78,7 +78,6 @@ async def test_client_authentication_stands_in_for_the_required_header(form: str
         (GRANT, "Basic " + base64.b64encode(b"\xff:\xff").decode()),
         (GRANT, f"Bearer {CALLER_TOKEN}"),
         (f"{GRANT}&client_secret=wrong", None),
-        (f"{GRANT}&client_id=nobody&client_secret={quote_plus(CALLER_TOKEN)}", None),
         ("grant_type=password&client_id=nobody", None),
     ],
 )
@@ -88,8 +87,31 @@ async def test_a_client_that_is_not_known_is_an_invalid_client(form: str, author
         reply = await post(service, form, **headers)
         assert (reply.status, reply.json()["error"]) == (401, "invalid_client")
         assert reply.header("WWW-Authenticate") == 'Basic realm="token-sidecar"'
-        assert service.served[0][2] in ("caller-not-allowed", "unknown-profile")
+        assert service.served == [("", "oauth", "caller-not-allowed")]
         assert b"canary" not in reply.raw
+
+
+async def test_a_client_id_that_is_no_profile_is_404_as_on_the_other_paths() -> None:
+    async with vending_service(LOCKED) as service:
+        reply = await post(service, f"{GRANT}&client_id=nobody&client_secret={quote_plus(CALLER_TOKEN)}")
+        assert (reply.status, reply.json()["error"]) == (404, "invalid_client")
+        assert reply.header("WWW-Authenticate") is None
+        assert service.served == [("", "oauth", "unknown-profile")]
+
+
+async def test_a_refusal_has_the_members_of_oauth_and_those_of_a_problem() -> None:
+    async with vending_service(OPEN) as service:
+        reply = await post(service, "grant_type=password", **{"Sidecar-Request": "true"})
+        assert reply.header("Content-Type") == "application/json"
+        assert reply.json() == {
+            "error": "unsupported_grant_type",
+            "error_description": "Send grant_type=client_credentials.",
+            "type": "urn:token-sidecar:problem:bad-request",
+            "title": "The request is not valid",
+            "status": 400,
+            "detail": "Send grant_type=client_credentials.",
+            "code": "bad-request",
+        }
 
 
 @pytest.mark.parametrize(
@@ -126,7 +148,7 @@ async def test_client_authentication_does_not_lift_the_other_guards() -> None:
 async def test_the_body_must_be_a_form() -> None:
     async with vending_service(OPEN) as service:
         reply = await post(service, "{}", **{"Sidecar-Request": "true", "Content-Type": "application/json"})
-        assert (reply.status, reply.code) == (400, "bad-request")
+        assert (reply.status, reply.json()["error"], reply.json()["code"]) == (400, "invalid_request", "bad-request")
 
 
 async def test_without_a_token_the_answer_is_the_problem_of_the_other_paths() -> None:

@@ -156,7 +156,7 @@ async def test_reports_conform(verdict: Report) -> None:
         conforms("/v1/token/rejected", "post", await service.post("/v1/token/rejected", b"x" * 70_000))
 
 
-@pytest.mark.parametrize("form", [GRANT, b"grant_type=x", GRANT + b"&client_id=x"])
+@pytest.mark.parametrize("form", [GRANT, b"grant_type=x", GRANT + b"&client_id=x", b"\xff"])
 async def test_oauth_answers_conform(form: bytes) -> None:
     async with vending_service() as service:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -46,6 +46,14 @@ def test_serve_help_lists_every_setting_with_its_default(capsys: pytest.CaptureF
     assert [line for line in lines if line.startswith("  SIDECAR_") and " = " in line] == expected
 
 
+def test_serve_help_says_how_to_cut_the_drain_short(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "a second SIGTERM or SIGINT ends the drain at once" in help_of(capsys, "serve")
+
+
+def test_check_help_says_what_is_not_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "addresses are free is not looked at" in help_of(capsys, "check")
+
+
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(["--version"], {})

@@ -85,6 +85,8 @@ def test_one_account_under_two_names_is_a_warning(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("poll = 1", "poll in /sidecar.toml is not a setting; did you mean poll_s?"),
+        ("SIDECAR_ROLE = 'x'", "SIDECAR_ROLE in /sidecar.toml is not a setting; did you mean role?"),
+        ("[profile.a]\nrole = 'x'", "profile in /sidecar.toml is not a setting; did you mean profiles?"),
         ("config = 'x'", "config in /sidecar.toml is not a setting"),
         ("[profiles.a]\nrolle = 'x'", "rolle in [profiles.a] of /sidecar.toml is not a setting; did you mean role?"),
         (
@@ -111,8 +113,28 @@ def test_a_profile_name_that_no_path_could_carry_is_refused(tmp_path: Path, name
     assert "a name has 1 to 32 of a-z, 0-9 and '-'" in found[0]
 
 
-def test_a_file_that_is_not_there_is_a_problem() -> None:
-    assert "SIDECAR_CONFIG: /nowhere.toml cannot be read: No such file or directory" in problems(CONFIG="/nowhere.toml")
+def test_what_is_written_in_the_file_is_complained_about_in_the_files_words(tmp_path: Path) -> None:
+    text = "[profiles.a]\ntoken_lifetime_s = 12\nrefresh_at = 0.1\npartner_timeout_s = 10\n"
+    place = "in [profiles.a] of /sidecar.toml"
+    lease, _, credentials = file_problems(tmp_path, text)
+    assert lease.endswith(f"lower partner_timeout_s {place} or raise token_lifetime_s {place}")
+    assert credentials == (
+        f"profile a has no credentials: set credentials_dir {place} to a directory with files api-key and api-secret, "
+        f"or for development api_key {place} and api_secret {place}"
+    )
+
+
+def test_a_file_that_is_not_there_is_the_only_problem() -> None:
+    """What it was to say is not known: no word about credentials or seal keys that it may name."""
+    with pytest.raises(ConfigurationError) as caught:
+        load({"SIDECAR_CONFIG": "/nowhere.toml", "SIDECAR_STORE": "redis://r"}, PRESETS)
+    assert caught.value.problems == ("SIDECAR_CONFIG: /nowhere.toml cannot be read: No such file or directory",)
+
+
+def test_credentials_remember_the_setting_that_gave_them(tmp_path: Path) -> None:
+    text = '[profiles.a]\ncredentials_dir = "/a"\n[profiles.b]\napi_key = "k"\napi_secret = "s"\n'
+    origins = [one.credentials_origin.replace(str(tmp_path), "") for one in from_file(tmp_path, text).profiles]
+    assert origins == ["credentials_dir in [profiles.a] of /sidecar.toml", "api_key in [profiles.b] of /sidecar.toml"]
 
 
 def test_a_file_that_is_not_utf8_is_a_problem(tmp_path: Path) -> None:

@@ -186,9 +186,20 @@ def test_credentials_come_from_exactly_one_place(variables: dict[str, str], said
 
 
 def test_an_unknown_partner_is_refused_with_the_ones_there_are() -> None:
-    assert problems(PARTNER="pay2st") == [
-        "SIDECAR_PARTNER must be pay1st or flow1st, not 'pay2st'; did you mean pay1st?"
-    ]
+    assert problems(PARTNER="pay2st") == ["SIDECAR_PARTNER must be pay1st or flow1st, not 'pay2st'"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"IDLE_S": "9999999"}, "a number of seconds from 0 to 2678400, not"),
+        ({"REFRESH_AT": "80"}, "a fraction from 0.1 to 0.99, not '80'"),
+        ({"LISTEN": "127.0.0.1:1 127.0.0.1:2"}, "several are comma separated, not"),
+        ({"ALLOWED_HOSTS": "a b"}, "several are comma separated"),
+    ],
+)
+def test_a_number_is_plain_and_a_form_is_named(variables: dict[str, str], said: str) -> None:
+    assert any(said in line for line in problems(**variables)), problems(**variables)
 
 
 def test_no_secret_is_in_problems_errors_or_repr() -> None:

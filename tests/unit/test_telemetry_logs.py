@@ -12,11 +12,13 @@ import pytest
 
 from sidecar.core.events import (
     Event,
+    MalformedRequest,
     PartnerCalled,
     RequestServed,
     ServiceStarted,
     StoreFailed,
     TokenChanged,
+    TokenReported,
 )
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Lifetime, Operation, Secret
@@ -132,6 +134,40 @@ def test_a_store_that_stays_down_is_told_every_ten_seconds_with_how_often(log: L
     log.clock.passed_s = 10
     log.sink.emit(FAILED)
     assert [line.get("suppressed") for line in log.lines] == [None, 5]
+
+
+@pytest.mark.parametrize(
+    ("event", "another"),
+    [
+        (MalformedRequest(status=400, cause="BadHttpMessage"), MalformedRequest(status=400, cause="LineTooLong")),
+        (
+            TokenReported(profile="default", token_id="t1", verdict="already-replaced"),
+            TokenReported(profile="default", token_id="t1", verdict="later"),
+        ),
+    ],
+)
+def test_what_callers_can_repeat_at_will_is_told_every_ten_seconds(log: Log, event: Event, another: Event) -> None:
+    for _ in range(300):
+        log.sink.emit(event)
+    log.sink.emit(another)
+    log.clock.passed_s = 10
+    log.sink.emit(event)
+    assert [line.get("suppressed") for line in log.lines] == [None, None, 299]
+
+
+def test_a_report_that_leads_to_a_call_is_always_told(log: Log) -> None:
+    for token_id in ("t1", "t2"):
+        log.sink.emit(TokenReported(profile="default", token_id=token_id, verdict="refreshing"))
+    assert [line["token_id"] for line in log.lines] == ["t1", "t2"]
+
+
+def test_the_class_of_what_broke_a_call_is_told(log: Log) -> None:
+    log.sink.emit(
+        PartnerCalled(
+            operation=Operation.GRANT, outcome=FailureKind.CONNECT, duration_s=0.1, cause="ClientConnectorSSLError"
+        )
+    )
+    assert log.lines[0]["cause"] == "ClientConnectorSSLError"
 
 
 def test_another_operation_is_told_at_once(log: Log) -> None:

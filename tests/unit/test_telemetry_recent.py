@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.core.events import FlightEnded, LifetimeLearned, RequestServed, StoreFailed, StoreRecovered
+from sidecar.core.events import FlightEnded, LifetimeLearned, RequestServed, StoreFailed, StoreRecovered, TokenReported
 from sidecar.core.model import Reason
 from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.recent import RecentEvents
@@ -56,6 +56,19 @@ def test_a_failure_that_goes_on_is_one_entry_with_a_count() -> None:
     first, second_event = recent()
     assert first["event"] == "store_recovered"
     assert (second_event["count"], second_event["at"]) == (50, "2026-01-01T00:00:49Z")
+
+
+def test_reports_of_many_tokens_are_one_entry_for_each_verdict() -> None:
+    recent = RecentEvents(FixedClock())
+    recent.emit(StoreRecovered())
+    for number in range(200):
+        recent.emit(TokenReported(profile="default", token_id=str(number), verdict="already-replaced"))
+    recent.emit(TokenReported(profile="default", token_id="1", verdict="refreshing"))
+    assert [(event["event"], event["count"]) for event in recent()] == [
+        ("store_recovered", 1),
+        ("token_reported", 200),
+        ("token_reported", 1),
+    ]
 
 
 def test_every_sink_hears_every_event() -> None:

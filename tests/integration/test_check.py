@@ -1,0 +1,89 @@
+"""`check` on real files, a real store and a simulated partner."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.app import CheckLine, check, load_settings
+from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, Bench, open_bench
+from tests.servers import RedisServer, free_port
+
+Environ = dict[str, str]
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with open_bench(CONFIG) as bench:
+        yield bench
+
+
+@pytest.fixture
+def environ(bench: Bench) -> Environ:
+    return {
+        "SIDECAR_BASE_URL": bench.url,
+        "SIDECAR_API_KEY": CREDENTIALS.api_key.reveal(),
+        "SIDECAR_API_SECRET": CREDENTIALS.api_secret.reveal(),
+    }
+
+
+async def lines(environ: Environ, *, live: bool = False) -> list[CheckLine]:
+    return await check(load_settings(environ), live=live)
+
+
+async def token_line(environ: Environ) -> CheckLine:
+    """The line about the token, the last one of a live check."""
+    return (await lines(environ, live=True))[-1]
+
+
+async def test_where_the_credentials_come_from_is_said(environ: Environ, tmp_path: Path) -> None:
+    first, _ = await lines(environ)
+    assert (first.ok, first.detail) == (True, "from SIDECAR_API_KEY")
+    config = tmp_path / "sidecar.toml"
+    config.write_text('[profiles.pay]\napi_key = "k"\napi_secret = "s"\n')
+    first, _ = await lines({"SIDECAR_CONFIG": str(config)})
+    assert first.detail == f"from api_key in [profiles.pay] of {config}"
+
+
+async def test_a_caller_token_the_service_could_not_start_with_fails(environ: Environ, tmp_path: Path) -> None:
+    path = tmp_path / "caller"
+    environ["SIDECAR_CALLER_TOKEN_FILE"] = str(path)
+    found = [(await lines(environ))[1]]
+    path.write_text("\n")
+    found.append((await lines(environ))[1])
+    path.write_text("shared\n")
+    found.append((await lines(environ))[1])
+    assert [(line.what, line.ok) for line in found] == [("caller token", ok) for ok in (False, False, True)]
+    assert str(path) in found[0].detail
+
+
+async def test_seal_keys_the_service_could_not_start_with_fail(environ: Environ, tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("")
+    assert [line.ok for line in await lines(environ | {"SIDECAR_SEAL_KEY_FILE": str(path)})] == [True, False]
+
+
+async def test_a_live_check_says_whether_the_partner_was_asked(
+    environ: Environ, bench: Bench, redis_server: RedisServer
+) -> None:
+    environ |= {"SIDECAR_STORE": redis_server.url, "SIDECAR_SEAL": "off"}
+    first, second = await token_line(environ), await token_line(environ)
+    assert (first.ok, second.ok) == (True, True)
+    assert first.detail.startswith("the partner gave it now; token id ")
+    assert second.detail.startswith("the store held it, the partner was not called; token id ")
+
+
+async def test_a_live_check_shows_what_the_partner_said(environ: Environ) -> None:
+    line = await token_line(environ | {"SIDECAR_API_SECRET": "canary-wrong"})
+    assert not line.ok
+    assert "(credentials-rejected); partner: status 401, errorCode " in line.detail
+    assert ", errorMessage " in line.detail
+    assert "canary" not in line.detail
+
+
+async def test_a_live_check_names_the_class_of_what_broke_the_call(environ: Environ) -> None:
+    line = await token_line(environ | {"SIDECAR_BASE_URL": f"http://127.0.0.1:{free_port()}"})
+    assert not line.ok
+    assert "(partner-unavailable); cause: ClientConnectorError; try again in " in line.detail
