@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from sidecar.core.events import Event
-from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Credentials, Instant, Moment, PartnerToken, Seconds, Secret, Token
-from sidecar.core.shared import Ask, Claimed, Committed, Lesson, Rejection, Remembered, State
+from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 
 
 class Clock(Protocol):
@@ -61,23 +60,12 @@ class SharedState(Protocol):
         """
         ...
 
-    async def fail(
-        self,
-        nonce: str,
-        fence: int,
-        kind: FailureKind | None,
-        delay_s: Seconds,
-        credentials_id: str,
-        detail: PartnerDetail | None,
-        *,
-        drop_refresh: int = 0,
-    ) -> State:
+    async def fail(self, failed: Failed) -> State:
         """End our lease and start the pause everyone sees.
 
-        REJECTED pauses only `credentials_id`; every other kind pauses the profile. A running pause is never shortened.
-        With `kind` None nothing is paused: the lease ends before a byte was sent, or for a refused refresh token.
+        REJECTED pauses only the credentials; every other kind pauses the profile. A running pause is never shortened.
         A failure whose lease was lost and whose fence is older than the stored token's is ignored unless THROTTLED:
-        a 429 is true for all. `drop_refresh` is the highest fence whose token is not refreshed any more.
+        a 429 is true for all. `drop_refresh` counts in any case.
         """
         ...
 

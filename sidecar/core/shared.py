@@ -144,6 +144,20 @@ class Committed:
     state: State
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """How a holder's lease ended without a token. Telling it twice with the same nonce changes nothing."""
+
+    nonce: str
+    fence: int
+    credentials_id: str
+    pause: Pause | None = None
+    """What everyone is to see; the store counts its strikes itself. None: the lease ended before a byte was sent, or
+    for a refused refresh token, and nothing is paused."""
+    drop_refresh: int = 0
+    """The highest fence whose token is not to be refreshed any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """What a report found: the token is `current`, was `confirmed` by the partner, or is neither (a late report)."""

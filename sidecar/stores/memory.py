@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.ports import Clock, SharedState
-from sidecar.core.shared import Ask, Claimed, Committed, Lesson, Pause, Rejection, Remembered, State
+from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 from sidecar.stores import rules
 from sidecar.stores.answers import claimed, state_of
 from sidecar.stores.gate import Gate, OutcomeName, View, ms
@@ -74,21 +73,10 @@ class _MemoryState:
         self._keep(stored, offered, age_s)
         return Committed(outcome == "stored", self._state(_view(stored, outcome), stored, token.fence))
 
-    async def fail(
-        self,
-        nonce: str,
-        fence: int,
-        kind: FailureKind | None,
-        delay_s: Seconds,
-        credentials_id: str,
-        detail: PartnerDetail | None,
-        *,
-        drop_refresh: int = 0,
-    ) -> State:
+    async def fail(self, failed: Failed) -> State:
         stored = self._stored(lost=True)
-        pause = None if kind is None else Pause(kind=kind, left_s=delay_s, strikes=0, detail=detail)
-        outcome = rules.fail(stored, rules.Failed(nonce, fence, pause, credentials_id, drop_refresh))
-        return self._state(_view(stored, outcome), stored, fence)
+        outcome = rules.fail(stored, failed)
+        return self._state(_view(stored, outcome), stored, failed.fence)
 
     async def reject(self, token_id: str) -> Rejection:
         if self._store.cell(self._profile).gate is None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Profile, Seconds, Secret, Token
 from sidecar.core.ports import Clock, SharedState
-from sidecar.core.shared import Adopt, Ask, Claimed, Committed, Lesson, Rejection, Remembered, State
+from sidecar.core.shared import Adopt, Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 from sidecar.stores.answers import claimed, state_of
-from sidecar.stores.gate import View, detail_text, ms
+from sidecar.stores.gate import View
 from sidecar.stores.link import RedisLink, Script
 from sidecar.stores.seal import Sealer, UnsealError
 from sidecar.stores.wire import (
     Arguments,
     TokenFormError,
     claim_arguments,
+    fail_arguments,
     open_token,
     seed_arguments,
     token_argument,
@@ -84,28 +84,8 @@ class _RedisState:
         view = await self._link.run(COMMIT, self._profile, arguments)
         return Committed(view.outcome == "stored", self._state(view))
 
-    async def fail(
-        self,
-        nonce: str,
-        fence: int,
-        kind: FailureKind | None,
-        delay_s: Seconds,
-        credentials_id: str,
-        detail: PartnerDetail | None,
-        *,
-        drop_refresh: int = 0,
-    ) -> State:
-        arguments: Arguments = {
-            "nonce": nonce,
-            "fence": fence,
-            "delay_ms": ms(delay_s),
-            "credentials_id": credentials_id,
-            "detail": detail_text(detail),
-            "drop_refresh": drop_refresh,
-        }
-        if kind is not None:
-            arguments["kind"] = kind.value
-        return self._state(await self._link.run(FAIL, self._profile, arguments))
+    async def fail(self, failed: Failed) -> State:
+        return self._state(await self._link.run(FAIL, self._profile, fail_arguments(failed)))
 
     async def reject(self, token_id: str) -> Rejection:
         view = await self._link.run(REJECT, self._profile, {"token_id": token_id})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.policy import permit_wait_s
-from sidecar.core.shared import Ask, Lesson, Pause, Remembered
+from sidecar.core.shared import Ask, Failed, Lesson, Pause, Remembered
 from sidecar.stores.gate import (
     REMEMBERED_IDS,
     Gate,
@@ -89,17 +89,6 @@ def commit(stored: Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeN
     gate.rejected_id, gate.rejected_age_ms = "", 0
     gate.learned_s, gate.evidence_s = lesson.learned_s, lesson.evidence_s
     return "stored"
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """What a holder tells about its call; `pause` is what it asks for, by its kind, or None."""
-
-    nonce: str
-    fence: int
-    pause: Pause | None
-    credentials_id: str
-    drop_refresh: int
 
 
 def fail(stored: Stored, failed: Failed) -> OutcomeName:

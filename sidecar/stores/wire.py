@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from sidecar.core.model import Lifetime, Profile, Seconds, Secret, Token
-from sidecar.core.shared import Ask, Pause, Remembered
+from sidecar.core.shared import Ask, Failed, Pause, Remembered
 from sidecar.stores.gate import StoredToken, View, detail_text, ms
 from sidecar.stores.seal import Sealer, UnsealError
 
@@ -111,6 +111,20 @@ def claim_arguments(ask: Ask, profile: Profile) -> Arguments:
         "demand_calls": profile.budget.on_demand_calls,
         "window_ms": ms(profile.budget.window_s),
     }
+
+
+def fail_arguments(failed: Failed) -> Arguments:
+    arguments: Arguments = {
+        "nonce": failed.nonce,
+        "fence": failed.fence,
+        "credentials_id": failed.credentials_id,
+        "drop_refresh": failed.drop_refresh,
+    }
+    if failed.pause is not None:
+        arguments["kind"] = failed.pause.kind.value
+        arguments["delay_ms"] = ms(failed.pause.left_s)
+        arguments["detail"] = detail_text(failed.pause.detail)
+    return arguments
 
 
 def seed_arguments(remembered: Remembered, profile: Profile, sealer: Sealer) -> Arguments:

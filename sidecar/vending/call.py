@@ -16,7 +16,7 @@ from sidecar.core.events import FlightResult, LeaseLost, LifetimeLearned, Partne
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Moment, Operation, PartnerToken, Token, token_id_of
 from sidecar.core.policy import Condition
-from sidecar.core.shared import Committed, Lesson, Pause
+from sidecar.core.shared import Committed, Failed, Lesson, Pause
 from sidecar.vending.crew import Crew
 
 REFUSED_REFRESH_FENCES = 24 * 3600 * 1000
@@ -192,17 +192,18 @@ class Call:
 
     async def _end(self, pause: Pause | None, *, drop_refresh: int = 0) -> None:
         """Tell the store how the lease ended; keep it in mind when the store cannot be told."""
-        lease, credentials_id = self._lease, self._credentials.credentials_id
-        if lease.shared:
-            kind, delay_s, detail = (None, 0.0, None) if pause is None else (pause.kind, pause.left_s, pause.detail)
+        failed = Failed(
+            nonce=self._lease.nonce,
+            fence=self._lease.fence,
+            credentials_id=self._credentials.credentials_id,
+            pause=pause,
+            drop_refresh=drop_refresh,
+        )
+        if self._lease.shared:
             try:
-                await self._crew.exchange(
-                    lambda: self._crew.store.fail(
-                        lease.nonce, lease.fence, kind, delay_s, credentials_id, detail, drop_refresh=drop_refresh
-                    )
-                )
+                await self._crew.exchange(lambda: self._crew.store.fail(failed))
             except StoreError:
                 pass
             else:
                 return
-        self._view.note_failure(lease.fence, pause, credentials_id, drop_refresh)
+        self._view.note_failure(failed)

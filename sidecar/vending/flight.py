@@ -19,7 +19,7 @@ from sidecar.core.errors import StoreError
 from sidecar.core.events import FlightResult
 from sidecar.core.model import Credentials, Moment, Reason, Seconds
 from sidecar.core.policy import Condition
-from sidecar.core.shared import Adopt, Ask, Claimed, Granted, Held, OverBudget
+from sidecar.core.shared import Adopt, Ask, Claimed, Failed, Granted, Held, OverBudget
 from sidecar.vending.call import Call, Lease
 from sidecar.vending.crew import Crew
 
@@ -74,7 +74,7 @@ class Flight:
         except asyncio.CancelledError:
             # We are stopping, and the lease may be ours by now: nobody need wait for its limit.
             with contextlib.suppress(StoreError):
-                await crew.store.fail(nonce, 0, None, 0, credentials.credentials_id, None)
+                await crew.store.fail(Failed(nonce=nonce, fence=0, credentials_id=credentials.credentials_id))
             raise
         self._nonce = ""
         match claimed.outcome:

@@ -15,7 +15,7 @@ from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Instant, Lifetime, Moment, Profile, Seconds, Token
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
-from sidecar.core.shared import Lesson, Pause, Remembered, State
+from sidecar.core.shared import Failed, Lesson, Pause, Remembered, State
 from sidecar.vending.vendor import LastFailure
 
 
@@ -155,18 +155,18 @@ class View:
             lesson=lesson,
         )
 
-    def note_failure(self, fence: int, pause: Pause | None, credentials_id: str, drop_refresh: int) -> None:
-        """A failure the store could not be told; the arguments are those of `SharedState.fail`."""
-        state = self._now_state()
+    def note_failure(self, failed: Failed) -> None:
+        """A failure the store could not be told."""
+        state, pause = self._now_state(), failed.pause
         # With the fence, the store can tell this failure from one that a newer token has made history.
         noted = {
-            "fence": max(fence, state.fence),
-            "refresh_dropped": max(drop_refresh, state.refresh_dropped),
+            "fence": max(failed.fence, state.fence),
+            "refresh_dropped": max(failed.drop_refresh, state.refresh_dropped),
         }
         if pause is None:
             self._note(**noted)
         elif pause.kind is FailureKind.REJECTED:
-            self._note(refused={**state.refused, credentials_id: pause}, **noted)
+            self._note(refused={**state.refused, failed.credentials_id: pause}, **noted)
         else:
             self._note(pause=pause, strikes={**state.strikes, pause.kind.value: pause.strikes}, **noted)
 

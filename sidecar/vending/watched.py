@@ -7,10 +7,9 @@ from typing import Protocol, TypeVar
 
 from sidecar.core.errors import StoreError
 from sidecar.core.events import StoredValueDiscarded, StoreFailed, StoreRecovered
-from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Seconds, Token
 from sidecar.core.ports import EventSink, SharedState
-from sidecar.core.shared import Ask, Claimed, Committed, Lesson, Rejection, Remembered, State
+from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 
 
 class _HasState(Protocol):
@@ -38,19 +37,8 @@ class WatchedState:
     async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
         return await self._answered(self._inner.commit(nonce, token, age_s, lesson))
 
-    async def fail(
-        self,
-        nonce: str,
-        fence: int,
-        kind: FailureKind | None,
-        delay_s: Seconds,
-        credentials_id: str,
-        detail: PartnerDetail | None,
-        *,
-        drop_refresh: int = 0,
-    ) -> State:
-        failing = self._inner.fail(nonce, fence, kind, delay_s, credentials_id, detail, drop_refresh=drop_refresh)
-        return self._noted(await self._watch(failing))
+    async def fail(self, failed: Failed) -> State:
+        return self._noted(await self._watch(self._inner.fail(failed)))
 
     async def reject(self, token_id: str) -> Rejection:
         return await self._answered(self._inner.reject(token_id))

@@ -10,7 +10,7 @@ from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.core.shared import Lesson, Remembered, State
 from sidecar.stores.opening import Store, open_store
-from tests.contract.worlds import SEALER, a_token, an_ask
+from tests.contract.worlds import SEALER, a_failure, a_token, an_ask
 from tests.fakes.hand_clock import HandClock
 
 OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed")
@@ -29,7 +29,7 @@ async def run_one(shared: SharedState, operation: str) -> object:
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "claim": lambda: shared.claim(an_ask()),
         "commit": lambda: shared.commit("r/1", a_token(5), 0, Lesson()),
-        "fail": lambda: shared.fail("r/1", 5, FailureKind.TIMEOUT, 1, "pair-1", None),
+        "fail": lambda: shared.fail(a_failure("r/1", 5, FailureKind.TIMEOUT, 1, "pair-1", None)),
         "reject": lambda: shared.reject("some-token"),
         "peek": lambda: shared.peek(0),
         "seed": lambda: shared.seed(Remembered(state=State(), token=a_token(4), token_age_s=0)),

@@ -16,6 +16,7 @@ from tests.contract.worlds import (
     NEAR_S,
     PROFILE,
     World,
+    a_failure,
     a_token,
     an_ask,
     failed,
@@ -137,7 +138,7 @@ async def test_the_budget_is_a_sliding_window_over_the_grants(world: World, shar
 async def test_calls_on_demand_get_half_of_the_budget(shared: SharedState) -> None:
     for _ in range(PROFILE.budget.on_demand_calls):
         nonce, grant = await granted(shared, an_ask(on_demand=True))
-        await shared.fail(nonce, grant.fence, None, 0, "pair-1", None)
+        await shared.fail(a_failure(nonce, grant.fence, None, 0, "pair-1", None))
     claimed = await shared.claim(an_ask(on_demand=True))
     assert isinstance(claimed.outcome, OverBudget)
     assert len(claimed.state.demand_ages_s) == 2

@@ -23,6 +23,7 @@ from tests.contract.worlds import (
     PROFILE,
     SEALER,
     RedisWorld,
+    a_failure,
     a_token,
     an_ask,
     failed,
@@ -62,7 +63,7 @@ async def every_operation(shared: SharedState) -> list[State]:
         await shared.peek(0),
         (await shared.reject("no-such-token")).state,
         (await shared.claim(an_ask())).state,
-        await shared.fail("r/x", 1, FailureKind.TIMEOUT, 0, "pair-1", None),
+        await shared.fail(a_failure("r/x", 1, FailureKind.TIMEOUT, 0, "pair-1", None)),
         await shared.seed(pause_free),
         (await shared.commit("r/y", a_token(1), 0, Lesson())).state,
     ]
@@ -194,7 +195,7 @@ async def test_when_the_clock_goes_back_what_runs_keeps_its_length_and_ends(
     """Moving what is stored into the future is what a server's clock that goes back looks like."""
     token = await fetched(shared)
     await granted(shared, an_ask(known=token.fence))
-    await shared.fail("r/else", token.fence + 9, FailureKind.THROTTLED, 30, "pair-1", None)
+    await shared.fail(a_failure("r/else", token.fence + 9, FailureKind.THROTTLED, 30, "pair-1", None))
     redis_world.advance(-3600)
     state = await shared.peek(0)
     assert state.pause is not None

@@ -15,7 +15,7 @@ from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.core.shared import CoolingDown, Granted, Held, Lesson, OverBudget, Pause, Remembered, State
 from sidecar.stores.opening import open_store
-from tests.contract.worlds import NEAR_S, PROFILE, SEALER, MemoryWorld, RedisWorld, World, a_token, an_ask
+from tests.contract.worlds import NEAR_S, PROFILE, SEALER, MemoryWorld, RedisWorld, World, a_failure, a_token, an_ask
 from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
 
@@ -87,7 +87,9 @@ class Run:
     async def _fail(self, _: int, back: int, kind: FailureKind | None, delay_s: float, pair: str, drop: bool) -> object:
         nonce, fence = self._grant(back)
         dropped = fence if drop else 0
-        return self._seen(await self._shared.fail(nonce, fence, kind, delay_s, pair, None, drop_refresh=dropped))
+        return self._seen(
+            await self._shared.fail(a_failure(nonce, fence, kind, delay_s, pair, None, drop_refresh=dropped))
+        )
 
     async def _reject(self, _: int, text: str) -> object:
         rejection = await self._shared.reject(a_token(1, text).token_id)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from itertools import count
 from typing import Protocol
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Ask, Claimed, Granted, Lesson, State
+from sidecar.core.shared import Ask, Claimed, Failed, Granted, Lesson, Pause, State
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.opening import Store
 from sidecar.stores.seal import AesSealer, SealKey
@@ -116,6 +116,20 @@ def a_token(fence: int, text: str = "", *, credentials_id: str = "pair-1", lifet
     )  # fmt: skip
 
 
+def a_failure(
+    nonce: str,
+    fence: int,
+    kind: FailureKind | None,
+    delay_s: float,
+    credentials_id: str,
+    detail: PartnerDetail | None = None,
+    drop_refresh: int = 0,
+) -> Failed:
+    """With a pause of this kind and length; of kind None without one."""
+    pause = None if kind is None else Pause(kind=kind, left_s=delay_s, strikes=0, detail=detail)
+    return Failed(nonce=nonce, fence=fence, credentials_id=credentials_id, pause=pause, drop_refresh=drop_refresh)
+
+
 async def granted(shared: SharedState, ask: Ask | None = None) -> tuple[str, Granted]:
     """Claim, and insist on a grant: its nonce and the grant."""
     ask = ask or an_ask()
@@ -139,7 +153,7 @@ async def failed(
 ) -> State:
     """Claim, and fail."""
     nonce, grant = await granted(shared, an_ask(known=known, credentials_id=credentials_id))
-    return await shared.fail(nonce, grant.fence, kind, delay_s, credentials_id, None)
+    return await shared.fail(a_failure(nonce, grant.fence, kind, delay_s, credentials_id, None))
 
 
 def same_but_time(token: Token | None) -> Token | None:

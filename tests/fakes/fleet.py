@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sidecar.core.errors import StoreError
-from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Credentials, Profile, Secret, Token
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Ask, Claimed, Committed, Lesson, Rejection, Remembered, State
+from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 from sidecar.stores.memory import MemoryStore
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.broker import Broker
@@ -53,21 +52,8 @@ class Wire:
     async def commit(self, nonce: str, token: Token, age_s: float, lesson: Lesson) -> Committed:
         return await self._send("commit", lambda: self.inner.commit(nonce, token, age_s, lesson))
 
-    async def fail(
-        self,
-        nonce: str,
-        fence: int,
-        kind: FailureKind | None,
-        delay_s: float,
-        credentials_id: str,
-        detail: PartnerDetail | None,
-        *,
-        drop_refresh: int = 0,
-    ) -> State:
-        def operation() -> Coroutine[Any, Any, State]:
-            return self.inner.fail(nonce, fence, kind, delay_s, credentials_id, detail, drop_refresh=drop_refresh)
-
-        return await self._send("fail", operation)
+    async def fail(self, failed: Failed) -> State:
+        return await self._send("fail", lambda: self.inner.fail(failed))
 
     async def reject(self, token_id: str) -> Rejection:
         return await self._send("reject", lambda: self.inner.reject(token_id))
