@@ -93,7 +93,7 @@ class Broker:
                 if min_ttl_s and self._view.token is not None and self._view.born >= asked_at:
                     raise BadRequestError(f"min_ttl={min_ttl_s:g} is more than a new token has left.")
                 # A flight that was joined may have failed for a reason of its own, say the smaller budget of reports.
-                if result != "failed" or joined:
+                if result != "failed" or (joined and not self._stopping()):
                     continue
                 no = obstacle(self._crew, on_demand=reason.on_demand) or self._out_of_time()
             if not self._worth_waiting_for(no, asked_at, min_ttl_s):
