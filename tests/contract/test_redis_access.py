@@ -60,10 +60,12 @@ async def test_the_urls_database_is_used(redis_server: RedisServer) -> None:
 def make_certificates(folder: Path) -> None:
     """A CA of this test's own, and a certificate it gave to 127.0.0.1."""
     extensions = folder / "server.ext"
-    extensions.write_text("subjectAltName=IP:127.0.0.1\n")
+    # Python 3.13 checks by the letter of RFC 5280: who may sign, and whose key did.
+    extensions.write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
+    new_key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
     for command in (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=server",
+        f"req -x509 {new_key} -keyout ca.key -out ca.pem -subj /CN=ca -addext keyUsage=critical,keyCertSign",
+        f"req {new_key} -keyout server.key -out server.csr -subj /CN=server",
         "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile server.ext",
     ):
         subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)

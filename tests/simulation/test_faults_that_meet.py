@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from sidecar.core.errors import CredentialsRejectedError, NoTokenError, PartnerUnavailableError
-from sidecar.core.events import LeaseLost
+from sidecar.core.errors import CredentialsError, CredentialsRejectedError, NoTokenError, PartnerUnavailableError
+from sidecar.core.events import CredentialsUnreadable, InternalFailure, LeaseLost
 from sidecar.core.failures import FailureKind
-from sidecar.core.model import Budget, Operation, Profile, Reason
+from sidecar.core.model import Budget, Credentials, Operation, Profile, Reason
 from sidecar.core.policy import Condition
 from tests.fakes.fleet import Fleet, Replica, credentials
 from tests.fakes.partner import FakePartner, failure
@@ -169,6 +169,63 @@ async def test_a_token_adopted_while_its_flight_takes_off_is_not_replaced_at_onc
     slow.wire.delay_s = 0
     assert await flight == "adopted"
     assert fleet.partner.count == 2
+    await fleet.stop()
+
+
+@virtual
+async def test_a_report_that_the_store_cannot_be_told_is_kept_until_it_can() -> None:
+    fleet = Fleet()
+    replica, other = fleet.start(2)
+    vended = await replica.broker.vend()
+    await other.token()
+    await asyncio.sleep(10)
+    fleet.partner.script.extend(failure(FailureKind.SERVER_ERROR) for _ in range(1000))
+    replica.wire.cut = True
+    assert (await replica.broker.report(vended.token.token_id)).verdict == "refreshing"
+    assert (await replica.broker.report("0" * 32)).verdict == "already-replaced"
+    await asyncio.sleep(30)
+    assert (await replica.broker.vend()).suspect
+    assert not (await other.broker.vend()).suspect
+    replica.wire.cut = False
+    await asyncio.sleep(60)
+    assert (await other.broker.vend()).suspect
+    await fleet.stop()
+
+
+@virtual
+async def test_credentials_that_cannot_be_read_any_more_raise_the_alarm_and_change_nothing() -> None:
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    await replica.token()
+
+    def unreadable() -> Credentials:
+        raise CredentialsError("api-key is empty")
+
+    replica.files.read = unreadable  # type: ignore[method-assign]  # a file that went away
+    await asyncio.sleep(1000)
+    assert not replica.broker.snapshot().credentials_valid
+    assert await replica.token() == "token-2"
+    assert [event.problem for event in replica.sink.of(CredentialsUnreadable)] == ["api-key is empty"]
+    await fleet.stop()
+
+
+@virtual
+async def test_a_bug_in_a_round_is_told_and_survived() -> None:
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    await replica.token()
+
+    def bug() -> Credentials:
+        raise ZeroDivisionError("a secret")
+
+    files, replica.files.read = replica.files.read, bug  # type: ignore[method-assign]  # a bug of ours
+    await asyncio.sleep(20)
+    replica.files.read = files  # type: ignore[method-assign]  # mended
+    await asyncio.sleep(1000)
+    assert await replica.token() == "token-2"
+    told = replica.sink.of(InternalFailure)
+    assert told
+    assert all("ZeroDivisionError" in event.trace and "a secret" not in event.trace for event in told)
     await fleet.stop()
 
 

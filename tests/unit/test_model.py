@@ -9,7 +9,8 @@ import traceback
 
 import pytest
 
-from sidecar.core.model import Credentials, Profile, Secret, token_id_of
+from sidecar.core.iso8601 import iso, iso_or_none
+from sidecar.core.model import Address, Credentials, Profile, Secret, token_id_of
 
 CANARY = "canary-4711"
 
@@ -54,3 +55,21 @@ def test_the_profile_id_names_the_account_and_not_the_credentials() -> None:
     assert profile.profile_id == Profile(base_url="https://partner.example").profile_id
     assert profile.profile_id.startswith("default-")
     assert profile.profile_id != Profile(base_url="https://partner.example", role="OTHER").profile_id
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        (Address(host="127.0.0.1", port=8181), "127.0.0.1:8181"),
+        (Address(host="::1", port=8181), "[::1]:8181"),
+        (Address(path="/run/sidecar.sock"), "unix:/run/sidecar.sock"),
+    ],
+)
+def test_an_address_is_written_as_the_settings_take_it(address: Address, written: str) -> None:
+    assert str(address) == written
+
+
+def test_instants_are_iso_8601_and_never_promise_too_much() -> None:
+    assert iso(1_767_225_600.999) == iso_or_none(1_767_225_600.999) == "2026-01-01T00:00:00Z"
+    assert iso(1e15) == "9999-12-31T23:59:59Z"
+    assert iso_or_none(0) is None
