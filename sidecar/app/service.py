@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from dataclasses import replace
 from typing import Literal, TextIO, cast
 
 import aiohttp
@@ -138,18 +139,11 @@ class Service:
             allowed_hosts=settings.allowed_hosts,
             allowed_uids=settings.allowed_uids,
         )
-        if settings.caller_token_file is None:
-            return Guards(guard)
-        caller_token = CallerTokenFile(settings.caller_token_file, self._sink)
-        self._redactor.register(caller_token())
-        return Guards(
-            GuardSettings(
-                require_header=settings.require_header,
-                caller_token=caller_token,
-                allowed_hosts=settings.allowed_hosts,
-                allowed_uids=settings.allowed_uids,
-            )
-        )
+        if settings.caller_token_file is not None:
+            caller_token = CallerTokenFile(settings.caller_token_file, self._sink)
+            self._redactor.register(caller_token())
+            guard = replace(guard, caller_token=caller_token)
+        return Guards(guard)
 
     def _ailment(self) -> str | None:
         """Why the process should be restarted; None while its maintainers run."""
