@@ -193,6 +193,30 @@ async def test_a_report_that_the_store_cannot_be_told_is_kept_until_it_can() -> 
 
 
 @virtual
+async def test_a_report_to_a_store_that_just_lost_its_data_still_counts() -> None:
+    """The store is reminded of the token first; and again when the first try to remind it fails."""
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    vended = await replica.broker.vend()
+    await asyncio.sleep(30)
+    fleet.lose_data()
+    replica.wire.lose_answers_of = {"seed"}
+    assert (await replica.broker.report(vended.token.token_id)).verdict == "refreshing"
+    replica.wire.lose_answers_of = set()
+    await asyncio.sleep(fleet.profile.lease_limit_s + 5)
+    assert await replica.token() == "token-2"
+    assert fleet.partner.count == 2
+
+    vended = await replica.broker.vend()
+    await asyncio.sleep(30)
+    fleet.lose_data()
+    assert (await replica.broker.report(vended.token.token_id)).verdict == "refreshing"
+    await asyncio.sleep(fleet.profile.lease_limit_s + 5)
+    assert await replica.token() == "token-3"
+    await fleet.stop()
+
+
+@virtual
 async def test_credentials_that_cannot_be_read_any_more_raise_the_alarm_and_change_nothing() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
