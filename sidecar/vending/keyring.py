@@ -42,24 +42,23 @@ class Keyring:
         """Whether the newest pair has yet to obtain a token, anywhere in the fleet."""
         return self._newest.credentials_id not in self._proven
 
-    def look(self) -> bool:
-        """Read the source; True when the pair is another one. An unreadable one is reported and the old pair kept."""
+    def look(self) -> None:
+        """Read the source. A pair that cannot be read is reported, and the old one kept."""
         try:
             found = self._source.read()
         except CredentialsError as error:
             if str(error) != self._problem:
                 self._problem = str(error)
                 self._sink.emit(CredentialsUnreadable(profile=self._profile_name, problem=self._problem))
-            return False
+            return
         self._problem = ""
         if found.credentials_id == self._newest.credentials_id:
-            return False
+            return
         # A pair that was never proven is not worth going back to.
         if not self.on_trial:
             self._previous = self._newest
         self._newest = found
         self._sink.emit(CredentialsChanged(profile=self._profile_name, credentials_id=found.credentials_id))
-        return True
 
     def prove(self, credentials_ids: Iterable[str]) -> None:
         """These pairs obtained a token, here or on another replica."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import traceback
-from types import TracebackType
 
 from sidecar.core import policy
 from sidecar.core.errors import StoreError
 from sidecar.core.events import InternalFailure
 from sidecar.core.model import Moment, Seconds
+from sidecar.core.trace import bare_trace
 from sidecar.vending.broker import Broker
 from sidecar.vending.crew import Crew
 from sidecar.vending.flight import LOOK_AHEAD_S
@@ -49,11 +48,8 @@ class Maintainer:
                 await self._round()
                 await self._rest()
             except Exception as error:  # noqa: BLE001 - a bug must not end the task that keeps the token alive
-                where = trace_of(error.__traceback__)
                 self._crew.sink.emit(
-                    InternalFailure(
-                        profile=self._crew.profile.name, where="maintainer", trace=f"{type(error).__name__} {where}"
-                    )
+                    InternalFailure(profile=self._crew.profile.name, where="maintainer", trace=bare_trace(error))
                 )
                 await self._clock.sleep(self._crew.profile.poll_s)
 
@@ -110,8 +106,3 @@ class Maintainer:
             often_s = LOOK_AHEAD_S * (0.75 + self._clock.jitter() / 4)
             return max(0, min(often_s, view.refresh_at_s - age_s))
         return max(0, first_s - age_s if first_s > age_s else view.refresh_at_s - age_s)
-
-
-def trace_of(frame: TracebackType | None) -> str:
-    """Where it happened: files, lines and functions, innermost last; never texts or values."""
-    return " > ".join(f"{entry.filename}:{entry.lineno} {entry.name}" for entry in traceback.extract_tb(frame))

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from sidecar.core.events import InternalFailure, MalformedRequest
 from sidecar.core.ports import EventSink
+from sidecar.core.trace import bare_trace
 from sidecar.web.problems import INTERNAL_ERROR, problem
-from sidecar.web.trace import bare_trace
 
 Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

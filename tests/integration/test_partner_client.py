@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +14,6 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.model import Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from sidecar.partner.session import open_session
 from tests.fakes.canary_call import (
     ACCESS,
     GOOD,
@@ -30,37 +28,11 @@ from tests.fakes.raw_partner import (
     Play,
     RawPartner,
     http,
-    raw_partner,
     reply,
     reset,
 )
 
 CONTENT_TYPE = "application/vnd.carry1st.payments.partnerauthentication+json"
-
-
-@pytest.fixture
-async def partner() -> AsyncIterator[RawPartner]:
-    async with raw_partner() as partner:
-        partner.play = http("200 OK", GOOD)
-        yield partner
-
-
-@pytest.fixture
-async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[aiohttp.ClientSession]:
-    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    async with open_session() as session:
-        yield session
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def client(partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock) -> PartnerClient:
-    return PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock)
 
 
 # What is sent

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import aiohttp
 import pytest
@@ -17,7 +17,6 @@ from sidecar.core.model import Secret
 from sidecar.partner.answers import MAX_BODY_BYTES
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from sidecar.partner.session import open_session
 from tests.fakes.canary_call import (
     ACCESS,
     GOOD,
@@ -34,38 +33,11 @@ from tests.fakes.raw_partner import (
     Play,
     RawPartner,
     http,
-    raw_partner,
     reply,
     reset,
     say_nothing,
     then_say_nothing,
 )
-
-
-@pytest.fixture
-async def partner() -> AsyncIterator[RawPartner]:
-    async with raw_partner() as partner:
-        partner.play = http("200 OK", GOOD)
-        yield partner
-
-
-@pytest.fixture
-async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[aiohttp.ClientSession]:
-    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    async with open_session() as session:
-        yield session
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def client(partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock) -> PartnerClient:
-    return PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock)
-
 
 # What comes back
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -14,20 +13,7 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from sidecar.partner.sandbox import SandboxConfig
-from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAIR, PAY1ST, Bench, open_bench
-
-
-@pytest.fixture
-def config() -> SandboxConfig:
-    return CONFIG
-
-
-@pytest.fixture
-async def bench(config: SandboxConfig) -> AsyncIterator[Bench]:
-    async with open_bench(config) as bench:
-        yield bench
-
+from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAIR, PAY1ST, Bench
 
 # As documented
 

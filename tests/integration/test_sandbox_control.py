@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import aiohttp
@@ -15,22 +14,10 @@ from sidecar.core.errors import PartnerError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Secret
 from sidecar.partner.client import PartnerClient
-from sidecar.partner.sandbox import Sandbox, SandboxConfig, run
+from sidecar.partner.sandbox import Sandbox, run
 from sidecar.partner.session import open_session
 from tests.fakes.hand_clock import HandClock
-from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAY1ST, Bench, open_bench
-
-
-@pytest.fixture
-def config() -> SandboxConfig:
-    return CONFIG
-
-
-@pytest.fixture
-async def bench(config: SandboxConfig) -> AsyncIterator[Bench]:
-    async with open_bench(config) as bench:
-        yield bench
-
+from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAY1ST, Bench
 
 # The control path
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.core import errors
+from sidecar.core.trace import bare_trace
 from sidecar.web.problems import PROBLEMS, problem, refused, whole_seconds
-from sidecar.web.trace import bare_trace
 
 
 def kinds(error: type[errors.AnswerError]) -> Iterator[type[errors.AnswerError]]:

@@ -1,0 +1,53 @@
+"""A partner of raw bytes with a client that calls it, and a sandbox at work: what several files talk to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from sidecar.partner.client import PartnerClient
+from sidecar.partner.presets import PRESETS
+from sidecar.partner.sandbox import SandboxConfig
+from sidecar.partner.session import open_session
+from tests.fakes.canary_call import GOOD
+from tests.fakes.hand_clock import HandClock
+from tests.fakes.raw_partner import RawPartner, http, raw_partner
+from tests.fakes.sandbox_bench import CONFIG, Bench, open_bench
+
+
+@pytest.fixture
+async def partner() -> AsyncIterator[RawPartner]:
+    async with raw_partner() as partner:
+        partner.play = http("200 OK", GOOD)
+        yield partner
+
+
+@pytest.fixture
+async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[aiohttp.ClientSession]:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with open_session() as session:
+        yield session
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def client(partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock) -> PartnerClient:
+    return PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock)
+
+
+@pytest.fixture
+def config() -> SandboxConfig:
+    return CONFIG
+
+
+@pytest.fixture
+async def bench(config: SandboxConfig) -> AsyncIterator[Bench]:
+    async with open_bench(config) as bench:
+        yield bench
