@@ -147,6 +147,15 @@ class StoreDataLost(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreClockStepped(Event):
+    """The store's clock was set, by `step_s`: what replicas remember by clocks of their own is given back to it."""
+
+    name = "store_clock_stepped"
+    level = "warning"
+    step_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredValueDiscarded(Event):
     """A value under our keys could not be used and counts as missing."""
 

@@ -80,8 +80,9 @@ class SharedState(Protocol):
     async def seed(self, remembered: Remembered) -> State:
         """Raise-only merge: fence, token, pause, refusals, permits spent, lesson; never lowers or shortens anything.
 
-        Ends the lease when the offered token's fence is the lease's. A store whose epoch is not the remembered one is
-        marked as having lost its data, which starts the quarantine described at `claim`.
+        Ends the lease when the offered token's fence is the lease's. Where the store's clock was set
+        (`remembered.clock_stepped`), the offered age of the stored token counts. A store whose epoch is not the
+        remembered one is marked as having lost its data, which starts the quarantine described at `claim`.
         """
         ...
 

@@ -174,3 +174,5 @@ class Remembered:
     state: State
     token: Token | None
     token_age_s: Seconds
+    clock_stepped: bool = False
+    """The store's clock was set: this replica's age of the token counts, not the instant that is stored."""

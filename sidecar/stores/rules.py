@@ -75,7 +75,7 @@ def commit(stored: Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeN
     gate = stored.gate
     gate.fence = max(gate.fence, token.fence)
     _end_lease(gate, nonce)
-    if stored.token and (stored.token.fence, stored.token.token_id) == (token.fence, token.token_id):
+    if _same(token, stored.token):
         return "stored"
     if stored.token_fence >= token.fence:
         return "older"
@@ -138,7 +138,7 @@ def seed(stored: Stored, remembered: Remembered, offered: Token | None, profile:
     offered_fence = offered.fence if offered else 0
     gate.fence = max(gate.fence, state.fence, offered_fence)
     gate.refresh_dropped = max(gate.refresh_dropped, state.refresh_dropped)
-    if offered_fence > stored.token_fence:
+    if offered and (offered_fence > stored.token_fence or (remembered.clock_stepped and _same(offered, stored.token))):
         stored.token = offered
     if gate.lease and gate.lease.fence == offered_fence:
         gate.lease = None
@@ -172,6 +172,10 @@ def _grant(gate: Gate, now_ms: int, ask: Ask, profile: Profile) -> None:
     gate.grants_ms.append(now_ms)
     if ask.on_demand:
         gate.demand_ms.append(now_ms)
+
+
+def _same(offered: Token, stored: Token | None) -> bool:
+    return stored is not None and (stored.fence, stored.token_id) == (offered.fence, offered.token_id)
 
 
 def _end_lease(gate: Gate, nonce: str) -> None:

@@ -131,6 +131,7 @@ def seed_arguments(remembered: Remembered, profile: Profile, sealer: Sealer) -> 
     """Absent rather than null where there is nothing: Lua's null is not nil."""
     state, token = remembered.state, remembered.token
     arguments: Arguments = {
+        "clock_stepped": remembered.clock_stepped,
         "epoch": state.epoch,
         "fence": state.fence,
         "strikes": dict(state.strikes),

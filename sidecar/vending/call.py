@@ -154,7 +154,7 @@ class Call:
             token_id=token_id_of(answer.access),
             role=answer.role,
             fence=self._lease.fence,
-            issued_at=self._view.store_time(self._sent_at),
+            issued_at=self._view.store_time.at(self._sent_at),
             lifetime_s=lifetime_s,
             lifetime=lifetime,
             credentials_id=self._credentials.credentials_id,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sidecar.core.events import StoreDataLost, TokenChanged
+from sidecar.core.events import StoreClockStepped, StoreDataLost, TokenChanged
 from sidecar.core.model import Moment, Profile
 from sidecar.core.ports import Clock, EventSink, Partner
 from sidecar.core.shared import Claimed, Committed, Rejection, State
@@ -51,14 +51,17 @@ class Crew:
 
     async def _follow(self, state: State, asked_at: Moment) -> None:
         """Take the store's word, after reminding it of what it lost."""
-        if self.view.knows_more_than(state):
-            if not self.view.unsaved:
+        step_s = self.view.store_time.step_s(state.now, asked_at)
+        if step_s or self.view.knows_more_than(state):
+            if step_s:
+                self.sink.emit(StoreClockStepped(profile=self.profile.name, step_s=step_s))
+            elif not self.view.unsaved:
                 self.sink.emit(StoreDataLost(profile=self.profile.name))
             asked_at = self.clock.monotonic()
-            state = await self._seed()
+            state = await self._seed(clock_stepped=step_s != 0)
             while self.view.unsaved:
                 # A local call ended while the store was being told: its end is not in what it was told.
-                state = await self._seed()
+                state = await self._seed(clock_stepped=step_s != 0)
         self.fallback.unblock()
         if self.view.follow(state, asked_at):
             self.announce(fetched=False)
@@ -67,10 +70,10 @@ class Crew:
             # A store that lost its data forgot who proved what; the token itself is the proof.
             self.keyring.prove([self.view.token.credentials_id])
 
-    async def _seed(self) -> State:
+    async def _seed(self, *, clock_stepped: bool) -> State:
         self.view.unsaved = False
         try:
-            return await self.store.seed(self.view.remembered())
+            return await self.store.seed(self.view.remembered(clock_stepped=clock_stepped))
         except BaseException:
             self.view.unsaved = True
             raise

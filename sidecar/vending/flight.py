@@ -133,6 +133,6 @@ class Flight:
         crew.fallback.spend(on_demand=self._reason.on_demand)
         now = crew.clock.monotonic()
         # At least the clock's milliseconds, as the store does it: of tokens got on both sides the later one wins.
-        fence = max(crew.view.state.fence + 1, crew.view.known_fence + 1, int(crew.view.store_time(now) * 1000))
+        fence = max(crew.view.state.fence + 1, crew.view.known_fence + 1, int(crew.view.store_time.at(now) * 1000))
         send_by = now + crew.profile.store_timeout_s
         return await Call(crew, Lease("", fence, send_by, shared=False), credentials).run()

@@ -16,6 +16,7 @@ from sidecar.core.model import Instant, Lifetime, Moment, Profile, Seconds, Toke
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
 from sidecar.core.shared import Failed, Lesson, Pause, Remembered, State
+from sidecar.vending.store_time import StoreTime
 from sidecar.vending.vendor import LastFailure
 
 
@@ -41,6 +42,7 @@ class View:
         # What the store said last, with what we had to note ourselves; read at `_seen_at`.
         self._state = State()
         self._seen_at: Moment = clock.monotonic()
+        self.store_time = StoreTime(clock)
         self._changed = asyncio.Event()
 
     # -- what is held -------------------------------------------------------------------------------------------------
@@ -92,12 +94,6 @@ class View:
         """The state as last seen; its durations have run on since (`remembered` brings them up to date)."""
         return self._state
 
-    def store_time(self, moment: Moment) -> Instant:
-        """The store's clock at a local moment, by its last answer; this machine's before the first one."""
-        if not self._state.epoch:
-            return self._clock.wall() + (moment - self._clock.monotonic())
-        return self._state.now + (moment - self._seen_at)
-
     def knows_more_than(self, state: State) -> bool:
         """Whether the store lost something this replica remembers."""
         ours = self._state
@@ -119,6 +115,7 @@ class View:
         brought = state.token is not None and (self.token is None or state.token.fence > self.token.fence)
         self._state = state
         self._seen_at = self._clock.monotonic()
+        self.store_time.follow(state.now, asked_at)
         if brought and state.token is not None:
             self.take(state.token, asked_at - max(0, state.now - state.token.issued_at))
         elif self.token is not None and state.token_fence == self.token.fence and state.token_id == self.token.token_id:
@@ -177,10 +174,10 @@ class View:
         self._state = replace(self._now_state(), **changes)  # type: ignore[arg-type]  # the callers above are typed
         self.unsaved = True
 
-    def remembered(self) -> Remembered:
-        """What to offer a store that forgot."""
+    def remembered(self, *, clock_stepped: bool) -> Remembered:
+        """What to offer a store that forgot, or whose clock was set."""
         age_s = self.age_s(self._clock.monotonic()) if self.token is not None else 0
-        return Remembered(state=self._now_state(), token=self.token, token_age_s=age_s)
+        return Remembered(state=self._now_state(), token=self.token, token_age_s=age_s, clock_stepped=clock_stepped)
 
     def _now_state(self) -> State:
         """The state with every duration brought to this moment."""

@@ -36,7 +36,7 @@ FAIL = st.tuples(
 )  # fmt: skip
 REJECT = st.tuples(st.just("reject"), st.sampled_from(("a", "b", "c")))
 PEEK = st.tuples(st.just("peek"))
-SEED = st.tuples(st.just("seed"), st.integers(-6, -1), st.booleans(), st.sampled_from(("a", "b")))
+SEED = st.tuples(st.just("seed"), st.integers(-6, -1), st.booleans(), st.sampled_from(("a", "b")), st.booleans())
 ADVANCE = st.tuples(st.just("advance"), st.sampled_from(MOVES_S))
 LOSE = st.tuples(st.just("lose"))
 STEPS = st.lists(st.one_of(CLAIM, CLAIM, COMMIT, COMMIT, FAIL, FAIL, REJECT, PEEK, SEED, ADVANCE, ADVANCE, LOSE))
@@ -98,10 +98,11 @@ class Run:
     async def _peek(self, _: int) -> object:
         return self._seen(await self._shared.peek(0))
 
-    async def _seed(self, _: int, back: int, with_token: bool, text: str) -> object:
+    async def _seed(self, _: int, back: int, with_token: bool, text: str, stepped: bool) -> object:
         state = self.states[max(back, -len(self.states))]
         token = a_token(self.fences[-1], text) if with_token else None
-        return self._seen(await self._shared.seed(Remembered(state=state, token=token, token_age_s=5)))
+        offered = Remembered(state=state, token=token, token_age_s=5, clock_stepped=stepped)
+        return self._seen(await self._shared.seed(offered))
 
     async def _advance(self, _: int, span_s: float) -> None:
         self.world.advance(span_s)

@@ -149,6 +149,23 @@ async def test_a_remembered_confirmation_outweighs_a_rejection(shared: SharedSta
     assert (after.confirmed_id, after.rejected_id) == (token.token_id, "")
 
 
+async def test_the_offered_age_of_the_stored_token_counts_when_the_stores_clock_was_set(shared: SharedState) -> None:
+    token = await fetched(shared)
+    for age_s in (100, 40):
+        offered = Remembered(state=State(), token=token, token_age_s=age_s, clock_stepped=True)
+        state = await shared.seed(offered)
+        assert state.now - state.token_issued_at == pytest.approx(age_s, abs=NEAR_S)
+    state = await shared.seed(Remembered(state=State(), token=token, token_age_s=300))
+    assert state.now - state.token_issued_at == pytest.approx(40, abs=NEAR_S)
+
+
+async def test_a_clock_that_was_set_brings_no_older_token_back(shared: SharedState) -> None:
+    token = await fetched(shared)
+    newer = await fetched(shared, known=token.fence)
+    await shared.seed(Remembered(state=State(), token=token, token_age_s=1, clock_stepped=True))
+    assert (await shared.peek(0)).token_id == newer.token_id
+
+
 async def test_permits_beyond_the_window_are_left_out(shared: SharedState) -> None:
     after = await shared.seed(remembering(State(grant_ages_s=(100, 61, 30))))
     assert after.grant_ages_s == pytest.approx((30,), abs=NEAR_S)

@@ -65,6 +65,15 @@ class Wire:
         return await self._send("seed", lambda: self.inner.seed(remembered))
 
 
+class StoreClock(VirtualClock):
+    """The store's own clock, which somebody may set forward."""
+
+    set_forward_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.set_forward_s
+
+
 @dataclass
 class FileCredentials:
     """Stands for the mounted directory: a test puts another pair in."""
@@ -119,7 +128,7 @@ class Fleet:
     replicas: list[Replica] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.clock = VirtualClock()
+        self.clock = StoreClock()
         self.store = MemoryStore(self.clock)
         # A name is never used twice: it seeds the replica's ids, and two nonces must not meet.
         self._numbers = itertools.count()

@@ -1,16 +1,22 @@
 -- Raises what is stored to what a replica remembers; never lowers or shortens anything.
 --
--- ARGV[1]  {epoch, fence, token: {fence, id, sealed, age_ms, keep_ms} (or absent), pause: {kind, left_ms, strikes,
---          detail} (or absent), strikes: {kind: count}, refused: {id: pause}, proven, grant_ages_ms, demand_ages_ms (oldest first, within the
---          window), window_ms, rejected_id, rejected_age_ms, confirmed_id, refresh_dropped, learned_s, evidence_s,
---          new_epoch}
+-- ARGV[1]  {epoch, fence, token: {fence, id, sealed, age_ms, keep_ms} (or absent), clock_stepped (the offered age of the
+--          stored token counts), pause: {kind, left_ms, strikes, detail} (or absent), strikes: {kind: count},
+--          refused: {id: pause}, proven, grant_ages_ms, demand_ages_ms (oldest first, within the window), window_ms,
+--          rejected_id, rejected_age_ms, confirmed_id, refresh_dropped, learned_s, evidence_s, new_epoch}
 -- outcome  'seeded'
 
 need_gate_of(args.epoch)
 local offered_fence = args.token and args.token.fence or 0
 gate.fence = math.max(gate.fence, args.fence, offered_fence)
 gate.refresh_dropped = math.max(gate.refresh_dropped, args.refresh_dropped)
-if offered_fence > (token and token.fence or 0) then save_token(now - args.token.age_ms) end
+
+local function counts(offered)
+  if not token or not offered then return offered end
+  return offered.fence > token.fence or (args.clock_stepped and offered.fence == token.fence and offered.id == token.id)
+end
+
+if counts(args.token) then save_token(now - args.token.age_ms) end
 if gate.lease and gate.lease.fence == offered_fence then gate.lease = nil end
 
 local function later_of(stored, offered)

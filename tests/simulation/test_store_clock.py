@@ -1,0 +1,89 @@
+"""Somebody sets the store's clock: the replicas' own monotonic clocks know better, and give back what they remember."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sidecar.core.errors import CoolingDownError
+from sidecar.core.events import StoreClockStepped
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Budget, Profile
+from sidecar.vending.store_time import CLOCK_STEP_S, StoreTime
+from tests.fakes.fleet import Fleet
+from tests.fakes.hand_clock import HandClock
+from tests.fakes.partner import failure
+from tests.fakes.virtual_time import virtual
+
+DAY_S = 86_400
+
+
+@virtual
+async def test_a_store_clock_that_is_set_a_day_ahead_costs_no_call_and_no_answer() -> None:
+    """Neither of those who hold the token nor of one who comes later and knows it by the store's word only."""
+    fleet = Fleet()
+    replicas = fleet.start(3)
+    await replicas[0].token()
+    await asyncio.sleep(10)
+    fleet.clock.set_forward_s += DAY_S
+    await asyncio.sleep(fleet.profile.poll_s)
+    (newcomer,) = fleet.start(1)
+    assert await newcomer.token() == "token-1"
+    left_s = [(await replica.broker.vend()).expires_in_s for replica in fleet.replicas]
+    assert max(left_s) - min(left_s) <= 2
+    assert fleet.partner.count == 1
+    assert sum(len(replica.sink.of(StoreClockStepped)) for replica in replicas) >= 1
+    await fleet.stop()
+
+
+@virtual
+async def test_a_cool_down_outlives_a_store_clock_that_is_set_ahead() -> None:
+    fleet = Fleet()
+    fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=300))
+    replicas = fleet.start(3)
+    await asyncio.sleep(10)
+    fleet.clock.set_forward_s += DAY_S
+    await asyncio.sleep(280)
+    assert fleet.partner.count == 1
+    with pytest.raises(CoolingDownError):
+        await replicas[2].token()
+    await asyncio.sleep(20)
+    assert fleet.partner.count == 2
+    await fleet.stop()
+
+
+@virtual
+async def test_the_budget_outlives_a_store_clock_that_is_set_ahead() -> None:
+    fleet = Fleet(Profile(base_url="https://partner.example", budget=Budget(2, 3600)))
+    fleet.partner.script.extend([failure(FailureKind.SERVER_ERROR)] * 5)
+    fleet.start(3)
+    await asyncio.sleep(10)
+    assert fleet.partner.count == 2
+    fleet.clock.set_forward_s += DAY_S
+    await asyncio.sleep(3500)
+    assert fleet.partner.count == 2
+    await fleet.stop()
+
+
+@pytest.mark.parametrize("step_s", [-DAY_S, -CLOCK_STEP_S - 0.1, CLOCK_STEP_S + 0.1, DAY_S])
+def test_a_clock_that_was_set_is_noticed_in_either_direction(step_s: float) -> None:
+    clock = HandClock()
+    time = StoreTime(clock)
+    time.follow(5000, clock.now)
+    clock.now += 2
+    assert time.step_s(5002 + step_s, clock.now) == pytest.approx(step_s)
+
+
+def test_slow_answers_and_pauses_are_not_taken_for_a_clock_that_was_set() -> None:
+    """The first answer was read at once and came after a minute, the second was read late and came after a minute."""
+    clock = HandClock()
+    time = StoreTime(clock)
+    asked_at = clock.now
+    clock.now += 60
+    assert time.step_s(5000, asked_at) == 0
+    time.follow(5000, asked_at)
+    asked_at = clock.now
+    clock.now += 60
+    assert time.step_s(5120, asked_at) == 0
+    assert time.step_s(5060, asked_at) == 0
