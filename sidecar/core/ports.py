@@ -54,9 +54,10 @@ class SharedState(Protocol):
     async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
         """Store the token unless a newer fence's is there; end the lease if it is still ours.
 
-        `age_s` is the token's age by the holder's clock; the store derives `issued_at`. A stored token ends the pause,
-        the strikes, the refusal of its credentials and the rejection. When it is the very token that was rejected,
-        that id becomes `confirmed_id`.
+        `age_s` is the token's age by the holder's clock as this was sent. The store derives `issued_at` from it and
+        keeps the earlier of that and the token's own: what comes late makes no token younger. A stored token ends the
+        pause, the strikes, the refusal of its credentials and the rejection. When it is the very token that was
+        rejected, that id becomes `confirmed_id`.
         """
         ...
 

@@ -118,7 +118,8 @@ class _MemoryState:
         cell.token_gone_ms = stored.now_ms + ms(keep_s(offered, age_s, self._profile))
 
     def _by_our_clock(self, token: Token, age_s: Seconds) -> Token:
-        return replace(token, issued_at=(self._store.now_ms() - ms(age_s)) / 1000)
+        issued_ms = min(self._store.now_ms() - ms(age_s), round(token.issued_at * 1000))
+        return replace(token, issued_at=issued_ms / 1000)
 
     def _state(self, view: View, stored: rules.Stored, known: int) -> State:
         return state_of(view, self._profile, stored.token if stored.token_fence > known else None)

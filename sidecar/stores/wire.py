@@ -89,6 +89,7 @@ def token_argument(token: Token, age_s: Seconds, profile: Profile, sealer: Seale
         "id": token.token_id,
         "sealed": sealer.seal(_ENCODER.encode(payload), _context(profile, token.fence)),
         "age_ms": ms(age_s),
+        "issued_ms": round(token.issued_at * 1000),
         "keep_ms": ms(keep_s(token, age_s, profile)),
     }
 

@@ -99,6 +99,9 @@ class Broker:
             if not self._worth_waiting_for(no, asked_at, min_ttl_s):
                 return self._suspect_or_raise(no, min_ttl_s)
             await self._clock.sleep(no.retry_after_s)
+            if (vended := self._look(min_ttl_s)) is not None:
+                # Somebody else's call ended the wait: a flight now would be one too many.
+                return vended
 
     def _worth_waiting_for(self, no: NoTokenError, asked_at: Moment, min_ttl_s: Seconds) -> bool:
         """A back-off that ends while the caller may wait is no answer; a cool-down is, and so is a suspect token."""

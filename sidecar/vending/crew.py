@@ -51,32 +51,41 @@ class Crew:
 
     async def _follow(self, state: State, asked_at: Moment) -> None:
         """Take the store's word, after reminding it of what it lost."""
-        step_s = self.view.store_time.step_s(state.now, asked_at)
-        if step_s or self.view.knows_more_than(state):
-            if step_s:
-                self.sink.emit(StoreClockStepped(profile=self.profile.name, step_s=step_s))
-            elif not self.view.unsaved:
+        self._notice_clock(state, asked_at)
+        view = self.view
+        if view.clock_stepped or view.knows_more_than(state):
+            if not (view.clock_stepped or view.unsaved):
                 self.sink.emit(StoreDataLost(profile=self.profile.name))
             asked_at = self.clock.monotonic()
-            state = await self._seed(clock_stepped=step_s != 0)
-            while self.view.unsaved:
+            state = await self._seed()
+            while view.unsaved:
                 # A local call ended while the store was being told: its end is not in what it was told.
-                state = await self._seed(clock_stepped=step_s != 0)
+                state = await self._seed()
         self.fallback.unblock()
-        if self.view.follow(state, asked_at):
+        if view.follow(state, asked_at):
             self.announce(fetched=False)
         self.keyring.prove(state.proven)
-        if self.view.token is not None:
+        if view.token is not None:
             # A store that lost its data forgot who proved what; the token itself is the proof.
-            self.keyring.prove([self.view.token.credentials_id])
+            self.keyring.prove([view.token.credentials_id])
 
-    async def _seed(self, *, clock_stepped: bool) -> State:
+    def _notice_clock(self, state: State, asked_at: Moment) -> None:
+        """Before anything else: what the store is told next is told by its clock as it is now."""
+        step_s = self.view.store_time.step_s(state.now, asked_at)
+        self.view.store_time.follow(state.now, asked_at)
+        if step_s:
+            self.view.clock_stepped = True
+            self.sink.emit(StoreClockStepped(profile=self.profile.name, step_s=step_s))
+
+    async def _seed(self) -> State:
         self.view.unsaved = False
         try:
-            return await self.store.seed(self.view.remembered(clock_stepped=clock_stepped))
+            state = await self.store.seed(self.view.remembered())
         except BaseException:
             self.view.unsaved = True
             raise
+        self.view.clock_stepped = False
+        return state
 
     def announce(self, *, fetched: bool) -> None:
         """Say which token is vended from now on."""

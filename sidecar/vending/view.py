@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from sidecar.core import policy
 from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.forgotten import forgot
 from sidecar.core.model import Instant, Lifetime, Moment, Profile, Seconds, Token
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
@@ -39,6 +40,8 @@ class View:
         """A partner call is out, by this replica."""
         self.unsaved = False
         """We know something the store does not: a token, a pause or a report it could not be told."""
+        self.clock_stepped = False
+        """The store's clock was set, and has not been told the token's age since."""
         # What the store said last, with what we had to note ourselves; read at `_seen_at`.
         self._state = State()
         self._seen_at: Moment = clock.monotonic()
@@ -96,8 +99,8 @@ class View:
 
     def knows_more_than(self, state: State) -> bool:
         """Whether the store lost something this replica remembers."""
-        ours = self._state
-        if self.unsaved or (ours.epoch and (state.epoch != ours.epoch or state.fence < ours.fence)):
+        ours = self._now_state()
+        if self.unsaved or forgot(ours, state):
             return True
         # A token this replica cannot open is not a lost one: offering ours again and again would not change that.
         if self.token is None or "seal" in state.damaged:
@@ -115,7 +118,6 @@ class View:
         brought = state.token is not None and (self.token is None or state.token.fence > self.token.fence)
         self._state = state
         self._seen_at = self._clock.monotonic()
-        self.store_time.follow(state.now, asked_at)
         if brought and state.token is not None:
             self.take(state.token, asked_at - max(0, state.now - state.token.issued_at))
         elif self.token is not None and state.token_fence == self.token.fence and state.token_id == self.token.token_id:
@@ -125,11 +127,15 @@ class View:
 
     def take(self, token: Token, born: Moment) -> None:
         """Vend this token from now on."""
-        if self.token is not None and self.token.token_id != token.token_id:
+        again = self.token is not None and self.token.token_id == token.token_id
+        if self.token is not None and not again:
             self.replaced_ids.append(self.token.token_id)
         self.token = token
         self.born = born
         self.refresh_at_s = policy.refresh_point_s(token.lifetime_s, self._profile, self._clock.jitter())
+        if again and token.lifetime is Lifetime.DECLARED:
+            # The partner hands out one token until it ends: whoever asked for another before would ask in vain.
+            self.refresh_at_s = policy.usable_s(token.lifetime_s, self._profile)
         self.taken_at = self._clock.wall()
         self._changed.set()
         self._changed = asyncio.Event()
@@ -174,10 +180,13 @@ class View:
         self._state = replace(self._now_state(), **changes)  # type: ignore[arg-type]  # the callers above are typed
         self.unsaved = True
 
-    def remembered(self, *, clock_stepped: bool) -> Remembered:
+    def remembered(self) -> Remembered:
         """What to offer a store that forgot, or whose clock was set."""
-        age_s = self.age_s(self._clock.monotonic()) if self.token is not None else 0
-        return Remembered(state=self._now_state(), token=self.token, token_age_s=age_s, clock_stepped=clock_stepped)
+        token, age_s = self.token, 0.0
+        if token is not None:
+            age_s = self.age_s(self._clock.monotonic())
+            token = replace(token, issued_at=self.store_time.at(self.born))
+        return Remembered(state=self._now_state(), token=token, token_age_s=age_s, clock_stepped=self.clock_stepped)
 
     def _now_state(self) -> State:
         """The state with every duration brought to this moment."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sidecar.core.failures import FailureKind
@@ -24,6 +26,13 @@ async def test_a_committed_token_comes_back_whole(shared: SharedState) -> None:
     assert state.lesson == Lesson(learned_s=300, evidence_s=290.5)
     assert state.lease_owner == ""
     assert state.lease_left_s == 0
+
+
+async def test_a_commit_that_comes_late_makes_the_token_no_younger(shared: SharedState) -> None:
+    nonce, grant = await granted(shared)
+    issued_at = (await shared.peek(0)).now - 8
+    committed = await shared.commit(nonce, replace(a_token(grant.fence), issued_at=issued_at), 2, Lesson())
+    assert committed.state.token_issued_at == pytest.approx(issued_at, abs=0.001)
 
 
 async def test_who_knows_the_token_gets_its_name_only(shared: SharedState) -> None:

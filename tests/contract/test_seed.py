@@ -159,6 +159,14 @@ async def test_the_offered_age_of_the_stored_token_counts_when_the_stores_clock_
     assert state.now - state.token_issued_at == pytest.approx(40, abs=NEAR_S)
 
 
+async def test_a_seed_that_comes_late_makes_the_token_no_younger(shared: SharedState) -> None:
+    """It was sent 20 s ago, when the token's age was 100 s."""
+    issued_at = (await shared.peek(0)).now - 120
+    token = replace(a_token(7), issued_at=issued_at)
+    state = await shared.seed(Remembered(state=State(), token=token, token_age_s=100))
+    assert state.token_issued_at == pytest.approx(issued_at, abs=0.001)
+
+
 async def test_a_clock_that_was_set_brings_no_older_token_back(shared: SharedState) -> None:
     token = await fetched(shared)
     newer = await fetched(shared, known=token.fence)

@@ -23,6 +23,9 @@ LIMIT_S = PROFILE.lease_limit_s
 NEAR_S = 1.0
 """Real time passes on a real server while a test runs: durations are compared to within this."""
 
+LATE = 9e9
+"""An instant no store has come to: a token's age alone counts."""
+
 _nonces = count(1)
 
 
@@ -112,7 +115,7 @@ def a_token(fence: int, text: str = "", *, credentials_id: str = "pair-1", lifet
     access = Secret(text or f"access-of-{fence}")
     return Token(
         access=access, refresh=Secret("canary-refresh"), token_id=token_id_of(access), role="API_USER", fence=fence,
-        issued_at=0, lifetime_s=lifetime_s, lifetime=Lifetime.ASSUMED, credentials_id=credentials_id,
+        issued_at=LATE, lifetime_s=lifetime_s, lifetime=Lifetime.ASSUMED, credentials_id=credentials_id,
     )  # fmt: skip
 
 
@@ -157,7 +160,7 @@ async def failed(
 
 
 def same_but_time(token: Token | None) -> Token | None:
-    return None if token is None else replace(token, issued_at=0)
+    return None if token is None else replace(token, issued_at=LATE)
 
 
 def outcome_name(claimed: Claimed) -> str:

@@ -9,8 +9,19 @@ import pytest
 from sidecar.core.errors import CredentialsError, CredentialsRejectedError, NoTokenError, PartnerUnavailableError
 from sidecar.core.events import CredentialsUnreadable, InternalFailure, LeaseLost
 from sidecar.core.failures import FailureKind
-from sidecar.core.model import Budget, Credentials, Operation, Profile, Reason
+from sidecar.core.model import (
+    Budget,
+    Credentials,
+    Lifetime,
+    Operation,
+    Profile,
+    Reason,
+    Secret,
+    Token,
+    token_id_of,
+)
 from sidecar.core.policy import Condition
+from sidecar.core.shared import Remembered, State
 from tests.fakes.fleet import Fleet, Replica, credentials
 from tests.fakes.partner import FakePartner, failure
 from tests.fakes.virtual_time import virtual
@@ -406,4 +417,43 @@ async def test_a_failed_refresh_is_followed_by_a_grant() -> None:
         Operation.REFRESH,
         Operation.GRANT,
     ]
+    await fleet.stop()
+
+
+@virtual
+async def test_a_caller_whose_back_off_is_over_takes_the_token_that_came_meanwhile() -> None:
+    """It waits the back-off out; a replica that had been cut off offers a token it got on its own share."""
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    fleet.partner.script.append(failure(FailureKind.SERVER_ERROR, retry_after_s=3))
+    waiting = asyncio.ensure_future(replica.token())
+    await fleet.partner.called(1)
+    await asyncio.sleep(0.5)
+    access, pair = Secret("token-offered"), credentials()
+    offered = Token(
+        access=access, token_id=token_id_of(access), role="API_USER", fence=int(replica.broker._clock.wall() * 1000),
+        issued_at=replica.broker._clock.wall(), lifetime_s=900, lifetime=Lifetime.ASSUMED,
+        credentials_id=pair.credentials_id,
+    )  # fmt: skip
+    await fleet.store.shared_state(fleet.profile).seed(Remembered(state=State(), token=offered, token_age_s=0))
+    assert await waiting == "token-offered"
+    await asyncio.sleep(5)
+    assert fleet.partner.count == 1
+    await fleet.stop()
+
+
+@virtual
+async def test_a_partner_that_hands_out_one_token_until_its_end_is_not_asked_ever_more_often() -> None:
+    """Each answer declares what is left: to refresh after a share of that would be a call at each share of a share."""
+    partner = FakePartner(same_token=True)
+
+    async def declare_what_is_left() -> None:
+        partner.lifetime_s = 600 - now()
+
+    partner.always = declare_what_is_left
+    fleet = Fleet(partner=partner)
+    (replica,) = fleet.start(1)
+    await asyncio.sleep(597)
+    assert await replica.token() == "token-1"
+    assert [round(at) for at, _ in partner.calls] == [0, pytest.approx(495, abs=15), pytest.approx(588, abs=3)]
     await fleet.stop()

@@ -19,14 +19,15 @@ from tests.fakes.virtual_time import virtual
 DAY_S = 86_400
 
 
+@pytest.mark.parametrize("step_s", [800, DAY_S])
 @virtual
-async def test_a_store_clock_that_is_set_a_day_ahead_costs_no_call_and_no_answer() -> None:
-    """Neither of those who hold the token nor of one who comes later and knows it by the store's word only."""
+async def test_a_store_clock_that_is_set_ahead_costs_no_call_and_no_answer(step_s: float) -> None:
+    """By less than a token is kept, and by more. Neither of those who hold the token nor of one who comes later and knows it by the store's word only."""
     fleet = Fleet()
     replicas = fleet.start(3)
     await replicas[0].token()
     await asyncio.sleep(10)
-    fleet.clock.set_forward_s += DAY_S
+    fleet.clock.set_forward_s += step_s
     await asyncio.sleep(fleet.profile.poll_s)
     (newcomer,) = fleet.start(1)
     assert await newcomer.token() == "token-1"

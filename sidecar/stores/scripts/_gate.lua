@@ -165,7 +165,9 @@ local function save_gate()
 end
 
 -- Written before the gate: if memory runs out in between, the token is there and the lease ends by itself.
-local function save_token(issued_ms)
+local function save_token()
+  -- What came late makes no token younger: its sender knew this clock, and said when the token was issued by it.
+  local issued_ms = math.min(now - args.token.age_ms, args.token.issued_ms)
   token = {fence = args.token.fence, id = args.token.id, issued_ms = issued_ms, sealed = args.token.sealed}
   redis.call('SET', KEYS[2], cjson.encode(token), 'PX', args.token.keep_ms)
 end

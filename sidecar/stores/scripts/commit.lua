@@ -1,6 +1,6 @@
 -- Stores a token unless one of the same or a newer fence is there; ends the lease if it is the caller's.
 --
--- ARGV[1]  {nonce, token: {fence, id, sealed, age_ms, keep_ms}, credentials_id, learned_s, evidence_s, new_epoch}
+-- ARGV[1]  {nonce, token: {fence, id, sealed, age_ms, issued_ms, keep_ms}, credentials_id, learned_s, evidence_s, new_epoch}
 -- outcome  'stored' (also when it was stored before) | 'older'
 -- A gate that is not there was lost: the caller had a lease in it.
 
@@ -19,7 +19,7 @@ local function remember_proven(id)
 end
 
 local function store()
-  save_token(now - args.token.age_ms)
+  save_token()
   gate.pause = nil
   gate.strikes = {}
   gate.refused[args.credentials_id] = nil

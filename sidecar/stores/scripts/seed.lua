@@ -1,7 +1,7 @@
 -- Raises what is stored to what a replica remembers; never lowers or shortens anything.
 --
--- ARGV[1]  {epoch, fence, token: {fence, id, sealed, age_ms, keep_ms} (or absent), clock_stepped (the offered age of the
---          stored token counts), pause: {kind, left_ms, strikes, detail} (or absent), strikes: {kind: count},
+-- ARGV[1]  {epoch, fence, token: {fence, id, sealed, age_ms, issued_ms, keep_ms} (or absent), clock_stepped (the offered
+--          age of the stored token counts), pause: {kind, left_ms, strikes, detail} (or absent), strikes: {kind: count},
 --          refused: {id: pause}, proven, grant_ages_ms, demand_ages_ms (oldest first, within the window), window_ms,
 --          rejected_id, rejected_age_ms, confirmed_id, refresh_dropped, learned_s, evidence_s, new_epoch}
 -- outcome  'seeded'
@@ -16,7 +16,7 @@ local function counts(offered)
   return offered.fence > token.fence or (args.clock_stepped and offered.fence == token.fence and offered.id == token.id)
 end
 
-if counts(args.token) then save_token(now - args.token.age_ms) end
+if counts(args.token) then save_token() end
 if gate.lease and gate.lease.fence == offered_fence then gate.lease = nil end
 
 local function later_of(stored, offered)

@@ -1,0 +1,116 @@
+"""The store fails over to a replica that never got the last writes: those who were told remember."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sidecar.core.errors import CoolingDownError, CredentialsRejectedError
+from sidecar.core.events import StoreDataLost
+from sidecar.core.failures import FailureKind
+from sidecar.core.forgotten import NOTICED_S, forgot
+from sidecar.core.shared import Pause, State
+from tests.fakes.fleet import Fleet
+from tests.fakes.partner import failure
+from tests.fakes.virtual_time import virtual
+
+PAUSE = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1)
+TOLD = State(
+    epoch="e",
+    fence=9,
+    token_fence=8,
+    token_id="t8",
+    pause=PAUSE,
+    refused={"pair": PAUSE},
+    rejected_id="t8",
+    refresh_dropped=7,
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [(FailureKind.THROTTLED, CoolingDownError), (FailureKind.REJECTED, CredentialsRejectedError)],
+)
+@virtual
+async def test_a_pause_outlives_a_failover_that_forgets_nothing_else(kind: FailureKind, error: type[Exception]) -> None:
+    fleet = Fleet()
+    taken = asyncio.Event()
+    backups: list[dict[str, Any]] = []
+
+    async def take_a_backup() -> None:
+        backups.append(copy.deepcopy(fleet.store._cells))
+        taken.set()
+        raise failure(kind, status=429, retry_after_s=100 if kind is FailureKind.THROTTLED else None)
+
+    fleet.partner.script.append(take_a_backup)
+    replicas = fleet.start(3)
+    await taken.wait()
+    await asyncio.sleep(5)
+    (fleet.store._cells,) = backups
+    await asyncio.sleep(80)
+    assert fleet.partner.count == 1
+    assert sum(len(replica.sink.of(StoreDataLost)) for replica in replicas) >= 1
+    for replica in replicas:
+        with pytest.raises(error):
+            await replica.token()
+    await fleet.stop()
+
+
+@virtual
+async def test_a_rejection_outlives_a_failover_that_forgets_nothing_else() -> None:
+    fleet = Fleet()
+    first, other = fleet.start(2)
+    token = (await first.broker.vend()).token
+    await asyncio.sleep(5)
+    backup = copy.deepcopy(fleet.store._cells)
+    fleet.partner.script.extend([failure(FailureKind.THROTTLED, status=429, retry_after_s=100)])
+    await first.broker.report(token.token_id)
+    await asyncio.sleep(5)
+    fleet.store._cells = backup
+    await asyncio.sleep(5)
+    for replica in (first, other):
+        assert (await replica.broker.vend()).suspect
+    await fleet.stop()
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        {"epoch": "another"},
+        {"fence": 8},
+        {"refresh_dropped": 6},
+        {"pause": None},
+        {"pause": Pause(kind=FailureKind.THROTTLED, left_s=60 - NOTICED_S - 0.1, strikes=1)},
+        {"refused": {}},
+        {"rejected_id": ""},
+    ],
+)
+def test_what_was_told_and_is_gone_was_forgotten(lost: dict[str, object]) -> None:
+    assert forgot(TOLD, _changed(lost))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {},
+        {"fence": 10},
+        {"pause": Pause(kind=FailureKind.THROTTLED, left_s=60 - NOTICED_S / 2, strikes=1)},
+        {"pause": Pause(kind=FailureKind.TIMEOUT, left_s=90, strikes=1)},
+        {"token_fence": 10, "token_id": "t10", "pause": None, "refused": {}, "rejected_id": ""},
+        {"rejected_id": "", "confirmed_id": "t8"},
+    ],
+)
+def test_what_a_newer_token_or_time_has_ended_was_not_forgotten(later: dict[str, object]) -> None:
+    assert not forgot(TOLD, _changed(later))
+
+
+def test_who_was_told_nothing_yet_misses_nothing() -> None:
+    assert not forgot(State(), TOLD)
+
+
+def _changed(fields: dict[str, object]) -> State:
+    return replace(TOLD, **fields)  # type: ignore[arg-type]  # a table of fields of several types
