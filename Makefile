@@ -27,6 +27,9 @@ test: $(VENV)/.test ## set up what is missing, and run every test (ARGS="-k name
 	@tests/install-server $(BIN)/python
 	@$(BIN)/python -m pytest $(ARGS)
 
+simulate: $(VENV)/.test ## run 10,000 seeded storms of faults (SEEDS=n FIRST=n), or one again (SEED=n)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--first $(or $(FIRST),0) --seeds $(or $(SEEDS),10000))
+
 check: $(VENV)/.test $(VENV)/.check ## lint, format, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -73,4 +76,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test check lock clean venv
+.PHONY: help run test simulate check lock clean venv

@@ -22,7 +22,7 @@ DAY_S = 86_400
 @pytest.mark.parametrize("step_s", [800, DAY_S])
 @virtual
 async def test_a_store_clock_that_is_set_ahead_costs_no_call_and_no_answer(step_s: float) -> None:
-    """By less than a token is kept, and by more. Neither of those who hold the token nor of one who comes later and knows it by the store's word only."""
+    """Neither of those who hold the token, nor of one that comes later and has the store's word only."""
     fleet = Fleet()
     replicas = fleet.start(3)
     await replicas[0].token()

@@ -1,0 +1,184 @@
+"""The partner's side of one account: which tokens it issued, how long each really lives, and what it answers now."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sidecar.core.errors import PartnerError, UnsentError
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Credentials, Operation, PartnerToken, Profile, Secret
+from sidecar.core.ports import Clock
+from tests.fakes.partner import failure
+from tests.simulation.process import OUTSIDE
+
+ROUNDING_S = 1e-6
+
+
+@dataclass(slots=True)
+class Issued:
+    """One token as the partner knows it."""
+
+    at: float
+    sent_at: float
+    """When its holder asked: from then on it ages for us."""
+    dies_at: float
+    declared_s: float | None
+    refresh: str
+    revoked: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """One call, from its first byte on."""
+
+    replica: str
+    operation: Operation
+    own_share: bool
+    """Made without a lease, because the store was away."""
+    sent_at: float
+    over_at: float
+    """When its sender has an answer or gives up; until then it is under way."""
+    outcome: str = "none"
+    """An outcome as in the contract's metric, once the sender knows it."""
+    wait_s: float = 0
+    """The cool-down a 429 asked for."""
+
+
+@dataclass
+class Account:
+    """What the partner does; the weather changes the fields of the first group."""
+
+    rng: random.Random
+    usual_latency_s: float = 0.2
+    latency_s: float = 0.2
+    trouble: FailureKind | None = None
+    share: float = 1.0
+    """Of the calls that meet the trouble."""
+    retry_after_s: float | None = None
+    silent: bool = False
+    """Takes the call and never answers."""
+    accepted: set[str] = field(default_factory=lambda: {"secret-0-canary"})
+
+    declared_s: float | None = None
+    true_life_s: float = 10_000
+    revokes_on_issue: bool = False
+    same_token: bool = False
+    """A grant answers the running token as long as it lives."""
+    can_refresh: bool = False
+
+    tokens: dict[str, Issued] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    newest: str = ""
+
+    def mend(self) -> None:
+        self.trouble, self.silent, self.latency_s = None, False, self.usual_latency_s
+
+    def accepts(self, access: str) -> bool:
+        """Whether a payment with this token would go through now."""
+        token = self.tokens.get(access)
+        return token is not None and not token.revoked and asyncio.get_running_loop().time() < token.dies_at
+
+    def revoke(self) -> None:
+        if self.newest:
+            self.tokens[self.newest].revoked = True
+
+    def take(self, call: Call, secret: str, refresh: str, answer: asyncio.Future[PartnerToken]) -> None:
+        """A call has arrived."""
+        try:
+            token: PartnerToken | PartnerError = self._decide(call, secret, refresh)
+        except PartnerError as error:
+            token = error
+        if self.silent or answer.done():
+            return
+        if isinstance(token, PartnerError):
+            answer.set_exception(token)
+        else:
+            answer.set_result(token)
+
+    def _decide(self, call: Call, secret: str, refresh: str) -> PartnerToken:
+        if self.trouble is not None and self.rng.random() < self.share:
+            throttled = self.trouble is FailureKind.THROTTLED
+            call.wait_s = self.retry_after_s or 0
+            raise failure(
+                self.trouble, status=429 if throttled else 500, retry_after_s=self.retry_after_s if throttled else None
+            )
+        if refresh and self._owner_of(refresh) != self.newest:
+            raise failure(FailureKind.REJECTED, status=401)
+        if secret and secret not in self.accepted:
+            raise failure(FailureKind.REJECTED, status=401)
+        if not (self.same_token and not refresh and self.newest and self.accepts(self.newest)):
+            self._issue(call)
+        token = self.tokens[self.newest]
+        return PartnerToken(
+            access=Secret(self.newest),
+            refresh=Secret(token.refresh) if token.refresh else None,
+            role="API_USER",
+            lifetime_s=token.declared_s and token.dies_at - asyncio.get_running_loop().time(),
+        )
+
+    def _issue(self, call: Call) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.revokes_on_issue:
+            self.revoke()
+        self.newest = f"token-{len(self.tokens) + 1}-canary"
+        life_s = self.declared_s or self.true_life_s
+        refresh = f"refresh-{len(self.tokens) + 1}-canary" if self.can_refresh else ""
+        self.tokens[self.newest] = Issued(now, call.sent_at, now + life_s, self.declared_s, refresh)
+
+    def _owner_of(self, refresh: str) -> str:
+        return next((access for access, token in self.tokens.items() if token.refresh == refresh), "")
+
+
+class Door:
+    """The `Partner` port of one replica."""
+
+    def __init__(
+        self, account: Account, profile: Profile, replica: str, clock: Clock, calling: Callable[[Call], None]
+    ) -> None:
+        self._account = account
+        self._profile = profile
+        self._replica = replica
+        self._clock = clock
+        self._calling = calling
+
+    @property
+    def can_refresh(self) -> bool:
+        return self._account.can_refresh
+
+    async def grant(self, credentials: Credentials, role: str, send_by: float) -> PartnerToken:
+        return await self._call(Operation.GRANT, credentials.api_secret.reveal(), "", send_by)
+
+    async def refresh(self, refresh_token: Secret, role: str, send_by: float) -> PartnerToken:
+        return await self._call(Operation.REFRESH, "", refresh_token.reveal(), send_by)
+
+    async def _call(self, operation: Operation, secret: str, refresh: str, send_by: float) -> PartnerToken:
+        if self._clock.monotonic() > send_by:
+            raise UnsentError
+        loop, timeout_s = asyncio.get_running_loop(), self._profile.partner_timeout_s
+        # A lease's last moment to send is counted from before it was asked for; one's own share's, from now.
+        own_share = abs(send_by - self._clock.monotonic() - self._profile.store_timeout_s) < ROUNDING_S
+        call = Call(self._replica, operation, own_share, loop.time(), loop.time() + timeout_s)
+        self._calling(call)
+        answer: asyncio.Future[PartnerToken] = loop.create_future()
+        delay_s = self._account.rng.random() * self._account.latency_s
+        loop.call_later(delay_s, self._account.take, call, secret, refresh, answer, context=OUTSIDE)
+        call.outcome = "timeout"
+        try:
+            async with asyncio.timeout(timeout_s):
+                token = await answer
+        except TimeoutError:
+            raise PartnerError(FailureKind.TIMEOUT) from None
+        except PartnerError as error:
+            call.outcome = error.kind.value
+            raise
+        else:
+            call.outcome = "ok"
+            # Handed out again, its life is vouched for again.
+            issued = self._account.tokens[token.access.reveal()]
+            issued.sent_at = max(issued.sent_at, call.sent_at)
+            return token
+        finally:
+            call.over_at = loop.time()

@@ -1,0 +1,107 @@
+"""The network between a replica and the store: slow, lossy, cut, and late with what was long given up."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sidecar.core.errors import StoreError
+from sidecar.core.model import Profile, Token
+from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from tests.simulation.process import OUTSIDE
+
+LATEST_S = 8.0
+"""How long a packet may be under way."""
+
+
+@dataclass(slots=True)
+class Path:
+    """One replica's way to the store, for all its profiles; the weather changes it."""
+
+    slow_s: float = 0.02
+    """Each way takes up to this long."""
+    refused: bool = False
+    """Nobody listens: told at once."""
+    black_hole: bool = False
+    """Nothing goes through, in either direction, and nobody says so."""
+    loss: float = 0.0
+    """Share of answers that are lost after the store has decided."""
+    late: float = 0.0
+    """Share of questions that reach the store when the asker has long given up."""
+
+    def mend(self) -> None:
+        fine = Path()
+        for name in self.__slots__:
+            setattr(self, name, getattr(fine, name))
+
+    @property
+    def good(self) -> bool:
+        return self == Path()
+
+
+Decide = Callable[[str, tuple[Any, ...]], Any]
+"""The store's side: runs one operation of `SharedState`, by name and arguments, at once."""
+
+
+class Line:
+    """A `SharedState` at the other end of a `Path`."""
+
+    def __init__(self, path: Path, profile: Profile, decide: Decide, rng: random.Random) -> None:
+        self._path = path
+        self._timeout_s = profile.store_timeout_s
+        self._decide = decide
+        self._rng = rng
+        self.sent = 0
+
+    async def _ask(self, operation: str, *arguments: object) -> Any:  # noqa: ANN401 - each operation has its own answer
+        self.sent += 1
+        loop = asyncio.get_running_loop()
+        if self._path.refused:
+            await asyncio.sleep(0.001)
+            raise StoreError(operation, "ConnectionRefusedError")
+        answer: asyncio.Future[Any] = loop.create_future()
+        delay_s = self._delay_s()
+        if self._rng.random() < self._path.late:
+            delay_s = self._rng.uniform(self._timeout_s, LATEST_S)
+        loop.call_later(delay_s, self._arrive, operation, arguments, answer, context=OUTSIDE)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await answer
+        except TimeoutError:
+            raise StoreError(operation, "TimeoutError") from None
+
+    def _arrive(self, operation: str, arguments: tuple[Any, ...], answer: asyncio.Future[Any]) -> None:
+        """The store decides, whether or not anybody still waits."""
+        if self._path.refused or self._path.black_hole:
+            return
+        decided = self._decide(operation, arguments)
+        if self._rng.random() >= self._path.loss:
+            asyncio.get_running_loop().call_later(self._delay_s(), self._deliver, answer, decided, context=OUTSIDE)
+
+    def _deliver(self, answer: asyncio.Future[Any], decided: object) -> None:
+        if not (answer.done() or self._path.refused or self._path.black_hole):
+            answer.set_result(decided)
+
+    def _delay_s(self) -> float:
+        return self._rng.random() * self._path.slow_s
+
+    async def claim(self, ask: Ask) -> Claimed:
+        return cast("Claimed", await self._ask("claim", ask))
+
+    async def commit(self, nonce: str, token: Token, age_s: float, lesson: Lesson) -> Committed:
+        return cast("Committed", await self._ask("commit", nonce, token, age_s, lesson))
+
+    async def fail(self, failed: Failed) -> State:
+        return cast("State", await self._ask("fail", failed))
+
+    async def reject(self, token_id: str) -> Rejection:
+        return cast("Rejection", await self._ask("reject", token_id))
+
+    async def peek(self, known: int) -> State:
+        return cast("State", await self._ask("peek", known))
+
+    async def seed(self, remembered: Remembered) -> State:
+        return cast("State", await self._ask("seed", remembered))

@@ -1,0 +1,130 @@
+"""Known bugs of such services, to be planted: a simulation that finds none of them would prove nothing.
+
+Each is the smallest change to the real code that makes the mistake; the names are those of the mistakes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+from sidecar.core.model import Profile, Token
+from sidecar.core.shared import Ask, Lesson
+from sidecar.stores import rules
+from sidecar.stores.gate import Gate, OutcomeName
+from sidecar.vending.broker import Broker
+from sidecar.vending.obstacle import obstacle
+from sidecar.vending.singleflight import SingleFlight, _consume
+from sidecar.vending.vendor import Vended
+from tests.simulation.plan import Fault, Plan, plan_of
+
+
+@contextlib.contextmanager
+def no_fence() -> Iterator[None]:
+    """Whatever is committed last is stored."""
+    commit = rules.commit
+
+    def commit_over(stored: rules.Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeName:
+        stored.token = None
+        return commit(stored, nonce, token, lesson)
+
+    with mock.patch.object(rules, "commit", commit_over):
+        yield
+
+
+@contextlib.contextmanager
+def release_without_owner_check() -> Iterator[None]:
+    """Whoever ends its lease ends the one that is running."""
+
+    def end_any(gate: Gate, nonce: str) -> None:
+        gate.lease = None
+
+    with mock.patch.object(rules, "_end_lease", end_any):
+        yield
+
+
+@contextlib.contextmanager
+def no_look_after_the_claim() -> Iterator[None]:
+    """Who gets the lease calls, though the one before may have brought the token."""
+    claim = rules.claim
+
+    def claim_blindly(stored: rules.Stored, ask: Ask, profile: Profile) -> tuple[OutcomeName, int]:
+        return claim(replace(stored, token=None), ask, profile)
+
+    with mock.patch.object(rules, "claim", claim_blindly):
+        yield
+
+
+@contextlib.contextmanager
+def budget_charged_after_the_call() -> Iterator[None]:
+    """A permit is spent when the call is over, so never by who is killed in it."""
+    grant, end = rules._grant, rules._end_lease
+
+    def grant_for_nothing(gate: Gate, now_ms: int, ask: Ask, profile: Profile) -> None:
+        spent = list(gate.grants_ms)
+        grant(gate, now_ms, ask, profile)
+        gate.grants_ms = spent
+
+    def charge(gate: Gate, nonce: str) -> None:
+        if gate.lease is not None and gate.lease.nonce == nonce:
+            gate.grants_ms.append(gate.lease.from_ms)
+        end(gate, nonce)
+
+    with mock.patch.object(rules, "_grant", grant_for_nothing), mock.patch.object(rules, "_end_lease", charge):
+        yield
+
+
+@contextlib.contextmanager
+def no_shield() -> Iterator[None]:
+    """The first caller's cancellation cancels the flight of all."""
+
+    async def join(self: SingleFlight[Any, Any], key: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.ensure_future(self._run(key, work))
+            task.add_done_callback(_consume)
+        return await task
+
+    with mock.patch.object(SingleFlight, "join", join):
+        yield
+
+
+@contextlib.contextmanager
+def cool_down_before_freshness() -> Iterator[None]:
+    """Callers hear of the cool-down while their token is still good."""
+    look = Broker._look
+
+    def look_at_the_obstacle_first(self: Broker, min_ttl_s: float) -> Vended | None:
+        return look(self, min_ttl_s) if obstacle(self._crew, on_demand=False) is None else None
+
+    with mock.patch.object(Broker, "_look", look_at_the_obstacle_first):
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """Where a planted bug shows itself soon: under these faults, from this seed on."""
+
+    bug: Callable[[], AbstractContextManager[None]]
+    faults: frozenset[Fault]
+    first_seed: int = 0
+
+    def plans(self, count: int) -> Iterator[Plan]:
+        for seed in range(self.first_seed, self.first_seed + count):
+            yield replace(plan_of(seed), faults=self.faults, every_s=6)
+
+
+HUNTS = (
+    Hunt(no_fence, frozenset({Fault.PAUSE, Fault.LINE})),
+    # Rare: a process has to be stopped for longer than a lease, and to go on within somebody else's.
+    Hunt(release_without_owner_check, frozenset({Fault.PAUSE, Fault.LINE, Fault.PARTNER}), first_seed=30),
+    Hunt(no_look_after_the_claim, frozenset()),
+    Hunt(budget_charged_after_the_call, frozenset({Fault.KILL})),
+    Hunt(no_shield, frozenset({Fault.IMPATIENCE, Fault.PARTNER})),
+    Hunt(cool_down_before_freshness, frozenset({Fault.THROTTLE})),
+)

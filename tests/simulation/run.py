@@ -1,0 +1,158 @@
+"""From a seed to a verdict: a storm under load, a calm, and then everybody holds the same good token."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sidecar.core import policy
+from sidecar.core.model import Seconds
+from sidecar.vending.fallback import FIRST_DELAY_S
+from tests.simulation.network import LATEST_S
+from tests.simulation.plan import Fault, Plan, plan_of
+from tests.simulation.process import ProcessLoop
+from tests.simulation.verdict import Verdict
+from tests.simulation.weather import Weather
+from tests.simulation.world import Ground, World
+
+APPS_PER_PROFILE = 3
+OPERATIONS_PER_S = 15
+"""What one replica and profile may ask of the store on average, a busy loop never."""
+
+
+def run_seed(seed: int) -> Verdict:
+    """Run the seed's whole schedule; the same seed gives the same history."""
+    return run_plan(plan_of(seed))
+
+
+def run_plan(plan: Plan) -> Verdict:
+    loop = ProcessLoop()
+    # What a killed process leaves behind is nobody's: no complaints.
+    loop.set_exception_handler(lambda *_: None)
+    try:
+        return loop.run_until_complete(_run(plan))
+    finally:
+        _throw_away(loop)
+        loop.close()
+
+
+def _throw_away(loop: asyncio.AbstractEventLoop) -> None:
+    for task in asyncio.all_tasks(loop):
+        coroutine = task.get_coro()
+        if coroutine is not None:
+            try:
+                coroutine.close()
+            except RuntimeError:
+                continue  # it would have gone on waiting, and need not
+
+
+async def _run(plan: Plan) -> Verdict:
+    world = World(plan)
+    schedule = asyncio.ensure_future(_schedule(world))
+    first: set[asyncio.Future[Any]] = {schedule, world.violation}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    if not world.violation.done():
+        schedule.result()
+    grounds = world.grounds.values()
+    return Verdict(
+        plan=plan,
+        violation=world.violation.result() if world.violation.done() else "",
+        history=world.history,
+        virtual_s=world.now(),
+        calls=sum(len(ground.account.calls) for ground in grounds),
+        vended=sum(ground.apps.vended_count for ground in grounds),
+        suspect=sum(ground.apps.suspect_count for ground in grounds),
+        refused=sum(ground.apps.refused_count for ground in grounds),
+        faults=world.faults,
+    )
+
+
+async def _schedule(world: World) -> None:
+    for _ in range(world.plan.replicas):
+        world.start()
+    for ground in world.grounds.values():
+        _character(world, ground)
+    apps = [
+        asyncio.ensure_future(_app(world, ground)) for ground in world.grounds.values() for _ in range(APPS_PER_PROFILE)
+    ]
+    await Weather(world).storm()
+    await asyncio.sleep(LATEST_S + max(ground.profile.partner_timeout_s for ground in world.grounds.values()))
+    for app in apps:
+        app.cancel()
+    await asyncio.sleep(max(_recovery_s(world, ground) for ground in world.grounds.values()))
+    for ground in world.grounds.values():
+        await _all_agree(world, ground)
+    _nobody_spins(world)
+
+
+def _character(world: World, ground: Ground) -> None:
+    """What kind of partner this is: one whose tokens live so long that the budget can pay for them."""
+    rng, account, profile = world.rng, ground.account, ground.profile
+    paid_s = 1.5 * profile.budget.window_s / profile.budget.calls / profile.refresh_at
+    lives_s = [life_s for life_s in (profile.lifetime_s / 2, profile.lifetime_s) if life_s > paid_s]
+    account.usual_latency_s = account.latency_s = rng.choice([0.05, 0.3, 0.9]) * profile.partner_timeout_s
+    account.can_refresh = rng.random() < 0.3
+    account.declared_s = rng.choice([None, None, None, *lives_s])
+    account.revokes_on_issue = rng.random() < 0.3
+    # Asked for another before the end of the one it hands out, such a partner is asked in vain.
+    account.same_token = account.declared_s is None and rng.random() < 0.1
+    if Fault.REVOKE in world.plan.faults:
+        account.true_life_s = rng.choice([10_000, *lives_s])
+
+
+async def _app(world: World, ground: Ground) -> None:
+    """Asks, pays with what it gets, and reports what the partner refuses."""
+    rng, faults = world.rng, world.plan.faults
+    while True:
+        await asyncio.sleep(rng.expovariate(1 / (world.plan.ask_every_s * APPS_PER_PROFILE)))
+        if not world.replicas:
+            continue
+        replica = rng.choice(list(world.replicas.values()))
+        leaves = Fault.IMPATIENCE in faults and rng.random() < 0.5
+        min_ttl_s = ground.profile.lifetime_s * rng.random() / 2 if rng.random() < 0.05 else 0
+        vended = await world.ask(replica, ground, min_ttl_s, leave_after_s=rng.random() / 2 if leaves else 0)
+        hostile = Fault.HOSTILITY in faults and rng.random() < 0.3
+        if vended is not None and (hostile or not ground.account.accepts(vended.token.access.reveal())):
+            await world.report(replica, ground, vended.token)
+
+
+def _recovery_s(world: World, ground: Ground) -> Seconds:
+    """After the faults: a lease, a quarantine, and the longest wait anybody remembers."""
+    profile = ground.profile
+    remembered = [0.0]
+    for replica in world.replicas.values():
+        view = replica.places[profile.name].parts.maintainer._crew.view
+        pause = view.pause()
+        remembered += [each.left_s for each in (*view.refused().values(), *([pause] if pause else []))]
+        remembered += [view.permit_wait_s(on_demand=True)]
+    return 2 * profile.lease_limit_s + max(remembered) + profile.poll_s * 3 + FIRST_DELAY_S + policy.BACKOFF_CAP_S
+
+
+async def _all_agree(world: World, ground: Ground) -> None:
+    """Every replica vends a good token, and it is the same one; a rotation may be under way at the first look."""
+    held: set[str] = set()
+    for attempt in range(3):
+        held = set()
+        for replica in list(world.replicas.values()):
+            vended = await world.ask(replica, ground)
+            if vended is None or vended.suspect:
+                state = replica.places[ground.profile.name].broker.snapshot()
+                world.violated(
+                    f"{replica.name} did not recover: {vended and 'suspect'} {state.why_not} {state.pause_kind}"
+                )
+                return
+            if not ground.account.accepts(vended.token.access.reveal()):
+                await world.report(replica, ground, vended.token)
+                vended = None
+            held.add(vended.token.token_id if vended else "")
+        if len(held) == 1 and "" not in held:
+            return
+        await asyncio.sleep(ground.profile.poll_s * (1 + 5 * attempt))
+    world.violated(f"{len(held)} different tokens are vended after the storm")
+
+
+def _nobody_spins(world: World) -> None:
+    for replica in world.all.values():
+        for place in replica.places.values():
+            if place.line.sent > 200 + OPERATIONS_PER_S * world.now():
+                world.violated(f"{replica.name} asked the store {place.line.sent} times")

@@ -1,0 +1,64 @@
+"""Holds what apps get to the invariants: a token believed valid, or a clear no, and never a no while one is at hand."""
+
+from __future__ import annotations
+
+from sidecar.core import policy
+from sidecar.core.model import Token
+from sidecar.vending.vendor import Report, Vended
+from tests.simulation.truth import ROUNDING_S, Seat, Truth, ViolationError
+
+
+class AppWatch:
+    """Told of each answer as it is given; raises `ViolationError`."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self.vended_count = self.suspect_count = self.refused_count = 0
+
+    def vended(self, replica: str, vended: Vended, min_ttl_s: float) -> None:
+        seat, token = self._truth.seats[replica], vended.token
+        issued = self._truth.account.tokens.get(token.access.reveal())
+        if issued is None:
+            raise ViolationError(f"a token nobody issued: {token.token_id}")
+        now = self._truth.now()
+        if issued.declared_s is not None and now >= issued.at + issued.declared_s:
+            raise ViolationError("a token past its declared end")
+        if vended.suspect:
+            self.suspect_count += 1
+            self._nothing_better(seat, "a suspect token")
+            return
+        self.vended_count += 1
+        if now > issued.sent_at + token.lifetime_s + ROUNDING_S:
+            raise ViolationError(f"a token past its {token.lifetime} end, unmarked")
+        if seat.vended is not None and token.fence < seat.vended.fence:
+            raise ViolationError(f"a token of fence {token.fence} after one of fence {seat.vended.fence}")
+        # A partner that hands out one token again and again confirms it by that, and anybody's report is mistaken.
+        if token.fence <= seat.rejected.get(token.token_id, -1) and not self._truth.account.same_token:
+            raise ViolationError("a token this replica was told the partner refuses, unmarked")
+        if vended.expires_in_s < min_ttl_s - 1:
+            raise ViolationError(f"a token with {vended.expires_in_s} s left to who asked for {min_ttl_s:g} s")
+        seat.vended = token
+
+    def refused(self, replica: str, code: str, min_ttl_s: float) -> None:
+        self.refused_count += 1
+        if not min_ttl_s:
+            self._nothing_better(self._truth.seats[replica], code)
+
+    def reported(self, replica: str, token: Token, report: Report) -> None:
+        seat = self._truth.seats[replica]
+        if report.verdict in ("refreshing", "later"):
+            seat.rejected[token.token_id] = token.fence
+
+    def _nothing_better(self, seat: Seat, instead: str) -> None:
+        """A good token in this replica's hand is vended through every failure; it may be gone once there is a newer."""
+        token, account = seat.vended, self._truth.account
+        if token is None or token.access.reveal() != account.newest or token.token_id in self._truth.reported:
+            return
+        issued = account.tokens[account.newest]
+        if self._truth.forgot_since(issued.sent_at):
+            return  # of two masters, the one that issued the older token may have given it the larger fence
+        kept_back_s = policy.margin_s(token.lifetime_s, self._truth.profile)
+        ends_at = min(issued.sent_at + token.lifetime_s, issued.dies_at)
+        good_s = ends_at - kept_back_s - self._truth.now()
+        if good_s > self._truth.age_error_s:
+            raise ViolationError(f"{instead}, where its token is good for {good_s:.1f} s more")

@@ -1,0 +1,71 @@
+"""Holds the calls that reach the partner to the invariants: the budget, one at a time, none in a cool-down."""
+
+from __future__ import annotations
+
+from sidecar.core.model import LEASE_SLACK_S, StoreFailure
+from tests.simulation.account import Call
+from tests.simulation.truth import ROUNDING_S, Seat, Truth, ViolationError
+
+CALLS_PER_LOSS = 2
+"""A store that forgot may cost the call that was out, and one for a newcomer that asks before anybody has seeded."""
+
+
+class PartnerWatch:
+    """Told of each call at its first byte; raises `ViolationError`."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+
+    def calling(self, call: Call) -> None:
+        self._heeds_what_it_was_told(call)
+        self._truth.account.calls.append(call)
+        if call.own_share:
+            self._on_its_own_share(call, self._truth.seats[call.replica])
+        else:
+            self._truth.shared_calls.append(call)
+            self._one_at_a_time(call)
+            self._within_the_budget(call)
+
+    def _heeds_what_it_was_told(self, call: Call) -> None:
+        """Who was answered 429 waits, whatever becomes of the store, until a token has come to anybody."""
+        for earlier in reversed(self._truth.account.calls):
+            if earlier.outcome == "ok":
+                return
+            if earlier.replica == call.replica and earlier.outcome == "throttled":
+                left_s = earlier.over_at + (earlier.wait_s or self._truth.profile.cooldown_s) - call.sent_at
+                if left_s > ROUNDING_S:
+                    raise ViolationError(f"a call by who was told to wait {left_s:.2f} s more")
+
+    def _one_at_a_time(self, call: Call) -> None:
+        profile = self._truth.profile
+        for other in self._truth.shared_calls[:-1]:
+            out_until = min(other.over_at, other.sent_at + profile.partner_timeout_s)
+            forgot = self._truth.forgot_since(other.sent_at - profile.lease_limit_s)
+            if out_until > call.sent_at + ROUNDING_S and not forgot:
+                raise ViolationError(f"a call while {other.replica}'s is out for {out_until - call.sent_at:.2f} s more")
+
+    def _within_the_budget(self, call: Call) -> None:
+        """A call counts from its grant, at most a second and a store time-out before its first byte."""
+        profile = self._truth.profile
+        window_s = profile.budget.window_s - LEASE_SLACK_S - profile.store_timeout_s
+        since = call.sent_at - window_s
+        calls = sum(other.sent_at > since + ROUNDING_S for other in self._truth.shared_calls)
+        losses = self._truth.forgot_since(since - profile.lease_limit_s)
+        sides = 2 if self._truth.split_since(since) else 1
+        if calls > sides * profile.budget.calls + CALLS_PER_LOSS * losses:
+            raise ViolationError(f"{calls} calls within {window_s:g} s, and the store forgot {losses} times")
+
+    def _on_its_own_share(self, call: Call, seat: Seat) -> None:
+        profile = self._truth.profile
+        if profile.store_failure is StoreFailure.FAIL:
+            raise ViolationError("a call without a lease, where the setting is to fail")
+        good_s = call.sent_at - self._truth.bad_way_at(call.replica)
+        if good_s > 3 * profile.store_timeout_s:
+            raise ViolationError(f"a call without a lease, with a good way to the store for {good_s:.1f} s")
+        share = profile.budget.share_of(profile.fleet_size)
+        seat.local_calls.append(call.sent_at)
+        spent = sum(at > call.sent_at - share.window_s + ROUNDING_S for at in seat.local_calls)
+        if spent > share.calls:
+            raise ViolationError(
+                f"{spent} calls of its own within {share.window_s:g} s, where the share is {share.calls}"
+            )

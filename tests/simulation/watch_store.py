@@ -1,0 +1,93 @@
+"""Holds the store's decisions to the invariants: one lease, no call in a cool-down or without need, no older token."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from sidecar.core import policy
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Token
+from sidecar.core.shared import Ask, Claimed, Committed, Failed, Granted, Rejection, Remembered, State
+from tests.simulation.truth import ROUNDING_S, Lease, Truth, ViolationError
+
+Answer: TypeAlias = Claimed | Committed | Rejection | State
+
+
+class StoreWatch:
+    """Told of each operation once the store has decided; raises `ViolationError`."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self._fence = 0
+        """Of the newest token that was stored."""
+        self._told: set[str] = set()
+        """Nonces whose failure the store knows: telling it again changes nothing."""
+
+    def forgot(self) -> None:
+        self._fence = 0
+
+    def decided(self, operation: str, arguments: tuple[Any, ...], answer: Answer, before: Token | None) -> None:
+        """`before` is the token that was stored when the operation came."""
+        state = answer if isinstance(answer, State) else answer.state
+        if 0 < state.token_fence < self._fence and not self._truth.split:
+            raise ViolationError(f"a token of fence {state.token_fence} replaced one of fence {self._fence}")
+        self._fence = max(self._fence, state.token_fence)
+        match operation:
+            case "claim":
+                if isinstance(answer, Claimed) and isinstance(answer.outcome, Granted):
+                    self._granted(arguments[0], answer.outcome, state, before)
+            case "commit":
+                self._ended(arguments[0])
+                if isinstance(answer, Committed) and answer.stored:
+                    self._truth.cool_until = 0
+            case "fail":
+                self._failed(arguments[0])
+            case "seed":
+                self._seeded(arguments[0])
+
+    def _granted(self, ask: Ask, granted: Granted, state: State, before: Token | None) -> None:
+        truth, now = self._truth, self._truth.now()
+        running = None if truth.split else truth.lease
+        if running is not None and running.nonce == ask.nonce:
+            return
+        if running is not None and now < running.until - ROUNDING_S:
+            raise ViolationError(f"a second lease, {running.until - now:.2f} s before the end of {running.nonce}'s")
+        if now < truth.cool_until - ROUNDING_S and not truth.split:
+            raise ViolationError(f"a lease in a cool-down that has {truth.cool_until - now:.2f} s left")
+        if before is not None and not truth.account.same_token:
+            self._needed(ask, before, reported=state.rejected_id == before.token_id)
+        truth.lease = Lease(ask.nonce, granted.fence, now + granted.limit_s)
+
+    def _needed(self, ask: Ask, stored: Token, *, reported: bool) -> None:
+        """By the calendar nobody calls while a token is stored that nobody need replace yet."""
+        truth, profile = self._truth, self._truth.profile
+        issued = truth.account.tokens[stored.access.reveal()]
+        fresh_until = issued.sent_at + policy.refresh_point_s(stored.lifetime_s, profile, 0)
+        fresh_s = min(fresh_until, issued.dies_at) - truth.now()
+        on_trial = ask.credentials_id != stored.credentials_id
+        forgot = truth.forgot_since(truth.now() - profile.lease_limit_s - profile.poll_s)
+        settled = not forgot and truth.clock_set_at < issued.sent_at
+        if (
+            settled
+            and not (ask.on_demand or on_trial or reported)
+            and stored.fence >= ask.known
+            and fresh_s > truth.age_error_s
+        ):
+            raise ViolationError(f"a needless lease: the stored token is fresh for {fresh_s:.1f} s more")
+
+    def _ended(self, nonce: str) -> None:
+        if self._truth.lease is not None and self._truth.lease.nonce == nonce:
+            self._truth.lease = None
+
+    def _failed(self, failed: Failed) -> None:
+        self._ended(failed.nonce)
+        if failed.nonce in self._told or failed.pause is None:
+            return
+        self._told.add(failed.nonce)
+        if failed.pause.kind is FailureKind.THROTTLED:
+            self._truth.cool_until = max(self._truth.cool_until, self._truth.now() + failed.pause.left_s)
+
+    def _seeded(self, remembered: Remembered) -> None:
+        lease, token = self._truth.lease, remembered.token
+        if lease is not None and token is not None and token.fence == lease.fence:
+            self._truth.lease = None

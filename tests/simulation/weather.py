@@ -1,0 +1,251 @@
+"""The faults: each strikes at a random moment, lasts a while, and is gone when the storm is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from sidecar.core.failures import FailureKind
+from tests.simulation.network import Path
+from tests.simulation.plan import Fault
+from tests.simulation.process import OUTSIDE
+from tests.simulation.replica import Replica, pair
+from tests.simulation.world import Ground, World
+
+DAY_S = 86_400
+RETRY_AFTERS_S = (None, 3, 20, 60)
+
+
+class Weather:
+    """Strikes at a world until `calm`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._rng = world.rng
+        self._lasting: set[asyncio.Task[None]] = set()
+        self._targeted = world.plan.faults & {Fault.KILL, Fault.PAUSE}
+        self._families: dict[Fault, Callable[[], Coroutine[Any, Any, None]]] = {
+            Fault.KILL: self._kill,
+            Fault.PAUSE: self._pause,
+            Fault.RESTART: self._restart,
+            Fault.LINE: self._line,
+            Fault.LOSS: self._loss,
+            Fault.FAILOVER: self._failover,
+            Fault.SPLIT: self._split,
+            Fault.STORE_CLOCK: self._store_clock,
+            Fault.WALL_CLOCKS: self._wall_clocks,
+            Fault.PARTNER: self._partner,
+            Fault.THROTTLE: self._throttle,
+            Fault.REVOKE: self._revoke,
+            Fault.CREDENTIALS: self._credentials,
+        }
+        self._chosen = [self._families[fault] for fault in Fault if fault in world.plan.faults & set(self._families)]
+
+    async def storm(self) -> None:
+        """Strike for as long as the plan says, then let the sun shine."""
+        world = self._world
+        if self._targeted:
+            world.on_call = self._strike_the_caller
+        ends_at = world.now() + world.plan.storm_s
+        while self._chosen and (wait_s := self._rng.expovariate(1 / world.plan.every_s)) < ends_at - world.now():
+            await asyncio.sleep(wait_s)
+            self._last(self._rng.choice(self._chosen)())
+        await asyncio.sleep(max(0, ends_at - world.now()))
+        await self._calm()
+
+    async def _calm(self) -> None:
+        """Each fault ends in its own way, now; then nothing is left that a person would have to mend."""
+        world = self._world
+        world.on_call = lambda _: None
+        for task in self._lasting:
+            task.cancel()
+        await asyncio.gather(*self._lasting, return_exceptions=True)
+        for ground in world.grounds.values():
+            ground.account.mend()
+            ground.account.accepted.add(ground.secret)
+        for replica in world.replicas.values():
+            replica.path.mend()
+        world.note("weather", "calm")
+
+    def _last(self, fault: Coroutine[Any, Any, None]) -> None:
+        self._world.faults += 1
+        # It may be asked for from inside a process, and must not be stopped with it.
+        task = asyncio.get_running_loop().create_task(fault, context=OUTSIDE.copy())
+        self._lasting.add(task)
+        task.add_done_callback(self._lasting.discard)
+
+    def _some_time_s(self) -> float:
+        """Most faults are short, some outlast a token."""
+        return self._rng.choice([0.3, 3, 15, 60]) * self._rng.random()
+
+    def _replica(self) -> Replica | None:
+        running = list(self._world.replicas.values())
+        return self._rng.choice(running) if running else None
+
+    def _ground(self) -> Ground:
+        return self._rng.choice(list(self._world.grounds.values()))
+
+    # -- processes ----------------------------------------------------------------------------------------------------
+
+    def _strike_the_caller(self, replica: Replica) -> None:
+        """The worst moments are around a call: a few steps or a little while after its first byte."""
+        if self._rng.random() < 0.3:
+            return
+        fault = self._rng.choice(sorted(self._targeted))
+        if self._rng.random() < 0.5:
+            steps = self._rng.randrange(12)
+            replica.process.before_step = lambda: self._after_steps(replica, fault, steps)
+            return
+        self._last(self._after_a_while(replica, fault))
+
+    def _after_steps(self, replica: Replica, fault: Fault, steps: int) -> None:
+        if steps > 0:
+            replica.process.before_step = lambda: self._after_steps(replica, fault, steps - 1)
+            return
+        replica.process.before_step = None
+        self._strike(replica, fault)
+
+    async def _after_a_while(self, replica: Replica, fault: Fault) -> None:
+        await asyncio.sleep(self._rng.random() * 2)
+        self._strike(replica, fault)
+
+    def _strike(self, replica: Replica, fault: Fault) -> None:
+        if replica.name in self._world.replicas:
+            self._last(self._kill(replica) if fault is Fault.KILL else self._pause(replica))
+
+    async def _kill(self, replica: Replica | None = None) -> None:
+        victim = replica or self._replica()
+        if victim is None:
+            return
+        self._world.note(victim.name, "is killed")
+        self._world.kill(victim)
+        try:
+            await asyncio.sleep(self._some_time_s() / 4)
+        finally:
+            self._world.start()
+
+    async def _pause(self, replica: Replica | None = None) -> None:
+        victim = replica or self._replica()
+        if victim is None or victim.process.stopped:
+            return
+        self._world.note(victim.name, "is stopped")
+        victim.process.stop()
+        stopped_at = self._world.now()
+        try:
+            await asyncio.sleep(self._some_time_s())
+        finally:
+            self._world.goes_on(victim, self._world.now() - stopped_at)
+
+    async def _restart(self) -> None:
+        victim = self._replica()
+        if victim is None or victim.process.stopped:
+            return
+        self._world.note(victim.name, "is told to end")
+        self._world.replicas.pop(victim.name)
+        try:
+            await asyncio.wait({victim.run(victim.terminate())}, timeout=3)
+            victim.process.kill()
+        finally:
+            self._world.start()
+
+    # -- the store ----------------------------------------------------------------------------------------------------
+
+    async def _line(self) -> None:
+        """One replica's way to the store, or everyone's: the store itself is down then."""
+        replicas = list(self._world.replicas.values())
+        hit = replicas if self._rng.random() < 0.4 else replicas[:1]
+        kind, lasts_s = self._rng.choice(["refused", "black_hole", "loss", "late", "slow_s"]), self._some_time_s()
+        self._world.note("weather", f"{kind} for {[replica.name for replica in hit]}")
+        value = {"loss": 0.4, "late": 0.4, "slow_s": 0.6}.get(kind, True)
+        for replica in hit:
+            setattr(replica.path, kind, value)
+        try:
+            await asyncio.sleep(lasts_s)
+        finally:
+            for replica in hit:
+                self._world.bad_way_at(replica.name)
+                setattr(replica.path, kind, getattr(Path(), kind))
+            self._world.note("weather", f"no more {kind}")
+
+    async def _loss(self) -> None:
+        self._world.note("store", "comes back empty")
+        self._world.lose_data()
+
+    async def _failover(self) -> None:
+        backup = self._world.backup()
+        await asyncio.sleep(self._rng.random() * 2)
+        self._world.note("store", "fails over, without its last writes")
+        self._world.restore(backup)
+
+    async def _split(self) -> None:
+        if len(self._world.masters) > 1:
+            return
+        self._world.note("store", "two masters")
+        self._world.split()
+        for replica in self._world.replicas.values():
+            replica.side = self._rng.randrange(2)
+        try:
+            await asyncio.sleep(self._some_time_s())
+        finally:
+            self._world.note("store", "one master again")
+            self._world.heal_split()
+
+    async def _store_clock(self) -> None:
+        step_s = self._rng.choice([2, 60, DAY_S])
+        self._world.note("store", f"its clock is set forward by {step_s} s")
+        self._world.set_store_clock(step_s)
+
+    async def _wall_clocks(self) -> None:
+        for replica in self._world.replicas.values():
+            if self._rng.random() < 0.5:
+                replica.clock.wall_step_s += self._rng.choice([-DAY_S, -60, 60, DAY_S])
+
+    # -- the partner --------------------------------------------------------------------------------------------------
+
+    async def _partner(self) -> None:
+        account = self._ground().account
+        what = self._rng.choice(
+            ["slow", "silent", FailureKind.SERVER_ERROR, FailureKind.CONNECT, FailureKind.MALFORMED]
+        )
+        self._world.note("partner", f"is {what}")
+        if what == "slow":
+            account.latency_s = 6.0
+        elif what == "silent":
+            account.silent = True
+        else:
+            account.trouble, account.share = FailureKind(what), self._rng.choice([0.5, 1])
+        try:
+            await asyncio.sleep(self._some_time_s())
+        finally:
+            self._world.note("partner", "is well")
+            account.mend()
+
+    async def _throttle(self) -> None:
+        account = self._ground().account
+        account.trouble, account.share = FailureKind.THROTTLED, self._rng.choice([0.5, 1])
+        account.retry_after_s = self._rng.choice(RETRY_AFTERS_S)
+        self._world.note("partner", f"answers 429, Retry-After {account.retry_after_s}")
+        try:
+            await asyncio.sleep(self._some_time_s() / 2)
+        finally:
+            self._world.note("partner", "no more 429")
+            account.mend()
+
+    async def _revoke(self) -> None:
+        self._world.note("partner", "revokes the token")
+        self._ground().account.revoke()
+
+    async def _credentials(self) -> None:
+        """A new pair in everyone's files, at different moments; accepted beside the old one, alone, or not yet."""
+        ground = self._ground()
+        ground.secret = f"secret-{self._rng.randrange(1000)}-canary"
+        ground.account.accepted = self._rng.choice(
+            [{ground.secret}, ground.account.accepted | {ground.secret}, ground.account.accepted]
+        )
+        self._world.note(
+            "files", f"{ground.profile.name}: another pair, accepted: {ground.secret in ground.account.accepted}"
+        )
+        for replica in list(self._world.replicas.values()):
+            replica.places[ground.profile.name].files.pair = pair(ground.secret)
+            await asyncio.sleep(self._rng.random())

@@ -1,0 +1,251 @@
+"""One whole fleet on virtual time: the store, the partner's accounts, the replicas, and everything between them."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+from sidecar.core.errors import BadRequestError, NoTokenError
+from sidecar.core.model import Profile, Token
+from sidecar.stores.memory import MemoryStore
+from sidecar.vending.assembly import assemble
+from sidecar.vending.vendor import Vended
+from tests.fakes.fleet import FileCredentials, StoreClock
+from tests.simulation.account import Account, Call, Door
+from tests.simulation.network import Line, Path
+from tests.simulation.plan import Plan
+from tests.simulation.process import Process
+from tests.simulation.replica import EventWatch, Place, Replica, ReplicaClock, pair
+from tests.simulation.truth import Truth, ViolationError
+from tests.simulation.watch_apps import AppWatch
+from tests.simulation.watch_partner import PartnerWatch
+from tests.simulation.watch_store import StoreWatch
+
+ANSWER_SLACK_S = 0.2
+
+
+class Ground:
+    """One profile: the truth about it, and those who watch."""
+
+    def __init__(self, profile: Profile, rng: random.Random, world: World) -> None:
+        self.profile = profile
+        self.account = Account(rng)
+        self.secret = "secret-0-canary"
+        """In the files of a new process."""
+        self.truth = Truth(profile, self.account, world.now, world.bad_way_at)
+        self.store = StoreWatch(self.truth)
+        self.partner = PartnerWatch(self.truth)
+        self.apps = AppWatch(self.truth)
+
+    def forgot(self) -> None:
+        self.truth.forgot()
+        self.store.forgot()
+
+
+class World:
+    """Build it on a running `ProcessLoop`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.rng = random.Random(f"world {plan.seed}")
+        self.history: list[tuple[float, str, str]] = []
+        self.violation: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.store_clock = StoreClock(self.rng.getrandbits(32))
+        self.masters = [MemoryStore(self.store_clock)]
+        self.grounds = {profile.name: Ground(profile, self.rng, self) for profile in plan.profiles}
+        self.all: dict[str, Replica] = {}
+        self.replicas: dict[str, Replica] = {}
+        """Those that run."""
+        self.on_call: Callable[[Replica], None] = lambda _: None
+        """Told of each partner call as it goes out: the weather strikes there."""
+        self.faults = 0
+        self._numbers = itertools.count(1)
+
+    # -- what happened ------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def note(self, who: str, what: str) -> None:
+        self.history.append((self.now(), who, what))
+
+    def violated(self, text: str) -> None:
+        """The first one counts: what follows it may follow from it."""
+        if not self.violation.done():
+            self.note("VIOLATION", text)
+            self.violation.set_result(text)
+
+    # -- replicas -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> Replica:
+        """A new process; its name is never used again."""
+        name = f"r{next(self._numbers)}"
+        replica = Replica(name, Process(name), Path(), ReplicaClock(self.rng))
+        for ground in self.grounds.values():
+            ground.truth.begin(name)
+            replica.places[ground.profile.name] = self._place(replica, ground)
+        self.all[name] = self.replicas[name] = replica
+        replica.start()
+        self.note(name, "starts")
+        return replica
+
+    def _place(self, replica: Replica, ground: Ground) -> Place:
+        def decide(operation: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - as many types as operations
+            return self._decide(replica, ground, operation, arguments)
+
+        def calling(call: Call) -> None:
+            self._calling(replica, ground, call)
+
+        line = Line(replica.path, ground.profile, decide, self.rng)
+        files = FileCredentials(pair(ground.secret))
+        parts = assemble(
+            ground.profile,
+            replica_id=replica.name,
+            clock=replica.clock,
+            store=line,
+            partner=Door(ground.account, ground.profile, replica.name, replica.clock, calling),
+            credentials=files,
+            sink=EventWatch(self.violated),
+        )
+        return Place(parts, line, files)
+
+    def kill(self, replica: Replica) -> None:
+        replica.process.kill()
+        self.replicas.pop(replica.name, None)
+
+    def goes_on(self, replica: Replica, stopped_s: float) -> None:
+        """A stopped process runs again."""
+        self.note(replica.name, "goes on")
+        self.bad_way_at(replica.name)
+        for ground in self.grounds.values():
+            ground.truth.age_error_s = max(ground.truth.age_error_s, stopped_s + 1.5)
+        replica.process.resume()
+
+    def bad_way_at(self, name: str) -> float:
+        """When this replica last had no good way to the store."""
+        replica = self.all[name]
+        if not replica.path.good or replica.process.stopped:
+            replica.bad_way_at = self.now()
+        return replica.bad_way_at
+
+    # -- the store and the partner ------------------------------------------------------------------------------------
+
+    def _decide(self, replica: Replica, ground: Ground, operation: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401
+        store = self.masters[replica.side % len(self.masters)]
+        before = store.cell(ground.profile).token
+        answer = _at_once(getattr(store.shared_state(ground.profile), operation)(*arguments))
+        outcome = getattr(answer, "outcome", None)
+        if operation != "peek":
+            self.note(replica.name, f"{ground.profile.name}: {operation} {'' if outcome is None else outcome}")
+        try:
+            ground.store.decided(operation, arguments, answer, before)
+        except ViolationError as violation:
+            self.violated(str(violation))
+        return answer
+
+    def _calling(self, replica: Replica, ground: Ground, call: Call) -> None:
+        self.note(replica.name, f"{ground.profile.name}: calls the partner ({call.operation})")
+        try:
+            ground.partner.calling(call)
+        except ViolationError as violation:
+            self.violated(str(violation))
+        self.on_call(replica)
+
+    def lose_data(self) -> None:
+        self.masters = [MemoryStore(self.store_clock)]
+        self._forgot()
+
+    def backup(self) -> dict[str, Any]:
+        return copy.deepcopy(self.masters[0]._cells)
+
+    def restore(self, backup: dict[str, Any]) -> None:
+        """A replica of the store takes over that never got the last writes."""
+        self.masters[0]._cells = backup
+        self._forgot()
+
+    def split(self) -> None:
+        """The store's replica takes over for half of the fleet, and the master goes on for the other half."""
+        other = MemoryStore(self.store_clock)
+        other._cells = self.backup()
+        self.masters.append(other)
+        for ground in self.grounds.values():
+            ground.truth.split = True
+        self._forgot()
+
+    def heal_split(self) -> None:
+        """One of the two gives up all it was told."""
+        self.masters = self.masters[-1:]
+        for ground in self.grounds.values():
+            ground.truth.heal()
+        self._forgot()
+
+    def set_store_clock(self, forward_s: float) -> None:
+        self.store_clock.set_forward_s += forward_s
+        for ground in self.grounds.values():
+            ground.truth.clock_was_set()
+            ground.store.forgot()
+
+    def _forgot(self) -> None:
+        for ground in self.grounds.values():
+            ground.forgot()
+
+    # -- apps ---------------------------------------------------------------------------------------------------------
+
+    async def ask(
+        self, replica: Replica, ground: Ground, min_ttl_s: float = 0, leave_after_s: float = 0
+    ) -> Vended | None:
+        """One app's question; None when it got no token, or its replica went away."""
+        asked_at, patience_s = self.now(), ground.profile.request_timeout_s + ANSWER_SLACK_S
+        task = replica.run(replica.places[ground.profile.name].broker.vend(min_ttl_s))
+        if leave_after_s:
+            await asyncio.wait({task}, timeout=leave_after_s)
+            task.cancel()
+        await asyncio.wait({task}, timeout=patience_s)
+        if not task.done():
+            if not replica.process.dead and self.now() - self.bad_way_at(replica.name) > patience_s:
+                self.violated(f"{replica.name} owes an answer since {self.now() - asked_at:.1f} s")
+            return None
+        return self._answered(replica, ground, task, min_ttl_s, left=leave_after_s > 0)
+
+    def _answered(
+        self, replica: Replica, ground: Ground, task: asyncio.Task[Vended], min_ttl_s: float, *, left: bool
+    ) -> Vended | None:
+        if task.cancelled():
+            if not left:
+                self.violated(f"{replica.name} cancelled a caller that had not gone away")
+            return None
+        error, apps = task.exception(), ground.apps
+        try:
+            if isinstance(error, NoTokenError):
+                apps.refused(replica.name, error.code, min_ttl_s)
+            elif error is None:
+                apps.vended(replica.name, task.result(), min_ttl_s)
+                return task.result()
+            elif not isinstance(error, BadRequestError):
+                self.violated(f"{replica.name} answered with {error!r}")
+        except ViolationError as violation:
+            self.violated(f"{replica.name} vended {violation}")
+        return None
+
+    async def report(self, replica: Replica, ground: Ground, token: Token) -> None:
+        """One app's report that the partner refused this token."""
+        ground.truth.reported.add(token.token_id)
+        task = replica.run(replica.places[ground.profile.name].broker.report(token.token_id))
+        await asyncio.wait({task}, timeout=ground.profile.request_timeout_s + ANSWER_SLACK_S)
+        if task.done():
+            report = task.result()
+            self.note(replica.name, f"{ground.profile.name}: reported {token.access.reveal()[:9]}, {report.verdict}")
+            ground.apps.reported(replica.name, token, report)
+
+
+def _at_once(operation: Any) -> Any:  # noqa: ANN401 - the same
+    """Run a coroutine that never waits, as the memory store's never do."""
+    try:
+        operation.send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("the memory store waited")
