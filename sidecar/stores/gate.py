@@ -1,7 +1,7 @@
-"""What is stored for one profile, and what it means to a replica: the same documents for both stores.
+"""What is stored for one profile, and what it means to a replica: the same documents for all stores.
 
 Instants are whole milliseconds of the store's clock. `scripts/_gate.lua` checks these shapes before anything is
-decided by them, so a field added here is added there.
+decided by them, so a field added here is added there, with the same bounds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,12 @@ from sidecar.core.model import Seconds, Secret
 
 REMEMBERED_IDS = 4
 """Refused and proven credentials kept: two pairs in rotation, twice."""
+
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**14)]
+"""Instants, fences and counts, as far as Lua prints them without loss."""
+Span: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
+"""Seconds."""
+Ascii: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[ -\x7f]*\Z")]
 
 OutcomeName: TypeAlias = Literal[
     "seen",
@@ -31,51 +37,51 @@ OutcomeName: TypeAlias = Literal[
 
 
 class Lease(msgspec.Struct):
-    nonce: str
-    fence: int
-    from_ms: int
-    until_ms: int
+    nonce: Ascii
+    fence: Whole
+    from_ms: Whole
+    until_ms: Whole
 
 
 class StoredPause(msgspec.Struct):
     """A pause with its instants; `detail` is ASCII JSON of a `PartnerDetail`, or empty."""
 
-    kind: str
-    from_ms: int
-    until_ms: int
-    strikes: int
-    detail: str = ""
+    kind: Ascii
+    from_ms: Whole
+    until_ms: Whole
+    strikes: Whole
+    detail: Ascii = ""
 
 
 class Gate(msgspec.Struct):
     """All that replicas agree on but the token; outlives it."""
 
-    epoch: str
-    born_ms: int
+    epoch: Ascii
+    born_ms: Whole
     lost: bool = False
-    fence: int = 0
-    failed_nonce: str = ""
+    fence: Whole = 0
+    failed_nonce: Ascii = ""
     lease: Lease | None = None
     pause: StoredPause | None = None
-    strikes: dict[str, int] = {}
-    refused: dict[str, StoredPause] = {}
-    proven: list[str] = []
-    grants_ms: list[int] = []
-    demand_ms: list[int] = []
-    rejected_id: str = ""
-    rejected_age_ms: int = 0
-    confirmed_id: str = ""
-    refresh_dropped: int = 0
-    learned_s: float = 0
-    evidence_s: float = 0
+    strikes: dict[Ascii, Whole] = {}
+    refused: dict[Ascii, StoredPause] = {}
+    proven: list[Ascii] = []
+    grants_ms: list[Whole] = []
+    demand_ms: list[Whole] = []
+    rejected_id: Ascii = ""
+    rejected_age_ms: Whole = 0
+    confirmed_id: Ascii = ""
+    refresh_dropped: Whole = 0
+    learned_s: Span = 0
+    evidence_s: Span = 0
 
 
 class StoredToken(msgspec.Struct):
     """What lies beside the sealed text; `sealed` is empty where the asker knows the token."""
 
-    fence: int
-    id: str
-    issued_ms: int
+    fence: Whole
+    id: Ascii
+    issued_ms: Whole
     sealed: Secret = Secret("")
 
 

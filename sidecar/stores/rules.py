@@ -1,15 +1,16 @@
-"""The decisions of the memory store, over the same documents as the scripts in `scripts/`.
+"""The decisions of the stores that decide in Python, over the same documents as the scripts in `scripts/`.
 
 Each function takes the stored values and the store's time, changes them, and names its decision. One contract suite
-and one stateful test hold both to the same answers. This clock never goes back, so nothing is mended here.
+and one stateful test hold all stores to the same answers. Their clocks never go back, so nothing is mended here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from sidecar.core.failures import FailureKind
-from sidecar.core.model import Profile, Seconds, Token
+from sidecar.core.model import Instant, Profile, Seconds, Token
 from sidecar.core.policy import permit_wait_s
 from sidecar.core.shared import Ask, Failed, Lesson, Pause, Remembered
 from sidecar.stores.gate import (
@@ -25,23 +26,35 @@ from sidecar.stores.gate import (
 )
 
 
+class KeptToken(Protocol):
+    """As much of the stored token as decisions need: it may be sealed."""
+
+    @property
+    def fence(self) -> int: ...
+
+    @property
+    def token_id(self) -> str: ...
+
+    @property
+    def issued_at(self) -> Instant: ...
+
+
 @dataclass(slots=True)
 class Stored:
     """One profile's two values. `token` is None when there is none or its time is over."""
 
     gate: Gate
-    token: Token | None
+    token: KeptToken | None
     now_ms: int
 
     @property
     def token_fence(self) -> int:
         return self.token.fence if self.token else 0
 
-    def beside(self) -> StoredToken | None:
-        """The stored token as replicas see it without opening it."""
-        if self.token is None:
-            return None
-        return StoredToken(self.token.fence, self.token.token_id, round(self.token.issued_at * 1000))
+
+def beside(token: KeptToken) -> StoredToken:
+    """A stored token as replicas see it without opening it."""
+    return StoredToken(token.fence, token.token_id, round(token.issued_at * 1000))
 
 
 def claim(stored: Stored, ask: Ask, profile: Profile) -> tuple[OutcomeName, int]:

@@ -1,0 +1,164 @@
+"""The six operations of a store that decides in Python: the rules, applied to what is stored for one profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from sidecar.core.model import Profile, Seconds, Token
+from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from sidecar.stores import rules
+from sidecar.stores.answers import claimed, state_of
+from sidecar.stores.gate import Gate, OutcomeName, View, ms
+from sidecar.stores.seal import UnsealError
+from sidecar.stores.wire import TokenFormError, keep_s
+
+T = TypeVar("T")
+
+
+class SealedToken(rules.KeptToken, Protocol):
+    """A stored token that nobody has opened yet."""
+
+    def opened(self) -> Token:
+        """Raises `UnsealError`; its kin `TokenFormError` when the seal was good and the content is not."""
+        ...
+
+
+@dataclass(slots=True)
+class Cell:
+    """What is stored for one profile, as an operation finds it and leaves it."""
+
+    gate: Gate | None = None
+    token: Token | SealedToken | None = None
+    token_gone_ms: int = 0
+    damaged: list[str] = field(default_factory=list)
+    """As `State.damaged`."""
+
+
+class Desk:
+    """One operation on one profile's cell, at one instant. Whoever makes it sees to it that nobody else does."""
+
+    def __init__(self, cell: Cell, profile: Profile, now_ms: int, new_epoch: Callable[[], str]) -> None:
+        self._cell = cell
+        self._profile = profile
+        self._now_ms = now_ms
+        self._new_epoch = new_epoch
+        if now_ms >= cell.token_gone_ms:
+            cell.token = None
+
+    def claim(self, ask: Ask) -> Claimed:
+        stored = self._stored(lost=ask.epoch != "")
+        told, asked = self._told(ask.known), ask
+        if told is None and stored.token_fence > ask.known:
+            # It cannot be opened here, so it must not be offered for ever.
+            asked = replace(ask, known=stored.token_fence)
+        outcome, left = rules.claim(stored, asked, self._profile)
+        view = self._view(outcome, left)
+        if asked is not ask:
+            view.token = None
+        return claimed(view, ask, state_of(view, self._profile, told))
+
+    def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
+        stored = self._stored(lost=True)
+        offered = self._by_our_clock(token, age_s)
+        outcome = rules.commit(stored, nonce, offered, lesson)
+        self._keep(stored, offered, age_s)
+        return Committed(outcome == "stored", self._state(outcome, token.fence))
+
+    def fail(self, failed: Failed) -> State:
+        outcome = rules.fail(self._stored(lost=True), failed)
+        return self._state(outcome, failed.fence)
+
+    def reject(self, token_id: str) -> Rejection:
+        token = self._cell.token
+        if token is None or token.token_id != token_id:
+            # No gate is made for a report of nothing, and the reporter learns the token that is there instead.
+            return Rejection(current=False, confirmed=False, state=self._state("late", 0))
+        outcome = rules.reject(self._stored(lost=True), token_id)
+        state = self._state(outcome, token.fence)
+        return Rejection(current=outcome == "current", confirmed=outcome == "confirmed", state=state)
+
+    def peek(self, known: int) -> State:
+        return self._state("seen", known)
+
+    def seed(self, remembered: Remembered) -> State:
+        stored = self._stored(lost=remembered.state.epoch != "")
+        token, age_s = remembered.token, remembered.token_age_s
+        offered = None if token is None else self._by_our_clock(token, age_s)
+        outcome = rules.seed(stored, remembered, offered, self._profile)
+        self._keep(stored, offered, age_s)
+        return self._state(outcome, offered.fence if offered else 0)
+
+    def _stored(self, *, lost: bool) -> rules.Stored:
+        """What is stored, with a gate made where there is none; `lost` says whether there was one before."""
+        if self._cell.gate is None:
+            self._cell.gate = Gate(epoch=self._new_epoch(), born_ms=self._now_ms, lost=lost)
+        return rules.Stored(self._cell.gate, self._cell.token, self._now_ms)
+
+    def _keep(self, stored: rules.Stored, offered: Token | None, age_s: Seconds) -> None:
+        """Keep the token that was decided for, when it is the offered one."""
+        if offered is not None and stored.token is offered:
+            self._cell.token = offered
+            self._cell.token_gone_ms = self._now_ms + ms(keep_s(offered, age_s, self._profile))
+
+    def _by_our_clock(self, token: Token, age_s: Seconds) -> Token:
+        """What comes late makes no token younger."""
+        issued_ms = min(self._now_ms - ms(age_s), round(token.issued_at * 1000))
+        return replace(token, issued_at=issued_ms / 1000)
+
+    def _state(self, outcome: OutcomeName, known: int) -> State:
+        told = self._told(known)
+        view = self._view(outcome)
+        if told is None and view.token is not None and view.token.fence > known:
+            view.token = None
+        return state_of(view, self._profile, told)
+
+    def _view(self, outcome: OutcomeName, left: int = 0) -> View:
+        cell = self._cell
+        beside = None if cell.token is None else rules.beside(cell.token)
+        return View(self._now_ms, outcome, left, cell.gate, beside, cell.damaged)
+
+    def _told(self, known: int) -> Token | None:
+        """The stored token where it is newer than the asker's; one that cannot be opened counts as damaged."""
+        token = self._cell.token
+        if token is None or token.fence <= known:
+            return None
+        if isinstance(token, Token):
+            return token
+        try:
+            return token.opened()
+        except UnsealError as error:
+            self._cell.damaged.append("token" if isinstance(error, TokenFormError) else "seal")
+            return None
+
+
+class Visit(Protocol):
+    """Lets one piece of work sit at a profile's desk; `operation` is the port's method."""
+
+    async def __call__(self, operation: str, work: Callable[[Desk], T], /) -> T: ...
+
+
+class DeskState:
+    """The `SharedState` of one profile over its desk."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+
+    async def claim(self, ask: Ask) -> Claimed:
+        return await self._visit("claim", lambda desk: desk.claim(ask))
+
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
+        return await self._visit("commit", lambda desk: desk.commit(nonce, token, age_s, lesson))
+
+    async def fail(self, failed: Failed) -> State:
+        return await self._visit("fail", lambda desk: desk.fail(failed))
+
+    async def reject(self, token_id: str) -> Rejection:
+        return await self._visit("reject", lambda desk: desk.reject(token_id))
+
+    async def peek(self, known: int) -> State:
+        return await self._visit("peek", lambda desk: desk.peek(known))
+
+    async def seed(self, remembered: Remembered) -> State:
+        return await self._visit("seed", lambda desk: desk.seed(remembered))
