@@ -44,10 +44,14 @@ def credentials_source(settings: ProfileSettings, redactor: Redactor) -> Credent
     return RedactedCredentials(inner, redactor)
 
 
-def open_settings_store(settings: Settings, clock: Clock) -> Store:
-    """The store the settings name, sealed as they say. Raises `ConfigurationError`."""
+def settings_sealer(settings: Settings) -> Sealer:
+    """What seals tokens as the settings say. Raises `ConfigurationError`."""
     keys = None if settings.seal_key_file is None else load_seal_keys(settings.seal_key_file)
-    sealer: Sealer = OpenSealer() if keys is None else AesSealer(keys)
+    return OpenSealer() if keys is None else AesSealer(keys)
+
+
+def open_settings_store(settings: Settings, sealer: Sealer, clock: Clock) -> Store:
+    """The store the settings name. Raises `ConfigurationError`."""
     return open_store(settings.store_url, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock)
 
 

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.app.accounts import assemble_account, credentials_source, open_settings_store
+from sidecar.app.accounts import assemble_account, credentials_source, open_settings_store, settings_sealer
 from sidecar.app.clock import SystemClock
 from sidecar.config import ProfileSettings, Settings
 from sidecar.core.errors import (
@@ -58,11 +58,15 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     if settings.caller_token_file is not None:
         lines.append(_check_caller_token(settings.caller_token_file))
     try:
-        store = open_settings_store(settings, SystemClock())
+        sealer = settings_sealer(settings)
     except ConfigurationError as error:
         return [*lines, *(CheckLine(False, "seal keys", problem) for problem in error.problems)]
     if settings.seal_key_file is not None:
         lines.append(CheckLine(True, "seal keys", str(settings.seal_key_file)))
+    try:
+        store = open_settings_store(settings, sealer, SystemClock())
+    except ConfigurationError as error:
+        return [*lines, *(CheckLine(False, "store", problem) for problem in error.problems)]
     try:
         lines.append(await _check_store(store))
         if live and all(line.ok for line in lines):
@@ -94,7 +98,8 @@ async def _check_store(store: Store) -> CheckLine:
     try:
         await store.ping()
     except StoreError as error:
-        return CheckLine(False, f"store ({store.kind})", f"cannot be used: {error.cause}")
+        words = f"; {error.words}" if error.words else ""
+        return CheckLine(False, f"store ({store.kind})", f"cannot be used: {error.cause}{words}")
     return CheckLine(True, f"store ({store.kind})", "")
 
 

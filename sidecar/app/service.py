@@ -12,7 +12,7 @@ from typing import Literal, TextIO, cast
 import aiohttp
 
 from sidecar import __version__
-from sidecar.app.accounts import assemble_account, open_settings_store
+from sidecar.app.accounts import assemble_account, open_settings_store, settings_sealer
 from sidecar.app.clock import SystemClock
 from sidecar.config import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError
@@ -93,7 +93,7 @@ class Service:
 
     async def _open(self) -> None:
         capture_library_logs(self._log)
-        self._store = open_settings_store(self._settings, self._clock)
+        self._store = open_settings_store(self._settings, settings_sealer(self._settings), self._clock)
         self._session = open_session()
         self._assemble(self._store, self._session)
         await self._listen()

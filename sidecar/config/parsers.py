@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from sidecar.core.model import Budget, Secret
 
@@ -131,8 +131,8 @@ def store_url(text: str) -> Secret:
     scheme, mark, _ = text.partition("://")
     if scheme in ("redis+sentinel", "redis+cluster"):
         raise ValueError(f"must not be {scheme}://, not supported by this version: use redis://, rediss:// or unix://")
-    if not mark or scheme not in ("memory", "redis", "rediss", "unix"):
-        raise ValueError("must start with redis://, rediss://, unix:// or memory://")
+    if not mark or scheme not in ("memory", "redis", "rediss", "sqlite", "unix"):
+        raise ValueError("must start with redis://, rediss://, unix://, sqlite:// or memory://")
     parts = _split(text)
     if parts.scheme in ("redis", "rediss") and not parts.hostname:
         raise ValueError(f"must name a host, such as {parts.scheme}://redis.internal:6379/0")
@@ -140,6 +140,11 @@ def store_url(text: str) -> Secret:
         raise ValueError("must end in a database number or nothing, such as /0")
     if parts.scheme == "unix" and not parts.path.startswith("/"):
         raise ValueError("must name an absolute path, such as unix:///run/redis.sock")
+    if parts.scheme == "sqlite" and not _is_file_path(text, parts):
+        raise ValueError(
+            "must be three slashes and the absolute path of a file, such as sqlite:///var/lib/token-sidecar/state.db, "
+            "without host, query or fragment"
+        )
     return Secret(text)
 
 
@@ -151,6 +156,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _is_file_path(text: str, parts: SplitResult) -> bool:
+    """Whether a URL is a file's absolute path and nothing else; a fourth slash changes nothing."""
+    name = unquote(parts.path)
+    plain = text.isprintable() and not parts.netloc and "?" not in text and "#" not in text
+    return plain and name.startswith("/") and name.strip("/") != "" and not name.endswith("/") and name.isprintable()
 
 
 def _split(text: str) -> SplitResult:

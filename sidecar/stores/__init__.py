@@ -1,1 +1,1 @@
-"""The shared state twice, in process memory and on Redis, with the sealing of tokens at rest."""
+"""The shared state in process memory, in a file and on Redis, with the sealing of tokens at rest."""

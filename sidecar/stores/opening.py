@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Profile, Seconds, Secret
@@ -12,6 +13,7 @@ from sidecar.stores.memory import MemoryStore
 from sidecar.stores.seal import Sealer
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+FILE_SCHEME = "sqlite"
 
 
 class Store(Protocol):
@@ -34,7 +36,7 @@ class Store(Protocol):
 
 
 def open_store(url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock: Clock) -> Store:
-    """Build the store for `memory://`, `redis://`, `rediss://` or `unix://`; connects to nothing yet.
+    """Build the store for `memory://`, `sqlite://`, `redis://`, `rediss://` or `unix://`; connects to nothing yet.
 
     `timeout_s` limits one operation, connect included. `sealer` may be None only for `memory://`. Raises
     `ConfigurationError` without a word of the URL, which may hold a password.
@@ -42,15 +44,27 @@ def open_store(url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock:
     scheme = _scheme_of(url)
     if scheme == "memory":
         return MemoryStore(clock)
-    if scheme not in REDIS_SCHEMES:
-        known = ", ".join(f"{name}://" for name in ("memory", *REDIS_SCHEMES))
+    if scheme not in (FILE_SCHEME, *REDIS_SCHEMES):
+        known = ", ".join(f"{name}://" for name in ("memory", FILE_SCHEME, *REDIS_SCHEMES))
         raise ConfigurationError([f"SIDECAR_STORE: its scheme must be one of {known}"])
     if sealer is None:
         raise ConfigurationError(["SIDECAR_STORE: a store outside this process needs SIDECAR_SEAL_KEY_FILE"])
+    if scheme == FILE_SCHEME:
+        return _open_file(url, timeout_s=timeout_s, sealer=sealer, clock=clock)
     # Imported late: memory:// runs without redis-py.
     from sidecar.stores.redis import RedisStore
 
     return RedisStore(url, timeout_s=timeout_s, sealer=sealer, clock=clock)
+
+
+def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> Store:
+    """A folder that is missing is a volume that was not mounted: said at the start, not called a fault for ever."""
+    from sidecar.stores.sqlite import SqliteStore
+
+    path = Path("/" + unquote(urlsplit(url.reveal()).path).lstrip("/"))
+    if not path.parent.is_dir():
+        raise ConfigurationError(["SIDECAR_STORE: the folder of its file does not exist: make it, or mount it"])
+    return SqliteStore(path, timeout_s=timeout_s, sealer=sealer, clock=clock)
 
 
 def _scheme_of(url: Secret) -> str:

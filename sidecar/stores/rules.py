@@ -187,7 +187,7 @@ def _grant(gate: Gate, now_ms: int, ask: Ask, profile: Profile) -> None:
         gate.demand_ms.append(now_ms)
 
 
-def _same(offered: Token, stored: Token | None) -> bool:
+def _same(offered: Token, stored: KeptToken | None) -> bool:
     return stored is not None and (stored.fence, stored.token_id) == (offered.fence, offered.token_id)
 
 

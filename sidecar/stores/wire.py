@@ -1,4 +1,4 @@
-"""How values travel to Redis and back: a token as sealed text, a script's arguments, a script's answer."""
+"""How values travel to a store and back: a token as sealed text, a script's arguments, a script's answer."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def _decode(kind: type, value: object) -> object:
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode)
 _PAYLOADS = msgspec.json.Decoder(_Payload, dec_hook=_decode)
 _VIEWS = msgspec.json.Decoder(View, dec_hook=_decode)
+_TOKENS = msgspec.json.Decoder(StoredToken, dec_hook=_decode)
 
 
 def encode_arguments(arguments: Arguments) -> bytes:
@@ -59,6 +60,18 @@ def encode_arguments(arguments: Arguments) -> bytes:
 def decode_view(reply: bytes) -> View:
     """Raises `msgspec.DecodeError`, whose text names fields and never values."""
     return _VIEWS.decode(reply)
+
+
+def encode_stored_token(token: Token, profile: Profile, sealer: Sealer) -> bytes:
+    """A token as it lies in a store that is written by Python."""
+    argument = token_argument(token, 0, profile, sealer)
+    stored = StoredToken(token.fence, token.token_id, round(token.issued_at * 1000), Secret(argument["sealed"]))
+    return _ENCODER.encode(stored)
+
+
+def decode_stored_token(document: bytes) -> StoredToken:
+    """Raises `msgspec.DecodeError`, or `RecursionError` for what is too deep."""
+    return _TOKENS.decode(document)
 
 
 def open_token(stored: StoredToken, profile: Profile, sealer: Sealer) -> Token:

@@ -1,15 +1,16 @@
-"""Each test of the contract runs against both stores."""
+"""Each test of the contract runs against all three stores."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.stores.opening import open_store
-from tests.contract.worlds import PROFILE, SEALER, MemoryWorld, RedisWorld, World
+from tests.contract.worlds import PROFILE, SEALER, MemoryWorld, RedisWorld, SqliteWorld, World
 from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
 
@@ -21,9 +22,18 @@ async def redis_world(redis_server: RedisServer) -> AsyncIterator[RedisWorld]:
     await store.close()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture
+async def sqlite_world(tmp_path: Path) -> AsyncIterator[SqliteWorld]:
+    world = SqliteWorld(tmp_path)
+    yield world
+    await world.store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def world(request: pytest.FixtureRequest) -> World:
-    chosen: World = MemoryWorld() if request.param == "memory" else request.getfixturevalue("redis_world")
+    if request.param == "memory":
+        return MemoryWorld()
+    chosen: World = request.getfixturevalue(f"{request.param}_world")
     return chosen
 
 

@@ -1,10 +1,12 @@
-"""Any history of operations gets the same answers from both stores."""
+"""Any history of operations gets the same answers from all stores."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 from hypothesis import given, settings
@@ -15,7 +17,18 @@ from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.core.shared import CoolingDown, Granted, Held, Lesson, OverBudget, Pause, Remembered, State
 from sidecar.stores.opening import open_store
-from tests.contract.worlds import NEAR_S, PROFILE, SEALER, MemoryWorld, RedisWorld, World, a_failure, a_token, an_ask
+from tests.contract.worlds import (
+    NEAR_S,
+    PROFILE,
+    SEALER,
+    MemoryWorld,
+    RedisWorld,
+    SqliteWorld,
+    World,
+    a_failure,
+    a_token,
+    an_ask,
+)
 from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
 
@@ -157,19 +170,24 @@ def alike(one: object, other: object) -> bool:
     return one == other
 
 
-async def compare(server: RedisServer, steps: list[Step]) -> None:
+async def compare(server: RedisServer, folder: Path, steps: list[Step]) -> None:
     server.command("FLUSHALL")
     store = open_store(Secret(server.url), timeout_s=5, sealer=SEALER, clock=HandClock())
-    memory, redis = Run(MemoryWorld()), Run(RedisWorld(server, store))
+    sqlite_world = SqliteWorld(folder)
+    memory, others = Run(MemoryWorld()), {"redis": Run(RedisWorld(server, store)), "sqlite": Run(sqlite_world)}
     try:
         for number, step in enumerate(steps):
-            expected, answered = await memory.take(number, step), await redis.take(number, step)
-            assert alike(expected, answered), f"step {number} {step}:\nmemory {expected}\nredis  {answered}"
+            expected = await memory.take(number, step)
+            for name, run in others.items():
+                answered = await run.take(number, step)
+                assert alike(expected, answered), f"step {number} {step}:\nmemory {expected}\n{name} {answered}"
     finally:
         await store.close()
+        await sqlite_world.store.close()
 
 
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS)
-def test_both_stores_answer_any_history_alike(shared_redis_server: RedisServer, steps: list[Step]) -> None:
-    asyncio.run(compare(shared_redis_server, steps))
+def test_all_stores_answer_any_history_alike(shared_redis_server: RedisServer, steps: list[Step]) -> None:
+    with TemporaryDirectory() as folder:
+        asyncio.run(compare(shared_redis_server, Path(folder), steps))

@@ -1,4 +1,4 @@
-"""The two stores under one suite, each with a time that can be moved and data that can be lost."""
+"""The three stores under one suite, each with a time that can be moved and data that can be lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import json
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Protocol
 
 from sidecar.core.failures import FailureKind, PartnerDetail
@@ -14,7 +15,8 @@ from sidecar.core.ports import SharedState
 from sidecar.core.shared import Ask, Claimed, Failed, Granted, Lesson, Pause, State
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.opening import Store
-from sidecar.stores.seal import AesSealer, SealKey
+from sidecar.stores.seal import AesSealer, Sealer, SealKey
+from sidecar.stores.sqlite import SqliteStore
 from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
 
@@ -57,6 +59,47 @@ class MemoryWorld:
 
     def lose_data(self) -> None:
         self.memory._cells.clear()
+
+
+class HandReadings:
+    """A machine's time that is moved by hand; a reboot is another boot id and an uptime that begins anew."""
+
+    def __init__(self) -> None:
+        self.boot_id = "boot-1"
+        self.uptime = 5_000
+        self.wall = 1_767_225_600_000
+
+    def uptime_ms(self) -> int:
+        return self.uptime
+
+    def wall_ms(self) -> int:
+        return self.wall
+
+    def advance(self, span_s: float) -> None:
+        self.uptime += round(span_s * 1000)
+        self.wall += round(span_s * 1000)
+
+
+class SqliteWorld:
+    """Losing the data is what an operator does to a running sidecar: the files are removed under it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state.db"
+        self.readings = HandReadings()
+        self.store: Store = self.another()
+
+    def another(self, sealer: Sealer = SEALER, timeout_s: float = 5) -> SqliteStore:
+        """One more process's store over the same file."""
+        return SqliteStore(
+            self.path, timeout_s=timeout_s, sealer=sealer, clock=HandClock(), readings=self.readings
+        )  # fmt: skip
+
+    def advance(self, span_s: float) -> None:
+        self.readings.advance(span_s)
+
+    def lose_data(self) -> None:
+        for path in self.path.parent.glob(f"{self.path.name}*"):
+            path.unlink()
 
 
 class RedisWorld:

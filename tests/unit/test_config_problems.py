@@ -36,6 +36,12 @@ BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
         *[("role", text) for text in ("a b", '"', "x" * 65)],
         *[("api_key", text) for text in ("a:b", "a\nb", "a\x00b")],
         *[("store", text) for text in ("redis:", "http://a", "redis://", "unix://a", "redis://a/x", "redis://a:b")],
+        *[("store", text) for text in ("sqlite:", "sqlite://", "sqlite:///", "sqlite:state.db", "sqlite://state.db")],
+        *[
+            ("store", text)
+            for text in ("sqlite://host/state.db", "sqlite:///a?mode=ro", "sqlite:///a#b", "sqlite:///a/")
+        ],
+        *[("store", text) for text in ("sqlite:///a%00b", "sqlite:///a\nb", "sqlite://:1/a")],
         *[("store", text) for text in ("redis+sentinel://a:1,b:2/main/0", "redis+cluster://a:1,b:2", "memory")],
     ],
 )
@@ -49,6 +55,8 @@ def test_a_value_out_of_form_is_refused_with_what_it_must_be(key: str, text: str
     [
         ("store", "unix:///run/redis.sock"),
         ("store", "redis://user:p%40ss@redis.internal"),
+        ("store", "sqlite:///var/lib/token-sidecar/state.db"),
+        ("store", "sqlite:////var/lib/token-sidecar/state.db"),
         ("base_url", "http://127.0.0.1:8080"),
         ("listen", "localhost:0"),
         ("listen", "unix:/run/a.sock"),
@@ -162,10 +170,12 @@ def test_the_admin_listener_may_be_everywhere_but_not_on_the_vending_one() -> No
     assert loaded(LISTEN="127.0.0.1:0", ADMIN_LISTEN="127.0.0.1:0").listen
 
 
-def test_a_shared_store_takes_seal_keys() -> None:
-    (problem,) = problems(STORE="redis://r")
+@pytest.mark.parametrize("store", ["redis://r", "sqlite:///state.db"])
+def test_a_store_that_others_can_read_takes_seal_keys(store: str) -> None:
+    (problem,) = problems(STORE=store)
     assert problem.startswith("SIDECAR_STORE needs SIDECAR_SEAL_KEY_FILE")
-    assert loaded(STORE="redis://r", SEAL_KEY_FILE="/k").seal
+    assert loaded(STORE=store, SEAL_KEY_FILE="/k").seal
+    assert "tokens lie open" in loaded(STORE=store, SEAL="off").warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,134 @@
+"""A profile's cell as it lies in the file: three documents, the clock that all profiles share among them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from sidecar.core.model import Instant, Profile, Token
+from sidecar.stores.desk import Cell
+from sidecar.stores.gate import Gate, StoredToken
+from sidecar.stores.kept_clock import KeptTime, Readings, time_now
+from sidecar.stores.seal import Sealer
+from sidecar.stores.wire import decode_stored_token, encode_stored_token, open_token
+
+GATE_KEEP_MS = 7 * 24 * 3600 * 1000
+"""As in Redis: what nobody has changed for so long is gone."""
+FOR_EVER_MS = 10**14
+CLOCK = "clock"
+
+T = TypeVar("T")
+_Rows: TypeAlias = dict[str, tuple[object, bytes]]
+
+_GATES = msgspec.json.Decoder(Gate)
+_TIMES = msgspec.json.Decoder(KeptTime)
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+class _SealedToken:
+    """The stored token, opened only for who does not know it."""
+
+    def __init__(self, stored: StoredToken, profile: Profile, sealer: Sealer) -> None:
+        self._stored, self._profile, self._sealer = stored, profile, sealer
+
+    @property
+    def fence(self) -> int:
+        return self._stored.fence
+
+    @property
+    def token_id(self) -> str:
+        return self._stored.id
+
+    @property
+    def issued_at(self) -> Instant:
+        return self._stored.issued_ms / 1000
+
+    def opened(self) -> Token:
+        return open_token(self._stored, self._profile, self._sealer)
+
+
+@dataclass(slots=True)
+class StoredCell:
+    """One profile's cell with the time, as one statement found them."""
+
+    profile: Profile
+    sealer: Sealer
+    cell: Cell
+    kept: KeptTime | None
+    time: KeptTime
+    gate_before: bytes | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to write: not for time alone that passed."""
+        rebased = self.kept is None or (self.kept.boot_id, self.kept.offset_ms) != (
+            self.time.boot_id,
+            self.time.offset_ms,
+        )
+        return rebased or self._gate_document() != self.gate_before or isinstance(self.cell.token, Token)
+
+    def save(self, connection: sqlite3.Connection) -> None:
+        """Write what changed, the latest instant, and drop what is over; within the caller's transaction."""
+        now_ms = self.time.last_ms
+        if self.kept is None:
+            # Instants by a clock that is not known any more mean nothing.
+            connection.execute("DELETE FROM kept")
+        connection.execute("DELETE FROM kept WHERE until_ms <= ?", (now_ms,))
+        _put(connection, CLOCK, FOR_EVER_MS, _ENCODER.encode(self.time))
+        gate = self._gate_document()
+        if gate is not None and gate != self.gate_before:
+            _put(connection, _gate_name(self.profile), now_ms + GATE_KEEP_MS, gate)
+        if isinstance(self.cell.token, Token):
+            document = encode_stored_token(self.cell.token, self.profile, self.sealer)
+            _put(connection, _token_name(self.profile), self.cell.token_gone_ms, document)
+
+    def _gate_document(self) -> bytes | None:
+        return None if self.cell.gate is None else _ENCODER.encode(self.cell.gate)
+
+
+def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readings: Readings) -> StoredCell:
+    """Read it. What cannot be used counts as missing and is named in `Cell.damaged`."""
+    names = (CLOCK, _gate_name(profile), _token_name(profile))
+    rows = connection.execute("SELECT name, until_ms, document FROM kept WHERE name IN (?, ?, ?)", names)
+    found = {name.decode(): (until_ms, document) for name, until_ms, document in rows}
+    damaged: list[str] = []
+    # Without a clock nothing can be dated, so there is nothing.
+    kept = _decoded(found, CLOCK, _TIMES.decode, "gate", damaged)
+    time = time_now(kept, readings)
+    running = {name: row for name, row in found.items() if kept is not None and _ends_after(row[0], time.last_ms)}
+    gate = _decoded(running, _gate_name(profile), _GATES.decode, "gate", damaged)
+    stored = _decoded(running, _token_name(profile), decode_stored_token, "token", damaged)
+    token = None if stored is None else _SealedToken(stored, profile, sealer)
+    cell = Cell(gate, token, FOR_EVER_MS, damaged)
+    return StoredCell(profile, sealer, cell, kept, time, None if gate is None else _ENCODER.encode(gate))
+
+
+def _decoded(rows: _Rows, name: str, decode: Callable[[bytes], T], what: str, damaged: list[str]) -> T | None:
+    if name not in rows:
+        return None
+    try:
+        return decode(rows[name][1])
+    except (msgspec.DecodeError, RecursionError, TypeError):
+        # Another type of the database, no JSON, JSON without end, or another shape.
+        damaged.append(what)
+        return None
+
+
+def _ends_after(until_ms: object, now_ms: int) -> bool:
+    return not isinstance(until_ms, int) or until_ms > now_ms
+
+
+def _put(connection: sqlite3.Connection, name: str, until_ms: int, document: bytes) -> None:
+    connection.execute("REPLACE INTO kept (name, until_ms, document) VALUES (?, ?, ?)", (name, until_ms, document))
+
+
+def _gate_name(profile: Profile) -> str:
+    return f"{profile.profile_id}:gate"
+
+
+def _token_name(profile: Profile) -> str:
+    return f"{profile.profile_id}:token"
