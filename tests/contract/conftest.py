@@ -10,7 +10,8 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.stores.opening import open_store
-from tests.contract.worlds import PROFILE, SEALER, MemoryWorld, RedisWorld, SqliteWorld, World
+from tests.contract.sqlite_world import SqliteWorld
+from tests.contract.worlds import PROFILE, SEALER, MemoryWorld, RedisWorld, World
 from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
 

@@ -17,13 +17,13 @@ from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.core.shared import CoolingDown, Granted, Held, Lesson, OverBudget, Pause, Remembered, State
 from sidecar.stores.opening import open_store
+from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import (
     NEAR_S,
     PROFILE,
     SEALER,
     MemoryWorld,
     RedisWorld,
-    SqliteWorld,
     World,
     a_failure,
     a_token,

@@ -1,4 +1,4 @@
-"""The three stores under one suite, each with a time that can be moved and data that can be lost."""
+"""Stores under one suite, each with a time that can be moved and data that can be lost."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import base64
 import json
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
 from sidecar.core.shared import Ask, Claimed, Failed, Granted, Lesson, Pause, State
 from sidecar.stores.memory import MemoryStore
-from sidecar.stores.opening import Store
+from sidecar.stores.opening import Store, open_store
 from sidecar.stores.seal import AesSealer, Sealer, SealKey
-from sidecar.stores.sqlite import SqliteStore
 from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
 
@@ -48,6 +46,25 @@ class World(Protocol):
     def lose_data(self) -> None: ...
 
 
+Part: TypeAlias = Literal["gate", "token"]
+
+
+class KeptWorld(World, Protocol):
+    """One whose documents can be read and overwritten by hand."""
+
+    def get(self, part: Part) -> bytes: ...
+
+    def put(self, part: Part, document: bytes) -> None: ...
+
+    def put_other_type(self, part: Part) -> None:
+        """A value of a type of the database's that is none of ours."""
+        ...
+
+    def another(self, sealer: Sealer) -> Store:
+        """One more replica's store, over the same documents."""
+        ...
+
+
 class MemoryWorld:
     def __init__(self) -> None:
         self.clock = HandClock()
@@ -59,47 +76,6 @@ class MemoryWorld:
 
     def lose_data(self) -> None:
         self.memory._cells.clear()
-
-
-class HandReadings:
-    """A machine's time that is moved by hand; a reboot is another boot id and an uptime that begins anew."""
-
-    def __init__(self) -> None:
-        self.boot_id = "boot-1"
-        self.uptime = 5_000
-        self.wall = 1_767_225_600_000
-
-    def uptime_ms(self) -> int:
-        return self.uptime
-
-    def wall_ms(self) -> int:
-        return self.wall
-
-    def advance(self, span_s: float) -> None:
-        self.uptime += round(span_s * 1000)
-        self.wall += round(span_s * 1000)
-
-
-class SqliteWorld:
-    """Losing the data is what an operator does to a running sidecar: the files are removed under it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "state.db"
-        self.readings = HandReadings()
-        self.store: Store = self.another()
-
-    def another(self, sealer: Sealer = SEALER, timeout_s: float = 5) -> SqliteStore:
-        """One more process's store over the same file."""
-        return SqliteStore(
-            self.path, timeout_s=timeout_s, sealer=sealer, clock=HandClock(), readings=self.readings
-        )  # fmt: skip
-
-    def advance(self, span_s: float) -> None:
-        self.readings.advance(span_s)
-
-    def lose_data(self) -> None:
-        for path in self.path.parent.glob(f"{self.path.name}*"):
-            path.unlink()
 
 
 class RedisWorld:
@@ -121,6 +97,21 @@ class RedisWorld:
 
     def lose_data(self) -> None:
         self.server.command("FLUSHALL")
+
+    def get(self, part: Part) -> bytes:
+        return bytes(self.server.command("GET", self._key(part)))
+
+    def put(self, part: Part, document: bytes) -> None:
+        self.server.command("SET", self._key(part), document)
+
+    def put_other_type(self, part: Part) -> None:
+        self.server.command("HSET", self._key(part), "field", "value")
+
+    def another(self, sealer: Sealer) -> Store:
+        return open_store(Secret(self.server.url), timeout_s=5, sealer=sealer, clock=HandClock())
+
+    def _key(self, part: Part) -> str:
+        return f"pts:{{{PROFILE.profile_id}}}:{part}"
 
 
 def _earlier(document: object, span_ms: int) -> object:
