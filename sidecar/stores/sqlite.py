@@ -48,6 +48,7 @@ class SqliteStore:
         self._clock = clock
         self._readings = readings or MachineReadings(clock)
         self._file = SqliteFile(path)
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
 
     def shared_state(self, profile: Profile) -> SharedState:
@@ -69,11 +70,16 @@ class SqliteStore:
         await self._run("ping", lambda connection: self._decide_alone(connection, nobody, lambda _: None, always=True))
 
     async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
         self._thread.shutdown(wait=False)
 
     async def _run(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
         """Let the thread do it. Raises `StoreError`."""
+        if self._closed:
+            raise StoreError(operation, "RuntimeError", "it was closed")
         deadline = time.monotonic() + self._timeout_s
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -88,7 +94,7 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             if not is_busy(error):
                 # Whatever it was, the next operation begins anew.
-                self._file.leave()
+                self._file.close()
             raise
 
     def _decide_alone(

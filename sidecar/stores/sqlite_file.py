@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import sqlite3
-import struct
 import time
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
 from sidecar.core.errors import SidecarError
@@ -25,9 +25,6 @@ PRIMARY_CODE = 0xFF
 """The part of SQLite's error codes that names the kind (https://www.sqlite.org/rescode.html)."""
 BUSY_SHARE = 0.9
 """Of the time that is left, for waiting on a lock: that it was the lock can still be said in time."""
-
-_SHARED_FIRST, _SHARED_BYTES = 0x40000002, 510
-"""Where SQLite's processes lock a file against its exclusive use (https://www.sqlite.org/fileformat.html, 1.1)."""
 
 
 class FileError(SidecarError):
@@ -55,8 +52,6 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
-        # Keeps the number of the file that is open from being given to its successor, and see `leave`.
-        self._handle = -1
         self._places: tuple[object, ...] = ()
 
     def connection(self, deadline: Moment) -> sqlite3.Connection:
@@ -65,51 +60,45 @@ class SqliteFile:
         Raises `sqlite3.Error`, `OSError` and the errors above.
         """
         if self._connection is not None and self._places != self._found():
-            self.leave()
+            # SQLite sees that its file has gone, and does not delete the log of that name, which is the successor's.
+            self.close()
         if self._connection is None:
-            self._connection = self._open(deadline)
-        _wait_until(self._connection, deadline)
-        return self._connection
+            self._open(deadline)
+        connection = cast("sqlite3.Connection", self._connection)
+        _wait_until(connection, deadline)
+        return connection
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
 
-    def leave(self) -> None:
-        """Close the connection to a file that is gone or cannot be trusted, and touch nothing at the path.
-
-        The last one to close a file copies its log into it and then deletes `…-wal`, by that name, which may be the
-        successor's by now. SQLite lets be what another still uses; a lock that belongs to the open file and not to this
-        process looks like another's.
-        """
-        if self._handle >= 0 and hasattr(fcntl, "F_OFD_SETLK"):
-            lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, _SHARED_FIRST, _SHARED_BYTES, 0)
-            fcntl.fcntl(self._handle, fcntl.F_OFD_SETLK, lock)
-        self.close()
-
-    def _open(self, deadline: Moment) -> sqlite3.Connection:
-        # Nobody else's to read from the moment it is there; SQLite gives the files beside it the same mode. The handle
-        # is closed after the connection only: closing any handle of a file ends this process's locks on it.
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        opened = os.fstat(self._handle)
+    def _open(self, deadline: Moment) -> None:
+        _make_private(self._path)
+        found = self._found()
+        # Never made by SQLite itself, which would let everybody read it.
+        uri = f"file:{quote(str(self._path))}?mode=rw"
+        self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0)
         try:
-            # Never made by SQLite itself, which would make it readable for all.
-            uri = f"file:{quote(str(self._path))}?mode=rw"
-            self._connection = connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0)
-            _set_up(connection, deadline)
+            _set_up(self._connection, deadline)
         except BaseException:
-            self.leave()
+            self.close()
             raise
-        self._places = ((opened.st_dev, opened.st_ino), *self._found()[1:])
-        return connection
+        # The files beside it are there by now. It itself may have been replaced since, so what was there before counts.
+        self._places = (found[0], *self._found()[1:])
 
     def _found(self) -> tuple[object, ...]:
         """Which files lie at the path now. Locks live in `…-shm`: who has another one shares nothing with us."""
         return tuple(_place(self._path.with_name(self._path.name + suffix)) for suffix in ("", "-wal", "-shm"))
+
+
+def _make_private(path: Path) -> None:
+    """Nobody else's to read from the moment it is there; SQLite gives the files beside it the same mode.
+
+    A file that is there is not opened: closing it would end this process's locks on it, SQLite's among them.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _place(path: Path) -> object:
@@ -137,12 +126,12 @@ def _set_up(connection: sqlite3.Connection, deadline: Moment) -> None:
 
 def _is_ours(connection: sqlite3.Connection) -> bool:
     """False for a file with nothing in it."""
+    # In this order: another process may make the table, and with it the id, between the two looks.
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     application_id = _number(connection, "application_id")
-    if application_id == APPLICATION_ID:
-        return True
-    if application_id or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if application_id not in (0, APPLICATION_ID) or (tables and not application_id):
         raise ForeignFileError
-    return False
+    return application_id == APPLICATION_ID
 
 
 def _switch_to_log(connection: sqlite3.Connection, deadline: Moment) -> None:

@@ -1,0 +1,279 @@
+"""A file that cannot be used is a store that is down, says why in words, and is used again when it can be."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.errors import ConfigurationError, StoreError
+from sidecar.core.model import Secret
+from sidecar.stores.opening import open_store
+from sidecar.stores.sqlite import SqliteStore
+from sidecar.stores.sqlite_words import words_for
+from tests.contract.operations import OPERATIONS, run_one
+from tests.contract.sqlite_world import SqliteWorld
+from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted
+from tests.fakes.hand_clock import HandClock
+from tests.fakes.hand_readings import HandReadings
+
+TIMEOUT_S = 0.3
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "canary-state.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path, timeout_s=2, sealer=SEALER, clock=HandClock())
+    yield store
+    await store.close()
+
+
+def changed(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statement)
+
+
+def no_database(path: Path) -> None:
+    path.write_bytes(b"no database, and longer than the head of one" * 9)
+
+
+def another_programs(path: Path) -> None:
+    changed(path, "CREATE TABLE theirs (x); PRAGMA user_version = 1")
+
+
+def another_programs_by_its_id(path: Path) -> None:
+    changed(path, "PRAGMA application_id = 77")
+
+
+def of_another_version(path: Path) -> None:
+    asyncio.run(_made(path))
+    changed(path, "PRAGMA user_version = 99")
+
+
+def damaged(path: Path) -> None:
+    asyncio.run(_made(path))
+    content = bytearray(path.read_bytes())
+    content[100:] = b"\x55" * (len(content) - 100)
+    path.write_bytes(content)
+
+
+async def _made(path: Path) -> None:
+    store = SqliteStore(path, timeout_s=2, sealer=SEALER, clock=HandClock())
+    await fetched(store.shared_state(PROFILE))
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause", "said"),
+    [
+        (no_database, "DatabaseError", "no SQLite database"),
+        (another_programs, "ForeignFileError", "another program"),
+        (another_programs_by_its_id, "ForeignFileError", "another program"),
+        (of_another_version, "FileVersionError", "another version"),
+        (damaged, "DatabaseError", "damaged: remove it"),
+        (Path.mkdir, "OperationalError", "cannot be opened"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_a_store_error_with_words_until_it_is_removed(
+    path: Path, spoil: Callable[[Path], None], cause: str, said: str
+) -> None:
+    spoil(path)
+
+    async def run() -> None:
+        store = SqliteStore(path, timeout_s=2, sealer=SEALER, clock=HandClock())
+        for operation in (*OPERATIONS, "ping"):
+            with pytest.raises(StoreError) as caught:
+                await (store.ping() if operation == "ping" else run_one(store.shared_state(PROFILE), operation))
+            assert (caught.value.operation, caught.value.cause) == (operation, cause)
+            assert said in caught.value.words
+            assert caught.value.__suppress_context__
+            assert "canary" not in f"{caught.value} {caught.value.words}"
+        await asyncio.to_thread(remove, path)
+        await fetched(store.shared_state(PROFILE))
+        await store.close()
+
+    asyncio.run(run())
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        path.rmdir()
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+
+
+@contextlib.contextmanager
+def no_room(bytes_left: int = 0) -> Iterator[None]:
+    """No file of this process may grow beyond this: what a full disk looks like."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_full_disk_grants_nothing_and_keeps_what_is_there(store: SqliteStore) -> None:
+    shared = store.shared_state(PROFILE)
+    token = await fetched(shared)
+    with no_room():
+        for ask in (an_ask(known=token.fence), an_ask(known=token.fence)):
+            with pytest.raises(StoreError) as caught:
+                await shared.claim(ask)
+            assert "disk is full" in caught.value.words
+    seen = await shared.peek(0)
+    assert (seen.token_id, len(seen.grant_ages_s)) == (token.token_id, 1)
+    await granted(shared, an_ask(known=token.fence))
+
+
+async def test_a_full_disk_at_the_first_start_is_a_store_error(store: SqliteStore) -> None:
+    with no_room(), pytest.raises(StoreError):
+        await store.ping()
+    await store.ping()
+
+
+async def test_a_connection_that_went_bad_is_made_anew(path: Path, store: SqliteStore) -> None:
+    shared = store.shared_state(PROFILE)
+    token = await fetched(shared)
+    other = sqlite3.connect(path)
+    other.execute("SELECT * FROM kept").fetchall()
+
+    def break_it() -> None:
+        connection = store._file._connection
+        assert connection is not None
+        connection.close()
+
+    await asyncio.get_running_loop().run_in_executor(store._thread, break_it)
+    with pytest.raises(StoreError):
+        await shared.peek(0)
+    assert (await shared.peek(0)).token_id == token.token_id
+    other.close()
+
+
+class HangingReadings(HandReadings):
+    """Stands for a disk that does not answer: the thread waits in the middle of an operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = threading.Event()
+        self.free.set()
+
+    def uptime_ms(self) -> int:
+        self.free.wait(10)
+        return super().uptime_ms()
+
+
+async def test_a_disk_that_hangs_is_a_store_error_in_time_and_the_loop_goes_on(path: Path) -> None:
+    """What was under way when its caller gave up runs on; the same nonce then gets the same answer."""
+    readings = HangingReadings()
+    store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=HandClock(), readings=readings)
+    shared, ask = store.shared_state(PROFILE), an_ask()
+    await shared.peek(0)
+    readings.free.clear()
+    began = time.monotonic()
+    claiming, ticks = asyncio.create_task(shared.claim(ask)), 0
+    while not claiming.done():
+        await asyncio.sleep(0.01)
+        ticks += 1
+    with pytest.raises(StoreError, match="TimeoutError"):
+        await claiming
+    assert TIMEOUT_S <= time.monotonic() - began < 3 * TIMEOUT_S
+    assert ticks > 5
+    readings.free.set()
+    _, grant = await granted(shared, ask)
+    state = await shared.peek(0)
+    assert (state.fence, len(state.grant_ages_s)) == (grant.fence, 1)
+    await store.close()
+
+
+async def test_a_claim_that_never_had_its_turn_is_not_made_later(path: Path) -> None:
+    readings = HangingReadings()
+    store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=HandClock(), readings=readings)
+    shared = store.shared_state(PROFILE)
+    await shared.peek(0)
+    readings.free.clear()
+    answers = await asyncio.gather(shared.peek(0), shared.claim(an_ask()), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreError, StoreError]
+    readings.free.set()
+    assert (await shared.peek(0)).epoch == ""
+    await store.close()
+
+
+async def test_a_caller_that_goes_away_harms_nobody(sqlite_world: SqliteWorld) -> None:
+    """Cancelled at every stage, while another profile's callers go on."""
+    shared = sqlite_world.store.shared_state(PROFILE)
+    token = await fetched(shared)
+    cancelled = 0
+    for turn in range(300):
+        task = asyncio.create_task(shared.peek(0))
+        for _ in range(turn % 4):
+            await asyncio.sleep(0)
+        task.cancel()
+        assert (await shared.peek(0)).token_id == token.token_id
+        answer = (await asyncio.gather(task, return_exceptions=True))[0]
+        cancelled += isinstance(answer, asyncio.CancelledError)
+    assert cancelled > 50
+
+
+async def test_a_closed_store_is_a_store_error_and_closes_once(store: SqliteStore) -> None:
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreError):
+        await store.shared_state(PROFILE).peek(0)
+
+
+async def test_a_store_that_was_closed_leaves_one_file_that_holds_everything(path: Path, store: SqliteStore) -> None:
+    token = await fetched(store.shared_state(PROFILE))
+    await store.close()
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    async with contextlib.aclosing(_Reopened(path)) as again:
+        assert (await again.store.shared_state(PROFILE).peek(0)).token_id == token.token_id
+
+
+class _Reopened:
+    def __init__(self, path: Path) -> None:
+        self.store = SqliteStore(path, timeout_s=2, sealer=SEALER, clock=HandClock())
+
+    async def aclose(self) -> None:
+        await self.store.close()
+
+
+def test_a_folder_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
+    url = Secret(f"sqlite://{tmp_path}/canary/state.db")
+    with pytest.raises(ConfigurationError, match="folder of its file does not exist") as caught:
+        open_store(url, timeout_s=1, sealer=SEALER, clock=HandClock())
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("slashes", ["sqlite://", "sqlite:///"])
+async def test_a_url_names_an_absolute_path_by_three_slashes_or_four(tmp_path: Path, slashes: str) -> None:
+    (tmp_path / "a b").mkdir()
+    store = open_store(Secret(f"{slashes}{tmp_path}/a%20b/x.db"), timeout_s=1, sealer=SEALER, clock=HandClock())
+    await store.ping()
+    await store.close()
+    assert (tmp_path / "a b" / "x.db").exists()
+
+
+@pytest.mark.parametrize("name", ["SQLITE_PERM", "SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN"])
+def test_what_an_administrator_can_mend_has_words(name: str) -> None:
+    error = sqlite3.OperationalError("canary")
+    error.sqlite_errorcode = getattr(sqlite3, name) | 0x300
+    assert words_for(error)
+    assert "canary" not in words_for(error)
+
+
+def test_what_has_no_words_says_nothing() -> None:
+    assert words_for(sqlite3.ProgrammingError("canary")) == ""
+    assert words_for(OSError("canary")) == ""

@@ -1,0 +1,254 @@
+"""Several processes at one file: locks, time limits, and files that come and go under them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.errors import StoreError
+from sidecar.core.failures import FailureKind
+from sidecar.stores.opening import Store
+from sidecar.stores.sqlite import SqliteStore
+from tests.contract.operations import OPERATIONS, run_one
+from tests.contract.worlds import PROFILE, SEALER, an_ask, failed, fetched, granted
+from tests.fakes.hand_clock import HandClock
+from tests.fakes.neighbour import Neighbour
+from tests.fakes.replica import until
+
+TIMEOUT_S = 0.4
+WRITING = ("claim", "commit", "fail", "seed")
+TICK_S = 0.01
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=HandClock())
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def neighbour(path: Path, store: SqliteStore) -> AsyncIterator[Neighbour]:
+    await store.ping()
+    neighbour = await asyncio.to_thread(Neighbour, path)
+    yield neighbour
+    neighbour.kill()
+
+
+def beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def remove(path: Path) -> None:
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+
+
+class Ticks:
+    """Counts while the event loop is free to."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.count += 1
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+
+@pytest.mark.parametrize("operation", WRITING)
+async def test_while_another_process_holds_the_lock_the_loop_goes_on_and_the_operation_ends_in_time(
+    store: SqliteStore, neighbour: Neighbour, operation: str
+) -> None:
+    shared = store.shared_state(PROFILE)
+    neighbour.ask("lock")
+    ticks, began = Ticks(), time.monotonic()
+    with pytest.raises(StoreError) as caught:
+        await run_one(shared, operation)
+    took_s = time.monotonic() - began
+    ticks.stop()
+    assert 0.8 * TIMEOUT_S <= took_s < 2 * TIMEOUT_S
+    assert ticks.count >= TIMEOUT_S / TICK_S / 4
+    assert caught.value.operation == operation
+    assert "SIDECAR_STORE_TIMEOUT_S" in caught.value.words
+    neighbour.ask("unlock")
+    await run_one(shared, operation)
+
+
+async def test_who_only_looks_needs_no_lock(store: SqliteStore, neighbour: Neighbour) -> None:
+    shared = store.shared_state(PROFILE)
+    token = await fetched(shared)
+    neighbour.ask("lock")
+    assert (await shared.peek(0)).token_id == token.token_id
+    assert not (await shared.reject("another")).current
+    with pytest.raises(StoreError):
+        await shared.reject(token.token_id)
+    neighbour.ask("unlock")
+    assert (await shared.reject(token.token_id)).current
+    neighbour.ask("lock")
+    assert (await shared.reject(token.token_id)).current, "it was reported before: nothing is to be written"
+
+
+async def test_many_operations_behind_a_lock_all_end_in_time(store: SqliteStore, neighbour: Neighbour) -> None:
+    shared = store.shared_state(PROFILE)
+    neighbour.ask("lock")
+    began = time.monotonic()
+    answers = await asyncio.gather(*(run_one(shared, name) for name in WRITING * 5), return_exceptions=True)
+    assert time.monotonic() - began < 2 * TIMEOUT_S
+    assert {type(answer) for answer in answers} == {StoreError}
+
+
+async def test_a_lock_ends_with_the_process_that_held_it(store: SqliteStore, neighbour: Neighbour) -> None:
+    neighbour.ask("lock")
+    neighbour.kill()
+    await granted(store.shared_state(PROFILE))
+
+
+async def test_what_one_process_wrote_the_other_sees(store: SqliteStore, neighbour: Neighbour) -> None:
+    token_id = neighbour.ask("fetch")["token_id"]
+    state = await store.shared_state(PROFILE).peek(0)
+    assert (state.token_id, state.token is not None) == (token_id, True)
+
+
+@pytest.mark.parametrize("survivor", ["", "-wal"], ids=["none", "the log"])
+async def test_when_the_file_is_removed_all_processes_go_on_with_one_new_file(
+    path: Path, store: SqliteStore, neighbour: Neighbour, survivor: str
+) -> None:
+    """Who sees it last must not take the new file's log away: it has the old one's name."""
+    shared = store.shared_state(PROFILE)
+    await failed(shared, FailureKind.TIMEOUT, 0)
+    epoch = neighbour.ask("peek")["epoch"]
+    for suffix in {"", "-wal", "-shm"} - {survivor or "none"}:
+        beside(path, suffix).unlink()
+    token = await fetched(shared)
+    assert neighbour.ask("peek")["token_id"] == token.token_id
+    await failed(shared, FailureKind.THROTTLED, 30, known=token.fence)
+    seen = neighbour.ask("peek")
+    assert (await shared.peek(0)).epoch == seen["epoch"] != epoch
+    assert neighbour.ask("claim")["outcome"] == "Adopt"
+    await store.close()
+    assert neighbour.ask("peek") == seen, "and it lies on the disk"
+
+
+@pytest.mark.parametrize("lost", [("-wal",), ("-shm",), ("",), ("", "-shm"), ("-wal", "-shm")], ids="+".join)
+async def test_when_some_of_the_files_are_removed_the_processes_meet_again(
+    path: Path, store: SqliteStore, neighbour: Neighbour, lost: tuple[str, ...]
+) -> None:
+    """What is left may not fit together: then the store is down, until each of them has looked again."""
+    shared = store.shared_state(PROFILE)
+    await fetched(shared)
+    neighbour.ask("peek")
+    for suffix in lost:
+        beside(path, suffix).unlink()
+
+    async def meet() -> bool:
+        try:
+            await shared.claim(an_ask(known=10**13))
+            ours = await shared.peek(0)
+        except StoreError:
+            ours = None
+        theirs = neighbour.ask("peek")
+        return ours is not None and ours.epoch == theirs.get("epoch")
+
+    await until(meet, 5)
+
+
+async def test_a_process_that_comes_after_the_locks_were_removed_is_not_alone(path: Path, store: SqliteStore) -> None:
+    """Locks live in `…-shm`: who goes on with a removed one would not see the newcomer's."""
+    shared = store.shared_state(PROFILE)
+    await fetched(shared)
+    beside(path, "-wal").unlink()
+    beside(path, "-shm").unlink()
+    newcomer = await asyncio.to_thread(Neighbour, path)
+    newcomer.ask("lock")
+    with pytest.raises(StoreError):
+        await shared.claim(an_ask(known=10**13))
+    newcomer.kill()
+
+
+async def test_a_file_that_was_replaced_is_opened_anew(path: Path, store: SqliteStore, neighbour: Neighbour) -> None:
+    shared = store.shared_state(PROFILE)
+    await fetched(shared)
+    other = path.with_name("other.db")
+    await _filled(other)
+    remove(path)
+    other.rename(path)
+    epoch = (await shared.peek(0)).epoch
+    assert epoch == neighbour.ask("peek")["epoch"]
+    assert (await shared.peek(0)).token_id == ""
+
+
+async def _filled(path: Path) -> None:
+    clock = HandClock()
+    clock.new_id()  # not the epoch of the others
+    store: Store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=clock)
+    await failed(store.shared_state(PROFILE), FailureKind.TIMEOUT, 0)
+    await store.close()
+
+
+@pytest.fixture
+def four(path: Path) -> Iterator[list[Neighbour]]:
+    neighbours = [Neighbour(path) for _ in range(4)]
+    yield neighbours
+    for each in neighbours:
+        each.kill()
+
+
+def test_of_processes_that_meet_at_no_file_one_is_granted(path: Path, four: list[Neighbour]) -> None:
+    """They make it together, time and again."""
+    for _ in range(30):
+        for each in four:
+            each.order("claim")
+        answers = [each.answer() for each in four]
+        assert Counter(str(answer.get("outcome", answer)) for answer in answers) == {"Granted": 1, "Held": 3}
+        remove(path)
+
+
+def test_no_file_is_ever_readable_by_others(path: Path) -> None:
+    """Not even where the process would let everything be read."""
+
+    async def run() -> set[int]:
+        store = SqliteStore(path, timeout_s=5, sealer=SEALER, clock=HandClock())
+        for operation in OPERATIONS:
+            await run_one(store.shared_state(PROFILE), operation)
+        modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+        await store.close()
+        assert set(modes) == {path.name, f"{path.name}-wal", f"{path.name}-shm"}
+        return set(modes.values())
+
+    before = os.umask(0)
+    try:
+        assert asyncio.run(run()) == {0o600}
+    finally:
+        os.umask(before)
+
+
+async def test_a_folder_that_vanishes_and_comes_back_is_a_fault_that_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    store = SqliteStore(folder / "state.db", timeout_s=5, sealer=SEALER, clock=HandClock())
+    shared = store.shared_state(PROFILE)
+    await fetched(shared)
+    shutil.rmtree(folder)
+    with pytest.raises(StoreError) as caught:
+        await shared.peek(0)
+    assert (caught.value.cause, caught.value.words) == ("FileNotFoundError", "its folder does not exist")
+    folder.mkdir()
+    await fetched(shared)
+    await store.close()

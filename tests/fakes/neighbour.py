@@ -1,0 +1,91 @@
+"""Another process beside the test, at the same store file: it holds the file's lock, or takes part, when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from sidecar.core.errors import StoreError
+from sidecar.core.ports import SharedState
+from sidecar.core.shared import Lesson
+from sidecar.stores.sqlite import SqliteStore
+from tests.contract.worlds import PROFILE, SEALER, a_token, an_ask, outcome_name
+from tests.fakes.hand_clock import HandClock
+
+TIMEOUT_S = 10
+
+
+class Neighbour:
+    """The test's end. Every order is answered before the next one, but for `order`, whose answer `answer` reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fakes.neighbour", str(path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+        self.answer()
+
+    def ask(self, word: str) -> dict[str, Any]:
+        """`lock`, `unlock`, `peek`, `claim` or `fetch`."""
+        self.order(word)
+        return self.answer()
+
+    def order(self, word: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(word + "\n")
+
+    def answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        return dict(json.loads(self._process.stdout.readline()))
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+async def _neighbour(path: Path) -> None:
+    """The other end."""
+    store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=HandClock())
+    lock: sqlite3.Connection | None = None
+    shared = store.shared_state(PROFILE)
+    _say({})
+    for line in sys.stdin:
+        match line.strip():
+            case "lock":
+                lock = sqlite3.connect(path, isolation_level=None)
+                lock.execute("BEGIN IMMEDIATE")
+                _say({})
+            case "unlock" if lock is not None:
+                lock.execute("ROLLBACK")
+                _say({})
+            case word:
+                try:
+                    _say(await _taken_part(shared, word))
+                except StoreError as error:
+                    _say({"error": error.cause, "words": error.words})
+
+
+async def _taken_part(shared: SharedState, word: str) -> dict[str, object]:
+    nonce = f"neighbour-{os.getpid()}/{word}"
+    if word == "claim":
+        return {"outcome": outcome_name(await shared.claim(an_ask(nonce)))}
+    if word == "fetch":
+        token = a_token((await shared.claim(an_ask(nonce))).state.fence)
+        await shared.commit(nonce, token, 0, Lesson())
+    state = await shared.peek(0)
+    return {"token_id": state.token_id, "epoch": state.epoch}
+
+
+def _say(answer: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(_neighbour(Path(sys.argv[1])))
