@@ -15,7 +15,7 @@ from sidecar.core.model import Moment
 
 APPLICATION_ID = int.from_bytes(b"pts1")
 VERSION = 1
-_SCHEMA = (
+SCHEMA = (
     "CREATE TABLE kept (name TEXT PRIMARY KEY, until_ms INTEGER NOT NULL, document BLOB NOT NULL) WITHOUT ROWID",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
@@ -116,7 +116,7 @@ def _set_up(connection: sqlite3.Connection, deadline: Moment) -> None:
     # Survives a power cut too: a grant that was forgotten would be a partner call too many. It costs a few
     # milliseconds, a few times in a token's life.
     connection.execute("PRAGMA synchronous = FULL")
-    ours = _is_ours(connection)
+    ours = is_ours(connection)
     if ours and _number(connection, "user_version") != VERSION:
         raise FileVersionError
     _switch_to_log(connection, deadline)
@@ -124,7 +124,7 @@ def _set_up(connection: sqlite3.Connection, deadline: Moment) -> None:
         _make(connection)
 
 
-def _is_ours(connection: sqlite3.Connection) -> bool:
+def is_ours(connection: sqlite3.Connection) -> bool:
     """False for a file with nothing in it."""
     # In this order: another process may make the table, and with it the id, between the two looks.
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -151,8 +151,8 @@ def _switch_to_log(connection: sqlite3.Connection, deadline: Moment) -> None:
 
 def _make(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    if not _is_ours(connection):
-        for statement in _SCHEMA:
+    if not is_ours(connection):
+        for statement in SCHEMA:
             connection.execute(statement)
     connection.execute("COMMIT")
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from sidecar.core.errors import ConfigurationError, StoreError
 from sidecar.core.model import Secret
 from sidecar.stores.opening import open_store
 from sidecar.stores.sqlite import SqliteStore
+from sidecar.stores.sqlite_file import SCHEMA, is_ours
 from sidecar.stores.sqlite_words import words_for
 from tests.contract.operations import OPERATIONS, run_one
 from tests.contract.sqlite_world import SqliteWorld
@@ -112,6 +114,27 @@ def remove(path: Path) -> None:
         path.rmdir()
     for each in path.parent.glob(f"{path.name}*"):
         each.unlink()
+
+
+class _Overtaken(sqlite3.Connection):
+    """After its first look at an empty file, another process makes the table."""
+
+    maker: Callable[[], None] | None = None
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:  # noqa: ANN401 - sqlite3's own form
+        maker, self.maker = self.maker, None
+        answer = super().execute(*arguments)
+        if maker is not None:
+            maker()
+        return answer
+
+
+def test_a_file_that_another_process_makes_at_this_moment_is_not_another_programs(path: Path) -> None:
+    changed(path, "PRAGMA journal_mode = WAL")
+    connection = sqlite3.connect(path, factory=_Overtaken)
+    connection.maker = lambda: changed(path, "; ".join(SCHEMA))
+    assert is_ours(connection)
+    connection.close()
 
 
 @contextlib.contextmanager

@@ -65,6 +65,28 @@ async def test_seal_keys_the_service_could_not_start_with_fail(environ: Environ,
     assert [line.ok for line in await lines(environ | {"SIDECAR_SEAL_KEY_FILE": str(path)})] == [True, False]
 
 
+async def test_a_file_store_says_in_words_what_is_wrong_with_it(environ: Environ, tmp_path: Path) -> None:
+    path = tmp_path / "state" / "token-sidecar.db"
+    environ |= {"SIDECAR_STORE": f"sqlite://{path}", "SIDECAR_SEAL": "off"}
+    missing = (await lines(environ))[-1]
+    path.parent.mkdir()
+    good = (await lines(environ))[-1]
+    path.write_text("no database " * 99)
+    bad = (await lines(environ))[-1]
+    assert [(line.what, line.ok) for line in (missing, good, bad)] == [
+        ("store", False), ("store (sqlite)", True), ("store (sqlite)", False),
+    ]  # fmt: skip
+    assert missing.detail == "SIDECAR_STORE: the folder of its file does not exist: make it, or mount it"
+    assert bad.detail.startswith("cannot be used: DatabaseError; the file is no SQLite database")
+
+
+async def test_a_live_check_adopts_what_lies_in_the_file(environ: Environ, bench: Bench, tmp_path: Path) -> None:
+    environ |= {"SIDECAR_STORE": f"sqlite://{tmp_path}/state.db", "SIDECAR_SEAL": "off"}
+    first, second = await token_line(environ), await token_line(environ)
+    assert first.detail.startswith("the partner gave it now; token id ")
+    assert second.detail.startswith("the store held it, the partner was not called; token id ")
+
+
 async def test_a_live_check_says_whether_the_partner_was_asked(
     environ: Environ, bench: Bench, redis_server: RedisServer
 ) -> None:

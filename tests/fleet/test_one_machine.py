@@ -1,0 +1,163 @@
+"""Processes of one machine that share a file instead of a Redis: crash loops, a cold start, a lost holder, secrets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from sidecar.core.model import Secret
+from sidecar.partner.sandbox.faults import Fault
+from tests.fakes.processes import CONFIG, Fleet, open_fleet
+from tests.fakes.replica import Answer, Replica, until
+from tests.fleet.test_no_secret_leaves import found
+from tests.servers import RedisServer
+
+CALLERS = 400
+NOISE_S = 8
+KEY, SECRET, TOKEN_MARK = "kanary-api-key-1fe2", "kanary-api-secret-2fe3", "kanary-token-3fe4-"
+SHORT = {"PARTNER_TIMEOUT_S": "1", "STORE_TIMEOUT_S": "0.3", "POLL_S": "0.3"}
+SHORT_LEASE_S = 1 + 2 * 0.3 + 1
+
+
+@pytest.fixture
+async def node(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Fleet]:
+    """Its Redis is used by nobody."""
+    (tmp_path / "state").mkdir()
+    config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET), token_mark=TOKEN_MARK)
+    async with open_fleet(tmp_path, redis_server, config) as fleet:
+        fleet.settings["SIDECAR_STORE"] = f"sqlite://{tmp_path}/state/token-sidecar.db"
+        fleet.mount(KEY, SECRET)
+        yield fleet
+    assert not redis_server.command("KEYS", "*")
+
+
+async def crash(node: Fleet, replica: Replica) -> None:
+    node.replicas.remove(replica)
+    replica.kill()
+
+
+async def test_a_crash_loop_in_mid_call_spends_the_budget_and_no_more(node: Fleet) -> None:
+    """The partner never answers. Without a store each of the six would have called."""
+    node.partner_clock.free.clear()
+    settings = {**SHORT, "CALL_BUDGET": "2/300"}
+    for calls in (1, 2):
+        replica = (await node.start(1, **settings))[0]
+        await until(lambda: len(node.calls) == calls, SHORT_LEASE_S + NOISE_S)  # noqa: B023 - awaited in this round
+        await crash(node, replica)
+    for _ in range(4):
+        replica = (await node.start(1, **settings))[0]
+        refused = await replica.ask()
+        assert refused.code in ("call-budget-exhausted", "partner-unavailable")
+        await crash(node, replica)
+
+    assert len(node.calls) == 2
+    assert node.gaps_s[0] > SHORT_LEASE_S - 0.8, "the second had to wait for the first one's lease"
+
+
+async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_secret(node: Fleet) -> None:
+    """Killed six times, with a rotation in between."""
+    state = node.folder / "state"
+    token_ids, files = [], []
+    for life in range(8):
+        replica = (await node.ready(1))[0]
+        token_ids.append((await replica.ask()).token_id)
+        if life == 3:
+            await replica.report(token_ids[-1])
+        files.append(everything_in(state))
+        if life in (3, 7):
+            # A call that is under way is waited for, and told to the file.
+            await until(lambda: len(node.calls) == 2, NOISE_S)
+            await node.stop(replica, 0)
+        else:
+            await crash(node, replica)
+    files.append(everything_in(state))
+
+    assert [call.status for call in node.calls] == [200, 200]
+    assert token_ids == [token_ids[0]] * 4 + [token_ids[-1]] * 4
+    assert token_ids[0] != token_ids[-1]
+    assert [len(each) for each in files] == [3] * 8 + [1]
+    refreshes = [issued.refresh for account in node.sandbox.state.accounts.values() if (issued := account.last)]
+    assert refreshes
+    for each in files:
+        assert any(b"default-" in content for content in each.values()), "the state is there"
+        for content in each.values():
+            assert not found([KEY, SECRET, TOKEN_MARK, *refreshes], content.decode("latin-1"))
+
+
+async def test_a_cool_down_outlives_the_process_that_was_told(node: Fleet) -> None:
+    cooldown_s = 3
+    node.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after=str(cooldown_s)))
+    told = (await node.start(1, **SHORT))[0]
+    await until(lambda: len(node.calls) == 1, NOISE_S)
+    await until_code(told, "partner-cooling-down")
+    await crash(node, told)
+    successor = (await node.start(1, **SHORT))[0]
+    refused = await until_code(successor, "partner-cooling-down")
+    assert refused.body["partner"]["status"] == 429
+
+    await until(successor.ready, cooldown_s + NOISE_S)
+    assert [call.status for call in node.calls] == [429, 200]
+    assert node.gaps_s[0] > cooldown_s - 0.5
+
+
+async def test_hundreds_of_cold_callers_at_four_processes_cost_one_call(node: Fleet) -> None:
+    """All of them provably wait before the partner answers."""
+    node.partner_clock.free.clear()
+    replicas = await node.start(4, PARTNER_TIMEOUT_S="30", REQUEST_TIMEOUT_S="30", POLL_S="0.3")
+    asking = asyncio.gather(*(replicas[number % 4].ask() for number in range(CALLERS)))
+
+    async def all_wait() -> bool:
+        return bool(sum([(await replica.status())["waiters"] for replica in replicas]) == CALLERS)
+
+    await until(all_wait, 3 * NOISE_S)
+    node.partner_clock.free.set()
+    answers = await asking
+
+    assert len({answer.token_id for answer in answers}) == 1
+    assert not any("suspect" in answer.body for answer in answers)
+    assert [(call.operation, call.status) for call in node.calls] == [("grant", 200)]
+
+
+async def test_a_holder_of_four_killed_in_mid_call_costs_one_more_call_after_its_lease(node: Fleet) -> None:
+    node.partner_clock.free.clear()
+    four = await node.start(4, **SHORT, REQUEST_TIMEOUT_S="30")
+    await until(lambda: len(node.calls) == 1, NOISE_S)
+    (holder,) = [replica for replica in four if connected(replica, urlsplit(node.partner_url).port)]
+    await crash(node, holder)
+    node.partner_clock.free.set()
+    answers = await asyncio.gather(*(replica.ask() for replica in node.replicas for _ in range(30)))
+
+    assert len({answer.token_id for answer in answers}) == 1
+    assert len(node.calls) == 2
+    assert node.gaps_s[0] > SHORT_LEASE_S - 0.8, "nobody called before the killed one's lease was over"
+
+
+async def until_code(replica: Replica, code: str) -> Answer:
+    """The first answer with this code."""
+    seen: list[Answer] = []
+
+    async def said() -> bool:
+        seen.append(await replica.ask())
+        return seen[-1].code == code
+
+    await until(said, NOISE_S)
+    return seen[-1]
+
+
+def connected(replica: Replica, port: int | None) -> bool:
+    """Whether the process has a connection to this port."""
+    handles = Path(f"/proc/{replica.process.pid}/fd").iterdir()
+    sockets = {str(handle.readlink()) for handle in handles if handle.is_symlink()}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in sockets for row in rows)
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    files = {path.name: path for path in folder.iterdir()}
+    assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
+    return {name: path.read_bytes() for name, path in files.items()}
