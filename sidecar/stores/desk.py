@@ -10,7 +10,7 @@ from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 from sidecar.stores import rules
 from sidecar.stores.answers import claimed, state_of
-from sidecar.stores.gate import Gate, OutcomeName, View, ms
+from sidecar.stores.gate import Gate, OutcomeName, StoredToken, View, ms
 from sidecar.stores.seal import UnsealError
 from sidecar.stores.wire import TokenFormError, keep_s
 
@@ -115,8 +115,9 @@ class Desk:
         return state_of(view, self._profile, told)
 
     def _view(self, outcome: OutcomeName, left: int = 0) -> View:
-        cell = self._cell
-        beside = None if cell.token is None else rules.beside(cell.token)
+        cell, beside = self._cell, None
+        if cell.token is not None:
+            beside = StoredToken(cell.token.fence, cell.token.token_id, round(cell.token.issued_at * 1000))
         return View(self._now_ms, outcome, left, cell.gate, beside, cell.damaged)
 
     def _told(self, known: int) -> Token | None:

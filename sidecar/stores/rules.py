@@ -19,7 +19,6 @@ from sidecar.stores.gate import (
     Lease,
     OutcomeName,
     StoredPause,
-    StoredToken,
     detail_text,
     left_ms,
     ms,
@@ -50,11 +49,6 @@ class Stored:
     @property
     def token_fence(self) -> int:
         return self.token.fence if self.token else 0
-
-
-def beside(token: KeptToken) -> StoredToken:
-    """A stored token as replicas see it without opening it."""
-    return StoredToken(token.fence, token.token_id, round(token.issued_at * 1000))
 
 
 def claim(stored: Stored, ask: Ask, profile: Profile) -> tuple[OutcomeName, int]:

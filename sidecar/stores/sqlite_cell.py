@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from sidecar.core.model import Instant, Profile, Token
 from sidecar.stores.desk import Cell
@@ -65,11 +66,9 @@ class StoredCell:
     @property
     def changed(self) -> bool:
         """Whether there is something to write: not for time alone that passed."""
-        rebased = self.kept is None or (self.kept.boot_id, self.kept.offset_ms) != (
-            self.time.boot_id,
-            self.time.offset_ms,
-        )
-        return rebased or self._gate_document() != self.gate_before or isinstance(self.cell.token, Token)
+        if self.kept is None or self.kept != replace(self.time, last_ms=self.kept.last_ms):
+            return True
+        return self._gate_document() != self.gate_before or isinstance(self.cell.token, Token)
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Write what changed, the latest instant, and drop what is over; within the caller's transaction."""

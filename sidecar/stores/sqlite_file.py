@@ -116,6 +116,8 @@ def _set_up(connection: sqlite3.Connection, deadline: Moment) -> None:
     # Survives a power cut too: a grant that was forgotten would be a partner call too many. It costs a few
     # milliseconds, a few times in a token's life.
     connection.execute("PRAGMA synchronous = FULL")
+    # Half a megabyte of log beside a file of a few kilobytes.
+    connection.execute("PRAGMA wal_autocheckpoint = 128")
     ours = is_ours(connection)
     if ours and _number(connection, "user_version") != VERSION:
         raise FileVersionError

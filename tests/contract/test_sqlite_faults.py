@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import sqlite3
-import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,10 +21,8 @@ from sidecar.stores.sqlite import SqliteStore
 from sidecar.stores.sqlite_file import SCHEMA, is_ours
 from sidecar.stores.sqlite_words import words_for
 from tests.contract.operations import OPERATIONS, run_one
-from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted
 from tests.fakes.hand_clock import HandClock
-from tests.fakes.hand_readings import HandReadings
 
 TIMEOUT_S = 0.3
 
@@ -185,94 +182,6 @@ async def test_a_connection_that_went_bad_is_made_anew(path: Path, store: Sqlite
     other.close()
 
 
-class HangingReadings(HandReadings):
-    """Stands for a disk that does not answer: the thread waits in the middle of an operation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.free = threading.Event()
-        self.free.set()
-
-    def uptime_ms(self) -> int:
-        self.free.wait(10)
-        return super().uptime_ms()
-
-
-async def test_a_disk_that_hangs_is_a_store_error_in_time_and_the_loop_goes_on(path: Path) -> None:
-    """What was under way when its caller gave up runs on; the same nonce then gets the same answer."""
-    readings = HangingReadings()
-    store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=HandClock(), readings=readings)
-    shared, ask = store.shared_state(PROFILE), an_ask()
-    await shared.peek(0)
-    readings.free.clear()
-    began = time.monotonic()
-    claiming, ticks = asyncio.create_task(shared.claim(ask)), 0
-    while not claiming.done():
-        await asyncio.sleep(0.01)
-        ticks += 1
-    with pytest.raises(StoreError, match="TimeoutError"):
-        await claiming
-    assert TIMEOUT_S <= time.monotonic() - began < 3 * TIMEOUT_S
-    assert ticks > 5
-    readings.free.set()
-    _, grant = await granted(shared, ask)
-    state = await shared.peek(0)
-    assert (state.fence, len(state.grant_ages_s)) == (grant.fence, 1)
-    await store.close()
-
-
-async def test_a_claim_that_never_had_its_turn_is_not_made_later(path: Path) -> None:
-    readings = HangingReadings()
-    store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=HandClock(), readings=readings)
-    shared = store.shared_state(PROFILE)
-    await shared.peek(0)
-    readings.free.clear()
-    answers = await asyncio.gather(shared.peek(0), shared.claim(an_ask()), return_exceptions=True)
-    assert [type(answer) for answer in answers] == [StoreError, StoreError]
-    readings.free.set()
-    assert (await shared.peek(0)).epoch == ""
-    await store.close()
-
-
-async def test_a_caller_that_goes_away_harms_nobody(sqlite_world: SqliteWorld) -> None:
-    """Cancelled at every stage, while another profile's callers go on."""
-    shared = sqlite_world.store.shared_state(PROFILE)
-    token = await fetched(shared)
-    cancelled = 0
-    for turn in range(300):
-        task = asyncio.create_task(shared.peek(0))
-        for _ in range(turn % 4):
-            await asyncio.sleep(0)
-        task.cancel()
-        assert (await shared.peek(0)).token_id == token.token_id
-        answer = (await asyncio.gather(task, return_exceptions=True))[0]
-        cancelled += isinstance(answer, asyncio.CancelledError)
-    assert cancelled > 50
-
-
-async def test_a_closed_store_is_a_store_error_and_closes_once(store: SqliteStore) -> None:
-    await store.close()
-    await store.close()
-    with pytest.raises(StoreError):
-        await store.shared_state(PROFILE).peek(0)
-
-
-async def test_a_store_that_was_closed_leaves_one_file_that_holds_everything(path: Path, store: SqliteStore) -> None:
-    token = await fetched(store.shared_state(PROFILE))
-    await store.close()
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
-    async with contextlib.aclosing(_Reopened(path)) as again:
-        assert (await again.store.shared_state(PROFILE).peek(0)).token_id == token.token_id
-
-
-class _Reopened:
-    def __init__(self, path: Path) -> None:
-        self.store = SqliteStore(path, timeout_s=2, sealer=SEALER, clock=HandClock())
-
-    async def aclose(self) -> None:
-        await self.store.close()
-
-
 def test_a_folder_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
     url = Secret(f"sqlite://{tmp_path}/canary/state.db")
     with pytest.raises(ConfigurationError, match="folder of its file does not exist") as caught:
@@ -300,3 +209,22 @@ def test_what_an_administrator_can_mend_has_words(name: str) -> None:
 def test_what_has_no_words_says_nothing() -> None:
     assert words_for(sqlite3.ProgrammingError("canary")) == ""
     assert words_for(OSError("canary")) == ""
+
+
+def test_no_file_is_ever_readable_by_others(path: Path) -> None:
+    """Not even where the process would let everything be read."""
+
+    async def run() -> set[int]:
+        store = SqliteStore(path, timeout_s=5, sealer=SEALER, clock=HandClock())
+        for operation in OPERATIONS:
+            await run_one(store.shared_state(PROFILE), operation)
+        modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+        await store.close()
+        assert set(modes) == {path.name, f"{path.name}-wal", f"{path.name}-shm"}
+        return set(modes.values())
+
+    before = os.umask(0)
+    try:
+        assert asyncio.run(run()) == {0o600}
+    finally:
+        os.umask(before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from sidecar.core.errors import StoreError
 from sidecar.core.failures import FailureKind
 from sidecar.stores.opening import Store
 from sidecar.stores.sqlite import SqliteStore
-from tests.contract.operations import OPERATIONS, run_one
+from tests.contract.operations import run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, failed, fetched, granted
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.neighbour import Neighbour
@@ -218,25 +217,6 @@ def test_of_processes_that_meet_at_no_file_one_is_granted(path: Path, four: list
         answers = [each.answer() for each in four]
         assert Counter(str(answer.get("outcome", answer)) for answer in answers) == {"Granted": 1, "Held": 3}
         remove(path)
-
-
-def test_no_file_is_ever_readable_by_others(path: Path) -> None:
-    """Not even where the process would let everything be read."""
-
-    async def run() -> set[int]:
-        store = SqliteStore(path, timeout_s=5, sealer=SEALER, clock=HandClock())
-        for operation in OPERATIONS:
-            await run_one(store.shared_state(PROFILE), operation)
-        modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
-        await store.close()
-        assert set(modes) == {path.name, f"{path.name}-wal", f"{path.name}-shm"}
-        return set(modes.values())
-
-    before = os.umask(0)
-    try:
-        assert asyncio.run(run()) == {0o600}
-    finally:
-        os.umask(before)
 
 
 async def test_a_folder_that_vanishes_and_comes_back_is_a_fault_that_ends(tmp_path: Path) -> None:
