@@ -113,6 +113,22 @@ def remove(path: Path) -> None:
         each.unlink()
 
 
+def nothing_yet(path: Path) -> None:
+    path.touch(0o600)
+
+
+def a_log_and_no_table(path: Path) -> None:
+    changed(path, "PRAGMA journal_mode = WAL")
+
+
+@pytest.mark.parametrize("left", [nothing_yet, a_log_and_no_table])
+async def test_what_a_process_left_that_was_killed_while_it_made_the_file_is_used(
+    path: Path, store: SqliteStore, left: Callable[[Path], None]
+) -> None:
+    left(path)
+    await fetched(store.shared_state(PROFILE))
+
+
 class _Overtaken(sqlite3.Connection):
     """After its first look at an empty file, another process makes the table."""
 
