@@ -18,7 +18,7 @@ from sidecar.core.errors import ConfigurationError, StoreError
 from sidecar.core.model import Secret
 from sidecar.stores.opening import open_store
 from sidecar.stores.sqlite import SqliteStore
-from sidecar.stores.sqlite_file import SCHEMA, is_ours
+from sidecar.stores.sqlite_file import SCHEMA, FileError, is_ours
 from sidecar.stores.sqlite_words import words_for
 from tests.contract.operations import OPERATIONS, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted
@@ -220,6 +220,11 @@ def test_what_an_administrator_can_mend_has_words(name: str) -> None:
     error.sqlite_errorcode = getattr(sqlite3, name) | 0x300
     assert words_for(error)
     assert "canary" not in words_for(error)
+
+
+@pytest.mark.parametrize("error", [*FileError.__subclasses__(), NotADirectoryError, IsADirectoryError, PermissionError])
+def test_every_kind_of_file_that_cannot_be_used_has_words(error: type[Exception]) -> None:
+    assert words_for(error())
 
 
 def test_what_has_no_words_says_nothing() -> None:

@@ -137,6 +137,21 @@ async def test_a_holder_of_four_killed_in_mid_call_costs_one_more_call_after_its
     assert node.gaps_s[0] > SHORT_LEASE_S - 0.8, "nobody called before the killed one's lease was over"
 
 
+async def test_files_removed_under_running_processes_cost_no_call(node: Fleet) -> None:
+    """Both seed one new file, and who comes later adopts from it."""
+    state = node.folder / "state"
+    first, second = await node.ready(2, **SHORT)
+    token_id = (await first.ask()).token_id
+    for path in state.iterdir():
+        path.unlink()
+
+    await until(lambda: any(b":token" in content for content in everything_in(state).values()), NOISE_S)
+    late = (await node.ready(1, **SHORT))[0]
+    assert {(await replica.ask()).token_id for replica in (first, second, late)} == {token_id}
+    assert len(node.calls) == 1
+    assert not second.events("internal_failure")
+
+
 async def until_code(replica: Replica, code: str) -> Answer:
     """The first answer with this code."""
     seen: list[Answer] = []
@@ -159,5 +174,5 @@ def connected(replica: Replica, port: int | None) -> bool:
 
 def everything_in(folder: Path) -> dict[str, bytes]:
     files = {path.name: path for path in folder.iterdir()}
-    assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in files.values()} <= {0o600}
     return {name: path.read_bytes() for name, path in files.items()}
