@@ -31,6 +31,8 @@ async def node(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Fleet
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET), token_mark=TOKEN_MARK)
     async with open_fleet(tmp_path, redis_server, config) as fleet:
         fleet.settings["SIDECAR_STORE"] = f"sqlite://{tmp_path}/state/token-sidecar.db"
+        # On a machine so busy that the file does not answer in time, no process may call by its own share.
+        fleet.settings["SIDECAR_STORE_FAILURE"] = "fail"
         fleet.mount(KEY, SECRET)
         yield fleet
     assert not redis_server.command("KEYS", "*")
@@ -52,11 +54,12 @@ async def test_a_crash_loop_in_mid_call_spends_the_budget_and_no_more(node: Flee
     for _ in range(4):
         replica = (await node.start(1, **settings))[0]
         refused = await replica.ask()
-        assert refused.code in ("call-budget-exhausted", "partner-unavailable")
+        assert refused.status == 503
         await crash(node, replica)
 
     assert len(node.calls) == 2
-    assert node.gaps_s[0] > SHORT_LEASE_S - 0.8, "the second had to wait for the first one's lease"
+    assert refused.code == "call-budget-exhausted"
+    assert node.gaps_s[0] > SHORT_LEASE_S - 1, "the second had to wait for the first one's lease"
 
 
 async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_secret(node: Fleet) -> None:
@@ -134,7 +137,7 @@ async def test_a_holder_of_four_killed_in_mid_call_costs_one_more_call_after_its
 
     assert len({answer.token_id for answer in answers}) == 1
     assert len(node.calls) == 2
-    assert node.gaps_s[0] > SHORT_LEASE_S - 0.8, "nobody called before the killed one's lease was over"
+    assert node.gaps_s[0] > SHORT_LEASE_S - 1, "nobody called before the killed one's lease was over"
 
 
 async def test_files_removed_under_running_processes_cost_no_call(node: Fleet) -> None:
