@@ -71,23 +71,23 @@ class Ticks:
         self._task.cancel()
 
 
-@pytest.mark.parametrize("operation", WRITING)
-async def test_while_another_process_holds_the_lock_the_loop_goes_on_and_the_operation_ends_in_time(
-    store: SqliteStore, neighbour: Neighbour, operation: str
+async def test_while_another_process_holds_the_lock_the_loop_goes_on_and_each_operation_ends_in_time(
+    store: SqliteStore, neighbour: Neighbour
 ) -> None:
     shared = store.shared_state(PROFILE)
-    neighbour.ask("lock")
-    ticks, began = Ticks(), time.monotonic()
-    with pytest.raises(StoreError) as caught:
+    for operation in WRITING:
+        neighbour.ask("lock")
+        ticks, began = Ticks(), time.monotonic()
+        with pytest.raises(StoreError) as caught:
+            await run_one(shared, operation)
+        took_s = time.monotonic() - began
+        ticks.stop()
+        assert 0.8 * TIMEOUT_S <= took_s < 2 * TIMEOUT_S
+        assert ticks.count >= TIMEOUT_S / TICK_S / 4
+        assert caught.value.operation == operation
+        assert "SIDECAR_STORE_TIMEOUT_S" in caught.value.words
+        neighbour.ask("unlock")
         await run_one(shared, operation)
-    took_s = time.monotonic() - began
-    ticks.stop()
-    assert 0.8 * TIMEOUT_S <= took_s < 2 * TIMEOUT_S
-    assert ticks.count >= TIMEOUT_S / TICK_S / 4
-    assert caught.value.operation == operation
-    assert "SIDECAR_STORE_TIMEOUT_S" in caught.value.words
-    neighbour.ask("unlock")
-    await run_one(shared, operation)
 
 
 async def test_who_only_looks_needs_no_lock(store: SqliteStore, neighbour: Neighbour) -> None:
@@ -145,7 +145,7 @@ async def test_when_the_file_is_removed_all_processes_go_on_with_one_new_file(
     assert neighbour.ask("peek") == seen, "and it lies on the disk"
 
 
-@pytest.mark.parametrize("lost", [("-wal",), ("-shm",), ("",), ("", "-shm"), ("-wal", "-shm")], ids="+".join)
+@pytest.mark.parametrize("lost", [("-wal",), ("",), ("-wal", "-shm")], ids="+".join)
 async def test_when_some_of_the_files_are_removed_the_processes_meet_again(
     path: Path, store: SqliteStore, neighbour: Neighbour, lost: tuple[str, ...]
 ) -> None:

@@ -44,14 +44,14 @@ async def crash(node: Fleet, replica: Replica) -> None:
 
 
 async def test_a_crash_loop_in_mid_call_spends_the_budget_and_no_more(node: Fleet) -> None:
-    """The partner never answers. Without a store each of the six would have called."""
+    """The partner never answers. Without a store each of the five would have called."""
     node.partner_clock.free.clear()
     settings = {**SHORT, "CALL_BUDGET": "2/300"}
     for calls in (1, 2):
         replica = (await node.start(1, **settings))[0]
         await until(lambda: len(node.calls) == calls, SHORT_LEASE_S + NOISE_S)  # noqa: B023 - awaited in this round
         await crash(node, replica)
-    for _ in range(4):
+    for _ in range(3):
         replica = (await node.start(1, **settings))[0]
         refused = await replica.ask()
         assert refused.status == 503
@@ -63,16 +63,16 @@ async def test_a_crash_loop_in_mid_call_spends_the_budget_and_no_more(node: Flee
 
 
 async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_secret(node: Fleet) -> None:
-    """Killed six times, with a rotation in between."""
+    """Killed five times, with a rotation in between."""
     state = node.folder / "state"
     token_ids, files = [], []
-    for life in range(8):
+    for life in range(7):
         replica = (await node.ready(1))[0]
         token_ids.append((await replica.ask()).token_id)
         if life == 3:
             await replica.report(token_ids[-1])
         files.append(everything_in(state))
-        if life in (3, 7):
+        if life in (3, 6):
             # A call that is under way is waited for, and told to the file.
             await until(lambda: len(node.calls) == 2, NOISE_S)
             await node.stop(replica, 0)
@@ -81,9 +81,9 @@ async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_
     files.append(everything_in(state))
 
     assert [call.status for call in node.calls] == [200, 200]
-    assert token_ids == [token_ids[0]] * 4 + [token_ids[-1]] * 4
+    assert token_ids == [token_ids[0]] * 4 + [token_ids[-1]] * 3
     assert token_ids[0] != token_ids[-1]
-    assert [len(each) for each in files] == [3] * 8 + [1]
+    assert [len(each) for each in files] == [3] * 7 + [1]
     refreshes = [issued.refresh for account in node.sandbox.state.accounts.values() if (issued := account.last)]
     assert refreshes
     for each in files:
