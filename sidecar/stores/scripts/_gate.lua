@@ -159,9 +159,19 @@ local function pack()
   end
 end
 
+-- A server that refuses to write says why by the first word of its error, such as READONLY. Before version 7 that word
+-- is buried under the place in the script, so the refusal is caught, dug out, and becomes the answer.
+local refusal
+
+local function write(key, document, keep_ms)
+  if refusal then return end
+  local reply = redis.pcall('SET', key, cjson.encode(document), 'PX', keep_ms)
+  if reply.err then refusal = {err = reply.err:match('%-(%u+ .*)') or reply.err} end
+end
+
 local function save_gate()
   pack()
-  redis.call('SET', KEYS[1], cjson.encode(gate), 'PX', GATE_KEEP_MS)
+  write(KEYS[1], gate, GATE_KEEP_MS)
 end
 
 -- Written before the gate: if memory runs out in between, the token is there and the lease ends by itself.
@@ -169,11 +179,12 @@ local function save_token()
   -- What came late makes no token younger: its sender knew this clock, and said when the token was issued by it.
   local issued_ms = math.min(now - args.token.age_ms, args.token.issued_ms)
   token = {fence = args.token.fence, id = args.token.id, issued_ms = issued_ms, sealed = args.token.sealed}
-  redis.call('SET', KEYS[2], cjson.encode(token), 'PX', args.token.keep_ms)
+  write(KEYS[2], token, args.token.keep_ms)
 end
 
 -- The sealed text is sent only to those who do not know this token yet.
 local function answer(outcome, known, left_ms)
+  if refusal then return refusal end
   if gate then pack() end
   local shown
   if token then
