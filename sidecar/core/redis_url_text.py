@@ -1,0 +1,181 @@
+"""The text of a Redis store's URL -> `RedisUrl`, with every problem named and nothing of the text shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from ipaddress import IPv6Address
+from pathlib import Path
+from urllib.parse import unquote
+
+from sidecar.core.model import Address, Secret
+from sidecar.core.redis_url import SCHEMES, RedisUrl, Topology
+
+REDIS_PORT, SENTINEL_PORT = 6379, 26379
+
+_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password_file")
+_FILES = ("password_file", "sentinel_password_file", *_TLS_OPTIONS)
+OPTIONS: Mapping[str, str] = {
+    "password_file": "",
+    "db": "unix",
+    **dict.fromkeys(_TLS_OPTIONS, "rediss"),
+    **dict.fromkeys(_SENTINEL_OPTIONS, "+sentinel"),
+}
+"""What may stand in the query, and the part of a scheme's name that takes it."""
+_HINT = "percent-encode what is special in a user name or password"
+
+
+def is_redis_url(text: str) -> bool:
+    """Whether it is meant as one: it may still have problems."""
+    scheme, mark, _ = text.partition("://")
+    return bool(mark) and scheme in SCHEMES
+
+
+def parse_redis_url(text: str) -> RedisUrl:
+    """Read one of `SCHEMES`. Raises `ValueError` with every problem, `must …; must …`, free of the text's secrets."""
+    scheme, _, rest = text.partition("://")
+    if not is_redis_url(text):
+        raise ValueError(f"must start with one of {', '.join(f'{name}://' for name in SCHEMES)}")
+    if not text.isprintable() or " " in text or "#" in text:
+        raise ValueError(f"must not contain a '#', white space or control characters: {_HINT}")
+    return _Reading(scheme, rest).result()
+
+
+class _Reading:
+    """One URL behind its scheme, taken apart; problems gather on the way."""
+
+    def __init__(self, scheme: str, rest: str) -> None:
+        self._problems: list[str] = []
+        self._scheme = scheme
+        self._topology, self._tls = SCHEMES[scheme]
+        before, _, query = rest.partition("?")
+        authority, slash, path = before.partition("/")
+        self._login, at, hosts = authority.rpartition("@")
+        self._has_login = bool(at)
+        self._hosts, self._path = hosts, slash + path
+        self._options = self._read_options(query)
+
+    def result(self) -> RedisUrl:
+        if "@" in self._path:  # what follows a '/' in a password would be taken for a service's name
+            self._must(f"not contain an '@' in its path: {_HINT}")
+        addresses = self._socket() if self._scheme == "unix" else self._addresses()
+        service, database = self._place()
+        username, password = self._user()
+        files = {name: self._file(name) for name in _FILES}
+        if (files["ssl_certfile"] is None) != (files["ssl_keyfile"] is None):
+            self._must("have both of the options ssl_certfile and ssl_keyfile, or neither")
+        if self._options.get("sentinel_username") and files["sentinel_password_file"] is None:
+            self._must("have the option sentinel_password_file beside sentinel_username")
+        if self._problems:
+            raise ValueError("; ".join(self._problems))
+        return RedisUrl(
+            topology=self._topology,
+            tls=self._tls,
+            addresses=addresses,
+            service=service,
+            database=database,
+            username=username,
+            password=password,
+            password_file=files["password_file"],
+            sentinel_username=self._options.get("sentinel_username", ""),
+            sentinel_password_file=files["sentinel_password_file"],
+            ca_file=files["ssl_ca_certs"],
+            certificate_file=files["ssl_certfile"],
+            key_file=files["ssl_keyfile"],
+        )
+
+    def _must(self, what: str) -> None:
+        self._problems.append(f"must {what}")
+
+    def _read_options(self, query: str) -> Mapping[str, str]:
+        options: dict[str, str] = {}
+        for name, text in (item.partition("=")[::2] for item in query.split("&") if item):
+            if name not in OPTIONS:
+                # Not quoted: with a '?' in a password that was not encoded, this is the rest of it.
+                self._must(f"have no options but {', '.join(sorted(OPTIONS))}{_did_you_mean(name)}")
+            elif OPTIONS[name] not in self._scheme:
+                self._must(f"not have the option {name}, which only {OPTIONS[name]} URLs take")
+            elif name in options or not text:
+                self._must(f"have the option {name} once and with a value")
+            else:
+                options[name] = unquote(text)
+        return options
+
+    def _socket(self) -> tuple[Address, ...]:
+        path = unquote(self._path)
+        if self._hosts or not path.startswith("/") or path.endswith("/"):
+            self._must("name an absolute path, such as unix:///run/redis.sock")
+        return (Address(path=path),)
+
+    def _addresses(self) -> tuple[Address, ...]:
+        port = SENTINEL_PORT if self._topology is Topology.SENTINEL else REDIS_PORT
+        addresses = [_address(part, port) for part in self._hosts.split(",")]
+        example = f"{self._scheme}://redis.internal:{port}"
+        if self._topology is Topology.SERVER and len(addresses) > 1:
+            self._must(f"name one host, such as {example}; several are for +sentinel:// and +cluster://")
+        elif None in addresses:
+            self._must(f"name a host, such as {example}, and a port from 1 to 65535; IPv6 goes in brackets; {_HINT}")
+        elif len(set(addresses)) < len(addresses):
+            self._must("not name the same host and port twice")
+        return tuple(filter(None, addresses))
+
+    def _place(self) -> tuple[str, int]:
+        """The service, and the database's number."""
+        if self._scheme == "unix":
+            return "", self._number(self._options.get("db", ""))
+        first, _, second = self._path.removeprefix("/").partition("/")
+        match self._topology:
+            case Topology.SENTINEL:
+                if not first:
+                    self._must("name the sentinels' service behind the hosts, such as /mymaster or /mymaster/0")
+                return unquote(first), self._number(second)
+            case Topology.CLUSTER:
+                if self._path not in ("", "/", "/0"):
+                    self._must("end behind the hosts: a cluster has one database, 0")
+                return "", 0
+            case _:
+                return "", self._number(self._path.removeprefix("/"))
+
+    def _number(self, text: str) -> int:
+        if not re.fullmatch(r"[0-9]{0,5}", text):
+            self._must("end in a database number or nothing, such as /0")
+            return 0
+        return int(text or 0)
+
+    def _user(self) -> tuple[str, Secret | None]:
+        name, colon, password = self._login.partition(":")
+        if colon and "password_file" in self._options:
+            self._must("not have a password beside the option password_file")
+        if self._has_login and not colon and "password_file" not in self._options:
+            self._must("have a password behind the user's name, or the option password_file")
+        return unquote(name), Secret(unquote(password)) if colon else None
+
+    def _file(self, name: str) -> Path | None:
+        if name not in self._options:
+            return None
+        path = Path(self._options[name])
+        if not path.is_absolute():
+            self._must(f"give the option {name} an absolute path")
+        return path
+
+
+def _address(text: str, default_port: int) -> Address | None:
+    matched = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_][A-Za-z0-9._-]*))(?::([0-9]{1,5}))?", text)
+    if matched is None:
+        return None
+    six, name, port = matched[1], matched[2], int(matched[3] or default_port)
+    return Address(six or name, port) if 1 <= port <= 65535 and (six is None or _is_ipv6(six)) else None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(IPv6Address(text))
+    except ValueError:
+        return False
+
+
+def _did_you_mean(wrong: str) -> str:
+    close = get_close_matches(wrong, OPTIONS, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
