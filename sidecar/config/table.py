@@ -58,7 +58,8 @@ STORE = Setting(
     "SIDECAR_STORE",
     parsers.store_url,
     "memory://",
-    "where replicas share the token: redis://, rediss://, unix://, sqlite:///path (one machine) or memory://",
+    "where replicas share the token: redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, sqlite:///path "
+    "(one machine) or memory://",
     shown=False,
 )
 STORE_TIMEOUT_S = Setting(

@@ -1,31 +1,35 @@
-"""The link to a Redis or Valkey server: runs scripts, each one round trip and within a time limit."""
+"""The link to Redis or Valkey: runs scripts, each one round trip and within a time limit."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from importlib import resources
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from sidecar.core.errors import ConfigurationError, StoreError
 from sidecar.core.model import Profile, Seconds, Secret
 from sidecar.core.ports import Clock
+from sidecar.core.redis_url import RedisUrl, Topology
+from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.stores.cluster import ClusterServers
+from sidecar.stores.connecting import MAX_CONNECTIONS
 from sidecar.stores.gate import View
+from sidecar.stores.sentinel import SentinelServers
+from sidecar.stores.servers import OneServer, Servers
 from sidecar.stores.wire import Arguments, decode_view, encode_arguments
 
-LEAST_RIGHTS = "resetkeys ~pts:* resetchannels -@all +eval +evalsha +get +set +time +ping"
-"""ACL rules that suffice for the server user of the store's URL."""
-
-MAX_CONNECTIONS = 4
-"""A profile's maintainer waits for each answer, so this is enough for many profiles."""
+_SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds], Servers]] = {
+    Topology.SERVER: OneServer,
+    Topology.SENTINEL: SentinelServers,
+    Topology.CLUSTER: ClusterServers,
+}
 
 _T = TypeVar("_T")
 
@@ -42,32 +46,34 @@ class Script:
 
 
 class RedisLink:
-    """One server. Any number of operations may run at once; each takes at most `timeout_s`, connect included."""
+    """One store. Any number of operations may run at once; each takes at most `timeout_s`, connect included."""
 
     def __init__(self, url: Secret, *, timeout_s: Seconds, clock: Clock) -> None:
         """Raises `ConfigurationError` for a URL that cannot be used. Connects to nothing yet."""
         self._clock = clock
         self._timeout_s = timeout_s
-        self._client = _client(url, timeout_s)
+        parsed = _parse(url)
+        self.topology = parsed.topology
+        self._servers = _SERVERS[parsed.topology](parsed, timeout_s)
         # redis-py's own blocking pool is unfair: some callers starve. This one is first come, first served.
         self._free_connections = asyncio.Semaphore(MAX_CONNECTIONS)
         self._running: set[asyncio.Task[Any]] = set()
 
     async def ping(self) -> None:
-        await self._within_time("ping", lambda: cast("Coroutine[Any, Any, bool]", self._client.ping()))
+        await self._within_time("ping", lambda: self._servers.run("", "PING"))
 
     async def close(self) -> None:
         """Wait for what is under way, which its own time limits end, and close every connection."""
         if self._running:
             await asyncio.wait(self._running)
-        await self._client.aclose()
+        await self._servers.close()
 
     async def run(self, script: Script, profile: Profile, arguments: Arguments) -> View:
         """Let the server decide. Raises `StoreError`."""
         tag = f"pts:{{{profile.profile_id}}}"
         named = encode_arguments({**arguments, "new_epoch": self._clock.new_id()})
         reply = await self._within_time(
-            script.name, lambda: self._evaluate(script, f"{tag}:gate", f"{tag}:token", named)
+            script.name, lambda: self._evaluate(script, (f"{tag}:gate", f"{tag}:token"), named)
         )
         try:
             return decode_view(reply)
@@ -75,13 +81,11 @@ class RedisLink:
             # Whatever is stored, the script answers in form; so this is no server of ours.
             raise StoreError(script.name, type(error).__name__) from None
 
-    async def _evaluate(self, script: Script, *keys_and_arguments: str | bytes) -> bytes:
-        try:
-            reply = await self._client.evalsha(script.sha, 2, *keys_and_arguments)
-        except NoScriptError:
-            # A restart or SCRIPT FLUSH: the text once, which the server then knows again.
-            reply = await self._client.eval(script.text, 2, *keys_and_arguments)
-        return cast("bytes", reply)
+    async def _evaluate(self, script: Script, keys: tuple[str, ...], named: bytes) -> Any:  # noqa: ANN401 - not looked at yet
+        with contextlib.suppress(NoScriptError):
+            return await self._servers.run(keys[0], "EVALSHA", script.sha, len(keys), *keys, named)
+        # A restart, a failover or SCRIPT FLUSH: the text once, which the server then knows again.
+        return await self._servers.run(keys[0], "EVAL", script.text, len(keys), *keys, named)
 
     async def _within_time(self, operation: str, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """Run one operation as a task of its own, which neither the time limit nor the caller's end cancels.
@@ -100,7 +104,7 @@ class RedisLink:
                 return task.result()
         except (RedisError, OSError, RuntimeError) as error:
             # RuntimeError is uvloop's word for a write to a closed transport. The texts may hold what was sent.
-            raise StoreError(operation, type(error).__name__) from None
+            raise StoreError(operation, _cause(error)) from None
 
     def _landed(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
@@ -109,22 +113,16 @@ class RedisLink:
             task.exception()  # looked at, so that asyncio does not complain when the caller has gone
 
 
-def _client(url: Secret, timeout_s: Seconds) -> Redis:
-    """Every setting said aloud: redis-py's defaults differ between its constructors."""
+def _parse(url: Secret) -> RedisUrl:
     try:
-        return Redis.from_url(
-            url.reveal(),
-            # A lost reply is repeated by the caller, with the same nonce; never below it.
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            max_connections=MAX_CONNECTIONS,
-            # With notifications on, the check for connections that went stale is skipped.
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            protocol=2,
-            # No CLIENT SETINFO: it costs a round trip and a right.
-            driver_info=None,
-        )
-    except (ValueError, TypeError):
-        # `from None` and no text of theirs: it may quote the URL, and with it the password.
-        raise ConfigurationError(["SIDECAR_STORE: not a usable Redis URL"]) from None
+        return parse_redis_url(url.reveal())
+    except ValueError as error:
+        raise ConfigurationError([f"SIDECAR_STORE {error}"]) from None
+
+
+def _cause(error: BaseException) -> str:
+    """The class that says most: redis-py wraps what kept it from connecting in a ConnectionError of its own."""
+    beneath = error.__cause__ or error.__context__
+    if type(error) in (RedisConnectionError, OSError) and isinstance(beneath, (OSError, RedisError)):
+        return _cause(beneath)
+    return type(error).__name__

@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Profile, Seconds, Secret
 from sidecar.core.ports import Clock, SharedState
+from sidecar.core.redis_url import SCHEMES
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.seal import Sealer
 
-REDIS_SCHEMES = ("redis", "rediss", "unix")
 FILE_SCHEME = "sqlite"
 
 
@@ -36,7 +36,7 @@ class Store(Protocol):
 
 
 def open_store(url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock: Clock) -> Store:
-    """Build the store for `memory://`, `sqlite://`, `redis://`, `rediss://` or `unix://`; connects to nothing yet.
+    """Build the store for `memory://`, `sqlite://` or one of Redis's `SCHEMES`; connects to nothing yet.
 
     `timeout_s` limits one operation, connect included. `sealer` may be None only for `memory://`. Raises
     `ConfigurationError` without a word of the URL, which may hold a password.
@@ -44,8 +44,8 @@ def open_store(url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock:
     scheme = _scheme_of(url)
     if scheme == "memory":
         return MemoryStore(clock)
-    if scheme not in (FILE_SCHEME, *REDIS_SCHEMES):
-        known = ", ".join(f"{name}://" for name in ("memory", FILE_SCHEME, *REDIS_SCHEMES))
+    if scheme not in (FILE_SCHEME, *SCHEMES):
+        known = ", ".join(f"{name}://" for name in ("memory", FILE_SCHEME, *SCHEMES))
         raise ConfigurationError([f"SIDECAR_STORE: its scheme must be one of {known}"])
     if sealer is None:
         raise ConfigurationError(["SIDECAR_STORE: a store outside this process needs SIDECAR_SEAL_KEY_FILE"])
@@ -68,7 +68,4 @@ def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock)
 
 
 def _scheme_of(url: Secret) -> str:
-    try:
-        return urlsplit(url.reveal()).scheme
-    except ValueError:
-        return ""
+    return url.reveal().partition("://")[0]

@@ -31,14 +31,16 @@ CLAIM, COMMIT, FAIL, REJECT, PEEK, SEED = (
 
 
 class RedisStore:
-    """One server, shared by all profiles of a process."""
-
-    kind = "redis"
+    """One store, shared by all profiles of a process."""
 
     def __init__(self, url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> None:
         """Raises `ConfigurationError` for a URL that cannot be used. Connects to nothing yet."""
         self._link = RedisLink(url, timeout_s=timeout_s, clock=clock)
         self._sealer = sealer
+
+    @property
+    def kind(self) -> str:
+        return self._link.topology
 
     def shared_state(self, profile: Profile) -> SharedState:
         return _RedisState(self._link, self._sealer, profile)

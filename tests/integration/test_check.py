@@ -109,3 +109,17 @@ async def test_a_live_check_names_the_class_of_what_broke_the_call(environ: Envi
     line = await token_line(environ | {"SIDECAR_BASE_URL": f"http://127.0.0.1:{free_port()}"})
     assert not line.ok
     assert "(partner-unavailable); cause: ClientConnectorError; try again in " in line.detail
+
+
+async def test_a_store_that_cannot_be_used_is_named_with_what_is_wrong(
+    environ: Environ, redis_server: RedisServer
+) -> None:
+    port = redis_server.port
+    stores = {
+        f"redis://:canary@127.0.0.1:{free_port()}": ("store (redis)", "ConnectionRefusedError"),
+        f"redis+sentinel://:canary@127.0.0.1:{free_port()}/main": ("store (redis+sentinel)", "ConnectionRefusedError"),
+        f"redis+cluster://127.0.0.1:{port}": ("store (redis+cluster)", "NotAClusterError"),
+    }
+    for url, (what, cause) in stores.items():
+        line = (await lines(environ | {"SIDECAR_STORE": url, "SIDECAR_SEAL": "off"}))[-1]
+        assert (line.ok, line.what, line.detail) == (False, what, f"cannot be used: {cause}")

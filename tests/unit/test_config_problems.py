@@ -42,7 +42,7 @@ BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
             for text in ("sqlite://host/state.db", "sqlite:///a?mode=ro", "sqlite:///a#b", "sqlite:///a/")
         ],
         *[("store", text) for text in ("sqlite:///a%00b", "sqlite:///a\nb", "sqlite://:1/a")],
-        *[("store", text) for text in ("redis+sentinel://a:1,b:2/main/0", "redis+cluster://a:1,b:2", "memory")],
+        *[("store", text) for text in ("redis+sentinel://a:1,b:2", "redis+cluster://a:1,b:2/1", "memory")],
     ],
 )
 def test_a_value_out_of_form_is_refused_with_what_it_must_be(key: str, text: str) -> None:
@@ -57,6 +57,8 @@ def test_a_value_out_of_form_is_refused_with_what_it_must_be(key: str, text: str
         ("store", "redis://user:p%40ss@redis.internal"),
         ("store", "sqlite:///var/lib/token-sidecar/state.db"),
         ("store", "sqlite:////var/lib/token-sidecar/state.db"),
+        ("store", "redis+sentinel://a:1,b:2/main/0"),
+        ("store", "rediss+cluster://a:1,b:2"),
         ("base_url", "http://127.0.0.1:8080"),
         ("listen", "localhost:0"),
         ("listen", "unix:/run/a.sock"),
@@ -67,12 +69,6 @@ def test_a_value_out_of_form_is_refused_with_what_it_must_be(key: str, text: str
 )
 def test_a_value_in_form_is_taken(key: str, text: str) -> None:
     assert BY_KEY[key].parse(text) is not None
-
-
-@pytest.mark.parametrize("scheme", ["redis+sentinel", "redis+cluster"])
-def test_a_store_of_a_later_version_is_refused_as_such(scheme: str) -> None:
-    (problem,) = problems(STORE=f"{scheme}://h1:1,h2:2/x/0")
-    assert f"must not be {scheme}://, not supported by this version" in problem
 
 
 @pytest.mark.parametrize(

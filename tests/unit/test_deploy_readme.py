@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
-from sidecar.stores.link import LEAST_RIGHTS
+from sidecar.core.redis_url import Topology
+from sidecar.core.redis_url_text import OPTIONS
+from sidecar.stores.rights import CLUSTER_RIGHTS, LEAST_RIGHTS, SENTINEL_RIGHTS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "deploy/README.md").read_text()
@@ -17,8 +20,20 @@ SECRETS = {
 }
 
 
-def test_the_acl_gives_the_rights_the_store_needs() -> None:
-    assert f"ACL SETUSER token-sidecar on >PASSWORD {LEAST_RIGHTS}\n" in README
+@pytest.mark.parametrize("rights", [LEAST_RIGHTS, CLUSTER_RIGHTS, SENTINEL_RIGHTS])
+def test_the_acl_gives_the_rights_the_store_needs(rights: str) -> None:
+    assert f"ACL SETUSER token-sidecar on >PASSWORD {rights}\n" in README
+
+
+def test_the_readme_states_the_same_rights() -> None:
+    told = " ".join((ROOT / "README.md").read_text().split())
+    for rights in (LEAST_RIGHTS, CLUSTER_RIGHTS, SENTINEL_RIGHTS):
+        assert all(re.search(rf"[` ]{re.escape(right)}[` ;]", told) for right in rights.split() if right[0] in "~+")
+
+
+def test_it_names_every_option_and_every_scheme_of_the_stores_url() -> None:
+    assert all(f"`{option}=" in README or f"?{option}=" in README for option in OPTIONS)
+    assert all(f"{topology}://" in README for topology in Topology)
 
 
 def test_the_commands_make_the_secrets_of_the_example() -> None:

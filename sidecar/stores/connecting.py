@@ -1,0 +1,133 @@
+"""Connections to one Redis server, with every setting said aloud: redis-py's defaults differ between constructors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from sidecar.core.model import Address, Seconds
+from sidecar.core.redis_url import RedisUrl
+from sidecar.stores.certificates import Certificates
+from sidecar.stores.password_file import Login
+
+MAX_CONNECTIONS = 4
+"""To one server. A profile's maintainer waits for each answer, so this is enough for many profiles."""
+
+Locate = Callable[[], Awaitable[Address]]
+"""Finds out where to connect to, each time; raises what redis-py raises."""
+
+
+class Connecting:
+    """Makes clients of single servers out of what the URL says of all of them."""
+
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, login: Login | None) -> None:
+        self._certificates = Certificates(url) if url.tls else None
+        self._settings: dict[str, Any] = {
+            "credential_provider": login,
+            # A lost reply is repeated by the caller, with the same nonce; never below it.
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": timeout_s,
+            "protocol": 2,
+            # No CLIENT SETINFO: it costs a round trip and a right.
+            "driver_info": None,
+        }
+
+    def client(self, address: Address, database: int = 0) -> Redis:
+        """A client with a pool of its own; connects to nothing yet."""
+        settings = {**self._settings, "db": database}
+        if address.path:
+            return _pooled(UnixDomainSocketConnection, path=address.path, **settings)
+        return _pooled(ServerConnection, certificates=self._certificates, **_place(address), **settings)
+
+    def following_client(self, locate: Locate, database: int) -> Redis:
+        """A client that asks where to connect to, for every connection."""
+        return _pooled(
+            FollowingConnection, locate=locate, certificates=self._certificates, **self._settings, db=database
+        )
+
+    def connection(self, address: Address) -> ServerConnection:
+        """A connection outside any pool."""
+        return ServerConnection(certificates=self._certificates, **_place(address), **self._settings)
+
+
+class CertificateRefusedError(RedisConnectionError):
+    """A TLS connection was closed before its first answer: the server wants a certificate of ours, or another one."""
+
+
+class ServerConnection(Connection):
+    """A TCP connection, with TLS where there are certificates."""
+
+    def __init__(self, *, certificates: Certificates | None, **settings: Any) -> None:  # noqa: ANN401 - redis-py's own
+        self._certificates = certificates
+        self._was_answered = False
+        super().__init__(**settings)
+
+    async def send_packed_command(self, *command: Any, **options: Any) -> None:  # noqa: ANN401 - redis-py's own
+        with self._naming_a_refusal():
+            await super().send_packed_command(*command, **options)
+
+    async def read_response(self, *options: Any, **more: Any) -> Any:  # noqa: ANN401 - redis-py's own
+        with self._naming_a_refusal():
+            answer = await super().read_response(*options, **more)
+        self._was_answered = True
+        return answer
+
+    async def can_read(self) -> bool:
+        with self._naming_a_refusal():
+            return await super().can_read()
+
+    @contextlib.contextmanager
+    def _naming_a_refusal(self) -> Iterator[None]:
+        """With TLS 1.3 the server looks at our certificate when the handshake is over for us, and then just closes."""
+        try:
+            yield
+        except RedisConnectionError as error:
+            # An answer that says no is of a class of its own.
+            if self._certificates is None or self._was_answered or type(error) is not RedisConnectionError:
+                raise
+            raise CertificateRefusedError("closed before its first answer") from None
+
+    async def _connect(self) -> None:
+        self._was_answered = False
+        await super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        arguments = {"host": self.host, "port": self.port}
+        return arguments if self._certificates is None else {**arguments, "ssl": self._certificates.context()}
+
+
+class FollowingConnection(ServerConnection):
+    """A connection to whoever leads when it is made."""
+
+    def __init__(self, *, locate: Locate, **settings: Any) -> None:  # noqa: ANN401 - redis-py's own
+        self._locate = locate
+        super().__init__(**settings)
+
+    async def _connect(self) -> None:
+        address = await self._locate()
+        self.host, self.port = address.host, address.port
+        await super()._connect()
+
+
+def _place(address: Address) -> dict[str, Any]:
+    return {"host": address.host, "port": address.port}
+
+
+def _pooled(kind: type[AbstractConnection], **settings: Any) -> Redis:  # noqa: ANN401 - redis-py's own
+    pool = ConnectionPool(
+        connection_class=kind,
+        max_connections=MAX_CONNECTIONS,
+        # With notifications on, the check for connections that went stale is skipped.
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        **settings,
+    )
+    return Redis.from_pool(pool)

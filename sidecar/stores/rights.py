@@ -1,0 +1,12 @@
+"""What the store's user has to be allowed, as rules of ACL SETUSER; nothing of it can be spared."""
+
+from __future__ import annotations
+
+LEAST_RIGHTS = "resetkeys ~pts:* resetchannels -@all +eval +evalsha +get +set +time +ping"
+"""On a server; also behind sentinels. With a database other than 0: `+select` too."""
+
+CLUSTER_RIGHTS = f"{LEAST_RIGHTS} +cluster|slots +asking"
+"""On every node of a cluster."""
+
+SENTINEL_RIGHTS = "resetkeys resetchannels -@all +sentinel|get-master-addr-by-name"
+"""On the sentinels, which have users of their own."""

@@ -1,0 +1,43 @@
+"""The servers behind a store's URL, whichever of them answers."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from sidecar.core.model import Seconds
+from sidecar.core.redis_url import RedisUrl
+from sidecar.stores.aside import Aside
+from sidecar.stores.connecting import Connecting
+from sidecar.stores.password_file import server_login
+from sidecar.stores.renewed import RenewedClient, Word
+
+
+class Servers(Protocol):
+    """Sends one command to the server in charge. Raises what redis-py raises, `OSError` and `RuntimeError`.
+
+    A command is sent again only where a server answered that it did not run it, or could not be reached.
+    """
+
+    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - any command has any answer
+        """`key` is one of the command's keys, which all live together; empty for a command without keys."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; no operation may be under way."""
+        ...
+
+
+class OneServer:
+    """Always the same address, whoever stands behind it."""
+
+    def __init__(self, url: RedisUrl, timeout_s: Seconds) -> None:
+        self._aside = Aside()
+        connecting = Connecting(url, timeout_s, server_login(url))
+        self._client = RenewedClient(lambda: connecting.client(url.addresses[0], url.database), self._aside)
+
+    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401, ARG002 - the form of `Servers`
+        return await self._client.run(*command)
+
+    async def close(self) -> None:
+        await self._client.close()
+        await self._aside.ended()

@@ -1,0 +1,63 @@
+"""The files that a store's URL names, as they are at the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.config import Settings, load
+from sidecar.core.errors import ConfigurationError
+from tests.certificates import Authority, Pair
+
+PRESETS = {"pay1st": "https://partner.test"}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    return Authority(tmp_path_factory.mktemp("certificates") / "ca").issue("mine")
+
+
+def loaded(store: str) -> Settings:
+    environ = {"STORE": store, "SEAL": "off", "API_KEY": "k", "API_SECRET": "s"}
+    return load({f"SIDECAR_{name}": text for name, text in environ.items()}, PRESETS)
+
+
+def problems(store: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded(store)
+    assert "canary" not in str(caught.value)
+    return caught.value.problems
+
+
+def test_files_as_they_should_be_are_taken(tmp_path: Path, pair: Pair) -> None:
+    (tmp_path / "password").write_text("canary\n")
+    own = f"ssl_certfile={pair.certificate}&ssl_keyfile={pair.key}"
+    query = f"password_file={tmp_path / 'password'}&ssl_ca_certs={pair.certificate}&{own}"
+    assert loaded(f"rediss://app@h?{query}").store_url.reveal().endswith(query)
+    assert loaded("memory://").store_url.reveal() == "memory://"
+
+
+def test_every_file_that_is_not_is_named(tmp_path: Path, pair: Pair) -> None:
+    for name, content in {"empty": b" \n", "binary": b"\xffcanary", "text": b"canary"}.items():
+        (tmp_path / name).write_bytes(content)
+    where = f"rediss+sentinel://app@h/m?password_file={tmp_path / 'gone'}&sentinel_password_file={tmp_path / 'empty'}"
+    own = f"ssl_certfile={pair.certificate}&ssl_keyfile={tmp_path / 'gone'}"
+    assert problems(f"{where}&ssl_ca_certs={tmp_path / 'text'}&{own}") == (
+        f"SIDECAR_STORE: password_file {tmp_path / 'gone'} cannot be read",
+        f"SIDECAR_STORE: sentinel_password_file {tmp_path / 'empty'} is empty",
+        f"SIDECAR_STORE: ssl_ca_certs {tmp_path / 'text'} cannot be used (NO_CERTIFICATE_OR_CRL_FOUND)",
+        f"SIDECAR_STORE: ssl_certfile {pair.certificate} with ssl_keyfile {tmp_path / 'gone'} cannot be read",
+    )
+    binary = f"redis://h?password_file={tmp_path / 'binary'}"
+    assert problems(binary) == (f"SIDECAR_STORE: password_file {tmp_path / 'binary'} is not UTF-8",)
+
+
+def test_a_key_that_is_anothers_or_has_a_pass_phrase_is_refused(tmp_path: Path, pair: Pair) -> None:
+    """Without OpenSSL asking the terminal for the pass phrase."""
+    other = Authority(tmp_path / "other")
+    own = f"rediss://h?ssl_certfile={pair.certificate}&ssl_keyfile="
+    (said,) = problems(f"{own}{other.issue('b').key}")
+    assert said.endswith("cannot be used (KEY_VALUES_MISMATCH)")
+    (said,) = problems(f"{own}{other.locked_key()}")
+    assert "cannot be used (" in said
