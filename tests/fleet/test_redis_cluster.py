@@ -1,0 +1,78 @@
+"""Keys that move and masters that go, under load: nobody is refused, the partner hardly notices."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.model import Profile
+from tests.clusters import ClusterTrio, slot_of
+from tests.fakes.load import under_load
+from tests.fakes.processes import Fleet, open_fleet
+from tests.fakes.replica import until
+from tests.fleet.test_redis_sentinel import AGREE_S, REFRESH_AT_S, ROTATION_LIMIT_S, TIMES, agreed
+
+
+@pytest.fixture
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ClusterTrio]:
+    cluster = ClusterTrio(tmp_path_factory.mktemp("cluster"))
+    try:
+        await asyncio.to_thread(cluster.start)
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path, cluster: ClusterTrio) -> AsyncIterator[Fleet]:
+    async with open_fleet(tmp_path, cluster.nodes[0]) as opened:
+        opened.settings["SIDECAR_STORE"] = cluster.url
+        yield opened
+
+
+def slot(fleet: Fleet) -> int:
+    return slot_of(Profile(base_url=fleet.partner_url).profile_id)
+
+
+async def test_a_slot_that_moves_and_a_master_lost_elsewhere_cost_nothing(fleet: Fleet, cluster: ClusterTrio) -> None:
+    """One rotation while the slot is on its way, and one after it has arrived and another master is gone."""
+    await fleet.ready(3, **TIMES)
+    source = cluster.owner(slot(fleet))
+    target, other = (node for node in cluster.nodes if node is not source)
+    async with under_load(fleet) as load:
+        cluster.begin_move(slot(fleet), source, target)
+        assert cluster.move_keys(slot(fleet), source, target) == 2
+        await until(lambda: len(load.token_ids) == 2, ROTATION_LIMIT_S)
+        assert target.command_counts().get("asking", 0) > 0
+        cluster.end_move(slot(fleet), target)
+        other.stop()
+        await until(lambda: len(load.token_ids) == 3, ROTATION_LIMIT_S)
+        await until(lambda: agreed(fleet), AGREE_S)
+
+    assert not load.bad
+    assert len(fleet.calls) == 3
+    assert min(fleet.gaps_s) > REFRESH_AT_S - 0.5
+
+
+async def test_the_loss_of_the_keys_master_with_a_call_out_costs_no_answer_and_at_most_one_call(
+    fleet: Fleet, cluster: ClusterTrio
+) -> None:
+    master = cluster.owner(slot(fleet))
+    replica = await asyncio.to_thread(cluster.cover, master)
+    await fleet.ready(3, STORE_FAILURE="fail", **TIMES)
+    async with under_load(fleet) as load:
+        fleet.partner_clock.free.clear()
+        await until(lambda: len(fleet.calls) == 2, ROTATION_LIMIT_S)
+        await asyncio.to_thread(master.stop)
+        await asyncio.to_thread(cluster.promoted, replica, slot(fleet))
+        fleet.partner_clock.free.set()
+        released_at = time.monotonic()
+        await until(lambda: len(load.token_ids) >= 2, AGREE_S)
+        await until(lambda: agreed(fleet), AGREE_S - (time.monotonic() - released_at))
+
+    assert not load.bad
+    assert 2 <= len(fleet.calls) <= 3
