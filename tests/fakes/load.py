@@ -1,9 +1,10 @@
-"""Clients that never stop asking, and count what they get."""
+"""Clients that never stop asking, count what they get, and hold each answer against what the partner issued."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from tests.fakes.processes import Fleet
-from tests.fakes.replica import until
+from tests.fakes.promise import broken_promise
+from tests.fakes.replica import Replica, until
 
 CLIENTS = 8
 PACE_S = 0.01
@@ -28,18 +30,45 @@ class Load:
         self.good = 0
         self.bad: Counter[str] = Counter()
         """Everything that was not a good token: problems, suspect tokens, broken connections."""
+        self.wrong: list[str] = []
+        """Answers that break the promise; there must be none, whatever goes wrong."""
+        self.took_s: list[float] = []
+        """How long each answer took."""
+        self.told: dict[Replica, set[str]] = {}
+        """Tokens a replica was told the partner refuses."""
 
     async def client(self) -> None:
         while True:
             await self._ask_once()
             await asyncio.sleep(PACE_S)
 
-    async def _ask_once(self) -> None:
+    async def report(self, replica: Replica) -> None:
+        """Tell one replica that the partner refuses what it vends."""
         try:
-            answer = await random.choice(self._fleet.replicas).ask()
+            token_id = str((await replica.ask()).body.get("tokenId", ""))
+            verdict = await replica.report(token_id) if token_id else ""
         except (aiohttp.ClientError, OSError) as error:
             self.bad[type(error).__name__] += 1
             return
+        if verdict in ("refreshing", "later"):
+            self.told.setdefault(replica, set()).add(token_id)
+
+    def share_slower_than(self, limit_s: float) -> float:
+        return sum(took_s > limit_s for took_s in self.took_s) / len(self.took_s)
+
+    async def _ask_once(self) -> None:
+        if not self._fleet.replicas:
+            return
+        replica, asked_at = random.choice(self._fleet.replicas), time.monotonic()
+        told = frozenset(self.told.get(replica, ()))
+        try:
+            answer = await replica.ask()
+        except (aiohttp.ClientError, OSError) as error:
+            self.bad[type(error).__name__] += 1
+            return
+        self.took_s.append(time.monotonic() - asked_at)
+        if broken := broken_promise(answer, self._fleet.sandbox, asked_at, told):
+            self.wrong.append(f"{replica.log.stem}: {broken}")
         if answer.status != 200 or "suspect" in answer.body:
             self.bad[answer.code or "suspect"] += 1
             return
@@ -60,3 +89,4 @@ async def under_load(fleet: Fleet) -> AsyncIterator[Load]:
         for client in clients:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
+    assert not load.wrong

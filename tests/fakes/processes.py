@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -104,6 +104,18 @@ class Fleet:
         for replica in started:
             await until(replica.ready, START_LIMIT_S)
         return started
+
+    async def agreed(self, replicas: Sequence[Replica] | None = None) -> str:
+        """The id of the token that all of these (or of `replicas`) hold by their own account; empty when they differ.
+
+        A replica that does not answer differs.
+        """
+        asked = self.replicas if replicas is None else replicas
+        try:
+            held = {(await replica.status())["tokenId"] for replica in asked}
+        except (aiohttp.ClientError, OSError):
+            return ""
+        return str(held.pop() or "") if len(held) == 1 else ""
 
     async def stop(self, replica: Replica, drain_s: float) -> None:
         """SIGTERM; it has to end, and well, within its limit."""

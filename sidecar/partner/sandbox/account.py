@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from sidecar.core.model import Moment, Seconds
+from sidecar.core.model import Moment, Seconds, Secret, token_id_of
 from sidecar.core.policy import permit_wait_s
 from sidecar.core.ports import Clock
 from sidecar.partner.sandbox.config import SandboxConfig
@@ -29,7 +29,9 @@ class Account:
         self._config = config
         self._clock = clock
         self._calls_at: list[Moment] = []
-        self._live_until: dict[str, Moment] = {}
+        self.ends_at: dict[str, Moment] = {}
+        """When each token ever issued ends or ended, unless it was revoked before; by its id."""
+        self._revoked: set[str] = set()
         self._refreshes: set[str] = set()
         self.last: Issued | None = None
 
@@ -56,11 +58,9 @@ class Account:
     def issue(self) -> Issued:
         """Two new tokens."""
         if self._config.revoke_previous:
-            self._live_until.clear()
+            self._revoked.update(self.ends_at)
         issued = Issued(self._new_token(), self._new_token())
-        now = self._clock.monotonic()
-        self._live_until = {access: until for access, until in self._live_until.items() if until > now}
-        self._live_until[issued.access] = now + self._config.token_lifetime_s
+        self.ends_at[_id_of(issued.access)] = self._clock.monotonic() + self._config.token_lifetime_s
         self._refreshes.add(issued.refresh)
         self.last = issued
         return issued
@@ -73,17 +73,24 @@ class Account:
         return known
 
     def accepts(self, access: str) -> bool:
-        return self._live_until.get(access, 0) > self._clock.monotonic()
+        return self._lives(_id_of(access))
 
     def live_tokens(self) -> int:
-        return sum(self.accepts(access) for access in self._live_until)
+        return sum(self._lives(token_id) for token_id in self.ends_at)
 
     def revoke(self) -> None:
         """End every token of this account, refresh tokens too."""
-        self._live_until.clear()
+        self._revoked.update(self.ends_at)
         self._refreshes.clear()
+
+    def _lives(self, token_id: str) -> bool:
+        return token_id not in self._revoked and self.ends_at.get(token_id, 0) > self._clock.monotonic()
 
     def _new_token(self) -> str:
         """684 characters of base64 over 512 characters of text, as in the documented example."""
         text = "".join(self._clock.new_id() for _ in range(32))
         return self._config.token_mark + base64.b64encode(text.encode()).decode()
+
+
+def _id_of(access: str) -> str:
+    return token_id_of(Secret(access))

@@ -1,0 +1,174 @@
+"""Stands between a client and a server on loopback, and spoils what passes, one direction or both, at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+from tests.fakes.spoiled_way import CLEAN, Passage, ResetWish, Way
+
+HOST = "127.0.0.1"
+Watch: TypeAlias = Callable[["Link", bytes], None]
+
+
+class Link:
+    """One connection through the proxy; `replies` spoils this one alone."""
+
+    def __init__(self, client: asyncio.StreamWriter) -> None:
+        self._client = client
+        self._server: asyncio.StreamWriter | None = None
+        self._gone = False
+        self.replies: Way | None = None
+
+    async def run(self, proxy: FaultProxy, reader: asyncio.StreamReader) -> None:
+        try:
+            server_reader, self._server = await asyncio.open_connection(HOST, proxy.server_port)
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(self._to(proxy, reader, self._server))
+                ways.create_task(self._back(proxy, server_reader))
+        except* (ResetWish, OSError):
+            if self._gone:
+                while await reader.read(65536):
+                    pass
+            self.reset()
+        finally:
+            for writer in (self._client, self._server):
+                if writer is not None:
+                    writer.close()
+
+    async def _to(self, proxy: FaultProxy, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        way = Passage(lambda: proxy.requests, lambda chunk: proxy.watch(self, chunk), proxy.change, proxy.dice)
+        await way.carry(reader, server)
+        server.write_eof()
+
+    async def _back(self, proxy: FaultProxy, reader: asyncio.StreamReader) -> None:
+        way = Passage(lambda: self.replies or proxy.replies, lambda _: None, proxy.change, proxy.dice)
+        await way.carry(reader, self._client)
+        if not self._gone:
+            self._client.write_eof()
+
+    def reset(self) -> None:
+        """End both sides with a reset."""
+        for writer in (self._client, self._server):
+            if writer is not None:
+                _reset(writer)
+
+    def vanish(self) -> None:
+        """The server's side ends; the client's stays open, and silent for ever."""
+        self._gone = True
+        if self._server is not None:
+            _reset(self._server)
+
+
+class FaultProxy:
+    """Connect to `port` instead of the server's own. Assign `requests` and `replies` to spoil them for everybody."""
+
+    def __init__(self, server_port: int, seed: int = 0) -> None:
+        self.server_port = server_port
+        self.port = 0
+        self.dice = random.Random(seed)
+        self.watch: Watch = lambda _link, _chunk: None
+        """Sees every chunk of a request before it goes on, and may spoil its link."""
+        self.links: set[Link] = set()
+        self.accepted = 0
+        self._requests = self._replies = CLEAN
+        self._changed = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def requests(self) -> Way:
+        return self._requests
+
+    @requests.setter
+    def requests(self, way: Way) -> None:
+        self._requests = way
+        self._tell()
+
+    @property
+    def replies(self) -> Way:
+        return self._replies
+
+    @replies.setter
+    def replies(self, way: Way) -> None:
+        self._replies = way
+        self._tell()
+
+    def spoil(self, way: Way) -> None:
+        """Both directions."""
+        self.requests = self.replies = way
+
+    async def heal(self) -> None:
+        """Let everything through again; what was held back goes on now."""
+        self.spoil(CLEAN)
+        await self.accept()
+
+    async def accept(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, HOST, self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    def refuse(self) -> None:
+        """Like a server that crashed: nobody listens, and who was connected is reset."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.reset_all()
+
+    def reset_all(self) -> None:
+        for link in self.links:
+            link.reset()
+
+    def vanish(self) -> None:
+        """The connections there are become half-open; new ones work."""
+        for link in self.links:
+            link.vanish()
+
+    async def change(self) -> None:
+        """Until the ways change."""
+        await self._changed.wait()
+
+    async def close(self) -> None:
+        self.refuse()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        link, task = Link(writer), asyncio.current_task()
+        self.links.add(link)
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        with contextlib.suppress(asyncio.CancelledError):  # only `close` cancels
+            await link.run(self, reader)
+        self.links.discard(link)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """With a linger of 0 an abort sends RST, not FIN."""
+    sock = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # closed already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@asynccontextmanager
+async def fault_proxy(server_port: int, seed: int = 0) -> AsyncIterator[FaultProxy]:
+    proxy = FaultProxy(server_port, seed)
+    await proxy.accept()
+    try:
+        yield proxy
+    finally:
+        await proxy.close()

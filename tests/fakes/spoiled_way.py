@@ -1,0 +1,82 @@
+"""One direction of a connection, and how it may be spoiled."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+CHUNK_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What happens to the bytes of one direction; the default spoils nothing."""
+
+    delay_s: float = 0
+    """Before each chunk, and before each slice of one."""
+    jitter_s: float = 0
+    """Up to this much more, at random."""
+    slice_bytes: int = 0
+    """So many bytes in a segment of their own; 0: as they come."""
+    silent: bool = False
+    """A black hole: what comes waits here, as a network repeats what it lost, until the hole is gone."""
+    reset_after_bytes: int | None = None
+    """The connection is reset instead of letting more than this through, counted since this way was set."""
+
+
+CLEAN, SILENT = Way(), Way(silent=True)
+Gate: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class ResetWish(Exception):  # noqa: N818 - not an error, but what the way asks for
+    """The connection is to be reset now."""
+
+
+class Passage:
+    """Carries one direction of one connection; `way` is asked before every piece, so faults change at any time."""
+
+    def __init__(
+        self, way: Callable[[], Way], look: Callable[[bytes], None], change: Gate, dice: random.Random
+    ) -> None:
+        """`look` sees each chunk before it goes on; `change` ends at the next change of ways."""
+        self._way, self._look, self._change, self._dice = way, look, change, dice
+        self._counted: Way | None = None
+        self._passed_bytes = 0
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until the end of the stream. Raises `ResetWish` and `ConnectionError`."""
+        while chunk := await reader.read(CHUNK_BYTES):
+            self._look(chunk)
+            for piece in self._pieces(chunk):
+                await self._let_through(piece, writer)
+        await self._wait()
+
+    def _pieces(self, chunk: bytes) -> Iterator[bytes]:
+        place = 0
+        while place < len(chunk):
+            size = self._way().slice_bytes or len(chunk)
+            yield chunk[place : place + size]
+            place += size
+
+    async def _let_through(self, piece: bytes, writer: asyncio.StreamWriter) -> None:
+        await self._wait()
+        way = self._way()
+        if way is not self._counted:
+            self._counted, self._passed_bytes = way, 0
+        limit = way.reset_after_bytes
+        allowed = len(piece) if limit is None else limit - self._passed_bytes
+        writer.write(piece[:allowed])
+        await writer.drain()
+        if allowed < len(piece):
+            raise ResetWish
+        self._passed_bytes += len(piece)
+
+    async def _wait(self) -> None:
+        way = self._way()
+        # Also for 0: a slice is one only when its reader has a chance to come in between.
+        await asyncio.sleep(way.delay_s + self._dice.random() * way.jitter_s)
+        while self._way().silent:
+            await self._change()
