@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,13 +62,17 @@ class RedisServer:
     The address stays the same over `stop` and `start`, the data does not.
     """
 
-    def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *options: str, port: int = 0, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """`environ` goes to the process beside this one's own."""
         self.folder = folder
         self.port = port or free_port()
         self.tls_port = 0
         """Where it speaks TLS too, for whoever gave it the options for that."""
         self.socket_path = folder / "redis.sock"
         self._options = options
+        self._environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._is_paused = False
         self.admin = self._client()
@@ -89,7 +94,7 @@ class RedisServer:
         """Start it, and return once it answers."""
         command = self._command()
         with (self.folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environ)
         give_up_at = time.monotonic() + START_LIMIT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > give_up_at:

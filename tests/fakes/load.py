@@ -89,4 +89,4 @@ async def under_load(fleet: Fleet) -> AsyncIterator[Load]:
         for client in clients:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
-    assert not load.wrong
+    assert not load.wrong, load.wrong[:9]

@@ -6,6 +6,9 @@ from sidecar.core.model import Moment, Secret, token_id_of
 from sidecar.partner.sandbox import Sandbox
 from tests.fakes.replica import Answer
 
+COMMIT_S = 0.5
+"""A token's age is stored as it was when the commit was sent; how long that may be under way, at most."""
+
 
 def broken_promise(answer: Answer, sandbox: Sandbox, asked_at: Moment, told: frozenset[str]) -> str:
     """Why this answer to a request of `asked_at` must not have been; empty when it may.
@@ -19,9 +22,11 @@ def broken_promise(answer: Answer, sandbox: Sandbox, asked_at: Moment, told: fro
     end_at = sandbox.state.accounts["pay1st"].ends_at.get(token_id)
     if token_id_of(Secret(body["accessToken"])) != token_id or end_at is None:
         return "a token the partner never issued"
-    over_for_s = asked_at - end_at
-    if over_for_s >= 0 and (body["lifetime"] == "declared" or not suspect):
-        return f"a token that was over for {over_for_s:.2f} s, marked {'suspect' if suspect else 'as nothing'}"
+    left_s = end_at - asked_at
+    if left_s <= 0 and (body["lifetime"] == "declared" or not suspect):
+        return f"a token that was over for {-left_s:.2f} s, marked {'suspect' if suspect else 'as nothing'}"
+    if body["expiresIn"] > max(1, left_s + COMMIT_S):
+        return f"a token that claims {body['expiresIn']} s and has {left_s:.2f} s"
     if token_id in told and not suspect:
         return "a token this replica knows to be refused, unmarked"
     return ""

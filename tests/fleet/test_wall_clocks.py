@@ -1,0 +1,141 @@
+"""Wall clocks step by a day under running processes: the sidecars', all or one of them, and Redis's own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.model import Budget
+from sidecar.partner.sandbox.faults import Fault
+from tests.conftest import short_folder
+from tests.fakes.load import under_load
+from tests.fakes.processes import CONFIG, Fleet, open_fleet
+from tests.fakes.replica import Replica, until
+from tests.fakes.wall_clock import DAY_S, WallClock
+from tests.servers import RedisServer
+
+LIFETIME_S, REFRESH_AT_S, POLL_S = 12, 2.4, 0.3
+TIMES = {
+    "TOKEN_LIFETIME_S": str(LIFETIME_S),
+    "REFRESH_AT": "0.2",
+    "PARTNER_TIMEOUT_S": "1",
+    "STORE_TIMEOUT_S": "0.3",
+    "POLL_S": str(POLL_S),
+}
+PARTNER = replace(CONFIG, token_lifetime_s=LIFETIME_S)
+SHORT_S = 1000
+"""Enough to end every cool-down and window in Redis, and the token stays: it is kept for another hour."""
+ROUNDING_S = 1 + 2 * POLL_S
+NOISE_S = 5
+
+
+async def next_call(fleet: Fleet) -> None:
+    calls = len(fleet.calls)
+    await until(lambda: len(fleet.calls) > calls, LIFETIME_S)
+
+
+async def days_ahead(replica: Replica) -> int:
+    """By the replica's own wall clock, which is what it dates its next refresh with."""
+    refresh_at = datetime.fromisoformat((await replica.status())["nextRefreshAt"]).timestamp()
+    return round((refresh_at - time.time()) / DAY_S)
+
+
+async def test_steps_of_the_sidecars_clocks_change_nothing(tmp_path: Path, own_redis_server: RedisServer) -> None:
+    """All of them a day ahead, then a day behind, then one of them alone, each over a rotation."""
+    async with open_fleet(tmp_path, own_redis_server, PARTNER) as fleet:
+        clocks: list[WallClock] = []
+        for name in ("a", "b", "c"):
+            (tmp_path / name).mkdir()
+            clocks.append(WallClock(tmp_path / name))
+            fleet.settings.update(clocks[-1].environ)
+            await fleet.ready(1, CALL_BUDGET="30/60", **TIMES)
+        async with under_load(fleet) as load:
+            for steps in ((DAY_S,) * 3, (-DAY_S,) * 3, (0, DAY_S, -DAY_S)):
+                await next_call(fleet)
+                for clock, step in zip(clocks, steps, strict=True):
+                    clock.step(step)
+                assert [await days_ahead(replica) for replica in fleet.replicas] == [step // DAY_S for step in steps]
+                for replica in fleet.replicas:
+                    vended = (await replica.ask()).body
+                    left_s = fleet.sandbox.state.accounts["pay1st"].ends_at[vended["tokenId"]] - time.monotonic()
+                    assert left_s - ROUNDING_S < vended["expiresIn"] < left_s + ROUNDING_S
+            await next_call(fleet)
+
+    assert not load.bad
+    assert min(fleet.gaps_s) > REFRESH_AT_S - 0.5
+
+
+@pytest.fixture
+def redis_clock(tmp_path: Path) -> WallClock:
+    return WallClock(tmp_path)
+
+
+@pytest.fixture
+def stepped_redis(redis_clock: WallClock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(short_folder(tmp_path_factory), environ=redis_clock.environ).start()
+    yield server
+    server.stop()
+
+
+async def step(redis: RedisServer, clock: WallClock, ahead_s: int) -> None:
+    clock.step(ahead_s)
+    assert abs(redis.command("TIME")[0] - time.time() - ahead_s) < NOISE_S, "the step did nothing"
+    await asyncio.sleep(2 * POLL_S)  # whatever a replica could make of it, it has seen it
+
+
+async def all_cool_down(fleet: Fleet) -> bool:
+    """Whether every replica knows: what none of them remembers, none can remind Redis of."""
+    return all([await replica.metric("cooldown_until_timestamp_seconds") > 0 for replica in fleet.replicas])
+
+
+async def test_steps_of_the_stores_clock_cost_no_answer_and_no_call(
+    tmp_path: Path, stepped_redis: RedisServer, redis_clock: WallClock
+) -> None:
+    """Forward under a good token and in a cool-down, which Redis takes to be over; then back by more than a day."""
+    async with open_fleet(tmp_path, stepped_redis, PARTNER) as fleet:
+        await fleet.ready(3, CALL_BUDGET="30/60", **TIMES)
+        async with under_load(fleet) as load:
+            # A day is longer than Redis keeps the token.
+            await step(stepped_redis, redis_clock, DAY_S)
+            fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="4"))
+            await next_call(fleet)
+            await until(lambda: fleet.calls[-1].status == 429, NOISE_S)
+            await step(stepped_redis, redis_clock, DAY_S + SHORT_S)
+            await next_call(fleet)
+            await step(stepped_redis, redis_clock, -DAY_S)
+            await next_call(fleet)
+            await next_call(fleet)
+
+    assert not load.bad
+    assert [call.status for call in fleet.calls[:5]] == [200, 429, 200, 200, 200]
+    first, cool_down, *rest = fleet.gaps_s
+    assert cool_down > 4 - 0.1
+    assert min(first, *rest) > REFRESH_AT_S - 0.5
+
+
+async def test_a_store_that_takes_the_window_for_over_is_told_what_was_spent(
+    tmp_path: Path, stepped_redis: RedisServer, redis_clock: WallClock
+) -> None:
+    """An app that reports every token, and a Redis that is set ahead again and again: the budget holds."""
+    budget = Budget(4, 8)
+    async with open_fleet(tmp_path, stepped_redis, PARTNER) as fleet:
+        settings = {**TIMES, "REFRESH_AT": "0.7", "CALL_BUDGET": f"{budget.calls}/{budget.window_s}"}
+        replicas = await fleet.ready(3, **settings)
+        verdicts: list[str] = []
+        for number in range(1, 5):
+            for replica in replicas:
+                if token_id := (await replica.ask()).body.get("tokenId"):
+                    verdicts.append(await replica.report(token_id))
+            await asyncio.sleep(2 * POLL_S)  # what a replica has not seen, it cannot give back
+            await step(stepped_redis, redis_clock, number * SHORT_S)
+        assert {"refreshing", "later"} <= set(verdicts)
+        at = [call.at_monotonic for call in fleet.calls]
+        assert len(at) >= 1 + budget.on_demand_calls
+        for later, earlier in zip(at[budget.on_demand_calls + 1 :], at[1:], strict=False):
+            assert later - earlier > budget.window_s - 1
