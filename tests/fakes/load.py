@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,14 +58,14 @@ class Load:
     async def _ask_once(self) -> None:
         if not self._fleet.replicas:
             return
-        replica, asked_at = random.choice(self._fleet.replicas), time.monotonic()
+        replica, asked_at = random.choice(self._fleet.replicas), self._fleet.now
         told = frozenset(self.told.get(replica, ()))
         try:
             answer = await replica.ask()
         except (aiohttp.ClientError, OSError) as error:
             self.bad[type(error).__name__] += 1
             return
-        self.took_s.append(time.monotonic() - asked_at)
+        self.took_s.append(self._fleet.now - asked_at)
         if broken := broken_promise(answer, self._fleet.sandbox, asked_at, told):
             self.wrong.append(f"{replica.log.stem}: {broken}")
         if answer.status != 200 or "suspect" in answer.body:

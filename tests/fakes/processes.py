@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -67,6 +67,21 @@ class Fleet:
         return self.sandbox.state.journal.calls
 
     @property
+    def now(self) -> float:
+        """By the clock that the partner's moments are of."""
+        return self.partner_clock.monotonic()
+
+    @property
+    def ends_at(self) -> Mapping[str, float]:
+        """When each token the partner issued ends, by its id, oldest first; moments as `now`."""
+        return self.sandbox.state.accounts["pay1st"].ends_at
+
+    @property
+    def issued(self) -> list[str]:
+        """The ids of all tokens, oldest first."""
+        return list(self.ends_at)
+
+    @property
     def gaps_s(self) -> list[float]:
         """The time between one partner call and the next."""
         at = [call.at_monotonic for call in self.calls]
@@ -105,17 +120,16 @@ class Fleet:
             await until(replica.ready, START_LIMIT_S)
         return started
 
-    async def agreed(self, replicas: Sequence[Replica] | None = None) -> str:
-        """The id of the token that all of these (or of `replicas`) hold by their own account; empty when they differ.
-
-        A replica that does not answer differs.
-        """
-        asked = self.replicas if replicas is None else replicas
+    async def agree(self, on: str = "") -> bool:
+        """Whether all replicas hold one token by their own account: the one of id `on`, where that is given."""
         try:
-            held = {(await replica.status())["tokenId"] for replica in asked}
+            held = {str((await replica.status())["tokenId"] or "") for replica in self.replicas}
         except (aiohttp.ClientError, OSError):
-            return ""
-        return str(held.pop() or "") if len(held) == 1 else ""
+            return False
+        return len(held) == 1 and "" not in held and on in ("", *held)
+
+    async def agree_on_the_newest(self) -> bool:
+        return await self.agree(self.issued[-1])
 
     async def stop(self, replica: Replica, drain_s: float) -> None:
         """SIGTERM; it has to end, and well, within its limit."""

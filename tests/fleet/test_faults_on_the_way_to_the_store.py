@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -48,17 +47,13 @@ async def before_the_refresh(fleet: Fleet) -> int:
 
 
 def age_s(fleet: Fleet) -> float:
-    return time.monotonic() - fleet.calls[-1].at_monotonic
+    return fleet.now - fleet.calls[-1].at_monotonic
 
 
 async def all_hold_the_newest(fleet: Fleet, load: Load, calls: int) -> None:
     """One more call than before, and every replica holds what it brought, within the stated bound."""
     await until(lambda: len(fleet.calls) > calls, AGREEMENT_LIMIT_S)
-
-    async def agreed() -> bool:
-        return await fleet.agreed() == newest(fleet)
-
-    await until(agreed, AGREEMENT_LIMIT_S)
+    await until(fleet.agree_on_the_newest, AGREEMENT_LIMIT_S)
     assert len(fleet.calls) == calls + 1
     assert not load.bad
 
@@ -66,10 +61,6 @@ async def all_hold_the_newest(fleet: Fleet, load: Load, calls: int) -> None:
 async def store_errors(fleet: Fleet) -> float:
     """Operations on the store that failed, on all replicas together."""
     return sum([await replica.metric("store_errors_total") for replica in fleet.replicas])
-
-
-def newest(fleet: Fleet) -> str:
-    return list(fleet.sandbox.state.accounts["pay1st"].ends_at)[-1]
 
 
 async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_server: RedisServer) -> None:
@@ -120,15 +111,11 @@ async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
             black_hole(proxy)
             await until(called_alone, LIFETIME_S)
             await proxy.heal()
-
-            async def agreed() -> bool:
-                return await fleet.agreed() == newest(fleet)
-
-            await until(agreed, AGREEMENT_LIMIT_S)
+            await until(fleet.agree_on_the_newest, AGREEMENT_LIMIT_S)
             async with flapping(proxy, SEED):
                 calls = len(fleet.calls)
                 await until(lambda: len(fleet.calls) > calls + 1, LIFETIME_S)
-            await until(agreed, AGREEMENT_LIMIT_S)
+            await until(fleet.agree_on_the_newest, AGREEMENT_LIMIT_S)
 
     assert not load.bad
     assert load.share_slower_than(STORE_TIMEOUT_S) < 0.01

@@ -1,0 +1,73 @@
+"""Processes that stand still for longer than a token lives: Redis, or every sidecar at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+from sidecar.partner.sandbox.faults import Fault
+from tests.fakes.load import under_load
+from tests.fakes.processes import CONFIG, open_fleet
+from tests.fakes.replica import until
+from tests.servers import RedisServer
+
+LIFETIME_S = 6
+TIMES = {
+    "TOKEN_LIFETIME_S": str(LIFETIME_S),
+    "REFRESH_AT": "0.3",
+    "PARTNER_TIMEOUT_S": "0.5",
+    "STORE_TIMEOUT_S": "0.3",
+    "POLL_S": "0.5",
+    "FLEET_SIZE": "3",
+    "CALL_BUDGET": "30/30",
+}
+LEASE_LIMIT_S = 0.5 + 2 * 0.3 + 1
+AGREEMENT_LIMIT_S = LEASE_LIMIT_S + 0.5 + 2
+PARTNER = replace(CONFIG, token_lifetime_s=LIFETIME_S)
+
+
+async def test_a_redis_that_stands_still_for_longer_than_a_token_lives_costs_no_answer(
+    tmp_path: Path, own_redis_server: RedisServer
+) -> None:
+    """What was sent to it meanwhile it does when it wakes: stale claims, whose askers have given up long ago."""
+    async with open_fleet(tmp_path, own_redis_server, PARTNER) as fleet:
+        replicas = await fleet.ready(3, **TIMES)
+        async with under_load(fleet) as load:
+            before, end_at = len(fleet.calls), fleet.ends_at[fleet.issued[-1]]
+            own_redis_server.pause()
+            await until(lambda: fleet.now > end_at + 0.5, LIFETIME_S + 2)
+            meanwhile = len(fleet.calls) - before
+            own_redis_server.resume()
+
+            async def agreed() -> bool:
+                up = all([(await replica.status())["storeUp"] for replica in replicas])
+                return up and await fleet.agree()
+
+            await until(agreed, AGREEMENT_LIMIT_S)
+
+    assert not load.bad
+    assert len(replicas) <= meanwhile <= 2 * len(replicas), "one a life and replica"
+
+
+async def test_a_fleet_that_stands_still_for_longer_than_a_token_lives_vends_only_the_next(
+    tmp_path: Path, own_redis_server: RedisServer
+) -> None:
+    """Requests lie in the sockets when it wakes; the declared end has passed, so not even a suspect token is left."""
+    async with open_fleet(tmp_path, own_redis_server, PARTNER) as fleet:
+        fleet.sandbox.state.faults.add(Fault(fault="extra-fields", count=0, extra={"expiresIn": LIFETIME_S}))
+        replicas = await fleet.ready(3, **TIMES)
+        await until(fleet.agree, AGREEMENT_LIMIT_S)
+        for replica in replicas:
+            replica.signal(signal.SIGSTOP)
+        before = len(fleet.calls)
+        asking = [asyncio.create_task(replica.ask()) for replica in replicas * 20]
+        await until(lambda: fleet.now > fleet.ends_at[fleet.issued[-1]] + 0.5, LIFETIME_S + 2)
+        for replica in replicas:
+            replica.signal(signal.SIGCONT)
+        answers = await asyncio.wait_for(asyncio.gather(*asking), AGREEMENT_LIMIT_S)
+
+    assert {answer.token_id for answer in answers} == {fleet.issued[-1]}
+    assert not any("suspect" in answer.body for answer in answers)
+    assert len(fleet.calls) == before + 1
