@@ -105,7 +105,7 @@ async def test_steps_of_the_stores_clock_cost_no_answer_and_no_call(
             await step(stepped_redis, redis_clock, DAY_S)
             fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="4"))
             await next_call(fleet)
-            await until(lambda: fleet.calls[-1].status == 429, NOISE_S)
+            await until(lambda: all_cool_down(fleet), NOISE_S)
             await step(stepped_redis, redis_clock, DAY_S + SHORT_S)
             await next_call(fleet)
             await step(stepped_redis, redis_clock, -DAY_S)
