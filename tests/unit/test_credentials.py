@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sidecar.core.model import Credentials, Secret
 from sidecar.partner import credentials as module
 from sidecar.partner.credentials import MAX_FILE_BYTES, DirectoryCredentials, StaticCredentials
 
-READINGS = 3_000
+READINGS, READERS = 20_000, 2
 
 
 def write(directory: Path, **files: str | bytes) -> Path:
@@ -132,19 +133,28 @@ for n in itertools.count(1):
 """
 
 
+def read_many(source: DirectoryCredentials) -> set[str]:
+    """The versions seen, each whole."""
+    versions = set()
+    for _ in range(READINGS // READERS):
+        pair = source.read()
+        assert pair.api_key == pair.api_secret == pair.signing_key
+        versions.add(pair.api_key.reveal())
+    return versions
+
+
 def test_two_versions_never_mix_however_often_the_link_is_swapped(tmp_path: Path) -> None:
     write(tmp_path / "..0", api_key="0", api_secret="0", signing_key="0")
     (tmp_path / "..data").symlink_to("..0")
     source = DirectoryCredentials(tmp_path)
-    versions = set()
+    versions: set[str] = set()
     with subprocess.Popen([sys.executable, "-c", SWAPPER, str(tmp_path)], stdout=subprocess.PIPE) as swapper:
         try:
             assert swapper.stdout is not None
             swapper.stdout.readline()
-            for _ in range(READINGS):
-                pair = source.read()
-                assert pair.api_key == pair.api_secret == pair.signing_key
-                versions.add(pair.api_key.reveal())
+            with ThreadPoolExecutor(READERS) as readers:
+                for seen in readers.map(lambda _: read_many(source), range(READERS)):
+                    versions |= seen
         finally:
             swapper.kill()
     assert len(versions) > 20, "the link was hardly swapped: the test shows nothing"

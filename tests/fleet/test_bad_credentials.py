@@ -1,0 +1,130 @@
+"""New credentials that are wrong, empty, half written or overtaken, under three running replicas and load."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from sidecar.partner.sandbox.faults import Fault
+from tests.fakes.load import under_load
+from tests.fakes.processes import KEY, SECRET, Fleet
+from tests.fakes.replica import until
+
+REFRESH_AT_S = 2.4
+TIMES = {
+    "TOKEN_LIFETIME_S": "12",
+    "REFRESH_AT": "0.2",
+    "PARTNER_TIMEOUT_S": "1",
+    "POLL_S": "0.3",
+    "CALL_BUDGET": "30/60",
+}
+NOISE_S = 5
+
+
+def reread(fleet: Fleet) -> None:
+    for replica in fleet.replicas:
+        replica.signal(signal.SIGHUP)
+
+
+async def valid(fleet: Fleet) -> set[float]:
+    return {await replica.metric("credentials_valid") for replica in fleet.replicas}
+
+
+def statuses(fleet: Fleet) -> list[int]:
+    return [call.status for call in fleet.calls]
+
+
+async def rotation(fleet: Fleet) -> None:
+    """Wait for one more good call."""
+    before = statuses(fleet).count(200)
+    await until(lambda: statuses(fleet).count(200) > before, REFRESH_AT_S + NOISE_S)
+
+
+async def test_bad_pairs_cost_one_call_each_and_the_old_one_goes_on(fleet: Fleet) -> None:
+    """One that is refused with 401, then one with 403; then the old pair is revoked too, and a good one comes."""
+    replicas = await fleet.ready(3, **TIMES)
+    async with under_load(fleet) as load:
+        for status in (401, 403):
+            fleet.sandbox.state.faults.add(Fault(fault="status", status=status))
+            fleet.mount(f"wrong-{status}", "wrong-secret")
+            reread(fleet)
+            await until(lambda: status in statuses(fleet), NOISE_S)  # noqa: B023 - asked within this round only
+            await rotation(fleet)
+            assert await valid(fleet) == {0}
+        assert sorted(statuses(fleet))[-2:] == [401, 403]
+
+        fleet.sandbox.state.rotate("good-key", "good-secret")
+        fleet.sandbox.state.accounts["pay1st"].revoke()
+        calls = len(fleet.calls)
+        await until(lambda: len(fleet.calls) == calls + 2, REFRESH_AT_S + NOISE_S)
+
+        async def all_know() -> bool:
+            return {(await replica.status())["retryAt"] is not None for replica in replicas} == {True}
+
+        await until(all_know, NOISE_S)
+        fleet.mount("good-key", "good-secret")
+        reread(fleet)
+        await until(lambda: len(fleet.calls) > calls + 2, NOISE_S)
+        await until(fleet.agree_on_the_newest, NOISE_S)
+
+    assert not load.bad
+    # The refresh token and the old pair, once each, and not again in all the looks since.
+    assert statuses(fleet)[calls:] == [401, 401, 200]
+    assert await valid(fleet) == {1}
+
+
+async def test_pairs_that_come_quicker_than_they_are_read_end_with_the_last(fleet: Fleet) -> None:
+    """And an empty one after them changes nothing but the alarm."""
+    replicas = await fleet.ready(3, **{**TIMES, "REFRESH_AT": "0.7"})
+    async with under_load(fleet) as load:
+        for number in (1, 2, 3):
+            fleet.sandbox.state.rotate(f"key-{number}", f"secret-{number}")
+            fleet.mount(f"key-{number}", f"secret-{number}")
+            reread(fleet)
+
+        async def promoted() -> bool:
+            return await valid(fleet) == {1} and statuses(fleet)[-1] == 200 and len(fleet.calls) > 1
+
+        await until(promoted, NOISE_S)
+        await until(fleet.agree_on_the_newest, NOISE_S)
+        calls = len(fleet.calls)
+        assert calls <= 1 + 3
+
+        fleet.mount("key-4", "")
+        reread(fleet)
+
+        async def alarmed() -> bool:
+            return await valid(fleet) == {0}
+
+        await until(alarmed, NOISE_S)
+        for replica in replicas:
+            assert replica.events("credentials_unreadable")[-1]["problem"].endswith("api-secret: empty")
+        fleet.mount("key-3", "secret-3")
+        reread(fleet)
+        await until(promoted, NOISE_S)
+
+    assert not load.bad
+    assert len(fleet.calls) == calls
+
+
+@pytest.mark.parametrize("first", ["api-key", "api-secret"])
+async def test_a_pair_that_is_half_written_costs_a_call_and_no_answer(fleet: Fleet, first: str) -> None:
+    """A plain directory, whose files nobody changes in one step: old and new are read together."""
+    folder = fleet.folder / "plain"
+    folder.mkdir()
+    old, new = {"api-key": KEY, "api-secret": SECRET}, {"api-key": "new-key", "api-secret": "new-secret"}
+    for name, text in old.items():
+        (folder / name).write_text(text)
+    replicas = await fleet.ready(2, CREDENTIALS_DIR=str(folder), POLL_S="0.3")
+    token_id = (await replicas[0].ask()).token_id
+    fleet.sandbox.state.rotate(*new.values())
+    for name in sorted(new, key=lambda name: name != first):
+        (folder / name).write_text(new[name])
+        reread(fleet)
+        calls = len(fleet.calls)
+        await until(lambda: len(fleet.calls) > calls, NOISE_S)  # noqa: B023 - asked within this round only
+        assert {(await replica.ask()).status for replica in replicas} == {200}
+    await until(fleet.agree_on_the_newest, NOISE_S)
+    assert (await replicas[0].ask()).token_id != token_id
+    assert statuses(fleet) == [200, 401, 200]
