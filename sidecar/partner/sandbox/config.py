@@ -21,6 +21,8 @@ class SandboxConfig:
     presets: tuple[str, ...] = tuple(PRESETS)
     """Names of the APIs to serve; each has an account of its own, all with the same key and secret."""
     token_lifetime_s: Seconds = 900
+    declares_lifetime: bool = False
+    """Whether its answers say how long a token lives."""
     limit: Budget = field(default_factory=lambda: Budget(10, 60))
     """Token calls an account may make, refused ones included, before 429."""
     sliding_limit: bool = True

@@ -72,7 +72,8 @@ class PartnerEndpoints:
                 return ANSWERS[fault.fault](fault, account, state.config.role)
         if problem := await self._problem(operation, request):
             return self._refuse(problem)
-        response = success(account.issue(), state.config.role)
+        declared = {"expiresIn": state.config.token_lifetime_s} if state.config.declares_lifetime else {}
+        response = success(account.issue(), state.config.role, declared)
         if fault is not None and fault.fault == "lost-reply":
             raise _NoAnswer
         return response

@@ -1,4 +1,4 @@
-"""What can happen on the way to Redis, by name: each begins one fault, and `FaultProxy.heal` ends it."""
+"""What can happen on the way to a server, by name: each begins one fault, and `FaultProxy.heal` ends it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ PASSABLE: Mapping[str, Callable[[FaultProxy], None]] = {
     "a claim's reply lost": lose_reply_of(CLAIM),
     "a commit's reply lost": lose_reply_of(COMMIT),
 }
-"""Under these the replicas still agree."""
+"""On the way to Redis: under these the replicas still agree."""
 CUTTING: Mapping[str, Callable[[FaultProxy], None]] = {
     "refused": refused,
     "requests reset": reset_requests,
@@ -83,7 +83,7 @@ CUTTING: Mapping[str, Callable[[FaultProxy], None]] = {
     "black hole": black_hole,
     "black hole for replies": deaf,
 }
-"""While these last there is no store."""
+"""While these last there is no server."""
 
 
 @asynccontextmanager
