@@ -7,7 +7,6 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from sidecar.partner.sandbox.faults import Fault
 from tests.fakes.load import under_load
 from tests.fakes.processes import CONFIG, open_fleet
 from tests.fakes.replica import until
@@ -55,8 +54,7 @@ async def test_a_fleet_that_stands_still_for_longer_than_a_token_lives_vends_onl
     tmp_path: Path, own_redis_server: RedisServer
 ) -> None:
     """Requests lie in the sockets when it wakes; the declared end has passed, so not even a suspect token is left."""
-    async with open_fleet(tmp_path, own_redis_server, PARTNER) as fleet:
-        fleet.sandbox.state.faults.add(Fault(fault="extra-fields", count=0, extra={"expiresIn": LIFETIME_S}))
+    async with open_fleet(tmp_path, own_redis_server, replace(PARTNER, declares_lifetime=True)) as fleet:
         replicas = await fleet.ready(3, **TIMES)
         await until(fleet.agree, AGREEMENT_LIMIT_S)
         for replica in replicas:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 from sidecar.stores.redis import CLAIM
+from tests.fakes.fault_proxy import Link, fault_proxy
 from tests.fakes.processes import Fleet
 from tests.fakes.replica import Replica, until
 
@@ -98,8 +96,15 @@ async def test_a_holder_stopped_between_grant_and_send_does_not_call(fleet: Flee
     """Its claim is granted while it is stopped; when it wakes, the lease has been somebody else's."""
     fleet.redis.command("SCRIPT", "LOAD", CLAIM.text)
     stopped: list[Replica] = []
-    async with relay(fleet.redis.port, before_claim=lambda: stopped[0].signal(signal.SIGSTOP)) as port:
-        stopped += [fleet.launch(**TIMES, STORE_FAILURE="fail", STORE=f"redis://127.0.0.1:{port}")]
+
+    def stop_at_the_first_claim(_link: Link, chunk: bytes) -> None:
+        if CLAIM.sha.encode() in chunk:
+            proxy.watch = lambda *_: None
+            stopped[0].signal(signal.SIGSTOP)
+
+    async with fault_proxy(fleet.redis.port) as proxy:
+        proxy.watch = stop_at_the_first_claim
+        stopped += [fleet.launch(**TIMES, STORE_FAILURE="fail", STORE=f"redis://127.0.0.1:{proxy.port}")]
         await until(lambda: bool(stored_gate(fleet).get("lease")), NOISE_S)
         other = (await fleet.start(1, **TIMES))[0]
         token_id = (await asyncio.wait_for(other.ask(), LEASE_LIMIT_S + NOISE_S)).token_id
@@ -111,35 +116,3 @@ async def test_a_holder_stopped_between_grant_and_send_does_not_call(fleet: Flee
         assert (await stopped[0].ask()).token_id == token_id
     assert len(fleet.calls) == 1
     assert stored_gate(fleet).get("pause") is None
-
-
-@asynccontextmanager
-async def relay(port: int, before_claim: Callable[[], None]) -> AsyncIterator[int]:
-    """A way to Redis that does something the moment a claim comes by, once; the port to connect to."""
-    tasks: set[asyncio.Task[None]] = set()
-    seen = False
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal seen
-        with contextlib.suppress(ConnectionError):
-            while chunk := await reader.read(65536):
-                if b'"on_demand"' in chunk and not seen:
-                    seen = True
-                    before_claim()
-                writer.write(chunk)
-                await writer.drain()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", port)
-        with contextlib.closing(writer), contextlib.closing(redis_writer):
-            ways = {asyncio.create_task(pump(reader, redis_writer)), asyncio.create_task(pump(redis_reader, writer))}
-            tasks.update(ways)
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)

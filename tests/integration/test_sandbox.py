@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.core.errors import PartnerError
 from sidecar.core.failures import FailureKind
-from sidecar.core.model import Budget
+from sidecar.core.model import Budget, token_id_of
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAIR, PAY1ST, Bench
@@ -159,3 +159,11 @@ async def test_retry_after_can_be_a_date(bench: Bench) -> None:
     await bench.grant()
     async with bench.session.post(bench.url + PAY1ST.grant_path, headers=GRANT_HEAD, data=b"{}") as response:
         assert (response.status, response.headers["Retry-After"]) == (429, "Thu, 01 Jan 2026 01:00:00 GMT")
+
+
+@pytest.mark.parametrize("config", [replace(CONFIG, declares_lifetime=True, token_lifetime_s=60)])
+async def test_the_lifetime_can_be_declared(bench: Bench) -> None:
+    began_at = bench.clock.monotonic()
+    token = await bench.grant()
+    assert token.lifetime_s == 60
+    assert bench.sandbox.state.accounts["pay1st"].ends_at == {token_id_of(token.access): began_at + 60}
