@@ -12,17 +12,17 @@ from tests.fakes.processes import CONFIG, open_fleet
 from tests.fakes.replica import until
 from tests.servers import RedisServer
 
-LIFETIME_S = 6
+LIFETIME_S = 8
 TIMES = {
     "TOKEN_LIFETIME_S": str(LIFETIME_S),
     "REFRESH_AT": "0.3",
-    "PARTNER_TIMEOUT_S": "0.5",
+    "PARTNER_TIMEOUT_S": "1",
     "STORE_TIMEOUT_S": "0.3",
     "POLL_S": "0.5",
     "FLEET_SIZE": "3",
     "CALL_BUDGET": "30/30",
 }
-LEASE_LIMIT_S = 0.5 + 2 * 0.3 + 1
+LEASE_LIMIT_S = 1 + 2 * 0.3 + 1
 AGREEMENT_LIMIT_S = LEASE_LIMIT_S + 0.5 + 2
 PARTNER = replace(CONFIG, token_lifetime_s=LIFETIME_S)
 
