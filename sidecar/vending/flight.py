@@ -36,8 +36,6 @@ class Flight:
         self._known = known
         self._reason = reason
         self._waited_for_store = False
-        # Kept until a claim is answered: one whose answer was lost may have been granted, and is then granted again.
-        self._nonce = ""
 
     async def run(self) -> FlightResult:
         """Fly until there is a result. After `failed` the obstacle stands in the view or the fallback."""
@@ -65,8 +63,8 @@ class Flight:
     async def _claim_and_call(self, credentials: Credentials) -> FlightResult | None:
         """One lease's worth of work; None: claim again."""
         crew = self._crew
-        nonce = self._nonce = self._nonce or f"{crew.replica_id}/{crew.clock.new_id()}"
         known = crew.view.known_fence
+        nonce = self._nonce(known)
         try:
             asked_at, claimed = await self._claim(nonce, known, credentials)
         except StoreError:
@@ -76,7 +74,7 @@ class Flight:
             with contextlib.suppress(StoreError):
                 await crew.store.fail(Failed(nonce=nonce, fence=0, credentials_id=credentials.credentials_id))
             raise
-        self._nonce = ""
+        crew.view.unanswered = ("", 0)
         match claimed.outcome:
             case Adopt() if crew.view.known_fence > known:
                 return "adopted"
@@ -92,6 +90,17 @@ class Flight:
                 # CoolingDown: the loop's top sees the pause, or the next pair of credentials.
                 await crew.clock.sleep(self._look_s())
         return None
+
+    def _nonce(self, known: int) -> str:
+        """The nonce of the claim that got no answer, if there is one: it may have been granted, and is granted again.
+
+        Under another nonce even this replica would have to wait for the limit of its own lease. Not once another token
+        is held, which may be newer than that lease's fence.
+        """
+        view = self._crew.view
+        if not view.unanswered[0] or view.unanswered[1] != known:
+            view.unanswered = (f"{self._crew.replica_id}/{self._crew.clock.new_id()}", known)
+        return view.unanswered[0]
 
     async def _claim(self, nonce: str, known: int, credentials: Credentials) -> tuple[Moment, Claimed]:
         """The store's decision, and the moment before it was asked."""

@@ -38,6 +38,8 @@ class View:
         self.last_failure: LastFailure | None = None
         self.calling = False
         """A partner call is out, by this replica."""
+        self.unanswered: tuple[str, int] = ("", 0)
+        """The nonce of a claim whose answer was lost, and the fence known then."""
         self.unsaved = False
         """We know something the store does not: a token, a pause or a report it could not be told."""
         self.clock_stepped = False
