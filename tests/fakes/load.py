@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -13,6 +14,8 @@ import aiohttp
 from tests.fakes.processes import Fleet
 from tests.fakes.promise import broken_promise
 from tests.fakes.replica import Replica, until
+
+logger = logging.getLogger(__name__)
 
 CLIENTS = 8
 PACE_S = 0.01
@@ -88,4 +91,5 @@ async def under_load(fleet: Fleet) -> AsyncIterator[Load]:
         for client in clients:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
+    logger.info("%d good answers, others %s, partner calls %d", load.good, dict(load.bad), len(fleet.calls))
     assert not load.wrong, load.wrong[:9]
