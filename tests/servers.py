@@ -62,9 +62,7 @@ class RedisServer:
     The address stays the same over `stop` and `start`, the data does not.
     """
 
-    def __init__(
-        self, folder: Path, *options: str, port: int = 0, environ: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, *options: str, port: int = 0, environ: Mapping[str, str] | None = None) -> None:
         """`environ` goes to the process beside this one's own."""
         self.folder = folder
         self.port = port or free_port()

@@ -7,7 +7,7 @@ import copy
 import itertools
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from sidecar.core.errors import BadRequestError, NoTokenError
 from sidecar.core.model import Profile, Token
@@ -136,7 +136,7 @@ class World:
 
     def _decide(self, replica: Replica, ground: Ground, operation: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401
         store = self.masters[replica.side % len(self.masters)]
-        before = store.cell(ground.profile).token
+        before = _stored_in(store, ground.profile)
         answer = _at_once(getattr(store.shared_state(ground.profile), operation)(*arguments))
         outcome = getattr(answer, "outcome", None)
         if operation != "peek":
@@ -240,6 +240,12 @@ class World:
             report = task.result()
             self.note(replica.name, f"{ground.profile.name}: reported {token.access.reveal()[:9]}, {report.verdict}")
             ground.apps.reported(replica.name, token, report)
+
+
+def _stored_in(store: MemoryStore, profile: Profile) -> Token | None:
+    cell = store._cells.get(profile.profile_id)
+    there = cell is not None and store._now_ms() < cell.token_gone_ms
+    return cast("Token", cell.token) if there and cell is not None else None
 
 
 def _at_once(operation: Any) -> Any:  # noqa: ANN401 - the same
