@@ -55,6 +55,8 @@ class AppWatch:
         if token is None or token.access.reveal() != account.newest or token.token_id in self._truth.reported:
             return
         issued = account.tokens[account.newest]
+        if account.same_token:
+            return  # handed out again to one replica, it lives on, and the others have not heard of it
         if self._truth.forgot_since(issued.sent_at):
             return  # of two masters, the one that issued the older token may have given it the larger fence
         kept_back_s = policy.margin_s(token.lifetime_s, self._truth.profile)
