@@ -30,7 +30,7 @@ LEARNED_SHARE = 0.95
 """A learned lifetime ends a little before the age at which tokens were refused."""
 LEARNED_FLOOR = 0.1
 """No report shortens the lifetime below this share of the assumed one."""
-REGROWTH = 1.02
+REGROWTH = 1.01
 """Growth of a learned lifetime for each token that nobody reported: a partner's change of mind is found again."""
 FULL_LIFE_AGES = 0.95
 """A refusal past this share of the believed lifetime teaches nothing: the token was about to end anyway."""
