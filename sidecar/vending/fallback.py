@@ -39,12 +39,14 @@ class Fallback:
         """How long until this replica may call on its own; 0: now. Never 0 with `SIDECAR_STORE_FAILURE=fail`.
 
         A replica that holds a good token is in no hurry: it waits until a random moment in the last part of its life,
-        so that one of a fleet comes first, and the store most likely before them all.
+        so that one of a fleet comes first, and the store most likely before them all. A lease and a spent budget that
+        the store told of before it went away are waited out.
         """
         if self._profile.store_failure is StoreFailure.FAIL:
             return self._profile.poll_s
         now = self._clock.monotonic()
-        return max(self._permit_wait_s(now, on_demand=on_demand), self._good_for_s(view, now))
+        remembered_s = max(view.lease_left_s(), view.permit_wait_s(on_demand=on_demand))
+        return max(self._permit_wait_s(now, on_demand=on_demand), self._good_for_s(view, now), remembered_s)
 
     def block(self, wait_s: Seconds) -> None:
         """Do not try again before `wait_s` is over, or the store is back."""
