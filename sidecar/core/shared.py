@@ -156,6 +156,8 @@ class Failed:
     for a refused refresh token, and nothing is paused."""
     drop_refresh: int = 0
     """The highest fence whose token is not to be refreshed any more."""
+    known: int = 0
+    """As in `Ask`: a newer stored token is in the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Desk:
 
     def fail(self, failed: Failed) -> State:
         outcome = rules.fail(self._stored(lost=True), failed)
-        return self._state(outcome, failed.fence)
+        return self._state(outcome, failed.known)
 
     def reject(self, token_id: str) -> Rejection:
         token = self._cell.token

@@ -133,6 +133,7 @@ def fail_arguments(failed: Failed) -> Arguments:
         "fence": failed.fence,
         "credentials_id": failed.credentials_id,
         "drop_refresh": failed.drop_refresh,
+        "known": failed.known,
     }
     if failed.pause is not None:
         arguments["kind"] = failed.pause.kind.value

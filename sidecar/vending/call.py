@@ -198,6 +198,7 @@ class Call:
             credentials_id=self._credentials.credentials_id,
             pause=pause,
             drop_refresh=drop_refresh,
+            known=self._view.known_fence,
         )
         if self._lease.shared:
             try:

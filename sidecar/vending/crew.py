@@ -47,7 +47,7 @@ class Crew:
 
     async def peek(self) -> None:
         """Look at the store and follow it. Raises `StoreError`."""
-        await self.exchange(lambda: self.store.peek(self.view.known_fence))
+        await self.exchange(lambda: self.store.peek(self.view.asks_beyond))
 
     async def _follow(self, state: State, asked_at: Moment) -> None:
         """Take the store's word, after reminding it of what it lost."""

@@ -16,6 +16,7 @@ from sidecar.core.forgotten import forgot
 from sidecar.core.model import Instant, Lifetime, Moment, Profile, Seconds, Token
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
+from sidecar.core.run_on import run_on
 from sidecar.core.shared import Failed, Lesson, Pause, Remembered, State
 from sidecar.vending.store_time import StoreTime
 from sidecar.vending.vendor import LastFailure
@@ -117,7 +118,7 @@ class View:
         `asked_at` is the moment before the store was asked: a token's age is counted from there, so it is never
         younger here than it is.
         """
-        brought = state.token is not None and (self.token is None or state.token.fence > self.token.fence)
+        brought = state.token is not None and self._is_another(state.token)
         self._state = state
         self._seen_at = self._clock.monotonic()
         if brought and state.token is not None:
@@ -126,6 +127,21 @@ class View:
             # Every replica shows the same instants: the store's.
             self.token = replace(self.token, issued_at=state.token_issued_at)
         return brought
+
+    def _is_another(self, token: Token) -> bool:
+        held = self.token
+        if held is None or token.fence > held.fence:
+            return True
+        # Two masters may have given out one fence twice; then the store's word holds.
+        return token.fence == held.fence and token.token_id != held.token_id
+
+    @property
+    def asks_beyond(self) -> int:
+        """The fence beyond which the store's token is to be shown: the held one's, unless the store has its twin."""
+        held, state = self.token, self._state
+        if held is not None and held.fence == state.token_fence and held.token_id != state.token_id:
+            return held.fence - 1
+        return self.known_fence
 
     def take(self, token: Token, born: Moment) -> None:
         """Vend this token from now on."""
@@ -193,18 +209,8 @@ class View:
     def _now_state(self) -> State:
         """The state with every duration brought to this moment."""
         now = self._clock.monotonic()
-        passed_s, was = now - self._seen_at, self._state
+        self._state = run_on(self._state, now - self._seen_at, self._profile.budget.window_s)
         self._seen_at = now
-        window_s = self._profile.budget.window_s
-        self._state = replace(
-            was,
-            now=was.now + passed_s,
-            lease_left_s=max(0, was.lease_left_s - passed_s),
-            pause=None if was.pause is None else _run_on(was.pause, passed_s),
-            refused={key: _run_on(pause, passed_s) for key, pause in was.refused.items()},
-            grant_ages_s=tuple(age + passed_s for age in was.grant_ages_s if age + passed_s < window_s),
-            demand_ages_s=tuple(age + passed_s for age in was.demand_ages_s if age + passed_s < window_s),
-        )
         return self._state
 
     # -- what stands in the way of a call -----------------------------------------------------------------------------
@@ -240,7 +246,3 @@ class View:
     @property
     def permits_left(self) -> int:
         return max(0, self._profile.budget.calls - len(self._now_state().grant_ages_s))
-
-
-def _run_on(pause: Pause, passed_s: Seconds) -> Pause:
-    return replace(pause, left_s=max(0, pause.left_s - passed_s))

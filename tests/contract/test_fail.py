@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Lesson
+from sidecar.core.shared import Lesson, Remembered, State
 from tests.contract.worlds import LIMIT_S, NEAR_S, World, a_failure, a_token, an_ask, failed, fetched, granted
 
 DETAIL = PartnerDetail(status=503, error_code="E-1", error_message="später 🙂 \x7f", session_id="s-1")
@@ -111,6 +113,17 @@ async def test_a_failure_within_its_lease_counts_even_beside_a_newer_token(share
     await shared.commit("elsewhere/1", a_token(grant.fence + 5), 0, Lesson())
     state = await shared.fail(a_failure(nonce, grant.fence, FailureKind.TIMEOUT, 20, "pair-1", None))
     assert state.pause is not None
+
+
+async def test_the_answer_shows_the_newer_token_to_who_does_not_know_it(shared: SharedState) -> None:
+    """Offered by a replica that had been cut off, while the call was out."""
+    nonce, grant = await granted(shared)
+    await shared.seed(Remembered(state=State(), token=a_token(grant.fence - 1), token_age_s=0))
+    failed = a_failure(nonce, grant.fence, FailureKind.TIMEOUT, 5, "pair-1")
+    state = await shared.fail(failed)
+    assert state.token is not None
+    assert state.token.fence == grant.fence - 1
+    assert (await shared.fail(replace(failed, known=grant.fence - 1))).token is None
 
 
 async def test_a_failure_after_a_lost_lease_leaves_the_others_lease(world: World, shared: SharedState) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -456,4 +457,39 @@ async def test_a_partner_that_hands_out_one_token_until_its_end_is_not_asked_eve
     await asyncio.sleep(597)
     assert await replica.token() == "token-1"
     assert [round(at) for at, _ in partner.calls] == [0, pytest.approx(495, abs=15), pytest.approx(588, abs=3)]
+    await fleet.stop()
+
+
+@virtual
+async def test_a_rejected_token_stays_marked_while_the_store_has_another_one() -> None:
+    """The holder's call fails, and the answer to its failure speaks of a token it has not seen yet."""
+    fleet = Fleet()
+    first, _ = fleet.start(2)
+    token = (await first.broker.vend()).token
+    await asyncio.sleep(5)
+    fleet.partner.latency_s = 1
+    fleet.partner.script.append(failure(FailureKind.SERVER_ERROR, retry_after_s=50))
+    await first.broker.report(token.token_id)
+    await fleet.partner.called(2)
+    newer = replace(token, access=Secret("token-9"), token_id=token_id_of(Secret("token-9")), fence=token.fence + 1)
+    await fleet.store.shared_state(fleet.profile).seed(Remembered(state=State(), token=newer, token_age_s=0))
+    while now() < 8:
+        vended = await first.broker.vend()
+        assert vended.suspect or vended.token.token_id != token.token_id
+        await asyncio.sleep(0.01)
+    assert await first.token() == "token-9"
+    await fleet.stop()
+
+
+@virtual
+async def test_two_tokens_of_one_fence_end_as_the_stores() -> None:
+    """Two masters may give out one fence twice; whoever holds the other token takes the store's."""
+    fleet = Fleet()
+    replicas = fleet.start(3)
+    token = (await replicas[0].broker.vend()).token
+    await asyncio.sleep(5)
+    twin = replace(token, access=Secret("token-of-the-other"), token_id=token_id_of(Secret("token-of-the-other")))
+    fleet.store._cells[fleet.profile.profile_id].token = twin
+    await asyncio.sleep(2 * fleet.profile.poll_s)
+    assert {await replica.token() for replica in replicas} == {"token-of-the-other"}
     await fleet.stop()

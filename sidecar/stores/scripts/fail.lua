@@ -1,6 +1,6 @@
 -- Ends the caller's lease and starts the pause everyone sees.
 --
--- ARGV[1]  {nonce, fence, credentials_id, drop_refresh, new_epoch, kind, delay_ms, detail (absent: no pause)}
+-- ARGV[1]  {nonce, fence, credentials_id, drop_refresh, known, new_epoch, kind, delay_ms, detail (absent: no pause)}
 -- outcome  'failed' (also when this nonce had failed before)
 -- A gate that is not there was lost: the caller had a lease in it.
 
@@ -39,4 +39,4 @@ end
 
 if gate.failed_nonce ~= args.nonce then fail() end
 save_gate()
-return answer('failed', args.fence)
+return answer('failed', args.known)
