@@ -115,10 +115,12 @@ class View:
     def follow(self, state: State, asked_at: Moment) -> bool:
         """Take the store's word. True when that brought another token.
 
-        `asked_at` is the moment before the store was asked: a token's age is counted from there, so it is never
-        younger here than it is.
+        `asked_at`, before the store was asked, is where a token's age is counted from: it is never younger here.
         """
         brought = state.token is not None and self._is_another(state.token)
+        if not brought and self.rejected and state.token_id != self._state.rejected_id:
+            # The store speaks of another token; of the held one it has said nothing new.
+            state = replace(state, rejected_id=self._state.rejected_id, rejected_age_s=self._state.rejected_age_s)
         self._state = state
         self._seen_at = self._clock.monotonic()
         if brought and state.token is not None:

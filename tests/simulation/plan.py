@@ -41,6 +41,8 @@ class Plan:
     """One fault in this time, on average."""
     ask_every_s: float
     """One app's question in this time, on average, per profile."""
+    strike: tuple[Fault, int] | None = None
+    """The first replica is killed, or stopped for longer than a lease, before this step of its process."""
 
 
 SIZES = ((1, 8), (2, 22), (3, 25), (5, 25), (9, 15), (25, 4), (80, 0.7), (200, 0.3))

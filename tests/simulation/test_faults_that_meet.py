@@ -482,6 +482,24 @@ async def test_a_rejected_token_stays_marked_while_the_store_has_another_one() -
 
 
 @virtual
+async def test_what_the_store_says_of_another_token_unmarks_none() -> None:
+    """Two masters gave out one fence twice: the store's token is not the one that was rejected here."""
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    token = (await replica.broker.vend()).token
+    fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=100))
+    await replica.broker.report(token.token_id)
+    await asyncio.sleep(5)
+    cell, view = fleet.store._cells[fleet.profile.profile_id], replica.broker._view
+    assert cell.gate is not None
+    cell.token = replace(token, token_id="another")
+    cell.gate.rejected_id = "another"
+    view.follow(await replica.wire.peek(view.known_fence), now())
+    assert (await replica.broker.vend()).suspect
+    await fleet.stop()
+
+
+@virtual
 async def test_two_tokens_of_one_fence_end_as_the_stores() -> None:
     """Two masters may give out one fence twice; whoever holds the other token takes the store's."""
     fleet = Fleet()

@@ -11,6 +11,7 @@ from tests.simulation.network import Path
 from tests.simulation.plan import Fault
 from tests.simulation.process import OUTSIDE
 from tests.simulation.replica import Replica, pair
+from tests.simulation.strikes import Strikes
 from tests.simulation.world import Ground, World
 
 DAY_S = 86_400
@@ -24,10 +25,11 @@ class Weather:
         self._world = world
         self._rng = world.rng
         self._lasting: set[asyncio.Task[None]] = set()
-        self._targeted = world.plan.faults & {Fault.KILL, Fault.PAUSE}
+        self._targeted = sorted(world.plan.faults & {Fault.KILL, Fault.PAUSE})
+        self._strikes = Strikes(world, self._last, self._some_time_s)
         self._families: dict[Fault, Callable[[], Coroutine[Any, Any, None]]] = {
-            Fault.KILL: self._kill,
-            Fault.PAUSE: self._pause,
+            Fault.KILL: lambda: self._strike(Fault.KILL),
+            Fault.PAUSE: lambda: self._strike(Fault.PAUSE),
             Fault.RESTART: self._restart,
             Fault.LINE: self._line,
             Fault.LOSS: self._loss,
@@ -46,7 +48,11 @@ class Weather:
         """Strike for as long as the plan says, then let the sun shine."""
         world = self._world
         if self._targeted:
-            world.on_call = self._strike_the_caller
+            world.on_call = lambda caller: self._strikes.at_the_caller(caller, self._targeted)
+        if world.plan.strike is not None:
+            fault, step = world.plan.strike
+            first = next(iter(world.replicas.values()))
+            self._strikes.before_step(first, fault, step, 1.5 * world.plan.profiles[0].lease_limit_s)
         ends_at = world.now() + world.plan.storm_s
         while self._chosen and (wait_s := self._rng.expovariate(1 / world.plan.every_s)) < ends_at - world.now():
             await asyncio.sleep(wait_s)
@@ -66,6 +72,7 @@ class Weather:
             ground.account.accepted.add(ground.secret)
         for replica in world.replicas.values():
             replica.path.mend()
+            replica.process.before_step = None
         world.note("weather", "calm")
 
     def _last(self, fault: Coroutine[Any, Any, None]) -> None:
@@ -88,54 +95,10 @@ class Weather:
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
-    def _strike_the_caller(self, replica: Replica) -> None:
-        """The worst moments are around a call: a few steps or a little while after its first byte."""
-        if self._rng.random() < 0.3:
-            return
-        fault = self._rng.choice(sorted(self._targeted))
-        if self._rng.random() < 0.5:
-            steps = self._rng.randrange(12)
-            replica.process.before_step = lambda: self._after_steps(replica, fault, steps)
-            return
-        self._last(self._after_a_while(replica, fault))
-
-    def _after_steps(self, replica: Replica, fault: Fault, steps: int) -> None:
-        if steps > 0:
-            replica.process.before_step = lambda: self._after_steps(replica, fault, steps - 1)
-            return
-        replica.process.before_step = None
-        self._strike(replica, fault)
-
-    async def _after_a_while(self, replica: Replica, fault: Fault) -> None:
-        await asyncio.sleep(self._rng.random() * 2)
-        self._strike(replica, fault)
-
-    def _strike(self, replica: Replica, fault: Fault) -> None:
-        if replica.name in self._world.replicas:
-            self._last(self._kill(replica) if fault is Fault.KILL else self._pause(replica))
-
-    async def _kill(self, replica: Replica | None = None) -> None:
-        victim = replica or self._replica()
-        if victim is None:
-            return
-        self._world.note(victim.name, "is killed")
-        self._world.kill(victim)
-        try:
-            await asyncio.sleep(self._some_time_s() / 4)
-        finally:
-            self._world.start()
-
-    async def _pause(self, replica: Replica | None = None) -> None:
-        victim = replica or self._replica()
-        if victim is None or victim.process.stopped:
-            return
-        self._world.note(victim.name, "is stopped")
-        victim.process.stop()
-        stopped_at = self._world.now()
-        try:
-            await asyncio.sleep(self._some_time_s())
-        finally:
-            self._world.goes_on(victim, self._world.now() - stopped_at)
+    async def _strike(self, fault: Fault) -> None:
+        victim = self._replica()
+        if victim is not None:
+            self._strikes.at(victim, fault)
 
     async def _restart(self) -> None:
         victim = self._replica()
