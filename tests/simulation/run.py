@@ -8,6 +8,7 @@ from typing import Any
 from sidecar.core import policy
 from sidecar.core.model import Seconds
 from sidecar.vending.fallback import FIRST_DELAY_S
+from tests.simulation.apps import ask, pay, report
 from tests.simulation.network import LATEST_S
 from tests.simulation.plan import Fault, Plan, plan_of
 from tests.simulation.process import ProcessLoop
@@ -73,7 +74,9 @@ async def _schedule(world: World) -> None:
     for ground in world.grounds.values():
         _character(world, ground)
     apps = [
-        asyncio.ensure_future(_app(world, ground)) for ground in world.grounds.values() for _ in range(APPS_PER_PROFILE)
+        asyncio.ensure_future(pay(world, ground, APPS_PER_PROFILE))
+        for ground in world.grounds.values()
+        for _ in range(APPS_PER_PROFILE)
     ]
     await Weather(world).storm()
     await asyncio.sleep(LATEST_S + max(ground.profile.partner_timeout_s for ground in world.grounds.values()))
@@ -100,26 +103,11 @@ def _character(world: World, ground: Ground) -> None:
         account.true_life_s = rng.choice([10_000, *lives_s])
 
 
-async def _app(world: World, ground: Ground) -> None:
-    """Asks, pays with what it gets, and reports what the partner refuses."""
-    rng, faults = world.rng, world.plan.faults
-    while True:
-        await asyncio.sleep(rng.expovariate(1 / (world.plan.ask_every_s * APPS_PER_PROFILE)))
-        if not world.replicas:
-            continue
-        replica = rng.choice(list(world.replicas.values()))
-        leaves = Fault.IMPATIENCE in faults and rng.random() < 0.5
-        min_ttl_s = ground.profile.lifetime_s * rng.random() / 2 if rng.random() < 0.05 else 0
-        vended = await world.ask(replica, ground, min_ttl_s, leave_after_s=rng.random() / 2 if leaves else 0)
-        hostile = Fault.HOSTILITY in faults and rng.random() < 0.3
-        if vended is not None and (hostile or not ground.account.accepts(vended.token.access.reveal())):
-            await world.report(replica, ground, vended.token)
-
-
 def _recovery_s(world: World, ground: Ground) -> Seconds:
     """After the faults: a lease, a quarantine, and the longest wait anybody remembers."""
-    profile = ground.profile
-    remembered = [0.0]
+    profile, state = ground.profile, world.look(ground)
+    pauses = (*state.refused.values(), *([state.pause] if state.pause else []))
+    remembered = [0.0, *(pause.left_s for pause in pauses)]
     for replica in world.replicas.values():
         view = replica.places[profile.name].parts.maintainer._crew.view
         pause = view.pause()
@@ -136,7 +124,7 @@ async def _all_agree(world: World, ground: Ground) -> None:
     for attempt in range(3):
         held = set()
         for replica in list(world.replicas.values()):
-            vended = await world.ask(replica, ground)
+            vended = await ask(world, replica, ground)
             if vended is None or vended.suspect:
                 state = replica.places[ground.profile.name].broker.snapshot()
                 world.violated(
@@ -144,7 +132,7 @@ async def _all_agree(world: World, ground: Ground) -> None:
                 )
                 return
             if not mortal and not ground.account.accepts(vended.token.access.reveal()):
-                await world.report(replica, ground, vended.token)
+                await report(world, replica, ground, vended.token)
                 vended = None
             held.add(vended.token.token_id if vended else "")
         if len(held) == 1 and "" not in held:

@@ -9,11 +9,10 @@ import random
 from collections.abc import Callable
 from typing import Any, cast
 
-from sidecar.core.errors import BadRequestError, NoTokenError
 from sidecar.core.model import Profile, Token
+from sidecar.core.shared import State
 from sidecar.stores.memory import MemoryStore
 from sidecar.vending.assembly import assemble
-from sidecar.vending.vendor import Vended
 from tests.fakes.fleet import FileCredentials, StoreClock
 from tests.simulation.account import Account, Call, Door
 from tests.simulation.network import Line, Path
@@ -24,8 +23,6 @@ from tests.simulation.truth import Truth, ViolationError
 from tests.simulation.watch_apps import AppWatch
 from tests.simulation.watch_partner import PartnerWatch
 from tests.simulation.watch_store import StoreWatch
-
-ANSWER_SLACK_S = 0.2
 
 
 class Ground:
@@ -147,6 +144,11 @@ class World:
             self.violated(str(violation))
         return answer
 
+    def look(self, ground: Ground) -> State:
+        """What the store says of a profile, to somebody outside."""
+        state: State = _at_once(self.masters[0].shared_state(ground.profile).peek(0))
+        return state
+
     def _calling(self, replica: Replica, ground: Ground, call: Call) -> None:
         self.note(replica.name, f"{ground.profile.name}: calls the partner ({call.operation})")
         try:
@@ -192,54 +194,6 @@ class World:
     def _forgot(self) -> None:
         for ground in self.grounds.values():
             ground.forgot()
-
-    # -- apps ---------------------------------------------------------------------------------------------------------
-
-    async def ask(
-        self, replica: Replica, ground: Ground, min_ttl_s: float = 0, leave_after_s: float = 0
-    ) -> Vended | None:
-        """One app's question; None when it got no token, or its replica went away."""
-        asked_at, patience_s = self.now(), ground.profile.request_timeout_s + ANSWER_SLACK_S
-        task = replica.run(replica.places[ground.profile.name].broker.vend(min_ttl_s))
-        if leave_after_s:
-            await asyncio.wait({task}, timeout=leave_after_s)
-            task.cancel()
-        await asyncio.wait({task}, timeout=patience_s)
-        if not task.done():
-            if not replica.process.dead and self.now() - self.bad_way_at(replica.name) > patience_s:
-                self.violated(f"{replica.name} owes an answer since {self.now() - asked_at:.1f} s")
-            return None
-        return self._answered(replica, ground, task, min_ttl_s, left=leave_after_s > 0)
-
-    def _answered(
-        self, replica: Replica, ground: Ground, task: asyncio.Task[Vended], min_ttl_s: float, *, left: bool
-    ) -> Vended | None:
-        if task.cancelled():
-            if not left:
-                self.violated(f"{replica.name} cancelled a caller that had not gone away")
-            return None
-        error, apps = task.exception(), ground.apps
-        try:
-            if isinstance(error, NoTokenError):
-                apps.refused(replica.name, error.code, min_ttl_s)
-            elif error is None:
-                apps.vended(replica.name, task.result(), min_ttl_s)
-                return task.result()
-            elif not isinstance(error, BadRequestError):
-                self.violated(f"{replica.name} answered with {error!r}")
-        except ViolationError as violation:
-            self.violated(f"{replica.name} vended {violation}")
-        return None
-
-    async def report(self, replica: Replica, ground: Ground, token: Token) -> None:
-        """One app's report that the partner refused this token."""
-        ground.truth.reported.add(token.token_id)
-        task = replica.run(replica.places[ground.profile.name].broker.report(token.token_id))
-        await asyncio.wait({task}, timeout=ground.profile.request_timeout_s + ANSWER_SLACK_S)
-        if task.done():
-            report = task.result()
-            self.note(replica.name, f"{ground.profile.name}: reported {token.access.reveal()[:9]}, {report.verdict}")
-            ground.apps.reported(replica.name, token, report)
 
 
 def _stored_in(store: MemoryStore, profile: Profile) -> Token | None:

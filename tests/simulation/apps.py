@@ -1,0 +1,80 @@
+"""The apps: what they ask of a replica, and what becomes of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sidecar.core.errors import BadRequestError, NoTokenError
+from sidecar.core.model import Token
+from sidecar.vending.vendor import Vended
+from tests.simulation.plan import Fault
+from tests.simulation.replica import Replica
+from tests.simulation.truth import ViolationError
+from tests.simulation.world import Ground, World
+
+ANSWER_SLACK_S = 0.2
+
+
+async def pay(world: World, ground: Ground, apps: int) -> None:
+    """One of so many apps: asks, pays with what it gets, and reports what the partner refuses, without end."""
+    rng, faults = world.rng, world.plan.faults
+    while True:
+        await asyncio.sleep(rng.expovariate(1 / (world.plan.ask_every_s * apps)))
+        if not world.replicas:
+            continue
+        replica = rng.choice(list(world.replicas.values()))
+        leaves = Fault.IMPATIENCE in faults and rng.random() < 0.5
+        min_ttl_s = ground.profile.lifetime_s * rng.random() / 2 if rng.random() < 0.05 else 0
+        vended = await ask(world, replica, ground, min_ttl_s, leave_after_s=rng.random() / 2 if leaves else 0)
+        hostile = Fault.HOSTILITY in faults and rng.random() < 0.3
+        if vended is not None and (hostile or not ground.account.accepts(vended.token.access.reveal())):
+            await report(world, replica, ground, vended.token)
+
+
+async def ask(
+    world: World, replica: Replica, ground: Ground, min_ttl_s: float = 0, leave_after_s: float = 0
+) -> Vended | None:
+    """One app's question; None when it got no token, or its replica went away."""
+    asked_at, patience_s = world.now(), ground.profile.request_timeout_s + ANSWER_SLACK_S
+    task = replica.run(replica.places[ground.profile.name].broker.vend(min_ttl_s))
+    if leave_after_s:
+        await asyncio.wait({task}, timeout=leave_after_s)
+        task.cancel()
+    await asyncio.wait({task}, timeout=patience_s)
+    if not task.done():
+        if not replica.process.dead and world.now() - world.bad_way_at(replica.name) > patience_s:
+            world.violated(f"{replica.name} owes an answer since {world.now() - asked_at:.1f} s")
+        return None
+    return _answered(world, replica, ground, task, min_ttl_s, left=leave_after_s > 0)
+
+
+def _answered(
+    world: World, replica: Replica, ground: Ground, task: asyncio.Task[Vended], min_ttl_s: float, *, left: bool
+) -> Vended | None:
+    if task.cancelled():
+        if not left:
+            world.violated(f"{replica.name} cancelled a caller that had not gone away")
+        return None
+    error, apps = task.exception(), ground.apps
+    try:
+        if isinstance(error, NoTokenError):
+            apps.refused(replica.name, error.code, min_ttl_s)
+        elif error is None:
+            apps.vended(replica.name, task.result(), min_ttl_s)
+            return task.result()
+        elif not isinstance(error, BadRequestError):
+            world.violated(f"{replica.name} answered with {error!r}")
+    except ViolationError as violation:
+        world.violated(f"{replica.name} vended {violation}")
+    return None
+
+
+async def report(world: World, replica: Replica, ground: Ground, token: Token) -> None:
+    """One app's report that the partner refused this token."""
+    ground.truth.reported.add(token.token_id)
+    task = replica.run(replica.places[ground.profile.name].broker.report(token.token_id))
+    await asyncio.wait({task}, timeout=ground.profile.request_timeout_s + ANSWER_SLACK_S)
+    if task.done():
+        report = task.result()
+        world.note(replica.name, f"{ground.profile.name}: reported {token.access.reveal()[:9]}, {report.verdict}")
+        ground.apps.reported(replica.name, token, report)
