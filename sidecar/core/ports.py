@@ -56,8 +56,8 @@ class SharedState(Protocol):
 
         `age_s` is the token's age by the holder's clock as this was sent. The store derives `issued_at` from it and
         keeps the earlier of that and the token's own: what comes late makes no token younger. A stored token ends the
-        pause, the strikes, the refusal of its credentials and the rejection. When it is the very token that was
-        rejected, that id becomes `confirmed_id`.
+        rejection, and what began before its grant: the pause, the strikes, the refusal of its credentials. When it is
+        the very token that was rejected, that id becomes `confirmed_id`.
         """
         ...
 

@@ -87,9 +87,12 @@ def commit(stored: Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeN
     if stored.token_fence >= token.fence:
         return "older"
     stored.token = token
-    gate.pause = None
-    gate.strikes = {}
-    gate.refused.pop(token.credentials_id, None)
+    # A call that was granted before the partner said no has not taken that back, however late its token comes.
+    if gate.pause is None or gate.pause.from_ms < token.fence:
+        gate.pause = None
+        gate.strikes = {}
+    if (refused := gate.refused.get(token.credentials_id)) and refused.from_ms < token.fence:
+        del gate.refused[token.credentials_id]
     others = [proven for proven in gate.proven if proven != token.credentials_id]
     gate.proven = [*others, token.credentials_id][-REMEMBERED_IDS:]
     gate.confirmed_id = token.token_id if gate.rejected_id == token.token_id else ""

@@ -35,6 +35,21 @@ async def test_a_commit_that_comes_late_makes_the_token_no_younger(shared: Share
     assert committed.state.token_issued_at == pytest.approx(issued_at, abs=0.001)
 
 
+async def test_a_token_asked_for_before_a_pause_does_not_end_it(world: World, shared: SharedState) -> None:
+    """The first holder was stopped beyond its lease; the second was told 429; then the first one's token comes."""
+    nonce, grant = await granted(shared)
+    world.advance(LIMIT_S)
+    await failed(shared, FailureKind.THROTTLED, 50)
+    state = (await shared.commit(nonce, a_token(grant.fence), 20, Lesson())).state
+    assert state.token_fence == grant.fence
+    assert state.pause is not None
+    assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
+    assert state.strikes == {"throttled": 1}
+    world.advance(50)
+    newer = await fetched(shared, known=grant.fence)
+    assert (await shared.peek(newer.fence)).strikes == {}
+
+
 async def test_who_knows_the_token_gets_its_name_only(shared: SharedState) -> None:
     token = await fetched(shared)
     state = await shared.peek(token.fence)

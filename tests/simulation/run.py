@@ -119,8 +119,9 @@ def _recovery_s(world: World, ground: Ground) -> Seconds:
 async def _all_agree(world: World, ground: Ground) -> None:
     """Every replica vends a good token, and it is the same one; a rotation may be under way at the first look."""
     held: set[str] = set()
-    # Where tokens always die before their time, one may be dead now, and reports may have to wait for a permit.
-    mortal = ground.account.true_life_s < ground.profile.lifetime_s
+    # Where tokens die before their time, one may be dead now, and reports may have to wait for a permit; where they are
+    # handed out again, reports are taken as mistaken.
+    mortal = ground.account.true_life_s < ground.profile.lifetime_s or ground.account.same_token
     for attempt in range(3):
         held = set()
         for replica in list(world.replicas.values()):

@@ -9,8 +9,8 @@ from tests.simulation.run import run_plan, run_seed
 from tests.simulation.verdict import Verdict
 
 SEEDS_PER_TEST = 25
-TESTS = 12
-HUNTED_SEEDS = 40
+TESTS = 10
+HUNTED_SEEDS = 100
 
 
 @pytest.mark.parametrize("first", range(0, TESTS * SEEDS_PER_TEST, SEEDS_PER_TEST))

@@ -20,6 +20,8 @@ class StoreWatch:
         self._truth = truth
         self._fence = 0
         """Of the newest token that was stored."""
+        self._cool_fence = 0
+        """Of the newest lease that ended with a 429."""
         self._told: set[str] = set()
         """Nonces whose failure the store knows: telling it again changes nothing."""
 
@@ -38,7 +40,7 @@ class StoreWatch:
                     self._granted(arguments[0], answer.outcome, state, before)
             case "commit":
                 self._ended(arguments[0])
-                if isinstance(answer, Committed) and answer.stored:
+                if isinstance(answer, Committed) and answer.stored and arguments[1].fence > self._cool_fence:
                     self._truth.cool_until = 0
             case "fail":
                 self._failed(arguments[0])
@@ -85,6 +87,7 @@ class StoreWatch:
             return
         self._told.add(failed.nonce)
         if failed.pause.kind is FailureKind.THROTTLED:
+            self._cool_fence = max(self._cool_fence, failed.fence)
             self._truth.cool_until = max(self._truth.cool_until, self._truth.now() + failed.pause.left_s)
 
     def _seeded(self, remembered: Remembered) -> None:

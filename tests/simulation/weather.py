@@ -52,7 +52,7 @@ class Weather:
         if world.plan.strike is not None:
             fault, step = world.plan.strike
             first = next(iter(world.replicas.values()))
-            self._strikes.before_step(first, fault, step, 1.5 * world.plan.profiles[0].lease_limit_s)
+            self._strikes.before_step(first, fault, step, 1.2 * world.plan.profiles[0].lease_limit_s)
         ends_at = world.now() + world.plan.storm_s
         while self._chosen and (wait_s := self._rng.expovariate(1 / world.plan.every_s)) < ends_at - world.now():
             await asyncio.sleep(wait_s)

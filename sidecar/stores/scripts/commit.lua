@@ -20,9 +20,13 @@ end
 
 local function store()
   save_token()
-  gate.pause = nil
-  gate.strikes = {}
-  gate.refused[args.credentials_id] = nil
+  -- A call that was granted before the partner said no has not taken that back, however late its token comes.
+  if not gate.pause or gate.pause.from_ms < token.fence then
+    gate.pause = nil
+    gate.strikes = {}
+  end
+  local refused = gate.refused[args.credentials_id]
+  if refused and refused.from_ms < token.fence then gate.refused[args.credentials_id] = nil end
   remember_proven(args.credentials_id)
   -- The very token that was reported came again: the report was mistaken.
   gate.confirmed_id = gate.rejected_id == token.id and token.id or ''
