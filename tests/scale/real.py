@@ -1,0 +1,111 @@
+"""Real sidecar processes beside a real Redis: what they ask of it while all is quiet, and what a rotation adds."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.fakes.processes import CONFIG, Fleet, open_fleet
+from tests.fakes.replica import until
+from tests.scale.reading import Meter, Reading
+from tests.servers import RedisServer
+
+LIFETIME_S = 40
+"""Short, so that a rotation takes half a minute. The quiet part does not depend on it."""
+CALL_S = 0.2
+"""How long the partner takes to answer."""
+SETTINGS = {"TOKEN_LIFETIME_S": str(LIFETIME_S), "PARTNER_TIMEOUT_S": "2"}
+BATCH = 5
+"""Processes started at once."""
+QUIET_S = (6.0, 26.0)
+"""Ages of the token between which nobody looks more often than the setting says; its refresh point is 32 s."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one fleet. Everything is for one replica, but the CPU is the server's for one operation."""
+
+    replicas: int
+    quiet_operations_per_s: float
+    quiet_bytes_per_s: float
+    rotation_operations: float
+    """Beyond the quiet ones of the same time."""
+    rotation_bytes: float
+    rotation_claims: float
+    operation_cpu_s: float
+    operation_script_s: float
+    connections: float
+    resident_bytes: float
+    profile_bytes: int
+    calls_per_rotation: float
+
+
+async def measure(replicas: int, rotations: int) -> Cost:
+    """Start this many processes and follow them through so many rotations, about half a minute each."""
+    with tempfile.TemporaryDirectory() as folder:
+        redis = RedisServer(Path(folder)).start()
+        try:
+            async with open_fleet(Path(folder), redis, replace(CONFIG, latency_s=CALL_S)) as fleet:
+                while len(fleet.replicas) < replicas:
+                    await fleet.ready(min(BATCH, replicas - len(fleet.replicas)), **SETTINGS)
+                with Meter(redis) as meter:
+                    return await _follow(fleet, meter, rotations)
+        finally:
+            redis.stop()
+
+
+async def _follow(fleet: Fleet, meter: Meter, rotations: int) -> Cost:
+    if _age_s(fleet) > QUIET_S[0]:
+        await _next_call(fleet)
+    calls_before, start = len(fleet.calls), await _at_age(fleet, meter, QUIET_S[0])
+    quiet = rotated = start - start
+    for _ in range(rotations):
+        before = await _at_age(fleet, meter, QUIET_S[1])
+        quiet += before - start
+        await _next_call(fleet)
+        start = await _at_age(fleet, meter, QUIET_S[0])
+        rotated += start - before
+    return _cost(fleet, meter, quiet, rotated, len(fleet.calls) - calls_before, rotations)
+
+
+def _cost(fleet: Fleet, meter: Meter, quiet: Reading, rotated: Reading, calls: int, rotations: int) -> Cost:
+    count, share = len(fleet.replicas), len(fleet.replicas) * rotations
+    whole = quiet + rotated
+    quiet_span = rotated.at_s / quiet.at_s
+    return Cost(
+        replicas=count,
+        quiet_operations_per_s=quiet.operations / quiet.at_s / count,
+        quiet_bytes_per_s=quiet.data_bytes / quiet.at_s / count,
+        rotation_operations=(rotated.operations - quiet.operations * quiet_span) / share,
+        rotation_bytes=(rotated.data_bytes - quiet.data_bytes * quiet_span) / share,
+        # A commit writes both keys, a claim the gate, a look nothing.
+        rotation_claims=(rotated.writes - 2 * calls) / share,
+        operation_cpu_s=whole.cpu_s / whole.operations,
+        operation_script_s=whole.script_s / whole.operations,
+        connections=meter.connections() / count,
+        resident_bytes=sum(_resident_bytes(replica.process.pid) for replica in fleet.replicas) / count,
+        profile_bytes=meter.profile_bytes(),
+        calls_per_rotation=calls / rotations,
+    )
+
+
+async def _next_call(fleet: Fleet) -> None:
+    count = len(fleet.calls)
+    await until(lambda: len(fleet.calls) > count, 2 * LIFETIME_S)
+
+
+async def _at_age(fleet: Fleet, meter: Meter, age_s: float) -> Reading:
+    await asyncio.sleep(max(0, age_s - _age_s(fleet)))
+    return meter.read()
+
+
+def _age_s(fleet: Fleet) -> float:
+    """Of the newest token."""
+    return fleet.now - fleet.calls[-1].at_monotonic
+
+
+def _resident_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
