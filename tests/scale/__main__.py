@@ -39,9 +39,9 @@ def _capacity() -> None:
     _row("operation", "bytes in", "bytes out", "µs in the script", "µs of the server")
     for kind in kinds:
         _row(kind.name, *map(round, (kind.in_bytes, kind.out_bytes, kind.script_us, kind.cpu_us)))
-    _row("command", "a second", "p50, ms")
+    _row("command", "a second", "p50, ms", "slowest, ms")
     for rate in rates:
-        _row(rate.name, round(rate.per_s), f"{rate.p50_ms:.1f}")
+        _row(rate.name, round(rate.per_s), f"{rate.p50_ms:.1f}", f"{rate.slowest_ms:.1f}")
 
 
 def _simulated(sizes: list[int]) -> None:

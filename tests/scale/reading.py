@@ -46,7 +46,8 @@ class Meter:
 
     def __init__(self, redis: RedisServer) -> None:
         self._redis = redis
-        self._stream = socket.create_connection(("127.0.0.1", redis.port)).makefile("rwb")
+        self._socket = socket.create_connection(("127.0.0.1", redis.port))
+        self._stream = self._socket.makefile("rwb")
         self._asked_bytes = self._told_bytes = 0
 
     def __enter__(self) -> Self:
@@ -54,6 +55,7 @@ class Meter:
 
     def __exit__(self, *error: object) -> None:
         self._stream.close()
+        self._socket.close()
 
     def read(self) -> Reading:
         # The server counts a question before it answers, and an answer after that.
