@@ -102,7 +102,13 @@ class Maintainer:
             return LOOK_AHEAD_S
         age_s = view.age_s(self._clock.monotonic())
         first_s = policy.refresh_point_s(view.token.lifetime_s, profile, 0)
-        if age_s >= first_s and self._crew.store.up:
-            often_s = LOOK_AHEAD_S * (0.75 + self._clock.jitter() / 4)
-            return max(0, min(often_s, view.refresh_at_s - age_s))
-        return max(0, first_s - age_s if first_s > age_s else view.refresh_at_s - age_s)
+        if age_s < first_s:
+            # Spread over one look: a fleet knows the token's age by one clock, and would ask in one moment.
+            return first_s - age_s + self._clock.jitter() * LOOK_AHEAD_S
+        due_s = max(0, view.refresh_at_s - age_s)
+        if not self._crew.store.up:
+            return due_s
+        # Nobody may replace it during a pause.
+        pause = view.pause()
+        often_s = LOOK_AHEAD_S * (0.75 + self._clock.jitter() / 4)
+        return min(often_s + (pause.left_s if pause is not None else 0), due_s)
