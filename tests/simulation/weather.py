@@ -70,6 +70,8 @@ class Weather:
         for ground in world.grounds.values():
             ground.account.mend()
             ground.account.accepted.add(ground.secret)
+            for replica in world.replicas.values():
+                replica.places[ground.profile.name].files.pair = pair(ground.secret)
         for replica in world.replicas.values():
             replica.path.mend()
             replica.process.before_step = None
