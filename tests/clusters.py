@@ -140,8 +140,7 @@ def slot_of(profile_id: str) -> int:
 def _free_node_port() -> int:
     """The nodes' own bus uses the port 10,000 further on."""
     while True:
-        port = free_port() % (65_535 - _BUS - 1024) + 1024
-        with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", port))
-            other.bind(("127.0.0.1", port + _BUS))
+        port = free_port()
+        with contextlib.suppress(OSError), socket.socket() as bus:
+            bus.bind(("127.0.0.1", port + _BUS))
             return port

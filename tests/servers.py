@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
@@ -50,10 +51,20 @@ def has_tls(binary: str) -> bool:
     return "Failed to configure TLS" in tried.stdout + tried.stderr
 
 
+PORTS = range(11_000, 22_000)
+"""Below those the kernel gives to outgoing connections, also with the 10,000 that a cluster's bus adds."""
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on, and never the same twice: servers bind it only when they start."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 class RedisServer:
