@@ -57,9 +57,11 @@ class AppWatch:
         issued = account.tokens[account.newest]
         if account.same_token:
             return  # handed out again to one replica, it lives on, and the others have not heard of it
-        if self._truth.forgot_since(issued.sent_at) or self._truth.clock_set_at >= 0:
-            # Of two masters, or of a store and a replica that was away when its clock was set, the one behind the older
-            # token may have given it the larger fence.
+        timeout_s = self._truth.profile.partner_timeout_s
+        alone = any(call.own_share and abs(call.sent_at - issued.sent_at) < timeout_s for call in account.calls)
+        if alone or self._truth.forgot_since(issued.sent_at) or self._truth.clock_set_at >= 0:
+            # Of two masters, of a store and a replica that was away when its clock was set, or of two replicas on their
+            # own, the one behind the older token may have given it the larger fence.
             return
         kept_back_s = policy.margin_s(token.lifetime_s, self._truth.profile)
         ends_at = min(issued.sent_at + token.lifetime_s, issued.dies_at)
