@@ -20,23 +20,23 @@ from tests.servers import RedisServer, free_port
 TIMEOUT_S = 0.5
 
 
-@pytest.fixture(scope="module")
-def shared_trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelTrio]:
-    trio = SentinelTrio(tmp_path_factory.mktemp("trio"))
+def started(factory: pytest.TempPathFactory) -> Iterator[SentinelTrio]:
+    trio = SentinelTrio(factory.mktemp("trio"))
     try:
         yield trio.start()
     finally:
         trio.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelTrio]:
+    yield from started(tmp_path_factory)
 
 
 @pytest.fixture
 def own_trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelTrio]:
     """For failovers: to come back from one takes longer than a new start."""
-    trio = SentinelTrio(tmp_path_factory.mktemp("trio"))
-    try:
-        yield trio.start()
-    finally:
-        trio.stop()
+    yield from started(tmp_path_factory)
 
 
 @pytest.fixture
