@@ -12,7 +12,7 @@ from typing import Protocol
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Instant, Profile, Seconds, Token
 from sidecar.core.policy import permit_wait_s
-from sidecar.core.shared import Ask, Failed, Lesson, Pause, Remembered
+from sidecar.core.shared import Ask, Failed, Lesson, Pause, Remembered, State
 from sidecar.stores.gate import (
     REMEMBERED_IDS,
     Gate,
@@ -111,8 +111,7 @@ def fail(stored: Stored, failed: Failed) -> OutcomeName:
     gate.failed_nonce = failed.nonce
     ours = gate.lease is not None and gate.lease.nonce == failed.nonce and left_ms(gate.lease, now_ms) > 0
     _end_lease(gate, failed.nonce)
-    pause = failed.pause
-    if pause is None:
+    if (pause := failed.pause) is None:
         return "failed"
     # A newer token came meanwhile, so this failure is history; a 429 is true for all.
     if not ours and stored.token_fence > failed.fence and pause.kind is not FailureKind.THROTTLED:
@@ -152,9 +151,11 @@ def seed(stored: Stored, remembered: Remembered, offered: Token | None, profile:
         stored.token = offered
     if gate.lease and gate.lease.fence == offered_fence:
         gate.lease = None
-    # A token newer than all the replica knew has ended its pauses.
-    if stored.token_fence <= state.fence:
-        gate.pause = _later_of(gate.pause, state.pause, now_ms) if state.pause else gate.pause
+    # A token newer than all the replica knew has ended its pauses, but for a 429: that is true for all.
+    history = stored.token_fence > state.fence
+    if state.pause and (not history or state.pause.kind is FailureKind.THROTTLED):
+        gate.pause = _later_of(gate.pause, state.pause, now_ms)
+    if not history:
         for kind, strikes in state.strikes.items():
             gate.strikes[kind] = max(gate.strikes.get(kind, 0), strikes)
         for credentials_id, pause in state.refused.items():
@@ -166,7 +167,7 @@ def seed(stored: Stored, remembered: Remembered, offered: Token | None, profile:
     if (gate.learned_s, gate.evidence_s) == (0, 0):
         gate.learned_s, gate.evidence_s = state.lesson.learned_s, state.lesson.evidence_s
     if stored.token:
-        _settle_verdict(gate, stored.token.token_id, remembered)
+        _settle_verdict(gate, stored.token.token_id, state)
     return "seeded"
 
 
@@ -237,9 +238,8 @@ def _longer_of(stored_ms: list[int], ages_s: tuple[Seconds, ...], now_ms: int, p
     return running if len(running) > len(_within_window(stored_ms, now_ms, profile)) else stored_ms
 
 
-def _settle_verdict(gate: Gate, token_id: str, remembered: Remembered) -> None:
+def _settle_verdict(gate: Gate, token_id: str, state: State) -> None:
     """What is said of a token holds only for the one stored now; a confirmed one cannot be rejected."""
-    state = remembered.state
     if gate.confirmed_id != token_id:
         gate.confirmed_id = ""
     if state.confirmed_id == token_id:

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Held, Lesson, Pause, Remembered, State
+from sidecar.core.shared import CoolingDown, Held, Lesson, Pause, Remembered, State
 from tests.contract.worlds import (
     LIMIT_S,
     NEAR_S,
@@ -93,10 +93,23 @@ async def test_a_longer_pause_is_taken_while_no_newer_token_is_there(shared: Sha
 async def test_a_pause_from_before_the_stored_token_is_history(shared: SharedState) -> None:
     token = await fetched(shared)
     epoch = (await shared.peek(0)).epoch
-    pause = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1)
+    pause = Pause(kind=FailureKind.TIMEOUT, left_s=60, strikes=1)
     refused = {"pair-1": replace(pause, kind=FailureKind.REJECTED)}
     after = await shared.seed(remembering(State(epoch=epoch, fence=token.fence - 1, pause=pause, refused=refused)))
     assert (after.pause, after.refused) == (None, {})
+
+
+async def test_a_cool_down_outlives_a_newer_token(shared: SharedState) -> None:
+    """Who was answered 429 waits, also when a fence by a clock that was set makes the stored token look newer."""
+    token = await fetched(shared)
+    epoch = (await shared.peek(0)).epoch
+    pause = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1)
+    away = State(epoch=epoch, fence=token.fence - 1, pause=pause, strikes={"throttled": 1})
+    after = await shared.seed(remembering(away))
+    assert after.pause is not None
+    assert (after.pause.kind, after.strikes) == (FailureKind.THROTTLED, {})
+    assert after.pause.left_s == pytest.approx(60, abs=NEAR_S)
+    assert isinstance((await shared.claim(an_ask(known=token.fence))).outcome, CoolingDown)
 
 
 async def test_the_holders_token_ends_its_lease_when_it_is_seeded(shared: SharedState) -> None:

@@ -27,9 +27,10 @@ local function later_of(stored, offered)
   }
 end
 
--- A token newer than all the replica knew has ended its pauses.
-if not token or token.fence <= args.fence then
-  gate.pause = later_of(gate.pause, args.pause)
+-- A token newer than all the replica knew has ended its pauses, but for a 429: that is true for all.
+local history = token and token.fence > args.fence
+if not history or (args.pause and args.pause.kind == 'throttled') then gate.pause = later_of(gate.pause, args.pause) end
+if not history then
   for kind, strikes in pairs(args.strikes) do gate.strikes[kind] = math.max(gate.strikes[kind] or 0, strikes) end
   for id, offered in pairs(args.refused) do gate.refused[id] = later_of(gate.refused[id], offered) end
   drop_oldest_refusals()
