@@ -77,6 +77,9 @@ class Broker:
             async with self._patience.within(self.profile.request_timeout_s):
                 return await self._obtain(min_ttl_s)
         except TimeoutError:
+            if (vended := self._look(min_ttl_s)) is not None:
+                # It came in this very moment, or its call has yet to tell the store of it.
+                return vended
             no = obstacle(self._crew, on_demand=self._reason(min_ttl_s).on_demand) or self._out_of_time()
             return self._suspect_or_raise(no, min_ttl_s)
 

@@ -380,6 +380,16 @@ async def test_one_blip_at_a_cold_start_is_waited_out() -> None:
 
 
 @virtual
+async def test_a_caller_whose_time_is_over_gets_the_token_that_came_meanwhile() -> None:
+    """It is used from the moment it came, and its caller waited on for the store to be told."""
+    fleet = Fleet(profile=replace(SHORT, request_timeout_s=0.3))
+    (replica,) = fleet.start(1)
+    replica.wire.answer_delay_s["commit"] = 0.4
+    assert await replica.token() == "token-1"
+    await fleet.stop()
+
+
+@virtual
 async def test_min_ttl_of_the_whole_lifetime_is_refused_before_it_costs_a_call() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
