@@ -14,6 +14,7 @@ import aiohttp
 from sidecar import __version__
 from sidecar.app.accounts import assemble_account, open_settings_store, settings_sealer
 from sidecar.app.clock import SystemClock
+from sidecar.app.open_files import allow_open_files
 from sidecar.config import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, Level, ServiceStarted, ServiceStopped, ServiceStopping
@@ -53,7 +54,7 @@ class Service:
         log_format = cast(Literal["json", "console"], settings.log_format)
         self._log = LogSink(log_format, cast(Level, settings.log_level), log, self._redactor, self._clock)
         self._recent = RecentEvents(self._clock)
-        self.metrics = Metrics(lambda: self.brokers.values(), names, __version__)
+        self.metrics = Metrics(lambda: self.brokers.values(), names, __version__, self._connections)
         self._sink = Fanout([self.metrics, self._log, self._recent])
         self._parts: list[Assembly] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,7 +80,8 @@ class Service:
         except BaseException:
             await self._close()
             raise
-        for warning in self._settings.warnings:
+        few_files = allow_open_files(2 * self._settings.limits.max_connections)
+        for warning in (*self._settings.warnings, *((few_files,) if few_files else ())):
             self._sink.emit(ConfigurationWarned(warning=warning))
         self._sink.emit(
             ServiceStarted(
@@ -124,11 +126,10 @@ class Service:
 
     async def _listen(self) -> None:
         headers = {name: PRESETS[broker.profile.partner].token_header for name, broker in self.brokers.items()}
-        self._vending = Listener(TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers), self._sink)
-        self._admin = Listener(
-            AdminApi(self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining),
-            self._sink,
-        )
+        tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers)
+        admin = AdminApi(self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining)
+        self._vending = Listener(tokens, self._sink, "vending", self._settings.limits)
+        self._admin = Listener(admin, self._sink, "admin", self._settings.limits)
         await self._admin.start(self._settings.admin_listen)
         await self._vending.start(self._settings.listen)
 
@@ -144,6 +145,10 @@ class Service:
             self._redactor.register(caller_token())
             guard = replace(guard, caller_token=caller_token)
         return Guards(guard)
+
+    def _connections(self) -> dict[str, int]:
+        listeners = {"vending": self._vending, "admin": self._admin}
+        return {name: listener.connections for name, listener in listeners.items() if listener is not None}
 
     def _ailment(self) -> str | None:
         """Why the process should be restarted; None while its maintainers run."""

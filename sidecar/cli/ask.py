@@ -40,7 +40,7 @@ class Answer:
 
 
 def ask(url: str, path: str, headers: Mapping[str, str], *, timeout_s: Seconds) -> Answer:
-    """GET `path` from the sidecar at `url`: `http://host:port`, `host:port` or `unix:/path`.
+    """GET `path` from the sidecar at `url`: `http://host:port`, `host:port`, `unix:/path` or `unix:@name`.
 
     Raises `UnreachableError`, whose text names the address and the cause.
     """
@@ -72,12 +72,13 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def _connection(url: str, timeout_s: Seconds) -> http.client.HTTPConnection:
     if url.startswith("unix:"):
-        return _UnixConnection("/" + url.removeprefix("unix:").lstrip("/"), timeout_s)
+        path = url.removeprefix("unix:")
+        return _UnixConnection(f"\0{path[1:]}" if path.startswith("@") else "/" + path.lstrip("/"), timeout_s)
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
     if not host or parts.scheme != "http" or parts.username is not None or parts.path not in ("", "/"):
-        raise UnreachableError("the address must be http://host:port, host:port or unix:/path")
+        raise UnreachableError("the address must be http://host:port, host:port, unix:/path or unix:@name")
     return http.client.HTTPConnection(host, port or 80, timeout=timeout_s)

@@ -1,9 +1,10 @@
-"""Where to listen: `host:port` or `unix:/path`."""
+"""Where to listen: `host:port`, `unix:/path` or `unix:@name`."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 
 from sidecar.config.parsers import is_loopback
 from sidecar.core.model import Address
@@ -31,11 +32,22 @@ def is_local(where: Address) -> bool:
 
 
 def _socket(path: str) -> Address:
+    if path.startswith("@"):
+        return _abstract_socket(path)
     path = "/" + path.lstrip("/") if path.startswith("/") else path  # unix:/x and unix:///x are the same
     if not path.startswith("/") or path.endswith("/"):
-        raise ValueError("must name an absolute path, such as unix:/run/sidecar/vend.sock")
+        raise ValueError("must name an absolute path, such as unix:/run/sidecar/vend.sock, or unix:@name")
     if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
         raise ValueError(f"must have a socket path of at most {MAX_SOCKET_PATH_BYTES} bytes, the system's limit")
+    return Address(path=path)
+
+
+def _abstract_socket(path: str) -> Address:
+    """A name without a file, known to all who share the network namespace, as the containers of a pod do (unix(7))."""
+    if not sys.platform.startswith("linux"):
+        raise ValueError("must not name an abstract socket: only Linux has them")
+    if not path.isascii() or not path.isprintable() or not 1 < len(path) <= MAX_SOCKET_PATH_BYTES:
+        raise ValueError(f"must have 1 to {MAX_SOCKET_PATH_BYTES - 1} printable ASCII characters after unix:@")
     return Address(path=path)
 
 

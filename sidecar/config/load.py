@@ -11,6 +11,7 @@ from sidecar.config.settings import Settings
 from sidecar.config.store_files import judge_store_files
 from sidecar.config.values import Values
 from sidecar.core.errors import ConfigurationError
+from sidecar.core.limits import Limits
 
 
 def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
@@ -41,6 +42,14 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
         caller_token_file=values.get(table.CALLER_TOKEN_FILE),
         allowed_hosts=values.get(table.ALLOWED_HOSTS) or (),
         allowed_uids=None if uids is None else frozenset(uids),
+        limits=Limits(
+            max_connections=values[table.MAX_CONNECTIONS],
+            max_header_bytes=values[table.MAX_HEADER_BYTES],
+            max_pipelined=values[table.MAX_PIPELINED],
+            header_timeout_s=values[table.HEADER_TIMEOUT_S],
+            body_timeout_s=values[table.BODY_TIMEOUT_S],
+            write_timeout_s=values[table.WRITE_TIMEOUT_S],
+        ),
         log_format=values[table.LOG_FORMAT],
         log_level=values[table.LOG_LEVEL],
         drain_s=values[table.DRAIN_S],
@@ -65,6 +74,12 @@ def _judge_listeners(values: Values, findings: Findings) -> None:
         findings.problem(
             f"{values.origin(table.LISTEN)} listens beyond loopback on {', '.join(beyond)}: who reaches it could take "
             f"the token; set {table.CALLER_TOKEN_FILE.name}, or listen on 127.0.0.1"
+        )
+    over_tcp = [str(address) for address in vending if not address.path]
+    if over_tcp and values.given(table.ALLOWED_UIDS) and values.given(table.CALLER_TOKEN_FILE) is None:
+        findings.warn(
+            f"{values.origin(table.ALLOWED_UIDS)} says nothing about {', '.join(over_tcp)}: the kernel names the "
+            f"caller on unix sockets only; listen on those alone, or set {table.CALLER_TOKEN_FILE.name}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.core.limits import Limits
 from sidecar.core.model import Address, Credentials, Profile, Seconds, Secret
 
 
@@ -37,6 +38,7 @@ class Settings:
     """Lower case, and only those beyond the loopback names, which are always allowed."""
     allowed_uids: frozenset[int] | None
     """None: any peer that may open the socket."""
+    limits: Limits
     log_format: str
     """`json` or `console`."""
     log_level: str

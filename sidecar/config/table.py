@@ -46,7 +46,7 @@ LISTEN = Setting(
     "SIDECAR_LISTEN",
     parsers.items(addresses.address),
     "127.0.0.1:8181",
-    "vending listeners, comma separated: host:port or unix:/path (mode 0660)",
+    "vending listeners, comma separated: host:port, unix:/path (mode 0660) or unix:@name (abstract, Linux)",
 )
 ADMIN_LISTEN = Setting(
     "SIDECAR_ADMIN_LISTEN",
@@ -197,6 +197,23 @@ ALLOWED_UIDS = Setting(
     "",
     "user ids of the peers allowed on unix sockets, comma separated",
 )
+MAX_CONNECTIONS = Setting(
+    "SIDECAR_MAX_CONNECTIONS",
+    parsers.whole(1, 100_000),
+    "1024",
+    "connections of each listener; past it the one that is silent longest makes room, where none is the answer is 503",
+)
+MAX_HEADER_BYTES = Setting(
+    "SIDECAR_MAX_HEADER_BYTES", parsers.whole(1024, 1 << 20), "16384", "a request's line and headers together"
+)
+MAX_PIPELINED = Setting(
+    "SIDECAR_MAX_PIPELINED", parsers.whole(1, 1000), "16", "requests a connection may send ahead of their answers"
+)
+HEADER_TIMEOUT_S = Setting(
+    "SIDECAR_HEADER_TIMEOUT_S", parsers.number(0.1, 600), "10", "longest a request's headers may take to come"
+)
+BODY_TIMEOUT_S = Setting("SIDECAR_BODY_TIMEOUT_S", parsers.number(0.1, 600), "5", "longest its body may take")
+WRITE_TIMEOUT_S = Setting("SIDECAR_WRITE_TIMEOUT_S", parsers.number(0.1, 600), "10", "longest an answer may lie unread")
 LOG_FORMAT = Setting(
     "SIDECAR_LOG_FORMAT", parsers.one_of(json="json", console="console"), "json", "json, or console for people"
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.limits import Limit, ListenerName
 from sidecar.core.model import Instant, Lifetime, Operation, Reason, Seconds
 
 FlightResult: TypeAlias = Literal["fetched", "adopted", "failed"]
@@ -196,6 +197,16 @@ class MalformedRequest(Event):
     level = "warning"
     status: int
     cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitHit(Event):
+    """A connection went beyond a limit: it was cut off, turned away, or left unread for a while."""
+
+    name = "limit_hit"
+    level = "warning"
+    listener: ListenerName
+    limit: Limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,11 +73,19 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a listener listens: `host` and `port` (0: any free one), or the `path` of a unix socket."""
+    """Where a listener listens: `host` and `port` (0: any free one), or the `path` of a unix socket.
+
+    A path that begins with `@` is the name of an abstract socket, which no file stands for.
+    """
 
     host: str = ""
     port: int = 0
     path: str = ""
+
+    @property
+    def file(self) -> str:
+        """The file of a unix socket; empty where there is none."""
+        return "" if self.path.startswith("@") else self.path
 
     def __str__(self) -> str:
         if self.path:

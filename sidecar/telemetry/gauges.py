@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -33,7 +33,7 @@ _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
 
 
 class VendorGauges(Collector):
-    """Every gauge of the contract but `build_info`."""
+    """Every gauge that tells of a profile or the store."""
 
     def __init__(self, vendors: Callable[[], Iterable[Vendor]]) -> None:
         self._vendors = vendors
@@ -61,6 +61,23 @@ class VendorGauges(Collector):
         store_up = _gauge("store_up", "0 while the store cannot be used.")
         store_up.add_metric([], float(all(snapshot.store_up for _, snapshot in seen)))
         yield store_up
+
+
+class ConnectionGauge(Collector):
+    """How many connections each listener has; `connections` counts them by its name."""
+
+    def __init__(self, connections: Callable[[], Mapping[str, int]]) -> None:
+        self._connections = connections
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the same."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        gauge = _gauge("connections", "Connections open now.", "listener")
+        for listener, count in self._connections().items():
+            gauge.add_metric([listener], count)
+        yield gauge
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

@@ -8,6 +8,7 @@ from typing import get_args
 from sidecar.core.errors import AnswerError
 from sidecar.core.events import Endpoint, FlightResult, Verdict
 from sidecar.core.failures import FailureKind
+from sidecar.core.limits import Limit, ListenerName
 from sidecar.core.model import Operation, Reason
 
 ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
@@ -16,6 +17,8 @@ OUTCOMES: tuple[str, ...] = ("ok", *FailureKind)
 REASONS = tuple(Reason)
 RESULTS: tuple[str, ...] = get_args(FlightResult)
 VERDICTS: tuple[str, ...] = get_args(Verdict)
+LISTENERS: tuple[str, ...] = get_args(ListenerName)
+LIMITS: tuple[str, ...] = get_args(Limit)
 STORE_OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed", "ping")
 
 _WEB_CODES = (
@@ -27,6 +30,7 @@ _WEB_CODES = (
     "not-found",
     "method-not-allowed",
     "payload-too-large",
+    "overloaded",
     "internal-error",
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +18,7 @@ from sidecar.core.events import (
     Event,
     FlightEnded,
     LeaseLost,
+    LimitHit,
     PartnerCalled,
     RequestServed,
     StoreFailed,
@@ -25,7 +26,7 @@ from sidecar.core.events import (
 )
 from sidecar.telemetry import label_sets
 from sidecar.telemetry.closed_counter import NAMESPACE, ClosedCounter
-from sidecar.telemetry.gauges import VendorGauges
+from sidecar.telemetry.gauges import ConnectionGauge, VendorGauges
 from sidecar.vending.vendor import Vendor
 
 VENDING_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
@@ -39,7 +40,14 @@ class Metrics:
     `profiles` are the names that may become labels; a request for any other counts under the profile "".
     """
 
-    def __init__(self, vendors: Callable[[], Iterable[Vendor]], profiles: Sequence[str], version: str) -> None:
+    def __init__(
+        self,
+        vendors: Callable[[], Iterable[Vendor]],
+        profiles: Sequence[str],
+        version: str,
+        connections: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        """`connections` counts those that are open now, by listener."""
         # Process-wide in prometheus_client: `_created` series double the output and nothing reads them.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one out
         registry = CollectorRegistry()
@@ -75,6 +83,12 @@ class Metrics:
         self._store_errors = ClosedCounter(
             registry, "store_errors_total", "Store operations that failed.", {"operation": label_sets.STORE_OPERATIONS}
         )
+        self._limits_hit = ClosedCounter(
+            registry,
+            "limits_hit_total",
+            "Connections that went beyond a limit.",
+            {"listener": label_sets.LISTENERS, "limit": label_sets.LIMITS},
+        )
         self._request_duration = _histogram(
             registry, "request_duration_seconds", "How long vending answers took.", VENDING_BUCKETS_S, "endpoint"
         )
@@ -91,6 +105,7 @@ class Metrics:
             version
         ).set(1)
         registry.register(VendorGauges(vendors))
+        registry.register(ConnectionGauge(connections))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
@@ -118,6 +133,8 @@ class Metrics:
                 self._reports.count(event.profile, event.verdict)
             case LeaseLost():
                 self._leases_lost.count(event.profile)
+            case LimitHit():
+                self._limits_hit.count(event.listener, event.limit)
             case StoreFailed():
                 self._store_errors.count(event.operation)
             case _:

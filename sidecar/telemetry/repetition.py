@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from sidecar.core.events import Event, MalformedRequest, StoreFailed, TokenReported
+from sidecar.core.events import Event, LimitHit, MalformedRequest, StoreFailed, TokenReported
 from sidecar.core.model import Moment, Seconds
 from sidecar.core.ports import Clock
 
@@ -18,6 +18,8 @@ def repeated_as(event: Event) -> Hashable | None:
             return event.name, event.profile, event.operation
         case MalformedRequest():
             return event.name, event.cause
+        case LimitHit():
+            return event.name, event.listener, event.limit
         case TokenReported() if event.verdict != "refreshing":
             return event.name, event.profile, event.verdict
     return None

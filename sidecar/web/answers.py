@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
@@ -36,3 +37,12 @@ def answer(
 
 def json_answer(status: int, document: object, *, headers: Mapping[str, str] | None = None) -> web.Response:
     return answer(status, msgspec.json.encode(document), headers=headers)
+
+
+def wire_bytes(response: web.Response) -> bytes:
+    """A response with a body as it goes over the wire, for where there is no request to answer."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    reason = HTTPStatus(response.status).phrase
+    fields = {**response.headers, "Content-Length": str(len(body))}
+    lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    return "\r\n".join(lines).encode() + body

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from sidecar.web.connection import Connection
 from sidecar.web.refusals import RefusedError
 
-MAX_BODY_BYTES = 16 * 1024
-BODY_TIMEOUT_S = 5.0
 
-
-async def read_body(request: web.BaseRequest, media_type: str) -> bytes:
+async def read_body(request: web.BaseRequest, media_type: str, max_bytes: int) -> bytes:
     """The whole body. Raises `RefusedError` for another content type, or a body too large, too slow or malformed."""
+    connection = cast("Connection", request.protocol)
+    timeout_s = connection.limits.body_timeout_s
     if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
         raise RefusedError("bad-request", f"Send the body as 'Content-Type: {media_type}', not encoded.")
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise _too_large()
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await _read(request)
+        async with asyncio.timeout(timeout_s):
+            return await _read(request, max_bytes)
     except TimeoutError:
-        raise RefusedError("bad-request", f"Send the whole body within {BODY_TIMEOUT_S:g} s.") from None
+        connection.limited("slow-body")
+        raise RefusedError("bad-request", f"Send the whole body within {timeout_s:g} s.") from None
     except (web.RequestPayloadError, HttpProcessingError):
         # Its text quotes the body.
         raise RefusedError("bad-request", "The body's transfer coding is malformed.") from None
 
 
-async def _read(request: web.BaseRequest) -> bytes:
+async def _read(request: web.BaseRequest, max_bytes: int) -> bytes:
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # The interim answer does not count as one begun: a refusal may still follow it.
@@ -37,10 +39,10 @@ async def _read(request: web.BaseRequest) -> bytes:
     body = bytearray()
     while not request.content.at_eof():
         body += await request.content.readany()
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
     return bytes(body)
 
 
-def _too_large() -> RefusedError:
-    return RefusedError("payload-too-large", f"Send at most {MAX_BODY_BYTES} bytes.")
+def _too_large(max_bytes: int) -> RefusedError:
+    return RefusedError("payload-too-large", f"Send at most {max_bytes} bytes.")

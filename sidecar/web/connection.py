@@ -8,43 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import cast
 
 from aiohttp import web
 
 from sidecar.core.events import InternalFailure, MalformedRequest
+from sidecar.core.limits import Limit, Limits
+from sidecar.core.model import Moment
 from sidecar.core.ports import EventSink
 from sidecar.core.trace import bare_trace
+from sidecar.web.crowd import Crowd
+from sidecar.web.head_meter import HeadMeter
 from sidecar.web.problems import INTERNAL_ERROR, problem
 
-Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
 KEEPALIVE_S = 75.0
-"""Also the longest a connection may take to send its first request."""
-UNREADABLE = "The request could not be parsed as HTTP (also: exactly one Host header, header lines up to 8 KiB)."
+UNREADABLE = (
+    "The request could not be parsed as HTTP (also: exactly one Host header, header lines up to 8 KiB, "
+    "all of them together up to SIDECAR_MAX_HEADER_BYTES)."
+)
 LINGER_S = 1.0
 """How long the rest of a refused body is read, so that the caller gets to see the refusal."""
-
-
-class HttpServer(web.Server):
-    """Makes one `Connection` for each socket that is accepted."""
-
-    def __init__(self, handler: Handler, sink: EventSink) -> None:
-        # A long-poll whose caller went away is ended at once instead of a minute later.
-        super().__init__(handler, handler_cancellation=True)
-        self._sink = sink
-
-    def __call__(self) -> web.RequestHandler:
-        return Connection(self, self._sink, asyncio.get_running_loop())
 
 
 class Connection(web.RequestHandler):
     """One connection; answers constant texts to what it cannot parse and to bugs."""
 
-    __slots__ = ("_sink",)
+    __slots__ = ("_crowd", "_meter", "_sink", "_socket", "_unread_since", "limited", "limits")
 
-    def __init__(self, server: HttpServer, sink: EventSink, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: web.Server, crowd: Crowd, sink: EventSink, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -54,6 +45,49 @@ class Connection(web.RequestHandler):
             auto_decompress=False,
         )
         self._sink = sink
+        self._crowd = crowd
+        self.limits: Limits = crowd.limits
+        self.limited = crowd.limited
+        self._meter = HeadMeter(self, loop, self.limits, self.limited)
+        # aiohttp has no argument for either; its own parser knows no limit for a whole head.
+        self._parser = self._meter  # type: ignore[assignment]
+        self._max_msg_queue_size = self.limits.max_pipelined
+        self._msg_queue_resume_size = self.limits.max_pipelined // 2
+        # aiohttp forgets the transport while what it wrote may still lie unread.
+        self._socket: asyncio.Transport | None = None
+        self._unread_since: Moment | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._socket = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._crowd.leave(self)
+        super().connection_lost(exc)
+
+    def silent_since(self) -> tuple[bool, Moment] | None:
+        """As `Guest`. A head that is under way is no reason to wait: it may be under way for ever."""
+        if self._request_in_progress or self._messages:
+            return None
+        return self._request_count > 0, self._next_keepalive_close_time - KEEPALIVE_S
+
+    def overdue(self, now: Moment) -> Limit | None:
+        """As `Guest`."""
+        if self._socket is None or not self._socket.get_write_buffer_size():
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        elif now - self._unread_since > self.limits.write_timeout_s:
+            return "slow-reader"
+        began_at = self._meter.began_at
+        if began_at is not None and now - began_at > self.limits.header_timeout_s:
+            return "slow-headers"
+        return None
+
+    def cut(self) -> None:
+        """As `Guest`."""
+        if self._socket is not None:
+            self._socket.abort()
 
     def handle_error(
         self,

@@ -22,6 +22,8 @@ from sidecar.web.token_endpoint import SUSPECT, believed
 _FORM = "application/x-www-form-urlencoded"
 _GRANT = "client_credentials"
 _MAX_FIELDS = 32
+MAX_FORM_BYTES = 8 * 1024
+"""A grant, a client and its secret, with whatever a client adds to them."""
 
 
 class OAuthEndpoint:
@@ -76,7 +78,7 @@ def _refusal(error: OAuthError) -> web.Response:
 async def _body(request: web.BaseRequest) -> bytes:
     """Raises `OAuthError` for a body that is no form, `RefusedError` for one that is too large."""
     try:
-        return await read_body(request, _FORM)
+        return await read_body(request, _FORM, MAX_FORM_BYTES)
     except RefusedError as error:
         if error.code != "bad-request":
             raise

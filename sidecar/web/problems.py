@@ -39,6 +39,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "not-found": (404, "No such path"),
         "method-not-allowed": (405, "The path does not take this method"),
         "payload-too-large": (413, "The body is too large"),
+        "overloaded": (503, "The sidecar has too many connections"),
         INTERNAL_ERROR: (500, "The sidecar failed"),
     }
 )

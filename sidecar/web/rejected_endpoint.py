@@ -17,6 +17,8 @@ from sidecar.web.guards import Proof
 from sidecar.web.problems import whole_seconds
 from sidecar.web.refusals import RefusedError
 
+MAX_REPORT_BYTES = 20 * 1024
+"""The longest token there can be is 16 KiB; what JSON may add to it fits, too."""
 _TOKEN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -40,7 +42,7 @@ class RejectedEndpoint:
         self.profile = vendor.profile.name
 
     async def __call__(self, request: web.BaseRequest) -> Answered:
-        report = await self._vendor.report(_reported_id(await read_body(request, JSON)))
+        report = await self._vendor.report(_reported_id(await read_body(request, JSON, MAX_REPORT_BYTES)))
         document: dict[str, object] = {"verdict": report.verdict}
         if report.retry_after_s is None:
             return Answered("ok", json_answer(202, document))

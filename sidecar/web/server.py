@@ -8,9 +8,10 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+from sidecar.core.limits import Limits, ListenerName
 from sidecar.core.model import Address, Seconds
 from sidecar.core.ports import EventSink
-from sidecar.web.connection import Handler, HttpServer
+from sidecar.web.http_server import Handler, HttpServer
 from sidecar.web.sockets import bound_address, open_sockets
 
 _SHORTEST_GRACE_S: Seconds = 0.02
@@ -19,9 +20,11 @@ _SHORTEST_GRACE_S: Seconds = 0.02
 class Listener:
     """Serves `handler` from `start` to `stop`."""
 
-    def __init__(self, handler: Handler, sink: EventSink) -> None:
+    def __init__(self, handler: Handler, sink: EventSink, listener: ListenerName, limits: Limits) -> None:
         self._handler = handler
         self._sink = sink
+        self._name = listener
+        self._limits = limits
         self._http: HttpServer | None = None
         self._servers: list[asyncio.Server] = []
         self._unix_files: list[tuple[Path, int]] = []
@@ -32,12 +35,17 @@ class Listener:
         """The addresses that are listened on since `start`, with the real port where 0 was asked for."""
         return self._bound
 
+    @property
+    def connections(self) -> int:
+        """How many there are now."""
+        return len(self._http.crowd) if self._http is not None else 0
+
     async def start(self, addresses: Sequence[Address]) -> None:
         """Listen on all of `addresses`, or on none.
 
         Raises `ConfigurationError` when one cannot be had: in use, not ours, or a unix path that is no socket.
         """
-        self._http = HttpServer(self._handler, self._sink)
+        self._http = HttpServer(self._handler, self._sink, self._name, self._limits)
         sockets: list[socket.socket] = []
         try:
             for address in addresses:
@@ -50,6 +58,7 @@ class Listener:
         self._unix_files = _unix_files(self._bound)
         for sock in sockets:
             self._servers.append(await self._serve(sock))
+        self._http.crowd.watch()
 
     async def stop(self, grace_s: Seconds) -> None:
         """Accept nothing more, let running requests end within `grace_s`, then cut them off."""
@@ -60,6 +69,7 @@ class Listener:
         self._remove_unix_files()
         # Connections whose first bytes are in already are served before the idle ones are closed.
         await asyncio.sleep(0)
+        self._http.crowd.close()
         self._http.pre_shutdown()
         # aiohttp spends its limit twice: on waiting, and once more before it cancels. To it, 0 means "for ever".
         await self._http.shutdown(max(grace_s, _SHORTEST_GRACE_S) / 2)
@@ -87,5 +97,5 @@ class Listener:
 
 def _unix_files(addresses: Sequence[Address]) -> list[tuple[Path, int]]:
     """Our socket files with their inodes, by which they are told from a successor's."""
-    paths = [Path(address.path) for address in addresses if address.path]
+    paths = [Path(address.file) for address in addresses if address.file]
     return [(path, path.stat().st_ino) for path in paths]

@@ -1,4 +1,4 @@
-"""Listening sockets: TCP by name or number, and unix sockets that only owner and group may use."""
+"""Listening sockets: TCP by name or number, and unix sockets, whose files only owner and group may use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_sockets(address: Address) -> list[socket.socket]:
     Raises `ConfigurationError` when one cannot be had.
     """
     try:
-        return [_unix(Path(address.path))] if address.path else _tcp(address)
+        return [_unix(address)] if address.path else _tcp(address)
     except OSError as error:
         raise ConfigurationError([f"cannot listen on {address}: {error.strerror or type(error).__name__}"]) from error
 
@@ -32,7 +32,9 @@ def open_sockets(address: Address) -> list[socket.socket]:
 def bound_address(sock: socket.socket) -> Address:
     """Where a listening socket ended up: port 0 has become a number."""
     name = sock.getsockname()
-    return Address(path=name) if sock.family == socket.AF_UNIX else Address(host=name[0], port=name[1])
+    if sock.family == socket.AF_UNIX:
+        return Address(path=f"@{name[1:].decode()}" if isinstance(name, bytes) else name)
+    return Address(host=name[0], port=name[1])
 
 
 def _tcp(address: Address) -> list[socket.socket]:
@@ -68,13 +70,15 @@ def _listen_tcp(family: int, where: tuple[object, ...]) -> socket.socket:
     return sock
 
 
-def _unix(path: Path) -> socket.socket:
-    _remove_stale(path)
+def _unix(address: Address) -> socket.socket:
+    if address.file:
+        _remove_stale(Path(address.file))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.bind(str(path))
-        # Nobody can connect before `listen`, so there is no moment with a wider mode.
-        path.chmod(UNIX_MODE)
+        sock.bind(address.file or f"\0{address.path[1:]}")
+        if address.file:
+            # Nobody can connect before `listen`, so there is no moment with a wider mode.
+            Path(address.file).chmod(UNIX_MODE)
         sock.listen(BACKLOG)
     except OSError:
         sock.close()

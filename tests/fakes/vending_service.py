@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sidecar.core.events import RequestServed
+from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.token_api import TokenApi
@@ -38,11 +39,11 @@ class VendingService:
 
 @asynccontextmanager
 async def vending_service(
-    settings: GuardSettings | None = None, at: Address = LOOPBACK
+    settings: GuardSettings | None = None, at: Address = LOOPBACK, limits: Limits | None = None
 ) -> AsyncIterator[VendingService]:
     vendor, other, sink = FakeVendor(), FakeVendor("other"), ListSink()
     headers = {"default": "AccessToken", "other": "X-Other"}
     guards = Guards(settings or GuardSettings())
     api = TokenApi({"default": vendor, "other": other}, guards, sink, FixedClock(), headers)
-    async with serving(api, sink, at) as address:
+    async with serving(api, sink, at, limits) as address:
         yield VendingService(address, vendor, other, sink)

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.core.ports import EventSink
-from sidecar.web.connection import Handler
+from sidecar.web.http_server import Handler
 from sidecar.web.server import Listener
 
 LOOPBACK = Address(host="127.0.0.1", port=0)
@@ -45,7 +46,7 @@ class Reply:
 async def exchange(address: Address, sent: bytes) -> Reply:
     """Send bytes, then read until the other side closes."""
     if address.path:
-        reader, writer = await asyncio.open_unix_connection(address.path)
+        reader, writer = await asyncio.open_unix_connection(address.file or f"\0{address.path[1:]}")
     else:
         reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
@@ -84,9 +85,11 @@ async def ask(
 
 
 @asynccontextmanager
-async def serving(handler: Handler, sink: EventSink, at: Address = LOOPBACK) -> AsyncIterator[Address]:
+async def serving(
+    handler: Handler, sink: EventSink, at: Address = LOOPBACK, limits: Limits | None = None
+) -> AsyncIterator[Address]:
     """A listener around one handler; gives the address it ended up at."""
-    listener = Listener(handler, sink)
+    listener = Listener(handler, sink, "vending", limits or Limits())
     await listener.start([at])
     try:
         yield listener.bound[0]

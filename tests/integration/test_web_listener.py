@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import stat
 from pathlib import Path
@@ -13,17 +14,24 @@ import pytest
 from aiohttp import web
 
 from sidecar.core.errors import ConfigurationError
+from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.web.answers import json_answer
+from sidecar.web.http_server import Handler
 from sidecar.web.server import Listener
 from tests.fakes.sink import ListSink
 from tests.fakes.wire import LOOPBACK, ask, serving
 
 GRACE_S = 0.1
+ABSTRACT = Address(path=f"@token-sidecar-test-{os.getpid()}")
 
 
 async def hello(request: web.BaseRequest) -> web.Response:
     return json_answer(200, {"hello": request.raw_path})
+
+
+def listener_of(handler: Handler) -> Listener:
+    return Listener(handler, ListSink(), "vending", Limits())
 
 
 @pytest.fixture
@@ -37,7 +45,7 @@ def address(file: Path) -> Address:
 
 
 async def test_one_listener_serves_tcp_and_unix_addresses(address: Address) -> None:
-    listener = Listener(hello, ListSink())
+    listener = listener_of(hello)
     await listener.start([LOOPBACK, address, LOOPBACK])
     assert len(listener.bound) == 3
     for bound in listener.bound:
@@ -57,6 +65,18 @@ async def test_a_unix_socket_is_for_owner_and_group_and_goes_with_the_listener(f
     assert not file.exists()
 
 
+async def test_an_abstract_socket_has_a_name_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with serving(hello, ListSink(), ABSTRACT) as address:
+        assert address == ABSTRACT
+        assert (await ask(address, "/")).status == 200
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(ConfigurationError, match=f"cannot listen on unix:{ABSTRACT.path}"):
+            await listener_of(hello).start([ABSTRACT])
+    async with serving(hello, ListSink(), ABSTRACT) as address:
+        assert (await ask(address, "/")).status == 200
+
+
 async def test_a_stale_socket_file_is_replaced(address: Address) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(address.path)
@@ -67,19 +87,19 @@ async def test_a_stale_socket_file_is_replaced(address: Address) -> None:
 async def test_a_live_socket_of_somebody_else_is_left_alone(address: Address) -> None:
     async with serving(hello, ListSink(), address):
         with pytest.raises(ConfigurationError, match="another process listens there"):
-            await Listener(hello, ListSink()).start([address])
+            await listener_of(hello).start([address])
         assert (await ask(address, "/")).status == 200
 
 
 async def test_a_file_that_is_no_socket_is_left_alone(file: Path, address: Address) -> None:
     file.write_text("precious")
     with pytest.raises(ConfigurationError, match="is no socket"):
-        await Listener(hello, ListSink()).start([address])
+        await listener_of(hello).start([address])
     assert file.read_text() == "precious"
 
 
 async def test_a_successors_socket_file_survives_our_end(file: Path, address: Address) -> None:
-    ours = Listener(hello, ListSink())
+    ours = listener_of(hello)
     await ours.start([address])
     file.unlink()
     async with serving(hello, ListSink(), address):
@@ -90,7 +110,7 @@ async def test_a_successors_socket_file_survives_our_end(file: Path, address: Ad
 async def test_when_one_address_cannot_be_had_none_is_kept(address: Address) -> None:
     async with serving(hello, ListSink()) as taken:
         with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{taken.port}"):
-            await Listener(hello, ListSink()).start([address, taken])
+            await listener_of(hello).start([address, taken])
     with socket.socket(socket.AF_UNIX) as probe:
         assert probe.connect_ex(address.path) != 0
 
@@ -103,7 +123,7 @@ async def test_a_running_request_may_end_and_new_ones_are_refused() -> None:
         await go_on.wait()
         return json_answer(200, {})
 
-    listener = Listener(slow, ListSink())
+    listener = listener_of(slow)
     await listener.start([LOOPBACK])
     asking = asyncio.create_task(ask(listener.bound[0], "/"))
     await running.wait()
@@ -127,7 +147,7 @@ async def test_a_request_that_outlasts_the_grace_is_cut_off() -> None:
             cut.set()
         raise AssertionError
 
-    listener = Listener(endless, ListSink())
+    listener = listener_of(endless)
     await listener.start([LOOPBACK])
     reader, writer = await asyncio.open_connection(listener.bound[0].host, listener.bound[0].port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -140,7 +160,7 @@ async def test_a_request_that_outlasts_the_grace_is_cut_off() -> None:
 
 
 async def test_an_idle_connection_does_not_delay_the_end() -> None:
-    listener = Listener(hello, ListSink())
+    listener = listener_of(hello)
     await listener.start([LOOPBACK])
     reader, writer = await asyncio.open_connection(listener.bound[0].host, listener.bound[0].port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -152,4 +172,4 @@ async def test_an_idle_connection_does_not_delay_the_end() -> None:
 
 
 async def test_stopping_what_never_started_is_no_error() -> None:
-    await Listener(hello, ListSink()).stop(GRACE_S)
+    await listener_of(hello).stop(GRACE_S)

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.core.events import InternalFailure, MalformedRequest
+from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.logs import LogSink
@@ -114,10 +115,9 @@ async def test_the_next_caller_is_served(room: Room) -> None:
     assert (await exchange(room.address, START + b"\r\n")).status in (200, 404)
 
 
-async def test_a_body_that_breaks_half_way_is_a_bad_request_and_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_breaks_half_way_is_a_bad_request_and_no_bug() -> None:
     """The parser in C says nothing of it and the body never ends; the one in Python raises."""
-    monkeypatch.setattr("sidecar.web.bodies.BODY_TIMEOUT_S", 0.1)
-    async with vending_service() as service:
+    async with vending_service(limits=Limits(body_timeout_s=0.1)) as service:
         reader, writer = await asyncio.open_connection(service.address.host, service.address.port)
         head = (
             b"POST /v1/token/rejected HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\nExpect: 100-continue\r\n"

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.core.model import Secret, token_id_of
+from sidecar.partner.answers import MAX_TOKEN_CHARS
 from sidecar.vending.vendor import Report
+from sidecar.web.rejected_endpoint import MAX_REPORT_BYTES
 from tests.fakes.vending_service import VendingService, vending_service
 from tests.fakes.wire import exchange
 
@@ -69,9 +71,11 @@ async def test_a_report_must_be_json(service: VendingService) -> None:
     assert (reply.status, reply.code) == (400, "bad-request")
 
 
-async def test_a_report_of_16_kib_is_read_and_one_byte_more_is_413(service: VendingService) -> None:
-    frame = len(b'{"accessToken": ""}')
-    fits = b'{"accessToken": "%s"}' % (b"x" * (16_384 - frame))
+async def test_a_report_of_the_longest_token_is_read_and_a_byte_beyond_the_limit_is_413(
+    service: VendingService,
+) -> None:
+    longest = b'{"accessToken": "%s"}' % (b"x" * MAX_TOKEN_CHARS)
+    fits = longest + b" " * (MAX_REPORT_BYTES - len(longest))
     assert (await service.post("/v1/token/rejected", fits)).status == 202
     reply = await service.post("/v1/token/rejected", fits + b" ")
     assert (reply.status, reply.code) == (413, "payload-too-large")

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.config import SETTINGS, Settings, load, reach
 from sidecar.core.errors import ConfigurationError
+from sidecar.core.limits import Limits
 from sidecar.core.model import Address, Budget, Secret, StoreFailure
 
 PRESETS = {"pay1st": "https://pay1st.example", "flow1st": "https://flow1st.example"}
@@ -35,6 +36,7 @@ def test_credentials_alone_are_enough_and_the_rest_are_the_documented_defaults()
     assert settings.require_header
     assert settings.allowed_hosts == ()
     assert settings.allowed_uids is None
+    assert settings.limits == Limits()
     assert settings.warnings == ()
     assert (only.profile.name, only.profile.base_url, only.profile.role) == (
         "default",
@@ -77,6 +79,12 @@ def test_every_setting_reaches_its_field() -> None:
         CALLER_TOKEN_FILE="/caller",
         ALLOWED_HOSTS="A.internal, b:8181",
         ALLOWED_UIDS="0,1000",
+        MAX_CONNECTIONS="10",
+        MAX_HEADER_BYTES="4096",
+        MAX_PIPELINED="2",
+        HEADER_TIMEOUT_S="1.5",
+        BODY_TIMEOUT_S="2.5",
+        WRITE_TIMEOUT_S="3.5",
         LOG_FORMAT="console",
         LOG_LEVEL="debug",
         DRAIN_S="0",
@@ -89,6 +97,14 @@ def test_every_setting_reaches_its_field() -> None:
     assert (settings.require_header, settings.caller_token_file) == (False, Path("/caller"))
     assert settings.allowed_hosts == ("a.internal", "b:8181")
     assert settings.allowed_uids == frozenset({0, 1000})
+    assert settings.limits == Limits(
+        max_connections=10,
+        max_header_bytes=4096,
+        max_pipelined=2,
+        header_timeout_s=1.5,
+        body_timeout_s=2.5,
+        write_timeout_s=3.5,
+    )
     assert (settings.log_format, settings.log_level, settings.drain_s) == ("console", "debug", 0)
     assert settings.store_timeout_s == profile.store_timeout_s == 0.25
     assert (profile.store_failure, profile.fleet_size, profile.poll_s) == (StoreFailure.FAIL, 4, 1.5)

@@ -28,9 +28,29 @@ BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
         *[("allowed_hosts", text) for text in ("http://a", "*", "a b", "a/b")],
         *[
             ("listen", text)
-            for text in ("8181", ":8181", "a:", "a:65536", "::1:8181", "[127.0.0.1]:1", "unix:a", "a b:1")
+            for text in (
+                "8181",
+                ":8181",
+                "a:",
+                "a:65536",
+                "::1:8181",
+                "[127.0.0.1]:1",
+                "unix:a",
+                "a b:1",
+                "unix:@",
+                "unix:@\u00e9",
+            )
         ],
-        *[("listen", text) for text in ("unix:/run/", f"unix:/{'a' * 103}", "127.0.0.1:1,127.0.0.1:1", "[fe80::1:1")],
+        *[
+            ("listen", text)
+            for text in (
+                "unix:/run/",
+                f"unix:/{'a' * 103}",
+                f"unix:@{'a' * 103}",
+                "127.0.0.1:1,127.0.0.1:1",
+                "[fe80::1:1",
+            )
+        ],
         *[("base_url", text) for text in ("api.example.com", "ftp://a", "https://", "https://a?q=1", "https://a#f")],
         *[("base_url", text) for text in ("https://a b", "https://a:b", "https://[::1", "https://u:p@a")],
         *[("role", text) for text in ("a b", '"', "x" * 65)],
@@ -62,6 +82,7 @@ def test_a_value_out_of_form_is_refused_with_what_it_must_be(key: str, text: str
         ("base_url", "http://127.0.0.1:8080"),
         ("listen", "localhost:0"),
         ("listen", "unix:/run/a.sock"),
+        ("listen", "unix:@sidecar"),
         ("call_budget", "1/0.5"),
         ("max_stale_s", "0"),
         ("allowed_hosts", "[::1]:8181"),
@@ -154,7 +175,7 @@ def test_listening_beyond_loopback_takes_a_caller_token(where: str) -> None:
     assert loaded(LISTEN=where, CALLER_TOKEN_FILE="/t").listen
 
 
-@pytest.mark.parametrize("where", ["127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/run/a.sock"])
+@pytest.mark.parametrize("where", ["127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/run/a.sock", "unix:@a"])
 def test_local_listeners_take_none(where: str) -> None:
     assert loaded(LISTEN=where).caller_token_file is None
 
@@ -227,3 +248,10 @@ def test_no_secret_is_in_problems_errors_or_repr() -> None:
 def test_no_setting_looks_like_a_name_kubernetes_makes() -> None:
     """Otherwise a Service could set it."""
     assert not [name for name in BY_KEY if name.endswith(("_host", "_port", "_addr", "_proto", "_tcp"))]
+
+
+def test_user_ids_that_say_nothing_about_a_listener_are_a_warning() -> None:
+    (warning,) = loaded(ALLOWED_UIDS="1000", LISTEN="127.0.0.1:1,unix:/run/a.sock").warnings
+    assert "says nothing about 127.0.0.1:1" in warning
+    assert loaded(ALLOWED_UIDS="1000", LISTEN="unix:/run/a.sock,unix:@a").warnings == ()
+    assert loaded(ALLOWED_UIDS="1000", CALLER_TOKEN_FILE="/t").warnings == ()

@@ -16,12 +16,13 @@ from sidecar.web.problems import PROBLEMS
 
 TOP = Path(__file__).resolve().parents[2]
 README = (TOP / "README.md").read_text(encoding="utf-8")
+SETTINGS_PAGE = (TOP / "deploy/SETTINGS.md").read_text(encoding="utf-8")
 DOCUMENTS = [*TOP.glob("*.md"), *TOP.glob("deploy/**/*.md")]
 
 
-def rows(first: str) -> list[list[str]]:
-    """The cells of the README's table whose heading begins with `first`."""
-    table = README.split(f"| {first} |", 1)[1].split("\n\n", 1)[0]
+def rows(first: str, page: str = README) -> list[list[str]]:
+    """The cells of the page's table whose heading begins with `first`."""
+    table = page.split(f"| {first} |", 1)[1].split("\n\n", 1)[0]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
 
 
@@ -31,10 +32,16 @@ def test_the_readme_begins_with_the_two_commands_and_stays_short() -> None:
     assert [line.split()[:2] for line in lines[2:4]] == [["make", "run"], ["make", "test"]]
 
 
-def test_the_settings_table_is_the_programs_own() -> None:
-    written = [[cell.replace("`", "").strip() for cell in row] for row in rows("setting")]
+def settings_of(page: str) -> list[list[str]]:
+    return [[cell.replace("`", "").strip() for cell in row] for row in rows("setting", page)]
+
+
+def test_the_settings_page_is_the_programs_own_and_the_readme_a_part_of_it() -> None:
     known = [[f"{s.name}{'*' if s.per_profile else ''}", s.default_shown, s.meaning] for s in SETTINGS]
-    assert written == known
+    assert settings_of(SETTINGS_PAGE) == known
+    first = settings_of(README)
+    assert 5 < len(first) < len(known)
+    assert all(row in known for row in first)
 
 
 def test_the_metrics_table_names_every_metric_and_no_other() -> None:

@@ -11,6 +11,7 @@ from sidecar.core.events import (
     Event,
     FlightEnded,
     LeaseLost,
+    LimitHit,
     PartnerCalled,
     RequestServed,
     ServiceStopped,
@@ -44,6 +45,8 @@ CONTRACT = {
     "lease_lost_total": ("counter", {"profile"}),
     "store_errors_total": ("counter", {"operation"}),
     "store_up": ("gauge", set()),
+    "connections": ("gauge", {"listener"}),
+    "limits_hit_total": ("counter", {"listener", "limit"}),
     "credentials_valid": ("gauge", {"profile"}),
     "build_info": ("gauge", {"version"}),
 }
@@ -56,7 +59,7 @@ def vendor() -> FakeVendor:
 
 @pytest.fixture
 def metrics(vendor: FakeVendor) -> Metrics:
-    return Metrics(lambda: [vendor], ["default"], "1.2.3")
+    return Metrics(lambda: [vendor], ["default"], "1.2.3", lambda: {"vending": 3, "admin": 1})
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -105,6 +108,12 @@ def test_no_created_series_are_written(metrics: Metrics) -> None:
     assert b"_created" not in metrics.render("application/openmetrics-text; version=1.0.0")[0]
 
 
+def test_connections_and_the_limits_they_hit_are_shown_by_listener(metrics: Metrics) -> None:
+    metrics.emit(LimitHit(listener="admin", limit="slow-reader"))
+    assert value(metrics, "connections", listener="vending") == 3
+    assert value(metrics, "limits_hit_total", listener="admin", limit="slow-reader") == 1
+
+
 def test_every_combination_of_closed_sets_starts_at_zero(metrics: Metrics) -> None:
     found = samples(metrics)
     counts = {
@@ -119,6 +128,7 @@ def test_every_combination_of_closed_sets_starts_at_zero(metrics: Metrics) -> No
         "rejected_reports_total": 4,
         "lease_lost_total": 1,
         "store_errors_total": 7,
+        "limits_hit_total": 2 * 6,
     }
     assert all(found[key] == 0 for key in found if key[0].removeprefix("token_sidecar_") in counts)
 

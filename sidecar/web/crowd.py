@@ -1,0 +1,100 @@
+"""Everybody who is connected to one listener, held to its limits.
+
+A flood of connections makes room by itself: who has been silent longest goes first, those that never asked anything
+before those that did. Who is slow is found by looking at all of them now and then, which costs a request nothing; a
+timer for each would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from sidecar.core.limits import Limit, Limits
+from sidecar.core.model import Moment, Seconds
+
+
+class Guest(Protocol):
+    """One connection."""
+
+    def silent_since(self) -> tuple[bool, Moment] | None:
+        """Whether it ever asked anything, and since when it asks nothing; None while it is owed an answer."""
+        ...
+
+    def overdue(self, now: Moment) -> Limit | None:
+        """The time limit it is beyond at `now`, by the event loop's clock."""
+        ...
+
+    def cut(self) -> None:
+        """End it now, without another word."""
+        ...
+
+
+class Crowd:
+    """Lets newcomers in, and looks after those who are. `limited` is told each time a limit is enforced."""
+
+    def __init__(self, limits: Limits, limited: Callable[[Limit], None]) -> None:
+        self.limits = limits
+        self.limited = limited
+        # In the order they came, so that the first is the one to make room.
+        self._strangers: dict[Guest, None] = {}
+        self._known: dict[Guest, None] = {}
+        self._next_look: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._strangers) + len(self._known)
+
+    def enter(self, stranger: Guest) -> bool:
+        """Take in who has not said anything yet. False when there is no room: it is to be told so, and to go."""
+        room = len(self) < self.limits.max_connections
+        if not room:
+            self.limited("connections")
+            longest_silent = next(iter(self._strangers), None) or self._longest_silent()
+            if longest_silent is not None:
+                self._end(longest_silent)
+                room = True
+        self._strangers[stranger] = None
+        return room
+
+    def know(self, stranger: Guest, guest: Guest) -> None:
+        """The stranger spoke: `guest` stands in its place from now on."""
+        del self._strangers[stranger]
+        self._known[guest] = None
+
+    def leave(self, guest: Guest) -> None:
+        """Its connection is gone."""
+        self._strangers.pop(guest, None)
+        self._known.pop(guest, None)
+
+    def watch(self) -> None:
+        """Look for who is too slow, now and from now on, until `close`."""
+        loop = asyncio.get_running_loop()
+        # Arranged first: a bug in one look must not be the end of all of them.
+        self._next_look = loop.call_later(self._look_every_s(), self.watch)
+        now = loop.time()
+        for guest in (*self._strangers, *self._known):
+            limit = guest.overdue(now)
+            if limit is not None:
+                self.limited(limit)
+                self._end(guest)
+
+    def close(self) -> None:
+        """Look no more, and end the connections that have not asked anything."""
+        if self._next_look is not None:
+            self._next_look.cancel()
+        for stranger in tuple(self._strangers):
+            self._end(stranger)
+
+    def _look_every_s(self) -> Seconds:
+        """Often enough for the shortest limit to mean something, rarely enough to cost nothing."""
+        return min(1.0, self.limits.header_timeout_s / 4, self.limits.write_timeout_s / 4)
+
+    def _longest_silent(self) -> Guest | None:
+        silent = [(since, guest) for guest in self._known if (since := guest.silent_since()) is not None]
+        return min(silent, key=lambda pair: pair[0])[1] if silent else None
+
+    def _end(self, guest: Guest) -> None:
+        # At once, not when its end is heard of: until then it would still count.
+        self.leave(guest)
+        guest.cut()

@@ -1,0 +1,38 @@
+"""What stands behind the sockets of one listener: it lets callers in, and makes a connection of who speaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import web
+
+from sidecar.core.events import LimitHit
+from sidecar.core.limits import Limit, Limits, ListenerName
+from sidecar.core.ports import EventSink
+from sidecar.web.connection import Connection
+from sidecar.web.crowd import Crowd
+from sidecar.web.stranger import Stranger
+
+Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class HttpServer(web.Server):
+    """Makes one `Stranger` for each socket that is accepted."""
+
+    def __init__(self, handler: Handler, sink: EventSink, listener: ListenerName, limits: Limits) -> None:
+        # A long-poll whose caller went away is ended at once instead of a minute later.
+        super().__init__(handler, handler_cancellation=True)
+        self._sink = sink
+        self._name = listener
+        self.crowd = Crowd(limits, self._limited)
+
+    def __call__(self) -> asyncio.Protocol:  # type: ignore[override]  # the first protocol of two
+        return Stranger(self.crowd, asyncio.get_running_loop(), self._welcome)
+
+    def _welcome(self) -> Connection:
+        return Connection(self, self.crowd, self._sink, asyncio.get_running_loop())
+
+    def _limited(self, limit: Limit) -> None:
+        self._sink.emit(LimitHit(listener=self._name, limit=limit))

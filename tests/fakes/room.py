@@ -1,0 +1,83 @@
+"""One listener, who is connected to it, and what it tells of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from sidecar.core.events import LimitHit
+from sidecar.core.limits import Limit, Limits
+from sidecar.web.answers import answer
+from sidecar.web.http_server import Handler
+from sidecar.web.server import Listener
+from tests.fakes.replica import until
+from tests.fakes.sink import ListSink
+from tests.fakes.wire import LOOPBACK, Reply, parse
+
+HEAD = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\n"
+GET = HEAD + b"\r\n"
+SOON_S = 5
+
+
+class Room:
+    """A listener whose handler is `here`, and who is in it."""
+
+    def __init__(self, limits: Limits, handler: Handler | None = None) -> None:
+        self.sink = ListSink()
+        self.callers: list[Caller] = []
+        self.free = asyncio.Event()
+        self.free.set()
+        self.asked = asyncio.Event()
+        """Set once the handler has been asked; it answers while `free` is set."""
+        self.listener = Listener(handler or self._hello, self.sink, "vending", limits)
+
+    async def _hello(self, request: web.BaseRequest) -> web.Response:
+        self.asked.set()
+        await self.free.wait()
+        return answer(200, b"hello", content_type="text/plain")
+
+    @property
+    def hit(self) -> list[Limit]:
+        return [event.limit for event in self.sink.of(LimitHit)]
+
+    async def has(self, connections: int) -> None:
+        """Returns once so many are in."""
+        await until(lambda: self.listener.connections == connections, SOON_S)
+
+    async def caller(self) -> Caller:
+        address = self.listener.bound[0]
+        caller = Caller(*await asyncio.open_connection(address.host, address.port))
+        self.callers.append(caller)
+        return caller
+
+
+class Caller:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def ask(self, sent: bytes = GET) -> Reply:
+        self.writer.write(sent)
+        return parse(await asyncio.wait_for(self.reader.readuntil(b"hello"), SOON_S))
+
+    async def end(self) -> bytes:
+        """What came before the other side closed."""
+        try:
+            return await asyncio.wait_for(self.reader.read(), SOON_S)
+        except ConnectionResetError:
+            return b""
+
+
+@asynccontextmanager
+async def room(limits: Limits, handler: Handler | None = None) -> AsyncIterator[Room]:
+    opened = Room(limits, handler)
+    await opened.listener.start([LOOPBACK])
+    try:
+        yield opened
+    finally:
+        opened.free.set()
+        for caller in opened.callers:
+            caller.writer.transport.abort()
+        await opened.listener.stop(0.1)
