@@ -13,7 +13,7 @@ import sidecar
 from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import answer, json_answer
 from sidecar.web.problems import problem, refused
-from sidecar.web.refusals import RefusedError, check_method
+from sidecar.web.refusals import RefusedError, check_form
 from sidecar.web.status_document import readiness, status
 
 
@@ -49,7 +49,7 @@ class AdminApi:
         if route is None:
             return problem("not-found", f"The paths are {', '.join(self._routes)}.")
         try:
-            check_method(request, ("GET", "HEAD"))
+            check_form(request, ("GET", "HEAD"))
         except RefusedError as error:
             return refused(error).response
         return route(request)

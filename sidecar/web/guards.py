@@ -1,7 +1,11 @@
-"""Who may ask: the checks that stop SSRF, DNS rebinding and strangers, before anything else is looked at."""
+"""Who may ask: the checks that stop SSRF, DNS rebinding and strangers, before anything else is looked at.
+
+The cheapest come first, and what each answers is the same for everyone.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from collections.abc import Callable
@@ -17,7 +21,10 @@ from sidecar.web.refusals import GuardError
 REQUIRED_HEADER = "Sidecar-Request"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
-_FORWARDING = frozenset({"x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded"})
+_FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
+_FORWARDING_PREFIX = "x-forwarded"
+_BROWSED_ALONE = frozenset({"none", "same-origin"})
+"""`Sec-Fetch-Site` of a person who typed the address; any other value is a page's doing."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:\[\]]+)(?::[0-9]{1,5})?")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="token-sidecar"'}
 
@@ -54,10 +61,10 @@ class Guards:
         """Raises `GuardError` when the request must not be served."""
         self._check_uid(request)
         self._check_host(request)
+        _check_no_page(request)
+        if proof is Proof.HEADER or (proof is Proof.CLIENT and self.caller_token is None):
+            self._check_header(request)
         _check_direct(request)
-        if proof is Proof.NONE or (proof is Proof.CLIENT and self.caller_token is not None):
-            return
-        self._check_header(request)
         if proof is Proof.HEADER:
             self._check_caller(request)
 
@@ -108,15 +115,30 @@ class Guards:
 
 
 def same(offered: str, expected: Secret) -> bool:
-    """Compare in constant time; header text may hold bytes that are no UTF-8."""
-    return hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), expected.reveal().encode())
+    """Compare in a time that depends on neither text; header text may hold bytes that are no UTF-8.
+
+    By digests: `hmac.compare_digest` itself returns early when the lengths differ.
+    """
+    return hmac.compare_digest(_digest(offered), _digest(expected.reveal()))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _check_no_page(request: web.BaseRequest) -> None:
+    """A page in a browser on this machine reaches loopback, too. No client of ours sends either header."""
+    sites = request.headers.getall("Sec-Fetch-Site", ())
+    if "Origin" in request.headers or any(site.lower() not in _BROWSED_ALONE for site in sites):
+        raise GuardError("caller-not-allowed", "Pages in a browser are not served: send no Origin or Sec-Fetch-Site.")
 
 
 def _check_direct(request: web.BaseRequest) -> None:
     """Underscores count as dashes: some servers and proxies take one for the other."""
     for name in request.headers:
-        if name.lower().replace("_", "-") in _FORWARDING:
+        plain = name.lower().replace("_", "-")
+        if plain in _FORWARDING or plain.startswith(_FORWARDING_PREFIX):
             raise GuardError(
                 "forwarded-request",
-                "Call the sidecar directly: X-Forwarded-For, X-Forwarded-Host, X-Real-IP and Forwarded are refused.",
+                "Call the sidecar directly: X-Forwarded-*, X-Real-IP, Forwarded and Via are refused.",
             )

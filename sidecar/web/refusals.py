@@ -34,8 +34,13 @@ def missing_default(profiles: Iterable[str]) -> str:
     return f"There is no profile 'default': name one of {', '.join(profiles)}."
 
 
-def check_method(request: web.BaseRequest, methods: tuple[str, ...]) -> None:
-    """Raises `RefusedError` (`method-not-allowed`, with `Allow`) unless the request uses one of `methods`."""
+def check_form(request: web.BaseRequest, methods: tuple[str, ...]) -> None:
+    """Raises `RefusedError` unless the request uses one of `methods`, and has a body only where that is a POST.
+
+    A body nobody reads would be taken for the next request by whoever counts bytes in another way.
+    """
     if request.method not in methods:
         allowed = ", ".join(methods)
         raise RefusedError("method-not-allowed", f"Use {allowed}.", headers={"Allow": allowed})
+    if request.body_exists and request.method != "POST":
+        raise RefusedError("bad-request", f"Send no body with {request.method}.")

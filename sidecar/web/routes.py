@@ -17,6 +17,7 @@ from sidecar.web.authorize_endpoint import AuthorizeEndpoint
 from sidecar.web.guards import Guards, Proof
 from sidecar.web.oauth_endpoint import OAuthEndpoint
 from sidecar.web.openapi import OpenApiEndpoint
+from sidecar.web.problems import refused
 from sidecar.web.refusals import RefusedError, missing_default
 from sidecar.web.rejected_endpoint import RejectedEndpoint
 from sidecar.web.token_endpoint import TokenEndpoint
@@ -50,7 +51,8 @@ class _Nowhere:
     profile: str = ""
 
     async def __call__(self, request: web.BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
-        raise self.error
+        # Not raised: each raise would add to the traceback of an error that lives as long as we do.
+        return refused(self.error)
 
 
 _NOT_FOUND = _Nowhere(RefusedError("not-found", "See /openapi.json for the paths there are."))

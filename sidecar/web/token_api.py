@@ -14,7 +14,7 @@ from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import Answered
 from sidecar.web.guards import Guards
 from sidecar.web.problems import INTERNAL_ERROR, refused
-from sidecar.web.refusals import RefusedError, check_method
+from sidecar.web.refusals import RefusedError, check_form
 from sidecar.web.routes import Route, build_routes, nowhere
 
 
@@ -55,7 +55,7 @@ class TokenApi:
         try:
             self._guards.check(request, route.proof)
             if route.methods:
-                check_method(request, route.methods)
+                check_form(request, route.methods)
             return await route(request)
         except (RefusedError, AnswerError) as error:
             return refused(error)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Address, Secret
-from sidecar.web.guards import GuardSettings
+from sidecar.web.guards import GuardSettings, same
 from tests.fakes.vending_service import vending_service
 from tests.fakes.wire import Reply, ask, exchange
 
@@ -49,7 +49,8 @@ async def test_the_description_of_the_api_needs_no_header() -> None:
 @pytest.mark.parametrize(
     "name",
     ["X-Forwarded-For", "x-forwarded-for", "X_Forwarded_For", "X-Forwarded_Host", "X-FORWARDED-HOST", "X-Real-IP",
-     "x_real_ip", "Forwarded", "FORWARDED"],
+     "x_real_ip", "Forwarded", "FORWARDED", "X-Forwarded", "X-Forwarded-Proto", "x_forwarded_port",
+     "X-Forwarded-Anything", "Via", "VIA"],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/v1/token", "/openapi.json", "/oauth/token"])
 async def test_a_forwarded_request_is_refused_in_any_spelling(name: str, path: str) -> None:
@@ -93,6 +94,50 @@ async def test_the_authority_of_an_absolute_target_does_not_stand_in_for_the_hos
         fields = b"Host: evil.test\r\nSidecar-Request: true\r\nConnection: close\r\n\r\n"
         reply = await exchange(service.address, b"GET http://localhost/v1/token HTTP/1.1\r\n" + fields)
         assert reply.code == "host-not-allowed"
+
+
+async def test_an_absolute_target_with_the_right_host_is_no_path_of_ours() -> None:
+    async with vending_service() as service:
+        reply = await ask(service.address, "http://localhost/v1/token")
+        assert (reply.status, reply.code) == (404, "not-found")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Origin: http://localhost:8181"],
+        ["origin: null"],
+        ["Origin:"],
+        ["Sec-Fetch-Site: cross-site"],
+        ["sec-fetch-site: SAME-SITE"],
+        ["Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"],
+        ["Sec-Fetch-Site: x"],
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/token", "/openapi.json", "/oauth/token"])
+async def test_a_page_in_a_browser_is_not_served(lines: list[str], path: str) -> None:
+    reply = await send(GuardSettings(), "Host: localhost", "Sidecar-Request: true", *lines, path=path)
+    assert (reply.status, reply.code) == (403, "caller-not-allowed")
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+async def test_a_person_who_types_the_address_is_served(site: str) -> None:
+    lines = ["Host: localhost", "Sidecar-Request: true", f"Sec-Fetch-Site: {site}", "Sec-Fetch-Mode: navigate"]
+    assert (await send(GuardSettings(), *lines)).status == 200
+
+
+@pytest.mark.parametrize("offered", ["", "x", "caller-token-canarY", "caller-token-canary" * 100, "\udcff"])
+def test_the_caller_token_is_compared_in_constant_time(offered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what takes the same time for all texts of one length, and with texts of one length."""
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return one == other
+
+    monkeypatch.setattr("sidecar.web.guards.hmac.compare_digest", compare)
+    assert not same(offered, Secret(CALLER_TOKEN))
+    assert compared == [(32, 32)]
 
 
 async def test_the_caller_token_lets_a_caller_in() -> None:
