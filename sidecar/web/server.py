@@ -12,7 +12,7 @@ from sidecar.core.limits import Limits, ListenerName
 from sidecar.core.model import Address, Seconds
 from sidecar.core.ports import EventSink
 from sidecar.web.http_server import Handler, HttpServer
-from sidecar.web.sockets import bound_address, open_sockets
+from sidecar.web.sockets import BACKLOG, bound_address, open_sockets
 
 _SHORTEST_GRACE_S: Seconds = 0.02
 
@@ -83,8 +83,9 @@ class Listener:
         factory = self._http
         assert factory is not None  # noqa: S101 - set by `start`, tells the type checker
         if sock.family == socket.AF_UNIX:
-            return await loop.create_unix_server(factory, sock=sock)
-        return await loop.create_server(factory, sock=sock)
+            return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+        # Said again: the event loop calls `listen` itself, with a hundred if it is not told.
+        return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
 
     def _remove_unix_files(self) -> None:
         """Remove our socket files, but not one that a successor has put in their place."""

@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import stat
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,15 @@ async def test_one_listener_serves_tcp_and_unix_addresses(address: Address) -> N
         assert bound.path or bound.port > 0
         assert (await ask(bound, "/x")).json() == {"hello": "/x"}
     await listener.stop(GRACE_S)
+
+
+async def test_many_callers_may_come_at_once() -> None:
+    """While the event loop is busy they wait in the kernel's queue; one that finds it full waits for a second."""
+    async with serving(hello, ListSink()) as address, AsyncExitStack() as stack:
+        for _ in range(min(500, int(Path("/proc/sys/net/core/somaxconn").read_text()))):
+            caller = stack.enter_context(socket.socket())
+            caller.settimeout(0.5)
+            caller.connect((address.host, address.port))
 
 
 async def test_a_host_name_is_listened_on_with_all_its_addresses() -> None:

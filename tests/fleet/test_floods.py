@@ -1,0 +1,46 @@
+"""Floods against a real sidecar: a good caller gets every answer, memory and log stay small, and no name is a label."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.limits import Limits
+from tests.fakes.replica import Replica
+from tests.floods.attacker import KINDS
+from tests.floods.flood import flood, victim
+
+SECONDS = 2
+IDLE, ASKING = 5000, 64
+ROOM_BYTES = 16 << 20
+"""More than all connections there may be need at once."""
+LINES = 3
+"""A thing that happens on and on is told once in ten seconds."""
+
+
+@pytest.fixture
+async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
+    async with victim(tmp_path) as started:
+        yield started
+
+
+async def series(replica: Replica) -> int:
+    """How many lines of samples `/metrics` has."""
+    return sum(not line.startswith("#") for line in (await replica.admin("/metrics")).text.splitlines())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_flood_costs_no_answer_no_memory_and_no_log(replica: Replica, kind: str) -> None:
+    before = await series(replica)
+    seen = await flood(replica, kind, seconds=SECONDS, connections=IDLE if kind == "idle" else ASKING)
+    assert max(seen.connections, seen.requests) > 1000, "no flood"
+    assert seen.caller.lost == []
+    assert len(seen.caller.waits_s) > 20
+    assert seen.peak_bytes - seen.before_bytes < ROOM_BYTES
+    assert seen.open_at_most <= Limits().max_connections
+    assert seen.log_lines <= LINES
+    assert await series(replica) == before
+    if kind == "idle":
+        assert await replica.metric("limits_hit_total", listener="vending", limit="connections") > 1000

@@ -1,0 +1,112 @@
+"""One flood against one sidecar: before, meanwhile and afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from sidecar.app import SystemClock
+from sidecar.partner.sandbox import Sandbox
+from tests.fakes.processes import CONFIG, KEY, SECRET
+from tests.fakes.replica import Replica, until
+from tests.floods.good_caller import GoodCaller
+
+READY_S = 20
+
+
+@dataclass(frozen=True)
+class Flood:
+    """What one flood did. Sizes are resident bytes, at their highest for `peak_bytes`."""
+
+    kind: str
+    connections: int
+    requests: int
+    caller: GoodCaller
+    before_bytes: int
+    peak_bytes: int
+    after_bytes: int
+    log_lines: int
+    open_at_most: int
+
+
+@asynccontextmanager
+async def victim(folder: Path) -> AsyncIterator[Replica]:
+    """A sidecar with a token in memory, on a store of its own."""
+    sandbox = Sandbox(CONFIG, SystemClock())
+    environ = {
+        "SIDECAR_LISTEN": "127.0.0.1:0",
+        "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0",
+        "SIDECAR_BASE_URL": await sandbox.start(),
+        "SIDECAR_API_KEY": KEY,
+        "SIDECAR_API_SECRET": SECRET,
+        "SIDECAR_DRAIN_S": "0",
+    }
+    async with aiohttp.ClientSession() as session:
+        replica = Replica(session, environ, folder / "sidecar.log")
+        try:
+            await replica.listening()
+            await until(replica.ready, READY_S)
+            yield replica
+        finally:
+            replica.kill()
+            await sandbox.stop()
+
+
+async def flood(replica: Replica, kind: str, *, seconds: float, connections: int) -> Flood:
+    """Let one attacker loose on it for so long, while a good caller asks on."""
+    where = urlsplit(replica.url)
+    host, port = str(where.hostname), int(where.port or 0)
+    before, lines = _resident(replica), replica.output.count("\n")
+    _forget_peak(replica)
+    attacker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.floods.attacker", kind, host, str(port), str(seconds), str(connections),
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    caller = GoodCaller(host, port)
+    asking = asyncio.create_task(caller.ask_for(seconds + 1))
+    open_at_most = 0
+    while not asking.done():
+        open_at_most = max(open_at_most, int(await replica.metric("connections", listener="vending")))
+        await asyncio.wait({asking}, timeout=0.5)
+    await asking
+    told, _ = await attacker.communicate()
+    done = json.loads(told)
+    return Flood(
+        kind=kind,
+        connections=done.get("connections", 0),
+        requests=done.get("requests", 0),
+        caller=caller,
+        before_bytes=before,
+        peak_bytes=_peak(replica),
+        after_bytes=_resident(replica),
+        log_lines=replica.output.count("\n") - lines,
+        open_at_most=open_at_most,
+    )
+
+
+def _resident(replica: Replica) -> int:
+    return _status(replica, "VmRSS")
+
+
+def _peak(replica: Replica) -> int:
+    return _status(replica, "VmHWM")
+
+
+def _forget_peak(replica: Replica) -> None:
+    Path(f"/proc/{replica.process.pid}/clear_refs").write_text("5")
+
+
+def _status(replica: Replica, name: str) -> int:
+    text = Path(f"/proc/{replica.process.pid}/status").read_text()
+    found = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
+    assert found, text
+    return int(found[1]) * 1024

@@ -1,0 +1,48 @@
+"""An app that asks for its token as it always does, and how long it waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+ASK = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n\r\n"
+EVERY_S = 0.01
+NEW_EACH = 10
+"""Every so many requests come on a connection of their own."""
+
+
+class GoodCaller:
+    """Waits are in seconds, the connecting included."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._where = (host, port)
+        self.waits_s: list[float] = []
+        self.lost: list[str] = []
+
+    async def ask_for(self, seconds: float) -> None:
+        kept = await asyncio.open_connection(*self._where)
+        ends_at, count = time.monotonic() + seconds, 0
+        while time.monotonic() < ends_at:
+            count += 1
+            began = time.monotonic()
+            own = count % NEW_EACH == 0
+            try:
+                reader, writer = await asyncio.open_connection(*self._where) if own else kept
+                writer.write(ASK)
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+                await reader.readuntil(b"}")
+            except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                self.lost.append(type(error).__name__)
+                kept = await asyncio.open_connection(*self._where)
+                continue
+            self.waits_s.append(time.monotonic() - began)
+            if not head.startswith(b"HTTP/1.1 200 "):
+                self.lost.append(head[:12].decode())
+            if own:
+                writer.close()
+            await asyncio.sleep(max(0, began + EVERY_S - time.monotonic()))
+        kept[1].close()
+
+    def wait_s(self, share: float) -> float:
+        """The wait that this share of the requests did not exceed."""
+        return sorted(self.waits_s)[min(len(self.waits_s) - 1, int(share * len(self.waits_s)))]
