@@ -51,6 +51,51 @@ MALFORMED = {
     "TLS on the plain port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfcCANARY\r\n\r\n",
 }
 
+POST = START.replace(b"GET /v1/token", b"POST /v1/token/rejected") + b"Content-Type: application/json\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+ODD = {
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nCANARY",
+    "HTTP/0.9": b"GET /CANARY\r\n\r\n",
+    "HTTP/1.2": b"GET /CANARY HTTP/1.2\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "HTTP/3.0": b"GET /CANARY HTTP/3.0\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "CONNECT": b"CONNECT CANARY:443 HTTP/1.1\r\nHost: CANARY:443\r\nConnection: close\r\n\r\n",
+    "absolute target": b"GET http://CANARY@localhost/v1/token HTTP/1.1\r\nHost: CANARY\r\nConnection: close\r\n\r\n",
+    "target without a host": b"GET http:///CANARY HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "target without a slash": b"GET CANARY HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "asterisk": b"OPTIONS * HTTP/1.1\r\nHost: CANARY\r\nConnection: close\r\n\r\n",
+    "broken escapes in the path": START.replace(b"/v1/token", b"/v1/%zz%CANARY%") + b"\r\n",
+    "broken escapes in the query": START.replace(b"/v1/token", b"/v1/token?min_ttl=%zzCANARY&min_ttl=%") + b"\r\n",
+    "dots in the path": START.replace(b"/v1/token", b"/v1/../v1/./token/CANARY") + b"\r\n",
+    "folded header": START + b"X: one\r\n CANARY\r\n\r\n",
+    "lines that end in LF alone": START.replace(b"\r\n", b"\n") + b"X: CANARY\n\n",
+    "CR within a value": START + b"X: CAN\rCANARY\r\n\r\n",
+    "bytes that are no UTF-8": START + b"Authorization: Bearer CANARY\xff\xfe\r\n\r\n",
+    "header name that is no token": START + b"X(CANARY): 1\r\n\r\n",
+    "header name beyond ASCII": START + b"X-\xc3\xa9-CANARY: 1\r\n\r\n",
+    "two thousand headers": START + b"X: CANARY\r\n" * 2_000 + b"\r\n",
+    "a method without end": b"CANARY" * 3_000 + b" / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "three spaces": b"GET   /CANARY   HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    "space before the request line": b" GET /CANARY HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "negative length": POST + b"Content-Length: -1\r\nX: CANARY\r\n\r\n",
+    "length with a sign": POST + b"Content-Length: +5\r\n\r\nCANARY",
+    "length with an underscore": POST + b"Content-Length: 1_0\r\n\r\nCANARY",
+    "length beyond all numbers": POST + b"Content-Length: " + b"9" * 400 + b"\r\n\r\nCANARY",
+    "chunked, but not last": POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\nCANARY",
+    "chunked twice": POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\nCANARY",
+    "unknown transfer coding": POST + b"Transfer-Encoding: CANARY\r\n\r\nCANARY",
+    "chunk size that is no number": CHUNKED + b"CANARY\r\n",
+    "chunk size beyond all numbers": CHUNKED + b"f" * 400 + b"\r\nCANARY",
+    "chunk extension": CHUNKED + b"1;CANARY=CANARY\r\nx\r\n0\r\n\r\n",
+    "chunk without its end": CHUNKED + b"1\r\nCANARY",
+    "trailers": CHUNKED + b"0\r\nAuthorization: CANARY\x01\r\n\r\n",
+    "upgrade to HTTP/2": START + b"Upgrade: h2c\r\nHTTP2-Settings: CANARY\r\n\r\nCANARY",
+    "upgrade to WebSocket": START + b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: CANARY\r\n\r\n",
+    "expectation of nobody": POST + b"Expect: CANARY\r\nContent-Length: 6\r\n\r\nCANARY",
+    "body that is no JSON": POST + b"Content-Length: 6\r\n\r\nCANARY",
+    "compressed body": POST + b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nCANARY",
+}
+"""Not all of it is wrong by the letter, and some of it is wrong to one parser only."""
+
 
 class Room:
     """One listener with everything that it tells anybody."""
@@ -94,6 +139,16 @@ async def test_a_malformed_request_leaks_nothing(room: Room, sent: bytes) -> Non
     assert reply.json()["detail"] == UNREADABLE
     assert CANARY not in reply.raw
     assert CANARY.decode() not in room.told
+
+
+@pytest.mark.parametrize("sent", ODD.values(), ids=ODD.keys())
+async def test_an_odd_request_is_answered_in_form_and_leaks_nothing(room: Room, sent: bytes) -> None:
+    reply = await exchange(room.address, sent)
+    assert 200 <= reply.status < 500
+    assert reply.header("Cache-Control") == "no-store"
+    assert CANARY not in reply.raw
+    assert CANARY.decode() not in room.told
+    assert room.sink.of(InternalFailure) == []
 
 
 async def test_a_malformed_request_is_logged_by_status_and_class(room: Room) -> None:

@@ -29,4 +29,15 @@ def test_every_run_time_dependency_is_locked() -> None:
 
 
 def test_aiohttp_is_past_the_heap_read_of_its_response_parser() -> None:
-    assert tuple(int(part) for part in PINS["aiohttp"].split(".")) >= (3, 14, 3)
+    assert _numbers(PINS["aiohttp"]) >= (3, 14, 3)
+
+
+def test_every_pin_meets_the_floor_its_dependency_has() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    floors = [re.fullmatch(r"([a-z0-9-]+)(?:\[\w+\])?>=([0-9.]+)", line) for line in project["dependencies"]]
+    assert None not in floors, "a dependency without a floor"
+    assert [found[1] for found in floors if found and _numbers(PINS[found[1]]) < _numbers(found[2])] == []
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
