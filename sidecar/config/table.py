@@ -200,7 +200,7 @@ ALLOWED_UIDS = Setting(
 MAX_CONNECTIONS = Setting(
     "SIDECAR_MAX_CONNECTIONS",
     parsers.whole(1, 100_000),
-    "1024",
+    "512",
     "connections of each listener; past it the one that is silent longest makes room, where none is the answer is 503",
 )
 MAX_HEADER_BYTES = Setting(

@@ -18,8 +18,9 @@ Limit: TypeAlias = Literal["connections", "header-bytes", "pipelined", "slow-hea
 class Limits:
     """The same for both listeners; each has a connection count of its own, so that neither starves the other."""
 
-    max_connections: int = 1024
-    """Past it the connection that has been idle longest makes room; where none is idle the newcomer is answered 503."""
+    max_connections: int = 512
+    """Past it the connection that is silent longest makes room; where none is silent the newcomer is answered 503. A
+    connection that asks now and then takes 10 KiB."""
     max_header_bytes: int = 16 * 1024
     """One request's line and header lines together; a longer head is answered 400."""
     max_pipelined: int = 16

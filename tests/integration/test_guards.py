@@ -163,6 +163,13 @@ async def test_the_caller_token_does_not_replace_the_required_header() -> None:
     assert (await send(WITH_CALLER_TOKEN, *lines)).code == "header-required"
 
 
+@pytest.mark.parametrize("agent", ["kube-probe/1.33", "GoogleHC/1.0", "Prometheus/3.0", "curl/8", "ELB-HealthChecker/2.0"])
+async def test_nobody_is_let_in_by_the_name_it_gives_itself(agent: str) -> None:
+    assert (await send(GuardSettings(), "Host: localhost", f"User-Agent: {agent}")).code == "header-required"
+    lines = ["Host: localhost", "Sidecar-Request: true", f"User-Agent: {agent}"]
+    assert (await send(WITH_CALLER_TOKEN, *lines)).code == "caller-not-allowed"
+
+
 async def test_a_refused_request_is_counted_with_its_reason() -> None:
     async with vending_service() as service:
         await ask(service.address, "/v1/token/other", headers={"Host": "evil.test"}, bare=True)
