@@ -163,7 +163,9 @@ async def test_the_caller_token_does_not_replace_the_required_header() -> None:
     assert (await send(WITH_CALLER_TOKEN, *lines)).code == "header-required"
 
 
-@pytest.mark.parametrize("agent", ["kube-probe/1.33", "GoogleHC/1.0", "Prometheus/3.0", "curl/8", "ELB-HealthChecker/2.0"])
+@pytest.mark.parametrize(
+    "agent", ["kube-probe/1.33", "GoogleHC/1.0", "Prometheus/3.0", "curl/8", "ELB-HealthChecker/2.0"]
+)
 async def test_nobody_is_let_in_by_the_name_it_gives_itself(agent: str) -> None:
     assert (await send(GuardSettings(), "Host: localhost", f"User-Agent: {agent}")).code == "header-required"
     lines = ["Host: localhost", "Sidecar-Request: true", f"User-Agent: {agent}"]
