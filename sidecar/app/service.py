@@ -19,10 +19,12 @@ from sidecar.config import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, Level, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
-from sidecar.core.ports import Clock
+from sidecar.core.ports import Clock, EventSink
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
+from sidecar.telemetry.audit import Audit
+from sidecar.telemetry.audit_lines import open_lines
 from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.library_logs import capture_library_logs
 from sidecar.telemetry.logs import LogSink
@@ -56,6 +58,10 @@ class Service:
         self._recent = RecentEvents(self._clock)
         self.metrics = Metrics(lambda: self.brokers.values(), names, __version__, self._connections)
         self._sink = Fanout([self.metrics, self._log, self._recent])
+        self._audit: EventSink | None = None
+        if settings.audit != "off":
+            lines = open_lines(log_format, log, self._redactor, self._clock)
+            self._audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, self._clock)
         self._parts: list[Assembly] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._draining = False
@@ -126,7 +132,7 @@ class Service:
 
     async def _listen(self) -> None:
         headers = {name: PRESETS[broker.profile.partner].token_header for name, broker in self.brokers.items()}
-        tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers)
+        tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers, self._audit)
         admin = AdminApi(self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining)
         self._vending = Listener(tokens, self._sink, "vending", self._settings.limits)
         self._admin = Listener(admin, self._sink, "admin", self._settings.limits)

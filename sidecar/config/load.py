@@ -52,6 +52,7 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
         ),
         log_format=values[table.LOG_FORMAT],
         log_level=values[table.LOG_LEVEL],
+        audit=values[table.AUDIT],
         drain_s=values[table.DRAIN_S],
         profiles=built,
         warnings=findings.warnings,

@@ -43,6 +43,8 @@ class Settings:
     """`json` or `console`."""
     log_level: str
     """`debug`, `info`, `warning` or `error`."""
+    audit: str
+    """`off`, `changes` or `all`."""
     drain_s: Seconds
     profiles: tuple[ProfileSettings, ...]
     warnings: tuple[str, ...]

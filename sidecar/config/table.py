@@ -223,6 +223,12 @@ LOG_LEVEL = Setting(
     "info",
     "debug, info, warning or error",
 )
+AUDIT = Setting(
+    "SIDECAR_AUDIT",
+    parsers.one_of(off="off", changes="changes", all="all"),
+    "off",
+    "a log line for who got which token, and for reports: off, changes (a caller's first of a token) or all",
+)
 DRAIN_S = Setting(
     "SIDECAR_DRAIN_S",
     parsers.number(0, 600),

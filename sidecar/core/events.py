@@ -14,6 +14,7 @@ from sidecar.core.model import Instant, Lifetime, Operation, Reason, Seconds
 
 FlightResult: TypeAlias = Literal["fetched", "adopted", "failed"]
 Verdict: TypeAlias = Literal["refreshing", "already-replaced", "later", "confirmed"]
+Outcome: TypeAlias = Literal["ok", "suspect"] | Verdict
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Endpoint: TypeAlias = Literal["token", "authorize", "oauth", "rejected"]
 
@@ -112,6 +113,8 @@ class LeaseLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenReported(Event):
+    """`token_id` is empty where this replica never held the token: what is no id of ours may be a token."""
+
     name = "token_reported"
     token_id: str
     verdict: Verdict
@@ -187,6 +190,30 @@ class RequestServed(Event):
     endpoint: Endpoint
     code: str
     duration_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused(Event):
+    """A guard refused a caller, by the contract's `code`; nothing of the request is told."""
+
+    name = "request_refused"
+    level = "warning"
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited(Event):
+    """A caller was given a token, or reported one; emitted only where an audit is asked for.
+
+    `caller` is `uid:1000` on a unix socket, else the peer's address with its port. `outcome` is a report's verdict, or
+    whether the token was given as good (`ok`) or as `suspect`. `token_id` is empty as in `TokenReported`.
+    """
+
+    name = "audit"
+    endpoint: Endpoint
+    caller: str
+    token_id: str
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from sidecar.core.events import Event, Level
+from sidecar.core.model import Instant
 from sidecar.core.ports import Clock
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.redaction import Redactor
@@ -53,10 +54,14 @@ class LogSink:
             getattr(self._logger, level)(name, **fields)
 
 
+def timestamp(at: Instant) -> str:
+    """ISO 8601 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _processors(log_format: Literal["json", "console"], redactor: Redactor, clock: Clock) -> list[Processor]:
     def stamp(logger: object, method: str, line: EventDict) -> EventDict:  # noqa: ARG001 - structlog's form
-        now = datetime.fromtimestamp(clock.wall(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {"timestamp": now, "level": method, **line}
+        return {"timestamp": timestamp(clock.wall()), "level": method, **line}
 
     # No processor formats exceptions: structlog's would show the values of frame locals.
     renderer: Processor = structlog.processors.JSONRenderer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sidecar.core.errors import StoreError
 from sidecar.core.events import TokenReported
@@ -33,9 +34,9 @@ class Reports:
                 report = await self._judge(token_id)
         except TimeoutError:
             report = Report("later", 1)
-        self._crew.sink.emit(
-            TokenReported(profile=self._crew.profile.name, token_id=token_id[:64], verdict=report.verdict)
-        )
+        report = replace(report, known=self._holds(token_id) or token_id in self._view.replaced_ids)
+        named = token_id if report.known else ""
+        self._crew.sink.emit(TokenReported(profile=self._crew.profile.name, token_id=named, verdict=report.verdict))
         return report
 
     async def _judge(self, token_id: str) -> Report:

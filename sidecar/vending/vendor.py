@@ -29,6 +29,8 @@ class Report:
 
     verdict: Verdict
     retry_after_s: Seconds | None = None
+    known: bool = True
+    """Whether this replica has held that token. Any other id is not logged: it may be a token in the wrong field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from sidecar.core.events import Outcome
+
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
@@ -19,12 +21,15 @@ _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Se
 class Answered:
     """A response and the contract's code for it: `ok`, `not-modified` or an error code.
 
-    `profile` is set only by an endpoint that learns the profile from the body.
+    `profile` is set only by an endpoint that learns the profile from the body. `token_id` and `outcome` are for the
+    audit: `outcome` is set where a token is in the answer, or was reported.
     """
 
     code: str
     response: web.Response
     profile: str = ""
+    token_id: str = ""
+    outcome: Outcome | None = None
 
 
 def answer(

@@ -11,7 +11,7 @@ from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import Answered, answer
 from sidecar.web.guards import Proof
 from sidecar.web.negotiation import seconds_of
-from sidecar.web.token_endpoint import SUSPECT, believed
+from sidecar.web.token_endpoint import SUSPECT, believed, handed_over
 
 
 class AuthorizeEndpoint:
@@ -30,4 +30,4 @@ class AuthorizeEndpoint:
         (min_ttl_s,) = seconds_of(request.raw_path.partition("?")[2], "min_ttl")
         vended = await believed(self._vendor, min_ttl_s)
         headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
-        return Answered("ok", answer(204, headers=headers | SUSPECT if vended.suspect else headers))
+        return handed_over(vended, answer(204, headers=headers | SUSPECT if vended.suspect else headers))

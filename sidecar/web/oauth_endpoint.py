@@ -17,7 +17,7 @@ from sidecar.web.client_authentication import Client, OAuthError, client_of
 from sidecar.web.guards import Guards, Proof
 from sidecar.web.problems import problem
 from sidecar.web.refusals import RefusedError, missing_default
-from sidecar.web.token_endpoint import SUSPECT, believed
+from sidecar.web.token_endpoint import SUSPECT, believed, handed_over
 
 _FORM = "application/x-www-form-urlencoded"
 _GRANT = "client_credentials"
@@ -93,7 +93,7 @@ async def _grant(vendor: Vendor) -> Answered:
         "expires_in": vended.expires_in_s,
     }
     response = json_answer(200, document, headers=SUSPECT if vended.suspect else None)
-    return Answered("ok", response, vendor.profile.name)
+    return handed_over(vended, response, vendor.profile.name)
 
 
 def _form(body: bytes) -> dict[str, str]:

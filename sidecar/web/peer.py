@@ -25,6 +25,16 @@ def peer_uid(request: web.BaseRequest) -> int | None:
     return int(uid)
 
 
+def caller_name(request: web.BaseRequest) -> str:
+    """The caller for people: `uid:1000`, or the address as `127.0.0.1:54321`; empty when the connection is gone."""
+    peer = None if request.transport is None else request.transport.get_extra_info("peername")
+    if isinstance(peer, tuple):
+        host, port = peer[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    uid = peer_uid(request) if is_unix(request) else None
+    return "" if uid is None else f"uid:{uid}"
+
+
 def _socket(request: web.BaseRequest) -> socket.socket | None:
     # asyncio's and uvloop's stand-ins for the socket both have the three methods used here.
     return None if request.transport is None else request.transport.get_extra_info("socket")

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sidecar.core.events import Endpoint
 from sidecar.core.model import Secret, token_id_of
-from sidecar.vending.vendor import Vendor
+from sidecar.vending.vendor import Report, Vendor
 from sidecar.web.answers import JSON, Answered, json_answer
 from sidecar.web.bodies import read_body
 from sidecar.web.guards import Proof
@@ -42,12 +42,17 @@ class RejectedEndpoint:
         self.profile = vendor.profile.name
 
     async def __call__(self, request: web.BaseRequest) -> Answered:
-        report = await self._vendor.report(_reported_id(await read_body(request, JSON, MAX_REPORT_BYTES)))
-        document: dict[str, object] = {"verdict": report.verdict}
-        if report.retry_after_s is None:
-            return Answered("ok", json_answer(202, document))
-        wait_s = whole_seconds(report.retry_after_s)
-        return Answered("ok", json_answer(202, document | {"retryAfter": wait_s}, headers={"Retry-After": str(wait_s)}))
+        token_id = _reported_id(await read_body(request, JSON, MAX_REPORT_BYTES))
+        report = await self._vendor.report(token_id)
+        return Answered("ok", _verdict(report), token_id=token_id if report.known else "", outcome=report.verdict)
+
+
+def _verdict(report: Report) -> web.Response:
+    document: dict[str, object] = {"verdict": report.verdict}
+    if report.retry_after_s is None:
+        return json_answer(202, document)
+    wait_s = whole_seconds(report.retry_after_s)
+    return json_answer(202, document | {"retryAfter": wait_s}, headers={"Retry-After": str(wait_s)})
 
 
 def _reported_id(body: bytes) -> str:

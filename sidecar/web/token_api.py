@@ -7,21 +7,26 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from sidecar.core.errors import AnswerError
-from sidecar.core.events import RequestServed
+from sidecar.core.events import Audited, RequestRefused, RequestServed
 from sidecar.core.model import Moment
 from sidecar.core.ports import Clock, EventSink
 from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import Answered
 from sidecar.web.guards import Guards
+from sidecar.web.peer import caller_name
 from sidecar.web.problems import INTERNAL_ERROR, refused
 from sidecar.web.refusals import RefusedError, check_form
 from sidecar.web.routes import Route, build_routes, nowhere
+
+_NOT_LET_IN = (401, 403)
+"""What the guards and the authentication of OAuth clients answer, and nobody else."""
 
 
 class TokenApi:
     """The handler of the vending listener.
 
-    `token_headers` names, for each profile, the header in which the partner expects the token.
+    `token_headers` names, for each profile, the header in which the partner expects the token. `audit`, where there is
+    one, is told of every token that is handed over and of every report.
     """
 
     def __init__(
@@ -31,12 +36,14 @@ class TokenApi:
         sink: EventSink,
         clock: Clock,
         token_headers: Mapping[str, str],
+        audit: EventSink | None = None,
     ) -> None:
         self._routes = build_routes(vendors, guards, token_headers)
         self._profiles = tuple(vendors)
         self._guards = guards
         self._sink = sink
         self._clock = clock
+        self._audit = audit
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         started = self._clock.monotonic()
@@ -48,7 +55,14 @@ class TokenApi:
             # The connection answers and tells about the bug; here it is only counted.
             self._record(route, INTERNAL_ERROR, route.profile, started)
             raise
-        self._record(route, answered.code, answered.profile or route.profile, started)
+        profile = answered.profile or route.profile
+        self._record(route, answered.code, profile, started)
+        if answered.response.status in _NOT_LET_IN:
+            self._sink.emit(RequestRefused(code=answered.code))
+        if self._audit is not None and answered.outcome is not None and route.endpoint is not None:
+            caller, token_id, outcome = caller_name(request), answered.token_id, answered.outcome
+            told = Audited(profile=profile, endpoint=route.endpoint, caller=caller, token_id=token_id, outcome=outcome)
+            self._audit.emit(told)
         return answered.response
 
     async def _answer(self, request: web.BaseRequest, route: Route) -> Answered:

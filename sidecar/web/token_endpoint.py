@@ -11,7 +11,7 @@ from sidecar.core.events import Endpoint
 from sidecar.core.iso8601 import iso
 from sidecar.core.model import Seconds
 from sidecar.vending.vendor import Vended, Vendor
-from sidecar.web.answers import TEXT, Answered, answer
+from sidecar.web.answers import JSON, TEXT, Answered, answer
 from sidecar.web.guards import Proof
 from sidecar.web.negotiation import none_match, prefers_text, seconds_of
 
@@ -43,8 +43,11 @@ class TokenEndpoint:
             vended = await believed(self._vendor, min_ttl_s)
         if prefers_text(request.headers.getall("Accept", [])):
             body, content_type = vended.token.access.reveal().encode(), TEXT
-            return Answered("ok", answer(200, body, content_type=content_type, headers=_headers(vended)))
-        return Answered("ok", answer(200, self._json(vended), headers=_headers(vended)))
+        else:
+            body, content_type = self._json(vended), JSON
+        response = answer(200, body, content_type=content_type, headers=_headers(vended))
+        # HEAD gets the headers alone, and so no token.
+        return Answered("ok", response) if request.method == "HEAD" else handed_over(vended, response)
 
     def _json(self, vended: Vended) -> bytes:
         made_of = (vended.token.token_id, vended.suspect, vended.expires_in_s)
@@ -60,6 +63,11 @@ async def believed(vendor: Vendor, min_ttl_s: Seconds = 0) -> Vended:
     if vended is not None and vended.expires_in_s >= min_ttl_s:
         return vended
     return await vendor.vend(min_ttl_s)
+
+
+def handed_over(vended: Vended, response: web.Response, profile: str = "") -> Answered:
+    """An answer with this token in it."""
+    return Answered("ok", response, profile, vended.token.token_id, "suspect" if vended.suspect else "ok")
 
 
 def _headers(vended: Vended) -> dict[str, str]:

@@ -86,6 +86,16 @@ class Replica:
         assert started, self.output
         self.url, self._admin_url = (f"http://{started[0][name][0]}" for name in ("listen", "admin_listen"))
 
+    def listens_at(self, vending: str, admin: str) -> None:
+        """For one whose log does not say so: the addresses it was given."""
+        self.url, self._admin_url = f"http://{vending}", f"http://{admin}"
+
+    async def has_started(self) -> bool:
+        """Whether it has a token to vend, also of one that may not listen yet."""
+        with contextlib.suppress(aiohttp.ClientError):
+            return await self.ready()
+        return False
+
     def events(self, name: str) -> list[dict[str, Any]]:
         """The log lines of one event; a line half written is left for the next look."""
         whole = self.output.rpartition("\n")[0].splitlines()

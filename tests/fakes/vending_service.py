@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sidecar.core.events import RequestServed
+from sidecar.core.events import Audited, RequestServed
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.web.guards import Guards, GuardSettings
@@ -24,6 +24,7 @@ class VendingService:
     vendor: FakeVendor
     other: FakeVendor
     sink: ListSink
+    audit: ListSink
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
         return await ask(self.address, path, headers=headers)
@@ -36,14 +37,20 @@ class VendingService:
         """(profile, endpoint, code) of each request that was counted."""
         return [(event.profile, event.endpoint, event.code) for event in self.sink.of(RequestServed)]
 
+    @property
+    def audited(self) -> list[tuple[str, str, str, str]]:
+        """(profile, endpoint, token id, outcome) of each token handed over and each report."""
+        told = self.audit.of(Audited)
+        return [(event.profile, event.endpoint, event.token_id, event.outcome) for event in told]
+
 
 @asynccontextmanager
 async def vending_service(
     settings: GuardSettings | None = None, at: Address = LOOPBACK, limits: Limits | None = None
 ) -> AsyncIterator[VendingService]:
-    vendor, other, sink = FakeVendor(), FakeVendor("other"), ListSink()
+    vendor, other, sink, audit = FakeVendor(), FakeVendor("other"), ListSink(), ListSink()
     headers = {"default": "AccessToken", "other": "X-Other"}
     guards = Guards(settings or GuardSettings())
-    api = TokenApi({"default": vendor, "other": other}, guards, sink, FixedClock(), headers)
+    api = TokenApi({"default": vendor, "other": other}, guards, sink, FixedClock(), headers, audit)
     async with serving(api, sink, at, limits) as address:
-        yield VendingService(address, vendor, other, sink)
+        yield VendingService(address, vendor, other, sink, audit)

@@ -144,6 +144,10 @@ def test_a_store_that_stays_down_is_told_every_ten_seconds_with_how_often(log: L
             TokenReported(profile="default", token_id="t1", verdict="already-replaced"),
             TokenReported(profile="default", token_id="t1", verdict="later"),
         ),
+        (
+            TokenReported(profile="default", token_id="t1", verdict="refreshing"),
+            TokenReported(profile="default", token_id="t2", verdict="refreshing"),
+        ),
     ],
 )
 def test_what_callers_can_repeat_at_will_is_told_every_ten_seconds(log: Log, event: Event, another: Event) -> None:
@@ -155,7 +159,7 @@ def test_what_callers_can_repeat_at_will_is_told_every_ten_seconds(log: Log, eve
     assert [line.get("suppressed") for line in log.lines] == [None, None, 299]
 
 
-def test_a_report_that_leads_to_a_call_is_always_told(log: Log) -> None:
+def test_the_first_report_of_each_token_is_always_told(log: Log) -> None:
     for token_id in ("t1", "t2"):
         log.sink.emit(TokenReported(profile="default", token_id=token_id, verdict="refreshing"))
     assert [line["token_id"] for line in log.lines] == ["t1", "t2"]

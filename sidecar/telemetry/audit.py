@@ -1,0 +1,65 @@
+"""The audit: which caller got which token, and who reported one. Never the token itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sidecar.core.events import Audited, Event
+from sidecar.core.ports import Clock
+from sidecar.telemetry.audit_lines import AuditLines
+from sidecar.telemetry.repetition import Repetition
+
+MAX_CALLERS = 1024
+"""So many callers of a profile's current token are told apart."""
+
+
+@dataclass(slots=True)
+class _Holders:
+    """Who has got a profile's current token; replaced with the token, so its size is bounded by `MAX_CALLERS`."""
+
+    token_id: str = ""
+    callers: set[str] = field(default_factory=set)
+
+
+class Audit:
+    """An event sink that writes a line `audit` for each `Audited`, whatever the log's own level is.
+
+    `all` writes every one. `changes` writes a vended token when a caller first gets it, and of the reports with the
+    same caller, token and verdict one in ten seconds, with the number of those left out (`suppressed`). A caller is a
+    user id, or an address without its port. The memory is bounded: beyond `MAX_CALLERS` callers of one token, and
+    beyond what `Repetition` tells apart, the rest share one line in ten seconds.
+    """
+
+    def __init__(self, mode: Literal["changes", "all"], lines: AuditLines, clock: Clock) -> None:
+        self._everything = mode == "all"
+        self._lines = lines
+        self._repetition = Repetition(clock)
+        self._holders: dict[str, _Holders] = {}
+
+    def emit(self, event: Event) -> None:
+        if not isinstance(event, Audited):
+            return
+        left_out = 0 if self._everything else self._news(event)
+        if left_out is not None:
+            self._lines.write(event, left_out)
+
+    def _news(self, event: Audited) -> int | None:
+        """None when it is not told; else how many like it were left out."""
+        caller = _without_port(event.caller)
+        if event.endpoint == "rejected":
+            return self._repetition.tell((event.profile, caller, event.outcome, event.token_id))
+        # The names of profiles are a closed set: only a request that was answered with a token is audited.
+        holders = self._holders.get(event.profile)
+        if holders is None or holders.token_id != event.token_id:
+            holders = self._holders[event.profile] = _Holders(event.token_id)
+        if caller in holders.callers:
+            return None
+        if len(holders.callers) < MAX_CALLERS:
+            holders.callers.add(caller)
+            return 0
+        return self._repetition.tell(event.profile)
+
+
+def _without_port(caller: str) -> str:
+    return caller if caller.startswith("uid:") else caller.rpartition(":")[0]

@@ -1,0 +1,102 @@
+"""The audit of real processes, read where operators read it: in their logs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.model import Address
+from tests.fakes.processes import Fleet
+from tests.fakes.replica import START_LIMIT_S, Replica, until
+from tests.fakes.wire import ask
+from tests.servers import free_port
+
+AUDITED = ("profile", "endpoint", "outcome", "token_id")
+
+
+async def auditing(fleet: Fleet, socket: Path, mode: str) -> Replica:
+    """A sidecar that logs errors only, on TCP and on a unix socket, with a token."""
+    port, admin_port = free_port(), free_port()
+    replica = fleet.launch(
+        AUDIT=mode,
+        LOG_LEVEL="error",
+        LISTEN=f"127.0.0.1:{port},unix:{socket}",
+        ADMIN_LISTEN=f"127.0.0.1:{admin_port}",
+    )
+    replica.listens_at(f"127.0.0.1:{port}", f"127.0.0.1:{admin_port}")
+    await until(replica.has_started, START_LIMIT_S)
+    return replica
+
+
+async def use(replica: Replica, socket: Path) -> tuple[str, str]:
+    """Ask three times on TCP and twice on the socket, report the token, and ask for the next; the ids of both."""
+    for _ in range(3):
+        first = (await replica.ask()).token_id
+    for _ in range(2):
+        assert (await ask(Address(path=str(socket)), "/v1/authorize")).status == 204
+    assert await replica.report(first) == "refreshing"
+    assert await replica.report("0" * 32) == "already-replaced"
+    second = (await replica.ask()).token_id
+    assert second != first
+    return first, second
+
+
+@pytest.fixture
+def socket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a path that is short enough."""
+    return tmp_path_factory.mktemp("s") / "vend.sock"
+
+
+async def test_all_is_a_line_for_every_token_and_report_at_any_log_level(fleet: Fleet, socket: Path) -> None:
+    replica = await auditing(fleet, socket, "all")
+    first, second = await use(replica, socket)
+    lines = replica.events("audit")
+    assert [tuple(line.get(name) for name in AUDITED) for line in lines] == [
+        *[("default", "token", "ok", first)] * 3,
+        *[("default", "authorize", "ok", first)] * 2,
+        ("default", "rejected", "refreshing", first),
+        ("default", "rejected", "already-replaced", None),
+        ("default", "token", "ok", second),
+    ]
+    callers = [line["caller"] for line in lines]
+    assert callers[3:5] == [f"uid:{os.getuid()}"] * 2
+    assert all(caller.startswith("127.0.0.1:") for caller in callers[:3] + callers[5:])
+    assert len(lines) == len(replica.output.splitlines())
+
+
+async def test_changes_is_a_line_for_a_callers_first_of_each_token_and_for_reports(fleet: Fleet, socket: Path) -> None:
+    replica = await auditing(fleet, socket, "changes")
+    first, second = await use(replica, socket)
+    assert [tuple(line.get(name) for name in AUDITED) for line in replica.events("audit")] == [
+        ("default", "token", "ok", first),
+        ("default", "authorize", "ok", first),
+        ("default", "rejected", "refreshing", first),
+        ("default", "rejected", "already-replaced", None),
+        ("default", "token", "ok", second),
+    ]
+
+
+async def test_off_is_no_line_at_all(fleet: Fleet, socket: Path) -> None:
+    replica = await auditing(fleet, socket, "off")
+    await use(replica, socket)
+    assert replica.output == ""
+
+
+async def test_what_is_audited_is_in_no_metric_and_on_no_status_page(fleet: Fleet, socket: Path) -> None:
+    replica = await auditing(fleet, socket, "all")
+    await use(replica, socket)
+    callers = {line["caller"] for line in replica.events("audit")}
+    pages = [(await replica.admin(path)).text for path in ("/metrics", "/status.json")]
+    assert callers
+    assert not any(caller in page for caller in (*callers, '"audit"') for page in pages)
+
+
+async def test_no_line_of_the_audit_holds_the_token(fleet: Fleet, socket: Path) -> None:
+    replica = await auditing(fleet, socket, "all")
+    token = (await replica.ask()).body["accessToken"]
+    await replica.post("/v1/token/rejected", json={"tokenId": token})
+    await replica.post("/v1/token/rejected", json={"accessToken": token})
+    assert len(replica.events("audit")) == 3
+    assert token not in replica.output

@@ -1,0 +1,68 @@
+"""What an operator is told of requests that the guards refuse: why, and nothing of the request."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from sidecar.core.events import RequestRefused
+from sidecar.core.model import Secret
+from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.redaction import Redactor
+from sidecar.web.guards import GuardSettings
+from tests.fakes.vending_service import vending_service
+from tests.fakes.vendor import FixedClock
+from tests.fakes.wire import ASKING, ask
+
+WITH_CALLER_TOKEN = GuardSettings(caller_token=lambda: Secret("caller-token"))
+CANARY = "canary-4711"
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Host": "localhost"}, "header-required"),
+        ({**ASKING, "X-Forwarded-For": CANARY}, "forwarded-request"),
+        ({**ASKING, "Host": CANARY}, "host-not-allowed"),
+        ({**ASKING, "Authorization": f"Bearer {CANARY}"}, "caller-not-allowed"),
+    ],
+)
+async def test_a_refusal_is_told_by_its_code_alone(headers: Mapping[str, str], code: str) -> None:
+    async with vending_service(WITH_CALLER_TOKEN) as service:
+        await ask(service.address, f"/v1/token/{CANARY}?x={CANARY}", headers=headers, bare=True)
+        assert service.sink.of(RequestRefused) == [RequestRefused(code=code)]
+        assert CANARY not in repr(service.sink.of(RequestRefused))
+
+
+async def test_an_oauth_client_that_is_not_known_is_told_too() -> None:
+    async with vending_service(WITH_CALLER_TOKEN) as service:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        body = f"grant_type=client_credentials&client_secret={CANARY}".encode()
+        assert (await service.post("/oauth/token", body, form)).status == 401
+        assert service.sink.of(RequestRefused) == [RequestRefused(code="caller-not-allowed")]
+
+
+async def test_other_answers_are_no_refusals_of_the_guards() -> None:
+    async with vending_service() as service:
+        for path in ("/v1/token", "/v1/token/nobody", "/nowhere", "/v1/token?min_ttl=x"):
+            await service.get(path)
+        assert service.sink.of(RequestRefused) == []
+
+
+def test_a_flood_of_refusals_is_one_line_in_ten_seconds_for_each_code() -> None:
+    stream, clock = io.StringIO(), FixedClock()
+    log = LogSink("json", "info", stream, Redactor(), clock)
+    for _ in range(1000):
+        log.emit(RequestRefused(code="header-required"))
+        log.emit(RequestRefused(code="host-not-allowed"))
+    clock.passed_s = 10
+    log.emit(RequestRefused(code="header-required"))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["level"], line["code"], line.get("suppressed")) for line in lines] == [
+        ("warning", "header-required", None),
+        ("warning", "host-not-allowed", None),
+        ("warning", "header-required", 999),
+    ]
