@@ -1,0 +1,36 @@
+"""What an unforeseen error says on its way out: where it came from and its class; its text may quote a secret."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from types import TracebackType
+
+from sidecar.core.trace import bare_trace
+
+
+def install() -> None:
+    """Replace what Python prints of errors nobody caught, in any thread, and of log records nobody takes.
+
+    A running service takes log records itself; `check` and the sandbox do not.
+    """
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda args: _say("thread", args.exc_value)
+    sys.unraisablehook = lambda args: _say("clean-up", args.exc_value)
+    logging.lastResort = _Bare(logging.WARNING)
+
+
+class _Bare(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(f"{record.name} ({record.filename}:{record.lineno})", record.exc_info[1] if record.exc_info else None)
+
+
+def _uncaught(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    _say("internal failure", error)
+
+
+def _say(what: str, error: BaseException | None) -> None:
+    # A process that ends may have no stderr any more.
+    if sys.stderr is not None:
+        print(f"token-sidecar: {what}: {bare_trace(error)}", file=sys.stderr)

@@ -1,0 +1,61 @@
+"""What a process prints of errors that nobody foresaw: where they came from, and no text of theirs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+CANARY = "canary-4711"
+LIMIT_S = 20
+
+CRASHES = {
+    "an error in a command": "def broken(*_):\n    try:\n        {}[CANARY]\n    except KeyError as error:\n"
+    "        raise ValueError(CANARY) from error\nmain.run = broken",
+    "an error of a group": "def broken(*_):\n    raise ExceptionGroup(CANARY, [ValueError(CANARY)])\nmain.run = broken",
+    "an error in a thread": "import threading\ndef broken():\n    raise ValueError(CANARY)\n"
+    "def run(*_):\n    thread = threading.Thread(target=broken)\n    thread.start()\n    thread.join()\nmain.run = run",
+    "an error in a destructor": "class Broken:\n    def __del__(self):\n        raise ValueError(CANARY)\n"
+    "main.run = lambda *_: Broken() and 0",
+    "a task nobody asked about": "import asyncio\nasync def fails():\n    raise ValueError(CANARY)\n"
+    "async def work():\n    task = asyncio.create_task(fails())\n    await asyncio.wait([task])\n"
+    "main.run = lambda *_: asyncio.run(work())",
+    "a library's log": "import logging\nmain.run = lambda *_: logging.getLogger('aiohttp.server').error(CANARY)",
+    "an error of the event loop": "import asyncio\nasync def work():\n"
+    "    asyncio.get_running_loop().call_exception_handler({'message': CANARY, 'exception': ValueError(CANARY)})\n"
+    "main.run = lambda *_: asyncio.run(work())",
+}
+
+
+@pytest.mark.parametrize("flags", [(), ("-X", "dev")], ids=["plain", "dev"])
+@pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
+def test_an_unforeseen_error_is_told_without_its_text(crash: str, flags: tuple[str, ...]) -> None:
+    # Put together where it runs: the lines of the source are no secret.
+    source = f"import sys; CANARY = '-'.join(['canary', '4711']); import sidecar.__main__ as main\n{crash}\n"
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", source + "sys.exit(main.main())"],
+        capture_output=True, text=True, check=False, timeout=LIMIT_S,
+    )  # fmt: skip
+    assert CANARY not in done.stdout + done.stderr
+    assert "token-sidecar: " in done.stderr
+
+
+def test_it_says_where_the_error_came_from_and_from_what() -> None:
+    source = "import sys, sidecar.__main__ as main\n" + CRASHES["an error in a command"] + "\nmain.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"CANARY = 'x'\n{source}"], capture_output=True, text=True, check=False, timeout=LIMIT_S
+    )
+    assert done.returncode == 1
+    assert "internal failure: " in done.stderr
+    assert done.stderr.endswith("broken > ValueError from KeyError\n")
+
+
+def test_a_fault_handlers_trace_has_no_values() -> None:
+    source = "import os, sidecar.__main__ as main\ndef run(*_, secret='canary-4711'):\n    os.abort()\nmain.run = run\n"
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", source + "main.main()"],
+        capture_output=True, text=True, check=False, timeout=LIMIT_S,
+    )  # fmt: skip
+    assert "Fatal Python error: Aborted" in done.stderr
+    assert CANARY not in done.stderr
