@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import aiohttp
 
 from sidecar.config import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.model import Credentials
+from sidecar.core.model import Credentials, Secret
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.credentials import DirectoryCredentials, StaticCredentials
@@ -16,20 +18,35 @@ from sidecar.stores.seal import AesSealer, OpenSealer, Sealer, load_seal_keys
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.assembly import Assembly, assemble
 
+PAIRS = 4
+"""The newest, the one before it, and two that a partner may still quote."""
+
 
 class RedactedCredentials:
-    """Tells the redactor every pair that is read, so that none of them ever reaches a log line."""
+    """Tells the redactor every pair that is read, so that none of them ever reaches a log line.
+
+    The latest `PAIRS` are known, the older ones forgotten; a pair that comes back is the object it was, not a copy.
+    """
 
     def __init__(self, inner: CredentialsSource, redactor: Redactor) -> None:
         self._inner = inner
         self._redactor = redactor
+        self._pairs: list[Credentials] = []
 
     def read(self) -> Credentials:
-        pair = self._inner.read()
-        for secret in (pair.api_key, pair.api_secret, pair.signing_key):
-            if secret is not None:
-                self._redactor.register(secret)
-        return pair
+        found = self._inner.read()
+        for pair in self._pairs:
+            if pair is found or pair == found:
+                return pair
+        self._pairs = [found, *self._pairs]
+        self._redactor.register(*_secrets(found))
+        if len(self._pairs) > PAIRS:
+            self._redactor.forget(*_secrets(self._pairs.pop()))
+        return found
+
+
+def _secrets(pair: Credentials) -> Iterator[Secret]:
+    return (secret for secret in (pair.api_key, pair.api_secret, pair.signing_key) if secret is not None)
 
 
 def credentials_source(settings: ProfileSettings, redactor: Redactor) -> CredentialsSource:

@@ -147,8 +147,7 @@ class Service:
             allowed_uids=settings.allowed_uids,
         )
         if settings.caller_token_file is not None:
-            caller_token = CallerTokenFile(settings.caller_token_file, self._sink)
-            self._redactor.register(caller_token())
+            caller_token = CallerTokenFile(settings.caller_token_file, self._sink, self._redactor.register)
             guard = replace(guard, caller_token=caller_token)
         return Guards(guard)
 

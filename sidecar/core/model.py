@@ -63,12 +63,14 @@ class Credentials:
     api_key: Secret
     api_secret: Secret
     signing_key: Secret | None = None
+    credentials_id: str = field(init=False)
+    """Tells one pair from another without revealing either; the same on every replica."""
 
-    @property
-    def credentials_id(self) -> str:
-        """Tells one pair from another without revealing either; the same on every replica."""
+    def __post_init__(self) -> None:
+        # Made once: each making leaves copies of the pair in memory that is free again.
         pair = f"{len(self.api_key.reveal())}:{self.api_key.reveal()}{self.api_secret.reveal()}"
-        return hashlib.blake2b(pair.encode(), digest_size=8, person=b"credentials").hexdigest()
+        made = hashlib.blake2b(pair.encode(errors="surrogatepass"), digest_size=8, person=b"credentials").hexdigest()
+        object.__setattr__(self, "credentials_id", made)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,19 @@ class Redactor:
     """A structlog processor that masks secrets by type, by the name of their field, and by their registered text."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
+        self._secrets: list[Secret] = []
 
-    def register(self, secret: Secret) -> None:
-        """Mask this secret wherever it occurs in any text from now on. Meant for those that live as long as we do."""
-        text = secret.reveal()
-        if len(text) >= SHORTEST_SECRET and text not in self._texts:
-            # The longest first: a secret that holds another must not leave its ends.
-            self._texts = sorted([*self._texts, text], key=len, reverse=True)
+    def register(self, *secrets: Secret) -> None:
+        """Mask these wherever they occur in any text from now on. Meant for those that live long."""
+        long = [secret for secret in secrets if len(secret.reveal()) >= SHORTEST_SECRET]
+        # The longest first: a secret that holds another must not leave its ends.
+        self._secrets = sorted([*self._secrets, *long], key=lambda secret: len(secret.reveal()), reverse=True)
+
+    def forget(self, *secrets: Secret) -> None:
+        """Take back one registration of each: who registered the same text elsewhere still counts on it."""
+        for secret in secrets:
+            if secret in self._secrets:
+                self._secrets.remove(secret)
 
     def __call__(self, logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG002 - structlog's form
         return self._mapping(line)
@@ -53,12 +58,12 @@ class Redactor:
     @property
     def texts(self) -> Sequence[str]:
         """Every registered secret, for those who must mask more than lines."""
-        return self._texts
+        return [secret.reveal() for secret in self._secrets]
 
     def text(self, text: str) -> str:
         """`text` with every registered secret masked."""
-        for secret in self._texts:
-            text = text.replace(secret, MASK)
+        for secret in self._secrets:
+            text = text.replace(secret.reveal(), MASK)
         return text
 
 

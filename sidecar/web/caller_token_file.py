@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,9 +20,10 @@ class CallerTokenFile:
     A new version that is empty or unreadable is told once, and the token before it stays in force.
     """
 
-    def __init__(self, path: Path, sink: EventSink) -> None:
-        """Raises `ConfigurationError` when there is no usable token to start with."""
+    def __init__(self, path: Path, sink: EventSink, learn: Callable[[Secret], None] = lambda _: None) -> None:
+        """`learn` is told each token that is read. Raises `ConfigurationError` when there is none to start with."""
         self._path = path
+        self._learn = learn
         self._sink = sink
         self._stamp = self._look()
         try:
@@ -50,7 +52,9 @@ class CallerTokenFile:
         text = self._path.read_text(encoding="utf-8").strip()
         if not text:
             raise ValueError("empty")
-        return Secret(text)
+        token = Secret(text)
+        self._learn(token)
+        return token
 
     def _problem(self, error: Exception) -> str:
         # A UnicodeDecodeError's own text would quote the file.

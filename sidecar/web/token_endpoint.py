@@ -25,6 +25,8 @@ class TokenEndpoint:
     endpoint: ClassVar[Endpoint] = "token"
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
     proof: ClassVar[Proof] = Proof.HEADER
+    # And so no `vars`, which would show the answer.
+    __slots__ = ("_bytes", "_made_of", "_vendor", "profile")
 
     def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor

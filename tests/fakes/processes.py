@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sidecar.app import SystemClock
 from sidecar.core.model import Budget, Secret
 from sidecar.partner.sandbox import Sandbox, SandboxConfig
 from sidecar.partner.sandbox.journal import Call
-from tests.fakes.replica import START_LIMIT_S, Replica, until
+from tests.fakes.replica import SERVE, START_LIMIT_S, Replica, until
 from tests.servers import RedisServer
 
 KEY, SECRET = "fleet-key", "fleet-secret"
@@ -99,10 +99,10 @@ class Fleet:
         (mounted / "..data_tmp").symlink_to(version.name)
         (mounted / "..data_tmp").rename(mounted / "..data")
 
-    def launch(self, **settings: str) -> Replica:
+    def launch(self, argv: Sequence[str] = SERVE, **settings: str) -> Replica:
         """Start one more process and do not wait; settings are named without the prefix."""
         environ = self.settings | {f"SIDECAR_{name}": value for name, value in settings.items()}
-        replica = Replica(self.session, environ, self.folder / f"replica-{len(self.started)}.log")
+        replica = Replica(self.session, environ, self.folder / f"replica-{len(self.started)}.log", argv)
         self.started.append(replica)
         return replica
 

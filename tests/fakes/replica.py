@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 START_LIMIT_S = 20
 LOOK_S = 0.02
 CALLER = {"Sidecar-Request": "true"}
+SERVE = ("-m", "sidecar", "serve")
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float) -> float:
@@ -67,14 +68,20 @@ class Answer:
 class Replica:
     """One `python -m sidecar serve`. Its whole output goes to `log`; its ports are read from there."""
 
-    def __init__(self, session: aiohttp.ClientSession, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        environ: Mapping[str, str],
+        log: Path,
+        argv: Sequence[str] = SERVE,
+    ) -> None:
         self.log = log
         self._session = session
         self.url = self._admin_url = ""
         with log.open("wb") as stream:
             # Nothing of this environment but the path: proxies and settings of the machine stay outside.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sidecar", "serve"],
+                [sys.executable, *argv],
                 env={"PATH": os.defpath, **environ},
                 stdout=stream,
                 stderr=subprocess.STDOUT,
@@ -148,6 +155,13 @@ class Replica:
     def command_line(self) -> str:
         """As every user of the machine can see it."""
         return Path(f"/proc/{self.process.pid}/cmdline").read_text()
+
+    @property
+    def environment(self) -> str:
+        """As it was started with; empty for who is not root, and so may not see it."""
+        with contextlib.suppress(PermissionError):
+            return Path(f"/proc/{self.process.pid}/environ").read_text()
+        return ""
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

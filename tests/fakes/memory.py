@@ -1,0 +1,32 @@
+"""What stands in another process's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.fakes.spellings import inside_base64
+
+READABLE = (
+    "-c",
+    "import os, sys; import sidecar.__main__ as main; sys.exit(main.run(['serve'], main.take(os.environ)))",
+)
+"""`serve` without what keeps strangers out of its memory: a test that is not root may look too."""
+
+
+def writable_memory(pid: int) -> Iterator[bytes]:
+    """Everything the process has written to its memory, area by area."""
+    areas = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for area in areas:
+            where, rights, *_ = area.split()
+            begin, end = (int(text, 16) for text in where.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(begin)
+                yield memory.read(end - begin)
+
+
+def copies(pid: int, secret: bytes) -> int:
+    """How often it stands there as it is, or in base64 alone or inside another text."""
+    forms = [secret, *(inner.encode() for inner in inside_base64(secret))]
+    return sum(area.count(form) for area in writable_memory(pid) for form in forms)

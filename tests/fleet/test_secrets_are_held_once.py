@@ -1,0 +1,100 @@
+"""A running sidecar's own objects: none of ours shows a secret, and each secret is one text."""
+
+from __future__ import annotations
+
+import base64
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.core.model import Secret
+from tests.fakes.processes import CONFIG, Fleet, open_fleet
+from tests.fakes.replica import START_LIMIT_S, Replica, until
+from tests.servers import RedisServer
+
+KEY, SECRET, SIGNING = "kanary-api-key-a0b1", "kanary-api-secret-c2d3", "kanary-signing-key-e4f5"
+SEAL = b"kanary-seal-key-of-32-bytes-0617"
+CALLER_TOKEN, PASSWORD = "kanary-caller-token-2839", "kanary-store-password-4a5b"
+CALLER = {"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}", "Connection": "close"}
+"""A connection that is kept open holds its last request, the caller token included."""
+INSIDE = ("-m", "tests.fakes.inside")
+TOP = Path(__file__).resolve().parents[2]
+
+
+async def used(fleet: Fleet, **settings: str) -> tuple[Replica, str, str]:
+    """A sidecar that has vended two tokens in every way and had a report; the ids of both tokens' texts."""
+    (fleet.folder / "seal-key").write_bytes(base64.b64encode(SEAL))
+    (fleet.folder / "caller-token").write_text(CALLER_TOKEN)
+    fleet.settings |= {
+        "LOOK_FOR": str(fleet.folder / "sought"),
+        "PYTHONPATH": str(TOP),
+        "SIDECAR_CALLER_TOKEN_FILE": str(fleet.folder / "caller-token"),
+        "SIDECAR_LOG_LEVEL": "debug",
+    }
+    replica = fleet.launch(INSIDE, AUDIT="all", POLL_S="0.1", CALL_BUDGET="100/60", **settings)
+    await replica.listening()
+    first = await replica.ask(headers=CALLER)
+    assert (await replica.ask("/v1/authorize", headers=CALLER)).status == 204
+    await replica.post("/v1/token/rejected", headers=CALLER, json={"accessToken": first.body["accessToken"]})
+    second = await replica.ask(headers=CALLER)
+    assert second.token_id != first.token_id
+    return replica, first.body["accessToken"], second.body["accessToken"]
+
+
+async def judged(fleet: Fleet, replica: Replica, *secrets: str) -> dict[str, Any]:
+    """What the sidecar says of its own objects."""
+    (fleet.folder / "sought").write_text("\n".join(secret.encode().hex() for secret in secrets))
+    replica.signal(signal.SIGUSR1)
+    await until(lambda: bool(replica.events("judged")), START_LIMIT_S)
+    return replica.events("judged")[0]
+
+
+@pytest.fixture
+def redis_with_password(own_redis_server: RedisServer) -> RedisServer:
+    own_redis_server.command("CONFIG", "SET", "requirepass", PASSWORD)
+    return own_redis_server
+
+
+async def test_secrets_given_by_file_are_one_text_each(tmp_path: Path, redis_with_password: RedisServer) -> None:
+    """A token is two: itself, and the answer that is ready for the next caller."""
+    config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET))
+    async with open_fleet(tmp_path, redis_with_password, config) as fleet:
+        fleet.mount(KEY, SECRET, **{"signing-key": SIGNING})
+        (tmp_path / "password").write_text(PASSWORD)
+        store = f"{redis_with_password.url}?password_file={tmp_path / 'password'}"
+        replica, _, second = await used(fleet, STORE=store)
+        refresh = fleet.sandbox.state.accounts["pay1st"].last
+        assert refresh is not None
+        seal = (SEAL.decode(), base64.b64encode(SEAL).decode())
+        found = await judged(
+            fleet, replica, KEY, SECRET, SIGNING, CALLER_TOKEN, second, refresh.refresh, PASSWORD, *seal, f"{KEY}:"
+        )
+        assert found["held"] == [1, 1, 1, 1, 2, 1, 0, 0, 0, 0]
+
+
+async def test_secrets_given_by_environment_are_one_text_each_too(
+    tmp_path: Path, redis_with_password: RedisServer
+) -> None:
+    """The store's password is two: itself, and the URL it was written in."""
+    config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET))
+    async with open_fleet(tmp_path, redis_with_password, config) as fleet:
+        del fleet.settings["SIDECAR_CREDENTIALS_DIR"]
+        store = redis_with_password.url.replace("://", f"://:{PASSWORD}@")
+        replica, _, _ = await used(fleet, STORE=store, API_KEY=KEY, API_SECRET=SECRET)
+        found = await judged(fleet, replica, KEY, SECRET, PASSWORD)
+        assert found["held"] == [1, 1, 2]
+
+
+async def test_no_object_of_ours_shows_a_secret(tmp_path: Path, redis_with_password: RedisServer) -> None:
+    """By no way that objects get into texts: settings, credentials, tokens, and whatever else there is."""
+    config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET))
+    async with open_fleet(tmp_path, redis_with_password, config) as fleet:
+        del fleet.settings["SIDECAR_CREDENTIALS_DIR"]
+        store = redis_with_password.url.replace("://", f"://:{PASSWORD}@")
+        replica, first, second = await used(fleet, STORE=store, API_KEY=KEY, API_SECRET=SECRET)
+        found = await judged(fleet, replica, KEY, SECRET, PASSWORD, CALLER_TOKEN, first, second, SEAL.decode())
+        assert found["shown"] == []
+        assert {"Settings", "ProfileSettings", "Credentials", "Token", "Secret", "Broker"} <= set(found["kinds"])
