@@ -14,7 +14,7 @@ from sidecar.core.model import Secret
 from sidecar.partner.sandbox.faults import Fault
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import Answer, Replica, until
-from tests.fleet.test_no_secret_leaves import found
+from tests.fakes.witness import found
 from tests.servers import RedisServer
 
 CALLERS = 400
