@@ -5,25 +5,40 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import warnings
+from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from sidecar.core.trace import bare_trace
 
 
 def install() -> None:
-    """Replace what Python prints of errors nobody caught, in any thread, and of log records nobody takes.
+    """Replace what Python prints of errors nobody caught, in any thread, of warnings, and of log records nobody takes.
 
-    A running service takes log records itself; `check` and the sandbox do not.
+    A running service takes warnings and log records itself; `check` and the sandbox do not.
     """
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _say("thread", args.exc_value)
     sys.unraisablehook = lambda args: _say("clean-up", args.exc_value)
+    warnings.showwarning = _warned
     logging.lastResort = _Bare(logging.WARNING)
 
 
 class _Bare(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         _say(f"{record.name} ({record.filename}:{record.lineno})", record.exc_info[1] if record.exc_info else None)
+
+
+def _warned(
+    message: Warning | str,  # noqa: ARG001 - Python's form; the text is what must not be shown
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001 - the same
+    line: str | None = None,  # noqa: ARG001 - the same
+) -> None:
+    _say(f"{category.__name__} ({Path(filename).name}:{lineno})", None)
 
 
 def _uncaught(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
@@ -33,4 +48,4 @@ def _uncaught(_kind: type[BaseException], error: BaseException, _trace: Tracebac
 def _say(what: str, error: BaseException | None) -> None:
     # A process that ends may have no stderr any more.
     if sys.stderr is not None:
-        print(f"token-sidecar: {what}: {bare_trace(error)}", file=sys.stderr)
+        print(f"token-sidecar: {what}{f': {bare_trace(error)}' if error else ''}", file=sys.stderr)

@@ -21,6 +21,7 @@ CRASHES = {
     "a task nobody asked about": "import asyncio\nasync def fails():\n    raise ValueError(CANARY)\n"
     "async def work():\n    task = asyncio.create_task(fails())\n    await asyncio.wait([task])\n"
     "main.run = lambda *_: asyncio.run(work())",
+    "a warning": "import warnings\nmain.run = lambda *_: warnings.warn(CANARY)",
     "a library's log": "import logging\nmain.run = lambda *_: logging.getLogger('aiohttp.server').error(CANARY)",
     "an error of the event loop": "import asyncio\nasync def work():\n"
     "    asyncio.get_running_loop().call_exception_handler({'message': CANARY, 'exception': ValueError(CANARY)})\n"

@@ -144,10 +144,7 @@ def test_a_store_that_stays_down_is_told_every_ten_seconds_with_how_often(log: L
             TokenReported(profile="default", token_id="t1", verdict="already-replaced"),
             TokenReported(profile="default", token_id="t1", verdict="later"),
         ),
-        (
-            TokenReported(profile="default", token_id="t1", verdict="refreshing"),
-            TokenReported(profile="default", token_id="t2", verdict="refreshing"),
-        ),
+        (TokenReported(token_id="t1", verdict="refreshing"), TokenReported(token_id="t2", verdict="refreshing")),
     ],
 )
 def test_what_callers_can_repeat_at_will_is_told_every_ten_seconds(log: Log, event: Event, another: Event) -> None:
