@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import msgspec
 
+from sidecar.core.errors import SidecarError
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Profile, Token
 from sidecar.core.shared import (
@@ -21,7 +20,11 @@ from sidecar.core.shared import (
     Pause,
     State,
 )
-from sidecar.stores.gate import Gate, Lease, StoredPause, View, left_ms
+from sidecar.stores.gate import Gate, StoredPause, View, left_ms
+
+
+class ContradictionError(SidecarError):
+    """An answer that no script of ours gives: its outcome and its state do not go together."""
 
 
 def state_of(view: View, profile: Profile, token: Token | None) -> State:
@@ -53,7 +56,7 @@ def state_of(view: View, profile: Profile, token: Token | None) -> State:
 
 
 def claimed(view: View, ask: Ask, state: State) -> Claimed:
-    """A claim's answer in the core's words."""
+    """A claim's answer in the core's words. Raises `ContradictionError`."""
     return Claimed(_outcome(view, ask, state), state)
 
 
@@ -62,7 +65,9 @@ def _outcome(view: View, ask: Ask, state: State) -> Outcome:
     match view.outcome:
         case "granted":
             # What is left, not the whole: a repeated ask must not stretch the lease beyond the store's.
-            lease = cast("Lease", cast("Gate", view.gate).lease)
+            lease = view.gate.lease if view.gate else None
+            if lease is None:
+                raise ContradictionError
             return Granted(lease.fence, left_ms(lease, view.now_ms) / 1000)
         case "adopt":
             return Adopt()
@@ -70,6 +75,8 @@ def _outcome(view: View, ask: Ask, state: State) -> Outcome:
             return Held(left_s)
         case "cooling-down":
             pauses = [pause for pause in (state.pause, state.refused.get(ask.credentials_id)) if pause]
+            if not pauses:
+                raise ContradictionError
             return CoolingDown(max(pauses, key=lambda pause: pause.left_s))
         case _:
             return OverBudget(left_s)

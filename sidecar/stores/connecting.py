@@ -17,6 +17,7 @@ from sidecar.core.model import Address, Seconds
 from sidecar.core.redis_url import RedisUrl
 from sidecar.stores.certificates import Certificates
 from sidecar.stores.password_file import Login
+from sidecar.stores.replies import BoundedParser
 
 MAX_CONNECTIONS = 4
 """To one server. A profile's maintainer waits for each answer, so this is enough for many profiles."""
@@ -37,6 +38,7 @@ class Connecting:
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
             "protocol": 2,
+            "parser_class": BoundedParser,
             # No CLIENT SETINFO: it costs a round trip and a right.
             "driver_info": None,
         }

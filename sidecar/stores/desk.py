@@ -10,7 +10,7 @@ from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 from sidecar.stores import rules
 from sidecar.stores.answers import claimed, state_of
-from sidecar.stores.gate import Gate, OutcomeName, StoredToken, View, ms
+from sidecar.stores.gate import DamagedName, Gate, OutcomeName, StoredToken, View, ms
 from sidecar.stores.seal import UnsealError
 from sidecar.stores.wire import TokenFormError, keep_s
 
@@ -32,7 +32,7 @@ class Cell:
     gate: Gate | None = None
     token: Token | SealedToken | None = None
     token_gone_ms: int = 0
-    damaged: list[str] = field(default_factory=list)
+    damaged: list[DamagedName] = field(default_factory=list)
     """As `State.damaged`."""
 
 

@@ -85,15 +85,19 @@ class StoredToken(msgspec.Struct):
     sealed: Secret = Secret("")
 
 
+DamagedName: TypeAlias = Literal["gate", "token", "seal"]
+"""As in `State.damaged`."""
+
+
 class View(msgspec.Struct):
     """One operation's answer: what was decided, and what is stored after it."""
 
-    now_ms: int
+    now_ms: Whole
     outcome: OutcomeName
-    left_ms: int = 0
+    left_ms: Whole = 0
     gate: Gate | None = None
     token: StoredToken | None = None
-    damaged: list[str] = []
+    damaged: list[DamagedName] = []
 
 
 def left_ms(span: Lease | StoredPause | None, now_ms: int) -> int:

@@ -77,7 +77,7 @@ class RedisLink:
         )
         try:
             return decode_view(reply)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError, TypeError) as error:
             # Whatever is stored, the script answers in form; so this is no server of ours.
             raise StoreError(script.name, type(error).__name__) from None
 

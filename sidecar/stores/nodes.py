@@ -86,7 +86,10 @@ class Nodes:
             if type(error) is ResponseError:  # no right to ask, or still loading, are kinds of their own
                 raise NotAClusterError("it has no cluster support") from None
             raise
-        return Slots(answer, address)
+        try:
+            return Slots(answer, address)
+        except (AttributeError, IndexError, TypeError, ValueError):
+            raise NotAClusterError("its table is none") from None
 
     def _forget_strangers(self) -> None:
         """Nodes come and go under new addresses: who left the cluster keeps no connection."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sidecar.core.errors import StoreError
 from sidecar.core.model import Profile, Seconds, Secret, Token
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.shared import Adopt, Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
-from sidecar.stores.answers import claimed, state_of
+from sidecar.stores.answers import ContradictionError, claimed, state_of
 from sidecar.stores.gate import View
 from sidecar.stores.link import RedisLink, Script
 from sidecar.stores.seal import Sealer, UnsealError
@@ -28,6 +29,9 @@ from sidecar.stores.wire import (
 CLAIM, COMMIT, FAIL, REJECT, PEEK, SEED = (
     Script(name) for name in ("claim", "commit", "fail", "reject", "peek", "seed")
 )
+
+MAX_OFFERS = 4
+"""Newer tokens that one claim may be offered and cannot open."""
 
 
 class RedisStore:
@@ -61,19 +65,26 @@ class _RedisState:
         self._profile = profile
 
     async def claim(self, ask: Ask) -> Claimed:
-        """Asks again, beyond it, when the newer token cannot be opened here: it must not be offered for ever."""
+        """Asks again, beyond it, when the newer token cannot be opened here: it must not be offered for ever.
+
+        A few times at most, should somebody put ever newer ones there.
+        """
         damaged: tuple[str, ...] = ()
         asked = ask
-        while True:
+        for _ in range(MAX_OFFERS):
             view = await self._link.run(CLAIM, self._profile, claim_arguments(asked, self._profile))
             offered_fence = view.token.fence if view.token else 0
             if damaged and offered_fence == asked.known:
                 view.token = None
             state = self._state(view)
-            claim = claimed(view, ask, replace(state, damaged=(*damaged, *state.damaged)))
+            try:
+                claim = claimed(view, ask, replace(state, damaged=(*damaged, *state.damaged)))
+            except ContradictionError as error:
+                raise StoreError(CLAIM.name, type(error).__name__) from None
             if state.token is not None or not isinstance(claim.outcome, Adopt):
                 return claim
             damaged, asked = state.damaged, replace(ask, known=offered_fence)
+        raise StoreError(CLAIM.name, UnsealError.__name__)
 
     async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
         arguments: Arguments = {

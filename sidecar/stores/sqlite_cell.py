@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sidecar.core.model import Instant, Profile, Token
 from sidecar.stores.desk import Cell
-from sidecar.stores.gate import Gate, StoredToken
+from sidecar.stores.gate import DamagedName, Gate, StoredToken
 from sidecar.stores.kept_clock import KeptTime, Readings, time_now
 from sidecar.stores.seal import Sealer
 from sidecar.stores.wire import decode_stored_token, encode_stored_token, open_token
@@ -94,7 +94,7 @@ def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readi
     names = (CLOCK, _gate_name(profile), _token_name(profile))
     rows = connection.execute("SELECT name, until_ms, document FROM kept WHERE name IN (?, ?, ?)", names)
     found = {name.decode(): (until_ms, document) for name, until_ms, document in rows}
-    damaged: list[str] = []
+    damaged: list[DamagedName] = []
     # Without a clock nothing can be dated, so there is nothing.
     kept = _decoded(found, CLOCK, _TIMES.decode, "gate", damaged)
     time = time_now(kept, readings)
@@ -106,7 +106,9 @@ def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readi
     return StoredCell(profile, sealer, cell, kept, time, None if gate is None else _ENCODER.encode(gate))
 
 
-def _decoded(rows: _Rows, name: str, decode: Callable[[bytes], T], what: str, damaged: list[str]) -> T | None:
+def _decoded(
+    rows: _Rows, name: str, decode: Callable[[bytes], T], what: DamagedName, damaged: list[DamagedName]
+) -> T | None:
     if name not in rows:
         return None
     try:

@@ -1,0 +1,39 @@
+"""How much memory a process takes while something goes on, whoever in it allocates: Python or C."""
+
+from __future__ import annotations
+
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOOK_S = 0.002
+
+
+class Growth:
+    """`peak_bytes`: the most it took beyond what it took before."""
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+
+
+def resident_bytes(pid: int | str = "self") -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@contextmanager
+def watched_memory() -> Iterator[Growth]:
+    growth, before, over = Growth(), resident_bytes(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_S):
+            growth.peak_bytes = max(growth.peak_bytes, resident_bytes() - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield growth
+    finally:
+        over.set()
+        watcher.join()
