@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.failures import FailureKind
@@ -187,8 +187,18 @@ async def compare(server: RedisServer, folder: Path, steps: list[Step]) -> None:
         await sqlite_world.store.close()
 
 
+LATE_TOKEN: list[Step] = [
+    ("claim", False, False, False, "pair-1"),
+    ("fail", -1, FailureKind.THROTTLED, 0, "pair-1", False),
+    ("advance", 3),
+    ("commit", -1, "a", "pair-1", 0),
+]
+"""A call that was granted before the partner said no, and whose token comes long after."""
+
+
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS)
+@example(steps=LATE_TOKEN)
 def test_all_stores_answer_any_history_alike(shared_redis_server: RedisServer, steps: list[Step]) -> None:
     # In memory where there is such a place: thousands of commits need not wait for a disk.
     with TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:

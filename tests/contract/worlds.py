@@ -115,13 +115,17 @@ class RedisWorld:
 
 
 def _earlier(document: object, span_ms: int) -> object:
-    """The document as if it had been written `span_ms` before; a duration stays what it is."""
+    """The document as if it had been written `span_ms` before; a duration stays what it is.
+
+    Fences cannot be moved, so what is compared with them stays too, where it only says that something has begun.
+    """
     if isinstance(document, dict):
         return {
-            name: _shifted(name, value, span_ms) if name.endswith("_ms") and not name.endswith("_age_ms")
+            name: _shifted(name, value, span_ms)
+            if name.endswith("_ms") and not name.endswith("_age_ms") and not (name == "from_ms" and span_ms > 0)
             else _earlier(value, span_ms)
             for name, value in document.items()
-        }  # fmt: skip
+        }
     return document
 
 
