@@ -19,6 +19,15 @@ from sidecar.core.model import Seconds, Secret
 REMEMBERED_IDS = 4
 """Refused and proven credentials kept: two pairs in rotation, twice."""
 
+MAX_DOCUMENT_BYTES = 128 * 1024
+"""One stored value; a longer one is not looked into. The largest of ours: 92 KB for two tokens of 16 KiB, 65 KB for a
+gate of 1,000 permits and five pauses with all that a partner said."""
+LONGEST_SPAN_MS = 24 * 3600 * 1000
+"""A pause or a lease: nobody asks for more (`core.policy.MAX_RETRY_AFTER_S`)."""
+MOST_STRIKES = 1_000_000
+FENCE_AHEAD_MS = 5 * 10**13
+"""How far a fence may be ahead of the clock, which may have been set back since by as much."""
+
 Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**14)]
 """Instants, fences and counts, as far as Lua prints them without loss."""
 Span: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from sidecar.core.model import Instant, Profile, Token
 from sidecar.stores.desk import Cell
-from sidecar.stores.gate import DamagedName, Gate, StoredToken
+from sidecar.stores.gate import MAX_DOCUMENT_BYTES, DamagedName, Gate, StoredToken
 from sidecar.stores.kept_clock import KeptTime, Readings, time_now
+from sidecar.stores.mending import is_credible, mend
 from sidecar.stores.seal import Sealer
 from sidecar.stores.wire import decode_stored_token, encode_stored_token, open_token
 
@@ -21,6 +22,12 @@ GATE_KEEP_MS = 7 * 24 * 3600 * 1000
 """As in Redis: what nobody has changed for so long is gone."""
 FOR_EVER_MS = 10**14
 CLOCK = "clock"
+
+READ = (
+    "SELECT name, until_ms, CASE WHEN typeof(document) = 'blob' AND length(document) <= ? THEN document END "
+    "FROM kept WHERE name IN (?, ?, ?)"
+)
+"""What is too long never leaves the file."""
 
 T = TypeVar("T")
 _Rows: TypeAlias = dict[str, tuple[object, bytes]]
@@ -92,7 +99,7 @@ class StoredCell:
 def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readings: Readings) -> StoredCell:
     """Read it. What cannot be used counts as missing and is named in `Cell.damaged`."""
     names = (CLOCK, _gate_name(profile), _token_name(profile))
-    rows = connection.execute("SELECT name, until_ms, document FROM kept WHERE name IN (?, ?, ?)", names)
+    rows = connection.execute(READ, (MAX_DOCUMENT_BYTES, *names))
     found = {name.decode(): (until_ms, document) for name, until_ms, document in rows}
     damaged: list[DamagedName] = []
     # Without a clock nothing can be dated, so there is nothing.
@@ -101,9 +108,17 @@ def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readi
     running = {name: row for name, row in found.items() if kept is not None and _ends_after(row[0], time.last_ms)}
     gate = _decoded(running, _gate_name(profile), _GATES.decode, "gate", damaged)
     stored = _decoded(running, _token_name(profile), decode_stored_token, "token", damaged)
+    if gate is not None and not is_credible(gate, time.last_ms):
+        gate = None
+        damaged.append("gate")
+    if stored is not None and not is_credible(stored, time.last_ms):
+        stored = None
+        damaged.append("token")
     token = None if stored is None else _SealedToken(stored, profile, sealer)
-    cell = Cell(gate, token, FOR_EVER_MS, damaged)
-    return StoredCell(profile, sealer, cell, kept, time, None if gate is None else _ENCODER.encode(gate))
+    gate_before = None if gate is None else _ENCODER.encode(gate)
+    if gate is not None:
+        mend(gate, time.last_ms)
+    return StoredCell(profile, sealer, Cell(gate, token, FOR_EVER_MS, damaged), kept, time, gate_before)
 
 
 def _decoded(

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from sidecar.core.model import Lifetime, Profile, Seconds, Secret, Token
+from sidecar.core.model import Lifetime, Profile, Seconds, Secret, Token, token_id_of
 from sidecar.core.shared import Ask, Failed, Pause, Remembered
 from sidecar.stores.gate import StoredToken, View, detail_text, ms
 from sidecar.stores.seal import Sealer, UnsealError
@@ -31,6 +31,8 @@ class _Payload(msgspec.Struct):
     lifetime: Lifetime
     lifetime_s: float
     credentials_id: str
+    issued_ms: int | None = None
+    """As the sender knew it; None in a text of an earlier version."""
 
 
 def _encode(value: object) -> object:
@@ -75,19 +77,25 @@ def decode_stored_token(document: bytes) -> StoredToken:
 
 
 def open_token(stored: StoredToken, profile: Profile, sealer: Sealer) -> Token:
-    """Raises `UnsealError`; its kin `TokenFormError` when the seal was good and the content is not."""
+    """The token, with what lies beside the sealed text held against it: the id is its own, and it is no younger.
+
+    Raises `UnsealError`; its kin `TokenFormError` when the seal was good and the content is not.
+    """
     plain = sealer.open(stored.sealed.reveal(), _context(profile, stored.fence))
     try:
         payload = _PAYLOADS.decode(plain)
     except msgspec.DecodeError:
         raise TokenFormError("not a token") from None
+    if token_id_of(payload.access) != stored.id:
+        raise UnsealError("sealed under another id")
+    issued_ms = stored.issued_ms if payload.issued_ms is None else min(stored.issued_ms, payload.issued_ms)
     return Token(
         access=payload.access,
         refresh=payload.refresh,
         token_id=stored.id,
         role=payload.role,
         fence=stored.fence,
-        issued_at=stored.issued_ms / 1000,
+        issued_at=issued_ms / 1000,
         lifetime_s=payload.lifetime_s,
         lifetime=payload.lifetime,
         credentials_id=payload.credentials_id,
@@ -96,13 +104,16 @@ def open_token(stored: StoredToken, profile: Profile, sealer: Sealer) -> Token:
 
 def token_argument(token: Token, age_s: Seconds, profile: Profile, sealer: Sealer) -> Arguments:
     """A token on its way to the store, sealed."""
-    payload = _Payload(token.access, token.refresh, token.role, token.lifetime, token.lifetime_s, token.credentials_id)
+    issued_ms = round(token.issued_at * 1000)
+    payload = _Payload(
+        token.access, token.refresh, token.role, token.lifetime, token.lifetime_s, token.credentials_id, issued_ms
+    )
     return {
         "fence": token.fence,
         "id": token.token_id,
         "sealed": sealer.seal(_ENCODER.encode(payload), _context(profile, token.fence)),
         "age_ms": ms(age_s),
-        "issued_ms": round(token.issued_at * 1000),
+        "issued_ms": issued_ms,
         "keep_ms": ms(keep_s(token, age_s, profile)),
     }
 

@@ -126,8 +126,8 @@ class View:
         if brought and state.token is not None:
             self.take(state.token, asked_at - max(0, state.now - state.token.issued_at))
         elif self.token is not None and state.token_fence == self.token.fence and state.token_id == self.token.token_id:
-            # Every replica shows the same instants: the store's.
-            self.token = replace(self.token, issued_at=state.token_issued_at)
+            # Every replica shows the same instants: the store's, unless they make the token younger than it is.
+            self.token = replace(self.token, issued_at=self.store_time.no_later(state.token_issued_at, self.born))
         return brought
 
     def _is_another(self, token: Token) -> bool:

@@ -6,10 +6,15 @@
 -- returns  JSON object {now_ms, outcome, left_ms, gate, token, damaged}
 --
 -- Instants are whole milliseconds of this server's TIME. A value that is no JSON, has another shape or another Redis
--- type counts as missing and is named in `damaged`. Nothing is random here: a new epoch comes with the arguments.
+-- type, or is longer than any of ours, counts as missing and is named in `damaged`. Nothing is random here: a new epoch
+-- comes with the arguments. The bounds are those of `gate.py`.
 
 local GATE_KEEP_MS = 7 * 24 * 3600 * 1000
 local REMEMBERED_IDS = 4
+local MAX_DOCUMENT_BYTES = 128 * 1024
+local LONGEST_SPAN_MS = 24 * 3600 * 1000
+local MOST_STRIKES = 1000000
+local FENCE_AHEAD_MS = 5e13
 
 local args = cjson.decode(ARGV[1])
 local clock = redis.call('TIME')
@@ -20,6 +25,11 @@ local clock_went_back = false
 -- Shapes. cjson prints 14 digits, so a larger number would come back as another one; NaN fails every comparison.
 local function whole(value)
   return type(value) == 'number' and value >= 0 and value < 1e14 and value == math.floor(value)
+end
+
+-- From one beyond, the next ones would soon be no whole numbers any more.
+local function fence(value)
+  return whole(value) and value < now + FENCE_AHEAD_MS
 end
 
 local function seconds(value)
@@ -63,10 +73,10 @@ local function object(fields)
 end
 
 local is_pause = object({kind = text, from_ms = whole, until_ms = whole, strikes = whole, detail = text})
-local is_lease = object({nonce = text, fence = whole, from_ms = whole, until_ms = whole})
-local is_token = object({fence = whole, id = text, issued_ms = whole, sealed = text})
+local is_lease = object({nonce = text, fence = fence, from_ms = whole, until_ms = whole})
+local is_token = object({fence = fence, id = text, issued_ms = whole, sealed = text})
 local is_gate = object({
-  epoch = text, born_ms = whole, lost = flag, fence = whole, failed_nonce = text,
+  epoch = text, born_ms = whole, lost = flag, fence = fence, failed_nonce = text,
   lease = maybe(is_lease), pause = maybe(is_pause),
   strikes = maybe(each(text, whole)), refused = each(text, is_pause),
   proven = maybe(each(whole, text)), grants_ms = maybe(each(whole, whole)), demand_ms = maybe(each(whole, whole)),
@@ -77,6 +87,9 @@ local is_gate = object({
 local function read(key, name, fits)
   local stored = redis.pcall('GET', key)
   if not stored then return nil end
+  if type(stored) == 'string' and #stored > MAX_DOCUMENT_BYTES then
+    stored = ''
+  end
   if type(stored) == 'string' then
     local decoded, value = pcall(cjson.decode, stored)
     if decoded and fits(value) then return value end
@@ -90,13 +103,17 @@ end
 local gate = read(KEYS[1], 'gate', is_gate)
 local token = read(KEYS[2], 'token', is_token)
 
--- A span that starts in the future was written before the clock went back: it starts now and keeps its length.
+-- A span that starts in the future was written before the clock went back: it starts now and keeps its length. One
+-- that is longer than any of ours ends after a day: a fleet must come back without a person who finds the key.
 local function mend(span)
-  if span and span.from_ms > now then
+  if not span then return end
+  if span.from_ms > now then
     span.until_ms = now + span.until_ms - span.from_ms
     span.from_ms = now
     clock_went_back = true
   end
+  span.until_ms = math.min(span.until_ms, span.from_ms + LONGEST_SPAN_MS)
+  if span.strikes then span.strikes = math.min(span.strikes, MOST_STRIKES) end
 end
 
 local function mend_list(instants)
@@ -114,6 +131,7 @@ if gate then
   mend(gate.lease)
   mend(gate.pause)
   for _, pause in pairs(gate.refused) do mend(pause) end
+  for kind, strikes in pairs(gate.strikes) do gate.strikes[kind] = math.min(strikes, MOST_STRIKES) end
   mend_list(gate.grants_ms)
   mend_list(gate.demand_ms)
   if gate.born_ms > now then

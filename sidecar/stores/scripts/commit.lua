@@ -14,7 +14,7 @@ local function remember_proven(id)
     if other ~= id then table.insert(proven, other) end
   end
   table.insert(proven, id)
-  if #proven > REMEMBERED_IDS then table.remove(proven, 1) end
+  while #proven > REMEMBERED_IDS do table.remove(proven, 1) end
   gate.proven = proven
 end
 

@@ -1,0 +1,324 @@
+"""Who can write to the store and has no seal key plants values: none is believed beyond what it can do by right."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Budget, Secret, Token, token_id_of
+from sidecar.core.ports import SharedState
+from sidecar.core.shared import CoolingDown, Granted, Held, Lesson, OverBudget, Remembered, State
+from sidecar.partner.answers import MAX_TOKEN_CHARS
+from sidecar.partner.details import MAX_TEXT_CHARS
+from sidecar.stores.gate import FENCE_AHEAD_MS, LONGEST_SPAN_MS, MAX_DOCUMENT_BYTES, REMEMBERED_IDS
+from tests.contract.worlds import (
+    LIMIT_S,
+    NEAR_S,
+    PROFILE,
+    SEALER,
+    KeptWorld,
+    Part,
+    a_failure,
+    a_token,
+    an_ask,
+    failed,
+    fetched,
+    granted,
+    same_but_time,
+)
+
+WIDE = replace(PROFILE, budget=Budget(100, 60))
+DAY_S = LONGEST_SPAN_MS / 1000
+NEVER_MS = 10**14 - 1
+"""The last instant that is one."""
+
+
+@pytest.fixture(params=["redis", "sqlite"])
+def world(request: pytest.FixtureRequest) -> KeptWorld:
+    chosen: KeptWorld = request.getfixturevalue(f"{request.param}_world")
+    return chosen
+
+
+@pytest.fixture
+async def shared(world: KeptWorld) -> SharedState:
+    shared = world.store.shared_state(WIDE)
+    await shared.peek(0)  # a file is there only once somebody has looked
+    return shared
+
+
+def plant(world: KeptWorld, part: Part, **changes: object) -> None:
+    """Overwrite fields of what lies there."""
+    document: dict[str, Any] = json.loads(world.get(part))
+    world.put(part, json.dumps({**document, **changes}).encode())
+
+
+async def aged(shared: SharedState, age_s: float, text: str = "") -> Token:
+    """A token that was committed at this age, by who knew the store's clock."""
+    nonce, grant = await granted(shared)
+    token = replace(a_token(grant.fence, text), issued_at=(await shared.peek(0)).now - age_s)
+    assert (await shared.commit(nonce, token, age_s, Lesson())).stored
+    return token
+
+
+async def rotations(shared: SharedState, count: int = 3) -> None:
+    """What replicas do all day: a token, a failure, and so on."""
+    known = (await shared.peek(0)).token_fence
+    for _ in range(count):
+        token = await fetched(shared, known=known)
+        known = token.fence
+        await failed(shared, FailureKind.TIMEOUT, 0, known=known)
+        assert (await shared.peek(known)).damaged == ()
+
+
+# What lies beside the sealed text is bound to it
+
+
+async def test_a_token_under_another_tokens_id_is_refused(world: KeptWorld, shared: SharedState) -> None:
+    """So that one which was reported cannot come back under a name nobody has reported."""
+    token = await fetched(shared)
+    await shared.reject(token.token_id)
+    plant(world, "token", id=token_id_of(Secret("another")))
+    seen = await shared.peek(0)
+    assert (seen.token, seen.token_id, seen.damaged) == (None, "", ("seal",))
+    assert isinstance((await shared.claim(an_ask())).outcome, Granted)
+
+
+async def test_a_token_whose_instant_is_made_fresh_is_as_old_as_it_was(world: KeptWorld, shared: SharedState) -> None:
+    await aged(shared, 800)
+    plant(world, "token", issued_ms=round((await shared.peek(0)).now * 1000))
+    seen = await shared.peek(0)
+    assert seen.token is not None
+    assert seen.now - seen.token.issued_at == pytest.approx(800, abs=NEAR_S)
+
+
+async def test_a_claim_adopts_it_at_its_true_age_too(world: KeptWorld, shared: SharedState) -> None:
+    await aged(shared, 800)
+    plant(world, "token", issued_ms=round((await shared.peek(0)).now * 1000))
+    state = (await shared.claim(an_ask())).state
+    assert state.token is not None
+    assert state.now - state.token.issued_at == pytest.approx(800, abs=NEAR_S)
+
+
+async def test_an_earlier_instant_beside_the_seal_counts(world: KeptWorld, shared: SharedState) -> None:
+    """As when it came late: the store knows better than the sender."""
+    token = await aged(shared, 100)
+    plant(world, "token", issued_ms=round(token.issued_at * 1000) - 5000)
+    seen = await shared.peek(0)
+    assert seen.token is not None
+    assert seen.token.issued_at == pytest.approx(token.issued_at - 5, abs=0.002)
+
+
+async def test_a_text_that_an_earlier_version_sealed_opens(world: KeptWorld, shared: SharedState) -> None:
+    """It holds no instant: what lies beside it counts, until all replicas of a rolling update are new."""
+    token = await aged(shared, 100)
+    stored: dict[str, Any] = json.loads(world.get("token"))
+    context = f"{PROFILE.profile_id}:{token.fence}"
+    payload: dict[str, Any] = json.loads(SEALER.open(stored["sealed"], context))
+    del payload["issued_ms"]
+    plant(world, "token", sealed=SEALER.seal(json.dumps(payload).encode(), context))
+    seen = await shared.peek(0)
+    assert same_but_time(seen.token) == same_but_time(token)
+    assert seen.now - seen.token_issued_at == pytest.approx(100, abs=NEAR_S)
+
+
+async def test_an_earlier_version_opens_what_is_sealed_now(world: KeptWorld, shared: SharedState) -> None:
+    token = await aged(shared, 100)
+
+    class EarlierPayload(msgspec.Struct):
+        access: str
+        refresh: str | None
+        role: str
+        lifetime: str
+        lifetime_s: float
+        credentials_id: str
+
+    plain = SEALER.open(json.loads(world.get("token"))["sealed"], f"{PROFILE.profile_id}:{token.fence}")
+    assert msgspec.json.decode(plain, type=EarlierPayload).access == token.access.reveal()
+
+
+async def test_an_old_token_put_back_as_a_whole_gives_way_to_a_newer_one(world: KeptWorld, shared: SharedState) -> None:
+    old = await aged(shared, 700, "old")
+    document = world.get("token")
+    newer = await fetched(shared, known=old.fence)
+    world.put("token", document)
+    told = await shared.peek(newer.fence)
+    assert (told.token, told.token_fence) == (None, old.fence)
+    newcomer = await shared.peek(0)
+    assert newcomer.token is not None
+    assert newcomer.now - newcomer.token.issued_at == pytest.approx(700, abs=NEAR_S)
+    await shared.seed(Remembered(state=replace(told, token=None), token=newer, token_age_s=0))
+    assert same_but_time((await shared.peek(0)).token) == same_but_time(newer)
+
+
+# Megabytes
+
+
+@pytest.mark.parametrize("part", ["gate", "token"])
+async def test_a_value_of_the_right_shape_that_is_longer_than_any_of_ours_is_missing(
+    world: KeptWorld, shared: SharedState, part: Part
+) -> None:
+    """A field of a later version is passed over; so it is the length that counts."""
+    await fetched(shared)
+    plant(world, part, later="x" * 1000)
+    assert (await shared.peek(0)).damaged == ()
+    plant(world, part, later="x" * MAX_DOCUMENT_BYTES)
+    seen = await shared.peek(0)
+    assert seen.damaged == (part,)
+    assert (seen.epoch == "", seen.token is None) == (part == "gate", part == "token")
+    await rotations(shared)
+
+
+@pytest.mark.parametrize("part", ["gate", "token"])
+@pytest.mark.parametrize("junk", [b"x", b"[", b'"', b"[0,"], ids=repr)
+async def test_megabytes_of_anything_are_missing(
+    world: KeptWorld, shared: SharedState, part: Part, junk: bytes
+) -> None:
+    await fetched(shared)
+    world.put(part, junk * (20_000_000 // len(junk)))
+    assert (await shared.peek(0)).damaged == (part,)
+    world.put(part, junk * (MAX_DOCUMENT_BYTES // len(junk)))
+    assert (await shared.peek(0)).damaged == (part,)
+    await rotations(shared)
+
+
+async def test_the_largest_token_there_can_be_is_kept(world: KeptWorld, shared: SharedState) -> None:
+    """Every character of it is doubled by JSON, and all of it grows by a third when it is sealed."""
+    nonce, grant = await granted(shared)
+    longest = replace(a_token(grant.fence, '"' * MAX_TOKEN_CHARS), refresh=Secret("\\" * MAX_TOKEN_CHARS))
+    assert (await shared.commit(nonce, longest, 0, Lesson())).stored
+    assert same_but_time((await shared.peek(0)).token) == longest
+    assert 85_000 < len(world.get("token")) < MAX_DOCUMENT_BYTES * 3 / 4
+
+
+async def test_the_largest_gate_there_can_be_is_kept(world: KeptWorld) -> None:
+    """The whole budget spent within a day, all refusals that are remembered, each with all that a partner can say."""
+    profile = replace(PROFILE, budget=Budget(1000, 86_400))
+    shared = world.store.shared_state(profile)
+    text = "\U0001f600" * MAX_TEXT_CHARS
+    detail = PartnerDetail(status=429, error_code=text, error_message=text, session_id=text)
+    for number in range(REMEMBERED_IDS):
+        await shared.fail(a_failure(f"r/{number}", 1, FailureKind.REJECTED, 900, f"pair-{number}", detail))
+    await shared.fail(a_failure("r/throttled", 1, FailureKind.THROTTLED, 900, "pair-1", detail))
+    spent = State(grant_ages_s=(1.0,) * 999, demand_ages_s=(1.0,) * 500)
+    await shared.seed(Remembered(state=spent, token=None, token_age_s=0))
+    seen = await shared.peek(0)
+    assert (seen.damaged, len(seen.grant_ages_s), len(seen.refused)) == ((), 999, REMEMBERED_IDS)
+    assert seen.pause is not None
+    assert seen.pause.detail == detail
+    assert 55_000 < len(world.get("gate")) < MAX_DOCUMENT_BYTES * 3 / 4
+
+
+# Numbers at their ends
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 1000])
+async def test_a_gate_with_a_fence_beyond_belief_is_missing(
+    world: KeptWorld, shared: SharedState, ahead_ms: int
+) -> None:
+    """One more would be no whole number to a script: every claim would fail for ever."""
+    await failed(shared, FailureKind.TIMEOUT, 0)
+    now_ms = round((await shared.peek(0)).now * 1000)
+    plant(world, "gate", fence=now_ms + FENCE_AHEAD_MS + ahead_ms + 2000 if ahead_ms else NEVER_MS)
+    assert (await shared.peek(0)).damaged == ("gate",)
+    await rotations(shared)
+    assert (await shared.peek(0)).fence < 2 * now_ms
+
+
+async def test_a_lease_with_a_fence_beyond_belief_is_missing_with_its_gate(
+    world: KeptWorld, shared: SharedState
+) -> None:
+    await failed(shared, FailureKind.TIMEOUT, 0)
+    plant(world, "gate", lease={"nonce": "r/1", "fence": NEVER_MS, "from_ms": 1, "until_ms": NEVER_MS})
+    assert (await shared.peek(0)).damaged == ("gate",)
+    await rotations(shared)
+
+
+async def test_a_token_with_a_fence_beyond_belief_is_missing(world: KeptWorld, shared: SharedState) -> None:
+    await fetched(shared)
+    plant(world, "token", fence=NEVER_MS)
+    assert (await shared.peek(0)).damaged == ("token",)
+    await rotations(shared)
+
+
+@pytest.mark.parametrize("part", ["gate", "token"])
+async def test_the_highest_fence_that_is_believed_stops_nobody(
+    world: KeptWorld, shared: SharedState, part: Part
+) -> None:
+    await fetched(shared)
+    now_ms = round((await shared.peek(0)).now * 1000)
+    plant(world, part, fence=now_ms + FENCE_AHEAD_MS - 10)
+    for _ in range(3):
+        await rotations(shared, 1)
+        world.advance(LIMIT_S)
+
+
+async def test_no_count_of_strikes_grows_out_of_its_bounds(world: KeptWorld, shared: SharedState) -> None:
+    """By one more failure the whole gate would be lost, and with it the budget."""
+    await failed(shared, FailureKind.TIMEOUT, 0)
+    pause = {"kind": "rejected", "from_ms": 1, "until_ms": 1, "strikes": NEVER_MS, "detail": ""}
+    plant(world, "gate", strikes={"timeout": NEVER_MS}, refused={"pair-1": pause}, pause=pause)
+    epoch = (await shared.peek(0)).epoch
+    for kind in (FailureKind.TIMEOUT, FailureKind.REJECTED) * 2:
+        await failed(shared, kind, 0)
+    state = await shared.peek(0)
+    assert (state.damaged, state.epoch) == ((), epoch)
+    counts = [*state.strikes.values(), *(pause.strikes for pause in state.refused.values())]
+    assert max(counts) < 2_000_000
+
+
+async def test_lists_without_end_are_cut_and_the_budget_holds(world: KeptWorld, shared: SharedState) -> None:
+    await failed(shared, FailureKind.TIMEOUT, 0)
+    now_ms = round((await shared.peek(0)).now * 1000)
+    pause = {"kind": "rejected", "from_ms": now_ms, "until_ms": now_ms + 5000, "strikes": 1, "detail": ""}
+    names = [f"pair-{number}" for number in range(300)]
+    plant(world, "gate", grants_ms=[now_ms] * 3000, demand_ms=[], proven=names, refused=dict.fromkeys(names, pause))
+    claimed = await shared.claim(an_ask(credentials_id="other"))
+    assert isinstance(claimed.outcome, OverBudget)
+    assert claimed.outcome.left_s <= WIDE.budget.window_s
+    world.advance(WIDE.budget.window_s + 1)
+    await failed(shared, FailureKind.REJECTED, 9, credentials_id="other")
+    await fetched(shared, credentials_id="another")
+    state = await shared.peek(0)
+    assert (len(state.refused), len(state.proven), len(state.grant_ages_s)) == (REMEMBERED_IDS, REMEMBERED_IDS, 2)
+
+
+# Instants that never come
+
+
+@pytest.mark.parametrize("from_ms", [0, 1, NEVER_MS - 10 * LONGEST_SPAN_MS], ids=["always", "past", "future"])
+@pytest.mark.parametrize("what", ["pause", "lease", "refused"])
+async def test_what_is_planted_to_run_for_ever_runs_for_a_day_at_most(
+    world: KeptWorld, shared: SharedState, what: str, from_ms: int
+) -> None:
+    await failed(shared, FailureKind.TIMEOUT, 0)
+    from_ms = from_ms or round((await shared.peek(0)).now * 1000)
+    span = {"from_ms": from_ms, "until_ms": NEVER_MS}
+    lease = {"nonce": "r/planted", "fence": 1, **span}
+    pause = {"kind": "throttled", "strikes": 1, "detail": "", **span}
+    planted: dict[str, object] = {"lease": lease, "pause": pause, "refused": {"pair-1": pause}}
+    plant(world, "gate", **{what: planted[what]})
+    outcome = (await shared.claim(an_ask())).outcome
+    if from_ms > 1:
+        assert isinstance(outcome, Held | CoolingDown)
+        left_s = outcome.left_s if isinstance(outcome, Held) else outcome.pause.left_s
+        assert left_s <= DAY_S
+        assert isinstance((await shared.claim(an_ask())).outcome, type(outcome))
+    for _ in range(2):
+        world.advance(DAY_S / 2 + 1)
+        await shared.peek(0)
+    await granted(shared)
+
+
+async def test_looking_is_enough_to_let_it_end(world: KeptWorld, shared: SharedState) -> None:
+    """Nobody claims while a pause runs, so it must not begin anew at every look."""
+    await failed(shared, FailureKind.TIMEOUT, 0)
+    pause = {"kind": "throttled", "strikes": 1, "detail": "", "from_ms": NEVER_MS - 10, "until_ms": NEVER_MS}
+    plant(world, "gate", pause=pause, born_ms=NEVER_MS, lost=True, grants_ms=[NEVER_MS])
+    await shared.peek(0)
+    world.advance(WIDE.budget.window_s + 1)
+    await granted(shared)
