@@ -10,7 +10,7 @@ from sidecar.core.errors import PartnerError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Instant, PartnerToken, Secret
 from sidecar.partner.details import read_detail
-from sidecar.partner.lifetimes import declared_lifetime_s
+from sidecar.partner.lifetimes import declared_lifetime_s, read_integer
 from sidecar.partner.retry_after import answered_at, parse_retry_after
 
 MAX_BODY_BYTES = 64 * 1024
@@ -83,15 +83,10 @@ def _read_document(body: bytes) -> Mapping[str, object] | None:
     if len(body) > MAX_BODY_BYTES:
         return None
     try:
-        document = json.loads(body.decode(), parse_int=_read_integer)
+        document = json.loads(body.decode(), parse_int=read_integer)
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
-
-
-def _read_integer(digits: str) -> float:
-    """Python refuses very long integers; in a field we may not even look at, one must not cost the whole answer."""
-    return int(digits) if len(digits) < 19 else float(digits)
 
 
 def _usable_token(value: object) -> str | None:

@@ -55,10 +55,16 @@ def _jwt_claims(access: str) -> Mapping[str, object]:
     if len(parts) != 3:
         return {}
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        content = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        claims = json.loads(content, parse_int=read_integer)
     except (ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}
+
+
+def read_integer(digits: str) -> float:
+    """Python refuses very long integers; in a field we may not even look at, one must not cost the whole answer."""
+    return int(digits) if len(digits) < 19 else float(digits)
 
 
 def _number(value: object) -> float | None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sidecar import __version__
+from sidecar.partner.bounded import BoundedConnector
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -17,7 +18,7 @@ def open_session() -> aiohttp.ClientSession:
     No cookies, no decompression, one connection a call: with one call in minutes a kept connection saves nothing and
     may be dead when it is needed. The trusted certificates are the system's, or those `SSL_CERT_FILE` names now.
     """
-    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(), force_close=True, limit=16)
+    connector = BoundedConnector(ssl=ssl.create_default_context(), limit=16)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
