@@ -23,12 +23,12 @@ def resident_bytes(pid: int | str = "self") -> int:
 
 
 @contextmanager
-def watched_memory() -> Iterator[Growth]:
-    growth, before, over = Growth(), resident_bytes(), threading.Event()
+def watched_memory(pid: int | str = "self") -> Iterator[Growth]:
+    growth, before, over = Growth(), resident_bytes(pid), threading.Event()
 
     def watch() -> None:
         while not over.wait(LOOK_S):
-            growth.peak_bytes = max(growth.peak_bytes, resident_bytes() - before)
+            growth.peak_bytes = max(growth.peak_bytes, resident_bytes(pid) - before)
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -20,7 +20,7 @@ from sidecar.partner.presets import PRESETS
 from tests.fakes.canary_call import ACCESS, GOOD, failure, grant
 from tests.fakes.flood import flooding
 from tests.fakes.hand_clock import HandClock
-from tests.fakes.memory import watched_memory
+from tests.fakes.resident import watched_memory
 from tests.fakes.raw_partner import RawPartner, reply
 
 TIMEOUT_S = 0.4

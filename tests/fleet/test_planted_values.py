@@ -1,0 +1,106 @@
+"""Somebody who can write to the store and has no seal key plants values there while apps ask: they never notice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from sidecar.core.model import Profile
+from tests.fakes.load import under_load
+from tests.fakes.processes import Fleet
+from tests.fakes.replica import until
+
+POLL_S = 0.3
+SETTINGS = {"POLL_S": str(POLL_S)}
+NOISE_S = 8
+MEGABYTES = 20_000_000
+
+Document: TypeAlias = dict[str, Any]
+
+
+class Vault:
+    """What lies in Redis for the one profile, to be written to by who ought not."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._redis = fleet.redis
+        profile_id = Profile(base_url=fleet.partner_url).profile_id
+        self.gate, self.token = (f"pts:{{{profile_id}}}:{part}" for part in ("gate", "token"))
+
+    def get(self, key: str) -> Document:
+        document: Document = json.loads(self._redis.command("GET", key))
+        return document
+
+    def put(self, key: str, value: bytes | Document) -> None:
+        self._redis.command("SET", key, value if isinstance(value, bytes) else json.dumps(value))
+
+    @property
+    def has_token(self) -> bool:
+        return bool(self._redis.command("EXISTS", self.token))
+
+
+async def looked_at(fleet: Fleet) -> None:
+    """Each replica has asked the store several times since."""
+    asked = fleet.redis.command_counts()["evalsha"]
+    await until(lambda: fleet.redis.command_counts()["evalsha"] >= asked + 4 * len(fleet.replicas), NOISE_S)
+
+
+def discarded(fleet: Fleet) -> int:
+    return sum(len(replica.events("stored_value_discarded")) for replica in fleet.replicas)
+
+
+async def test_nothing_planted_is_vended_or_costs_a_call(fleet: Fleet) -> None:
+    """Whatever is put there, all replicas vend the newest token; who starts meanwhile adopts it."""
+    first, _ = await fleet.ready(2, **SETTINGS)
+    vault = Vault(fleet)
+    await until(lambda: vault.has_token, NOISE_S)
+    old = vault.get(vault.token)
+    assert await first.report(fleet.issued[0]) == "refreshing"
+    await until(lambda: len(fleet.issued) == 2, NOISE_S)
+    await until(fleet.agree_on_the_newest, NOISE_S)
+    await until(lambda: vault.get(vault.token) != old, NOISE_S)
+    newest = vault.get(vault.token)
+    now_ms = round(time.time() * 1000)
+
+    planted: dict[str, tuple[str, Callable[[], bytes | Document]]] = {
+        "a whole old token": (vault.token, lambda: old),
+        "an old token made fresh": (vault.token, lambda: {**old, "issued_ms": now_ms}),
+        "an old token under the newest one's fence": (vault.token, lambda: {**old, "fence": newest["fence"]}),
+        "an open token": (vault.token, lambda: {**newest, "fence": now_ms + 10**9, "sealed": "open:e30="}),
+        "a token under a fence beyond belief": (vault.token, lambda: {**newest, "fence": 10**14 - 1}),
+        "megabytes for a token": (vault.token, lambda: b"[" * MEGABYTES),
+        "another type for a gate": (vault.gate, lambda: b'"text"'),
+        "megabytes for a gate": (vault.gate, lambda: b'{"epoch": "' + b"x" * MEGABYTES),
+        "a gate with a fence beyond belief": (vault.gate, lambda: {**vault.get(vault.gate), "fence": 10**14 - 1}),
+    }
+    async with under_load(fleet) as load:
+        for key, value in planted.values():
+            vault.put(vault.token, newest)
+            vault.put(key, value())
+            await looked_at(fleet)
+            assert await fleet.agree_on_the_newest()
+    # A whole old token is no damage, only old.
+    assert discarded(fleet) >= len(planted) - 2
+    assert (load.token_ids, load.bad.total()) == ([fleet.issued[1]], 0)
+    assert len(fleet.calls) == 2
+
+
+async def test_a_newcomer_that_finds_an_old_token_comes_to_the_newest_within_a_poll(fleet: Fleet) -> None:
+    """Those who know the newest put it back; nobody calls."""
+    warm = (await fleet.ready(1, **SETTINGS))[0]
+    vault = Vault(fleet)
+    await until(lambda: vault.has_token, NOISE_S)
+    old = vault.get(vault.token)
+    assert await warm.report(fleet.issued[0]) == "refreshing"
+    await until(lambda: vault.get(vault.token) != old, NOISE_S)
+    warm.signal(signal.SIGSTOP)
+    vault.put(vault.token, old)
+    newcomer = (await fleet.ready(1, **SETTINGS))[0]
+    assert (await newcomer.ask()).token_id == fleet.issued[0]
+    warm.signal(signal.SIGCONT)
+    await until(fleet.agree_on_the_newest, NOISE_S)
+    await until(lambda: vault.get(vault.token) != old, NOISE_S)
+    assert (await newcomer.ask()).token_id == fleet.issued[1]
+    assert len(fleet.calls) == 2
