@@ -10,6 +10,7 @@ from sidecar.vending.broker import Broker
 from sidecar.vending.crew import Crew
 from sidecar.vending.fallback import Fallback
 from sidecar.vending.keyring import Keyring
+from sidecar.vending.ledger import Ledger
 from sidecar.vending.maintainer import Maintainer
 from sidecar.vending.view import View
 from sidecar.vending.watched import WatchedState
@@ -43,6 +44,7 @@ def assemble(
         keyring=Keyring(profile.name, credentials, sink),
         view=View(profile, clock),
         fallback=Fallback(profile, clock),
+        ledger=Ledger(profile.budget, clock),
         sink=sink,
     )
     broker = Broker(crew)

@@ -13,6 +13,7 @@ from sidecar.core.ports import Clock, EventSink, Partner
 from sidecar.core.shared import Claimed, Committed, Rejection, State
 from sidecar.vending.fallback import Fallback
 from sidecar.vending.keyring import Keyring
+from sidecar.vending.ledger import Ledger
 from sidecar.vending.view import View
 from sidecar.vending.watched import WatchedState
 
@@ -31,6 +32,7 @@ class Crew:
     keyring: Keyring
     view: View
     fallback: Fallback
+    ledger: Ledger
     sink: EventSink
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 

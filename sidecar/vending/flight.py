@@ -81,6 +81,7 @@ class Flight:
             case OverBudget():
                 return "failed"
             case Granted(fence, limit_s):
+                crew.ledger.note(asked_at)
                 # A call that starts later could outlive the lease.
                 send_by = asked_at + limit_s - crew.profile.partner_timeout_s - crew.profile.store_timeout_s
                 return await Call(crew, Lease(nonce, fence, send_by, shared=True), credentials).run()

@@ -26,6 +26,8 @@ def obstacle(crew: Crew, *, on_demand: bool) -> NoTokenError | None:
     if crew.keyring.pick(refused) is None:
         ours = [pause for key, pause in refused.items() if key in crew.keyring.credentials_ids]
         return _rejected(min(ours, key=lambda pause: pause.left_s))
+    if (wait_s := crew.ledger.wait_s()) > TICK_S:
+        return BudgetExhaustedError("The fleet's own budget of partner calls is spent.", retry_after_s=wait_s)
     if (wait_s := crew.fallback.blocked_s()) > TICK_S:
         return StoreUnavailableError("The store is down and no token is at hand.", retry_after_s=wait_s)
     # While a lease runs its holder may bring a token any moment, whatever is left of the budget.
