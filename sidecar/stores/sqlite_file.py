@@ -23,6 +23,8 @@ SCHEMA = (
 LOOK_S = 0.005
 PRIMARY_CODE = 0xFF
 """The part of SQLite's error codes that names the kind (https://www.sqlite.org/rescode.html)."""
+STEPS = 100_000
+"""Of SQLite's machine between two looks at the time: some milliseconds."""
 BUSY_SHARE = 0.9
 """Of the time that is left, for waiting on a lock: that it was the lock can still be said in time."""
 
@@ -165,11 +167,13 @@ def is_busy(error: Exception) -> bool:
 
 
 def _wait_until(connection: sqlite3.Connection, deadline: Moment) -> None:
-    """Let the connection wait for locks. Raises `TimeoutError` when it is too late for that."""
+    """Let the connection wait for locks, and work, until then. Raises `TimeoutError` when it is too late for that."""
     wait_ms = round((deadline - time.monotonic()) * 1000 * BUSY_SHARE)
     if wait_ms <= 0:
         raise TimeoutError
     connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+    # Ours are over long before; what somebody planted in the file, a trigger or a view, need never be.
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
 
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:

@@ -1,0 +1,44 @@
+"""Who can write to the file can put more into it than values: work that never ends is ended."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from sidecar.core.errors import StoreError
+from tests.contract.sqlite_world import SqliteWorld
+from tests.contract.worlds import PROFILE, SEALER, an_ask, granted
+
+TIMEOUT_S = 0.3
+NOISE_S = 0.5
+ENDLESS = "SELECT max(x) FROM (WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n)"
+TRIGGER = f"CREATE TRIGGER planted BEFORE INSERT ON kept BEGIN {ENDLESS}; END"
+VIEW = (
+    f"ALTER TABLE kept RENAME TO hidden; CREATE VIEW kept AS SELECT ({ENDLESS}) AS name, 1 AS until_ms, x'' AS document"
+)
+
+
+@pytest.mark.parametrize(
+    ("planted", "undone"),
+    [(TRIGGER, "DROP TRIGGER planted"), (VIEW, "DROP VIEW kept; ALTER TABLE hidden RENAME TO kept")],
+)
+async def test_planted_work_without_end_ends_with_the_operation(
+    sqlite_world: SqliteWorld, planted: str, undone: str
+) -> None:
+    store = sqlite_world.another(SEALER, TIMEOUT_S)
+    shared = store.shared_state(PROFILE)
+    await shared.peek(0)
+    with closing(sqlite3.connect(sqlite_world.path)) as connection:
+        connection.executescript(planted)
+    for _ in range(2):
+        started = time.monotonic()
+        with pytest.raises(StoreError):
+            await shared.claim(an_ask())
+        assert time.monotonic() - started < TIMEOUT_S + NOISE_S
+    with closing(sqlite3.connect(sqlite_world.path, timeout=NOISE_S)) as connection:
+        connection.executescript(undone)
+    await granted(shared)
+    await store.close()
