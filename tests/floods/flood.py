@@ -18,6 +18,7 @@ from sidecar.app import SystemClock
 from sidecar.partner.sandbox import Sandbox
 from tests.fakes.processes import CONFIG, KEY, SECRET
 from tests.fakes.replica import Replica, until
+from tests.fakes.resident import resident_bytes
 from tests.floods.good_caller import GoodCaller
 
 READY_S = 20
@@ -65,7 +66,7 @@ async def flood(replica: Replica, kind: str, *, seconds: float, connections: int
     """Let one attacker loose on it for so long, while a good caller asks on."""
     where = urlsplit(replica.url)
     host, port = str(where.hostname), int(where.port or 0)
-    before, lines = _resident(replica), replica.output.count("\n")
+    before, lines = resident_bytes(replica.process.pid), replica.output.count("\n")
     _forget_peak(replica)
     attacker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.floods.attacker", kind, host, str(port), str(seconds), str(connections),
@@ -87,26 +88,18 @@ async def flood(replica: Replica, kind: str, *, seconds: float, connections: int
         caller=caller,
         before_bytes=before,
         peak_bytes=_peak(replica),
-        after_bytes=_resident(replica),
+        after_bytes=resident_bytes(replica.process.pid),
         log_lines=replica.output.count("\n") - lines,
         open_at_most=open_at_most,
     )
 
 
-def _resident(replica: Replica) -> int:
-    return _status(replica, "VmRSS")
-
-
 def _peak(replica: Replica) -> int:
-    return _status(replica, "VmHWM")
+    text = Path(f"/proc/{replica.process.pid}/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE)
+    assert found, text
+    return int(found[1]) * 1024
 
 
 def _forget_peak(replica: Replica) -> None:
     Path(f"/proc/{replica.process.pid}/clear_refs").write_text("5")
-
-
-def _status(replica: Replica, name: str) -> int:
-    text = Path(f"/proc/{replica.process.pid}/status").read_text()
-    found = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
-    assert found, text
-    return int(found[1]) * 1024

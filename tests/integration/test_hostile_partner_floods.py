@@ -20,8 +20,8 @@ from sidecar.partner.presets import PRESETS
 from tests.fakes.canary_call import ACCESS, GOOD, failure, grant
 from tests.fakes.flood import flooding
 from tests.fakes.hand_clock import HandClock
-from tests.fakes.resident import watched_memory
 from tests.fakes.raw_partner import RawPartner, reply
+from tests.fakes.resident import watched_memory
 
 TIMEOUT_S = 0.4
 NOISE_S = 0.4
