@@ -11,6 +11,7 @@ import sys
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from sidecar.core.events import InternalFailure, MalformedRequest
 from sidecar.core.limits import Limit, Limits
@@ -113,7 +114,7 @@ class Connection(web.RequestHandler):
 
     def log_exception(self, *args: object, **kwargs: object) -> None:  # noqa: ARG002 - texts may hold a secret
         exc = sys.exc_info()[1]
-        if isinstance(exc, web.RequestPayloadError):
+        if isinstance(exc, web.RequestPayloadError | HttpProcessingError):
             # A body that went wrong after its request was answered: the caller's fault, not ours.
             self._sink.emit(MalformedRequest(status=400, cause=type(exc).__name__))
         else:

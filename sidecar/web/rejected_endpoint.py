@@ -59,7 +59,7 @@ def _reported_id(body: bytes) -> str:
     """The reported token's id. Raises `RefusedError` when the body does not name exactly one token."""
     try:
         parsed = msgspec.json.decode(body, type=_ReportBody)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _unclear() from None
     named = [text for text in (parsed.token_id, parsed.access_token) if text]
     if len(named) != 1:

@@ -187,3 +187,18 @@ async def test_a_body_that_breaks_half_way_is_a_bad_request_and_no_bug() -> None
         assert b"CANARY" not in reply.raw
         assert service.sink.of(InternalFailure) == []
         assert "CANARY" not in repr(service.sink.events)
+
+
+async def test_a_body_that_breaks_after_its_request_was_refused_is_no_bug() -> None:
+    """What is left of a refused body is read and thrown away; the parser in Python raises from there."""
+    async with vending_service() as service:
+        reader, writer = await asyncio.open_connection(service.address.host, service.address.port)
+        head = b"POST /v1/token/rejected HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\nConnection: close\r\n"
+        writer.write(head + b"Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"CANARY\r\n")
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        assert service.sink.of(InternalFailure) == []
+        assert "CANARY" not in repr(service.sink.events)

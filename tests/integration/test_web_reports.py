@@ -58,7 +58,8 @@ async def test_a_report_beyond_the_budget_is_told_when_to_come_back(service: Ven
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b'"x"', b"{}", b'{"tokenId": 1}', b'{"tokenId": ""}', b'{"tokenId": null}', b"\xff",
-     b'{"tokenId": "a", "accessToken": "b"}', b'{"accessToken": "\\ud800"}', b"[" * 16_000],
+     b'{"tokenId": "a", "accessToken": "b"}', b'{"accessToken": "\\ud800"}', b"[" * 16_000,
+     b'{"tokenId": "\xff"}', b'{"\xff": 1}'],
 )  # fmt: skip
 async def test_a_report_that_names_no_token_is_a_bad_request(service: VendingService, body: bytes) -> None:
     reply = await service.post("/v1/token/rejected", body)
