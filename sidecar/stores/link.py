@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from importlib import resources
 from typing import Any, TypeVar
 
-import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
@@ -23,7 +22,7 @@ from sidecar.stores.connecting import MAX_CONNECTIONS
 from sidecar.stores.gate import View
 from sidecar.stores.sentinel import SentinelServers
 from sidecar.stores.servers import OneServer, Servers
-from sidecar.stores.wire import Arguments, decode_view, encode_arguments
+from sidecar.stores.wire import UNREADABLE, Arguments, decode_view, encode_arguments
 
 _SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds], Servers]] = {
     Topology.SERVER: OneServer,
@@ -77,7 +76,7 @@ class RedisLink:
         )
         try:
             return decode_view(reply)
-        except (msgspec.DecodeError, RecursionError, TypeError) as error:
+        except (*UNREADABLE, TypeError) as error:
             # Whatever is stored, the script answers in form; so this is no server of ours.
             raise StoreError(script.name, type(error).__name__) from None
 

@@ -16,7 +16,7 @@ from sidecar.stores.gate import MAX_DOCUMENT_BYTES, DamagedName, Gate, StoredTok
 from sidecar.stores.kept_clock import KeptTime, Readings, time_now
 from sidecar.stores.mending import is_credible, mend
 from sidecar.stores.seal import Sealer
-from sidecar.stores.wire import decode_stored_token, encode_stored_token, open_token
+from sidecar.stores.wire import UNREADABLE, decode_stored_token, encode_stored_token, open_token
 
 GATE_KEEP_MS = 7 * 24 * 3600 * 1000
 """As in Redis: what nobody has changed for so long is gone."""
@@ -128,8 +128,8 @@ def _decoded(
         return None
     try:
         return decode(rows[name][1])
-    except (msgspec.DecodeError, RecursionError, TypeError):
-        # Another type of the database, no JSON, JSON without end, or another shape.
+    except (*UNREADABLE, TypeError):
+        # No JSON, JSON without end, another shape, or another type of the database.
         damaged.append(what)
         return None
 

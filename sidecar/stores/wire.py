@@ -14,6 +14,9 @@ from sidecar.stores.seal import Sealer, UnsealError
 KEEP_SLACK_S: Seconds = 60
 """A token's key outlives the last moment anybody could vend it by this much."""
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading a document may raise: a text in it that is no UTF-8, or what is too deep, is no error of msgspec's."""
+
 Arguments: TypeAlias = dict[str, Any]
 """A script's named arguments; each script's header has the names and forms."""
 
@@ -60,7 +63,7 @@ def encode_arguments(arguments: Arguments) -> bytes:
 
 
 def decode_view(reply: bytes) -> View:
-    """Raises `msgspec.DecodeError`, whose text names fields and never values."""
+    """Raises one of `UNREADABLE`; only its class may be shown."""
     return _VIEWS.decode(reply)
 
 
@@ -72,7 +75,7 @@ def encode_stored_token(token: Token, profile: Profile, sealer: Sealer) -> bytes
 
 
 def decode_stored_token(document: bytes) -> StoredToken:
-    """Raises `msgspec.DecodeError`, or `RecursionError` for what is too deep."""
+    """Raises one of `UNREADABLE`."""
     return _TOKENS.decode(document)
 
 
@@ -84,7 +87,7 @@ def open_token(stored: StoredToken, profile: Profile, sealer: Sealer) -> Token:
     plain = sealer.open(stored.sealed.reveal(), _context(profile, stored.fence))
     try:
         payload = _PAYLOADS.decode(plain)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise TokenFormError("not a token") from None
     if token_id_of(payload.access) != stored.id:
         raise UnsealError("sealed under another id")

@@ -33,6 +33,7 @@ from tests.contract.worlds import (
 
 JUNK: list[bytes] = [
     b"", b"not json", b"5", b'"text"', b"null", b"[]", b"{}", b"\xff\xfe", b"[" * 2000, b'{"epoch": 1, "born_ms": "x"}',
+    b'{"epoch": "\xff", "born_ms": 1}', b'{"fence": 1, "id": "\xff", "issued_ms": 1}',
 ]  # fmt: skip
 
 
@@ -174,7 +175,9 @@ async def test_an_open_token_is_refused_where_tokens_are_sealed(world: KeptWorld
     await granted(shared)
 
 
-@pytest.mark.parametrize("content", [b"no json", b"{}", b'{"access": 5}'])
+@pytest.mark.parametrize(
+    "content", [b"no json", b"{}", b'{"access": 5}', b'{"access": "\xff"}', b'{"later": ' + b"[" * 2000]
+)
 async def test_a_good_seal_around_nonsense_is_no_token(world: KeptWorld, shared: SharedState, content: bytes) -> None:
     sealed = SEALER.seal(content, f"{PROFILE.profile_id}:9")
     world.put("token", json.dumps({"fence": 9, "id": "x", "issued_ms": 0, "sealed": sealed}).encode())
