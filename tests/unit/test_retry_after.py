@@ -53,6 +53,7 @@ def test_a_usable_wait_is_taken_in_every_legal_form(value: str, wait_s: float) -
         "Sun, 06 Nov 0000 08:50:37 GMT",
         "Sun, 31 Feb 1995 08:50:37 GMT",
         "Sun, 06 Nov 1994 25:50:37 GMT",
+        "Sun, 06 Nov 1994 08:49:61 GMT",
         "Sun, 06 Nov 1994 08:50:37 +0100",
         "1994-11-06T08:50:37Z",
     ],
