@@ -24,6 +24,8 @@ _RESERVED_NAME = "rejected"  # /v1/token/rejected is a path of its own
 _SERVICE_NAME = re.compile(
     PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)"
 )
+_MOST_BITS = 64
+"""No setting takes a longer integer, and Python refuses to write out a very long one."""
 _NUMBERED_PORTS = ("_SERVICE_PORT", "_TCP_PORT", "_UDP_PORT", "_SCTP_PORT")
 
 
@@ -81,12 +83,13 @@ def _read_file(path: Path, findings: Findings) -> dict[str, object] | None:
         findings.problem(f"{CONFIG.name}: {path} cannot be read: {error.strerror or type(error).__name__}")
     except UnicodeDecodeError:
         findings.problem(f"{CONFIG.name}: {path} must be UTF-8")
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Also an integer that is too long and what is too deep, for which tomllib has no error of its own.
         findings.problem(f"{CONFIG.name}: {path} is not TOML: {_place_of(error)}")
     return None
 
 
-def _place_of(error: tomllib.TOMLDecodeError) -> str:
+def _place_of(error: Exception) -> str:
     """The error's place alone: its text may quote what is written there, and that may be a secret."""
     place = re.search(r"\((at .+)\)$", str(error))
     return f"look {place[1]}" if place else "it does not parse"
@@ -133,4 +136,6 @@ def _text_of(value: object) -> str | None:
     if isinstance(value, list):
         parts = [_text_of(part) for part in value if not isinstance(part, list)]
         return ",".join(part or "" for part in parts) if len(parts) == len(value) and None not in parts else None
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return None
     return str(value).strip() if isinstance(value, str | int | float) else None

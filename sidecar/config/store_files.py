@@ -28,7 +28,8 @@ def judge_store_files(values: Values, findings: Findings) -> None:
         except ssl.SSLError as error:
             # OpenSSL's name for what is wrong, and nothing of the file.
             findings.problem(f"{origin}: {option} cannot be used ({error.reason or 'no certificate in it'})")
-        except OSError:
+        except (OSError, ValueError):
+            # A ValueError is a path that no file can have.
             findings.problem(f"{origin}: {option} cannot be read")
 
 

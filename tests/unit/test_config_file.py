@@ -98,6 +98,9 @@ def test_one_account_under_two_names_is_a_warning(tmp_path: Path) -> None:
         ("poll_s = nan", "poll_s in /sidecar.toml must be a number of seconds from 0.05 to 60, not 'nan'"),
         ("poll_s = -1", "poll_s in /sidecar.toml must be a number of seconds from 0.05 to 60, not '-1'"),
         ("a = [[1], 2]\npoll_s = [[1]]", "poll_s in /sidecar.toml must be text, a number, true, false or a list"),
+        ("poll_s = 0x1" + "0" * 4000, "poll_s in /sidecar.toml must be text, a number, true, false or a list of texts"),
+        ("poll_s = 1" + "0" * 5000, "SIDECAR_CONFIG: /sidecar.toml is not TOML: it does not parse"),
+        ("poll_s = " + "[" * 2000, "SIDECAR_CONFIG: /sidecar.toml is not TOML: it does not parse"),
         (f"api_key = {CANARY}", "SIDECAR_CONFIG: /sidecar.toml is not TOML: look at line 1, column 11"),
     ],
 )

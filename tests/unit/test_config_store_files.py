@@ -61,3 +61,9 @@ def test_a_key_that_is_anothers_or_has_a_pass_phrase_is_refused(tmp_path: Path, 
     assert said.endswith("cannot be used (KEY_VALUES_MISMATCH)")
     (said,) = problems(f"{own}{other.locked_key()}")
     assert "cannot be used (" in said
+
+
+def test_a_path_that_no_file_can_have_is_named_like_one_that_cannot_be_read() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        loaded("rediss://h?ssl_ca_certs=/%00")
+    assert caught.value.problems == ("SIDECAR_STORE: ssl_ca_certs /\0 cannot be read",)
