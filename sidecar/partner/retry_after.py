@@ -20,8 +20,10 @@ def parse_retry_after(value: str | None, date_header: str | None, now_wall: Inst
     """
     if value is None:
         return None
-    if _DELTA.fullmatch(value.strip()):
-        wait_s = float(value)
+    # HTTP's own white space: `strip()` would take separators away that `float()` refuses.
+    digits = value.strip(" \t")
+    if _DELTA.fullmatch(digits):
+        wait_s = float(digits)
     else:
         until = parse_http_date(value, now_wall)
         if until is None:

@@ -41,6 +41,7 @@ def test_a_usable_wait_is_taken_in_every_legal_form(value: str, wait_s: float) -
         "86401",
         "1e309",
         "1e3",
+        "16\x1c",
         "NaN",
         "٣",
         "30, 60",
