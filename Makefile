@@ -45,6 +45,9 @@ soak: $(VENV)/.test ## mix faults against real processes for SOAK_S seconds (600
 	@tests/install-server $(BIN)/python
 	@SOAK_S=$${SOAK_S:-600} $(BIN)/python -m pytest --timeout 0 --log-cli-level INFO tests/fleet/test_mixed_faults.py
 
+fuzz: $(VENV)/.fuzz ## try odd inputs for FUZZ_S seconds (60) a target (TARGET=name), or one again (TARGET=name INPUT=file)
+	@$(BIN)/python -m tests.fuzz $(TARGET) $(INPUT)
+
 check: $(VENV)/.test $(VENV)/.check ## lint, format, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -57,7 +60,7 @@ lock: $(VENV)/.pip ## take the newest run-time dependencies into requirements.lo
 		--no-emit-find-links --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz \
 		.coverage htmlcov
 	find sidecar tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -90,9 +93,17 @@ $(VENV)/.servers: $(VENV)/.run
 	@$(INSTALL) --group servers | $(LIST)
 	@touch $@
 
+# Its source needs clang and an hour: a wheel or nothing.
+$(VENV)/.fuzz: $(VENV)/.test
+	@echo 'Installing the fuzzer ...'
+	@$(INSTALL) --only-binary atheris --group fuzz | $(LIST) || { echo 'Fuzzing needs atheris, which has no wheel for' \
+		"$$($(BIN)/python -VV | head -1) on $$(uname -sm): make clean, then make fuzz PYTHON=python3.11 on Linux x86-64" \
+		'(3.11 to 3.14 have one). The tests run the same targets without it.' >&2; exit 1; }
+	@touch $@
+
 $(VENV)/.check: $(VENV)/.run
 	@echo 'Installing the checkers ...'
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate scale floods soak servers check lock clean venv
+.PHONY: help run test simulate scale floods soak servers fuzz check lock clean venv

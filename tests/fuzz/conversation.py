@@ -1,0 +1,141 @@
+"""One real connection of the vending listener over a transport that only remembers, from first byte to last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+from aiohttp import http_parser, web_protocol
+
+from sidecar.core.events import Event
+from sidecar.web.connection import Connection, HttpServer
+from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.token_api import TokenApi
+from tests.fakes.sink import ListSink
+from tests.fakes.vendor import FakeVendor, FixedClock, vended
+from tests.fuzz.findings import hold
+
+TOKEN = "vended-token-9b2c47"
+PARSERS = tuple(dict.fromkeys((http_parser.HttpRequestParser, http_parser.HttpRequestParserPy)))
+"""The one in C where there is one, and the one in Python."""
+_QUIET_TURNS = 6
+
+
+@dataclass
+class Conversation:
+    """What the other side got, and what was told about it."""
+
+    answered: bytes = b""
+    events: list[Event] = field(default_factory=list)
+    logged: list[str] = field(default_factory=list)
+    """Lines of the libraries' loggers, and what the event loop complained of."""
+
+
+class Wire(asyncio.Transport):
+    """A TCP connection without a network; `written` is what the listener sent."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__({"peername": ("127.0.0.1", 50_000), "sockname": ("127.0.0.1", 8181)})
+        self.written = bytearray()
+        self._loop = loop
+        self._protocol: asyncio.Protocol | None = None
+        self._closing = False
+
+    def attach(self, protocol: asyncio.Protocol) -> None:
+        self._protocol = protocol
+        protocol.connection_made(self)
+
+    def write(self, data: bytes | bytearray | memoryview[int]) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        if not self._closing and self._protocol is not None:
+            self._closing = True
+            self._loop.call_soon(self._protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        self.close()
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+def converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any]) -> Conversation:
+    """Send `feeds` one after the other, each when the listener has done what it would about those before, and hang up.
+
+    Fails when a task of the connection outlives it.
+    """
+    said = Conversation()
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: said.logged.append(repr(context)))
+    tap = _Tap(said.logged)
+    logging.getLogger().addHandler(tap)
+    try:
+        loop.run_until_complete(_converse(feeds, settings, parser, said))
+    finally:
+        logging.getLogger().removeHandler(tap)
+        loop.close()
+    return said
+
+
+def connection(
+    loop: asyncio.AbstractEventLoop, settings: GuardSettings, parser: type[Any], sink: ListSink
+) -> Connection:
+    """The real thing, with one profile whose vendor always has a token. The only place that knows how it is built."""
+    vendor = FakeVendor()
+    vendor.now = vendor.later = vended(TOKEN)
+    api = TokenApi({"default": vendor}, Guards(settings), sink, FixedClock(), {"default": "AccessToken"})
+    with patch.object(web_protocol, "HttpRequestParser", parser):
+        return Connection(HttpServer(api, sink), sink, loop)
+
+
+async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any], said: Conversation) -> None:
+    loop, sink = asyncio.get_running_loop(), ListSink()
+    wire = Wire(loop)
+    protocol = connection(loop, settings, parser, sink)
+    wire.attach(protocol)
+    for feed in feeds:
+        if wire.is_closing():
+            break
+        protocol.data_received(feed)
+        await _settle(wire)
+    wire.close()
+    await _settle(wire)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=2)
+    hold(true=not left, what="a task outlives its connection")
+    said.answered, said.events = bytes(wire.written), sink.events
+
+
+async def _settle(wire: Wire) -> None:
+    """Let the loop turn until nothing more is sent."""
+    quiet, sent = 0, -1
+    while quiet < _QUIET_TURNS:
+        await asyncio.sleep(0)
+        quiet = quiet + 1 if len(wire.written) == sent else 0
+        sent = len(wire.written)
+
+
+class _Tap(logging.Handler):
+    """Keeps what libraries log, as a person would read it and as data."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.INFO)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(f"{record.getMessage()} {record.exc_info!r}")

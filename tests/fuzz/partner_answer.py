@@ -1,0 +1,100 @@
+"""The partner's answers: a usable token or a classified failure, and nothing secret in what is told of it.
+
+An input is the status on a line, header lines, an empty line, and the body.
+"""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import hdrs
+from multidict import CIMultiDict
+
+from sidecar.core.errors import PartnerError
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import PartnerToken
+from sidecar.core.policy import MAX_RETRY_AFTER_S
+from sidecar.partner.answers import Answer, read_answer
+from sidecar.partner.lifetimes import MAX_LIFETIME_S
+from tests.fuzz.findings import CANARY, hold, hold_secret, planted
+
+WORDS = (
+    b'{"accessToken":"', b'"refreshToken":"', b'"expiresIn":', b'"expires_at":', b'"role":"API_USER"', b'"errorCode":"',
+    b'"errorMessage":"', b"429\n", b"401\n", b"503\n", b"Retry-After: ", b"Date: ", b"\n\n", b"\\ud800", b"1e999",
+    b"\xfe",
+)  # fmt: skip
+ROLE = "API_USER"
+NOW_AT = 1_767_225_600.0
+_MAX_TEXT_CHARS = 200
+_KINDS = {
+    200: {FailureKind.MALFORMED},
+    401: {FailureKind.REJECTED},
+    403: {FailureKind.REJECTED},
+    429: {FailureKind.THROTTLED},
+}
+_OTHER_KINDS = {FailureKind.REFUSED, FailureKind.SERVER_ERROR, FailureKind.MALFORMED}
+
+
+def check(data: bytes) -> None:
+    """Read one answer to a call that carried the canary."""
+    answer = _answer(planted(data))
+    try:
+        token = read_answer(answer, ROLE, NOW_AT, (CANARY,))
+    except PartnerError as error:
+        _hold_failure(error, answer)
+    else:
+        _hold_token(token, answer)
+
+
+def _answer(data: bytes) -> Answer:
+    head, _, body = data.partition(b"\n\n")
+    first, *lines = head.decode("utf-8", "surrogateescape").split("\n")
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, colon, value in (line.partition(":") for line in lines):
+        if colon:
+            headers.add(name, value.strip())
+    status = int(first) if first.isascii() and first.isdigit() and len(first) == 3 else 200
+    return Answer(status, headers, body)
+
+
+def _hold_token(token: PartnerToken, answer: Answer) -> None:
+    hold(true=answer.status == 200, what=f"a token came of status {answer.status}")
+    document = json.loads(answer.body)
+    hold(true=document["accessToken"] == token.access.reveal(), what="the token is not the one that was answered")
+    hold(true=document.get("role", ROLE) == ROLE, what="a token for another role was taken")
+    for secret in (token.access, token.refresh):
+        if secret is not None:
+            text = secret.reveal()
+            hold(true=bool(text) and text.isascii() and text.isprintable() and " " not in text, what="an odd token")
+    life_s = token.lifetime_s
+    hold(true=life_s is None or 0 < life_s <= MAX_LIFETIME_S, what=f"a lifetime is {life_s}")
+    _hold_silence(repr(token), document)
+
+
+def _hold_failure(error: PartnerError, answer: Answer) -> None:
+    hold(true=error.kind in _KINDS.get(answer.status, _OTHER_KINDS), what=f"{answer.status} became {error.kind}")
+    wait_s = error.retry_after_s
+    hold(true=wait_s is None or 0 < wait_s <= MAX_RETRY_AFTER_S, what=f"a wait is {wait_s}")
+    hold(true=wait_s is None or hdrs.RETRY_AFTER in answer.headers, what="a wait was made up")
+    detail = error.detail
+    if detail is None:
+        raise AssertionError("an answer came, so there is a detail")
+    texts = (detail.error_code, detail.error_message, detail.session_id)
+    hold(true=all(text.isprintable() and len(text) <= _MAX_TEXT_CHARS for text in texts), what="an odd text")
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        document = None
+    for text in (*texts, str(error), repr(answer)):
+        _hold_silence(text, document)
+
+
+def _hold_silence(text: str, document: object) -> None:
+    """The canary is nowhere; nor are the answer's tokens, if they are long enough to be told from a word."""
+    hold_secret(CANARY, text)
+    if isinstance(document, dict):
+        for name in ("accessToken", "refreshToken"):
+            token = document.get(name)
+            # The mask of another secret may be what completes a token with a mask in it.
+            if isinstance(token, str) and len(token) >= 16 and "*" not in token:
+                hold(true=token not in text, what="a token is in a text")

@@ -1,0 +1,108 @@
+"""A second reading of requests: small, strict, and nothing of the product's in it.
+
+It knows less HTTP than a server does and says so: where it is not sure what a request is, that one and all after it
+count as unreadable, and no token may come of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+REQUIRED = "sidecar-request"
+FORBIDDEN: tuple[str, ...] = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded")
+"""Names, or beginnings of names before a `*`, that no request may carry."""
+ALLOWED_VALUES: Mapping[str, frozenset[str]] = {}
+"""Headers that may be there with these values alone."""
+GET_MAY_HAVE_A_BODY = True
+
+VERSION = rb"HTTP/[0-9]\.[0-9]"
+"""What a request line ends with; without it, the request is taken for one of HTTP/0.9, with headers all the same."""
+
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+)( " + VERSION + rb")?")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
+_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as sent; header names in lower case, with `-` for `_`."""
+
+    method: str
+    target: str
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.fields if key == name]
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the required header is there, once."""
+        return [value.lower() for value in self.values(REQUIRED)] == ["true"]
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it names this machine, and neither a proxy nor a browser had a hand in it."""
+        hosts = self.values("host")
+        return (
+            len(hosts) == 1
+            and _HOST.fullmatch(hosts[0].lower()) is not None
+            and not any(_is_forbidden(name) for name, _ in self.fields)
+            and all(value.lower() in ALLOWED_VALUES.get(name, {value.lower()}) for name, value in self.fields)
+            and (GET_MAY_HAVE_A_BODY or self.method == "POST" or not self.body)
+        )
+
+
+def requests_read(stream: bytes) -> Iterator[Request]:
+    """The requests in what a caller sent, up to the first whose head is unreadable or whose end is not plain."""
+    while True:
+        # Blank lines between requests are passed over (RFC 9112 section 2.2).
+        stream = stream.lstrip(b"\r\n")
+        head, end, rest = stream.partition(b"\r\n\r\n")
+        line, *lines = head.split(b"\r\n")
+        started = _LINE.fullmatch(line)
+        fields = [_FIELD.fullmatch(one) for one in lines]
+        if not end or started is None or None in fields:
+            return
+        named = tuple((_name(one[1]), one[2].decode("latin-1")) for one in fields if one)
+        text, left = _body(named, rest)
+        yield Request(started[1].decode(), started[2].decode("latin-1"), named, text)
+        if left is None:
+            return
+        stream = left
+
+
+def _name(raw: bytes) -> str:
+    return raw.decode().lower().replace("_", "-")
+
+
+def _is_forbidden(name: str) -> bool:
+    return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in FORBIDDEN)
+
+
+def _body(fields: tuple[tuple[str, str], ...], rest: bytes) -> tuple[bytes, bytes | None]:
+    """The body and what comes after it; None where it is cut off, or it is not plain which is which."""
+    lengths = [value for name, value in fields if name == "content-length"]
+    codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
+    if codings:
+        return _chunks(rest) if codings == ["chunked"] and not lengths else (rest, None)
+    if not lengths:
+        return b"", rest
+    if len(lengths) > 1 or not re.fullmatch("[0-9]{1,6}", lengths[0]) or int(lengths[0]) > len(rest):
+        return rest, None
+    return rest[: int(lengths[0])], rest[int(lengths[0]) :]
+
+
+def _chunks(rest: bytes) -> tuple[bytes, bytes | None]:
+    body = b""
+    while size := _CHUNK.match(rest):
+        length, rest = int(size[1], 16), rest[size.end() :]
+        if rest[length : length + 2] != b"\r\n":
+            break
+        body, rest = body + rest[:length], rest[length + 2 :]
+        if length == 0:
+            return body, rest
+    return body + rest, None

@@ -1,0 +1,74 @@
+"""A bounded run of one target under atheris, and what came of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fuzz.targets import CORPUS, target
+
+KEPT = Path(".fuzz")
+"""What runs leave behind: inputs that reached something new, findings and logs. Not in the repository."""
+_HANG_S = 20
+_MEMORY_MIB = 1024
+_LONGEST_INPUT_BYTES = 4096
+_RUNS = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`findings` are the inputs that broke something; `failed` without one means that the fuzzer itself did not run."""
+
+    name: str
+    runs: int
+    seconds: int
+    findings: tuple[Path, ...]
+    failed: bool
+    log: Path
+
+    def __str__(self) -> str:
+        return f"{self.name:<15} {self.runs:>10,} runs in {self.seconds:>4} s"
+
+
+def fuzz(name: str, seconds: int) -> Outcome:
+    """Run the target for `seconds`, from the repository's corpus and from what earlier runs found worth keeping."""
+    folder = KEPT / name
+    found = folder / "corpus"
+    found.mkdir(parents=True, exist_ok=True)
+    log, before = folder / "log", set(_findings(folder))
+    with log.open("wb") as output:
+        ended = subprocess.run(_command(name, seconds, folder, found), stdout=output, stderr=output, check=False)
+    done = _RUNS.search(log.read_text(encoding="utf-8", errors="replace"))
+    return Outcome(
+        name=name,
+        runs=int(done[1]) if done else 0,
+        seconds=int(done[2]) if done else 0,
+        findings=tuple(sorted(set(_findings(folder)) - before)),
+        failed=ended.returncode != 0 or done is None,
+        log=log,
+    )
+
+
+def _command(name: str, seconds: int, folder: Path, found: Path) -> list[str]:
+    return [
+        sys.executable, "-m", "tests.fuzz.watched", name,
+        f"-max_total_time={seconds}", f"-timeout={_HANG_S}", f"-rss_limit_mb={_MEMORY_MIB}",
+        f"-max_len={_LONGEST_INPUT_BYTES}", f"-dict={_dictionary(name, folder)}", f"-artifact_prefix={folder}/",
+        str(found), str(CORPUS / name),
+    ]  # fmt: skip
+
+
+def _dictionary(name: str, folder: Path) -> Path:
+    """The target's words as libFuzzer reads them."""
+    path = folder / "words.dict"
+    lines = ('"' + "".join(f"\\x{byte:02X}" for byte in word) + '"\n' for word in target(name).words)
+    path.write_text("".join(lines), encoding="ascii")
+    return path
+
+
+def _findings(folder: Path) -> list[Path]:
+    """libFuzzer names them by what happened and the input's digest."""
+    return [path for kind in ("crash", "timeout", "oom", "leak") for path in folder.glob(f"{kind}-*")]

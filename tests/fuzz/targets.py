@@ -1,0 +1,29 @@
+"""The targets by name, each a module with `check` and `WORDS`, and the inputs that are kept of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+NAMES = ("request", "partner_answer", "retry_after", "seal", "settings")
+CORPUS = Path(__file__).parent / "corpus"
+
+
+@dataclass(frozen=True)
+class Target:
+    check: Callable[[bytes], None]
+    words: Sequence[bytes]
+    """What a fuzzer should try as a whole."""
+    corpus: Path
+
+    @property
+    def inputs(self) -> list[bytes]:
+        return [path.read_bytes() for path in sorted(self.corpus.iterdir())]
+
+
+def target(name: str) -> Target:
+    """Imported late, so that a fuzzer can watch what the import brings in."""
+    module = import_module(f"tests.fuzz.{name}")
+    return Target(module.check, module.WORDS, CORPUS / name)

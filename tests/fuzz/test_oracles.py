@@ -1,0 +1,162 @@
+"""Every target finds what it is there to find: the product is broken on purpose, and the check says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+from aiohttp import web
+
+from sidecar.core.errors import ConfigurationError, PartnerError
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import PartnerToken, Secret
+from sidecar.stores.seal import AesSealer, OpenSealer, UnsealError
+from sidecar.web import answers
+from sidecar.web.connection import Connection
+from sidecar.web.guards import Guards
+from sidecar.web.routes import Route
+from sidecar.web.token_api import TokenApi
+from tests.fuzz import partner_answer, request, retry_after, seal, settings
+from tests.fuzz.findings import CANARY, FindingError
+from tests.fuzz.targets import CORPUS
+
+Patch = pytest.MonkeyPatch
+
+
+def kept(target: str, name: str) -> bytes:
+    return (CORPUS / target / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["forwarded", "rebound", "stranger"])
+def test_a_guard_that_lets_everybody_pass_is_found(monkeypatch: Patch, name: str) -> None:
+    monkeypatch.setattr(Guards, "check", lambda *_: None)
+    with pytest.raises(FindingError, match="a token was vended"):
+        request.check(kept("request", name))
+
+
+def test_an_answer_that_may_be_stored_is_found(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(answers, "_ALWAYS", {"Server": "token-sidecar"})
+    with pytest.raises(FindingError, match="may be stored"):
+        request.check(kept("request", "token"))
+
+
+def test_a_secret_in_the_answer_to_a_malformed_request_is_found(monkeypatch: Patch) -> None:
+    def echo(self: Connection, request: web.BaseRequest, status: int, exc: BaseException, message: str) -> web.Response:
+        return answers.answer(400, f"{message} {exc}".encode())
+
+    monkeypatch.setattr(Connection, "handle_error", echo)
+    with pytest.raises(FindingError, match="a part of a secret"):
+        request.check(kept("request", "control-character"))
+
+
+def test_a_bug_behind_a_request_is_found(monkeypatch: Patch) -> None:
+    async def fail(self: TokenApi, request: web.BaseRequest, route: Route) -> answers.Answered:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(TokenApi, "_answer", fail)
+    with pytest.raises(FindingError, match="a bug"):
+        request.check(kept("request", "token"))
+
+
+def test_a_status_beyond_the_contract_is_found(monkeypatch: Patch) -> None:
+    async def tease(self: TokenApi, request: web.BaseRequest, route: Route) -> answers.Answered:
+        return answers.Answered("ok", answers.answer(418))
+
+    monkeypatch.setattr(TokenApi, "_answer", tease)
+    with pytest.raises(FindingError, match="418"):
+        request.check(kept("request", "token"))
+
+
+def test_a_secret_in_what_the_partner_said_is_found(monkeypatch: Patch) -> None:
+    def repeat(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
+        text = str(document.get("errorMessage"))
+        return PartnerDetail(status=status, error_code="", error_message=text, session_id="")
+
+    monkeypatch.setattr("sidecar.partner.answers.read_detail", repeat)
+    with pytest.raises(FindingError, match="a part of a secret"):
+        partner_answer.check(kept("partner_answer", "echo"))
+
+
+@pytest.mark.parametrize("lifetime_s", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_lifetime_out_of_bounds_is_found(monkeypatch: Patch, lifetime_s: float) -> None:
+    monkeypatch.setattr("sidecar.partner.answers.declared_lifetime_s", lambda *_: lifetime_s)
+    with pytest.raises(FindingError, match="a lifetime"):
+        partner_answer.check(kept("partner_answer", "token"))
+
+
+def test_a_token_that_the_answer_does_not_hold_is_found(monkeypatch: Patch) -> None:
+    other = PartnerToken(access=Secret("another-token"), refresh=None, role="API_USER", lifetime_s=None)
+    monkeypatch.setattr(partner_answer, "read_answer", lambda *_: other)
+    with pytest.raises(FindingError, match="not the one"):
+        partner_answer.check(kept("partner_answer", "token"))
+
+
+def test_a_wrong_class_of_failure_is_found(monkeypatch: Patch) -> None:
+    def fail(*_: object) -> PartnerToken:
+        raise PartnerError(FailureKind.SERVER_ERROR)
+
+    monkeypatch.setattr(partner_answer, "read_answer", fail)
+    with pytest.raises(FindingError, match="429 became"):
+        partner_answer.check(kept("partner_answer", "throttled"))
+
+
+@pytest.mark.parametrize("wait_s", [0.0, -1.0, 1e309, float("nan"), 86_401.0])
+def test_a_wait_out_of_bounds_is_found(monkeypatch: Patch, wait_s: float) -> None:
+    monkeypatch.setattr(retry_after, "parse_retry_after", lambda *_: wait_s)
+    with pytest.raises(FindingError, match="out of its bounds"):
+        retry_after.check(kept("retry_after", "date"))
+
+
+def test_a_date_that_is_read_wrongly_is_found(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(retry_after, "parse_http_date", lambda *_: 1.0)
+    with pytest.raises(FindingError, match="to the standard library"):
+        retry_after.check(kept("retry_after", "date"))
+
+
+def test_a_seal_that_opens_what_was_not_sealed_is_found(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(seal, "SEALER", OpenSealer())
+    with pytest.raises(FindingError, match="not sealed here"):
+        seal.check(b"oopen:AAAA")
+
+
+def test_a_changed_document_that_opens_as_another_token_is_found(monkeypatch: Patch) -> None:
+    """Without a seal some change or other makes a token another one; with one, the corpus holds that none does."""
+    monkeypatch.setattr(seal, "SEALER", OpenSealer())
+    with pytest.raises(FindingError, match="another token"):
+        change_each_place()
+
+
+def change_each_place() -> None:
+    for place in range(256):
+        seal.check(b"m" + bytes([place]) + b"B")
+
+
+@pytest.mark.parametrize("part", ["sealed", "keys"])
+def test_a_key_in_an_error_is_found(monkeypatch: Patch, part: str) -> None:
+    def tell(*_: object) -> bytes:
+        raise UnsealError(f"not sealed with {seal.KEY}") if part == "sealed" else ConfigurationError([seal.KEY])
+
+    monkeypatch.setattr(AesSealer, "open", tell)
+    monkeypatch.setattr(seal, "load_seal_keys", tell)
+    with pytest.raises(FindingError, match="a part of a secret"):
+        seal.check(kept("seal", part))
+
+
+@pytest.mark.parametrize("name", ["environment", "file"])
+def test_a_secret_in_a_problem_is_found(monkeypatch: Patch, name: str) -> None:
+    monkeypatch.setattr(settings, "load", refusing([f"the API secret must not be {CANARY[3:14]}"]))
+    with pytest.raises(FindingError, match="a part of a secret"):
+        settings.check(kept("settings", name))
+
+
+def test_a_refusal_that_says_nothing_is_found(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(settings, "load", refusing([]))
+    with pytest.raises(FindingError, match="without a problem"):
+        settings.check(kept("settings", "environment"))
+
+
+def refusing(problems: list[str]) -> Callable[..., object]:
+    def load(*_: object) -> object:
+        raise ConfigurationError(problems)
+
+    return load
