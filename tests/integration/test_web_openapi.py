@@ -96,6 +96,15 @@ def test_operations_have_names_of_their_own() -> None:
     assert len(set(names)) == len(names) == len(items)
 
 
+def test_each_listeners_operations_name_its_server() -> None:
+    vending = DOCUMENT["servers"][0]["url"]
+    for item in DOCUMENT["paths"].values():
+        tags = {tag for method in item.keys() & {"get", "post"} for tag in item[method]["tags"]}
+        servers = [server["url"] for server in item.get("servers", DOCUMENT["servers"])]
+        assert tags in ({"admin"}, {"vending"})
+        assert (servers == [vending]) == (tags == {"vending"})
+
+
 async def test_the_document_is_served() -> None:
     async with vending_service() as service:
         reply = await service.get("/openapi.json")

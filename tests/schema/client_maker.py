@@ -1,0 +1,32 @@
+"""A client of the two listeners, made from the OpenAPI document by `openapi-python-client`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from sidecar.web.openapi import document
+
+PACKAGE = "made_client"
+
+
+def make_client(folder: Path) -> None:
+    """Write the package `PACKAGE` into `folder`. Fails when the generator has anything to say against the document."""
+    described, settings = folder / "openapi.json", folder / "settings.yaml"
+    described.write_text(json.dumps(document()), encoding="utf-8")
+    # Without a formatter behind it: nobody reads what is written.
+    settings.write_text("post_hooks: []\n", encoding="utf-8")
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("openapi-python-client")), "generate", "--meta", "none",
+            "--fail-on-warning", "--path", str(described), "--config", str(settings),
+            "--output-path", str(folder / PACKAGE),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert (done.returncode, "arning" in said) == (0, False), said
