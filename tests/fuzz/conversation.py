@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -92,20 +93,28 @@ def converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any])
 
 
 def connection(
-    loop: asyncio.AbstractEventLoop, settings: GuardSettings, parser: type[Any], sink: ListSink
-) -> Connection:
-    """The real thing, with one profile whose vendor always has a token. The only place that knows how it is built."""
-    vendor = FakeVendor()
-    vendor.now = vendor.later = vended(TOKEN)
-    api = TokenApi({"default": vendor}, Guards(settings), sink, FixedClock(), {"default": "AccessToken"})
+    loop: asyncio.AbstractEventLoop, settings: GuardSettings, parser: type[Any]
+) -> tuple[Connection, ListSink]:
+    """The real thing and where it tells its events. The only place that knows how it is built."""
+    api, sink = _api(settings)
+    sink.events.clear()
+    sink.timed.clear()
     with patch.object(web_protocol, "HttpRequestParser", parser):
-        return Connection(HttpServer(api, sink), sink, loop)
+        return Connection(HttpServer(api, sink), sink, loop), sink
+
+
+@cache
+def _api(settings: GuardSettings) -> tuple[TokenApi, ListSink]:
+    """One profile, whose vendor always has a token. Kept: it reads the OpenAPI document when it is made."""
+    vendor, sink = FakeVendor(), ListSink()
+    vendor.now = vendor.later = vended(TOKEN)
+    return TokenApi({"default": vendor}, Guards(settings), sink, FixedClock(), {"default": "AccessToken"}), sink
 
 
 async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any], said: Conversation) -> None:
-    loop, sink = asyncio.get_running_loop(), ListSink()
+    loop = asyncio.get_running_loop()
     wire = Wire(loop)
-    protocol = connection(loop, settings, parser, sink)
+    protocol, sink = connection(loop, settings, parser)
     wire.attach(protocol)
     for feed in feeds:
         if wire.is_closing():
@@ -118,7 +127,7 @@ async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: typ
     if left:
         _, left = await asyncio.wait(left, timeout=2)
     hold(true=not left, what="a task outlives its connection")
-    said.answered, said.events = bytes(wire.written), sink.events
+    said.answered, said.events = bytes(wire.written), list(sink.events)
 
 
 async def _settle(wire: Wire) -> None:

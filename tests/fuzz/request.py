@@ -42,6 +42,7 @@ CODES = {
     413: {"payload-too-large"},
 }
 """The contract's codes by status, as far as a listener can come that has a token."""
+_USUAL, _LOCKED = GuardSettings(), GuardSettings(caller_token=lambda: Secret(CALLER_TOKEN))
 _LOCK, _SPLIT = b"\xfd", b"\xff"
 
 
@@ -49,9 +50,8 @@ def check(data: bytes) -> None:
     """Let every parser read the input, and hold what came of it against a reading of our own."""
     locked = data.startswith(_LOCK)
     feeds = [feed for feed in planted(data.removeprefix(_LOCK)).split(_SPLIT) if feed]
-    settings = GuardSettings(caller_token=lambda: Secret(CALLER_TOKEN)) if locked else GuardSettings()
     for parser in PARSERS:
-        said = converse(feeds, settings, parser)
+        said = converse(feeds, _LOCKED if locked else _USUAL, parser)
         _hold_silence(said, b"".join(feeds))
         answers, requests = list(answers_read(said.answered)), list(requests_read(b"".join(feeds)))
         for at, answer in enumerate(answers):

@@ -20,7 +20,7 @@ GET_MAY_HAVE_A_BODY = True
 VERSION = rb"HTTP/[0-9]\.[0-9]"
 """What a request line ends with; without it, the request is taken for one of HTTP/0.9, with headers all the same."""
 
-_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+)( " + VERSION + rb")?")
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+)( +" + VERSION + rb")?")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
