@@ -104,7 +104,7 @@ $(VENV)/.sbom: $(VENV)/.run
 $(VENV)/.fuzz: $(VENV)/.test
 	@echo 'Installing the fuzzer ...'
 	@$(INSTALL) --only-binary atheris --group fuzz | $(LIST) || { echo 'Fuzzing needs atheris, which has no wheel for' \
-		"$$($(BIN)/python -VV | head -1) on $$(uname -sm): make clean, then make fuzz PYTHON=python3.11 on Linux x86-64" \
+		"$$($(BIN)/python -V) on $$(uname -sm): make clean, then make fuzz PYTHON=python3.11 on Linux x86-64" \
 		'(3.11 to 3.14 have one). The tests run the same targets without it.' >&2; exit 1; }
 	@touch $@
 

@@ -52,8 +52,13 @@ class Request:
             and _HOST.fullmatch(hosts[0].lower()) is not None
             and not any(_is_forbidden(name) for name, _ in self.fields)
             and all(value.lower() in ALLOWED_VALUES.get(name, {value.lower()}) for name, value in self.fields)
-            and (GET_MAY_HAVE_A_BODY or self.method == "POST" or not self.body)
+            and (GET_MAY_HAVE_A_BODY or self.method == "POST" or not self._announces_a_body)
         )
+
+    @property
+    def _announces_a_body(self) -> bool:
+        lengths = [value.strip("0") for value in self.values("content-length")]
+        return any(lengths) or bool(self.values("transfer-encoding"))
 
 
 def requests_read(stream: bytes) -> Iterator[Request]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fuzz import requests_read as reading
 from tests.fuzz.answers_read import answers_read
 from tests.fuzz.findings import FindingError
 from tests.fuzz.requests_read import requests_read
@@ -32,6 +33,18 @@ def test_a_caller_that_does_it_right_earns_a_token(host: bytes) -> None:
 )  # fmt: skip
 def test_a_caller_that_does_not_earns_none(head: bytes) -> None:
     assert not earns(head)
+
+
+@pytest.mark.parametrize(
+    "head", [b"X_Forwarded-Port: 1\r\n", b"VIA: a\r\n", b"Sec-Fetch-Site: cross-site\r\n", b"Content-Length: 1\r\n"]
+)
+def test_a_rule_is_added_by_a_word(monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
+    assert earns(ASKING + head)
+    monkeypatch.setattr(reading, "FORBIDDEN", (*reading.FORBIDDEN, "x-forwarded-*", "via"))
+    monkeypatch.setattr(reading, "ALLOWED_VALUES", {"sec-fetch-site": frozenset({"none", "same-origin"})})
+    monkeypatch.setattr(reading, "GET_MAY_HAVE_A_BODY", False)
+    assert not earns(ASKING + head)
+    assert earns(ASKING + b"Sec-Fetch-Site: none\r\nContent-Length: 0\r\n")
 
 
 @pytest.mark.parametrize(
