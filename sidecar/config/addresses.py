@@ -35,8 +35,11 @@ def _socket(path: str) -> Address:
     if path.startswith("@"):
         return _abstract_socket(path)
     path = "/" + path.lstrip("/") if path.startswith("/") else path  # unix:/x and unix:///x are the same
-    if not path.startswith("/") or path.endswith("/"):
-        raise ValueError("must name an absolute path, such as unix:/run/sidecar/vend.sock, or unix:@name")
+    # With a null byte in it the system would make a socket of another name, and what is no UTF-8 has no length here.
+    if not path.startswith("/") or path.endswith("/") or not path.isprintable():
+        raise ValueError(
+            "must name an absolute path of printable characters, such as unix:/run/vend.sock, or unix:@name"
+        )
     if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
         raise ValueError(f"must have a socket path of at most {MAX_SOCKET_PATH_BYTES} bytes, the system's limit")
     return Address(path=path)

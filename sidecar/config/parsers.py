@@ -86,6 +86,9 @@ def budget(text: str) -> Budget:
 
 
 def path(text: str) -> Path:
+    """A file or directory, there or not; Python's error for a null byte in one is no `OSError`, and it comes later."""
+    if "\0" in text:
+        raise ValueError("must not contain a null byte")
     return Path(text)
 
 

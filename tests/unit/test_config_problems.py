@@ -51,6 +51,8 @@ BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
                 "[fe80::1:1",
             )
         ],
+        *[("listen", text) for text in ("unix:/a\x00b", "unix:/\udc80", "unix:/a\nb")],
+        *[(key, "/a\x00b") for key in ("seal_key_file", "credentials_dir", "caller_token_file")],
         *[("base_url", text) for text in ("api.example.com", "ftp://a", "https://", "https://a?q=1", "https://a#f")],
         *[("base_url", text) for text in ("https://a b", "https://a:b", "https://[::1", "https://u:p@a")],
         *[("role", text) for text in ("a b", '"', "x" * 65)],
