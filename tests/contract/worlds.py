@@ -94,6 +94,14 @@ class RedisWorld:
                 continue
             moved = _earlier(json.loads(self.server.command("GET", key)), span_ms)
             self.server.command("SET", key, json.dumps(moved), "PX", left_ms)
+        # What comes now comes later than what was before, also by fences and starts, which were left alone.
+        began_ms = self._now_ms()
+        while self._now_ms() == began_ms:
+            pass
+
+    def _now_ms(self) -> int:
+        seconds, microseconds = self.server.command("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
 
     def lose_data(self) -> None:
         self.server.command("FLUSHALL")
