@@ -20,7 +20,7 @@ REMEMBERED_IDS = 4
 """Refused and proven credentials kept: two pairs in rotation, twice."""
 
 MAX_DOCUMENT_BYTES = 128 * 1024
-"""One stored value; a longer one is not looked into. The largest of ours: 92 KB for two tokens of 16 KiB, 65 KB for a
+"""One stored value; a longer one is not looked into. The largest of ours: 89 KB for two tokens of 16 KiB, 64 KB for a
 gate of 1,000 permits and five pauses with all that a partner said."""
 LONGEST_SPAN_MS = 24 * 3600 * 1000
 """A pause or a lease: nobody asks for more (`core.policy.MAX_RETRY_AFTER_S`)."""

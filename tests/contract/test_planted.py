@@ -12,12 +12,12 @@ import pytest
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import CoolingDown, Granted, Held, Lesson, OverBudget, Remembered, State
+from sidecar.core.shared import Granted, Lesson, Remembered, State
 from sidecar.partner.answers import MAX_TOKEN_CHARS
 from sidecar.partner.details import MAX_TEXT_CHARS
-from sidecar.stores.gate import FENCE_AHEAD_MS, LONGEST_SPAN_MS, MAX_DOCUMENT_BYTES, REMEMBERED_IDS
+from sidecar.stores.gate import MAX_DOCUMENT_BYTES, REMEMBERED_IDS
+from tests.contract.planting import WIDE, plant, rotations
 from tests.contract.worlds import (
-    LIMIT_S,
     NEAR_S,
     PROFILE,
     SEALER,
@@ -26,16 +26,10 @@ from tests.contract.worlds import (
     a_failure,
     a_token,
     an_ask,
-    failed,
     fetched,
     granted,
     same_but_time,
 )
-
-WIDE = replace(PROFILE, budget=Budget(100, 60))
-DAY_S = LONGEST_SPAN_MS / 1000
-NEVER_MS = 10**14 - 1
-"""The last instant that is one."""
 
 
 @pytest.fixture(params=["redis", "sqlite"])
@@ -51,28 +45,12 @@ async def shared(world: KeptWorld) -> SharedState:
     return shared
 
 
-def plant(world: KeptWorld, part: Part, **changes: object) -> None:
-    """Overwrite fields of what lies there."""
-    document: dict[str, Any] = json.loads(world.get(part))
-    world.put(part, json.dumps({**document, **changes}).encode())
-
-
 async def aged(shared: SharedState, age_s: float, text: str = "") -> Token:
     """A token that was committed at this age, by who knew the store's clock."""
     nonce, grant = await granted(shared)
     token = replace(a_token(grant.fence, text), issued_at=(await shared.peek(0)).now - age_s)
     assert (await shared.commit(nonce, token, age_s, Lesson())).stored
     return token
-
-
-async def rotations(shared: SharedState, count: int = 3) -> None:
-    """What replicas do all day: a token, a failure, and so on."""
-    known = (await shared.peek(0)).token_fence
-    for _ in range(count):
-        token = await fetched(shared, known=known)
-        known = token.fence
-        await failed(shared, FailureKind.TIMEOUT, 0, known=known)
-        assert (await shared.peek(known)).damaged == ()
 
 
 # What lies beside the sealed text is bound to it
@@ -211,114 +189,3 @@ async def test_the_largest_gate_there_can_be_is_kept(world: KeptWorld) -> None:
     assert seen.pause is not None
     assert seen.pause.detail == detail
     assert 55_000 < len(world.get("gate")) < MAX_DOCUMENT_BYTES * 3 / 4
-
-
-# Numbers at their ends
-
-
-@pytest.mark.parametrize("ahead_ms", [0, 1000])
-async def test_a_gate_with_a_fence_beyond_belief_is_missing(
-    world: KeptWorld, shared: SharedState, ahead_ms: int
-) -> None:
-    """One more would be no whole number to a script: every claim would fail for ever."""
-    await failed(shared, FailureKind.TIMEOUT, 0)
-    now_ms = round((await shared.peek(0)).now * 1000)
-    plant(world, "gate", fence=now_ms + FENCE_AHEAD_MS + ahead_ms + 2000 if ahead_ms else NEVER_MS)
-    assert (await shared.peek(0)).damaged == ("gate",)
-    await rotations(shared)
-    assert (await shared.peek(0)).fence < 2 * now_ms
-
-
-async def test_a_lease_with_a_fence_beyond_belief_is_missing_with_its_gate(
-    world: KeptWorld, shared: SharedState
-) -> None:
-    await failed(shared, FailureKind.TIMEOUT, 0)
-    plant(world, "gate", lease={"nonce": "r/1", "fence": NEVER_MS, "from_ms": 1, "until_ms": NEVER_MS})
-    assert (await shared.peek(0)).damaged == ("gate",)
-    await rotations(shared)
-
-
-async def test_a_token_with_a_fence_beyond_belief_is_missing(world: KeptWorld, shared: SharedState) -> None:
-    await fetched(shared)
-    plant(world, "token", fence=NEVER_MS)
-    assert (await shared.peek(0)).damaged == ("token",)
-    await rotations(shared)
-
-
-@pytest.mark.parametrize("part", ["gate", "token"])
-async def test_the_highest_fence_that_is_believed_stops_nobody(
-    world: KeptWorld, shared: SharedState, part: Part
-) -> None:
-    await fetched(shared)
-    now_ms = round((await shared.peek(0)).now * 1000)
-    plant(world, part, fence=now_ms + FENCE_AHEAD_MS - 10)
-    for _ in range(3):
-        await rotations(shared, 1)
-        world.advance(LIMIT_S)
-
-
-async def test_no_count_of_strikes_grows_out_of_its_bounds(world: KeptWorld, shared: SharedState) -> None:
-    """By one more failure the whole gate would be lost, and with it the budget."""
-    await failed(shared, FailureKind.TIMEOUT, 0)
-    pause = {"kind": "rejected", "from_ms": 1, "until_ms": 1, "strikes": NEVER_MS, "detail": ""}
-    plant(world, "gate", strikes={"timeout": NEVER_MS}, refused={"pair-1": pause}, pause=pause)
-    epoch = (await shared.peek(0)).epoch
-    for kind in (FailureKind.TIMEOUT, FailureKind.REJECTED) * 2:
-        await failed(shared, kind, 0)
-    state = await shared.peek(0)
-    assert (state.damaged, state.epoch) == ((), epoch)
-    counts = [*state.strikes.values(), *(pause.strikes for pause in state.refused.values())]
-    assert max(counts) < 2_000_000
-
-
-async def test_lists_without_end_are_cut_and_the_budget_holds(world: KeptWorld, shared: SharedState) -> None:
-    await failed(shared, FailureKind.TIMEOUT, 0)
-    now_ms = round((await shared.peek(0)).now * 1000)
-    pause = {"kind": "rejected", "from_ms": now_ms, "until_ms": now_ms + 5000, "strikes": 1, "detail": ""}
-    names = [f"pair-{number}" for number in range(300)]
-    plant(world, "gate", grants_ms=[now_ms] * 3000, demand_ms=[], proven=names, refused=dict.fromkeys(names, pause))
-    claimed = await shared.claim(an_ask(credentials_id="other"))
-    assert isinstance(claimed.outcome, OverBudget)
-    assert claimed.outcome.left_s <= WIDE.budget.window_s
-    world.advance(WIDE.budget.window_s + 1)
-    await failed(shared, FailureKind.REJECTED, 9, credentials_id="other")
-    await fetched(shared, credentials_id="another")
-    state = await shared.peek(0)
-    assert (len(state.refused), len(state.proven), len(state.grant_ages_s)) == (REMEMBERED_IDS, REMEMBERED_IDS, 2)
-
-
-# Instants that never come
-
-
-@pytest.mark.parametrize("from_ms", [0, 1, NEVER_MS - 10 * LONGEST_SPAN_MS], ids=["always", "past", "future"])
-@pytest.mark.parametrize("what", ["pause", "lease", "refused"])
-async def test_what_is_planted_to_run_for_ever_runs_for_a_day_at_most(
-    world: KeptWorld, shared: SharedState, what: str, from_ms: int
-) -> None:
-    await failed(shared, FailureKind.TIMEOUT, 0)
-    from_ms = from_ms or round((await shared.peek(0)).now * 1000)
-    span = {"from_ms": from_ms, "until_ms": NEVER_MS}
-    lease = {"nonce": "r/planted", "fence": 1, **span}
-    pause = {"kind": "throttled", "strikes": 1, "detail": "", **span}
-    planted: dict[str, object] = {"lease": lease, "pause": pause, "refused": {"pair-1": pause}}
-    plant(world, "gate", **{what: planted[what]})
-    outcome = (await shared.claim(an_ask())).outcome
-    if from_ms > 1:
-        assert isinstance(outcome, Held | CoolingDown)
-        left_s = outcome.left_s if isinstance(outcome, Held) else outcome.pause.left_s
-        assert left_s <= DAY_S
-        assert isinstance((await shared.claim(an_ask())).outcome, type(outcome))
-    for _ in range(2):
-        world.advance(DAY_S / 2 + 1)
-        await shared.peek(0)
-    await granted(shared)
-
-
-async def test_looking_is_enough_to_let_it_end(world: KeptWorld, shared: SharedState) -> None:
-    """Nobody claims while a pause runs, so it must not begin anew at every look."""
-    await failed(shared, FailureKind.TIMEOUT, 0)
-    pause = {"kind": "throttled", "strikes": 1, "detail": "", "from_ms": NEVER_MS - 10, "until_ms": NEVER_MS}
-    plant(world, "gate", pause=pause, born_ms=NEVER_MS, lost=True, grants_ms=[NEVER_MS])
-    await shared.peek(0)
-    world.advance(WIDE.budget.window_s + 1)
-    await granted(shared)
