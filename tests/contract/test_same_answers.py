@@ -113,6 +113,8 @@ class Run:
         return self._seen(await self._shared.peek(0))
 
     async def _seed(self, _: int, back: int, with_token: bool, text: str, stepped: bool) -> object:
+        # Some time has passed since it was seen, or a real server's milliseconds decide which pause is the longer one.
+        self.world.advance(0.05)
         state = self.states[max(back, -len(self.states))]
         token = a_token(self.fences[-1], text) if with_token else None
         offered = Remembered(state=state, token=token, token_age_s=5, clock_stepped=stepped)
@@ -195,10 +197,20 @@ LATE_TOKEN: list[Step] = [
 ]
 """A call that was granted before the partner said no, and whose token comes long after."""
 
+SEEDED_PAUSE: list[Step] = [
+    ("claim", False, False, False, "pair-1"),
+    ("claim", False, False, False, "pair-1"),
+    ("fail", -2, FailureKind.THROTTLED, 7.3, "pair-1", False),
+    ("fail", -1, FailureKind.THROTTLED, 0, "pair-1", False),
+    ("seed", -2, False, "a", False),
+]
+"""The pause that is offered is the stored one, as it was a moment ago."""
+
 
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS)
 @example(steps=LATE_TOKEN)
+@example(steps=SEEDED_PAUSE)
 def test_all_stores_answer_any_history_alike(shared_redis_server: RedisServer, steps: list[Step]) -> None:
     # In memory where there is such a place: thousands of commits need not wait for a disk.
     with TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
