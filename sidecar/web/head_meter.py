@@ -1,4 +1,7 @@
-"""aiohttp's request parser behind a meter: the parser bounds each line of a head, the meter the whole of it."""
+"""aiohttp's request parser behind a meter: the parser bounds each line of a head, the meter the whole of it.
+
+It also lets no version of HTTP pass but those we speak.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from aiohttp import StreamReader, web
-from aiohttp.http import HttpProcessingError, HttpRequestParser
+from aiohttp.http import HttpProcessingError, HttpRequestParser, HttpVersion10, HttpVersion11
 
 from sidecar.core.limits import Limit, Limits
 from sidecar.core.model import Moment
@@ -15,6 +18,7 @@ from sidecar.core.model import Moment
 MAX_LINE_BYTES = 8190
 """The request line, and each header line: aiohttp's own default."""
 _BODY_BUFFER_BYTES = 64 * 1024
+_VERSIONS = (HttpVersion11, HttpVersion10)
 
 
 class _Head(Protocol):
@@ -25,6 +29,8 @@ class _Head(Protocol):
     @property
     def path(self) -> str: ...
     @property
+    def version(self) -> tuple[int, int]: ...
+    @property
     def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]: ...
 
 
@@ -33,6 +39,12 @@ _Message: TypeAlias = tuple[_Head, StreamReader]
 
 class HeadTooLargeError(HttpProcessingError):
     """A head of more bytes than the limit. Has no text: it would be a part of the head."""
+
+    code = 400
+
+
+class UnknownVersionError(HttpProcessingError):
+    """A version other than 1.0 and 1.1. aiohttp lets some pass, others with one of its parsers, and answers in them."""
 
     code = 400
 
@@ -80,6 +92,8 @@ class HeadMeter:
         return messages, upgraded, tail
 
     def _complete(self, messages: Sequence[_Message], size: int) -> None:
+        if any(message.version not in _VERSIONS for message, _ in messages):
+            raise UnknownVersionError
         # A head is never longer than what brought it: the usual one is not even counted.
         if self._bytes + size > self._limits.max_header_bytes:
             self._check(max(_head_bytes(message) for message, _ in messages))

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from sidecar.core.model import Seconds
 from sidecar.web.refusals import RefusedError
 
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?")
 _ETAG = re.compile(r'(?:W/)?"([^"]*)"')
 _QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 

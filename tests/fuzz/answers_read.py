@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.fuzz.findings import hold
 
-VERSION = r"HTTP/[0-9]\.[0-9]"
+VERSION = r"HTTP/1\.[01]"
 """An answer's version is that of its request."""
 
 _LINE = re.compile(VERSION + r" ([1-5][0-9]{2}) [A-Za-z -]+")

@@ -7,14 +7,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
-from aiohttp import http_parser, web_protocol
+from aiohttp import http_parser
 
 from sidecar.core.events import Event
-from sidecar.web.connection import Connection, HttpServer
+from sidecar.core.limits import Limits
+from sidecar.web import head_meter
 from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.http_server import HttpServer
 from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock, vended
@@ -49,6 +51,13 @@ class Wire(asyncio.Transport):
     def attach(self, protocol: asyncio.Protocol) -> None:
         self._protocol = protocol
         protocol.connection_made(self)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast("asyncio.Protocol", protocol)
+
+    def receive(self, data: bytes) -> None:
+        if self._protocol is not None:
+            self._protocol.data_received(data)
 
     def write(self, data: bytes | bytearray | memoryview[int]) -> None:
         self.written += data
@@ -92,15 +101,12 @@ def converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any])
     return said
 
 
-def connection(
-    loop: asyncio.AbstractEventLoop, settings: GuardSettings, parser: type[Any]
-) -> tuple[Connection, ListSink]:
+def connection(settings: GuardSettings) -> tuple[asyncio.Protocol, ListSink]:
     """The real thing and where it tells its events. The only place that knows how it is built."""
     api, sink = _api(settings)
     sink.events.clear()
     sink.timed.clear()
-    with patch.object(web_protocol, "HttpRequestParser", parser):
-        return Connection(HttpServer(api, sink), sink, loop), sink
+    return HttpServer(api, sink, "vending", Limits())(), sink
 
 
 @cache
@@ -114,12 +120,13 @@ def _api(settings: GuardSettings) -> tuple[TokenApi, ListSink]:
 async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any], said: Conversation) -> None:
     loop = asyncio.get_running_loop()
     wire = Wire(loop)
-    protocol, sink = connection(loop, settings, parser)
+    protocol, sink = connection(settings)
     wire.attach(protocol)
     for feed in feeds:
         if wire.is_closing():
             break
-        protocol.data_received(feed)
+        with patch.object(head_meter, "HttpRequestParser", parser):
+            wire.receive(feed)
         await _settle(wire)
     wire.close()
     await _settle(wire)

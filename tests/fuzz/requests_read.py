@@ -11,16 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 REQUIRED = "sidecar-request"
-FORBIDDEN: tuple[str, ...] = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded")
+FORBIDDEN: tuple[str, ...] = ("x-forwarded*", "x-real-ip", "forwarded", "via", "origin")
 """Names, or beginnings of names before a `*`, that no request may carry."""
-ALLOWED_VALUES: Mapping[str, frozenset[str]] = {}
+ALLOWED_VALUES: Mapping[str, frozenset[str]] = {"sec-fetch-site": frozenset({"none", "same-origin"})}
 """Headers that may be there with these values alone."""
-GET_MAY_HAVE_A_BODY = True
 
-VERSION = rb"HTTP/[0-9]\.[0-9]"
-"""What a request line ends with; without it, the request is taken for one of HTTP/0.9, with headers all the same."""
-
-_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+)( +" + VERSION + rb")?")
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) +HTTP/1\.[01]")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
@@ -52,7 +48,7 @@ class Request:
             and _HOST.fullmatch(hosts[0].lower()) is not None
             and not any(_is_forbidden(name) for name, _ in self.fields)
             and all(value.lower() in ALLOWED_VALUES.get(name, {value.lower()}) for name, value in self.fields)
-            and (GET_MAY_HAVE_A_BODY or self.method == "POST" or not self._announces_a_body)
+            and (self.method == "POST" or not self._announces_a_body)
         )
 
     @property

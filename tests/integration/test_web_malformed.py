@@ -141,6 +141,13 @@ async def test_a_malformed_request_leaks_nothing(room: Room, sent: bytes) -> Non
     assert CANARY.decode() not in room.told
 
 
+@pytest.mark.parametrize("version", ["", " HTTP/0.9", " HTTP/1.2", " HTTP/1.9", " HTTP/2.0", " HTTP/3.0", " http/1.1"])
+async def test_no_version_is_spoken_but_1_0_and_1_1(room: Room, version: str) -> None:
+    """aiohttp lets some pass, which ones depends on its parser, and answers in them."""
+    reply = await exchange(room.address, START.replace(b" HTTP/1.1", version.encode()) + b"\r\n")
+    assert (reply.status, reply.code) == (400, "bad-request")
+
+
 @pytest.mark.parametrize("sent", ODD.values(), ids=ODD.keys())
 async def test_an_odd_request_is_answered_in_form_and_leaks_nothing(room: Room, sent: bytes) -> None:
     reply = await exchange(room.address, sent)
