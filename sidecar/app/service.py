@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, TextIO, cast
 
@@ -65,6 +66,7 @@ class Service:
         self._parts: list[Assembly] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._draining = False
+        self._release_logs: Callable[[], None] = lambda: None
         self._store: Store | None = None
         self._session: aiohttp.ClientSession | None = None
         self._vending: Listener | None = None
@@ -100,7 +102,7 @@ class Service:
         )
 
     async def _open(self) -> None:
-        capture_library_logs(self._log)
+        self._release_logs = capture_library_logs(self._log)
         self._store = open_settings_store(self._settings, settings_sealer(self._settings), self._clock)
         self._session = open_session()
         self._assemble(self._store, self._session)
@@ -192,3 +194,4 @@ class Service:
                     await self._session.close()
                 if self._store is not None:
                     await self._store.close()
+        self._release_logs()

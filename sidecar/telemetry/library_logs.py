@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from sidecar.core.events import Level
 from sidecar.telemetry.logs import LogSink
@@ -23,9 +24,17 @@ class LibraryLogs(logging.Handler):
         self._sink.write(level, "library_message", fields)
 
 
-def capture_library_logs(sink: LogSink) -> None:
-    """Make `sink` the only place where this process's `logging` records and warnings go."""
+def capture_library_logs(sink: LogSink) -> Callable[[], None]:
+    """Make `sink` the only place where this process's `logging` records and warnings go, until the answer is called."""
     root = logging.getLogger()
+    handlers, level = root.handlers, root.level
     root.handlers = [LibraryLogs(sink)]
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
+
+    def release() -> None:
+        logging.captureWarnings(False)
+        root.handlers = handlers
+        root.setLevel(level)
+
+    return release

@@ -233,16 +233,16 @@ def test_a_library_is_quoted_by_name_place_and_exception_class_alone(log: Log, l
     assert (second["level"], "cause" in second) == ("warning", False)
 
 
-def test_libraries_and_warnings_write_nowhere_else(log: Log) -> None:
+def test_libraries_and_warnings_write_nowhere_else_until_they_are_released(log: Log) -> None:
     root = logging.getLogger()
     before = root.handlers, root.level, warnings.showwarning
+    release = capture_library_logs(log.sink)
     try:
-        capture_library_logs(log.sink)
         assert [type(handler) for handler in root.handlers] == [LibraryLogs]
         warnings.showwarning("CANARY", UserWarning, "file.py", 1)
         logging.getLogger("aiohttp.server").error("CANARY")
     finally:
-        logging.captureWarnings(False)
-        root.handlers, root.level = before[0], before[1]
+        release()
+    assert (root.handlers, root.level, warnings.showwarning) == before
     assert [line["logger"] for line in log.lines] == ["py.warnings", "aiohttp.server"]
     assert "CANARY" not in log.stream.getvalue()
