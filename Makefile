@@ -45,7 +45,7 @@ soak: $(VENV)/.test ## mix faults against real processes for SOAK_S seconds (600
 	@tests/install-server $(BIN)/python
 	@SOAK_S=$${SOAK_S:-600} $(BIN)/python -m pytest --timeout 0 --log-cli-level INFO tests/fleet/test_mixed_faults.py
 
-fuzz: $(VENV)/.fuzz ## try odd inputs for FUZZ_S seconds (60) a target (TARGET=name), or one again (TARGET=name INPUT=file)
+fuzz: $(VENV)/.fuzz ## try odd inputs for FUZZ_S seconds (60) or FUZZ_RUNS a target (TARGET=name), or one again (TARGET=name INPUT=file)
 	@$(BIN)/python -m tests.fuzz $(TARGET) $(INPUT)
 
 check: $(VENV)/.test $(VENV)/.check ## lint, format, types and the direction of imports

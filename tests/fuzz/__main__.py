@@ -12,6 +12,7 @@ from tests.fuzz.session import Outcome, fuzz
 from tests.fuzz.targets import NAMES, target
 
 _SECONDS = int(os.environ.get("FUZZ_S") or 60)
+_RUNS = int(os.environ.get("FUZZ_RUNS") or 0)
 
 
 def main() -> int:
@@ -24,7 +25,7 @@ def main() -> int:
     if find_spec("atheris") is None:
         print("atheris is not installed: make fuzz", file=sys.stderr)
         return 1
-    return max([_told(fuzz(name, asked.seconds)) for name in ([asked.target] if asked.target else NAMES)])
+    return max([_told(fuzz(name, asked.seconds, asked.runs)) for name in ([asked.target] if asked.target else NAMES)])
 
 
 def _arguments() -> argparse.Namespace:
@@ -32,6 +33,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("target", nargs="?", choices=NAMES, help="this one alone")
     parser.add_argument("input", nargs="?", type=Path, help="a kept input to look at once more")
     parser.add_argument("--seconds", type=int, default=_SECONDS, help="for each target (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=_RUNS, help="so many instead")
     return parser.parse_args()
 
 

@@ -24,7 +24,10 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 
 @dataclass(frozen=True)
 class Request:
-    """One request as sent; header names in lower case, with `-` for `_`."""
+    """One request as sent; header names in lower case, with `-` for `_`.
+
+    Methods are compared without regard to case, as one of aiohttp's parsers takes them.
+    """
 
     method: str
     target: str
@@ -48,7 +51,7 @@ class Request:
             and _HOST.fullmatch(hosts[0].lower()) is not None
             and not any(_is_forbidden(name) for name, _ in self.fields)
             and all(value.lower() in ALLOWED_VALUES.get(name, {value.lower()}) for name, value in self.fields)
-            and (self.method == "POST" or not self._announces_a_body)
+            and (self.method.upper() == "POST" or not self._announces_a_body)
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,14 +34,19 @@ class Outcome:
         return f"{self.name:<15} {self.runs:>10,} runs in {self.seconds:>4} s"
 
 
-def fuzz(name: str, seconds: int) -> Outcome:
-    """Run the target for `seconds`, from the repository's corpus and from what earlier runs found worth keeping."""
+def fuzz(name: str, seconds: int, runs: int) -> Outcome:
+    """Run the target for `seconds`, from the repository's corpus and from what earlier runs found worth keeping.
+
+    With `runs` (not 0) so many instead, from one seed: the same amount of work on every machine.
+    """
     folder = KEPT / name
     found = folder / "corpus"
     found.mkdir(parents=True, exist_ok=True)
     log, before = folder / "log", set(_findings(folder))
     with log.open("wb") as output:
-        ended = subprocess.run(_command(name, seconds, folder, found), stdout=output, stderr=output, check=False)
+        ended = subprocess.run(
+            _command(name, _bounds(seconds, runs), folder, found), stdout=output, stderr=output, check=False
+        )
     done = _RUNS.search(log.read_text(encoding="utf-8", errors="replace"))
     return Outcome(
         name=name,
@@ -52,13 +58,17 @@ def fuzz(name: str, seconds: int) -> Outcome:
     )
 
 
-def _command(name: str, seconds: int, folder: Path, found: Path) -> list[str]:
+def _command(name: str, bounds: Sequence[str], folder: Path, found: Path) -> list[str]:
     return [
         sys.executable, "-m", "tests.fuzz.watched", name,
-        f"-max_total_time={seconds}", f"-timeout={_HANG_S}", f"-rss_limit_mb={_MEMORY_MIB}",
+        *bounds, f"-timeout={_HANG_S}", f"-rss_limit_mb={_MEMORY_MIB}",
         f"-max_len={_LONGEST_INPUT_BYTES}", f"-dict={_dictionary(name, folder)}", f"-artifact_prefix={folder}/",
         str(found), str(CORPUS / name),
     ]  # fmt: skip
+
+
+def _bounds(seconds: int, runs: int) -> Sequence[str]:
+    return (f"-runs={runs}", "-seed=1") if runs else (f"-max_total_time={seconds}",)
 
 
 def _dictionary(name: str, folder: Path) -> Path:
