@@ -39,6 +39,7 @@ from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.server import Listener
 from sidecar.web.token_api import TokenApi
+from sidecar.web.warm import WarmAnswers
 
 STOP_GRACE_S = 0.5
 """How long running answers may take after the drain."""
@@ -134,12 +135,21 @@ class Service:
 
     async def _listen(self) -> None:
         headers = {name: PRESETS[broker.profile.partner].token_header for name, broker in self.brokers.items()}
-        tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers, self._audit)
+        warm = self._warm_answers()
+        tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers, self._audit, warm)
         admin = AdminApi(self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining)
-        self._vending = Listener(tokens, self._sink, "vending", self._settings.limits)
+        self._vending = Listener(tokens, self._sink, "vending", self._settings.limits, warm)
         self._admin = Listener(admin, self._sink, "admin", self._settings.limits)
         await self._admin.start(self._settings.admin_listen)
         await self._vending.start(self._settings.listen)
+
+    def _warm_answers(self) -> WarmAnswers | None:
+        """None where callers are told apart, or each request is told of."""
+        settings = self._settings
+        apart = settings.caller_token_file is not None or settings.allowed_uids is not None
+        if not settings.warm or apart or self._audit is not None or settings.log_level == "debug":
+            return None
+        return WarmAnswers(self._clock, self.metrics.requests.tally)
 
     def _guards(self) -> Guards:
         settings = self._settings

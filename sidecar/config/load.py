@@ -50,6 +50,7 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
             body_timeout_s=values[table.BODY_TIMEOUT_S],
             write_timeout_s=values[table.WRITE_TIMEOUT_S],
         ),
+        warm=values[table.WARM],
         log_format=values[table.LOG_FORMAT],
         log_level=values[table.LOG_LEVEL],
         audit=values[table.AUDIT],

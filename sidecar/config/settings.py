@@ -39,6 +39,7 @@ class Settings:
     allowed_uids: frozenset[int] | None
     """None: any peer that may open the socket."""
     limits: Limits
+    warm: bool
     log_format: str
     """`json` or `console`."""
     log_level: str

@@ -214,6 +214,12 @@ HEADER_TIMEOUT_S = Setting(
 )
 BODY_TIMEOUT_S = Setting("SIDECAR_BODY_TIMEOUT_S", parsers.number(0.1, 600), "5", "longest its body may take")
 WRITE_TIMEOUT_S = Setting("SIDECAR_WRITE_TIMEOUT_S", parsers.number(0.1, 600), "10", "longest an answer may lie unread")
+WARM = Setting(
+    "SIDECAR_WARM",
+    parsers.one_of(on=True, off=False),
+    "on",
+    "off: every request goes the long way, also one that was answered with the same bytes a moment ago",
+)
 LOG_FORMAT = Setting(
     "SIDECAR_LOG_FORMAT", parsers.one_of(json="json", console="console"), "json", "json, or console for people"
 )

@@ -120,3 +120,11 @@ class EventSink(Protocol):
     """Interprets what happened. Never raises, never blocks."""
 
     def emit(self, event: Event) -> None: ...
+
+
+class RequestTally(Protocol):
+    """Counts the vending requests of one profile and endpoint; cheap enough for every warm one."""
+
+    def count(self, code: str, duration_s: Seconds) -> None:
+        """One request was answered: `ok`, `not-modified` or an error code of the contract; any other is passed over."""
+        ...

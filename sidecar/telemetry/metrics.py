@@ -27,10 +27,9 @@ from sidecar.core.events import (
 from sidecar.telemetry import label_sets
 from sidecar.telemetry.closed_counter import NAMESPACE, ClosedCounter
 from sidecar.telemetry.gauges import ConnectionGauge, VendorGauges
+from sidecar.telemetry.request_counts import RequestCounts
 from sidecar.vending.vendor import Vendor
 
-VENDING_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
-"""A warm answer takes well under a millisecond."""
 PARTNER_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -53,12 +52,8 @@ class Metrics:
         registry = CollectorRegistry()
         self._registry = registry
         self._profiles = frozenset(profiles)
-        self._requests = ClosedCounter(
-            registry,
-            "requests_total",
-            "Vending requests answered.",
-            {"profile": (*profiles, ""), "endpoint": label_sets.ENDPOINTS, "code": label_sets.CODES},
-        )
+        self.requests = RequestCounts(profiles)
+        registry.register(self.requests)
         self._partner_requests = ClosedCounter(
             registry,
             "partner_requests_total",
@@ -89,9 +84,6 @@ class Metrics:
             "Connections that went beyond a limit.",
             {"listener": label_sets.LISTENERS, "limit": label_sets.LIMITS},
         )
-        self._request_duration = _histogram(
-            registry, "request_duration_seconds", "How long vending answers took.", VENDING_BUCKETS_S, "endpoint"
-        )
         self._partner_duration = _histogram(
             registry,
             "partner_request_duration_seconds",
@@ -121,9 +113,7 @@ class Metrics:
     def emit(self, event: Event) -> None:
         match event:
             case RequestServed():
-                profile = event.profile if event.profile in self._profiles else ""
-                self._requests.count(profile, event.endpoint, event.code)
-                self._request_series[event.endpoint].observe(event.duration_s)
+                self.requests.tally(event.profile, event.endpoint).count(event.code, event.duration_s)
             case PartnerCalled():
                 self._partner_requests.count(event.profile, event.operation, event.outcome)
                 self._observe_call(event)
@@ -141,7 +131,6 @@ class Metrics:
                 pass
 
     def _initialise_histograms(self) -> None:
-        self._request_series = {name: self._request_duration.labels(name) for name in label_sets.ENDPOINTS}
         self._partner_series = {
             (profile, operation): self._partner_duration.labels(profile, operation)
             for profile in self._profiles

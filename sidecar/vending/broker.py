@@ -12,7 +12,7 @@ from sidecar.core.errors import (
     WaitTimeoutError,
 )
 from sidecar.core.events import FlightEnded, FlightResult
-from sidecar.core.model import Moment, Profile, Reason, Seconds
+from sidecar.core.model import Moment, Profile, Reason, Seconds, Token
 from sidecar.core.policy import Condition, usable_s
 from sidecar.vending.crew import Crew
 from sidecar.vending.flight import Flight
@@ -70,7 +70,13 @@ class Broker:
         if view.token is None or view.condition(now) not in GOOD:
             return None
         left_s = view.left_s(now)
-        return Vended(view.token, suspect=False, expires_in_s=max(1, int(left_s))) if left_s >= min_ttl_s else None
+        if left_s < min_ttl_s:
+            return None
+        usable_left_s = usable_s(view.token.lifetime_s, self.profile) - view.age_s(now)
+        return Vended(view.token, False, max(1, int(left_s)), good_until=now + min(left_s % 1, usable_left_s))
+
+    def holds(self, token: Token) -> bool:
+        return self._view.token is token and not self._view.rejected
 
     async def _wait(self, min_ttl_s: Seconds) -> Vended:
         try:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sidecar.core.events import Verdict
 from sidecar.core.failures import FailureKind, PartnerDetail
-from sidecar.core.model import Instant, Profile, Seconds, Token
+from sidecar.core.model import Instant, Moment, Profile, Seconds, Token
 from sidecar.core.policy import Condition
 
 
@@ -15,12 +15,14 @@ from sidecar.core.policy import Condition
 class Vended:
     """A token for a caller, with what is true of it at this moment.
 
-    `expires_in_s` is whole seconds, at least 1, and exactly 1 for a suspect one.
+    `expires_in_s` is whole seconds, at least 1, and exactly 1 for a suspect one. Until `good_until` all of it
+    stays true, should nothing happen to the token; 0 where that is not known.
     """
 
     token: Token
     suspect: bool
     expires_in_s: int
+    good_until: Moment = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ class Vendor(Protocol):
 
         Touches neither store nor lock. A suspect token is never returned here.
         """
+        ...
+
+    def holds(self, token: Token) -> bool:
+        """Whether this very token is vended still, and unmarked; its time is not looked at."""
         ...
 
     async def vend(self, min_ttl_s: Seconds = 0) -> Vended:

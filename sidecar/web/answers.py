@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from sidecar.core.events import Outcome
+from sidecar.vending.vendor import Vended
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -17,7 +18,7 @@ TEXT = "text/plain; charset=utf-8"
 _ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "token-sidecar"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answered:
     """A response and the contract's code for it: `ok`, `not-modified` or an error code.
 
@@ -30,6 +31,8 @@ class Answered:
     profile: str = ""
     token_id: str = ""
     outcome: Outcome | None = None
+    vended: Vended | None = None
+    """What is in the answer, where the same request would get the same for a while."""
 
 
 def answer(
@@ -44,10 +47,15 @@ def json_answer(status: int, document: object, *, headers: Mapping[str, str] | N
     return answer(status, msgspec.json.encode(document), headers=headers)
 
 
-def wire_bytes(response: web.Response) -> bytes:
-    """A response with a body as it goes over the wire, for where there is no request to answer."""
+def wire_bytes(response: web.Response, date: str = "", *, closes: bool = True) -> bytes:
+    """A response to HTTP/1.1 as aiohttp puts it on the wire, for where it has no hand in it; without a `date` none."""
     body = response.body if isinstance(response.body, bytes) else b""
-    reason = HTTPStatus(response.status).phrase
-    fields = {**response.headers, "Content-Length": str(len(body))}
-    lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
-    return "\r\n".join(lines).encode() + body
+    fields = dict(response.headers)
+    if response.status != 204:
+        fields["Content-Length"] = str(len(body))
+    if date:
+        fields["Date"] = date
+    if closes:
+        fields["Connection"] = "close"
+    first = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"
+    return "\r\n".join([first, *(f"{name}: {value}" for name, value in fields.items()), "", ""]).encode() + body

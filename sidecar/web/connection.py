@@ -21,6 +21,7 @@ from sidecar.core.trace import bare_trace
 from sidecar.web.crowd import Crowd
 from sidecar.web.head_meter import HeadMeter
 from sidecar.web.problems import INTERNAL_ERROR, problem
+from sidecar.web.warm import WarmAnswers
 
 KEEPALIVE_S = 75.0
 UNREADABLE = (
@@ -34,9 +35,16 @@ LINGER_S = 1.0
 class Connection(web.RequestHandler):
     """One connection; answers constant texts to what it cannot parse and to bugs."""
 
-    __slots__ = ("_crowd", "_meter", "_sink", "_socket", "_unread_since", "limited", "limits")
+    __slots__ = ("_crowd", "_meter", "_sink", "_socket", "_unread_since", "_warm", "asked", "limited", "limits")
 
-    def __init__(self, server: web.Server, crowd: Crowd, sink: EventSink, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        crowd: Crowd,
+        sink: EventSink,
+        loop: asyncio.AbstractEventLoop,
+        warm: WarmAnswers | None,
+    ) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -57,6 +65,9 @@ class Connection(web.RequestHandler):
         # aiohttp forgets the transport while what it wrote may still lie unread.
         self._socket: asyncio.Transport | None = None
         self._unread_since: Moment | None = None
+        self._warm = warm
+        self.asked: bytes | None = None
+        """The bytes of the request that is being answered, where they came alone and are all of it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._socket = cast("asyncio.Transport", transport)
@@ -65,6 +76,28 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._crowd.leave(self)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self.asked = None
+        if self._warm is not None and self._socket is not None and self._meter.whole and self._is_idle():
+            warm = self._warm.find(data)
+            if warm is not None:
+                self._socket.write(warm.answer)
+                if warm.closes:
+                    self._socket.close()
+                self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_S
+                return
+            self.asked = data
+        super().data_received(data)
+        if not self._meter.whole:
+            self.asked = None
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is under way and no answer lies unread, so that what comes now is answered next, at once."""
+        if self._close or self._force_close or self._paused:
+            return False
+        # Before the first request nobody waits for one yet.
+        return self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
 
     def silent_since(self) -> tuple[bool, Moment] | None:
         """As `Guest`. A head that is under way is no reason to wait: it may be under way for ever."""

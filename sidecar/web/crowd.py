@@ -59,7 +59,7 @@ class Crowd:
 
     def know(self, stranger: Guest, guest: Guest) -> None:
         """The stranger spoke: `guest` stands in its place from now on."""
-        del self._strangers[stranger]
+        self.leave(stranger)
         self._known[guest] = None
 
     def leave(self, guest: Guest) -> None:
@@ -80,11 +80,12 @@ class Crowd:
                 self._end(guest)
 
     def close(self) -> None:
-        """Look no more, and end the connections that have not asked anything."""
+        """Look no more, and end the connections that are owed nothing."""
         if self._next_look is not None:
             self._next_look.cancel()
-        for stranger in tuple(self._strangers):
-            self._end(stranger)
+        for guest in (*self._strangers, *self._known):
+            if guest.silent_since() is not None:
+                self._end(guest)
 
     def _look_every_s(self) -> Seconds:
         """Often enough for the shortest limit to mean something, rarely enough to cost nothing."""

@@ -23,6 +23,7 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 _FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
 _FORWARDING_PREFIX = "x-forwarded"
+_MOST_SPELLINGS, _LONGEST_SPELLING = 256, 64
 _BROWSED_ALONE = frozenset({"none", "same-origin"})
 """`Sec-Fetch-Site` of a person who typed the address; any other value is a page's doing."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:\[\]]+)(?::[0-9]{1,5})?")
@@ -56,6 +57,8 @@ class Guards:
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in settings.allowed_hosts}
+        # Spellings of header names that were looked at once: callers send the same few each time.
+        self._harmless: set[str] = set()
 
     def check(self, request: web.BaseRequest, proof: Proof = Proof.HEADER) -> None:
         """Raises `GuardError` when the request must not be served."""
@@ -64,7 +67,7 @@ class Guards:
         _check_no_page(request)
         if proof is Proof.HEADER or (proof is Proof.CLIENT and self.caller_token is None):
             self._check_header(request)
-        _check_direct(request)
+        self._check_direct(request)
         if proof is Proof.HEADER:
             self._check_caller(request)
 
@@ -99,6 +102,20 @@ class Guards:
         if [value.lower() for value in values] != ["true"]:
             raise GuardError("header-required", f"Send the header '{REQUIRED_HEADER}: true'.")
 
+    def _check_direct(self, request: web.BaseRequest) -> None:
+        """Underscores count as dashes: some servers and proxies take one for the other."""
+        for name in request.headers:
+            if name in self._harmless:
+                continue
+            plain = name.lower().replace("_", "-")
+            if plain in _FORWARDING or plain.startswith(_FORWARDING_PREFIX):
+                raise GuardError(
+                    "forwarded-request",
+                    "Call the sidecar directly: X-Forwarded-*, X-Real-IP, Forwarded and Via are refused.",
+                )
+            if len(name) <= _LONGEST_SPELLING and len(self._harmless) < _MOST_SPELLINGS:
+                self._harmless.add(name)
+
     def _check_caller(self, request: web.BaseRequest) -> None:
         expected = self.caller_token
         if expected is None:
@@ -131,14 +148,3 @@ def _check_no_page(request: web.BaseRequest) -> None:
     sites = request.headers.getall("Sec-Fetch-Site", ())
     if "Origin" in request.headers or any(site.lower() not in _BROWSED_ALONE for site in sites):
         raise GuardError("caller-not-allowed", "Pages in a browser are not served: send no Origin or Sec-Fetch-Site.")
-
-
-def _check_direct(request: web.BaseRequest) -> None:
-    """Underscores count as dashes: some servers and proxies take one for the other."""
-    for name in request.headers:
-        plain = name.lower().replace("_", "-")
-        if plain in _FORWARDING or plain.startswith(_FORWARDING_PREFIX):
-            raise GuardError(
-                "forwarded-request",
-                "Call the sidecar directly: X-Forwarded-*, X-Real-IP, Forwarded and Via are refused.",
-            )

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from aiohttp import StreamReader, web
+from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.http import HttpProcessingError, HttpRequestParser, HttpVersion10, HttpVersion11
 
 from sidecar.core.limits import Limit, Limits
@@ -18,6 +18,7 @@ from sidecar.core.model import Moment
 MAX_LINE_BYTES = 8190
 """The request line, and each header line: aiohttp's own default."""
 _BODY_BUFFER_BYTES = 64 * 1024
+_END = b"\r\n\r\n"
 _VERSIONS = (HttpVersion11, HttpVersion10)
 
 
@@ -52,7 +53,7 @@ class UnknownVersionError(HttpProcessingError):
 class HeadMeter:
     """Stands where aiohttp keeps its parser. Tells `limited` what went beyond a limit."""
 
-    __slots__ = ("_body", "_bytes", "_limited", "_limits", "_loop", "_parser", "began_at")
+    __slots__ = ("_body", "_bytes", "_limited", "_limits", "_loop", "_parser", "began_at", "whole")
 
     def __init__(
         self,
@@ -78,6 +79,8 @@ class HeadMeter:
         self._bytes = 0
         self.began_at: Moment | None = None
         """When the head that is under way began, by the event loop's clock; None between two requests."""
+        self.whole = True
+        """Whether all that came was one whole request without a body at a time, so that the next byte begins one."""
 
     def feed_data(self, data: bytes) -> tuple[Sequence[_Message], bool, bytes]:
         """As the parser's own. Raises `HttpProcessingError`."""
@@ -85,6 +88,7 @@ class HeadMeter:
         in_head = self._body is None or self._body.is_eof()
         messages: Sequence[_Message]
         messages, upgraded, tail = self._parser.feed_data(data)
+        self.whole = self.whole and not upgraded and _is_whole(data, messages)
         if messages:
             self._complete(messages, len(data))
         elif in_head and data:
@@ -116,6 +120,10 @@ class HeadMeter:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the parser's other methods, which aiohttp calls
         return getattr(self._parser, name)
+
+
+def _is_whole(data: bytes, messages: Sequence[_Message]) -> bool:
+    return len(messages) == 1 and messages[0][1] is EMPTY_PAYLOAD and data.find(_END) == len(data) - len(_END)
 
 
 def _head_bytes(message: _Head) -> int:

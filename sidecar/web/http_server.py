@@ -14,6 +14,7 @@ from sidecar.core.ports import EventSink
 from sidecar.web.connection import Connection
 from sidecar.web.crowd import Crowd
 from sidecar.web.stranger import Stranger
+from sidecar.web.warm import WarmAnswers
 
 Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -21,18 +22,26 @@ Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class HttpServer(web.Server):
     """Makes one `Stranger` for each socket that is accepted."""
 
-    def __init__(self, handler: Handler, sink: EventSink, listener: ListenerName, limits: Limits) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        sink: EventSink,
+        listener: ListenerName,
+        limits: Limits,
+        warm: WarmAnswers | None = None,
+    ) -> None:
         # A long-poll whose caller went away is ended at once instead of a minute later.
         super().__init__(handler, handler_cancellation=True)
         self._sink = sink
         self._name = listener
+        self._warm = warm
         self.crowd = Crowd(limits, self._limited)
 
     def __call__(self) -> asyncio.Protocol:  # type: ignore[override]  # the first protocol of two
-        return Stranger(self.crowd, asyncio.get_running_loop(), self._welcome)
+        return Stranger(self.crowd, asyncio.get_running_loop(), self._welcome, self._warm)
 
     def _welcome(self) -> Connection:
-        return Connection(self, self.crowd, self._sink, asyncio.get_running_loop())
+        return Connection(self, self.crowd, self._sink, asyncio.get_running_loop(), self._warm)
 
     def _limited(self, limit: Limit) -> None:
         self._sink.emit(LimitHit(listener=self._name, limit=limit))

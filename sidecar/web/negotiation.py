@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from sidecar.core.model import Seconds
@@ -37,7 +38,8 @@ def none_match(fields: list[str], tag: str) -> bool:
     return any(field.strip() == "*" or tag in _ETAG.findall(field) for field in fields)
 
 
-def prefers_text(fields: list[str]) -> bool:
+@lru_cache(maxsize=64)
+def prefers_text(fields: tuple[str, ...]) -> bool:
     """Whether `Accept` asks for plain text more than for JSON; a tie is JSON, as is no wish at all."""
     ranges = [_media_range(part) for field in fields for part in field.split(",")]
     return _quality(ranges, "text", "plain") > _quality(ranges, "application", "json")

@@ -13,6 +13,7 @@ from sidecar.core.model import Address, Seconds
 from sidecar.core.ports import EventSink
 from sidecar.web.http_server import Handler, HttpServer
 from sidecar.web.sockets import BACKLOG, bound_address, open_sockets
+from sidecar.web.warm import WarmAnswers
 
 _SHORTEST_GRACE_S: Seconds = 0.02
 
@@ -20,11 +21,19 @@ _SHORTEST_GRACE_S: Seconds = 0.02
 class Listener:
     """Serves `handler` from `start` to `stop`."""
 
-    def __init__(self, handler: Handler, sink: EventSink, listener: ListenerName, limits: Limits) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        sink: EventSink,
+        listener: ListenerName,
+        limits: Limits,
+        warm: WarmAnswers | None = None,
+    ) -> None:
         self._handler = handler
         self._sink = sink
         self._name = listener
         self._limits = limits
+        self._warm = warm
         self._http: HttpServer | None = None
         self._servers: list[asyncio.Server] = []
         self._unix_files: list[tuple[Path, int]] = []
@@ -45,7 +54,7 @@ class Listener:
 
         Raises `ConfigurationError` when one cannot be had: in use, not ours, or a unix path that is no socket.
         """
-        self._http = HttpServer(self._handler, self._sink, self._name, self._limits)
+        self._http = HttpServer(self._handler, self._sink, self._name, self._limits, self._warm)
         sockets: list[socket.socket] = []
         try:
             for address in addresses:

@@ -1,6 +1,7 @@
-"""A connection that has not said anything yet: nothing is made for it, no parser and no task.
+"""A connection that has not said anything yet, or nothing but what has a warm answer: no parser is made, and no task.
 
-Thousands of them cost next to nothing. Its first bytes make it a `Connection`, which then has the transport to itself.
+Thousands of them cost next to nothing. The first other bytes make it a `Connection`, which then has the transport to
+itself.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from typing import cast
 from sidecar.core.limits import Limit
 from sidecar.core.model import Moment
 from sidecar.web.answers import wire_bytes
-from sidecar.web.connection import Connection
+from sidecar.web.connection import KEEPALIVE_S, Connection
 from sidecar.web.crowd import Crowd
 from sidecar.web.problems import problem
+from sidecar.web.warm import WarmAnswers
 
 OVERLOADED = wire_bytes(
     problem(
         "overloaded",
         "All connections this sidecar may have are in use (SIDECAR_MAX_CONNECTIONS).",
         retry_after_s=1,
-        headers={"Connection": "close"},
     )
 )
 
@@ -29,13 +30,24 @@ OVERLOADED = wire_bytes(
 class Stranger(asyncio.Protocol):
     """`welcome` makes the connection that takes over."""
 
-    __slots__ = ("_crowd", "_loop", "_since", "_transport", "_turned_away", "_welcome")
+    __slots__ = ("_asked", "_crowd", "_loop", "_paused", "_since", "_transport", "_turned_away", "_warm", "_welcome")
 
-    def __init__(self, crowd: Crowd, loop: asyncio.AbstractEventLoop, welcome: Callable[[], Connection]) -> None:
+    def __init__(
+        self,
+        crowd: Crowd,
+        loop: asyncio.AbstractEventLoop,
+        welcome: Callable[[], Connection],
+        warm: WarmAnswers | None,
+    ) -> None:
         self._crowd = crowd
         self._loop = loop
         self._welcome = welcome
+        self._warm = warm
+        self._asked = False
+        self._paused = False
+        """What was answered lies unread, as much of it as may: nothing more is answered without waiting."""
         self._since: Moment = 0
+        """When it came, or was answered last."""
         self._turned_away = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,20 +61,46 @@ class Stranger(asyncio.Protocol):
             self._transport.write(OVERLOADED)
             self._transport.close()
             return
+        if self._warm is not None and not self._paused and (warm := self._warm.find(data)) is not None:
+            self._transport.write(warm.answer)
+            if warm.closes:
+                self._transport.close()
+                return
+            self._since = self._loop.time()
+            if not self._asked:
+                self._asked = True
+                self._crowd.know(self, self)
+            return
         connection = self._welcome()
         self._crowd.know(self, connection)
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
+        if self._paused:
+            connection.pause_writing()
         connection.data_received(data)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's form
         self._crowd.leave(self)
 
     def silent_since(self) -> tuple[bool, Moment]:
-        return False, self._since
+        return self._asked, self._since
 
     def overdue(self, now: Moment) -> Limit | None:
-        return "slow-headers" if now - self._since > self._crowd.limits.header_timeout_s else None
+        silent_s = now - self._since
+        if not self._asked:
+            return "slow-headers" if silent_s > self._crowd.limits.header_timeout_s else None
+        if self._transport.get_write_buffer_size():
+            return "slow-reader" if silent_s > self._crowd.limits.write_timeout_s else None
+        if silent_s > KEEPALIVE_S:
+            # No limit that anybody hit: as aiohttp does with a connection that rests too long.
+            self._transport.close()
+        return None
 
     def cut(self) -> None:
         self._transport.abort()

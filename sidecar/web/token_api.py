@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 
 from sidecar.core.errors import AnswerError
 from sidecar.core.events import Audited, RequestRefused, RequestServed
 from sidecar.core.model import Moment
 from sidecar.core.ports import Clock, EventSink
-from sidecar.vending.vendor import Vendor
+from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import Answered
+from sidecar.web.connection import Connection
 from sidecar.web.guards import Guards
 from sidecar.web.peer import caller_name
 from sidecar.web.problems import INTERNAL_ERROR, refused
 from sidecar.web.refusals import RefusedError, check_form
 from sidecar.web.routes import Route, build_routes, nowhere
+from sidecar.web.warm import WarmAnswers
 
 _NOT_LET_IN = (401, 403)
 """What the guards and the authentication of OAuth clients answer, and nobody else."""
@@ -37,6 +41,7 @@ class TokenApi:
         clock: Clock,
         token_headers: Mapping[str, str],
         audit: EventSink | None = None,
+        warm: WarmAnswers | None = None,
     ) -> None:
         self._routes = build_routes(vendors, guards, token_headers)
         self._profiles = tuple(vendors)
@@ -44,6 +49,8 @@ class TokenApi:
         self._sink = sink
         self._clock = clock
         self._audit = audit
+        self._warm = warm
+        self._vendors = vendors
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         started = self._clock.monotonic()
@@ -63,7 +70,19 @@ class TokenApi:
             caller, token_id, outcome = caller_name(request), answered.token_id, answered.outcome
             told = Audited(profile=profile, endpoint=route.endpoint, caller=caller, token_id=token_id, outcome=outcome)
             self._audit.emit(told)
+        if self._warm is not None and answered.vended is not None and not answered.vended.suspect:
+            self._learn(self._warm, request, route, answered.response, answered.vended)
         return answered.response
+
+    def _learn(
+        self, warm: WarmAnswers, request: web.BaseRequest, route: Route, response: web.Response, vended: Vended
+    ) -> None:
+        """What was asked plainly, and was answered from memory, will be answered so again."""
+        asked = cast("Connection", request.protocol).asked
+        plain = request.method == "GET" and request.version == HttpVersion11
+        if asked is not None and plain and route.endpoint is not None and "?" not in request.raw_path:
+            vendor, closes = self._vendors[route.profile], not request.keep_alive
+            warm.learn(asked, response, vended, vendor, route.endpoint, closes=closes)
 
     async def _answer(self, request: web.BaseRequest, route: Route) -> Answered:
         try:

@@ -43,7 +43,7 @@ class TokenEndpoint:
             if not wait_s or not await self._vendor.changed(vended.token.token_id, min(wait_s, MAX_WAIT_S)):
                 return Answered("not-modified", answer(304, headers=_headers(vended)))
             vended = await believed(self._vendor, min_ttl_s)
-        if prefers_text(request.headers.getall("Accept", [])):
+        if prefers_text(tuple(request.headers.getall("Accept", ()))):
             body, content_type = vended.token.access.reveal().encode(), TEXT
         else:
             body, content_type = self._json(vended), JSON
@@ -69,7 +69,7 @@ async def believed(vendor: Vendor, min_ttl_s: Seconds = 0) -> Vended:
 
 def handed_over(vended: Vended, response: web.Response, profile: str = "") -> Answered:
     """An answer with this token in it."""
-    return Answered("ok", response, profile, vended.token.token_id, "suspect" if vended.suspect else "ok")
+    return Answered("ok", response, profile, vended.token.token_id, "suspect" if vended.suspect else "ok", vended)
 
 
 def _headers(vended: Vended) -> dict[str, str]:

@@ -13,6 +13,7 @@ from sidecar.core.limits import Limit, Limits
 from sidecar.web.answers import answer
 from sidecar.web.http_server import Handler
 from sidecar.web.server import Listener
+from sidecar.web.warm import WarmAnswers
 from tests.fakes.replica import until
 from tests.fakes.sink import ListSink
 from tests.fakes.wire import LOOPBACK, Reply, parse
@@ -25,14 +26,14 @@ SOON_S = 5
 class Room:
     """A listener whose handler is `here`, and who is in it."""
 
-    def __init__(self, limits: Limits, handler: Handler | None = None) -> None:
+    def __init__(self, limits: Limits, handler: Handler | None = None, warm: WarmAnswers | None = None) -> None:
         self.sink = ListSink()
         self.callers: list[Caller] = []
         self.free = asyncio.Event()
         self.free.set()
         self.asked = asyncio.Event()
         """Set once the handler has been asked; it answers while `free` is set."""
-        self.listener = Listener(handler or self._hello, self.sink, "vending", limits)
+        self.listener = Listener(handler or self._hello, self.sink, "vending", limits, warm)
 
     async def _hello(self, request: web.BaseRequest) -> web.Response:
         self.asked.set()

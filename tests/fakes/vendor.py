@@ -90,6 +90,9 @@ class FakeVendor:
     def current(self) -> Vended | None:
         return self.now
 
+    def holds(self, token: Token) -> bool:
+        return self.now is not None and self.now.token is token and not self.now.suspect
+
     async def vend(self, min_ttl_s: float = 0) -> Vended:
         self.min_ttls_s.append(min_ttl_s)
         if isinstance(self.later, Exception):

@@ -62,6 +62,12 @@ class Wire(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview[int]) -> None:
         self.written += data
 
+    @property
+    def protocol(self) -> asyncio.Protocol:
+        """Whoever has the connection now."""
+        assert self._protocol is not None
+        return self._protocol
+
     def is_closing(self) -> bool:
         return self._closing
 
@@ -127,9 +133,9 @@ async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: typ
             break
         with patch.object(head_meter, "HttpRequestParser", parser):
             wire.receive(feed)
-        await _settle(wire)
+        await settle(wire)
     wire.close()
-    await _settle(wire)
+    await settle(wire)
     left = asyncio.all_tasks() - {asyncio.current_task()}
     if left:
         _, left = await asyncio.wait(left, timeout=2)
@@ -137,7 +143,7 @@ async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: typ
     said.answered, said.events = bytes(wire.written), list(sink.events)
 
 
-async def _settle(wire: Wire) -> None:
+async def settle(wire: Wire) -> None:
     """Let the loop turn until nothing more is sent."""
     quiet, sent = 0, -1
     while quiet < _QUIET_TURNS:

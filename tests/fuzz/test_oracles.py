@@ -16,9 +16,10 @@ from sidecar.web.connection import Connection
 from sidecar.web.guards import Guards
 from sidecar.web.routes import Route
 from sidecar.web.token_api import TokenApi
-from tests.fuzz import partner_answer, request, retry_after, seal, settings
+from tests.fuzz import partner_answer, request, retry_after, seal, settings, warm
 from tests.fuzz.findings import CANARY, FindingError
 from tests.fuzz.targets import CORPUS
+from tests.warm.twins import AgingVendor
 
 Patch = pytest.MonkeyPatch
 
@@ -160,3 +161,9 @@ def refusing(problems: list[str]) -> Callable[..., object]:
         raise ConfigurationError(problems)
 
     return load
+
+
+def test_a_warm_answer_that_outlives_its_token_is_found(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(AgingVendor, "holds", lambda *_: True)
+    with pytest.raises(FindingError, match="answered in two ways"):
+        warm.check(kept("warm", "another-token"))

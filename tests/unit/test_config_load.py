@@ -37,6 +37,7 @@ def test_credentials_alone_are_enough_and_the_rest_are_the_documented_defaults()
     assert settings.allowed_hosts == ()
     assert settings.allowed_uids is None
     assert settings.limits == Limits()
+    assert settings.warm
     assert settings.warnings == ()
     assert (only.profile.name, only.profile.base_url, only.profile.role) == (
         "default",
@@ -85,6 +86,7 @@ def test_every_setting_reaches_its_field() -> None:
         HEADER_TIMEOUT_S="1.5",
         BODY_TIMEOUT_S="2.5",
         WRITE_TIMEOUT_S="3.5",
+        WARM="off",
         LOG_FORMAT="console",
         LOG_LEVEL="debug",
         DRAIN_S="0",
@@ -105,6 +107,7 @@ def test_every_setting_reaches_its_field() -> None:
         body_timeout_s=2.5,
         write_timeout_s=3.5,
     )
+    assert not settings.warm
     assert (settings.log_format, settings.log_level, settings.drain_s) == ("console", "debug", 0)
     assert settings.store_timeout_s == profile.store_timeout_s == 0.25
     assert (profile.store_failure, profile.fleet_size, profile.poll_s) == (StoreFailure.FAIL, 4, 1.5)

@@ -1,0 +1,129 @@
+"""Answers that need no second look: the bytes of a request that was answered with the current token, and that answer.
+
+Invariant: a request is answered from here only when the same bytes, on a connection in the same state, would get the
+same answer from the whole of aiohttp, the guards and the endpoint. Identical bytes at a message boundary parse
+identically, so every guard decides as it did. What else an answer is made of is looked at each time, or ends it:
+
+- the token: `Vendor.holds` says whether it is still vended, unmarked;
+- `expiresIn` and `Date` are whole seconds: an answer lives until the first of them changes, or the token's life ends;
+- the connection: nothing is under way on it, and everything before came one whole request a piece (`Connection`);
+- where callers are told apart (a caller token, user ids, the audit) or requests are logged, there is no table at all.
+
+What differs with each request is a trace: lines of the tracing headers below, in their plainest form, are left out
+before bytes are compared. Nothing here reads them, both of aiohttp's parsers take each line by itself, and what is that
+short is within every limit. Any other request that differs each time never enters: only what is seen twice does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from aiohttp import web
+
+from sidecar.core.events import Endpoint
+from sidecar.core.model import Moment
+from sidecar.core.ports import Clock, RequestTally
+from sidecar.vending.vendor import Vended, Vendor
+from sidecar.web.answers import wire_bytes
+
+MAX_REQUESTS = 64
+MAX_SEEN = 1024
+MAX_REQUEST_BYTES = 4096
+MAX_TRACES = 8
+MAX_TRACED_BYTES = 1024
+"""The least that SIDECAR_MAX_HEADER_BYTES may be."""
+_TRACES = re.compile(
+    rb"\r\n(?:traceparent|tracestate|baggage|b3|x-b3-[a-z]{1,16}|x-request-id|request-id|x-correlation-id|correlation-id"
+    rb"|x-trace-id|trace-id|x-amzn-trace-id|x-cloud-trace-context|uber-trace-id|sentry-trace): [!-~]{1,512}(?=\r\n)",
+    re.IGNORECASE,
+)
+"""W3C Trace Context and Baggage, B3, and what the large clouds and gateways add."""
+
+
+@dataclass(slots=True)
+class Warm:
+    """One answer. `closes`: the connection ends with it, as its caller asked."""
+
+    answer: bytes
+    closes: bool
+    vended: Vended
+    vendor: Vendor
+    good_until: Moment
+    tally: RequestTally
+
+
+class WarmAnswers:
+    """A small table from requests to answers. `tally_of` names where the requests of a profile and endpoint count."""
+
+    def __init__(self, clock: Clock, tally_of: Callable[[str, Endpoint], RequestTally]) -> None:
+        self._clock = clock
+        self._now = clock.monotonic
+        self._tally_of = tally_of
+        self._known: dict[bytes, Warm] = {}
+        # By hash: a request that shares it with another only enters a little sooner.
+        self._seen: dict[int, None] = {}
+
+    def find(self, request: bytes) -> Warm | None:
+        """The answer to these bytes, counted as given; None when they have to go the long way."""
+        warm = self._known.get(request) or self._known.get(_without_traces(request))
+        if warm is None:
+            return None
+        began = self._now()
+        if began >= warm.good_until or not warm.vendor.holds(warm.vended.token):
+            return None
+        warm.tally.count("ok", self._now() - began)
+        return warm
+
+    def learn(
+        self,
+        request: bytes,
+        response: web.Response,
+        vended: Vended,
+        vendor: Vendor,
+        endpoint: Endpoint,
+        *,
+        closes: bool = False,
+    ) -> None:
+        """These bytes were answered so, just now, from memory."""
+        request = _without_traces(request)
+        if len(request) > MAX_REQUEST_BYTES or not self._seen_before(request):
+            return
+        wall = self._clock.wall()
+        if request not in self._known and len(self._known) >= MAX_REQUESTS:
+            del self._known[next(iter(self._known))]
+        self._known[request] = Warm(
+            answer=wire_bytes(response, date=_http_date(int(wall)), closes=closes),
+            closes=closes,
+            vended=vended,
+            vendor=vendor,
+            good_until=min(vended.good_until, self._now() + 1 - wall % 1),
+            tally=self._tally_of(vendor.profile.name, endpoint),
+        )
+
+    def _seen_before(self, request: bytes) -> bool:
+        if request in self._known:
+            return True
+        mark = hash(request)
+        if mark in self._seen:
+            del self._seen[mark]
+            return True
+        if len(self._seen) >= MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
+        self._seen[mark] = None
+        return False
+
+
+def _without_traces(request: bytes) -> bytes:
+    """The same request without the lines that nobody reads; as it is, where there are too many of them."""
+    if len(request) > MAX_TRACED_BYTES:
+        return request
+    plain, count = _TRACES.subn(b"", request)
+    return plain if count <= MAX_TRACES else request
+
+
+def _http_date(at: int) -> str:
+    return format_datetime(datetime.fromtimestamp(at, UTC), usegmt=True)
