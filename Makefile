@@ -34,6 +34,10 @@ scale: $(VENV)/.test ## measure what a fleet costs Redis, a quarter of an hour (
 	@tests/install-server $(BIN)/python
 	@$(BIN)/python -m tests.scale $(ARGS)
 
+bench: $(VENV)/.test ## measure the sidecar beside nginx, Varnish, Go and the machine's limit, and write deploy/BENCHMARKS.md
+	@tests/bench/install
+	@$(BIN)/python -m tests.bench
+
 floods: $(VENV)/.test ## flood one sidecar in five ways, FLOOD_S seconds each (10), and see what a good caller sees
 	@$(BIN)/python -m tests.floods
 
@@ -113,4 +117,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate scale floods soak servers fuzz check sbom lock clean venv
+.PHONY: help run test simulate scale bench floods soak servers fuzz check sbom lock clean venv

@@ -1,0 +1,87 @@
+"""The load: wrk on a core of its own, and a caller at a fixed pace."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from tests.bench.peers import LOAD_CORE, Peer
+
+REQUIRED = "Sidecar-Request: true"
+_SPIN_S = 0.0005
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+class WrongAnswerError(Exception):
+    """A server that was measured answered something else than the token."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`per_s` requests, half of them answered within `p50_s`, all but one in a hundred within `p99_s`."""
+
+    per_s: float
+    p50_s: float
+    p99_s: float
+
+
+def wrk(peer: Peer, *, connections: int, seconds: int, headers: tuple[str, ...] = (), script: str = "") -> Rate:
+    """Ask as fast as it goes. Raises `WrongAnswerError` when a single answer was none."""
+    command = [
+        "taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
+        "-H", REQUIRED, *(part for header in headers for part in ("-H", header)), *(("-s", script) if script else ()),
+        peer.url,
+    ]  # fmt: skip
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in told or "Socket errors" in told:
+        raise WrongAnswerError(f"{peer.name}: {told}")
+    rate = re.search(r"Requests/sec:\s+([0-9.]+)", told)
+    halves = {share: _seconds(found[1], found[2]) for share in ("50", "99") if (found := _share(told, share))}
+    if rate is None or len(halves) < 2:
+        raise WrongAnswerError(f"{peer.name}: {told}")
+    return Rate(float(rate[1]), halves["50"], halves["99"])
+
+
+def _share(told: str, share: str) -> re.Match[str] | None:
+    return re.search(rf"^\s+{share}%\s+([0-9.]+)(us|ms|s)$", told, re.MULTILINE)
+
+
+def _seconds(number: str, unit: str) -> float:
+    return float(number) * _UNITS[unit]
+
+
+def paced(peer: Peer, *, per_s: float, seconds: float) -> Rate:
+    """One caller who asks so often, each request at its time, and what it waits."""
+    request = f"GET /v1/token HTTP/1.1\r\nHost: 127.0.0.1\r\n{REQUIRED}\r\n\r\n".encode()
+    waits_s: list[float] = []
+    with socket.create_connection(("127.0.0.1", peer.port)) as connection, connection.makefile("rb") as answers:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        began = time.perf_counter()
+        for number in range(int(per_s * seconds)):
+            _wait_for(began + number / per_s)
+            asked = time.perf_counter()
+            connection.sendall(request)
+            _read(answers, peer)
+            waits_s.append(time.perf_counter() - asked)
+    waits_s.sort()
+    return Rate(len(waits_s) / seconds, waits_s[len(waits_s) // 2], waits_s[len(waits_s) * 99 // 100])
+
+
+def _wait_for(due: float) -> None:
+    """Sleeping up to the moment itself would measure how the kernel wakes us."""
+    while (left_s := due - time.perf_counter()) > 0:
+        if left_s > _SPIN_S:
+            time.sleep(left_s - _SPIN_S)
+
+
+def _read(answers: BinaryIO, peer: Peer) -> None:
+    first, length = answers.readline(), 0
+    while (line := answers.readline()) not in (b"\r\n", b""):
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.partition(b":")[2])
+    if not first.startswith(b"HTTP/1.1 200") or len(answers.read(length)) < length or not length:
+        raise WrongAnswerError(f"{peer.name}: {first!r}")
