@@ -12,6 +12,9 @@ identically, so every guard decides as it did. What else an answer is made of is
 What differs with each request is a trace: lines of the tracing headers below, in their plainest form, are left out
 before bytes are compared. Nothing here reads them, both of aiohttp's parsers take each line by itself, and what is that
 short is within every limit. Any other request that differs each time never enters: only what is seen twice does.
+
+Nor does one that carries a secret, which would stay here with it. A token that is vended no more is forgotten when the
+next answer is learned.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from email.utils import format_datetime
 from aiohttp import web
 
 from sidecar.core.events import Endpoint
-from sidecar.core.model import Moment
+from sidecar.core.model import Moment, Token
 from sidecar.core.ports import Clock, RequestTally
 from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import wire_bytes
@@ -42,6 +45,7 @@ _TRACES = re.compile(
     re.IGNORECASE,
 )
 """W3C Trace Context and Baggage, B3, and what the large clouds and gateways add."""
+_SECRETS = re.compile(rb"\r\n(?:(?:proxy-)?authorization|cookie)[ \t]*:", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -50,10 +54,18 @@ class Warm:
 
     answer: bytes
     closes: bool
-    vended: Vended
+    token: Token | None
     vendor: Vendor
     good_until: Moment
     tally: RequestTally
+
+    @property
+    def is_held(self) -> bool:
+        return self.token is not None and self.vendor.holds(self.token)
+
+    def forget(self) -> None:
+        """Keep the request, which may be asked again, and nothing of the answer."""
+        self.answer, self.token, self.good_until = b"", None, 0
 
 
 class WarmAnswers:
@@ -73,7 +85,7 @@ class WarmAnswers:
         if warm is None:
             return None
         began = self._now()
-        if began >= warm.good_until or not warm.vendor.holds(warm.vended.token):
+        if began >= warm.good_until or not warm.is_held:
             return None
         warm.tally.count("ok", self._now() - began)
         return warm
@@ -90,15 +102,18 @@ class WarmAnswers:
     ) -> None:
         """These bytes were answered so, just now, from memory."""
         request = _without_traces(request)
-        if len(request) > MAX_REQUEST_BYTES or not self._seen_before(request):
+        if len(request) > MAX_REQUEST_BYTES or _SECRETS.search(request) or not self._seen_before(request):
             return
+        for warm in self._known.values():
+            if not warm.is_held:
+                warm.forget()
         wall = self._clock.wall()
         if request not in self._known and len(self._known) >= MAX_REQUESTS:
             del self._known[next(iter(self._known))]
         self._known[request] = Warm(
             answer=wire_bytes(response, date=_http_date(int(wall)), closes=closes),
             closes=closes,
-            vended=vended,
+            token=vended.token,
             vendor=vendor,
             good_until=min(vended.good_until, self._now() + 1 - wall % 1),
             tally=self._tally_of(vendor.profile.name, endpoint),

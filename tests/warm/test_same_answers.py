@@ -159,7 +159,7 @@ def test_a_warm_answer_may_be_the_last_one() -> None:
 
 def never_over(self: WarmAnswers, request: bytes) -> Warm | None:
     found = self._known.get(request)
-    if found is None or not found.vendor.holds(found.vended.token):
+    if found is None or not found.is_held:
         return None
     found.tally.count("ok", 0)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sidecar.vending.vendor import Vended
 from sidecar.web.answers import json_answer
 from sidecar.web.warm import MAX_REQUEST_BYTES, MAX_REQUESTS, MAX_SEEN, WarmAnswers
@@ -104,3 +106,24 @@ def test_a_long_request_is_not_kept() -> None:
     bench = Bench()
     bench.learn(b"x" * (MAX_REQUEST_BYTES + 1))
     assert bench.warm.find(b"x" * (MAX_REQUEST_BYTES + 1)) is None
+
+
+@pytest.mark.parametrize("line", [b"Authorization: Bearer x", b"proxy-authorization : x", b"COOKIE: a=b"])
+def test_a_request_that_carries_a_secret_is_not_kept(line: bytes) -> None:
+    bench = Bench()
+    bench.learn(b"GET / HTTP/1.1\r\n" + line + b"\r\n\r\n", times=3)
+    assert bench.warm._known == {}
+    assert bench.warm._seen == {}
+
+
+def test_a_token_that_is_vended_no_more_is_forgotten_with_the_next_answer() -> None:
+    """Also that of a request nobody asks again."""
+    bench = Bench()
+    bench.learn(b"GET /1")
+    bench.vendor.now = Vended(token("another"), suspect=False, expires_in_s=900, good_until=0.5)
+    bench.learn(b"GET /2")
+    old = bench.warm._known[b"GET /1"]
+    assert (old.answer, old.token) == (b"", None)
+    assert bench.warm.find(b"GET /1") is None
+    bench.learn(b"GET /1", times=1)
+    assert bench.warm.find(b"GET /1") is not None
