@@ -11,7 +11,7 @@ from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.stores.opening import open_store
 from tests.contract.sqlite_world import SqliteWorld
-from tests.contract.worlds import PROFILE, SEALER, MemoryWorld, RedisWorld, World
+from tests.contract.worlds import PROFILE, SEALER, KeptWorld, MemoryWorld, RedisWorld, World
 from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
 
@@ -35,6 +35,13 @@ def world(request: pytest.FixtureRequest) -> World:
     if request.param == "memory":
         return MemoryWorld()
     chosen: World = request.getfixturevalue(f"{request.param}_world")
+    return chosen
+
+
+@pytest.fixture(params=["redis", "sqlite"])
+def kept_world(request: pytest.FixtureRequest) -> KeptWorld:
+    """Where somebody else may have written, too."""
+    chosen: KeptWorld = request.getfixturevalue(f"{request.param}_world")
     return chosen
 
 

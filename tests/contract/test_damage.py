@@ -37,10 +37,9 @@ JUNK: list[bytes] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def world(request: pytest.FixtureRequest) -> KeptWorld:
-    chosen: KeptWorld = request.getfixturevalue(f"{request.param}_world")
-    return chosen
+@pytest.fixture
+def world(kept_world: KeptWorld) -> KeptWorld:
+    return kept_world
 
 
 @pytest.fixture

@@ -32,10 +32,9 @@ from tests.contract.worlds import (
 )
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def world(request: pytest.FixtureRequest) -> KeptWorld:
-    chosen: KeptWorld = request.getfixturevalue(f"{request.param}_world")
-    return chosen
+@pytest.fixture
+def world(kept_world: KeptWorld) -> KeptWorld:
+    return kept_world
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ NEVER_MS = 10**14 - 1
 """The last instant that is one."""
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def world(request: pytest.FixtureRequest) -> KeptWorld:
-    chosen: KeptWorld = request.getfixturevalue(f"{request.param}_world")
-    return chosen
+@pytest.fixture
+def world(kept_world: KeptWorld) -> KeptWorld:
+    return kept_world
 
 
 @pytest.fixture
