@@ -37,6 +37,7 @@ from sidecar.vending.broker import Broker
 from sidecar.web.admin_api import AdminApi
 from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.http_server import HttpServer
 from sidecar.web.server import Listener
 from sidecar.web.token_api import TokenApi
 from sidecar.web.warm import WarmAnswers
@@ -138,8 +139,9 @@ class Service:
         warm = self._warm_answers()
         tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers, self._audit, warm)
         admin = AdminApi(self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining)
-        self._vending = Listener(tokens, self._sink, "vending", self._settings.limits, warm)
-        self._admin = Listener(admin, self._sink, "admin", self._settings.limits)
+        limits = self._settings.limits
+        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", limits, warm))
+        self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", limits))
         await self._admin.start(self._settings.admin_listen)
         await self._vending.start(self._settings.listen)
 

@@ -5,35 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sidecar.core.limits import Limits, ListenerName
 from sidecar.core.model import Address, Seconds
-from sidecar.core.ports import EventSink
-from sidecar.web.http_server import Handler, HttpServer
+from sidecar.web.http_server import HttpServer
 from sidecar.web.sockets import BACKLOG, bound_address, open_sockets
-from sidecar.web.warm import WarmAnswers
 
 _SHORTEST_GRACE_S: Seconds = 0.02
 
 
 class Listener:
-    """Serves `handler` from `start` to `stop`."""
+    """Serves from `start` to `stop`; `make` is called once, at the start, for what stands behind the sockets."""
 
-    def __init__(
-        self,
-        handler: Handler,
-        sink: EventSink,
-        listener: ListenerName,
-        limits: Limits,
-        warm: WarmAnswers | None = None,
-    ) -> None:
-        self._handler = handler
-        self._sink = sink
-        self._name = listener
-        self._limits = limits
-        self._warm = warm
+    def __init__(self, make: Callable[[], HttpServer]) -> None:
+        self._make = make
         self._http: HttpServer | None = None
         self._servers: list[asyncio.Server] = []
         self._unix_files: list[tuple[Path, int]] = []
@@ -54,7 +40,7 @@ class Listener:
 
         Raises `ConfigurationError` when one cannot be had: in use, not ours, or a unix path that is no socket.
         """
-        self._http = HttpServer(self._handler, self._sink, self._name, self._limits, self._warm)
+        self._http = self._make()
         sockets: list[socket.socket] = []
         try:
             for address in addresses:

@@ -11,7 +11,7 @@ from aiohttp import web
 from sidecar.core.events import LimitHit
 from sidecar.core.limits import Limit, Limits
 from sidecar.web.answers import answer
-from sidecar.web.http_server import Handler
+from sidecar.web.http_server import Handler, HttpServer
 from sidecar.web.server import Listener
 from sidecar.web.warm import WarmAnswers
 from tests.fakes.replica import until
@@ -33,7 +33,7 @@ class Room:
         self.free.set()
         self.asked = asyncio.Event()
         """Set once the handler has been asked; it answers while `free` is set."""
-        self.listener = Listener(handler or self._hello, self.sink, "vending", limits, warm)
+        self.listener = Listener(lambda: HttpServer(handler or self._hello, self.sink, "vending", limits, warm))
 
     async def _hello(self, request: web.BaseRequest) -> web.Response:
         self.asked.set()

@@ -12,7 +12,7 @@ from typing import Any
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.core.ports import EventSink
-from sidecar.web.http_server import Handler
+from sidecar.web.http_server import Handler, HttpServer
 from sidecar.web.server import Listener
 
 LOOPBACK = Address(host="127.0.0.1", port=0)
@@ -89,7 +89,7 @@ async def serving(
     handler: Handler, sink: EventSink, at: Address = LOOPBACK, limits: Limits | None = None
 ) -> AsyncIterator[Address]:
     """A listener around one handler; gives the address it ended up at."""
-    listener = Listener(handler, sink, "vending", limits or Limits())
+    listener = Listener(lambda: HttpServer(handler, sink, "vending", limits or Limits()))
     await listener.start([at])
     try:
         yield listener.bound[0]

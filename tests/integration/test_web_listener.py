@@ -18,7 +18,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.web.answers import json_answer
-from sidecar.web.http_server import Handler
+from sidecar.web.http_server import Handler, HttpServer
 from sidecar.web.server import Listener
 from tests.fakes.sink import ListSink
 from tests.fakes.wire import LOOPBACK, ask, serving
@@ -32,7 +32,7 @@ async def hello(request: web.BaseRequest) -> web.Response:
 
 
 def listener_of(handler: Handler) -> Listener:
-    return Listener(handler, ListSink(), "vending", Limits())
+    return Listener(lambda: HttpServer(handler, ListSink(), "vending", Limits()))
 
 
 @pytest.fixture
