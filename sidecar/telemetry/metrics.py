@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import (
@@ -36,7 +37,7 @@ PARTNER_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 class Metrics:
     """Every metric of the contract, in a registry of its own.
 
-    `profiles` are the names that may become labels; a request for any other counts under the profile "".
+    `profiles` are the names that may become labels.
     """
 
     def __init__(
@@ -51,7 +52,6 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one out
         registry = CollectorRegistry()
         self._registry = registry
-        self._profiles = frozenset(profiles)
         self.requests = RequestCounts(profiles)
         registry.register(self.requests)
         self._partner_requests = ClosedCounter(
@@ -84,15 +84,16 @@ class Metrics:
             "Connections that went beyond a limit.",
             {"listener": label_sets.LISTENERS, "limit": label_sets.LIMITS},
         )
-        self._partner_duration = _histogram(
-            registry,
+        took = Histogram(
             "partner_request_duration_seconds",
             "How long partner calls took.",
-            PARTNER_BUCKETS_S,
-            "profile",
-            "operation",
+            ("profile", "operation"),
+            namespace=NAMESPACE,
+            buckets=PARTNER_BUCKETS_S,
+            registry=registry,
         )
-        self._initialise_histograms()
+        pairs = itertools.product(profiles, label_sets.OPERATIONS)
+        self._partner_series = {pair: took.labels(*pair) for pair in pairs}
         Gauge("build_info", "1; the version is a label.", ("version",), namespace=NAMESPACE, registry=registry).labels(
             version
         ).set(1)
@@ -130,20 +131,7 @@ class Metrics:
             case _:
                 pass
 
-    def _initialise_histograms(self) -> None:
-        self._partner_series = {
-            (profile, operation): self._partner_duration.labels(profile, operation)
-            for profile in self._profiles
-            for operation in label_sets.OPERATIONS
-        }
-
     def _observe_call(self, event: PartnerCalled) -> None:
         series = self._partner_series.get((event.profile, event.operation))
         if series is not None:
             series.observe(event.duration_s)
-
-
-def _histogram(
-    registry: CollectorRegistry, name: str, text: str, buckets_s: tuple[float, ...], *labels: str
-) -> Histogram:
-    return Histogram(name, text, labels, namespace=NAMESPACE, buckets=buckets_s, registry=registry)

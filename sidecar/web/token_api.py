@@ -43,19 +43,18 @@ class TokenApi:
         audit: EventSink | None = None,
         warm: WarmAnswers | None = None,
     ) -> None:
+        self._vendors = vendors
         self._routes = build_routes(vendors, guards, token_headers)
-        self._profiles = tuple(vendors)
         self._guards = guards
         self._sink = sink
         self._clock = clock
         self._audit = audit
         self._warm = warm
-        self._vendors = vendors
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         started = self._clock.monotonic()
         path = request.raw_path.partition("?")[0]
-        route = self._routes.get(path) or nowhere(path, self._profiles)
+        route = self._routes.get(path) or nowhere(path, self._vendors)
         try:
             answered = await self._answer(request, route)
         except Exception:

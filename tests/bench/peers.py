@@ -33,7 +33,7 @@ http {{
 
 @dataclass
 class Peer:
-    """One server. `processes` are those it is made of, the one that serves first."""
+    """One server; its children count as it."""
 
     name: str
     port: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -21,6 +22,8 @@ from tests.fakes.wire import LOOPBACK, Reply, parse
 HEAD = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\n"
 GET = HEAD + b"\r\n"
 SOON_S = 5
+
+R = TypeVar("R", bound="Room")
 
 
 class Room:
@@ -71,14 +74,18 @@ class Caller:
             return b""
 
 
+def room(limits: Limits, handler: Handler | None = None) -> AbstractAsyncContextManager[Room]:
+    return opened(Room(limits, handler))
+
+
 @asynccontextmanager
-async def room(limits: Limits, handler: Handler | None = None) -> AsyncIterator[Room]:
-    opened = Room(limits, handler)
-    await opened.listener.start([LOOPBACK])
+async def opened(some: R) -> AsyncIterator[R]:
+    """Open for callers, and in the end they go before it does."""
+    await some.listener.start([LOOPBACK])
     try:
-        yield opened
+        yield some
     finally:
-        opened.free.set()
-        for caller in opened.callers:
+        some.free.set()
+        for caller in some.callers:
             caller.writer.transport.abort()
-        await opened.listener.stop(0.1)
+        await some.listener.stop(0.1)

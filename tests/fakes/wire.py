@@ -18,6 +18,8 @@ from sidecar.web.server import Listener
 LOOPBACK = Address(host="127.0.0.1", port=0)
 ASKING = {"Host": "localhost", "Sidecar-Request": "true"}
 """The headers of a caller who does it right."""
+PLAIN = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n\r\n"
+"""The same caller's whole request, with nothing beside."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-ASK = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n\r\n"
+from tests.fakes.wire import PLAIN
+
 EVERY_S = 0.01
 NEW_EACH = 10
 """Every so many requests come on a connection of their own."""
@@ -28,7 +29,7 @@ class GoodCaller:
             own = count % NEW_EACH == 0
             try:
                 reader, writer = await asyncio.open_connection(*self._where) if own else kept
-                writer.write(ASK)
+                writer.write(PLAIN)
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
                 await reader.readuntil(b"}")
             except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:

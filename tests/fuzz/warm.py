@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.fakes.wire import PLAIN
 from tests.fuzz.findings import hold
 from tests.warm.twins import Twins
 
-PLAIN = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n\r\n"
 WORDS = (
     PLAIN, b"\xff\xf0" + PLAIN, b"\xff\xf1" + PLAIN, b"\xff\xe0", b"\xff\xe1", b"\xff\xd0", b"\xff\xd1", b"\xff\xc0",
     b"\xff\xc1", b"\xff\xc2", b"\r\n\r\n", b"Accept: text/plain\r\n", b"Connection: close\r\n", b"?wait=30",

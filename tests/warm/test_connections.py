@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -14,12 +13,11 @@ from sidecar.vending.vendor import Vended
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.token_api import TokenApi
 from sidecar.web.warm import WarmAnswers
-from tests.fakes.room import Caller, Room
+from tests.fakes.room import Caller, Room, opened
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, token
-from tests.fakes.wire import LOOPBACK
+from tests.fakes.wire import PLAIN
 from tests.fuzz.conversation import settle
-from tests.warm.test_same_answers import PLAIN
 from tests.warm.test_table import Counting
 from tests.warm.twins import Twins
 
@@ -53,16 +51,8 @@ async def ask(caller: Caller) -> None:
     assert (await asyncio.wait_for(caller.reader.readuntil(b"}"), 5)).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-@asynccontextmanager
-async def warm_room(limits: Limits | None = None) -> AsyncIterator[WarmRoom]:
-    opened = WarmRoom(limits or Limits())
-    await opened.listener.start([LOOPBACK])
-    try:
-        yield opened
-    finally:
-        for caller in opened.callers:
-            caller.writer.transport.abort()
-        await opened.listener.stop(0.1)
+def warm_room(limits: Limits | None = None) -> AbstractAsyncContextManager[WarmRoom]:
+    return opened(WarmRoom(limits or Limits()))
 
 
 async def test_a_warm_caller_is_no_stranger_when_room_is_made() -> None:

@@ -15,11 +15,11 @@ from sidecar.web import warm
 from sidecar.web.connection import Connection
 from sidecar.web.head_meter import HeadMeter
 from sidecar.web.warm import Warm, WarmAnswers
+from tests.fakes.wire import PLAIN
 from tests.warm.twins import AgingVendor, Twins
 
 CALLERS = 4
 _HEAD = b"Host: localhost\r\nSidecar-Request: true\r\n"
-PLAIN = b"GET /v1/token HTTP/1.1\r\n" + _HEAD + b"\r\n"
 WAITING = b"GET /v1/token?wait=30 HTTP/1.1\r\n" + _HEAD + b"If-None-Match: *\r\n\r\n"
 CLOSING = b"GET /v1/token HTTP/1.1\r\n" + _HEAD + b"Connection: close\r\n\r\n"
 NOWHERE = b"GET /nowhere HTTP/1.1\r\n" + _HEAD + b"\r\n"
