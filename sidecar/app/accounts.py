@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import aiohttp
 
-from sidecar.config import ProfileSettings, Settings
+from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Secret
 from sidecar.core.ports import Clock, CredentialsSource, EventSink

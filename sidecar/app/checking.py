@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sidecar.app.accounts import assemble_account, credentials_source, open_settings_store, settings_sealer
 from sidecar.app.clock import SystemClock
-from sidecar.config import ProfileSettings, Settings
+from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import (
     ConfigurationError,
     CredentialsError,

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from sidecar.config import Settings, load
+from sidecar.config.load import load
+from sidecar.config.settings import Settings
 from sidecar.partner.presets import PRESETS
+from sidecar.telemetry import bare_records
 
 T = TypeVar("T")
 
@@ -20,4 +22,5 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run to the end on uvloop."""
+    bare_records.install()
     return uvloop.run(main())

@@ -16,7 +16,7 @@ from sidecar import __version__
 from sidecar.app.accounts import assemble_account, open_settings_store, settings_sealer
 from sidecar.app.clock import SystemClock
 from sidecar.app.open_files import allow_open_files
-from sidecar.config import Settings
+from sidecar.config.settings import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, Level, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
@@ -125,7 +125,7 @@ class Service:
                     session=session,
                     redactor=self._redactor,
                     sink=self._sink,
-                )
+                            )
             except CredentialsError as error:
                 problems.append(f"profile {profile.profile.name}: {error}")
             else:

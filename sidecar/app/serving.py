@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 from sidecar.app.service import Service
-from sidecar.config import Settings
+from sidecar.config.settings import Settings
 
 
 async def serve(settings: Settings) -> int:

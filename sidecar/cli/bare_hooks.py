@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import warnings
@@ -14,20 +13,14 @@ from sidecar.core.trace import bare_trace
 
 
 def install() -> None:
-    """Replace what Python prints of errors nobody caught, in any thread, of warnings, and of log records nobody takes.
+    """Replace what Python prints of errors nobody caught, in any thread, and of warnings.
 
-    A running service takes warnings and log records itself; `check` and the sandbox do not.
+    A running service takes warnings itself; `check` and the sandbox do not.
     """
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _say("thread", args.exc_value)
     sys.unraisablehook = lambda args: _say("clean-up", args.exc_value)
     warnings.showwarning = _warned
-    logging.lastResort = _Bare(logging.WARNING)
-
-
-class _Bare(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        _say(f"{record.name} ({record.filename}:{record.lineno})", record.exc_info[1] if record.exc_info else None)
 
 
 def _warned(

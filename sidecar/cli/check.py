@@ -40,12 +40,13 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from sidecar import app
+    from sidecar.app.checking import check
+    from sidecar.app.running import load_settings, run
 
-    settings = app.load_settings(environ)
+    settings = load_settings(environ)
     for warning in settings.warnings:
         print(f"warning  {warning}")
-    lines = app.run(lambda: app.check(settings, live=args.live))
+    lines = run(lambda: check(settings, live=args.live))
     for line in lines:
         print(f"{'ok' if line.ok else 'FAILED':8} {line.what}{': ' if line.detail else ''}{line.detail}")
     return EXIT_OK if all(line.ok for line in lines) else EXIT_FAILED

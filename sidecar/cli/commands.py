@@ -22,9 +22,19 @@ exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong; 
 """
 
 
+_COMMANDS = {
+    "serve": serve,
+    "check": check,
+    "status": status,
+    "token": print_token,
+    "sandbox": sandbox,
+    "demo": demo,
+}
+
+
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command that `argv` names and return its exit code. Raises `SystemExit` for `--help` and misuse (2)."""
-    args = _parser().parse_args(argv)
+    args = _parser(argv).parse_args(argv)
     try:
         code: int = args.run(args, environ)
         sys.stdout.flush()
@@ -44,7 +54,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """One command where `argv` begins with its name, else all of them: making them all takes longer than `status`."""
     parser = argparse.ArgumentParser(
         prog="token-sidecar",
         description="Keeps one partner access token for a whole fleet and vends it on localhost.",
@@ -53,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"token-sidecar {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (serve, check, status, print_token, sandbox, demo):
+    asked = _COMMANDS.get(argv[0]) if argv else None
+    for command in _COMMANDS.values() if asked is None else (asked,):
         command.add_to(commands)
     return parser

@@ -38,8 +38,9 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
-    from sidecar import app
+    from sidecar.app.demo import demo
+    from sidecar.app.running import run
 
     # Flushed line by line: the curl line must be seen at once, through a pipe too.
     say = partial(print, flush=True)
-    return app.run(lambda: app.demo(port=args.port, admin_port=args.admin_port, say=say))
+    return run(lambda: demo(port=args.port, admin_port=args.admin_port, say=say))

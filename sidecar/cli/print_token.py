@@ -57,7 +57,7 @@ def add_to(commands: Commands) -> None:
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.cli.ask import ask
-    from sidecar.config import reach
+    from sidecar.config.reach import reach
 
     known = reach(environ)
     path = "/v1/authorize" if args.format == "header" else "/v1/token"

@@ -74,7 +74,8 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
-    from sidecar import app
+    from sidecar.app.clock import SystemClock
+    from sidecar.app.running import run
     from sidecar.partner.sandbox import Sandbox, SandboxConfig
 
     pair = _credentials(args)
@@ -87,7 +88,7 @@ def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
         revoke_previous=args.revoke_previous,
         latency_s=args.latency,
     )
-    return app.run(lambda: _serve(Sandbox(config, app.SystemClock()), args.listen.host, args.listen.port))
+    return run(lambda: _serve(Sandbox(config, SystemClock()), args.listen.host, args.listen.port))
 
 
 async def _serve(sandbox: Sandbox, host: str, port: int) -> int:

@@ -39,10 +39,11 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(_args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from sidecar import app
+    from sidecar.app.running import load_settings, run
+    from sidecar.app.serving import serve
 
-    settings = app.load_settings(environ)
-    return app.run(lambda: app.serve(settings))
+    settings = load_settings(environ)
+    return run(lambda: serve(settings))
 
 
 class _HelpWithSettings(argparse.Action):
@@ -61,7 +62,7 @@ class _HelpWithSettings(argparse.Action):
 
 
 def _settings_text() -> str:
-    from sidecar.config import SETTINGS
+    from sidecar.config.table import SETTINGS
 
     return "\n".join(
         f"  {setting.name} = {setting.default_shown}{' *' if setting.per_profile else ''}\n"

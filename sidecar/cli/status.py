@@ -47,7 +47,7 @@ def add_to(commands: Commands) -> None:
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.cli.ask import UnreachableError, ask
-    from sidecar.config import reach
+    from sidecar.config.reach import reach
 
     url = args.url or str(reach(environ).admin)
     try:

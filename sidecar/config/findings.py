@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class Findings:
@@ -33,5 +32,7 @@ def did_you_mean(wrong: str, known: Iterable[str], prefix: str = "") -> str:
 
     The `prefix` all words share is no likeness, and left out of the comparison.
     """
+    from difflib import get_close_matches  # only when something is wrong
+
     close = get_close_matches(wrong.removeprefix(prefix), [word.removeprefix(prefix) for word in known], n=1)
     return f"; did you mean {prefix}{close[0]}?" if close else ""

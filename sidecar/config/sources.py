@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +76,8 @@ def _judge_unknown(name: str, text: str, findings: Findings) -> None:
 
 
 def _read_file(path: Path, findings: Findings) -> dict[str, object] | None:
+    import tomllib  # only where a file is named
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -25,10 +25,12 @@ HTTP statuses are not here: `web/problems.py` maps codes to them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from sidecar.core.failures import FailureKind, PartnerDetail
-from sidecar.core.model import Seconds
+if TYPE_CHECKING:
+    # Not at run time: the command line needs the errors, and neither of these.
+    from sidecar.core.failures import FailureKind, PartnerDetail
+    from sidecar.core.model import Seconds
 
 
 class SidecarError(Exception):

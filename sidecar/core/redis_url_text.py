@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from ipaddress import IPv6Address
 from pathlib import Path
 from urllib.parse import unquote
@@ -177,5 +176,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _did_you_mean(wrong: str) -> str:
+    from difflib import get_close_matches  # only when something is wrong
+
     close = get_close_matches(wrong, OPTIONS, n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType
+from types import CodeType, TracebackType
 
 
 def bare_trace(error: BaseException | None) -> str:
     """Where `error` came from, innermost frame last, then its class and those of what caused it."""
     if error is None:
         return ""
-    # Walked, not extracted: that would read the source files for lines nobody shows.
-    frames = [_place(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    return " > ".join([*frames, " from ".join(_classes(error))])
+    return " > ".join([*_places(error.__traceback__), " from ".join(_classes(error))])
+
+
+def _places(trace: TracebackType | None) -> Iterator[str]:
+    # Walked here: the standard library's way reads the source files for lines nobody shows, or at least its modules.
+    while trace is not None:
+        yield _place(trace.tb_frame.f_code, trace.tb_lineno)
+        trace = trace.tb_next
 
 
 def _place(code: CodeType, line: int) -> str:

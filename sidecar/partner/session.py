@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -16,9 +15,10 @@ def open_session() -> aiohttp.ClientSession:
     """A session for `PartnerClient`s; the caller closes it. Needs a running event loop.
 
     No cookies, no decompression, one connection a call: with one call in minutes a kept connection saves nothing and
-    may be dead when it is needed. The trusted certificates are the system's, or those `SSL_CERT_FILE` names now.
+    may be dead when it is needed. The trusted certificates are the system's, or those `SSL_CERT_FILE` named when the
+    process started: aiohttp reads them as it is imported, and reading them again would take as long once more.
     """
-    connector = BoundedConnector(ssl=ssl.create_default_context(), limit=16)
+    connector = BoundedConnector(limit=16)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),

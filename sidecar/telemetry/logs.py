@@ -1,13 +1,12 @@
-"""Events as log lines: JSON for machines, colours for people."""
+"""Events as log lines: JSON for machines, or text for people."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
-
-import structlog
-from structlog.typing import EventDict, Processor
+from typing import Literal, TextIO
 
 from sidecar.core.events import Event, Level
 from sidecar.core.model import Instant
@@ -31,12 +30,10 @@ class LogSink:
     ) -> None:
         self._threshold = _RANKS[level]
         self._repetition = Repetition(clock)
-        self._logger: Any = structlog.wrap_logger(
-            structlog.WriteLogger(stream),
-            processors=_processors(log_format, redactor, clock),
-            wrapper_class=structlog.make_filtering_bound_logger(self._threshold),
-            cache_logger_on_first_use=True,
-        )
+        self._stream = stream
+        self._redactor = redactor
+        self._clock = clock
+        self._render = _for_people() if log_format == "console" else json.dumps
 
     def emit(self, event: Event) -> None:
         # Looked at first: a warm request costs no more than this line when its level is off.
@@ -48,10 +45,15 @@ class LogSink:
             told = {"suppressed": suppressed} if suppressed else {}
             self.write(event.level, event.name, event_fields(event) | told)
 
-    def write(self, level: Level, name: str, fields: dict[str, object]) -> None:
+    def write(self, level: Level, name: str, fields: Mapping[str, object]) -> None:
         """One line, unless the level is off. A log nobody reads any more (closed, full) stops no payment."""
+        if _RANKS[level] < self._threshold:
+            return
+        head: dict[str, object] = {"timestamp": timestamp(self._clock.wall()), "level": level, "event": name}
+        line = self._render(head | self._redactor.mapping(fields))
         with contextlib.suppress(OSError, ValueError):
-            getattr(self._logger, level)(name, **fields)
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
 
 def timestamp(at: Instant) -> str:
@@ -59,12 +61,10 @@ def timestamp(at: Instant) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _processors(log_format: Literal["json", "console"], redactor: Redactor, clock: Clock) -> list[Processor]:
-    def stamp(logger: object, method: str, line: EventDict) -> EventDict:  # noqa: ARG001 - structlog's form
-        return {"timestamp": timestamp(clock.wall()), "level": method, **line}
+def _for_people() -> Callable[[dict[str, object]], str]:
+    # Imported late: production writes JSON, and runs without its megabyte.
+    from structlog.dev import ConsoleRenderer, plain_traceback
 
-    # No processor formats exceptions: structlog's would show the values of frame locals.
-    renderer: Processor = structlog.processors.JSONRenderer()
-    if log_format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    return [redactor, stamp, renderer]
+    # The usual one would show the values of frame locals; no event carries a traceback, but who knows.
+    render = ConsoleRenderer(colors=False, exception_formatter=plain_traceback)
+    return lambda line: str(render(None, str(line["level"]), line))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from sidecar.core.model import Secret
 
@@ -20,7 +19,7 @@ _SECRET_NAMES = frozenset(
 
 
 class Redactor:
-    """A structlog processor that masks secrets by type, by the name of their field, and by their registered text."""
+    """Masks secrets by type, by the name of their field, and by their registered text."""
 
     def __init__(self) -> None:
         self._secrets: list[Secret] = []
@@ -37,17 +36,15 @@ class Redactor:
             if secret in self._secrets:
                 self._secrets.remove(secret)
 
-    def __call__(self, logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG002 - structlog's form
-        return self._mapping(line)
-
-    def _mapping(self, line: Mapping[str, object]) -> dict[str, object]:
+    def mapping(self, line: Mapping[str, object]) -> dict[str, object]:
+        """`line` in plain values, none of them secret."""
         return {self.text(name): MASK if _names_secret(name) else self._value(value) for name, value in line.items()}
 
     def _value(self, value: object) -> object:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return self._mapping(value)
+            return self.mapping(value)
         if isinstance(value, list | tuple | set | frozenset):
             return [self._value(item) for item in value]
         if value is None or isinstance(value, bool | int | float):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
 
 import sidecar
 from sidecar.vending.vendor import Vendor
@@ -37,14 +38,14 @@ class AdminApi:
         self._recent_events = recent_events
         self._alive = alive
         self._draining = draining
-        self._routes: dict[str, Callable[[web.BaseRequest], web.Response]] = {
+        self._routes: dict[str, Callable[[BaseRequest], Response]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/metrics": self._metrics,
             "/status.json": self._status,
         }
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: BaseRequest) -> StreamResponse:
         route = self._routes.get(request.raw_path.partition("?")[0])
         if route is None:
             return problem("not-found", f"The paths are {', '.join(self._routes)}.")
@@ -54,20 +55,20 @@ class AdminApi:
             return refused(error).response
         return route(request)
 
-    def _livez(self, request: web.BaseRequest) -> web.Response:  # noqa: ARG002 - the form of every route
+    def _livez(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         reason = self._alive()
         return json_answer(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
 
-    def _readyz(self, request: web.BaseRequest) -> web.Response:  # noqa: ARG002 - the form of every route
+    def _readyz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         snapshots = [vendor.snapshot() for vendor in self._vendors.values()]
         document = readiness(snapshots, draining=self._draining())
         return json_answer(200 if document["ready"] else 503, document)
 
-    def _metrics(self, request: web.BaseRequest) -> web.Response:
+    def _metrics(self, request: BaseRequest) -> Response:
         body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))
         return answer(200, body, content_type=content_type)
 
-    def _status(self, request: web.BaseRequest) -> web.Response:  # noqa: ARG002 - the form of every route
+    def _status(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         snapshots = [vendor.snapshot() for vendor in self._vendors.values()]
         document = status(snapshots, self._recent_events(), version=sidecar.__version__, draining=self._draining())
         return json_answer(200, document)

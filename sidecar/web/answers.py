@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
-from aiohttp import web
+from aiohttp.web_response import Response
 
 from sidecar.core.events import Outcome
 from sidecar.vending.vendor import Vended
@@ -27,7 +27,7 @@ class Answered:
     """
 
     code: str
-    response: web.Response
+    response: Response
     profile: str = ""
     token_id: str = ""
     outcome: Outcome | None = None
@@ -37,17 +37,17 @@ class Answered:
 
 def answer(
     status: int, body: bytes = b"", *, content_type: str = JSON, headers: Mapping[str, str] | None = None
-) -> web.Response:
+) -> Response:
     """A response with the headers that every answer carries; without a body it names no content type."""
     described = {"Content-Type": content_type} if body else {}
-    return web.Response(status=status, body=body or None, headers={**_ALWAYS, **described, **(headers or {})})
+    return Response(status=status, body=body or None, headers={**_ALWAYS, **described, **(headers or {})})
 
 
-def json_answer(status: int, document: object, *, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_answer(status: int, document: object, *, headers: Mapping[str, str] | None = None) -> Response:
     return answer(status, msgspec.json.encode(document), headers=headers)
 
 
-def wire_bytes(response: web.Response, date: str = "", *, closes: bool = True) -> bytes:
+def wire_bytes(response: Response, date: str = "", *, closes: bool = True) -> bytes:
     """A response to HTTP/1.1 as aiohttp puts it on the wire, for where it has no hand in it; without a `date` none."""
     body = response.body if isinstance(response.body, bytes) else b""
     fields = dict(response.headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from sidecar.core.events import Endpoint
 from sidecar.vending.vendor import Vendor
@@ -26,7 +26,7 @@ class AuthorizeEndpoint:
         self._token_header = token_header
         self.profile = vendor.profile.name
 
-    async def __call__(self, request: web.BaseRequest) -> Answered:
+    async def __call__(self, request: BaseRequest) -> Answered:
         (min_ttl_s,) = seconds_of(request.raw_path.partition("?")[2], "min_ttl")
         vended = await believed(self._vendor, min_ttl_s)
         headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
+from aiohttp.web_request import BaseRequest
 
 from sidecar.web.connection import Connection
 from sidecar.web.refusals import RefusedError
 
 
-async def read_body(request: web.BaseRequest, media_type: str, max_bytes: int) -> bytes:
+async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> bytes:
     """The whole body. Raises `RefusedError` for another content type, or a body too large, too slow or malformed."""
     connection = cast("Connection", request.protocol)
     timeout_s = connection.limits.body_timeout_s
@@ -26,12 +27,12 @@ async def read_body(request: web.BaseRequest, media_type: str, max_bytes: int) -
     except TimeoutError:
         connection.limited("slow-body")
         raise RefusedError("bad-request", f"Send the whole body within {timeout_s:g} s.") from None
-    except (web.RequestPayloadError, HttpProcessingError):
+    except (RequestPayloadError, HttpProcessingError):
         # Its text quotes the body.
         raise RefusedError("bad-request", "The body's transfer coding is malformed.") from None
 
 
-async def _read(request: web.BaseRequest, max_bytes: int) -> bytes:
+async def _read(request: BaseRequest, max_bytes: int) -> bytes:
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # The interim answer does not count as one begun: a refusal may still follow it.

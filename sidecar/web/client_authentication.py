@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import unquote_plus
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import Secret
@@ -47,7 +47,7 @@ class Client:
         return any(same(secret.reveal(), expected) for secret in self.secrets)
 
 
-def client_of(request: web.BaseRequest, form: Mapping[str, str]) -> Client:
+def client_of(request: BaseRequest, form: Mapping[str, str]) -> Client:
     """The client by header or by form. Raises `OAuthError` when both are used, or the header is no Basic one."""
     headers = request.headers.getall("Authorization", [])
     posted = form.get("client_secret")

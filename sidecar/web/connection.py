@@ -10,8 +10,11 @@ import asyncio
 import sys
 from typing import cast
 
-from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from aiohttp.web_server import Server
 
 from sidecar.core.events import InternalFailure, MalformedRequest
 from sidecar.core.limits import Limit, Limits
@@ -32,14 +35,14 @@ LINGER_S = 1.0
 """How long the rest of a refused body is read, so that the caller gets to see the refusal."""
 
 
-class Connection(web.RequestHandler):
+class Connection(RequestHandler):
     """One connection; answers constant texts to what it cannot parse and to bugs."""
 
     __slots__ = ("_crowd", "_meter", "_sink", "_socket", "_unread_since", "_warm", "asked", "limited", "limits")
 
     def __init__(
         self,
-        server: web.Server,
+        server: Server,
         crowd: Crowd,
         sink: EventSink,
         loop: asyncio.AbstractEventLoop,
@@ -125,11 +128,11 @@ class Connection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - aiohttp's signature; holds what the caller sent
-    ) -> web.StreamResponse:
+    ) -> StreamResponse:
         """Say what went wrong without a word of what was sent, and close.
 
         Raises `ConnectionError` when half an answer is out already: the connection is of no more use.
@@ -147,7 +150,7 @@ class Connection(web.RequestHandler):
 
     def log_exception(self, *args: object, **kwargs: object) -> None:  # noqa: ARG002 - texts may hold a secret
         exc = sys.exc_info()[1]
-        if isinstance(exc, web.RequestPayloadError | HttpProcessingError):
+        if isinstance(exc, RequestPayloadError | HttpProcessingError):
             # A body that went wrong after its request was answered: the caller's fault, not ours.
             self._sink.emit(MalformedRequest(status=400, cause=type(exc).__name__))
         else:

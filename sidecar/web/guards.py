@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from sidecar.core.model import Secret
 from sidecar.web.peer import is_unix, peer_uid
@@ -60,7 +60,7 @@ class Guards:
         # Spellings of header names that were looked at once: callers send the same few each time.
         self._harmless: set[str] = set()
 
-    def check(self, request: web.BaseRequest, proof: Proof = Proof.HEADER) -> None:
+    def check(self, request: BaseRequest, proof: Proof = Proof.HEADER) -> None:
         """Raises `GuardError` when the request must not be served."""
         self._check_uid(request)
         self._check_host(request)
@@ -75,12 +75,12 @@ class Guards:
     def caller_token(self) -> Secret | None:
         return self._settings.caller_token()
 
-    def _check_uid(self, request: web.BaseRequest) -> None:
+    def _check_uid(self, request: BaseRequest) -> None:
         allowed = self._settings.allowed_uids
         if allowed is not None and is_unix(request) and peer_uid(request) not in allowed:
             raise GuardError("caller-not-allowed", "This user id is not in SIDECAR_ALLOWED_UIDS.")
 
-    def _check_host(self, request: web.BaseRequest) -> None:
+    def _check_host(self, request: BaseRequest) -> None:
         """`request.host` is no basis: it falls back to the socket's address, and an absolute target overrides it."""
         hosts = request.headers.getall("Host", [])
         if is_unix(request) and len(hosts) <= 1:
@@ -95,14 +95,14 @@ class Guards:
         parts = _HOST.fullmatch(host)
         return parts is not None and (parts[1] in self._hosts or host in self._hosts)
 
-    def _check_header(self, request: web.BaseRequest) -> None:
+    def _check_header(self, request: BaseRequest) -> None:
         if not self._settings.require_header:
             return
         values = request.headers.getall(REQUIRED_HEADER, [])
         if [value.lower() for value in values] != ["true"]:
             raise GuardError("header-required", f"Send the header '{REQUIRED_HEADER}: true'.")
 
-    def _check_direct(self, request: web.BaseRequest) -> None:
+    def _check_direct(self, request: BaseRequest) -> None:
         """Underscores count as dashes: some servers and proxies take one for the other."""
         for name in request.headers:
             if name in self._harmless:
@@ -116,7 +116,7 @@ class Guards:
             if len(name) <= _LONGEST_SPELLING and len(self._harmless) < _MOST_SPELLINGS:
                 self._harmless.add(name)
 
-    def _check_caller(self, request: web.BaseRequest) -> None:
+    def _check_caller(self, request: BaseRequest) -> None:
         expected = self.caller_token
         if expected is None:
             return
@@ -143,7 +143,7 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
-def _check_no_page(request: web.BaseRequest) -> None:
+def _check_no_page(request: BaseRequest) -> None:
     """A page in a browser on this machine reaches loopback, too. No client of ours sends either header."""
     sites = request.headers.getall("Sec-Fetch-Site", ())
     if "Origin" in request.headers or any(site.lower() not in _BROWSED_ALONE for site in sites):

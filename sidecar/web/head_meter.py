@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from aiohttp import EMPTY_PAYLOAD, StreamReader, web
+from aiohttp import EMPTY_PAYLOAD, StreamReader
 from aiohttp.http import HttpProcessingError, HttpRequestParser, HttpVersion10, HttpVersion11
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from sidecar.core.limits import Limit, Limits
 from sidecar.core.model import Moment
@@ -57,7 +58,7 @@ class HeadMeter:
 
     def __init__(
         self,
-        protocol: web.RequestHandler,
+        protocol: RequestHandler,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
         limited: Callable[[Limit], None],
@@ -68,7 +69,7 @@ class HeadMeter:
             _BODY_BUFFER_BYTES,
             max_line_size=min(MAX_LINE_BYTES, limits.max_header_bytes),
             max_field_size=min(MAX_LINE_BYTES, limits.max_header_bytes),
-            payload_exception=web.RequestPayloadError,
+            payload_exception=RequestPayloadError,
             auto_decompress=False,
             max_msg_queue_size=limits.max_pipelined,
         )

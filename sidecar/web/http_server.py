@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from aiohttp.web_server import Server
 
 from sidecar.core.events import LimitHit
 from sidecar.core.limits import Limit, Limits, ListenerName
@@ -16,10 +18,10 @@ from sidecar.web.crowd import Crowd
 from sidecar.web.stranger import Stranger
 from sidecar.web.warm import WarmAnswers
 
-Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handler: TypeAlias = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
-class HttpServer(web.Server):
+class HttpServer(Server):
     """Makes one `Stranger` for each socket that is accepted."""
 
     def __init__(

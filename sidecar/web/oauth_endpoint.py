@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response
 
 from sidecar.core.events import Endpoint
 from sidecar.vending.vendor import Vendor
@@ -38,7 +39,7 @@ class OAuthEndpoint:
         self._vendors = vendors
         self._guards = guards
 
-    async def __call__(self, request: web.BaseRequest) -> Answered:
+    async def __call__(self, request: BaseRequest) -> Answered:
         try:
             form = _form(await _body(request))
             client = client_of(request, form)
@@ -63,7 +64,7 @@ class OAuthEndpoint:
         return vendor
 
 
-def _refusal(error: OAuthError) -> web.Response:
+def _refusal(error: OAuthError) -> Response:
     """The members of RFC 6749 for OAuth clients, and beside them those of every other error."""
     return problem(
         error.code,
@@ -75,7 +76,7 @@ def _refusal(error: OAuthError) -> web.Response:
     )
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def _body(request: BaseRequest) -> bytes:
     """Raises `OAuthError` for a body that is no form, `RefusedError` for one that is too large."""
     try:
         return await read_body(request, _FORM, MAX_FORM_BYTES)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+import functools
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 import sidecar
 from sidecar.web.answers import JSON, Answered, answer
@@ -15,10 +16,16 @@ from sidecar.web.guards import Proof
 
 def document() -> dict[str, Any]:
     """The document as data."""
-    text = files("sidecar.web").joinpath("openapi.json").read_bytes()
+    text = Path(__file__).with_name("openapi.json").read_bytes()
     found: dict[str, Any] = msgspec.json.decode(text)
     found["info"]["version"] = sidecar.__version__
     return found
+
+
+@functools.cache
+def _body() -> bytes:
+    """Made when somebody asks for it: in production hardly anybody does."""
+    return msgspec.json.encode(document())
 
 
 class OpenApiEndpoint:
@@ -29,8 +36,5 @@ class OpenApiEndpoint:
     proof: ClassVar[Proof] = Proof.NONE
     profile = ""
 
-    def __init__(self) -> None:
-        self._body = msgspec.json.encode(document())
-
-    async def __call__(self, request: web.BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
-        return Answered("ok", answer(200, self._body, content_type=JSON))
+    async def __call__(self, request: BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
+        return Answered("ok", answer(200, _body(), content_type=JSON))

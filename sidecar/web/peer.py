@@ -5,18 +5,18 @@ from __future__ import annotations
 import socket
 import struct
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 _UCRED = struct.Struct("3i")
 """pid, uid, gid: `struct ucred` of unix(7)."""
 
 
-def is_unix(request: web.BaseRequest) -> bool:
+def is_unix(request: BaseRequest) -> bool:
     sock = _socket(request)
     return sock is not None and sock.family == socket.AF_UNIX
 
 
-def peer_uid(request: web.BaseRequest) -> int | None:
+def peer_uid(request: BaseRequest) -> int | None:
     """The caller's user id; None when the connection is gone. Its pid is 0 across containers, the uid is right."""
     sock = _socket(request)
     if sock is None or sock.fileno() < 0:
@@ -25,7 +25,7 @@ def peer_uid(request: web.BaseRequest) -> int | None:
     return int(uid)
 
 
-def caller_name(request: web.BaseRequest) -> str:
+def caller_name(request: BaseRequest) -> str:
     """The caller for people: `uid:1000`, or the address as `127.0.0.1:54321`; empty when the connection is gone."""
     peer = None if request.transport is None else request.transport.get_extra_info("peername")
     if isinstance(peer, tuple):
@@ -35,6 +35,6 @@ def caller_name(request: web.BaseRequest) -> str:
     return "" if uid is None else f"uid:{uid}"
 
 
-def _socket(request: web.BaseRequest) -> socket.socket | None:
+def _socket(request: BaseRequest) -> socket.socket | None:
     # asyncio's and uvloop's stand-ins for the socket both have the three methods used here.
     return None if request.transport is None else request.transport.get_extra_info("socket")

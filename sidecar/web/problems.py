@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import msgspec
-from aiohttp import web
+from aiohttp.web_response import Response
 
 from sidecar.core.errors import AnswerError, NoTokenError
 from sidecar.core.failures import PartnerDetail
@@ -60,7 +60,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     also: Mapping[str, str] | None = None,
     content_type: str = PROBLEM_JSON,
-) -> web.Response:
+) -> Response:
     """A problem document for `code`; `detail` must be safe to show to any caller. `also` holds further members."""
     usual_status, title = PROBLEMS[code]
     document: dict[str, object] = {

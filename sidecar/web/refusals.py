@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import SidecarError
 
@@ -34,7 +34,7 @@ def missing_default(profiles: Iterable[str]) -> str:
     return f"There is no profile 'default': name one of {', '.join(profiles)}."
 
 
-def check_form(request: web.BaseRequest, methods: tuple[str, ...]) -> None:
+def check_form(request: BaseRequest, methods: tuple[str, ...]) -> None:
     """Raises `RefusedError` unless the request uses one of `methods`, and has a body only where that is a POST.
 
     A body nobody reads would be taken for the next request by whoever counts bytes in another way.

@@ -6,7 +6,8 @@ import re
 from typing import ClassVar
 
 import msgspec
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response
 
 from sidecar.core.events import Endpoint
 from sidecar.core.model import Secret, token_id_of
@@ -41,13 +42,13 @@ class RejectedEndpoint:
         self._vendor = vendor
         self.profile = vendor.profile.name
 
-    async def __call__(self, request: web.BaseRequest) -> Answered:
+    async def __call__(self, request: BaseRequest) -> Answered:
         token_id = _reported_id(await read_body(request, JSON, MAX_REPORT_BYTES))
         report = await self._vendor.report(token_id)
         return Answered("ok", _verdict(report), token_id=token_id if report.known else "", outcome=report.verdict)
 
 
-def _verdict(report: Report) -> web.Response:
+def _verdict(report: Report) -> Response:
     document: dict[str, object] = {"verdict": report.verdict}
     if report.retry_after_s is None:
         return json_answer(202, document)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import UnknownProfileError
 from sidecar.core.events import Endpoint
@@ -37,7 +37,7 @@ class Route(Protocol):
     @property
     def profile(self) -> str: ...
 
-    async def __call__(self, request: web.BaseRequest) -> Answered: ...
+    async def __call__(self, request: BaseRequest) -> Answered: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Nowhere:
     proof: Proof = Proof.HEADER
     profile: str = ""
 
-    async def __call__(self, request: web.BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
+    async def __call__(self, request: BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
         # Not raised: each raise would add to the traceback of an error that lives as long as we do.
         return refused(self.error)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from aiohttp import web
 from aiohttp.http import HttpVersion11
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
 
 from sidecar.core.errors import AnswerError
 from sidecar.core.events import Audited, RequestRefused, RequestServed
@@ -51,7 +52,7 @@ class TokenApi:
         self._audit = audit
         self._warm = warm
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: BaseRequest) -> StreamResponse:
         started = self._clock.monotonic()
         path = request.raw_path.partition("?")[0]
         route = self._routes.get(path) or nowhere(path, self._vendors)
@@ -73,9 +74,7 @@ class TokenApi:
             self._learn(self._warm, request, route, answered.response, answered.vended)
         return answered.response
 
-    def _learn(
-        self, warm: WarmAnswers, request: web.BaseRequest, route: Route, response: web.Response, vended: Vended
-    ) -> None:
+    def _learn(self, warm: WarmAnswers, request: BaseRequest, route: Route, response: Response, vended: Vended) -> None:
         """What was asked plainly, and was answered from memory, will be answered so again."""
         asked = cast("Connection", request.protocol).asked
         plain = request.method == "GET" and request.version == HttpVersion11
@@ -83,7 +82,7 @@ class TokenApi:
             vendor, closes = self._vendors[route.profile], not request.keep_alive
             warm.learn(asked, response, vended, vendor, route.endpoint, closes=closes)
 
-    async def _answer(self, request: web.BaseRequest, route: Route) -> Answered:
+    async def _answer(self, request: BaseRequest, route: Route) -> Answered:
         try:
             self._guards.check(request, route.proof)
             if route.methods:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
-from aiohttp import web
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response
 
 from sidecar.core.events import Endpoint
 from sidecar.core.iso8601 import iso
@@ -35,7 +36,7 @@ class TokenEndpoint:
         self._made_of: tuple[str, bool, int] | None = None
         self._bytes = b""
 
-    async def __call__(self, request: web.BaseRequest) -> Answered:
+    async def __call__(self, request: BaseRequest) -> Answered:
         min_ttl_s, wait_s = seconds_of(request.raw_path.partition("?")[2], "min_ttl", "wait")
         vended = await believed(self._vendor, min_ttl_s)
         known = request.headers.getall("If-None-Match", [])
@@ -67,7 +68,7 @@ async def believed(vendor: Vendor, min_ttl_s: Seconds = 0) -> Vended:
     return await vendor.vend(min_ttl_s)
 
 
-def handed_over(vended: Vended, response: web.Response, profile: str = "") -> Answered:
+def handed_over(vended: Vended, response: Response, profile: str = "") -> Answered:
     """An answer with this token in it."""
     return Answered("ok", response, profile, vended.token.token_id, "suspect" if vended.suspect else "ok", vended)
 

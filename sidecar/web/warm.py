@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from aiohttp import web
+from aiohttp.web_response import Response
 
 from sidecar.core.events import Endpoint
 from sidecar.core.model import Moment, Token
@@ -93,7 +93,7 @@ class WarmAnswers:
     def learn(
         self,
         request: bytes,
-        response: web.Response,
+        response: Response,
         vended: Vended,
         vendor: Vendor,
         endpoint: Endpoint,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sidecar.app import SystemClock
+from sidecar.app.clock import SystemClock
 from sidecar.core.model import Secret
 from sidecar.partner.sandbox import Sandbox, SandboxConfig
 from tests.bench import report

@@ -91,19 +91,20 @@ def look(path: Path) -> None:
 def main() -> None:
     """Like `serve`: in the same order, and what that keeps for its life is kept here."""
     path, environ = Path(os.environ["LOOK_FOR"]), take(os.environ)
-    from sidecar import app
+    from sidecar.app.running import load_settings, run
+    from sidecar.app.service import Service
     from sidecar.app.serving import wait_for_signal
 
-    settings = app.load_settings(environ)
+    settings = load_settings(environ)
 
     async def work() -> None:
-        service = app.Service(settings)
+        service = Service(settings)
         await service.start()
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, look, path)
         await wait_for_signal(service, 0)
         await service.stop()
 
-    app.run(work)
+    run(work)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
-from sidecar.app import SystemClock
+from sidecar.app.clock import SystemClock
 from sidecar.core.model import Budget, Secret
 from sidecar.partner.sandbox import Sandbox, SandboxConfig
 from sidecar.partner.sandbox.journal import Call

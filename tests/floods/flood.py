@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from sidecar.app import SystemClock
+from sidecar.app.clock import SystemClock
 from sidecar.partner.sandbox import Sandbox
 from tests.fakes.processes import CONFIG, KEY, SECRET
 from tests.fakes.replica import Replica, until

@@ -9,7 +9,8 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from sidecar.config import SETTINGS, load
+from sidecar.config.load import load
+from sidecar.config.table import SETTINGS
 from sidecar.core.errors import ConfigurationError
 from tests.fuzz.findings import CANARY, hold, hold_secret, planted
 from tests.fuzz.scratch import scratch_folder

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import CheckLine, check, load_settings
+from sidecar.app.checking import CheckLine, check
+from sidecar.app.running import load_settings
 from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, Bench, open_bench
 from tests.servers import RedisServer, free_port
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import signal
 import subprocess
@@ -9,7 +11,10 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
+
+import pytest
 
 from tests.servers import free_port
 
@@ -65,6 +70,37 @@ def test_asking_for_a_token_loads_no_server_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("store", "needed"), [("memory://", []), ("redis://127.0.0.1:1", ["cryptography", "redis"])])
+def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], tmp_path: Path) -> None:
+    """Each of these costs every pod memory, and every start time."""
+    (tmp_path / "seal-key").write_bytes(base64.b64encode(bytes(32)))
+    environ = {
+        "SIDECAR_LISTEN": "127.0.0.1:0",
+        "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0",
+        "SIDECAR_STORE": store,
+        **({"SIDECAR_SEAL_KEY_FILE": str(tmp_path / "seal-key")} if needed else {}),
+        "SIDECAR_BASE_URL": "http://127.0.0.1:1",
+        "SIDECAR_API_KEY": "k",
+        "SIDECAR_API_SECRET": "s",
+        "SIDECAR_DRAIN_S": "0",
+    }
+    source = (
+        "import json, sys\n"
+        "import sidecar.app.serving as serving\n"
+        "async def at_once(*_): pass\n"
+        "serving.wait_for_signal = at_once\n"
+        "from sidecar.cli.commands import run\n"
+        "run(['serve'], json.loads(sys.argv[1]))\n"
+        "late = ('aiohttp.web', 'cryptography', 'difflib', 'redis', 'sidecar.app.demo', 'sidecar.partner.sandbox',\n"
+        "        'sqlite3', 'structlog', 'tomllib')\n"
+        "print(json.dumps([name for name in late if name in sys.modules]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source, json.dumps(environ)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == needed
 
 
 def test_a_sandbox_a_check_a_sidecar_and_its_token() -> None:

@@ -97,6 +97,7 @@ def test_commands_begin_with_no_secret_in_their_environment_and_no_copy_of_it_ma
         "def run(argv, environ):\n"
         "    left = [name for name in os.environ if name.startswith('SIDECAR_')]\n"
         "    print(sorted(left), environ['SIDECAR_API_KEY'], 'wsgiref.handlers' in sys.modules)\n"
+        "    return 0\n"
         "main.run = run; main.main()"
     )
     environ = {

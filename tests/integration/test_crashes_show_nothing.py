@@ -15,17 +15,19 @@ CRASHES = {
     "        raise ValueError(CANARY) from error\nmain.run = broken",
     "an error of a group": "def broken(*_):\n    raise ExceptionGroup(CANARY, [ValueError(CANARY)])\nmain.run = broken",
     "an error in a thread": "import threading\ndef broken():\n    raise ValueError(CANARY)\n"
-    "def run(*_):\n    thread = threading.Thread(target=broken)\n    thread.start()\n    thread.join()\nmain.run = run",
+    "def run(*_):\n    thread = threading.Thread(target=broken)\n    thread.start()\n"
+    "    thread.join()\n    return 0\nmain.run = run",
     "an error in a destructor": "class Broken:\n    def __del__(self):\n        raise ValueError(CANARY)\n"
     "main.run = lambda *_: Broken() and 0",
     "a task nobody asked about": "import asyncio\nasync def fails():\n    raise ValueError(CANARY)\n"
     "async def work():\n    task = asyncio.create_task(fails())\n    await asyncio.wait([task])\n"
-    "main.run = lambda *_: asyncio.run(work())",
-    "a warning": "import warnings\nmain.run = lambda *_: warnings.warn(CANARY)",
-    "a library's log": "import logging\nmain.run = lambda *_: logging.getLogger('aiohttp.server').error(CANARY)",
+    "main.run = lambda *_: on_the_loop(work) or 0",
+    "a warning": "import warnings\nmain.run = lambda *_: warnings.warn(CANARY) or 0",
+    "a library's log": "import logging\nasync def work():\n"
+    "    logging.getLogger('aiohttp.server').error(CANARY)\nmain.run = lambda *_: on_the_loop(work) or 0",
     "an error of the event loop": "import asyncio\nasync def work():\n"
     "    asyncio.get_running_loop().call_exception_handler({'message': CANARY, 'exception': ValueError(CANARY)})\n"
-    "main.run = lambda *_: asyncio.run(work())",
+    "main.run = lambda *_: on_the_loop(work) or 0",
 }
 
 
@@ -33,9 +35,10 @@ CRASHES = {
 @pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
 def test_an_unforeseen_error_is_told_without_its_text(crash: str, flags: tuple[str, ...]) -> None:
     # Put together where it runs: the lines of the source are no secret.
-    source = f"import sys; CANARY = '-'.join(['canary', '4711']); import sidecar.__main__ as main\n{crash}\n"
+    source = "import sys; CANARY = '-'.join(['canary', '4711']); import sidecar.__main__ as main\n"
+    source += f"from sidecar.app.running import run as on_the_loop\n{crash}\n"
     done = subprocess.run(
-        [sys.executable, *flags, "-c", source + "sys.exit(main.main())"],
+        [sys.executable, *flags, "-c", source + "main.main()"],
         capture_output=True, text=True, check=False, timeout=LIMIT_S,
     )  # fmt: skip
     assert CANARY not in done.stdout + done.stderr

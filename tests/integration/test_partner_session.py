@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import ssl
+import sys
 import traceback
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -83,20 +85,37 @@ async def test_a_certificate_nobody_vouches_for_is_a_connect_failure(tls_partner
     assert (caught.value.kind, tls_partner.received) == (FailureKind.CONNECT, [])
 
 
-async def test_a_certificate_of_ssl_cert_file_is_trusted(
-    tls_partner: RawPartner, certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert (await grant(tls_partner.url)).access == Secret("access")
+async def checked_live(url: str, certificate: Path) -> tuple[int | None, str]:
+    """`token-sidecar check --live` with that certificate trusted: its exit code, and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "sidecar",
+        "check",
+        "--live",
+        env={
+            "SIDECAR_BASE_URL": url,
+            "SIDECAR_API_KEY": "canary-key",
+            "SIDECAR_API_SECRET": "canary-secret",
+            "SSL_CERT_FILE": str(certificate),
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_a_certificate_of_ssl_cert_file_is_trusted(tls_partner: RawPartner, certificate: Path) -> None:
+    code, said = await checked_live(tls_partner.url, certificate)
+    assert (code, len(tls_partner.received)) == (0, 1), said
 
 
 async def test_a_trusted_certificate_for_another_name_is_not_accepted(
-    tls_partner: RawPartner, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    tls_partner: RawPartner, certificate: Path
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with pytest.raises(PartnerError) as caught:
-        await grant(tls_partner.url.replace("127.0.0.1", "localhost"))
-    assert (caught.value.kind, tls_partner.received) == (FailureKind.CONNECT, [])
+    code, said = await checked_live(tls_partner.url.replace("127.0.0.1", "localhost"), certificate)
+    assert (code, tls_partner.received) == (1, []), said
+    assert "ClientConnectorCertificateError" in said
 
 
 async def test_a_proxy_of_the_environment_carries_the_call(proxy: RawPartner, monkeypatch: pytest.MonkeyPatch) -> None:

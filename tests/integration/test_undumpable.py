@@ -91,7 +91,7 @@ def test_every_command_begins_with_it(command: str) -> None:
     """Before it has read anything: `run` is where commands begin."""
     source = (
         "import sys, ctypes, resource, sidecar.__main__ as main\n"
-        "main.run = lambda *_: print(ctypes.CDLL(None).prctl(3), *resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "main.run = lambda *_: print(ctypes.CDLL(None).prctl(3), *resource.getrlimit(resource.RLIMIT_CORE)) or 0\n"
         f"sys.argv[1:] = [{command!r}]; main.main()"
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=LIMIT_S)

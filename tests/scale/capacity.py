@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.app import SystemClock
+from sidecar.app.clock import SystemClock
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
 from sidecar.core.shared import Ask, Granted, Lesson

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import SystemClock
-from sidecar.config import SETTINGS
+from sidecar.app.clock import SystemClock
+from sidecar.config.table import SETTINGS
 from sidecar.core.model import Secret
 from sidecar.stores.connecting import MAX_CONNECTIONS
 from sidecar.stores.redis import RedisStore

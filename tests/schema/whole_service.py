@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sidecar.app.service import Service
-from sidecar.config import load
+from sidecar.config.load import load
 from sidecar.core.model import Budget, Secret
 from sidecar.partner.sandbox import Sandbox, SandboxConfig
 from tests.fakes.hand_clock import HandClock

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import __version__, app
-from sidecar.app import CheckLine
+from sidecar import __version__
+from sidecar.app import checking, running, serving
+from sidecar.app import demo as demo_module
+from sidecar.app.checking import CheckLine
 from sidecar.cli.commands import run
-from sidecar.config import SETTINGS, Settings
+from sidecar.config.settings import Settings
+from sidecar.config.table import SETTINGS
 from sidecar.core.errors import ConfigurationError, StoreError
 
 COMMANDS = ("serve", "check", "status", "token", "sandbox", "demo")
@@ -99,7 +102,7 @@ def test_serve_runs_the_service_with_the_settings_of_the_environment(monkeypatch
         served.append(settings)
         return 0
 
-    monkeypatch.setattr(app, "serve", serve)
+    monkeypatch.setattr(serving, "serve", serve)
     assert run(["serve"], PAIR | {"SIDECAR_DRAIN_S": "7"}) == 0
     assert [settings.drain_s for settings in served] == [7]
 
@@ -115,7 +118,7 @@ def test_check_says_a_line_about_each_thing_and_fails_when_one_does(
         asked.append(live)
         return [CheckLine(True, "credentials", ""), CheckLine(works, "store", "the detail")]
 
-    monkeypatch.setattr(app, "check", check)
+    monkeypatch.setattr(checking, "check", check)
     assert run(["check", *(["--live"] if live else [])], PAIR) == code
     assert asked == [live]
     first, second = capsys.readouterr().out.splitlines()
@@ -130,7 +133,7 @@ def test_check_says_the_warnings_of_the_configuration(
     async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
         return []
 
-    monkeypatch.setattr(app, "check", check)
+    monkeypatch.setattr(checking, "check", check)
     assert run(["check"], PAIR | {"SIDECAR_CALL_BUDGET": "1/3600"}) == 0
     assert capsys.readouterr().out.startswith("warning  profile default: the call budget of 1 in 3600 s")
 
@@ -142,7 +145,7 @@ def test_demo_gets_its_ports_and_says_what_it_is_told(
         say(f"{port} and {admin_port}")
         return 0
 
-    monkeypatch.setattr(app, "demo", demo)
+    monkeypatch.setattr(demo_module, "demo", demo)
     assert run(["demo", "--port", "1", "--admin-port", "2"], {}) == 0
     assert capsys.readouterr().out == "1 and 2\n"
 
@@ -165,7 +168,7 @@ def test_what_stops_a_command_becomes_a_line_and_a_code(
     def load_settings(environ: Mapping[str, str]) -> Settings:
         raise error
 
-    monkeypatch.setattr(app, "load_settings", load_settings)
+    monkeypatch.setattr(running, "load_settings", load_settings)
     assert run(["serve"], {}) == code
     expected = "token-sidecar serve: cannot listen on x\ntoken-sidecar serve: nor on y\n" if said is None else said
     assert capsys.readouterr().err == expected

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import Settings, load
+from sidecar.config.load import load
+from sidecar.config.settings import Settings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Address, Budget
 from tests.unit.test_config_load import CANARY, PAIR, PRESETS, problems

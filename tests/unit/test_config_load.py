@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import SETTINGS, Settings, load, reach
+from sidecar.config.load import load
+from sidecar.config.reach import reach
+from sidecar.config.settings import Settings
+from sidecar.config.table import SETTINGS
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address, Budget, Secret, StoreFailure

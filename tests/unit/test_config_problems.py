@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.config import SETTINGS, Setting, load
+from sidecar.config.load import load
+from sidecar.config.table import SETTINGS, Setting
 from sidecar.core.errors import ConfigurationError
 from tests.unit.test_config_load import CANARY, PAIR, PRESETS, loaded, problems
 

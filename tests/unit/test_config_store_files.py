@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import Settings, load
+from sidecar.config.load import load
+from sidecar.config.settings import Settings
 from sidecar.core.errors import ConfigurationError
 from tests.certificates import Authority, Pair
 

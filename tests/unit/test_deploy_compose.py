@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from sidecar.cli.commands import _parser
-from sidecar.config import load
+from sidecar.config.load import load
 from sidecar.partner.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def demo(name: str) -> str:
 
 def test_the_sandbox_command_is_one_and_reads_the_credentials_the_sidecars_have() -> None:
     sandbox = SERVICES["sandbox"]
-    arguments = _parser().parse_args(sandbox["command"])
+    arguments = _parser(()).parse_args(sandbox["command"])
     for name in SIDECARS:
         environment = SERVICES[name]["environment"]
         assert environment["SIDECAR_CREDENTIALS_DIR"] == str(arguments.credentials_dir)

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from kubernetes_validate.utils import all_versions
 
-from sidecar.config import SETTINGS, Settings, load
+from sidecar.config.load import load
+from sidecar.config.settings import Settings
+from sidecar.config.table import SETTINGS
 from sidecar.partner.presets import PRESETS
 
 KUBERNETES = Path(__file__).parents[2] / "deploy/kubernetes"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sidecar.app import Service, load_settings
 from sidecar.app.accounts import PAIRS, RedactedCredentials
-from sidecar.config import SETTINGS
+from sidecar.app.running import load_settings
+from sidecar.app.service import Service
 from sidecar.config.environment import take
+from sidecar.config.table import SETTINGS
 from sidecar.core.model import Credentials, Secret
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.caller_token_file import CallerTokenFile

@@ -11,8 +11,8 @@ from dataclasses import asdict, astuple, replace
 
 import pytest
 
-from sidecar.app import load_settings
-from sidecar.config import Settings
+from sidecar.app.running import load_settings
+from sidecar.config.settings import Settings
 
 CANARY = "canary"
 ENVIRON = {

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app import Service, load_settings
+from sidecar.app.running import load_settings
+from sidecar.app.service import Service
 
 PAIR = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret"}
 

@@ -1,0 +1,24 @@
+"""What libraries log while no service takes it (`check`, the sandbox): who and where, for a text may quote a secret."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from sidecar.core.trace import bare_trace
+
+
+class BareRecords(logging.Handler):
+    """One line on stderr for each record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        line = f"token-sidecar: {record.name} ({record.filename}:{record.lineno})"
+        # A process that ends may have no stderr any more.
+        if sys.stderr is not None:
+            sys.stderr.write(f"{line}: {bare_trace(error)}\n" if error else f"{line}\n")
+
+
+def install() -> None:
+    """From now on, what nobody takes is told so, instead of with its text."""
+    logging.lastResort = BareRecords(logging.WARNING)
