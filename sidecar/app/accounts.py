@@ -17,6 +17,7 @@ from sidecar.stores.opening import Store, open_store
 from sidecar.stores.seal import AesSealer, OpenSealer, Sealer, load_seal_keys
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.assembly import Assembly, assemble
+from sidecar.vending.beat import Beat
 
 PAIRS = 4
 """The newest, the one before it, and two that a partner may still quote."""
@@ -81,6 +82,7 @@ def assemble_account(
     session: aiohttp.ClientSession,
     redactor: Redactor,
     sink: EventSink,
+    beat: Beat,
 ) -> Assembly:
     """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
     profile = settings.profile
@@ -95,4 +97,5 @@ def assemble_account(
         ),
         credentials=credentials_source(settings, redactor),
         sink=sink,
+        beat=beat,
     )

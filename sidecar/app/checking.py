@@ -22,6 +22,7 @@ from sidecar.core.events import Event, PartnerCalled
 from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
 from sidecar.telemetry.redaction import Redactor
+from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
 from sidecar.vending.vendor import Vended
 from sidecar.web.caller_token_file import CallerTokenFile
@@ -114,6 +115,7 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
             session=session,
             redactor=Redactor(),
             sink=heard,
+            beat=Beat(clock),
         )
         try:
             return await _vend(parts.broker, heard)

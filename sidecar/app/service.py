@@ -33,6 +33,7 @@ from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent import RecentEvents
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.assembly import Assembly
+from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
 from sidecar.web.admin_api import AdminApi
 from sidecar.web.caller_token_file import CallerTokenFile
@@ -114,6 +115,7 @@ class Service:
 
     def _assemble(self, store: Store, session: aiohttp.ClientSession) -> None:
         replica_id = f"{socket.gethostname()}-{self._clock.new_id()[:6]}"
+        beat = Beat(self._clock)
         problems = []
         for profile in self._settings.profiles:
             try:
@@ -125,7 +127,8 @@ class Service:
                     session=session,
                     redactor=self._redactor,
                     sink=self._sink,
-                            )
+                    beat=beat,
+                )
             except CredentialsError as error:
                 problems.append(f"profile {profile.profile.name}: {error}")
             else:

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from sidecar.core.errors import ConfigurationError, StoreError
-from sidecar.core.model import Profile, Seconds, Secret
+from sidecar.core.model import Seconds, Secret
 from sidecar.core.ports import Clock
 from sidecar.core.redis_url import RedisUrl, Topology
 from sidecar.core.redis_url_text import parse_redis_url
@@ -67,13 +67,10 @@ class RedisLink:
             await asyncio.wait(self._running)
         await self._servers.close()
 
-    async def run(self, script: Script, profile: Profile, arguments: Arguments) -> View:
-        """Let the server decide. Raises `StoreError`."""
-        tag = f"pts:{{{profile.profile_id}}}"
+    async def run(self, script: Script, keys: tuple[str, ...], arguments: Arguments) -> View:
+        """Let the server decide about `keys`, which all live together. Raises `StoreError`."""
         named = encode_arguments({**arguments, "new_epoch": self._clock.new_id()})
-        reply = await self._within_time(
-            script.name, lambda: self._evaluate(script, (f"{tag}:gate", f"{tag}:token"), named)
-        )
+        reply = await self._within_time(script.name, lambda: self._evaluate(script, keys, named))
         try:
             return decode_view(reply)
         except (*UNREADABLE, TypeError) as error:

@@ -63,6 +63,8 @@ class _RedisState:
         self._link = link
         self._sealer = sealer
         self._profile = profile
+        tag = f"pts:{{{profile.profile_id}}}"
+        self._keys = (f"{tag}:gate", f"{tag}:token")
 
     async def claim(self, ask: Ask) -> Claimed:
         """Asks again, beyond it, when the newer token cannot be opened here: it must not be offered for ever.
@@ -72,7 +74,7 @@ class _RedisState:
         damaged: tuple[str, ...] = ()
         asked = ask
         for _ in range(MAX_OFFERS):
-            view = await self._link.run(CLAIM, self._profile, claim_arguments(asked, self._profile))
+            view = await self._link.run(CLAIM, self._keys, claim_arguments(asked, self._profile))
             offered_fence = view.token.fence if view.token else 0
             if damaged and offered_fence == asked.known:
                 view.token = None
@@ -94,23 +96,23 @@ class _RedisState:
             "learned_s": lesson.learned_s,
             "evidence_s": lesson.evidence_s,
         }
-        view = await self._link.run(COMMIT, self._profile, arguments)
+        view = await self._link.run(COMMIT, self._keys, arguments)
         return Committed(view.outcome == "stored", self._state(view))
 
     async def fail(self, failed: Failed) -> State:
-        return self._state(await self._link.run(FAIL, self._profile, fail_arguments(failed)))
+        return self._state(await self._link.run(FAIL, self._keys, fail_arguments(failed)))
 
     async def reject(self, token_id: str) -> Rejection:
-        view = await self._link.run(REJECT, self._profile, {"token_id": token_id})
+        view = await self._link.run(REJECT, self._keys, {"token_id": token_id})
         current, confirmed = view.outcome == "current", view.outcome == "confirmed"
         return Rejection(current=current, confirmed=confirmed, state=self._state(view))
 
     async def peek(self, known: int) -> State:
-        return self._state(await self._link.run(PEEK, self._profile, {"known": known}))
+        return self._state(await self._link.run(PEEK, self._keys, {"known": known}))
 
     async def seed(self, remembered: Remembered) -> State:
         arguments = seed_arguments(remembered, self._profile, self._sealer)
-        return self._state(await self._link.run(SEED, self._profile, arguments))
+        return self._state(await self._link.run(SEED, self._keys, arguments))
 
     def _state(self, view: View) -> State:
         token: Token | None = None

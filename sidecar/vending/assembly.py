@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sidecar.core.model import Profile
 from sidecar.core.ports import Clock, CredentialsSource, EventSink, Partner, SharedState
+from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
 from sidecar.vending.crew import Crew
 from sidecar.vending.fallback import Fallback
@@ -33,8 +34,12 @@ def assemble(
     partner: Partner,
     credentials: CredentialsSource,
     sink: EventSink,
+    beat: Beat,
 ) -> Assembly:
-    """Build one profile. Raises `CredentialsError` when there is no readable pair to begin with."""
+    """Build one profile; `beat` is the process's own.
+
+    Raises `CredentialsError` when there is no readable pair to begin with.
+    """
     crew = Crew(
         profile=profile,
         replica_id=replica_id,
@@ -48,4 +53,4 @@ def assemble(
         sink=sink,
     )
     broker = Broker(crew)
-    return Assembly(broker, Maintainer(crew, broker))
+    return Assembly(broker, Maintainer(crew, broker, beat))

@@ -10,6 +10,7 @@ from sidecar.core.errors import StoreError
 from sidecar.core.events import InternalFailure
 from sidecar.core.model import Moment, Seconds
 from sidecar.core.trace import bare_trace
+from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
 from sidecar.vending.crew import Crew
 from sidecar.vending.flight import LOOK_AHEAD_S
@@ -25,9 +26,10 @@ SHORTEST_REST_S: Seconds = 0.01
 class Maintainer:
     """Keeps one profile's token ahead of its end until `stop` is called."""
 
-    def __init__(self, crew: Crew, broker: Broker) -> None:
+    def __init__(self, crew: Crew, broker: Broker, beat: Beat) -> None:
         self._crew = crew
         self._broker = broker
+        self._beat = beat
         self._clock = crew.clock
         self._stopping = False
         self._credentials_looked_at: Moment = crew.clock.monotonic()
@@ -84,9 +86,7 @@ class Maintainer:
         self._broker.demand.clear()
 
     def _rest_s(self) -> Seconds:
-        poll_s = self._crew.profile.poll_s
-        # Never longer than the setting: that is the bound within which a report reaches every replica.
-        rest_s = poll_s * (0.7 + 0.3 * self._clock.jitter())
+        rest_s = self._beat.rest_s(self._crew.profile.poll_s)
         reason = self._broker.due()
         if self._broker.resting:
             return rest_s

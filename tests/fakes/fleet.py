@@ -14,6 +14,7 @@ from sidecar.core.ports import SharedState
 from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 from sidecar.stores.memory import MemoryStore
 from sidecar.vending.assembly import Assembly, assemble
+from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
 from tests.fakes.partner import FakePartner
 from tests.fakes.sink import ListSink
@@ -142,14 +143,16 @@ class Fleet:
         wire = Wire(self.store.shared_state(self.profile))
         files = FileCredentials(credentials(secret))
         sink = ListSink()
+        clock = VirtualClock(seed=hash_of(name))
         parts = assemble(
             self.profile,
             replica_id=name,
-            clock=VirtualClock(seed=hash_of(name)),
+            clock=clock,
             store=wire,
             partner=self.partner,
             credentials=files,
             sink=sink,
+            beat=Beat(clock),
         )
         task = asyncio.ensure_future(parts.maintainer.run())
         return Replica(name, parts, wire, files, self.partner, sink, task)

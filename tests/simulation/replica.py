@@ -11,6 +11,7 @@ from typing import Any
 from sidecar.core.events import Event, InternalFailure
 from sidecar.core.model import Credentials, Secret
 from sidecar.vending.assembly import Assembly
+from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
 from tests.fakes.fleet import FileCredentials
 from tests.fakes.virtual_time import VirtualClock
@@ -66,10 +67,14 @@ class Replica:
     path: Path
     clock: ReplicaClock
     places: dict[str, Place] = field(default_factory=dict)
+    beat: Beat = field(init=False)
     side: int = 0
     """Which of two masters it sees."""
     bad_way_at: float = 0
     """When its way to the store was last anything but good, or itself stopped."""
+
+    def __post_init__(self) -> None:
+        self.beat = Beat(self.clock)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self.process.spawn(work)

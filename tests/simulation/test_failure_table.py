@@ -337,12 +337,16 @@ def test_a_partner_in_trouble_is_called_ever_more_rarely_within_the_budget(kind:
         fleet = Fleet()
         fleet.partner.script.extend(failure(kind) for _ in range(10_000))
         replicas = fleet.start(10)
-        for _ in range(600):
+        early = 0
+        for second in range(600):
+            if second == 300:
+                early = fleet.partner.count
             with pytest.raises((PartnerUnavailableError, BudgetExhaustedError)):
                 await replicas[0].token()
             await asyncio.sleep(1)
         assert most_calls_in_a_window(fleet.partner) <= 6
-        assert fleet.partner.count < 60
+        # A budget's worth would be 30.
+        assert fleet.partner.count - early < min(early, 30)
         fleet.partner.script.clear()
         await asyncio.sleep(policy_bound_s(fleet.profile))
         assert {await replica.token() for replica in replicas} == {"token-1"}
@@ -579,7 +583,7 @@ async def test_store_down_at_the_start_may_be_told_to_fail_instead() -> None:
     for _ in range(10):
         with pytest.raises(StoreUnavailableError) as caught:
             await replica.token()
-        assert 0 < caught.value.retry_after_s <= fleet.profile.poll_s
+        assert 0 < caught.value.retry_after_s <= fleet.profile.poll_s + 1e-9
         await asyncio.sleep(caught.value.retry_after_s)
     assert fleet.partner.count == 0
     fleet.cut(cut=False)

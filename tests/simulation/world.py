@@ -107,6 +107,7 @@ class World:
             partner=Door(ground.account, ground.profile, replica.name, replica.clock, calling),
             credentials=files,
             sink=EventWatch(self.violated),
+            beat=replica.beat,
         )
         return Place(parts, line, files)
 
