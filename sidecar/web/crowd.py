@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sidecar.core.limits import Limit, Limits
-from sidecar.core.model import Moment, Seconds
+from sidecar.core.model import Moment
 
 
 class Guest(Protocol):
@@ -55,6 +55,8 @@ class Crowd:
                 self._end(longest_silent)
                 room = True
         self._strangers[stranger] = None
+        if self._next_look is None:
+            self._look_later()
         return room
 
     def know(self, stranger: Guest, guest: Guest) -> None:
@@ -67,29 +69,30 @@ class Crowd:
         self._strangers.pop(guest, None)
         self._known.pop(guest, None)
 
-    def watch(self) -> None:
-        """Look for who is too slow, now and from now on, until `close`."""
-        loop = asyncio.get_running_loop()
+    def close(self) -> None:
+        """End the connections that are owed nothing."""
+        for guest in (*self._strangers, *self._known):
+            if guest.silent_since() is not None:
+                self._end(guest)
+
+    def _look_later(self) -> None:
+        # Often enough for the shortest limit to mean something, rarely enough to cost nothing.
+        every_s = min(1.0, self.limits.header_timeout_s / 4, self.limits.write_timeout_s / 4)
+        self._next_look = asyncio.get_running_loop().call_later(every_s, self._look)
+
+    def _look(self) -> None:
+        """Find who is too slow, and look again as long as anybody is there."""
+        self._next_look = None
+        if not len(self):
+            return
         # Arranged first: a bug in one look must not be the end of all of them.
-        self._next_look = loop.call_later(self._look_every_s(), self.watch)
-        now = loop.time()
+        self._look_later()
+        now = asyncio.get_running_loop().time()
         for guest in (*self._strangers, *self._known):
             limit = guest.overdue(now)
             if limit is not None:
                 self.limited(limit)
                 self._end(guest)
-
-    def close(self) -> None:
-        """Look no more, and end the connections that are owed nothing."""
-        if self._next_look is not None:
-            self._next_look.cancel()
-        for guest in (*self._strangers, *self._known):
-            if guest.silent_since() is not None:
-                self._end(guest)
-
-    def _look_every_s(self) -> Seconds:
-        """Often enough for the shortest limit to mean something, rarely enough to cost nothing."""
-        return min(1.0, self.limits.header_timeout_s / 4, self.limits.write_timeout_s / 4)
 
     def _longest_silent(self) -> Guest | None:
         silent = [(since, guest) for guest in self._known if (since := guest.silent_since()) is not None]

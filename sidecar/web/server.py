@@ -53,7 +53,6 @@ class Listener:
         self._unix_files = _unix_files(self._bound)
         for sock in sockets:
             self._servers.append(await self._serve(sock))
-        self._http.crowd.watch()
 
     async def stop(self, grace_s: Seconds) -> None:
         """Accept nothing more, let running requests end within `grace_s`, then cut them off."""
