@@ -15,6 +15,7 @@ import aiohttp
 from sidecar import __version__
 from sidecar.app.accounts import assemble_account, open_settings_store, settings_sealer
 from sidecar.app.clock import SystemClock
+from sidecar.app.memory import give_back
 from sidecar.app.open_files import allow_open_files
 from sidecar.config.settings import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError
@@ -143,8 +144,8 @@ class Service:
         tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers, self._audit, warm)
         admin = AdminApi(self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining)
         limits = self._settings.limits
-        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", limits, warm))
-        self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", limits))
+        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", limits, warm, give_back))
+        self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", limits, dispersed=give_back))
         await self._admin.start(self._settings.admin_listen)
         await self._vending.start(self._settings.listen)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
+from sidecar.app.memory import settle
 from sidecar.app.service import Service
 from sidecar.config.settings import Settings
 
@@ -12,6 +13,8 @@ from sidecar.config.settings import Settings
 async def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, drain, and answer exit code 0. A second signal ends the drain at once."""
     service = Service(settings)
+    # Before there is anything secret in what may be garbage one day.
+    settle()
     await service.start()
     await wait_for_signal(service, settings.drain_s)
     await service.stop()

@@ -31,12 +31,23 @@ class Guest(Protocol):
         ...
 
 
-class Crowd:
-    """Lets newcomers in, and looks after those who are. `limited` is told each time a limit is enforced."""
+MANY = 256
+"""Connections that take memory worth giving back."""
 
-    def __init__(self, limits: Limits, limited: Callable[[Limit], None]) -> None:
+
+class Crowd:
+    """Lets newcomers in, and looks after those who are.
+
+    `limited` is told each time a limit is enforced, `dispersed` when most of many have gone.
+    """
+
+    def __init__(
+        self, limits: Limits, limited: Callable[[Limit], None], dispersed: Callable[[], None] = lambda: None
+    ) -> None:
         self.limits = limits
         self.limited = limited
+        self._dispersed = dispersed
+        self._most = 0
         # In the order they came, so that the first is the one to make room.
         self._strangers: dict[Guest, None] = {}
         self._known: dict[Guest, None] = {}
@@ -55,6 +66,7 @@ class Crowd:
                 self._end(longest_silent)
                 room = True
         self._strangers[stranger] = None
+        self._most = max(self._most, len(self))
         if self._next_look is None:
             self._look_later()
         return room
@@ -83,6 +95,9 @@ class Crowd:
     def _look(self) -> None:
         """Find who is too slow, and look again as long as anybody is there."""
         self._next_look = None
+        if self._most >= MANY and len(self) < self._most / 4:
+            self._most = len(self)
+            self._dispersed()
         if not len(self):
             return
         # Arranged first: a bug in one look must not be the end of all of them.

@@ -31,13 +31,15 @@ class HttpServer(Server):
         listener: ListenerName,
         limits: Limits,
         warm: WarmAnswers | None = None,
+        dispersed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`dispersed` is called when most of many callers have gone."""
         # A long-poll whose caller went away is ended at once instead of a minute later.
         super().__init__(handler, handler_cancellation=True)
         self._sink = sink
         self._name = listener
         self._warm = warm
-        self.crowd = Crowd(limits, self._limited)
+        self.crowd = Crowd(limits, self._limited, dispersed)
 
     def __call__(self) -> asyncio.Protocol:  # type: ignore[override]  # the first protocol of two
         return Stranger(self.crowd, asyncio.get_running_loop(), self._welcome, self._warm)

@@ -91,6 +91,7 @@ def look(path: Path) -> None:
 def main() -> None:
     """Like `serve`: in the same order, and what that keeps for its life is kept here."""
     path, environ = Path(os.environ["LOOK_FOR"]), take(os.environ)
+    from sidecar.app.memory import settle
     from sidecar.app.running import load_settings, run
     from sidecar.app.service import Service
     from sidecar.app.serving import wait_for_signal
@@ -99,6 +100,7 @@ def main() -> None:
 
     async def work() -> None:
         service = Service(settings)
+        settle()
         await service.start()
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, look, path)
         await wait_for_signal(service, 0)
