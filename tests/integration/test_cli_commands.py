@@ -138,6 +138,40 @@ async def test_where_no_sidecar_answers_is_said_in_one_line(
     assert re.fullmatch(rf"token-sidecar {name}: (no sidecar answers at|the address must be) .*\n", err)
 
 
+@pytest.mark.parametrize(
+    "answer", [b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", b"HTTP/2 200\r\n\r\n{}"]
+)
+async def test_what_speaks_no_http_is_said_in_one_line(answer: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    async with answering(answer) as (port, _):
+        assert await command("status", "--url", f"127.0.0.1:{port}") == 3
+    assert capsys.readouterr().err.endswith(f"what answers at 127.0.0.1:{port} does not speak HTTP\n")
+
+
+async def test_the_sidecar_is_asked_by_the_name_it_was_given_and_heard_to_the_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with answering(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n", b"to", b"ken\n") as (port, asked):
+        assert await command("token", "--url", f"localhost:{port}") == 0
+    assert capsys.readouterr().out == "token\n"
+    assert asked[0].startswith(f"GET /v1/token HTTP/1.0\r\nHost: localhost:{port}\r\n".encode())
+
+
+@asynccontextmanager
+async def answering(*parts: bytes) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server that says these, one after another, to whoever asks: its port, and what it was asked."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as server:
+        yield server.sockets[0].getsockname()[1], asked
+
+
 @pytest.mark.parametrize("content", [f"{CANARY}\n{CANARY}", "", f"{CANARY}é", None])
 async def test_a_caller_token_that_cannot_be_sent_is_not_shown(
     content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
