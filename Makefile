@@ -34,9 +34,10 @@ scale: $(VENV)/.test ## measure what a fleet costs Redis, a quarter of an hour (
 	@tests/install-server $(BIN)/python
 	@$(BIN)/python -m tests.scale $(ARGS)
 
-bench: $(VENV)/.test ## measure the sidecar beside nginx, Varnish, Go and the machine's limit, and write deploy/BENCHMARKS.md
-	@tests/bench/install
-	@$(BIN)/python -m tests.bench
+bench: $(VENV)/.test ## measure speed, footprint and crowds beside nginx, Varnish and Go, a quarter of an hour (ARGS="footprint")
+	@tests/install-server $(BIN)/python
+	@tests/bench/install $(ARGS)
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 floods: $(VENV)/.test ## flood one sidecar in five ways, FLOOD_S seconds each (10), and see what a good caller sees
 	@$(BIN)/python -m tests.floods

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.bench.load import WrongAnswerError, paced, wrk
 from tests.bench.peers import HERE, Peer
+from tests.fakes.replica import START_LIMIT_S
 
 TRACE = str(HERE / "trace.lua")
 
@@ -72,6 +73,18 @@ def running(peers: list[Peer], folder: Path) -> Iterator[None]:
     finally:
         for peer in peers:
             peer.stop()
+
+
+def until_it_answers(peer: Peer) -> bytes:
+    """Ask until there is an answer, for a server that has just been started; its body."""
+    latest = time.monotonic() + START_LIMIT_S
+    while True:
+        try:
+            return check(peer)
+        except OSError:
+            if peer.ended or time.monotonic() > latest:
+                raise RuntimeError(f"{peer.name} does not answer; it said: {peer.said}") from None
+            time.sleep(0.001)
 
 
 def measure(peers: list[Peer], *, rounds: int, seconds: int, say: Callable[[str], None]) -> Results:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bench.partner import KEY, SECRET
+
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = "0", "1"
 ENVIRON = {**os.environ, "GOMAXPROCS": "1"}
@@ -40,12 +42,14 @@ class Peer:
     command: Sequence[str]
     environ: Mapping[str, str] = field(default_factory=lambda: ENVIRON)
     process: subprocess.Popen[bytes] | None = None
+    log: Path | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1/token"
 
     def start(self, log: Path) -> None:
+        self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 ["taskset", "-c", SERVER_CORE, *self.command], env=dict(self.environ), stdout=stream, stderr=stream
@@ -55,6 +59,15 @@ class Peer:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(10)
+
+    @property
+    def ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    @property
+    def said(self) -> str:
+        """All that it wrote."""
+        return "" if self.log is None else self.log.read_text(errors="replace")
 
     @property
     def cpu_s(self) -> float:
@@ -78,27 +91,31 @@ class Peer:
 
 
 def _cpu_s(pid: int) -> float:
-    """User and system time (proc(5): the 14th and 15th field, counted from behind the name)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Of all threads (Linux, Documentation/scheduler/sched-stats.rst: the first field, in nanoseconds)."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
-def peers(folder: Path, first_port: int, body: bytes) -> list[Peer]:
-    """All but the sidecar; their files go to `folder`. The first is the machine's limit, and the caches' origin."""
+def peers(folder: Path, first_port: int, body: bytes, *, all_of_them: bool = True) -> list[Peer]:
+    """All but the sidecar; their files go to `folder`. The first is the machine's limit, and the caches' origin.
+
+    Without `all_of_them`, whose program is not there is left out.
+    """
     ports = iter(range(first_port, first_port + 10))
     fields = ("Content-Type: application/json", "Cache-Control: max-age=3600", f"Content-Length: {len(body)}")
     (folder / "answer").write_bytes("\r\n".join(("HTTP/1.1 200 OK", *fields, "", "")).encode() + body)
     (folder / "body").write_bytes(body)
     subprocess.run(["gcc", "-O2", "-o", folder / "limit", HERE / "limit.c"], check=True)
-    go_environ = {**ENVIRON, "GOCACHE": str(folder / "go"), "HOME": str(folder)}
-    subprocess.run(["go", "build", "-o", folder / "peer", HERE / "peer.go"], check=True, env=go_environ)
+    if all_of_them or shutil.which("go"):
+        go_environ = {**ENVIRON, "GOCACHE": str(folder / "go"), "HOME": str(folder)}
+        subprocess.run(["go", "build", "-o", folder / "peer", HERE / "peer.go"], check=True, env=go_environ)
     origin = next(ports)
     cache = next(ports)
     # Started by root it would give up that right, and with it the folder.
     user = "user root; " if os.getuid() == 0 else ""
     (folder / "nginx.conf").write_text(NGINX.format(user=user, folder=folder, port=cache, origin=origin))
     varnish = next(ports)
-    return [
+    found = [
         Peer("C epoll loop (the limit)", origin, [str(folder / "limit"), str(origin), str(folder / "answer")]),
         Peer("nginx proxy_cache", cache, [_program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder)]),
         Peer("Varnish", varnish, [
@@ -110,20 +127,27 @@ def peers(folder: Path, first_port: int, body: bytes) -> list[Peer]:
             sys.executable, "-m", "tests.bench.application", str(port), str(folder / "body"),
         ]),
     ]  # fmt: skip
+    return [peer for peer in found if all_of_them or shutil.which(peer.command[0])]
 
 
-def sidecar(name: str, port: int, admin_port: int, partner_url: str, **settings: str) -> Peer:
-    """The sidecar with everything on, and `settings` beside."""
+def sidecar(name: str, port: int, partner_url: str, **settings: str) -> Peer:
+    """The sidecar with everything on, and `settings` beside; its admin listener has the next port."""
     environ = {
         "PATH": os.defpath,
         "SIDECAR_LISTEN": f"127.0.0.1:{port}",
-        "SIDECAR_ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
+        "SIDECAR_ADMIN_LISTEN": f"127.0.0.1:{port + 1}",
         "SIDECAR_BASE_URL": partner_url,
-        "SIDECAR_API_KEY": "bench-key",
-        "SIDECAR_API_SECRET": "bench-secret",
+        "SIDECAR_API_KEY": KEY,
+        "SIDECAR_API_SECRET": SECRET,
+        "SIDECAR_DRAIN_S": "0",
         **{f"SIDECAR_{key}": value for key, value in settings.items()},
     }
     return Peer(name, port, [sys.executable, "-m", "sidecar", "serve"], environ)
+
+
+def admin_url(peer: Peer) -> str:
+    """Of a sidecar."""
+    return f"http://127.0.0.1:{peer.port + 1}"
 
 
 def _program(name: str) -> str:

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.bench.findings import Finding, ratio
 from tests.bench.load import WrongAnswerError, wrk
 from tests.bench.measure import SCENARIOS, Results
 from tests.bench.peers import Peer
@@ -28,22 +29,37 @@ def results(ours: float = 100, limit_rounds: tuple[float, ...] = (100, 100, 100)
 
 
 def test_a_goal_is_reached_in_its_own_direction() -> None:
-    better = page(results(ours=1000), NAMES, 3, 1)
+    better = page(results(ours=1000), NAMES, 3, 1, {})
     assert "| 16 connections | Go net/http | at least 1.5 | 10.00 | yes |" in better
     assert "| 500/s, p99 | Go net/http | at most 1.0 | 10.00 | no |" in better
 
 
 def test_every_goal_is_in_the_page() -> None:
-    assert page(results(), NAMES, 3, 1).count("| yes |") + page(results(), NAMES, 3, 1).count("| no |") == len(GOALS)
+    written = page(results(), NAMES, 3, 1, {})
+    assert written.count("| yes |") + written.count("| no |") == len(GOALS)
+
+
+def test_a_goal_beside_somebody_who_is_not_there_is_left_out() -> None:
+    names = [name for name in NAMES if name != "Go net/http"]
+    assert "Go net/http |" not in page(results(), names, 3, 1, {})
+
+
+def test_what_was_measured_beside_speed_is_told_with_its_goal() -> None:
+    found = [ratio("memory", "5 MiB", 1.2, 1.1), Finding("calls", "1", "1"), Finding("for the record", "7")]
+    written = page(results(), NAMES, 3, 1, {"Footprint": found})
+    assert "## Footprint" in written
+    assert "| memory | 5 MiB, 1.20 of it | at most 1.1 | no |" in written
+    assert "| calls | 1 | 1 | yes |" in written
+    assert "| for the record | 7 |  |  |" in written
 
 
 def test_a_machine_that_is_too_noisy_is_told() -> None:
-    assert "too noisy to tell" in page(results(limit_rounds=(60, 100, 100)), NAMES, 3, 1)
-    assert "too noisy" not in page(results(limit_rounds=(90, 100, 110)), NAMES, 3, 1)
+    assert "too noisy to tell" in page(results(limit_rounds=(60, 100, 100)), NAMES, 3, 1, {})
+    assert "too noisy" not in page(results(limit_rounds=(90, 100, 110)), NAMES, 3, 1, {})
 
 
 def test_the_median_and_half_the_spread_are_shown() -> None:
-    assert "| 100 ± 20% |" in page(results(limit_rounds=(80, 100, 120)), NAMES, 3, 1)
+    assert "| 100 ± 20% |" in page(results(limit_rounds=(80, 100, 120)), NAMES, 3, 1, {})
 
 
 def test_the_picture_is_svg_with_a_bar_for_everybody() -> None:

@@ -1,0 +1,180 @@
+"""What one process takes: memory, time to the first token, CPU while nothing happens, and what a probe costs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench.findings import Finding, ratio
+from tests.bench.load import exactly
+from tests.bench.measure import check, running, until_it_answers
+from tests.bench.partner import KEY, SECRET, partner
+from tests.bench.peers import SERVER_CORE, Peer, admin_url, sidecar
+from tests.servers import RedisServer
+
+FLOOR = "import sys; sys.modules['rich'] = None; import aiohttp, prometheus_client, redis.asyncio, structlog, uvloop"
+"""Whoever builds this in Python has these in memory before the first line of their own. structlog takes `rich` where it
+finds it, which only these tests have installed."""
+MIB = 1 << 20
+PROFILES = 4
+UNSET = {"BASE_URL": "", "API_KEY": "", "API_SECRET": ""}
+"""What stands in a file instead."""
+DOCKERFILE = Path(__file__).resolve().parents[2] / "deploy/docker/Dockerfile"
+IMAGES_PORT = "9181"
+COUNTED = re.compile(r"^token_sidecar_requests_total{.*} (\S+)$", re.MULTILINE)
+"""Whatever they were for and got."""
+
+
+def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
+    redis = RedisServer(folder).start()
+    try:
+        (folder / "seal-key").write_bytes(base64.b64encode(os.urandom(32)))
+        sealed = {"STORE": redis.url, "SEAL_KEY_FILE": str(folder / "seal-key")}
+        return [
+            *_sizes(folder, first_port, sealed, rounds=1 if smoke else 5),
+            *_growth(folder, first_port + 2, requests=20_000 if smoke else 1_000_000, tokens=20 if smoke else 1000),
+            _idle(folder, first_port + 4, sealed, seconds=3 if smoke else 60),
+            *_probes(folder, first_port + 6, runs=3 if smoke else 15),
+        ]
+    finally:
+        redis.stop()
+
+
+def _sizes(folder: Path, port: int, sealed: dict[str, str], rounds: int) -> list[Finding]:
+    """Of the floor, and of a sidecar with its first token that was asked for everything once, in turns."""
+    started: dict[str, list[float]] = {"floor": [], "memory://": [], "Redis, sealed": []}
+    resident: dict[str, list[int]] = {name: [] for name in started}
+    for _ in range(rounds):
+        with partner() as pay1st:
+            floor = Peer("floor", port, [sys.executable, "-c", f"{FLOOR}; print(flush=True); input()"])
+            began = time.perf_counter()
+            floor.start(folder / "floor.log")
+            while not (folder / "floor.log").stat().st_size:
+                time.sleep(0.001)
+            started["floor"].append(time.perf_counter() - began)
+            resident["floor"].append(floor.resident_bytes)
+            floor.stop()
+            for name, settings in (("memory://", {}), ("Redis, sealed", sealed)):
+                peer = sidecar(name, port, pay1st.url, **settings)
+                began = time.perf_counter()
+                with running([peer], folder):
+                    until_it_answers(peer)
+                    started[name].append(time.perf_counter() - began)
+                    urllib.request.urlopen(f"{admin_url(peer)}/metrics").read()
+                    resident[name].append(peer.resident_bytes)
+    floor_s, floor_bytes = statistics.median(started["floor"]), statistics.median(resident["floor"])
+    found = [
+        Finding("the floor: an interpreter that imports the libraries", f"{floor_bytes / MIB:.1f} MiB, {floor_s:.2f} s")
+    ]
+    for name, most in (("memory://", 0.95), ("Redis, sealed", 1.1)):
+        size, took_s = statistics.median(resident[name]), statistics.median(started[name])
+        found.append(ratio(f"resident memory, {name}", f"{size / MIB:.1f} MiB", size / floor_bytes, most))
+        found.append(ratio(f"start to the first token, {name}", f"{took_s:.2f} s", took_s / floor_s, 1.25))
+    return found
+
+
+def _growth(folder: Path, port: int, requests: int, tokens: int) -> list[Finding]:
+    """After how many requests, counted to the last, and after how many tokens."""
+    with partner() as pay1st:
+        peer = sidecar("growing", port, pay1st.url, CALL_BUDGET="1000/1")
+        with running([peer], folder):
+            until_it_answers(peer)
+            exactly(peer, 10_000)
+            before_bytes, counted = peer.resident_bytes, _counted(peer)
+            exactly(peer, requests)
+            counted, asked_bytes = _counted(peer) - counted, peer.resident_bytes
+            for _ in range(tokens):
+                _replace_token(peer)
+            replaced_bytes = peer.resident_bytes
+    return [
+        Finding(
+            f"{requests:,} requests, as the metrics count them", f"{counted:,}", "all of them", counted == requests
+        ),
+        _grown(f"memory after {requests:,} requests", before_bytes, asked_bytes),
+        _grown(f"memory after {tokens:,} more tokens", asked_bytes, replaced_bytes),
+    ]
+
+
+def _grown(what: str, before: int, after: int) -> Finding:
+    return Finding(what, f"{(after - before) / MIB:+.1f} MiB", "less than 2 % more", after < 1.02 * before)
+
+
+def _counted(peer: Peer) -> int:
+    with urllib.request.urlopen(f"{admin_url(peer)}/metrics") as answer:
+        return sum(int(float(count)) for count in COUNTED.findall(answer.read().decode()))
+
+
+def _replace_token(peer: Peer) -> None:
+    """Report the token as refused, and wait for the next."""
+    held = json.loads(check(peer))["tokenId"]
+    report = urllib.request.Request(
+        f"{peer.url}/rejected",
+        data=json.dumps({"tokenId": held}).encode(),
+        headers={"Sidecar-Request": "true", "Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(report).read()
+    while json.loads(check(peer))["tokenId"] == held:
+        time.sleep(0.001)
+
+
+def _idle(folder: Path, port: int, sealed: dict[str, str], seconds: float) -> Finding:
+    """With four profiles, and nobody who asks."""
+    with partner() as pay1st:
+        tables = (
+            f'[profiles.p{number}]\nbase_url = "{pay1st.url}"\napi_key = "{KEY}"\napi_secret = "{SECRET}"\n'
+            for number in range(PROFILES)
+        )
+        (folder / "profiles.toml").write_text("".join(tables))
+        peer = sidecar("idle", port, pay1st.url, CONFIG=str(folder / "profiles.toml"), **UNSET, **sealed)
+        with running([peer], folder):
+            while pay1st.calls < PROFILES:
+                time.sleep(0.01)
+            # The first looks after a token come more often.
+            time.sleep(3)
+            spent_s, began = peer.cpu_s, time.monotonic()
+            time.sleep(seconds)
+            share = (peer.cpu_s - spent_s) / (time.monotonic() - began)
+    what = f"CPU with {PROFILES} profiles on Redis and nobody who asks, {seconds:g} s"
+    return Finding(what, f"{share:.2%} of a core", "less than 0.1 %", share < 0.001)
+
+
+def _probes(folder: Path, port: int, runs: int) -> list[Finding]:
+    with partner() as pay1st:
+        peer = sidecar("probed", port, pay1st.url)
+        with running([peer], folder):
+            until_it_answers(peer)
+            status = [str(Path(sys.executable).with_name("token-sidecar")), "status", "--url", admin_url(peer)]
+            return [
+                _spent("the image's HEALTHCHECK", _healthcheck(port + 1), runs),
+                _spent("`token-sidecar status`", status, runs),
+            ]
+
+
+def _healthcheck(admin_port: int) -> list[str]:
+    """The image's own, asked of this sidecar."""
+    found = re.search(r"HEALTHCHECK .*?CMD (\[.*?\])$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    _, *arguments = json.loads(found[1])
+    return [sys.executable, *(argument.replace(IMAGES_PORT, str(admin_port)) for argument in arguments)]
+
+
+def _spent(what: str, command: Sequence[str], runs: int) -> Finding:
+    spent_s = statistics.median(_child_cpu_s(command) for _ in range(runs))
+    return Finding(f"CPU of {what}", f"{spent_s * 1e3:.0f} ms", "less than 60 ms", spent_s < 0.06)
+
+
+def _child_cpu_s(command: Sequence[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(["taskset", "-c", SERVER_CORE, *command], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
