@@ -69,7 +69,7 @@ def _real(sizes: list[int]) -> None:
     _row(
         "replicas", "operations/s", "bytes/s", "operations a rotation", "bytes a rotation", "of them claims",
         "partner calls a rotation", "µs of Redis an operation", "µs in the script", "connections", "MiB resident",
-        "bytes a profile",
+        "bytes a profile", "% of a core", "ms of CPU a rotation",
     )  # fmt: skip
     for replicas in sizes:
         cost = asyncio.run(real.measure(replicas, ROTATIONS))
@@ -78,6 +78,7 @@ def _real(sizes: list[int]) -> None:
             f"{cost.rotation_operations:.1f}", round(cost.rotation_bytes), f"{cost.rotation_claims:.2f}",
             f"{cost.calls_per_rotation:g}", round(cost.operation_cpu_s * 1e6), round(cost.operation_script_s * 1e6),
             f"{cost.connections:.1f}", round(cost.resident_bytes / 2**20), cost.profile_bytes,
+            f"{cost.quiet_cpu_share * 100:.3f}", f"{cost.rotation_cpu_s * 1e3:.1f}",
         )  # fmt: skip
 
 

@@ -26,6 +26,8 @@ class Reading:
     out_bytes: float
     cpu_s: float
     script_s: float
+    replicas_cpu_s: float = 0
+    """Of the processes that ask the server, where somebody reads it; the server does not know it."""
 
     def __sub__(self, earlier: Reading) -> Reading:
         return Reading(*(getattr(self, each.name) - getattr(earlier, each.name) for each in fields(self)))

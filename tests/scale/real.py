@@ -1,4 +1,4 @@
-"""Real sidecar processes beside a real Redis: what they ask of it while all is quiet, and what a rotation adds."""
+"""Real sidecar processes beside a real Redis: what they ask of it and spend in quiet, and what a rotation adds."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ QUIET_S = (6.0, 26.0)
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one fleet. Everything is for one replica, but the CPU is the server's for one operation."""
+    """Of one fleet. Everything is for one replica, but what an operation costs is the server's."""
 
     replicas: int
     quiet_operations_per_s: float
     quiet_bytes_per_s: float
+    quiet_cpu_share: float
+    """Of one core."""
     rotation_operations: float
     """Beyond the quiet ones of the same time."""
     rotation_bytes: float
     rotation_claims: float
+    rotation_cpu_s: float
     operation_cpu_s: float
     operation_script_s: float
     connections: float
@@ -50,6 +53,8 @@ async def measure(replicas: int, rotations: int) -> Cost:
             async with open_fleet(Path(folder), redis, replace(CONFIG, latency_s=CALL_S)) as fleet:
                 while len(fleet.replicas) < replicas:
                     await fleet.ready(min(BATCH, replicas - len(fleet.replicas)), **SETTINGS)
+                # While anybody is connected a replica looks after them, and is not quiet.
+                await fleet.session.close()
                 with Meter(redis) as meter:
                     return await _follow(fleet, meter, rotations)
         finally:
@@ -78,10 +83,12 @@ def _cost(fleet: Fleet, meter: Meter, quiet: Reading, rotated: Reading, calls: i
         replicas=count,
         quiet_operations_per_s=quiet.operations / quiet.at_s / count,
         quiet_bytes_per_s=quiet.data_bytes / quiet.at_s / count,
+        quiet_cpu_share=quiet.replicas_cpu_s / quiet.at_s / count,
         rotation_operations=(rotated.operations - quiet.operations * quiet_span) / share,
         rotation_bytes=(rotated.data_bytes - quiet.data_bytes * quiet_span) / share,
         # A commit writes both keys, a claim the gate, a look nothing.
         rotation_claims=(rotated.writes - 2 * calls) / share,
+        rotation_cpu_s=(rotated.replicas_cpu_s - quiet.replicas_cpu_s * quiet_span) / share,
         operation_cpu_s=whole.cpu_s / whole.operations,
         operation_script_s=whole.script_s / whole.operations,
         connections=meter.connections() / count,
@@ -98,12 +105,17 @@ async def _next_call(fleet: Fleet) -> None:
 
 async def _at_age(fleet: Fleet, meter: Meter, age_s: float) -> Reading:
     await asyncio.sleep(max(0, age_s - _age_s(fleet)))
-    return meter.read()
+    return replace(meter.read(), replicas_cpu_s=sum(_cpu_s(replica.process.pid) for replica in fleet.replicas))
 
 
 def _age_s(fleet: Fleet) -> float:
     """Of the newest token."""
     return fleet.now - fleet.calls[-1].at_monotonic
+
+
+def _cpu_s(pid: int) -> float:
+    """Of all its threads so far, to the nanosecond; `/proc/PID/stat` counts in steps of 10 ms, several looks."""
+    return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def _resident_bytes(pid: int) -> int:
