@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import NoReturn
@@ -18,8 +19,11 @@ def main() -> NoReturn:
     forbid_dumps()
     bare_hooks.install()
     code = run(sys.argv[1:], take(os.environ))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    # Both may have been closed from the start, and who read may have gone.
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.flush()
     # Every command has closed what it opened. Python's own ending would take each module and object apart, which costs
     # a seventh of `status`, asked by probes, and leaves nothing that the kernel would not free.
     os._exit(code)

@@ -37,7 +37,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     args = _parser(argv).parse_args(argv)
     try:
         code: int = args.run(args, environ)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ConfigurationError as error:
         for problem in error.problems:
             complain(args.command, problem)

@@ -72,6 +72,12 @@ def test_asking_for_a_token_loads_no_server_library() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_command_without_somewhere_to_speak_ends_with_its_code(closed: str) -> None:
+    line = f"exec '{sys.executable}' -m sidecar status --url 127.0.0.1:1 {closed}"
+    assert subprocess.run(["/bin/sh", "-c", line], check=False, timeout=60).returncode == 3
+
+
 @pytest.mark.parametrize(("store", "needed"), [("memory://", []), ("redis://127.0.0.1:1", ["cryptography", "redis"])])
 def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], tmp_path: Path) -> None:
     """Each of these costs every pod memory, and every start time."""
