@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from sidecar.core.trace import bare_trace
+from sidecar.core.trace import bare_line
 
 
 def install() -> None:
@@ -41,4 +41,4 @@ def _uncaught(_kind: type[BaseException], error: BaseException, _trace: Tracebac
 def _say(what: str, error: BaseException | None) -> None:
     # A process that ends may have no stderr any more.
     if sys.stderr is not None:
-        print(f"token-sidecar: {what}{f': {bare_trace(error)}' if error else ''}", file=sys.stderr)
+        print(bare_line(what, error), file=sys.stderr)

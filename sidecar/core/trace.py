@@ -7,6 +7,11 @@ from pathlib import Path
 from types import CodeType, TracebackType
 
 
+def bare_line(what: str, error: BaseException | None) -> str:
+    """What a process says on stderr of an error nobody foresaw."""
+    return f"token-sidecar: {what}{f': {bare_trace(error)}' if error else ''}"
+
+
 def bare_trace(error: BaseException | None) -> str:
     """Where `error` came from, innermost frame last, then its class and those of what caused it."""
     if error is None:

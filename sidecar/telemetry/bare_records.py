@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from sidecar.core.trace import bare_trace
+from sidecar.core.trace import bare_line
 
 
 class BareRecords(logging.Handler):
@@ -13,10 +13,9 @@ class BareRecords(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        line = f"token-sidecar: {record.name} ({record.filename}:{record.lineno})"
         # A process that ends may have no stderr any more.
         if sys.stderr is not None:
-            sys.stderr.write(f"{line}: {bare_trace(error)}\n" if error else f"{line}\n")
+            sys.stderr.write(bare_line(f"{record.name} ({record.filename}:{record.lineno})", error) + "\n")
 
 
 def install() -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from tests.bench import footprint, report, rotation, stampede
 from tests.bench.findings import Finding, table
-from tests.bench.measure import Results, measure, running, until_it_answers
+from tests.bench.measure import Results, check, measure, running, until_it_answers
 from tests.bench.partner import partner
 from tests.bench.peers import peers, sidecar
 
@@ -62,12 +62,12 @@ def _speed(folder: Path, rounds: int, seconds: int, *, smoke: bool) -> tuple[Res
             sidecar(OFF, FIRST_PORT + 22, pay1st.url, WARM="off"),
         ]
         with running(ours, folder):
-            body = until_it_answers(ours[0])
+            body = until_it_answers(ours[0], check)
             others = peers(folder, FIRST_PORT, body, all_of_them=not smoke)
             with running(others, folder):
                 everyone = [*others, *ours]
                 for peer in everyone:
-                    until_it_answers(peer)
+                    until_it_answers(peer, check)
                 results = measure(everyone, rounds=rounds, seconds=seconds, say=print)
     return results, [peer.name for peer in everyone]
 

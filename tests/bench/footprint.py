@@ -68,7 +68,7 @@ def _sizes(folder: Path, port: int, sealed: dict[str, str], rounds: int) -> list
                 peer = sidecar(name, port, pay1st.url, **settings)
                 began = time.perf_counter()
                 with running([peer], folder):
-                    until_it_answers(peer)
+                    until_it_answers(peer, check)
                     started[name].append(time.perf_counter() - began)
                     urllib.request.urlopen(f"{admin_url(peer)}/metrics").read()
                     resident[name].append(peer.resident_bytes)
@@ -88,7 +88,7 @@ def _growth(folder: Path, port: int, requests: int, tokens: int) -> list[Finding
     with partner() as pay1st:
         peer = sidecar("growing", port, pay1st.url, CALL_BUDGET="1000/1")
         with running([peer], folder):
-            until_it_answers(peer)
+            until_it_answers(peer, check)
             exactly(peer, 10_000)
             before_bytes, counted = peer.resident_bytes, _counted(peer)
             exactly(peer, requests)
@@ -152,7 +152,7 @@ def _probes(folder: Path, port: int, runs: int) -> list[Finding]:
     with partner() as pay1st:
         peer = sidecar("probed", port, pay1st.url)
         with running([peer], folder):
-            until_it_answers(peer)
+            until_it_answers(peer, check)
             status = [str(Path(sys.executable).with_name("token-sidecar")), "status", "--url", admin_url(peer)]
             return [
                 _spent("the image's HEALTHCHECK", _healthcheck(port + 1), runs),

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from tests.bench.load import WrongAnswerError, paced, wrk
 from tests.bench.peers import HERE, Peer
 from tests.fakes.replica import START_LIMIT_S
+
+T = TypeVar("T")
 
 TRACE = str(HERE / "trace.lua")
 
@@ -75,12 +78,15 @@ def running(peers: list[Peer], folder: Path) -> Iterator[None]:
             peer.stop()
 
 
-def until_it_answers(peer: Peer) -> bytes:
-    """Ask until there is an answer, for a server that has just been started; its body."""
+def until_it_answers(peer: Peer, ask: Callable[[Peer], T]) -> T:
+    """Ask until there is an answer, for a server that has just been started.
+
+    Raises `RuntimeError` with what it said when it ended, or takes too long.
+    """
     latest = time.monotonic() + START_LIMIT_S
     while True:
         try:
-            return check(peer)
+            return ask(peer)
         except OSError:
             if peer.ended or time.monotonic() > latest:
                 raise RuntimeError(f"{peer.name} does not answer; it said: {peer.said}") from None

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.partner import KEY, SECRET
+from tests.fakes.proc import cpu_s
+from tests.fakes.resident import resident_bytes
 
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = "0", "1"
@@ -72,7 +74,7 @@ class Peer:
     @property
     def cpu_s(self) -> float:
         """What it has spent of its core so far, with all its processes."""
-        return sum(_cpu_s(pid) for pid in self._pids)
+        return sum(cpu_s(pid) for pid in self._pids)
 
     @property
     def _pids(self) -> list[int]:
@@ -86,14 +88,7 @@ class Peer:
     @property
     def resident_bytes(self) -> int:
         """Of all its processes: masters, workers and children."""
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._pids)
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _cpu_s(pid: int) -> float:
-    """Of all threads (Linux, Documentation/scheduler/sched-stats.rst: the first field, in nanoseconds)."""
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+        return sum(resident_bytes(pid) for pid in self._pids)
 
 
 def peers(folder: Path, first_port: int, body: bytes, *, all_of_them: bool = True) -> list[Peer]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.bench.findings import Finding
 from tests.bench.load import REQUEST, WrongAnswerError
-from tests.bench.measure import running
+from tests.bench.measure import running, until_it_answers
 from tests.bench.partner import Partner, partner
 from tests.bench.peers import Peer, admin_url, sidecar
 
@@ -36,7 +36,7 @@ def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
 
 
 def _stampede(peer: Peer, pay1st: Partner, count: int) -> list[Finding]:
-    _until_it_listens(peer)
+    until_it_answers(peer, _waiting)
     before_bytes = peer.resident_bytes
     callers = [_caller(peer) for _ in range(count)]
     while _waiting(peer) < count:
@@ -85,16 +85,6 @@ def _hear(callers: list[socket.socket], peer: Peer) -> None:
 def _waiting(peer: Peer) -> int:
     with urllib.request.urlopen(f"{admin_url(peer)}/status.json") as answer:
         return int(json.load(answer)["profiles"]["default"]["waiters"])
-
-
-def _until_it_listens(peer: Peer) -> None:
-    while True:
-        try:
-            _waiting(peer)
-        except OSError:
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _allowed_files() -> int:

@@ -7,8 +7,10 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.fakes.proc import cpu_s
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import until
+from tests.fakes.resident import resident_bytes
 from tests.scale.reading import Meter, Reading
 from tests.servers import RedisServer
 
@@ -92,7 +94,7 @@ def _cost(fleet: Fleet, meter: Meter, quiet: Reading, rotated: Reading, calls: i
         operation_cpu_s=whole.cpu_s / whole.operations,
         operation_script_s=whole.script_s / whole.operations,
         connections=meter.connections() / count,
-        resident_bytes=sum(_resident_bytes(replica.process.pid) for replica in fleet.replicas) / count,
+        resident_bytes=sum(resident_bytes(replica.process.pid) for replica in fleet.replicas) / count,
         profile_bytes=meter.profile_bytes(),
         calls_per_rotation=calls / rotations,
     )
@@ -105,19 +107,9 @@ async def _next_call(fleet: Fleet) -> None:
 
 async def _at_age(fleet: Fleet, meter: Meter, age_s: float) -> Reading:
     await asyncio.sleep(max(0, age_s - _age_s(fleet)))
-    return replace(meter.read(), replicas_cpu_s=sum(_cpu_s(replica.process.pid) for replica in fleet.replicas))
+    return replace(meter.read(), replicas_cpu_s=sum(cpu_s(replica.process.pid) for replica in fleet.replicas))
 
 
 def _age_s(fleet: Fleet) -> float:
     """Of the newest token."""
     return fleet.now - fleet.calls[-1].at_monotonic
-
-
-def _cpu_s(pid: int) -> float:
-    """Of all its threads so far, to the nanosecond; `/proc/PID/stat` counts in steps of 10 ms, several looks."""
-    return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-
-
-def _resident_bytes(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
