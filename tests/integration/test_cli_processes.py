@@ -1,4 +1,4 @@
-"""The commands as processes, started as people start them."""
+"""The commands, each through its whole way as a process."""
 
 from __future__ import annotations
 
@@ -9,45 +9,14 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import pytest
 
+from tests.fakes.commands import START_LIMIT_S, process, wait_for
 from tests.servers import free_port
 
 CANARY = "canary-4711"
-START_LIMIT_S = 20
-
-
-@contextmanager
-def process(*argv: str, environ: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """`token-sidecar ARGV` as people start it, with nothing of this environment but the path."""
-    started = subprocess.Popen(
-        [sys.executable, "-m", "sidecar", *argv],
-        env={"PATH": "/usr/bin:/bin"} | (environ or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with started:
-        try:
-            yield started
-        finally:
-            started.kill()
-
-
-def wait_for(pattern: str, stream: IO[str] | None) -> str:
-    """Read lines until one matches; its first group. The test's time limit ends a wait in vain."""
-    assert stream is not None
-    seen = []
-    for line in stream:
-        seen.append(line)
-        if found := re.search(pattern, line):
-            return found[1]
-    raise AssertionError(f"{pattern} not in {seen}")
 
 
 def spoken(demo: subprocess.Popen[str]) -> tuple[str, bytes]:

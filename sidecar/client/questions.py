@@ -1,0 +1,116 @@
+"""What is asked of the sidecar and how its answers are read, without any I/O: both clients send the same.
+
+Everything here that holds a secret is masked in `repr`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
+
+from sidecar.client.errors import TokenUnavailableError
+
+DEFAULT_URL = "http://127.0.0.1:8181"
+TIMEOUT_S = 60
+"""Above what a sidecar lets callers wait by default (5 s), with room for a larger SIDECAR_REQUEST_TIMEOUT_S."""
+
+_SCHEME = "Bearer "
+_CODE = re.compile(r"[a-z][a-z-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request to the sidecar; `url` is whole, `headers` and `body` may hold a secret."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerHeader:
+    """The header that the partner expects, with the current token in it."""
+
+    name: str
+    value: str = field(repr=False)
+
+
+class Questions:
+    """What to ask the sidecar at `url` for one profile (empty: `default`).
+
+    `url` is `http://host:port` or `unix:/path`; `caller_token` the content of SIDECAR_CALLER_TOKEN_FILE where the
+    sidecar wants one, else empty. Raises `ValueError`, which quotes neither, when one of them cannot be used.
+    """
+
+    __slots__ = ("_base", "_headers", "_profile", "socket_path", "url")
+
+    def __init__(self, url: str = DEFAULT_URL, profile: str = "", caller_token: str = "") -> None:
+        self.url = url
+        self.socket_path = url.removeprefix("unix:") if url.startswith("unix:/") else None
+        """Where to connect to; None: to the URL's host."""
+        # On a unix socket the name means nothing, but HTTP wants one.
+        self._base = "http://localhost" if self.socket_path else _checked(url)
+        self._profile = f"/{quote(profile, safe='')}" if profile else ""
+        self._headers = {"Sidecar-Request": "true"}
+        if caller_token := caller_token.strip():
+            # Checked here because the HTTP library's own error would quote it.
+            if not caller_token.isascii() or not caller_token.isprintable():
+                raise ValueError("the caller token must be one line of ASCII text")
+            self._headers["Authorization"] = f"Bearer {caller_token}"
+
+    def __repr__(self) -> str:
+        return f"Questions({self.url}{self._profile})"
+
+    def header(self) -> Question:
+        """Which header does the partner expect now?"""
+        return Question("GET", f"{self._base}/v1/authorize{self._profile}", self._headers)
+
+    def rejected(self, refused: PartnerHeader) -> Question:
+        """The partner refused the token in this header. The answer is nothing an app has to read."""
+        body = json.dumps({"accessToken": refused.value.removeprefix(_SCHEME)}).encode()
+        headers = {**self._headers, "Content-Type": "application/json"}
+        return Question("POST", f"{self._base}/v1/token{self._profile}/rejected", headers, body)
+
+
+def partner_header(status: int, headers: Mapping[str, str], body: bytes) -> PartnerHeader:
+    """Read the answer to `Questions.header`. Raises `TokenUnavailableError`."""
+    # Its name is the partner's; the value's form is the same for all.
+    found = next((PartnerHeader(*field) for field in headers.items() if field[1].startswith(_SCHEME)), None)
+    if status != 204 or found is None:
+        raise _unavailable(status, body)
+    return found
+
+
+def check_reported(status: int, body: bytes) -> None:
+    """Read the answer to `Questions.rejected`. Raises `TokenUnavailableError`."""
+    if status != 202:
+        raise _unavailable(status, body)
+
+
+def _unavailable(status: int, body: bytes) -> TokenUnavailableError:
+    """From a problem document (RFC 9457). Its texts are left out: what answers here may be anything."""
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict) or not _CODE.fullmatch(str(problem.get("code"))):
+        return TokenUnavailableError(status)
+    wait_s = problem.get("retryAfter")
+    return TokenUnavailableError(status, str(problem["code"]), wait_s if isinstance(wait_s, int) else None)
+
+
+def _checked(url: str) -> str:
+    """The URL without a slash at its end. Raises `ValueError`."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme == "http" and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    # A user in it would be a secret in every repr and error, and a sidecar looks at none.
+    if not usable or parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("the sidecar's URL must be http://host:port or unix:/path") from None
+    return url.rstrip("/")

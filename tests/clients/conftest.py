@@ -1,0 +1,50 @@
+"""Each test has a sidecar of its own, so that no token it is given was revoked by another test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.refuser import Refuser, open_refuser
+from tests.clients.site import CALLER_TOKEN, Partner, Site, partner_process, site_with
+
+
+@pytest.fixture(scope="session")
+def shared_partner() -> Iterator[Partner]:
+    with partner_process() as partner:
+        yield partner
+
+
+@pytest.fixture
+def partner(shared_partner: Partner) -> Partner:
+    """The session's sandbox, its counts and faults gone."""
+    shared_partner.reset()
+    return shared_partner
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A unix socket's path must stay below 108 bytes, so not the test's own folder with its long name."""
+    return tmp_path_factory.mktemp("site")
+
+
+@pytest.fixture
+def site(partner: Partner, folder: Path) -> Iterator[Site]:
+    with site_with(partner, folder) as site:
+        yield site
+
+
+@pytest.fixture
+def locked_site(partner: Partner, folder: Path) -> Iterator[Site]:
+    """A sidecar that wants `CALLER_TOKEN`."""
+    (folder / "caller-token").write_text(CALLER_TOKEN)
+    with site_with(partner, folder, SIDECAR_CALLER_TOKEN_FILE=str(folder / "caller-token")) as site:
+        yield site
+
+
+@pytest.fixture
+def refuser() -> Iterator[Refuser]:
+    with open_refuser() as refuser:
+        yield refuser

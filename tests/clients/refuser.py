@@ -1,0 +1,65 @@
+"""A server that answers 401 to whatever comes, also as a proxy, and remembers it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+_REFUSAL = bytes(1 << 20)
+"""More than lies in buffers: who does not read it keeps its connection until it lets go of it."""
+
+
+class Refuser(ThreadingHTTPServer):
+    """`seen` holds the target, the header `AccessToken` and the body of each request."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str | None, bytes]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Refuser
+
+    def _refuse(self) -> None:
+        body = self._chunks() if self.headers["Transfer-Encoding"] else self._read(self.headers["Content-Length"])
+        self.server.seen.append((self.path, self.headers["AccessToken"], body))
+        self.send_response(401)
+        self.send_header("Content-Length", str(len(_REFUSAL)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(_REFUSAL)
+
+    do_GET = do_POST = _refuse  # noqa: N815 - the standard library's names
+
+    def _read(self, length: str | None) -> bytes:
+        return self.rfile.read(int(length or 0))
+
+    def _chunks(self) -> bytes:
+        whole = b""
+        while size := int(self.rfile.readline(), 16):
+            whole += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return whole
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's form
+        """Nothing: the output is the tests'."""
+
+
+@contextmanager
+def open_refuser() -> Iterator[Refuser]:
+    with Refuser() as refuser:
+        thread = threading.Thread(target=refuser.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield refuser
+        finally:
+            refuser.shutdown()
+            thread.join()

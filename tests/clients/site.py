@@ -1,0 +1,98 @@
+"""A sidecar and its partner as processes, and what the partner has seen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sidecar.partner.presets import PRESETS
+from tests.fakes.commands import START_LIMIT_S, process, wait_for
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "deploy/examples"
+CALLER_TOKEN = "caller+token/canary="
+
+
+class Partner:
+    """The sandbox as a process; counts are since the last `reset`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.probe_url = url + PRESETS["pay1st"].probe_path
+
+    def probes(self) -> dict[str, int]:
+        """How many requests with a token were answered with which status."""
+        return dict(self._stats()["counts"]["probe"])
+
+    def token_calls(self) -> int:
+        return len(self._stats()["calls"])
+
+    def revoke(self) -> None:
+        """No token issued so far is accepted any more."""
+        self._act("revoke")
+
+    def reset(self) -> None:
+        self._act("reset")
+
+    def throttles(self) -> None:
+        """From now on each token call is answered with 429."""
+        self._act("faults", {"fault": "status", "status": 429, "count": 0})
+
+    def _stats(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/_sandbox/stats", timeout=START_LIMIT_S) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def _act(self, what: str, body: Mapping[str, object] | None = None) -> None:
+        data = json.dumps(body or {}).encode()
+        with urllib.request.urlopen(f"{self.url}/_sandbox/{what}", data=data, timeout=START_LIMIT_S) as answer:
+            assert answer.status == 204
+
+
+@dataclass(frozen=True)
+class Site:
+    """One sidecar, on TCP and on a unix socket, and its partner."""
+
+    url: str
+    socket: Path
+    partner: Partner
+
+    def run(self, *argv: str | Path, url: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+        """A client as a process that is told where both are, with nothing else of this environment but the path."""
+        told = {"TOKEN_SIDECAR": url or self.url, "PARTNER_URL": self.partner.probe_url}
+        return subprocess.run(
+            argv,
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **told, **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_LIMIT_S,
+        )
+
+
+@contextmanager
+def partner_process() -> Iterator[Partner]:
+    with process("sandbox", "--listen", "127.0.0.1:0", "--rate", "1000/60") as sandbox:
+        yield Partner(wait_for(r"(http://\S+);", sandbox.stdout))
+
+
+@contextmanager
+def site_with(partner: Partner, folder: Path, **settings: str) -> Iterator[Site]:
+    """A sidecar that has seen nothing yet: its first token is one nobody has revoked."""
+    environ = {
+        "SIDECAR_BASE_URL": partner.url,
+        "SIDECAR_API_KEY": "demo-api-key",
+        "SIDECAR_API_SECRET": "demo-api-secret",
+        "SIDECAR_LISTEN": f"127.0.0.1:0,unix:{folder}/sidecar.sock",
+        "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0",
+        "SIDECAR_DRAIN_S": "0",
+        **settings,
+    }
+    with process("serve", environ=environ) as serve:
+        address = wait_for(r'"event": ?"service_started".*"listen": ?\["([^"]+)"', serve.stdout)
+        yield Site(f"http://{address}", folder / "sidecar.sock", partner)

@@ -1,0 +1,40 @@
+"""The commands as processes, started as people start them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+START_LIMIT_S = 20
+
+
+@contextmanager
+def process(*argv: str, environ: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """`token-sidecar ARGV` as people start it, with nothing of this environment but the path."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "sidecar", *argv],
+        env={"PATH": "/usr/bin:/bin"} | (environ or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def wait_for(pattern: str, stream: IO[str] | None) -> str:
+    """Read lines until one matches; its first group. The test's time limit ends a wait in vain."""
+    assert stream is not None
+    seen = []
+    for line in stream:
+        seen.append(line)
+        if found := re.search(pattern, line):
+            return found[1]
+    raise AssertionError(f"{pattern} not in {seen}")
