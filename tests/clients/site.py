@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,8 @@ from typing import Any
 from sidecar.partner.presets import PRESETS
 from tests.fakes.commands import START_LIMIT_S, process, wait_for
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "deploy/examples"
+TOP = Path(__file__).resolve().parents[2]
+EXAMPLES = TOP / "deploy/examples"
 CALLER_TOKEN = "caller+token/canary="
 
 
@@ -63,11 +65,13 @@ class Site:
     partner: Partner
 
     def run(self, *argv: str | Path, url: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-        """A client as a process that is told where both are, with nothing else of this environment but the path."""
+        """A client as a process that is told where both are, with nothing of this environment but paths."""
         told = {"TOKEN_SIDECAR": url or self.url, "PARTNER_URL": self.partner.probe_url}
+        # A script's own folder is on Python's path, the current one is not: what is tried is the code beside it.
+        paths = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(TOP)}
         return subprocess.run(
             argv,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **told, **environ},
+            env={**paths, **told, **environ},
             capture_output=True,
             text=True,
             check=False,

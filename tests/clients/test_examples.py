@@ -1,0 +1,130 @@
+"""The files of deploy/examples, run as their first lines say, and curl as the README has it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clients.site import CALLER_TOKEN, EXAMPLES, Partner, Site, site_with
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="no node on the path")
+COMMANDS = [
+    pytest.param(("sh", EXAMPLES / "token.sh"), id="sh"),
+    pytest.param(("node", EXAMPLES / "client.mjs"), id="node", marks=needs_node),
+    pytest.param((sys.executable, EXAMPLES / "client.py"), id="python"),
+]
+OAUTH = (sys.executable, EXAMPLES / "oauth_client.py")
+EMPTY_LIST = '{"items": []}\n'
+
+Command = tuple[str, Path]
+
+
+@pytest.fixture(params=COMMANDS)
+def command(request: pytest.FixtureRequest) -> Command:
+    found: Command = request.param
+    return found
+
+
+def test_it_prints_what_the_partner_answered(command: Command, site: Site) -> None:
+    done = site.run(*command)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, EMPTY_LIST.strip(), "")
+    assert site.partner.probes() == {"200": 1}
+
+
+def test_it_speaks_over_the_unix_socket(command: Command, site: Site) -> None:
+    done = site.run(*command, url=f"unix:{site.socket}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_after_a_refusal_the_next_token_works(command: Command, site: Site) -> None:
+    site.run(*command)
+    site.partner.revoke()
+    done = site.run(*command)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, EMPTY_LIST.strip(), "")
+    assert (site.partner.probes(), site.partner.token_calls()) == ({"200": 2, "401": 1}, 2)
+
+
+def test_without_another_token_it_does_not_try_again(command: Command, partner: Partner, folder: Path) -> None:
+    with site_with(partner, folder, SIDECAR_CALL_BUDGET="1/60") as site:
+        site.run(*command)
+        partner.revoke()
+        done = site.run(*command)
+    assert done.returncode == 1
+    assert "the partner answered 401" in done.stderr
+    assert (partner.probes(), partner.token_calls()) == ({"200": 1, "401": 1}, 1)
+
+
+def test_no_token_is_told_with_its_code_and_ends_with_1(command: Command, partner: Partner, folder: Path) -> None:
+    partner.throttles()
+    with site_with(partner, folder) as site:
+        done = site.run(*command)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "partner-cooling-down" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert partner.probes() == {}
+
+
+def test_it_gives_the_caller_token(command: Command, locked_site: Site) -> None:
+    done = locked_site.run(*command)
+    assert done.returncode == 1
+    assert "caller-not-allowed" in done.stderr
+    locked_site.partner.revoke()
+    done = locked_site.run(*command, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert locked_site.partner.probes() == {"200": 1, "401": 1}
+
+
+def test_an_oauth_client_gets_the_token_with_the_caller_token_as_its_secret(locked_site: Site) -> None:
+    done = locked_site.run(*OAUTH, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
+    assert (done.returncode, done.stdout, done.stderr) == (0, EMPTY_LIST, "")
+    assert locked_site.partner.probes() == {"200": 1}
+
+
+def test_an_oauth_client_reports_a_refused_token_and_the_next_one_works(locked_site: Site) -> None:
+    locked_site.run(*OAUTH, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
+    locked_site.partner.revoke()
+    done = locked_site.run(*OAUTH, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (locked_site.partner.probes(), locked_site.partner.token_calls()) == ({"200": 2, "401": 1}, 2)
+
+
+def test_an_oauth_client_with_another_secret_is_told_the_error_of_the_protocol(locked_site: Site) -> None:
+    done = locked_site.run(*OAUTH, TOKEN_SIDECAR_CALLER="canary-wrong")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "invalid_client" in done.stderr
+    assert "canary" not in done.stderr
+
+
+@pytest.mark.parametrize("way", ["tcp", "unix"])
+def test_curl_gets_the_token_and_the_partner_takes_it(way: str, site: Site) -> None:
+    where = [site.url] if way == "tcp" else ["http://localhost", "--unix-socket", str(site.socket)]
+    accept = ["-H", "Accept: text/plain", "-H", "Sidecar-Request: true"]
+    token = site.run("curl", "-sS", "--fail", *accept, f"{where[0]}/v1/token", *where[1:])
+    assert (token.returncode, token.stderr) == (0, "")
+    probe = site.run("curl", "-sS", "-H", f"AccessToken: Bearer {token.stdout.strip()}", site.partner.probe_url)
+    assert probe.stdout == EMPTY_LIST.strip()
+
+
+def test_no_token_is_an_argument_of_a_process(site: Site, tmp_path: Path) -> None:
+    """Every user of the machine can read those: a curl in front of the real one writes its own down."""
+    shim = tmp_path / "curl"
+    shim.write_text(f'#!/bin/sh\necho "$*" >>"{tmp_path}/arguments"\nexec "{shutil.which("curl")}" "$@"\n')
+    shim.chmod(0o755)
+    site.run("sh", EXAMPLES / "token.sh")
+    site.partner.revoke()
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TOKEN_SIDECAR_CALLER": CALLER_TOKEN}
+    assert site.run("sh", EXAMPLES / "token.sh", **environ).returncode == 0
+    arguments = (tmp_path / "arguments").read_text()
+    assert arguments.count("/v1/authorize") == 2
+    assert "Bearer" not in arguments
+    assert CALLER_TOKEN not in arguments
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
+def test_each_file_says_first_what_it_shows(example: Path) -> None:
+    first = next(line for line in example.read_text().splitlines() if not line.startswith("#!"))
+    assert first.lstrip('/#" ').startswith("Shows: ")
