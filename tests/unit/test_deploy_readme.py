@@ -45,6 +45,12 @@ def test_the_commands_make_the_secrets_of_the_example() -> None:
 
 
 def test_every_file_it_points_to_is_there() -> None:
-    pointed = re.findall(r"`((?:docker|kubernetes|prometheus|demo|\.\.)/[^`]*)`", README)
+    pointed = re.findall(r"`((?:docker|kubernetes|prometheus|demo|examples|\.\.)/[^`]*)`", README)
     assert pointed
     assert [path for path in pointed if not (ROOT / "deploy" / path).exists()] == []
+
+
+def test_it_lists_every_example() -> None:
+    assert set(re.findall(r"`examples/([\w.]+)`", README)) == {
+        path.name for path in (ROOT / "deploy/examples").iterdir()
+    }
