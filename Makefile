@@ -59,6 +59,9 @@ check: $(VENV)/.test $(VENV)/.check ## lint, format, types and the direction of 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+dist: $(VENV)/.build ## build dist/*.whl and *.tar.gz, and try the wheel in an empty virtual environment
+	@$(BIN)/python -m tests.release
+
 sbom: $(VENV)/.sbom ## write dist/sbom.cdx.json: what is installed at run time, as CycloneDX
 	@$(BIN)/python -m tests.sbom dist/sbom.cdx.json
 
@@ -92,7 +95,14 @@ $(VENV)/.run: $(VENV)/.pip requirements.lock pyproject.toml
 	@$(INSTALL) --quiet --quiet --no-deps --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run
+# Apart from the rest: the build sees nothing else, and the tests' libraries do not see it.
+$(VENV)/.build: $(VENV)/.pip deploy/docker/build.lock
+	@echo 'Installing the locked build tools ...'
+	@$(INSTALL) --upgrade --target $(VENV)/build-tools --require-hashes --only-binary :all: \
+		--requirement deploy/docker/build.lock | $(LIST)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run $(VENV)/.build
 	@echo 'Installing what the tests need ...'
 	@$(INSTALL) --group test | $(LIST)
 	@touch $@
@@ -118,4 +128,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate scale bench floods soak servers fuzz check sbom lock clean venv
+.PHONY: help run test simulate scale bench floods soak servers fuzz check dist sbom lock clean venv

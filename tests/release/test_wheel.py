@@ -1,0 +1,82 @@
+"""The wheel holds the package and nothing else, says what it is, and its command runs where nothing else is."""
+
+from __future__ import annotations
+
+import email
+import re
+import sysconfig
+import tomllib
+import zipfile
+from configparser import ConfigParser
+from email.message import Message
+from pathlib import Path
+
+import pytest
+
+from sidecar import __version__
+from tests.release.building import build
+from tests.release.checkout import TOP, copied, known
+from tests.release.proof import Environment
+
+INFO = f"pay1st_token_sidecar-{__version__}.dist-info"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    return build("wheel", copied(folder / "checkout"), folder)
+
+
+@pytest.fixture(scope="module")
+def files(wheel: Path) -> dict[str, str]:
+    with zipfile.ZipFile(wheel) as packed:
+        return {name: packed.read(name).decode() for name in packed.namelist()}
+
+
+@pytest.fixture(scope="module")
+def metadata(files: dict[str, str]) -> Message:
+    return email.message_from_string(files[f"{INFO}/METADATA"])
+
+
+def test_it_holds_every_known_file_of_the_package_and_no_other(files: dict[str, str]) -> None:
+    packed = {name for name in files if not name.startswith(f"{INFO}/")}
+    assert packed == set(known("sidecar"))
+    assert {Path(name).suffix for name in packed} == {".py", ".lua", ".json", ".typed"}
+
+
+def test_it_says_what_it_is(metadata: Message) -> None:
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    said = {name: metadata[name] for name in ("Name", "Version", "Requires-Python", "License-Expression")}
+    assert said == {
+        "Name": "pay1st-token-sidecar",
+        "Version": __version__,
+        "Requires-Python": project["requires-python"],
+        "License-Expression": "Apache-2.0",
+    }
+    needed = {re.sub(r"\s", "", line) for line in metadata.get_all("Requires-Dist", [])}
+    extras = {f'{line};extra=="{extra}"' for extra, lines in project["optional-dependencies"].items() for line in lines}
+    assert needed == {*project["dependencies"], *extras}
+
+
+def test_it_brings_the_license(files: dict[str, str], metadata: Message) -> None:
+    assert metadata.get_all("License-File") == ["LICENSE"]
+    assert files[f"{INFO}/licenses/LICENSE"] == (TOP / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_it_brings_one_command(files: dict[str, str]) -> None:
+    commands = ConfigParser()
+    commands.read_string(files[f"{INFO}/entry_points.txt"])
+    assert {name: dict(commands[name]) for name in commands.sections()} == {
+        "console_scripts": {"token-sidecar": "sidecar.__main__:main"}
+    }
+
+
+def test_the_installed_command_answers(wheel: Path, tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "environment", lambda _line: None)
+    environment.install("--no-deps", "--no-index", wheel)
+    packages = Path(environment.python("import sysconfig; print(sysconfig.get_path('purelib'))"))
+    # The libraries of these tests stand in for the locked ones. The sidecar is not among them: it was installed with a
+    # .pth file, and those are read in an environment's own folder alone.
+    (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    assert Path(environment.python("import sidecar; print(sidecar.__file__)")).is_relative_to(packages)
+    assert environment.version() == f"token-sidecar {__version__}"
