@@ -1,0 +1,33 @@
+"""The version is `sidecar.__version__`; what else has to state it states the same."""
+
+from __future__ import annotations
+
+import re
+
+from sidecar import __version__
+from tests.release.checkout import TOP, known
+
+STATED = {
+    "sidecar/__init__.py",
+    "deploy/docker/Dockerfile",  # a label cannot ask the package
+    "deploy/README.md",  # the rest names the image, which a person builds and tags
+    "deploy/kubernetes/deployment.yaml",
+    "docker-compose.yml",
+}
+# Tests have versions of their own, a lock those of the libraries, and the changelog those of before.
+TEXTS = {
+    name: (TOP / name).read_text(encoding="utf-8")
+    for name in known()
+    if not name.startswith("tests/") and not name.endswith(".lock") and name != "CHANGELOG.md"
+}
+
+
+def test_it_stands_where_it_must_and_nowhere_else() -> None:
+    number = re.compile(rf"(?<![\d.]){re.escape(__version__)}(?![\d.]*\d)")
+    assert {name for name, text in TEXTS.items() if number.search(text)} == STATED
+
+
+def test_every_image_that_is_named_is_of_this_version() -> None:
+    named = [(name, tag) for name, text in TEXTS.items() for tag in re.findall(r"pay1st-token-sidecar:([\w.-]+)", text)]
+    assert len(named) >= 3
+    assert [found for found in named if found[1] != __version__] == []
