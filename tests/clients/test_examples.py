@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.clients.site import CALLER_TOKEN, EXAMPLES, Partner, Site, site_with
+from tests.fakes.programs import needs
 
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="no node on the path")
 COMMANDS = [
-    pytest.param(("sh", EXAMPLES / "token.sh"), id="sh"),
-    pytest.param(("node", EXAMPLES / "client.mjs"), id="node", marks=needs_node),
+    pytest.param(("sh", EXAMPLES / "token.sh"), id="sh", marks=needs("curl")),
+    pytest.param(("node", EXAMPLES / "client.mjs"), id="node", marks=needs("node")),
     pytest.param((sys.executable, EXAMPLES / "client.py"), id="python"),
 ]
 OAUTH = (sys.executable, EXAMPLES / "oauth_client.py")
@@ -99,6 +99,7 @@ def test_an_oauth_client_with_another_secret_is_told_the_error_of_the_protocol(l
     assert "canary" not in done.stderr
 
 
+@needs("curl")
 @pytest.mark.parametrize("way", ["tcp", "unix"])
 def test_curl_gets_the_token_and_the_partner_takes_it(way: str, site: Site) -> None:
     where = [site.url] if way == "tcp" else ["http://localhost", "--unix-socket", str(site.socket)]
@@ -109,6 +110,7 @@ def test_curl_gets_the_token_and_the_partner_takes_it(way: str, site: Site) -> N
     assert probe.stdout == EMPTY_LIST.strip()
 
 
+@needs("curl")
 def test_no_token_is_an_argument_of_a_process(site: Site, tmp_path: Path) -> None:
     """Every user of the machine can read those: a curl in front of the real one writes its own down."""
     shim = tmp_path / "curl"

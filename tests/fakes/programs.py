@@ -1,0 +1,19 @@
+"""Programs of the system that some tests try things with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def found(name: str) -> str | None:
+    """Where the program is; daemons lie in /usr/sbin, which is on root's path alone."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    """Left out on a machine that has no such program and may not install it, but never in CI, where it has to be."""
+    missing = found(name) is None and "CI" not in os.environ
+    return pytest.mark.skipif(missing, reason=f"{name} is not there, and tests/install-server could not install it")
