@@ -7,7 +7,13 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.app.accounts import assemble_account, credentials_source, open_settings_store, settings_sealer
+from sidecar.app.accounts import (
+    assemble_account,
+    credentials_source,
+    open_settings_store,
+    open_token_file,
+    settings_sealer,
+)
 from sidecar.app.clock import SystemClock
 from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import (
@@ -56,6 +62,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     cool-down is kept. Addresses are not tried: the sidecar that runs here may hold them.
     """
     lines = [_check_credentials(profile) for profile in settings.profiles]
+    lines += [_check_sink_file(profile) for profile in settings.profiles if profile.sink_file is not None]
     if settings.caller_token_file is not None:
         lines.append(_check_caller_token(settings.caller_token_file))
     try:
@@ -85,6 +92,15 @@ def _check_credentials(settings: ProfileSettings) -> CheckLine:
         return CheckLine(False, what, str(error))
     place = "" if settings.credentials_dir is None else f" ({settings.credentials_dir})"
     return CheckLine(True, what, f"from {settings.credentials_origin}{place}")
+
+
+def _check_sink_file(settings: ProfileSettings) -> CheckLine:
+    what = f"token file of profile {settings.profile.name}"
+    try:
+        open_token_file(settings)
+    except ConfigurationError as error:
+        return CheckLine(False, what, "; ".join(error.problems))
+    return CheckLine(True, what, str(settings.sink_file))
 
 
 def _check_caller_token(path: Path) -> CheckLine:

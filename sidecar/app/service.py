@@ -13,7 +13,7 @@ from typing import Literal, TextIO, cast
 import aiohttp
 
 from sidecar import __version__
-from sidecar.app.accounts import assemble_account, open_settings_store, settings_sealer
+from sidecar.app.accounts import assemble_account, open_settings_store, open_token_file, settings_sealer
 from sidecar.app.clock import SystemClock
 from sidecar.app.memory import give_back
 from sidecar.app.open_files import allow_open_files
@@ -22,6 +22,7 @@ from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, Level, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
 from sidecar.core.ports import Clock, EventSink
+from sidecar.file_sink.follower import Follower
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
@@ -69,6 +70,8 @@ class Service:
             self._audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, self._clock)
         self._parts: list[Assembly] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._followers: dict[str, Follower] = {}
+        self._follower_tasks: list[asyncio.Task[None]] = []
         self._draining = False
         self._release_logs: Callable[[], None] = lambda: None
         self._store: Store | None = None
@@ -113,6 +116,7 @@ class Service:
         await self._listen()
         # Only now, when no wrong setting can stop us any more, may the partner hear of us.
         self._tasks = [asyncio.create_task(parts.maintainer.run()) for parts in self._parts]
+        self._follower_tasks = [asyncio.create_task(follower.run()) for follower in self._followers.values()]
 
     def _assemble(self, store: Store, session: aiohttp.ClientSession) -> None:
         replica_id = f"{socket.gethostname()}-{self._clock.new_id()[:6]}"
@@ -130,11 +134,16 @@ class Service:
                     sink=self._sink,
                     beat=beat,
                 )
+                file = open_token_file(profile)
             except CredentialsError as error:
                 problems.append(f"profile {profile.profile.name}: {error}")
+            except ConfigurationError as error:
+                problems += error.problems
             else:
                 self._parts.append(parts)
                 self.brokers[profile.profile.name] = parts.broker
+                if file is not None:
+                    self._followers[profile.profile.name] = Follower(parts.broker, file, self._sink)
         if problems:
             raise ConfigurationError(problems)
 
@@ -142,7 +151,9 @@ class Service:
         headers = {name: PRESETS[broker.profile.partner].token_header for name, broker in self.brokers.items()}
         warm = self._warm_answers()
         tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers, self._audit, warm)
-        admin = AdminApi(self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining)
+        admin = AdminApi(
+            self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining, self._behind
+        )
         limits = self._settings.limits
         self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", limits, warm, give_back))
         self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", limits, dispersed=give_back))
@@ -178,6 +189,11 @@ class Service:
         ended = [name for name, task in zip(self.brokers, self._tasks, strict=True) if task.done()]
         return f"the maintainer of {', '.join(ended)} has ended" if ended else None
 
+    def _behind(self, profile: str) -> bool:
+        """Whether the profile's token file has yet to be written for the first time."""
+        follower = self._followers.get(profile)
+        return follower is not None and follower.behind
+
     def reread_credentials(self) -> None:
         """Look at the credential files now (SIGHUP)."""
         for parts in self._parts:
@@ -195,15 +211,15 @@ class Service:
         self._sink.emit(ServiceStopped())
 
     async def _close(self) -> None:
+        # First: once everyone who waits is sent home, who waits for a change would ask again and again without rest.
+        # The files stay, for apps live on after us.
+        await self._cancel(self._follower_tasks)
         for parts in self._parts:
             parts.maintainer.stop()
         # Together: a flight that ends here is what a waiting caller's answer depends on.
         listeners = [listener.stop(STOP_GRACE_S) for listener in (self._vending, self._admin) if listener is not None]
         await asyncio.gather(*(parts.broker.close() for parts in self._parts), *listeners)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
+        await self._cancel(self._tasks)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE_S):
                 if self._session is not None:
@@ -211,3 +227,9 @@ class Service:
                 if self._store is not None:
                     await self._store.close()
         self._release_logs()
+
+    async def _cancel(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_GRACE_S)

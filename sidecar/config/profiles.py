@@ -27,6 +27,7 @@ def build(sources: Sources, presets: Mapping[str, str], findings: Findings) -> t
         for name, layer, place in _tables(sources)
     )
     _warn_of_one_account_twice(built, findings)
+    _refuse_one_file_twice(built, findings)
     return built
 
 
@@ -65,6 +66,8 @@ def _build_one(name: str, values: Values, presets: Mapping[str, str], findings: 
         credentials_dir=directory,
         credentials=credentials,
         credentials_origin=values.origin(table.CREDENTIALS_DIR) if directory else values.origin(table.API_KEY),
+        sink_file=values.get(table.SINK_FILE),
+        sink_file_origin=values.origin(table.SINK_FILE),
     )
 
 
@@ -127,4 +130,17 @@ def _warn_of_one_account_twice(built: tuple[ProfileSettings, ...], findings: Fin
             findings.warn(
                 f"profiles {first} and {one.profile.name} are one account at the partner: each spends a budget of its "
                 "own, and may end the other's token"
+            )
+
+
+def _refuse_one_file_twice(built: tuple[ProfileSettings, ...], findings: Findings) -> None:
+    seen: dict[Path, str] = {}
+    for one in built:
+        if one.sink_file is None:
+            continue
+        first = seen.setdefault(one.sink_file, one.profile.name)
+        if first != one.profile.name:
+            findings.problem(
+                f"profiles {first} and {one.profile.name} would keep their tokens in one file, {one.sink_file}: "
+                f"set another {table.SINK_FILE.key} in each table"
             )

@@ -18,6 +18,9 @@ class ProfileSettings:
     credentials: Credentials | None
     credentials_origin: str
     """The setting that gave them, as it was written; safe to show."""
+    sink_file: Path | None
+    """None: the token is in no file."""
+    sink_file_origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,6 +171,13 @@ COOLDOWN_S = Setting(
     "cool-down after a 429 without a usable Retry-After; doubles, at most 900",
     per_profile=True,
 )
+SINK_FILE = Setting(
+    "SIDECAR_SINK_FILE",
+    parsers.path,
+    "",
+    "where the token lies for apps that read a file (mode 0640); no file while none, or a suspect one, is all there is",
+    per_profile=True,
+)
 REQUEST_TIMEOUT_S = Setting(
     "SIDECAR_REQUEST_TIMEOUT_S",
     parsers.number(0, 300, above=True),

@@ -128,6 +128,23 @@ class LifetimeLearned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFileChanged(Event):
+    """The profile's token file holds this token from now on; an empty id: it was removed."""
+
+    name = "token_file_changed"
+    token_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFileFailed(Event):
+    """The token file could not be written or removed; `cause` is the error's symbol, such as ENOSPC."""
+
+    name = "token_file_failed"
+    level = "error"
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed(Event):
     """One store operation failed; `cause` is an exception's class name."""
 

@@ -23,6 +23,7 @@ from sidecar.core.events import (
     PartnerCalled,
     RequestServed,
     StoreFailed,
+    TokenFileFailed,
     TokenReported,
 )
 from sidecar.telemetry import label_sets
@@ -78,6 +79,9 @@ class Metrics:
         self._store_errors = ClosedCounter(
             registry, "store_errors_total", "Store operations that failed.", {"operation": label_sets.STORE_OPERATIONS}
         )
+        self._file_errors = ClosedCounter(
+            registry, "sink_errors_total", "Token files that could not be written or removed.", {"profile": profiles}
+        )
         self._limits_hit = ClosedCounter(
             registry,
             "limits_hit_total",
@@ -126,6 +130,8 @@ class Metrics:
                 self._leases_lost.count(event.profile)
             case LimitHit():
                 self._limits_hit.count(event.listener, event.limit)
+            case TokenFileFailed():
+                self._file_errors.count(event.profile)
             case StoreFailed():
                 self._store_errors.count(event.operation)
             case _:

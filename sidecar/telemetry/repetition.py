@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from sidecar.core.events import Event, LimitHit, MalformedRequest, RequestRefused, StoreFailed, TokenReported
+from sidecar.core.events import (
+    Event,
+    LimitHit,
+    MalformedRequest,
+    RequestRefused,
+    StoreFailed,
+    TokenFileFailed,
+    TokenReported,
+)
 from sidecar.core.model import Moment, Seconds
 from sidecar.core.ports import Clock
 
@@ -20,6 +28,8 @@ def repeated_as(event: Event) -> Hashable | None:
     match event:
         case StoreFailed():
             return event.name, event.profile, event.operation
+        case TokenFileFailed():
+            return event.name, event.profile, event.cause
         case MalformedRequest():
             return event.name, event.cause
         case LimitHit():

@@ -6,12 +6,13 @@ It has no guards: the kubelet and Prometheus dial the pod's IP with headers of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
 import sidecar
-from sidecar.vending.vendor import Vendor
+from sidecar.vending.vendor import Snapshot, Vendor
 from sidecar.web.answers import answer, json_answer
 from sidecar.web.problems import problem, refused
 from sidecar.web.refusals import RefusedError, check_form
@@ -22,7 +23,8 @@ class AdminApi:
     """The handler of the admin listener.
 
     `render_metrics` takes the request's `Accept` and answers (body, content type); `recent_events` the latest events,
-    newest last; `alive` None while the event loop's tasks run, else what is wrong; `draining` whether SIGTERM came.
+    newest last; `alive` None while the event loop's tasks run, else what is wrong; `draining` whether SIGTERM came;
+    `behind` whether a profile's token file is not there yet.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class AdminApi:
         recent_events: Callable[[], Sequence[Mapping[str, object]]],
         alive: Callable[[], str | None],
         draining: Callable[[], bool],
+        behind: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._vendors = vendors
         self._render_metrics = render_metrics
         self._recent_events = recent_events
         self._alive = alive
         self._draining = draining
+        self._behind = behind
         self._routes: dict[str, Callable[[BaseRequest], Response]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
@@ -60,8 +64,7 @@ class AdminApi:
         return json_answer(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
 
     def _readyz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
-        snapshots = [vendor.snapshot() for vendor in self._vendors.values()]
-        document = readiness(snapshots, draining=self._draining())
+        document = readiness(self._snapshots(), draining=self._draining())
         return json_answer(200 if document["ready"] else 503, document)
 
     def _metrics(self, request: BaseRequest) -> Response:
@@ -69,6 +72,15 @@ class AdminApi:
         return answer(200, body, content_type=content_type)
 
     def _status(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
-        snapshots = [vendor.snapshot() for vendor in self._vendors.values()]
-        document = status(snapshots, self._recent_events(), version=sidecar.__version__, draining=self._draining())
+        document = status(
+            self._snapshots(), self._recent_events(), version=sidecar.__version__, draining=self._draining()
+        )
         return json_answer(200, document)
+
+    def _snapshots(self) -> list[Snapshot]:
+        """A profile that keeps its token in a file is not ready before that is written: its apps read nothing else."""
+        shown = {name: vendor.snapshot() for name, vendor in self._vendors.items()}
+        return [
+            replace(snapshot, ready=False, why_not="token-file") if snapshot.ready and self._behind(name) else snapshot
+            for name, snapshot in shown.items()
+        ]

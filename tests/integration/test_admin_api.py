@@ -30,6 +30,7 @@ class Admin:
     address: Address = LOOPBACK
     dead: str | None = None
     draining: bool = False
+    behind: str = ""
 
     async def get(self, path: str, **headers: str) -> Reply:
         return await ask(self.address, path, headers={"Host": "10.1.2.3:9181", **headers}, bare=True)
@@ -39,7 +40,14 @@ class Admin:
 async def admin() -> AsyncIterator[Admin]:
     running = Admin({"default": FakeVendor(), "other": FakeVendor("other")}, RecentEvents(FixedClock()))
     metrics = Metrics(lambda: running.vendors.values(), list(running.vendors), "1.2.3")
-    api = AdminApi(running.vendors, metrics.render, running.recent, lambda: running.dead, lambda: running.draining)
+    api = AdminApi(
+        running.vendors,
+        metrics.render,
+        running.recent,
+        lambda: running.dead,
+        lambda: running.draining,
+        lambda profile: profile == running.behind,
+    )
     async with serving(api, ListSink()) as address:
         running.address = address
         yield running
@@ -51,6 +59,16 @@ async def test_livez_is_200_while_the_tasks_run_and_says_what_is_wrong_when_not(
     admin.dead = "the maintainer of default has ended"
     reply = await admin.get("/livez")
     assert (reply.status, reply.json()) == (503, {"alive": False, "reason": "the maintainer of default has ended"})
+
+
+async def test_a_token_that_is_not_in_its_file_yet_is_not_ready(admin: Admin) -> None:
+    """Its apps start by this probe, and read the file."""
+    admin.behind = "other"
+    reply = await admin.get("/readyz")
+    found = {name: (one["ready"], one["reason"]) for name, one in reply.json()["profiles"].items()}
+    assert (reply.status, found) == (503, {"default": (True, None), "other": (False, "token-file")})
+    admin.vendors["other"].show(ready=False, why_not="partner-cooling-down")
+    assert (await admin.get("/readyz")).json()["profiles"]["other"]["reason"] == "partner-cooling-down"
 
 
 async def test_ready_is_every_profile_with_a_token_even_with_partner_and_store_down(admin: Admin) -> None:

@@ -48,6 +48,17 @@ async def test_where_the_credentials_come_from_is_said(environ: Environ, tmp_pat
     assert first.detail == f"from api_key in [profiles.pay] of {config}"
 
 
+async def test_a_token_file_that_cannot_be_written_fails(environ: Environ, tmp_path: Path) -> None:
+    path = tmp_path / "run/token"
+    environ["SIDECAR_SINK_FILE"] = str(path)
+    found = [(await lines(environ))[1]]
+    path.parent.mkdir()
+    found.append((await lines(environ))[1])
+    assert [(line.what, line.ok) for line in found] == [("token file of profile default", ok) for ok in (False, True)]
+    assert f"SIDECAR_SINK_FILE: {path.parent} must be a directory" in found[0].detail
+    assert not path.exists()
+
+
 async def test_a_caller_token_the_service_could_not_start_with_fails(environ: Environ, tmp_path: Path) -> None:
     path = tmp_path / "caller"
     environ["SIDECAR_CALLER_TOKEN_FILE"] = str(path)

@@ -69,6 +69,15 @@ def test_the_environment_wins_over_every_profile(tmp_path: Path) -> None:
     assert {one.profile.base_url for one in settings.profiles} == {"https://other"}
 
 
+def test_each_profile_may_have_a_token_file_of_its_own(tmp_path: Path) -> None:
+    text = '[profiles.a]\ncredentials_dir = "/a"\nsink_file = "/run/a"\n[profiles.b]\ncredentials_dir = "/b"\n'
+    settings = from_file(tmp_path, text)
+    assert [one.sink_file for one in settings.profiles] == [Path("/run/a"), None]
+    said = "profiles a and b would keep their tokens in one file, /run/a: set another sink_file in each table"
+    assert file_problems(tmp_path, f'{text}sink_file = "/run/a"\n') == [said]
+    assert file_problems(tmp_path, 'sink_file = "/run/a"\n' + text.replace('sink_file = "/run/a"\n[', "[")) == [said]
+
+
 def test_credentials_for_all_of_several_profiles_are_refused(tmp_path: Path) -> None:
     text = 'credentials_dir = "/all"\n[profiles.a]\n[profiles.b]\n'
     assert file_problems(tmp_path, text) == [

@@ -18,6 +18,7 @@ from sidecar.core.events import (
     ServiceStarted,
     StoreFailed,
     TokenChanged,
+    TokenFileFailed,
     TokenReported,
 )
 from sidecar.core.failures import FailureKind, PartnerDetail
@@ -176,6 +177,12 @@ def test_another_operation_is_told_at_once(log: Log) -> None:
     log.sink.emit(StoreFailed(profile="default", operation="claim", cause="TimeoutError"))
     log.sink.emit(StoreFailed(profile="other", operation="peek", cause="TimeoutError"))
     assert len(log.lines) == 3
+
+
+def test_a_disk_that_stays_full_is_told_once_and_another_trouble_at_once(log: Log) -> None:
+    for cause in ("ENOSPC", "ENOSPC", "EROFS"):
+        log.sink.emit(TokenFileFailed(profile="default", cause=cause))
+    assert [line["cause"] for line in log.lines] == ["ENOSPC", "EROFS"]
 
 
 def test_a_log_that_is_closed_stops_nothing(log: Log) -> None:

@@ -16,6 +16,7 @@ from sidecar.core.events import (
     RequestServed,
     ServiceStopped,
     StoreFailed,
+    TokenFileFailed,
     TokenReported,
 )
 from sidecar.core.failures import FailureKind
@@ -44,6 +45,7 @@ CONTRACT = {
     "rejected_reports_total": ("counter", {"profile", "verdict"}),
     "lease_lost_total": ("counter", {"profile"}),
     "store_errors_total": ("counter", {"operation"}),
+    "sink_errors_total": ("counter", {"profile"}),
     "store_up": ("gauge", set()),
     "connections": ("gauge", {"listener"}),
     "limits_hit_total": ("counter", {"listener", "limit"}),
@@ -128,6 +130,7 @@ def test_every_combination_of_closed_sets_starts_at_zero(metrics: Metrics) -> No
         "rejected_reports_total": 4,
         "lease_lost_total": 1,
         "store_errors_total": 7,
+        "sink_errors_total": 1,
         "limits_hit_total": 2 * 6,
     }
     assert all(found[key] == 0 for key in found if key[0].removeprefix("token_sidecar_") in counts)
@@ -172,6 +175,7 @@ def test_every_error_code_is_a_label_from_the_start() -> None:
         ),
         (LeaseLost(profile="default", stage="commit"), "lease_lost_total", {"profile": "default"}),
         (StoreFailed(profile="default", operation="peek", cause="X"), "store_errors_total", {"operation": "peek"}),
+        (TokenFileFailed(profile="default", cause="ENOSPC"), "sink_errors_total", {"profile": "default"}),
     ],
 )
 def test_an_event_is_counted(metrics: Metrics, event: Event, name: str, labels: dict[str, str]) -> None:
