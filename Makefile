@@ -102,7 +102,14 @@ $(VENV)/.build: $(VENV)/.pip deploy/docker/build.lock
 		--requirement deploy/docker/build.lock | $(LIST)
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run $(VENV)/.build
+# Apart, too: redis-py imports OpenTelemetry wherever it finds it, and most users have none.
+$(VENV)/.otel: $(VENV)/.run pyproject.toml
+	@echo 'Installing the extra otel ...'
+	@$(INSTALL) --upgrade --target $(VENV)/otel $$($(BIN)/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["otel"])') | $(LIST)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run $(VENV)/.build $(VENV)/.otel
 	@echo 'Installing what the tests need ...'
 	@$(INSTALL) --group test | $(LIST)
 	@touch $@

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, TextIO, cast
+from typing import TextIO
 
 import aiohttp
 
@@ -16,24 +16,17 @@ from sidecar import __version__
 from sidecar.app.accounts import assemble_account, open_settings_store, open_token_file, settings_sealer
 from sidecar.app.clock import SystemClock
 from sidecar.app.memory import give_back
+from sidecar.app.observers import Observers
 from sidecar.app.open_files import allow_open_files
 from sidecar.config.settings import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError
-from sidecar.core.events import ConfigurationWarned, Level, ServiceStarted, ServiceStopped, ServiceStopping
+from sidecar.core.events import ConfigurationWarned, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
-from sidecar.core.ports import Clock, EventSink
+from sidecar.core.ports import Clock
 from sidecar.file_sink.follower import Follower
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
-from sidecar.telemetry.audit import Audit
-from sidecar.telemetry.audit_lines import open_lines
-from sidecar.telemetry.fanout import Fanout
-from sidecar.telemetry.library_logs import capture_library_logs
-from sidecar.telemetry.logs import LogSink
-from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.recent import RecentEvents
-from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.assembly import Assembly
 from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
@@ -55,19 +48,9 @@ class Service:
     def __init__(self, settings: Settings, *, clock: Clock | None = None, log: TextIO = sys.stdout) -> None:
         self._settings = settings
         self._clock = clock if clock is not None else SystemClock()
-        self._redactor = Redactor()
-        self._redactor.register(settings.store_url)
-        names = [profile.profile.name for profile in settings.profiles]
         self.brokers: dict[str, Broker] = {}
-        log_format = cast(Literal["json", "console"], settings.log_format)
-        self._log = LogSink(log_format, cast(Level, settings.log_level), log, self._redactor, self._clock)
-        self._recent = RecentEvents(self._clock)
-        self.metrics = Metrics(lambda: self.brokers.values(), names, __version__, self._connections)
-        self._sink = Fanout([self.metrics, self._log, self._recent])
-        self._audit: EventSink | None = None
-        if settings.audit != "off":
-            lines = open_lines(log_format, log, self._redactor, self._clock)
-            self._audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, self._clock)
+        self._observers = Observers(settings, self._clock, log, self.brokers.values, self._connections)
+        self._sink = self._observers.sink
         self._parts: list[Assembly] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._followers: dict[str, Follower] = {}
@@ -96,7 +79,7 @@ class Service:
             await self._close()
             raise
         few_files = allow_open_files(2 * self._settings.limits.max_connections)
-        for warning in (*self._settings.warnings, *((few_files,) if few_files else ())):
+        for warning in (*self._settings.warnings, *self._observers.warnings, *((few_files,) if few_files else ())):
             self._sink.emit(ConfigurationWarned(warning=warning))
         self._sink.emit(
             ServiceStarted(
@@ -109,7 +92,7 @@ class Service:
         )
 
     async def _open(self) -> None:
-        self._release_logs = capture_library_logs(self._log)
+        self._release_logs = self._observers.capture_library_logs()
         self._store = open_settings_store(self._settings, settings_sealer(self._settings), self._clock)
         self._session = open_session()
         self._assemble(self._store, self._session)
@@ -130,7 +113,7 @@ class Service:
                     clock=self._clock,
                     store=store,
                     session=session,
-                    redactor=self._redactor,
+                    redactor=self._observers.redactor,
                     sink=self._sink,
                     beat=beat,
                 )
@@ -150,9 +133,14 @@ class Service:
     async def _listen(self) -> None:
         headers = {name: PRESETS[broker.profile.partner].token_header for name, broker in self.brokers.items()}
         warm = self._warm_answers()
-        tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers, self._audit, warm)
+        tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers, self._observers.audit, warm)
         admin = AdminApi(
-            self.brokers, self.metrics.render, self._recent, self._ailment, lambda: self._draining, self._behind
+            self.brokers,
+            self._observers.metrics.render,
+            self._observers.recent,
+            self._ailment,
+            lambda: self._draining,
+            self._behind,
         )
         limits = self._settings.limits
         self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", limits, warm, give_back))
@@ -164,9 +152,11 @@ class Service:
         """None where callers are told apart, or each request is told of."""
         settings = self._settings
         apart = settings.caller_token_file is not None or settings.allowed_uids is not None
-        if not settings.warm or apart or self._audit is not None or settings.log_level == "debug":
+        if not settings.warm or apart or self._observers.audit is not None or settings.log_level == "debug":
             return None
-        return WarmAnswers(self._clock, self.metrics.requests.tally)
+        return WarmAnswers(
+            self._clock, self._observers.metrics.requests.tally, traced=self._observers.spans is not None
+        )
 
     def _guards(self) -> Guards:
         settings = self._settings
@@ -176,7 +166,7 @@ class Service:
             allowed_uids=settings.allowed_uids,
         )
         if settings.caller_token_file is not None:
-            caller_token = CallerTokenFile(settings.caller_token_file, self._sink, self._redactor.register)
+            caller_token = CallerTokenFile(settings.caller_token_file, self._sink, self._observers.redactor.register)
             guard = replace(guard, caller_token=caller_token)
         return Guards(guard)
 
@@ -226,6 +216,7 @@ class Service:
                     await self._session.close()
                 if self._store is not None:
                     await self._store.close()
+        await self._observers.close(STOP_GRACE_S)
         self._release_logs()
 
     async def _cancel(self, tasks: list[asyncio.Task[None]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sidecar.config import profiles, sources, table
 from sidecar.config.addresses import is_local
 from sidecar.config.findings import Findings
+from sidecar.config.otel import traces_wanted
 from sidecar.config.settings import Settings
 from sidecar.config.store_files import judge_store_files
 from sidecar.config.values import Values
@@ -55,6 +56,7 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
         log_level=values[table.LOG_LEVEL],
         audit=values[table.AUDIT],
         drain_s=values[table.DRAIN_S],
+        traces=traces_wanted(environ, findings),
         profiles=built,
         warnings=findings.warnings,
     )

@@ -50,6 +50,8 @@ class Settings:
     audit: str
     """`off`, `changes` or `all`."""
     drain_s: Seconds
+    traces: bool
+    """Whether OpenTelemetry's variables ask for spans."""
     profiles: tuple[ProfileSettings, ...]
     warnings: tuple[str, ...]
     """One sentence each, free of secrets, to be said at start."""

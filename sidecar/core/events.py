@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, TypeAlias
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.limits import Limit, ListenerName
 from sidecar.core.model import Instant, Lifetime, Operation, Reason, Seconds
+from sidecar.core.trace_context import TraceContext
 
 FlightResult: TypeAlias = Literal["fetched", "adopted", "failed"]
 Verdict: TypeAlias = Literal["refreshing", "already-replaced", "later", "confirmed"]
@@ -207,15 +208,17 @@ class RequestServed(Event):
     endpoint: Endpoint
     code: str
     duration_s: Seconds
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused(Event):
-    """A guard refused a caller, by the contract's `code`; nothing of the request is told."""
+    """A guard refused a caller, by the contract's `code`; nothing of the request is told but its trace."""
 
     name = "request_refused"
     level = "warning"
     code: str
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +234,7 @@ class Audited(Event):
     caller: str
     token_id: str
     outcome: Outcome
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

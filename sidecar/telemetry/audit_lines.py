@@ -64,6 +64,8 @@ class JsonLines:
             "token_id": event.token_id,
             "outcome": event.outcome,
         }
+        if event.trace is not None:
+            line |= {"trace_id": event.trace.trace_id, "parent_id": event.trace.parent_id}
         if not event.token_id:
             del line["token_id"]
         if suppressed:

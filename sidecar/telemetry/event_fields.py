@@ -8,16 +8,19 @@ from enum import Enum
 from sidecar.core.events import Event
 from sidecar.core.failures import PartnerDetail
 from sidecar.core.iso8601 import iso
+from sidecar.core.trace_context import TraceContext
 
 
 def event_fields(event: Event) -> dict[str, object]:
     """The event's fields by name; without empty ones; enums as text, instants (`…_at`) in ISO 8601, a
-    `PartnerDetail` as its four fields."""
+    `PartnerDetail` as its four fields, a `TraceContext` as its two ids."""
     found: dict[str, object] = {}
     for field in fields(event):
         value = getattr(event, field.name)
         if isinstance(value, PartnerDetail):
             found |= _partner_fields(value)
+        elif isinstance(value, TraceContext):
+            found |= {"trace_id": value.trace_id, "parent_id": value.parent_id}
         else:
             found[field.name] = iso(value) if field.name.endswith("_at") else _plain(value)
     return {name: value for name, value in found.items() if value not in (None, "", ())}

@@ -13,6 +13,7 @@ from sidecar.core.errors import AnswerError
 from sidecar.core.events import Audited, RequestRefused, RequestServed
 from sidecar.core.model import Moment
 from sidecar.core.ports import Clock, EventSink
+from sidecar.core.trace_context import TraceContext, trace_context
 from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import Answered
 from sidecar.web.connection import Connection
@@ -60,16 +61,23 @@ class TokenApi:
             answered = await self._answer(request, route)
         except Exception:
             # The connection answers and tells about the bug; here it is only counted.
-            self._record(route, INTERNAL_ERROR, route.profile, started)
+            self._record(request, route, INTERNAL_ERROR, route.profile, started)
             raise
         profile = answered.profile or route.profile
-        self._record(route, answered.code, profile, started)
+        self._record(request, route, answered.code, profile, started)
         if answered.response.status in _NOT_LET_IN:
-            self._sink.emit(RequestRefused(code=answered.code))
+            self._sink.emit(RequestRefused(code=answered.code, trace=_trace(request)))
         if self._audit is not None and answered.outcome is not None and route.endpoint is not None:
-            caller, token_id, outcome = caller_name(request), answered.token_id, answered.outcome
-            told = Audited(profile=profile, endpoint=route.endpoint, caller=caller, token_id=token_id, outcome=outcome)
-            self._audit.emit(told)
+            self._audit.emit(
+                Audited(
+                    profile=profile,
+                    endpoint=route.endpoint,
+                    caller=caller_name(request),
+                    token_id=answered.token_id,
+                    outcome=answered.outcome,
+                    trace=_trace(request),
+                )
+            )
         if self._warm is not None and answered.vended is not None and not answered.vended.suspect:
             self._learn(self._warm, request, route, answered.response, answered.vended)
         return answered.response
@@ -91,8 +99,14 @@ class TokenApi:
         except (RefusedError, AnswerError) as error:
             return refused(error)
 
-    def _record(self, route: Route, code: str, profile: str, started: Moment) -> None:
+    def _record(self, request: BaseRequest, route: Route, code: str, profile: str, started: Moment) -> None:
         if route.endpoint is None:
             return
-        duration_s = self._clock.monotonic() - started
-        self._sink.emit(RequestServed(profile=profile, endpoint=route.endpoint, code=code, duration_s=duration_s))
+        duration_s, trace = self._clock.monotonic() - started, _trace(request)
+        self._sink.emit(
+            RequestServed(profile=profile, endpoint=route.endpoint, code=code, duration_s=duration_s, trace=trace)
+        )
+
+
+def _trace(request: BaseRequest) -> TraceContext | None:
+    return trace_context(request.headers.getall("traceparent", ()))

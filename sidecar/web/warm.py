@@ -7,10 +7,11 @@ identically, so every guard decides as it did. What else an answer is made of is
 - the token: `Vendor.holds` says whether it is still vended, unmarked;
 - `expiresIn` and `Date` are whole seconds: an answer lives until the first of them changes, or the token's life ends;
 - the connection: nothing is under way on it, and everything before came one whole request a piece (`Connection`);
-- where callers are told apart (a caller token, user ids, the audit) or requests are logged, there is no table at all.
+- where callers are told apart (a caller token, user ids, the audit) or requests are logged, there is no table at all;
+- where traces are exported, a request with a `traceparent` is never answered from here.
 
 What differs with each request is a trace: lines of the tracing headers below, in their plainest form, are left out
-before bytes are compared. Nothing here reads them, both of aiohttp's parsers take each line by itself, and what is that
+before bytes are compared. Nothing else reads them, both of aiohttp's parsers take each line by itself, and what is that
 short is within every limit. Any other request that differs each time never enters: only what is seen twice does.
 
 Nor does one that carries a secret, which would stay here with it. A token that is vended no more is forgotten when the
@@ -39,12 +40,19 @@ MAX_REQUEST_BYTES = 4096
 MAX_TRACES = 8
 MAX_TRACED_BYTES = 1024
 """The least that SIDECAR_MAX_HEADER_BYTES may be."""
-_TRACES = re.compile(
-    rb"\r\n(?:traceparent|tracestate|baggage|b3|x-b3-[a-z]{1,16}|x-request-id|request-id|x-correlation-id|correlation-id"
-    rb"|x-trace-id|trace-id|x-amzn-trace-id|x-cloud-trace-context|uber-trace-id|sentry-trace): [!-~]{1,512}(?=\r\n)",
-    re.IGNORECASE,
+_NEVER_READ = (
+    rb"tracestate|baggage|b3|x-b3-[a-z]{1,16}|x-request-id|request-id|x-correlation-id|correlation-id|x-trace-id|trace-id"
+    rb"|x-amzn-trace-id|x-cloud-trace-context|uber-trace-id|sentry-trace"
 )
 """W3C Trace Context and Baggage, B3, and what the large clouds and gateways add."""
+
+
+def _lines(names: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\r\n(?:" + names + rb"): [!-~]{1,512}(?=\r\n)", re.IGNORECASE)
+
+
+_TRACES, _TRACES_BUT_ONE = _lines(rb"traceparent|" + _NEVER_READ), _lines(_NEVER_READ)
+_TRACEPARENT = re.compile(rb"\r\ntraceparent[ \t]*:", re.IGNORECASE)
 _SECRETS = re.compile(rb"\r\n(?:(?:proxy-)?authorization|cookie)[ \t]*:", re.IGNORECASE)
 
 
@@ -71,17 +79,22 @@ class Warm:
 class WarmAnswers:
     """A small table from requests to answers. `tally_of` names where the requests of a profile and endpoint count."""
 
-    def __init__(self, clock: Clock, tally_of: Callable[[str, Endpoint], RequestTally]) -> None:
+    def __init__(
+        self, clock: Clock, tally_of: Callable[[str, Endpoint], RequestTally], *, traced: bool = False
+    ) -> None:
+        """`traced`: each request with a `traceparent` is told of."""
         self._clock = clock
         self._now = clock.monotonic
         self._tally_of = tally_of
+        self._traced = traced
+        self._unread = _TRACES_BUT_ONE if traced else _TRACES
         self._known: dict[bytes, Warm] = {}
         # By hash: a request that shares it with another only enters a little sooner.
         self._seen: dict[int, None] = {}
 
     def find(self, request: bytes) -> Warm | None:
         """The answer to these bytes, counted as given; None when they have to go the long way."""
-        warm = self._known.get(request) or self._known.get(_without_traces(request))
+        warm = self._known.get(request) or self._known.get(self._without_traces(request))
         if warm is None:
             return None
         began = self._now()
@@ -101,7 +114,9 @@ class WarmAnswers:
         closes: bool = False,
     ) -> None:
         """These bytes were answered so, just now, from memory."""
-        request = _without_traces(request)
+        request = self._without_traces(request)
+        if self._traced and _TRACEPARENT.search(request):
+            return
         if len(request) > MAX_REQUEST_BYTES or _SECRETS.search(request) or not self._seen_before(request):
             return
         for warm in self._known.values():
@@ -119,6 +134,13 @@ class WarmAnswers:
             tally=self._tally_of(vendor.profile.name, endpoint),
         )
 
+    def _without_traces(self, request: bytes) -> bytes:
+        """The same request without the lines that nobody reads; as it is, where there are too many of them."""
+        if len(request) > MAX_TRACED_BYTES:
+            return request
+        plain, count = self._unread.subn(b"", request)
+        return plain if count <= MAX_TRACES else request
+
     def _seen_before(self, request: bytes) -> bool:
         if request in self._known:
             return True
@@ -130,14 +152,6 @@ class WarmAnswers:
             del self._seen[next(iter(self._seen))]
         self._seen[mark] = None
         return False
-
-
-def _without_traces(request: bytes) -> bytes:
-    """The same request without the lines that nobody reads; as it is, where there are too many of them."""
-    if len(request) > MAX_TRACED_BYTES:
-        return request
-    plain, count = _TRACES.subn(b"", request)
-    return plain if count <= MAX_TRACES else request
 
 
 def _http_date(at: int) -> str:

@@ -68,8 +68,8 @@ def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], t
         "serving.wait_for_signal = at_once\n"
         "from sidecar.cli.commands import run\n"
         "run(['serve'], json.loads(sys.argv[1]))\n"
-        "late = ('aiohttp.web', 'cryptography', 'difflib', 'redis', 'sidecar.app.demo', 'sidecar.partner.sandbox',\n"
-        "        'sqlite3', 'structlog', 'tomllib')\n"
+        "late = ('aiohttp.web', 'cryptography', 'difflib', 'opentelemetry', 'redis', 'sidecar.app.demo',\n"
+        "        'sidecar.partner.sandbox', 'sqlite3', 'structlog', 'tomllib')\n"
         "print(json.dumps([name for name in late if name in sys.modules]))\n"
     )
     done = subprocess.run(

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import StartingError
-from sidecar.core.events import Audited
+from sidecar.core.events import Audited, RequestServed
 from sidecar.core.model import Address, Secret, token_id_of
+from sidecar.core.trace_context import TraceContext
 from sidecar.vending.vendor import Report
 from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import VendingService, vending_service
@@ -44,6 +45,13 @@ async def test_an_answer_with_a_token_is_audited(
 ) -> None:
     assert (await service.get(path, headers)).status in (200, 204)
     assert service.audited == [(*told, ONE, "ok")]
+
+
+async def test_the_trace_of_a_request_is_told_with_it(service: VendingService) -> None:
+    trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    await service.get("/v1/token", {"traceparent": f"00-{trace}-{span}-01"})
+    (audited,), (served,) = service.audit.of(Audited), service.sink.of(RequestServed)
+    assert audited.trace == served.trace == TraceContext(trace, span, sampled=True)
 
 
 async def test_an_oauth_answer_is_audited_under_the_profile_it_names(service: VendingService) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.core.events import RequestRefused
 from sidecar.core.model import Secret
+from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.guards import GuardSettings
@@ -35,6 +36,17 @@ async def test_a_refusal_is_told_by_its_code_alone(headers: Mapping[str, str], c
         await ask(service.address, f"/v1/token/{CANARY}?x={CANARY}", headers=headers, bare=True)
         assert service.sink.of(RequestRefused) == [RequestRefused(code=code)]
         assert CANARY not in repr(service.sink.of(RequestRefused))
+
+
+async def test_of_a_trace_that_a_refused_request_belongs_to_its_ids_are_told() -> None:
+    trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    async with vending_service() as service:
+        for traceparent in (f"00-{trace}-{span}-01", CANARY):
+            headers = {"Host": "localhost", "traceparent": traceparent}
+            await ask(service.address, "/v1/token", headers=headers, bare=True)
+        known, made_up = service.sink.of(RequestRefused)
+    assert event_fields(known) == {"code": "header-required", "trace_id": trace, "parent_id": span}
+    assert event_fields(made_up) == {"code": "header-required"}
 
 
 async def test_an_oauth_client_that_is_not_known_is_told_too() -> None:

@@ -84,7 +84,7 @@ def test_a_service_masks_the_caller_token_from_the_start(tmp_path: Path) -> None
     environ = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret", "SIDECAR_CALLER_TOKEN_FILE": str(file)}
     service = Service(load_settings(environ))
     service._guards()
-    assert service._redactor.text("caller-token-1") == "***"
+    assert service._observers.redactor.text("caller-token-1") == "***"
 
 
 def test_a_reported_token_is_not_in_the_repr_of_its_report() -> None:

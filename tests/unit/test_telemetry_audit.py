@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.core.events import Audited, Outcome, RequestServed
 from sidecar.core.model import Secret
+from sidecar.core.trace_context import TraceContext
 from sidecar.telemetry.audit import MAX_CALLERS, Audit
 from sidecar.telemetry.audit_lines import AuditLines, JsonLines, LogLines, open_lines
 from sidecar.telemetry.logs import LogSink
@@ -153,8 +154,11 @@ def test_what_has_been_quiet_makes_room_for_who_comes_later(changes: Book) -> No
 
 @pytest.mark.parametrize("suppressed", [0, 7])
 @pytest.mark.parametrize("token_id", ["t1", ""])
-def test_a_line_made_by_hand_says_what_the_log_would(token_id: str, suppressed: int) -> None:
-    event = Audited(profile="p", endpoint="rejected", caller="[::1]:1", token_id=token_id, outcome="later")
+@pytest.mark.parametrize("trace", [None, TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", True)])
+def test_a_line_made_by_hand_says_what_the_log_would(
+    trace: TraceContext | None, token_id: str, suppressed: int
+) -> None:
+    event = Audited(profile="p", endpoint="rejected", caller="[::1]:1", token_id=token_id, outcome="later", trace=trace)
     written = []
     for make in (
         lambda stream, clock: JsonLines(stream, Redactor(), clock),

@@ -21,9 +21,9 @@ class Counting:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, *, traced: bool = False) -> None:
         self.clock, self.vendor, self.tally = FixedClock(), FakeVendor(), Counting()
-        self.warm = WarmAnswers(self.clock, lambda _profile, _endpoint: self.tally)
+        self.warm = WarmAnswers(self.clock, lambda _profile, _endpoint: self.tally, traced=traced)
         self.vendor.now = Vended(token(), suspect=False, expires_in_s=900, good_until=0.5)
 
     def learn(self, request: bytes, times: int = 2) -> None:
@@ -127,3 +127,15 @@ def test_a_token_that_is_vended_no_more_is_forgotten_with_the_next_answer() -> N
     assert bench.warm.find(b"GET /1") is None
     bench.learn(b"GET /1", times=1)
     assert bench.warm.find(b"GET /1") is not None
+
+
+def test_where_traces_are_told_of_a_request_of_one_is_always_looked_at() -> None:
+    """Also one that comes again and again with the same trace; other headers of tracing make no difference."""
+    bench = Bench(traced=True)
+    for name in (b"traceparent", b"TraceParent"):
+        request = b"GET / HTTP/1.1\r\n" + name + b": 00-1-2-01\r\n\r\n"
+        bench.learn(request, times=5)
+        assert bench.warm.find(request) is None
+    bench.learn(b"GET / HTTP/1.1\r\n\r\n")
+    assert bench.warm.find(b"GET / HTTP/1.1\r\ntraceparent: 00-1-2-01\r\n\r\n") is None
+    assert bench.warm.find(b"GET / HTTP/1.1\r\nb3: 1\r\n\r\n") is not None

@@ -1,0 +1,100 @@
+"""Events as OpenTelemetry spans, sent by OTLP over HTTP: the extra `otel`, imported only where it is asked for.
+
+A caller's trace gets a span for each of its requests, sampled as the caller says; each partner call begins a trace of
+its own, for it is made for everyone. All settings are the SDK's environment variables:
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    set_span_in_context,
+)
+
+from sidecar.core.events import Event, PartnerCalled, RequestServed
+from sidecar.core.model import Seconds
+from sidecar.core.ports import Clock
+from sidecar.core.trace_context import TraceContext
+
+SERVICE_NAME = "pay1st-token-sidecar"
+_GOOD = ("ok", "not-modified")
+
+
+class Spans:
+    """An event sink; spans wait in memory (2,048 at most) for a thread of the SDK's that sends them."""
+
+    def __init__(self, version: str, clock: Clock) -> None:
+        ours = Resource.create({"service.name": SERVICE_NAME, "service.version": version})
+        self._provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._tracer = self._provider.get_tracer("sidecar", version)
+        self._clock = clock
+
+    def emit(self, event: Event) -> None:
+        match event:
+            case RequestServed(trace=TraceContext() as trace):
+                code = "" if event.code in _GOOD else event.code
+                attributes = {"token_sidecar.profile": event.profile, "token_sidecar.code": event.code}
+                name, parent = f"sidecar {event.endpoint}", _parent(trace)
+                self._span(name, SpanKind.SERVER, event.duration_s, attributes, code, parent)
+            case PartnerCalled():
+                error = "" if event.outcome == "ok" else event.cause or event.outcome
+                attributes = {"token_sidecar.profile": event.profile, "token_sidecar.outcome": str(event.outcome)}
+                self._span(
+                    f"partner {event.operation}", SpanKind.CLIENT, event.duration_s, attributes, error, Context()
+                )
+            case _:
+                pass
+
+    def _span(
+        self, name: str, kind: SpanKind, duration_s: Seconds, attributes: dict[str, str], error: str, parent: Context
+    ) -> None:
+        """One that ends now; `error` is empty where all went well."""
+        end = self._clock.wall()
+        span = self._tracer.start_span(
+            name, context=parent, kind=kind, attributes=attributes, start_time=_nanoseconds(end - duration_s)
+        )
+        if error:
+            span.set_attribute("error.type", error)
+            span.set_status(StatusCode.ERROR)
+        span.end(_nanoseconds(end))
+
+    async def close(self, limit_s: Seconds) -> None:
+        """Send what waits, for so long: a collector that is away must not keep us."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            # The loop may be closed by now, when the collector took its time.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(done.set)
+
+        # A daemon, and none of the loop's own threads: those are waited for at the end.
+        threading.Thread(target=shut_down, daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await done.wait()
+
+
+def _parent(trace: TraceContext) -> Context:
+    flags = TraceFlags(TraceFlags.SAMPLED if trace.sampled else TraceFlags.DEFAULT)
+    caller = SpanContext(int(trace.trace_id, 16), int(trace.parent_id, 16), is_remote=True, trace_flags=flags)
+    return set_span_in_context(NonRecordingSpan(caller), Context())
+
+
+def _nanoseconds(at: Seconds) -> int:
+    return int(at * 1_000_000_000)

@@ -1,0 +1,88 @@
+"""An OpenTelemetry collector: takes OTLP over HTTP and remembers the spans."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+OTEL = Path(sys.prefix) / "otel"
+"""Where the Makefile puts the extra, apart from what the other tests run with."""
+sys.path.append(str(OTEL))
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: E402 - see above
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One span as it came; ids are hex digits, `parent_id` empty where it begins a trace."""
+
+    name: str
+    trace_id: str
+    parent_id: str
+    took_s: float
+    is_error: bool
+    attributes: dict[str, str]
+    resource: dict[str, str] = field(repr=False)
+
+
+class Collector(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.spans: list[Sent] = []
+        self.bodies = b""
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def take(self, body: bytes) -> None:
+        self.bodies += body
+        request = ExportTraceServiceRequest.FromString(body)
+        for resource in request.resource_spans:
+            of = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                self.spans += [
+                    Sent(
+                        name=span.name,
+                        trace_id=span.trace_id.hex(),
+                        parent_id=span.parent_span_id.hex(),
+                        took_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+                        is_error=span.status.code == span.status.STATUS_CODE_ERROR,
+                        attributes={pair.key: pair.value.string_value for pair in span.attributes},
+                        resource=of,
+                    )
+                    for span in scope.spans
+                ]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/v1/traces":
+            self.server.take(body)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's form
+        """Nothing: the output is the tests'."""
+
+
+@contextmanager
+def open_collector() -> Iterator[Collector]:
+    with Collector() as collector:
+        thread = threading.Thread(target=collector.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield collector
+        finally:
+            collector.shutdown()
+            thread.join()

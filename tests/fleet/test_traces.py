@@ -1,0 +1,84 @@
+"""Traces as spans, in a collector that OpenTelemetry's own variables name."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar import __version__
+from tests.fakes.collector import OTEL, Collector, open_collector
+from tests.fakes.processes import KEY, SECRET, Fleet
+from tests.fakes.replica import CALLER, Replica
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-01"}
+UNSAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-00"}
+OFTEN = 5
+"""An untraced request is answered from memory long before, and so leaves no word of itself."""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with open_collector() as collector:
+        yield collector
+
+
+async def exporting(fleet: Fleet, endpoint: str) -> Replica:
+    fleet.settings = {"PYTHONPATH": str(OTEL), **fleet.settings, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    (replica,) = await fleet.ready(1)
+    return replica
+
+
+async def test_each_sampled_request_is_a_span_of_its_callers_trace(fleet: Fleet, collector: Collector) -> None:
+    replica = await exporting(fleet, collector.url)
+    for headers in (SAMPLED, UNSAMPLED, CALLER):
+        for _ in range(OFTEN):
+            assert (await replica.ask(headers=headers)).status == 200
+    assert (await replica.ask(headers={"traceparent": SAMPLED["traceparent"]})).code == "header-required"
+    await fleet.stop(replica, 0)
+
+    asked = [span for span in collector.spans if span.name == "sidecar token"]
+    assert {(span.trace_id, span.parent_id) for span in asked} == {(TRACE, SPAN)}
+    found = Counter((span.attributes["token_sidecar.code"], span.is_error) for span in asked)
+    assert found == {("ok", False): OFTEN, ("header-required", True): 1}
+    assert all(0 < span.took_s < 5 for span in asked)
+
+
+async def test_each_partner_call_is_a_trace_of_its_own(fleet: Fleet, collector: Collector) -> None:
+    fleet.settings["OTEL_RESOURCE_ATTRIBUTES"] = "deployment.environment.name=test"
+    replica = await exporting(fleet, collector.url)
+    token = (await replica.ask(headers=SAMPLED)).body["accessToken"]
+    await fleet.stop(replica, 0)
+
+    (call,) = [span for span in collector.spans if span.name == "partner grant"]
+    assert (call.parent_id, call.is_error) == ("", False)
+    assert call.attributes == {"token_sidecar.profile": "default", "token_sidecar.outcome": "ok"}
+    assert call.trace_id != TRACE
+    of = {"service.name": "pay1st-token-sidecar", "service.version": __version__, "deployment.environment.name": "test"}
+    assert of.items() <= call.resource.items()
+    assert not [secret for secret in (token, KEY, SECRET) if secret.encode() in collector.bodies]
+
+
+async def test_a_name_that_the_variables_give_is_the_services_name(fleet: Fleet, collector: Collector) -> None:
+    fleet.settings["OTEL_SERVICE_NAME"] = "pay"
+    replica = await exporting(fleet, collector.url)
+    await fleet.stop(replica, 0)
+    assert {span.resource["service.name"] for span in collector.spans} == {"pay"}
+
+
+async def test_a_collector_that_never_answers_keeps_nobody(fleet: Fleet) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        replica = await exporting(fleet, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert (await replica.ask(headers=SAMPLED)).status == 200
+        await fleet.stop(replica, 0)
+
+
+async def test_without_the_extra_it_serves_and_says_so(fleet: Fleet) -> None:
+    fleet.settings["PYTHONPATH"] = ""
+    replica = await exporting(fleet, "http://127.0.0.1:1")
+    assert (await replica.ask(headers=SAMPLED)).status == 200
+    (warning,) = replica.events("configuration_warning")
+    assert "the extra 'otel' is not installed" in warning["warning"]
