@@ -56,6 +56,8 @@ class Service:
         self._followers: dict[str, Follower] = {}
         self._follower_tasks: list[asyncio.Task[None]] = []
         self._draining = False
+        patience_s = max(profile.profile.request_timeout_s for profile in settings.profiles)
+        self._patience_ends = self._clock.monotonic() + patience_s
         self._release_logs: Callable[[], None] = lambda: None
         self._store: Store | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -141,6 +143,7 @@ class Service:
             self._ailment,
             lambda: self._draining,
             self._behind,
+            self._waited,
         )
         limits = self._settings.limits
         self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", limits, warm, give_back))
@@ -173,6 +176,10 @@ class Service:
     def _connections(self) -> dict[str, int]:
         listeners = {"vending": self._vending, "admin": self._admin}
         return {name: listener.connections for name, listener in listeners.items() if listener is not None}
+
+    def _waited(self) -> bool:
+        """Whether an app that waited since the start would have been told by now that there is no token."""
+        return self._clock.monotonic() >= self._patience_ends
 
     def _ailment(self) -> str | None:
         """Why the process should be restarted; None while its maintainers run."""

@@ -24,7 +24,8 @@ class AdminApi:
 
     `render_metrics` takes the request's `Accept` and answers (body, content type); `recent_events` the latest events,
     newest last; `alive` None while the event loop's tasks run, else what is wrong; `draining` whether SIGTERM came;
-    `behind` whether a profile's token file is not there yet.
+    `behind` whether a profile's token file is not there yet;
+    `waited` whether apps have waited long enough for the first token, and should start without one.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class AdminApi:
         alive: Callable[[], str | None],
         draining: Callable[[], bool],
         behind: Callable[[str], bool] = lambda _: False,
+        waited: Callable[[], bool] = lambda: False,
     ) -> None:
         self._vendors = vendors
         self._render_metrics = render_metrics
@@ -42,9 +44,11 @@ class AdminApi:
         self._alive = alive
         self._draining = draining
         self._behind = behind
+        self._waited = waited
         self._routes: dict[str, Callable[[BaseRequest], Response]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
+            "/startupz": self._startupz,
             "/metrics": self._metrics,
             "/status.json": self._status,
         }
@@ -64,8 +68,15 @@ class AdminApi:
         return json_answer(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
 
     def _readyz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
-        document = readiness(self._snapshots(), draining=self._draining())
+        document = self._readiness()
         return json_answer(200 if document["ready"] else 503, document)
+
+    def _startupz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
+        document = self._readiness()
+        return json_answer(200 if document["ready"] or self._waited() else 503, document)
+
+    def _readiness(self) -> dict[str, object]:
+        return readiness(self._snapshots(), draining=self._draining())
 
     def _metrics(self, request: BaseRequest) -> Response:
         body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))

@@ -39,7 +39,7 @@ SETTINGS = {
     "COOLDOWN_S": "1",
 }
 NOISE_S = 8
-ADMIN_PATHS = ("/metrics", "/status.json", "/status", "/readyz", "/livez", "/openapi.json")
+ADMIN_PATHS = ("/metrics", "/status.json", "/status", "/readyz", "/startupz", "/livez", "/openapi.json")
 
 
 @asynccontextmanager

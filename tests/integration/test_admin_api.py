@@ -31,6 +31,7 @@ class Admin:
     dead: str | None = None
     draining: bool = False
     behind: str = ""
+    waited: bool = False
 
     async def get(self, path: str, **headers: str) -> Reply:
         return await ask(self.address, path, headers={"Host": "10.1.2.3:9181", **headers}, bare=True)
@@ -47,6 +48,7 @@ async def admin() -> AsyncIterator[Admin]:
         lambda: running.dead,
         lambda: running.draining,
         lambda profile: profile == running.behind,
+        lambda: running.waited,
     )
     async with serving(api, ListSink()) as address:
         running.address = address
@@ -118,6 +120,17 @@ async def test_draining_turns_readiness_off_and_leaves_liveness_on(admin: Admin)
     assert (await admin.get("/livez")).status == 200
 
 
+async def test_an_app_may_start_with_a_token_or_when_it_has_waited_long_enough_for_one(admin: Admin) -> None:
+    assert (await admin.get("/startupz")).status == 200
+    admin.vendors["other"].show(ready=False, condition=Condition.EXPIRED, why_not="starting")
+    waiting = await admin.get("/startupz")
+    assert (waiting.status, waiting.json()["profiles"]["other"]["reason"]) == (503, "starting")
+    admin.waited = True
+    waited = await admin.get("/startupz")
+    assert (waited.status, waited.json()["ready"]) == (200, False)
+    assert (await admin.get("/readyz")).status == 503
+
+
 async def test_metrics_come_as_text_or_as_openmetrics_by_accept(admin: Admin) -> None:
     text = await admin.get("/metrics")
     assert (text.status, str(text.header("Content-Type")).split(";")[0]) == (200, "text/plain")
@@ -155,7 +168,7 @@ async def test_status_shows_the_last_events_with_names_in_camel_case(admin: Admi
     assert (second["profile"], second["at"], second["count"]) == ("other", "2026-01-01T00:00:00Z", 1)
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/status.json", "/v1/token", "/"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz", "/metrics", "/status.json", "/v1/token", "/"])
 async def test_no_answer_carries_a_token_or_may_be_stored(admin: Admin, path: str) -> None:
     reply = await admin.get(path, Authorization="Bearer CANARY")
     assert reply.header("Cache-Control") == "no-store"

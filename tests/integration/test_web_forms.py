@@ -53,7 +53,7 @@ async def test_a_body_of_no_bytes_is_none() -> None:
 async def test_the_admin_listener_takes_no_body_either() -> None:
     api = AdminApi({"default": FakeVendor()}, lambda _: (b"", "text/plain"), list, lambda: None, lambda: False)
     async with serving(api, ListSink()) as address:
-        for path in ("/livez", "/readyz", "/metrics", "/status.json"):
+        for path in ("/livez", "/readyz", "/startupz", "/metrics", "/status.json"):
             assert (await ask(address, path, body=b"x")).code == "bad-request"
 
 

@@ -183,6 +183,6 @@ async def test_admin_answers_conform(healthy: bool) -> None:
     dead = None if healthy else "dead"
     api = AdminApi({"default": vendor}, metrics.render, recent, lambda: dead, lambda: False)
     async with serving(api, ListSink()) as address:
-        for path in ("/livez", "/readyz", "/status.json", "/metrics"):
+        for path in ("/livez", "/readyz", "/startupz", "/status.json", "/metrics"):
             conforms(path, "get", await ask(address, path))
             conforms(path, "get", await ask(address, path, method="POST", headers=ASKING))
