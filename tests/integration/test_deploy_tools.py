@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -53,15 +52,6 @@ def test_prometheus_takes_the_rules_and_the_configuration() -> None:
 
 def test_every_alert_fires_when_it_should_and_only_then() -> None:
     output_of(promtool(), "test", "rules", DEPLOY / "prometheus/rules_test.yml")
-
-
-def test_kubectl_renders_the_manifests_as_they_are_written() -> None:
-    """So what the unit tests say of the files is true of what a cluster gets."""
-    directory = DEPLOY / "kubernetes"
-    names = yaml.safe_load((directory / "kustomization.yaml").read_text())["resources"]
-    written = [document for name in names for document in yaml.safe_load_all((directory / name).read_text())]
-    for kubectl in filter(None, [shutil.which("kubectl")]):
-        assert list(yaml.safe_load_all(output_of(kubectl, "kustomize", directory))) == written
 
 
 def composes() -> list[list[str]]:

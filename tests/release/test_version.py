@@ -11,7 +11,8 @@ STATED = {
     "sidecar/__init__.py",
     "deploy/docker/Dockerfile",  # a label cannot ask the package
     "deploy/README.md",  # the rest names the image, which a person builds and tags
-    "deploy/kubernetes/deployment.yaml",
+    "deploy/kustomize/components/sidecar/pod.yaml",
+    "deploy/kustomize/components/sidecar/cronjob.yaml",
     "docker-compose.yml",
 }
 # Tests have versions of their own, a lock those of the libraries, and the changelog those of before.

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "deploy/README.md").read_text()
 SECRETS = {
     secret["metadata"]["name"]: set(secret["stringData"])
-    for secret in yaml.safe_load_all((ROOT / "deploy/kubernetes/secrets.example.yaml").read_text())
+    for secret in yaml.safe_load_all((ROOT / "deploy/kustomize/examples/secrets.example.yaml").read_text())
+    if secret["type"] == "Opaque"
 }
 
 
@@ -36,6 +37,13 @@ def test_it_names_every_option_and_every_scheme_of_the_stores_url() -> None:
     assert all(f"{topology}://" in README for topology in Topology)
 
 
+def test_it_names_every_component_and_every_example_for_kubernetes() -> None:
+    folders = {path.parent for path in (ROOT / "deploy/kustomize").glob("*/*/kustomization.yaml")}
+    assert set(re.findall(r"`(kustomize/\w+/[\w-]+)`", README)) == {
+        str(folder.relative_to(ROOT / "deploy")) for folder in folders
+    }
+
+
 def test_the_commands_make_the_secrets_of_the_example() -> None:
     made = {
         name: set(re.findall(r"--from-file=(\S+)", rest))
@@ -45,7 +53,7 @@ def test_the_commands_make_the_secrets_of_the_example() -> None:
 
 
 def test_every_file_it_points_to_is_there() -> None:
-    pointed = re.findall(r"`((?:docker|kubernetes|prometheus|demo|examples|\.\.)/[^`]*)`", README)
+    pointed = re.findall(r"`((?:docker|kustomize|prometheus|demo|examples|\.\.)/[^`]*)`", README)
     assert pointed
     assert [path for path in pointed if not (ROOT / "deploy" / path).exists()] == []
 

@@ -1,0 +1,1 @@
+"""deploy/kustomize: every example and every way to combine the components, rendered and looked at."""

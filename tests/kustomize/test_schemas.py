@@ -1,0 +1,57 @@
+"""Every example renders, and what comes out conforms to the schemas of every supported Kubernetes."""
+
+from __future__ import annotations
+
+import kubernetes_validate
+import pytest
+from kubernetes_validate.utils import all_versions
+
+from tests.kustomize.conftest import Made
+from tests.kustomize.rendering import EXAMPLES, SECRETS, Manifest, render
+from tests.kustomize.workloads import CASES
+
+NATIVE = 29
+"""Native sidecars are on by default since Kubernetes 1.29."""
+KNOWN = sorted({int(version.split(".")[1]) for version in all_versions()})
+VERSIONS = [minor for minor in KNOWN if minor >= NATIVE]
+OF_THE_OPERATOR = "monitoring.coreos.com/v1"
+"""Its kinds have no schema here; test_monitoring.py looks at them."""
+
+
+def of_kubernetes(manifests: list[Manifest]) -> list[Manifest]:
+    return [manifest for manifest in manifests if manifest["apiVersion"] != OF_THE_OPERATOR]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_renders_to_something(example: str) -> None:
+    assert render(EXAMPLES[example])
+
+
+@pytest.mark.parametrize("minor", VERSIONS)
+def test_all_of_it_conforms_strictly_to_the_schemas_of_1_(minor: int, everything: list[Manifest]) -> None:
+    secrets = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+        for name, data in SECRETS.items()
+    ]
+    for manifest in [*of_kubernetes(everything), *secrets]:
+        kubernetes_validate.validate(manifest, f"1.{minor}", strict=True)
+
+
+@pytest.mark.parametrize("minor", [minor for minor in KNOWN if minor < NATIVE])
+def test_the_classic_sidecar_conforms_to_the_schemas_of_1_(minor: int, made: Made) -> None:
+    for variant, kind in CASES:
+        if "classic" in variant:
+            kubernetes_validate.validate(made(variant, kind), f"1.{minor}", strict=True)
+
+
+def test_the_schemas_reach_from_the_first_native_sidecars_to_the_newest_release_they_know() -> None:
+    assert list(range(NATIVE, VERSIONS[-1] + 1)) == VERSIONS
+    assert VERSIONS[-1] >= 37
+
+
+def test_placeholders_are_never_applied() -> None:
+    """The Secrets' file is in no kustomization, and holds nothing but what has to be replaced."""
+    for example in EXAMPLES.values():
+        assert all(manifest["kind"] != "Secret" for manifest in render(example))
+    values = [value for data in SECRETS.values() for name, value in data.items() if name != "sidecar.toml"]
+    assert all("REPLACE-WITH-" in value for value in values)
