@@ -46,3 +46,10 @@ def test_the_commands_write_the_files_of_the_store(tmp_path: Path) -> None:
     key_id, key = (tmp_path / "seal-keys").read_text().split(":")
     assert re.fullmatch(r"20\d\d-\d\d", key_id)
     assert len(base64.b64decode(key, validate=False)) == 32
+
+
+def test_the_commands_write_the_users_of_redis(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("a-password\n")
+    typed("> users.acl", tmp_path)
+    expected = SECRETS["token-redis-acl"]["users.acl"].replace("REPLACE-WITH-THE-PASSWORD", "a-password")
+    assert (tmp_path / "users.acl").read_text() == expected

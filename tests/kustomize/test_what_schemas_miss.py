@@ -18,8 +18,11 @@ ENUMS = {
     ("spec", "restartPolicy"): {"Always", "OnFailure", "Never"},
     ("dnsPolicy",): {"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"},
     ("seccompProfile", "type"): {"RuntimeDefault", "Localhost"},
+    ("strategy", "type"): {"Recreate", "RollingUpdate"},
     ("drop",): {"ALL"},
     ("emptyDir", "medium"): {"", "Memory"},
+    ("policyTypes",): {"Ingress", "Egress"},
+    ("ports", "protocol"): {"TCP", "UDP", "SCTP"},
 }
 """Values by the names that lead to them; a schema knows only that they are text."""
 
@@ -138,3 +141,13 @@ def test_a_workload_selects_its_own_pods(everything: list[Manifest]) -> None:
     for manifest in selecting:
         labels = template_of(manifest)["metadata"]["labels"]
         assert manifest["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_a_service_leads_to_a_port_that_pods_of_its_example_name(everything: list[Manifest]) -> None:
+    services = [manifest["spec"] for manifest in everything if manifest["kind"] == "Service"]
+    assert services
+    templates = [template_of(manifest) for manifest in everything if manifest["kind"] in KINDS]
+    for service in services:
+        (pod,) = (t["spec"] for t in templates if service["selector"].items() <= t["metadata"]["labels"].items())
+        named = {port["name"] for container in containers_of(pod) for port in container.get("ports", [])}
+        assert {port["targetPort"] for port in service["ports"]} <= named
