@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,23 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SIDECARS = ["sidecar-a", "sidecar-b"]
+APPS = ["app-a", "app-b"]
 
 
-def test_there_are_two_sidecars_one_store_one_partner_and_a_watcher() -> None:
-    assert set(SERVICES) == {"sandbox", "redis", "prometheus", *SIDECARS}
+def test_there_are_two_sidecars_with_an_app_each_one_store_one_partner_and_watchers() -> None:
+    assert set(SERVICES) == {"sandbox", "redis", "prometheus", "grafana", *SIDECARS, *APPS}
+
+
+def test_each_app_shares_the_network_of_its_sidecar_and_has_no_secret() -> None:
+    assert [SERVICES[app]["network_mode"] for app in APPS] == [f"service:{name}" for name in SIDECARS]
+    assert not any("secrets" in SERVICES[app] or "environment" in SERVICES[app] for app in APPS)
+
+
+def test_every_image_is_named_once_and_of_a_fixed_version() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    named = re.findall(r"^ +image: (\S+)$", text, re.MULTILINE)
+    assert sorted(named) == sorted({service["image"] for service in SERVICES.values()})
+    assert all(re.search(r":v?\d+\.\d", image) for image in named)
 
 
 def test_it_is_read_alike_by_old_and_new_compose() -> None:
@@ -39,7 +53,7 @@ def test_everything_named_is_there() -> None:
     for service in SERVICES.values():
         assert set(service.get("depends_on", ())) <= set(SERVICES)
         assert set(service.get("secrets", ())) <= set(COMPOSE["secrets"])
-        assert all((ROOT / volume.split(":")[0]).is_dir() for volume in service.get("volumes", ()))
+        assert all((ROOT / volume.split(":")[0]).exists() for volume in service.get("volumes", ()))
         assert (ROOT / service.get("build", {}).get("dockerfile", "docker-compose.yml")).is_file()
     assert all((ROOT / secret["file"]).is_file() for secret in COMPOSE["secrets"].values())
 
@@ -69,15 +83,16 @@ def test_a_sidecar_accepts_its_settings(name: str) -> None:
             assert str(value).removeprefix("/run/secrets/") in SERVICES[name]["secrets"], variable
     settings = load(environment, presets)
     assert settings.seal
-    assert settings.caller_token_file is not None
+    assert [listener.host for listener in settings.listen] == ["127.0.0.1"]
 
 
-@pytest.mark.parametrize("name", [*SIDECARS, "sandbox"])
+@pytest.mark.parametrize("name", [*SIDECARS, *APPS, "sandbox"])
 def test_what_is_ours_runs_hardened(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"] == "64m"
 
 
 def demo(name: str) -> str:
@@ -99,7 +114,8 @@ def test_the_image_is_built_once_and_before_anybody_needs_it() -> None:
     (built,) = (name for name, service in SERVICES.items() if "build" in service)
     for service in SERVICES.values():
         if service["image"] == SERVICES[built]["image"] and "build" not in service:
-            assert built in service["depends_on"]
+            beside = service.get("network_mode", "").removeprefix("service:")
+            assert built in (SERVICES[beside] if beside else service)["depends_on"]
 
 
 def test_the_seal_key_is_one_and_says_that_it_is_no_secret() -> None:
@@ -108,13 +124,10 @@ def test_the_seal_key_is_one_and_says_that_it_is_no_secret() -> None:
     assert b"not-for-production" in key
 
 
-def test_the_curl_lines_in_the_head_carry_the_caller_token() -> None:
+def test_the_addresses_in_the_head_are_published() -> None:
     head = (ROOT / "docker-compose.yml").read_text().partition("x-image")[0]
-    curls = [line for line in head.splitlines() if "curl" in line]
-    assert len(curls) == len(SIDECARS)
-    assert all(f"Authorization: Bearer {demo('caller-token')}" in line for line in curls)
-    ports = [SERVICES[name]["ports"][0].split(":")[1] for name in SIDECARS]
-    assert all(f"127.0.0.1:{port}/v1/token" in line for port, line in zip(ports, curls, strict=True))
+    told = set(re.findall(r"http://(127\.0\.0\.1:\d+)", head))
+    assert told == {port.rsplit(":", 1)[0] for service in SERVICES.values() for port in service.get("ports", [])}
 
 
 def test_prometheus_scrapes_the_admin_listener_of_every_sidecar() -> None:
@@ -123,3 +136,13 @@ def test_prometheus_scrapes_the_admin_listener_of_every_sidecar() -> None:
     targets = [target for group in job["static_configs"] for target in group["targets"]]
     assert targets == [f"{name}:9181" for name in SIDECARS]
     assert all(SERVICES[name]["environment"]["SIDECAR_ADMIN_LISTEN"].endswith(":9181") for name in SIDECARS)
+
+
+def test_grafana_finds_prometheus_and_the_dashboard_among_the_mounted_files() -> None:
+    folder = ROOT / "deploy/grafana/provisioning"
+    (source,) = yaml.safe_load((folder / "datasources/prometheus.yml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((folder / "dashboards/files.yml").read_text())["providers"]
+    assert source["url"] == f"http://prometheus:{SERVICES['prometheus']['ports'][0].split(':')[-1]}"
+    grafana = SERVICES["grafana"]
+    assert grafana["volumes"] == [f"./deploy/grafana:{provider['options']['path']}:ro"]
+    assert grafana["environment"]["GF_PATHS_PROVISIONING"] == f"{provider['options']['path']}/provisioning"

@@ -12,6 +12,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 PROGRAMS = {
     "promtool": "prometheus",
+    "docker-compose": "docker-compose",
     "faketime": "faketime",
     "curl": "curl",
     "node": "nodejs",
