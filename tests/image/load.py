@@ -1,0 +1,38 @@
+"""All floods at once against one sidecar, and a good caller: python -m tests.image.load SECONDS, in its pod.
+
+Prints how many good answers the caller got, and what it lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from tests.floods.attacker import KINDS
+from tests.floods.good_caller import GoodCaller
+
+WHERE = ("127.0.0.1", 8181)
+IDLE, ASKING = "5000", "64"
+
+
+async def main(seconds: int) -> None:
+    where = [WHERE[0], str(WHERE[1]), str(seconds)]
+    attackers = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.floods.attacker", kind, *where, IDLE if kind == "idle" else ASKING),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for kind in KINDS
+    ]
+    caller = GoodCaller(*WHERE)
+    await caller.ask_for(seconds)
+    requests = 0
+    for attacker in attackers:
+        said, _ = await attacker.communicate()
+        requests += json.loads(said).get("requests", 0)
+    print(json.dumps({"good": len(caller.waits_s), "lost": caller.lost, "requests": requests}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))
