@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.refuser import Refuser, open_refuser
+from tests.clients.refuser import Refuser
 from tests.clients.site import CALLER_TOKEN, Partner, Site, partner_process, site_with
+from tests.fakes.threaded import in_a_thread
 
 
 @pytest.fixture(scope="session")
@@ -46,5 +47,5 @@ def locked_site(partner: Partner, folder: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def refuser() -> Iterator[Refuser]:
-    with open_refuser() as refuser:
+    with in_a_thread(Refuser()) as refuser:
         yield refuser

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _REFUSAL = bytes(1 << 20)
@@ -51,15 +48,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's form
         """Nothing: the output is the tests'."""
-
-
-@contextmanager
-def open_refuser() -> Iterator[Refuser]:
-    with Refuser() as refuser:
-        thread = threading.Thread(target=refuser.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield refuser
-        finally:
-            refuser.shutdown()
-            thread.join()

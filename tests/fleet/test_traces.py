@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar import __version__
-from tests.fakes.collector import OTEL, Collector, open_collector
+from tests.fakes.collector import OTEL, Collector
 from tests.fakes.processes import KEY, SECRET, Fleet
 from tests.fakes.replica import CALLER, Replica
+from tests.fakes.threaded import in_a_thread
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-01"}
@@ -22,7 +23,7 @@ OFTEN = 5
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with open_collector() as collector:
+    with in_a_thread(Collector()) as collector:
         yield collector
 
 

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.programs import found, needs
+from tests.fakes.threaded import in_a_thread
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -80,14 +80,8 @@ def livez_answering(status: int) -> Iterator[int]:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Say nothing on stderr."""
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with in_a_thread(HTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield server.server_port
 
 
 def health(port: int) -> int:
