@@ -140,6 +140,7 @@ class Service:
             self.brokers,
             self._observers.metrics.render,
             self._observers.recent,
+            self._clock.wall,
             self._ailment,
             lambda: self._draining,
             self._behind,

@@ -30,6 +30,7 @@ def take_snapshot(crew: Crew, *, waiters: int, resting: bool) -> Snapshot:
         base_url=profile.base_url,
         ready=vendable or resting,
         condition=condition,
+        left_s=view.left_s(now),
         why_not="" if vendable or resting else (no.code if no is not None else "starting"),
         token_id="" if token is None else token.token_id,
         issued_at=0 if token is None else token.issued_at,

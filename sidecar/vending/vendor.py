@@ -59,6 +59,8 @@ class Snapshot:
     ready: bool
     condition: Condition
     """EXPIRED also stands for "there is no token"."""
+    left_s: Seconds
+    """The life the token has left by this machine's monotonic clock, whatever the store's says; 0 without one."""
     why_not: str
     """The contract's error code a caller would get now; empty when there is a token to vend."""
     token_id: str

@@ -12,6 +12,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
 import sidecar
+from sidecar.core.model import Instant
 from sidecar.vending.vendor import Snapshot, Vendor
 from sidecar.web.answers import answer, json_answer
 from sidecar.web.problems import problem, refused
@@ -23,8 +24,8 @@ class AdminApi:
     """The handler of the admin listener.
 
     `render_metrics` takes the request's `Accept` and answers (body, content type); `recent_events` the latest events,
-    newest last; `alive` None while the event loop's tasks run, else what is wrong; `draining` whether SIGTERM came;
-    `behind` whether a profile's token file is not there yet;
+    newest last; `wall` this machine's UTC; `alive` None while the event loop's tasks run, else what is wrong;
+    `draining` whether SIGTERM came; `behind` whether a profile's token file is not there yet;
     `waited` whether apps have waited long enough for the first token, and should start without one.
     """
 
@@ -33,6 +34,7 @@ class AdminApi:
         vendors: Mapping[str, Vendor],
         render_metrics: Callable[[str], tuple[bytes, str]],
         recent_events: Callable[[], Sequence[Mapping[str, object]]],
+        wall: Callable[[], Instant],
         alive: Callable[[], str | None],
         draining: Callable[[], bool],
         behind: Callable[[str], bool] = lambda _: False,
@@ -41,6 +43,7 @@ class AdminApi:
         self._vendors = vendors
         self._render_metrics = render_metrics
         self._recent_events = recent_events
+        self._wall = wall
         self._alive = alive
         self._draining = draining
         self._behind = behind
@@ -83,10 +86,16 @@ class AdminApi:
         return answer(200, body, content_type=content_type)
 
     def _status(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
-        document = status(
-            self._snapshots(), self._recent_events(), version=sidecar.__version__, draining=self._draining()
+        return json_answer(200, self._document())
+
+    def _document(self) -> dict[str, object]:
+        return status(
+            self._snapshots(),
+            self._recent_events(),
+            at=self._wall(),
+            version=sidecar.__version__,
+            draining=self._draining(),
         )
-        return json_answer(200, document)
 
     def _snapshots(self) -> list[Snapshot]:
         """A profile that keeps its token in a file is not ready before that is written: its apps read nothing else."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.core.iso8601 import iso, iso_or_none
+from sidecar.core.model import Instant
 from sidecar.core.policy import Condition
 from sidecar.vending.vendor import LastFailure, Snapshot
 from sidecar.web.problems import partner_document
@@ -18,10 +19,16 @@ def readiness(snapshots: Iterable[Snapshot], *, draining: bool) -> dict[str, obj
 
 
 def status(
-    snapshots: Sequence[Snapshot], events: Sequence[Mapping[str, object]], *, version: str, draining: bool
+    snapshots: Sequence[Snapshot],
+    events: Sequence[Mapping[str, object]],
+    *,
+    at: Instant,
+    version: str,
+    draining: bool,
 ) -> dict[str, object]:
-    """The whole state; instants are ISO 8601 in UTC, None where there is none, durations are seconds."""
+    """The whole state as of `at`; instants are ISO 8601 in UTC, None where there is none, durations are seconds."""
     return {
+        "at": iso(at),
         "version": version,
         "ready": readiness(snapshots, draining=draining)["ready"],
         "draining": draining,
@@ -54,6 +61,7 @@ def _profile_status(snapshot: Snapshot) -> dict[str, object]:
         "tokenId": snapshot.token_id or None,
         "issuedAt": iso_or_none(snapshot.issued_at),
         "expiresAt": iso_or_none(snapshot.expires_at),
+        "expiresInSeconds": round(snapshot.left_s, 1) if snapshot.token_id else None,
         "lifetime": snapshot.lifetime or None,
         "lifetimeSeconds": snapshot.lifetime_s,
         "learnedLifetimeSeconds": snapshot.learned_s or None,

@@ -40,6 +40,7 @@ def snapshot(profile: str = "default") -> Snapshot:
         base_url="https://partner.test",
         ready=True,
         condition=Condition.FRESH,
+        left_s=900,
         why_not="",
         token_id=token_id_of(Secret("access-token-one")),
         issued_at=NOW,

@@ -45,6 +45,7 @@ async def admin() -> AsyncIterator[Admin]:
         running.vendors,
         metrics.render,
         running.recent,
+        FixedClock().wall,
         lambda: running.dead,
         lambda: running.draining,
         lambda profile: profile == running.behind,
@@ -147,7 +148,8 @@ async def test_status_tells_the_whole_state_of_each_profile(admin: Admin) -> Non
     document = (await admin.get("/status.json")).json()
     assert (document["version"], document["ready"], document["storeUp"]) == (sidecar.__version__, True, True)
     default = document["profiles"]["default"]
-    assert default["expiresAt"] == "2026-01-01T00:15:00Z"
+    assert document["at"] == "2026-01-01T00:00:00Z"
+    assert (default["expiresAt"], default["expiresInSeconds"]) == ("2026-01-01T00:15:00Z", 900)
     assert default["nextRefreshAt"] == "2026-01-01T00:12:00Z"
     assert default["cooldownUntil"] == "2026-01-01T00:00:30Z"
     assert default["budget"] == {"calls": 6, "windowSeconds": 60, "remaining": 5}
@@ -158,6 +160,11 @@ async def test_status_tells_the_whole_state_of_each_profile(admin: Admin) -> Non
         "partner": {"status": 429, "sessionId": "s-1"},
     }
     assert (document["profiles"]["other"]["leaseHolder"], document["profiles"]["other"]["lastError"]) == (None, None)
+
+
+async def test_without_a_token_no_life_is_left_to_tell(admin: Admin) -> None:
+    admin.vendors["default"].show(token_id="", left_s=0)
+    assert (await admin.get("/status.json")).json()["profiles"]["default"]["expiresInSeconds"] is None
 
 
 async def test_status_shows_the_last_events_with_names_in_camel_case(admin: Admin) -> None:

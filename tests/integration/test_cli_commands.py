@@ -25,7 +25,7 @@ from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.guards import GuardSettings
 from tests.fakes.sink import ListSink
 from tests.fakes.vending_service import vending_service
-from tests.fakes.vendor import NOW, FakeVendor, snapshot, vended
+from tests.fakes.vendor import NOW, FakeVendor, FixedClock, snapshot, vended
 from tests.fakes.wire import serving
 
 CANARY = "canary-4711"
@@ -42,7 +42,7 @@ async def admin(*snapshots: Snapshot) -> AsyncIterator[str]:
     vendors = {one.profile: FakeVendor(one.profile) for one in snapshots}
     for one in snapshots:
         vendors[one.profile].shown = one
-    api = AdminApi(vendors, lambda _accept: (b"", "text/plain"), list, lambda: None, lambda: False)
+    api = AdminApi(vendors, lambda _accept: (b"", "text/plain"), list, FixedClock().wall, lambda: None, lambda: False)
     async with serving(api, ListSink()) as address:
         yield str(address)
 

@@ -9,7 +9,7 @@ from sidecar.web.admin_api import AdminApi
 from sidecar.web.oauth_endpoint import MAX_FORM_BYTES
 from tests.fakes.sink import ListSink
 from tests.fakes.vending_service import vending_service
-from tests.fakes.vendor import FakeVendor
+from tests.fakes.vendor import FakeVendor, FixedClock
 from tests.fakes.wire import ask, exchange, serving
 
 READ = ["/v1/token", "/v1/token/other", "/v1/authorize", "/openapi.json"]
@@ -51,7 +51,9 @@ async def test_a_body_of_no_bytes_is_none() -> None:
 
 
 async def test_the_admin_listener_takes_no_body_either() -> None:
-    api = AdminApi({"default": FakeVendor()}, lambda _: (b"", "text/plain"), list, lambda: None, lambda: False)
+    api = AdminApi(
+        {"default": FakeVendor()}, lambda _: (b"", "text/plain"), list, FixedClock().wall, lambda: None, lambda: False
+    )
     async with serving(api, ListSink()) as address:
         for path in ("/livez", "/readyz", "/startupz", "/metrics", "/status.json"):
             assert (await ask(address, path, body=b"x")).code == "bad-request"

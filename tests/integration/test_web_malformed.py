@@ -126,7 +126,7 @@ async def room(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture)
     if request.param == "vending":
         handler = TokenApi(vendors, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
     else:
-        handler = AdminApi(vendors, lambda _: (b"", "text/plain"), list, lambda: None, lambda: False)
+        handler = AdminApi(vendors, lambda _: (b"", "text/plain"), list, FixedClock().wall, lambda: None, lambda: False)
     async with serving(handler, sink) as address:
         yield Room(address, seen, log, caplog)
 

@@ -181,7 +181,7 @@ async def test_admin_answers_conform(healthy: bool) -> None:
         recent.emit(PauseStarted(profile="default", kind=FailureKind.THROTTLED, pause_s=30, strikes=1))
     metrics = Metrics(lambda: [vendor], ["default"], "1")
     dead = None if healthy else "dead"
-    api = AdminApi({"default": vendor}, metrics.render, recent, lambda: dead, lambda: False)
+    api = AdminApi({"default": vendor}, metrics.render, recent, FixedClock().wall, lambda: dead, lambda: False)
     async with serving(api, ListSink()) as address:
         for path in ("/livez", "/readyz", "/startupz", "/status.json", "/metrics"):
             conforms(path, "get", await ask(address, path))

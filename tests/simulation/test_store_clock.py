@@ -39,6 +39,17 @@ async def test_a_store_clock_that_is_set_ahead_costs_no_call_and_no_answer(step_
 
 
 @virtual
+async def test_the_life_shown_is_the_same_whatever_the_clock_of_the_machine_says() -> None:
+    fleet = Fleet()
+    (replica,) = fleet.start(1)
+    await replica.token()
+    await asyncio.sleep(10)
+    replica.broker._clock.wall_step_s += DAY_S  # type: ignore[attr-defined]  # a virtual one
+    assert replica.broker.snapshot().left_s == pytest.approx(890, abs=1)
+    await fleet.stop()
+
+
+@virtual
 async def test_a_cool_down_outlives_a_store_clock_that_is_set_ahead() -> None:
     fleet = Fleet()
     fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=300))
