@@ -54,10 +54,13 @@ class AdminApi:
             "/startupz": self._startupz,
             "/metrics": self._metrics,
             "/status.json": self._status,
+            "/status": self._page,
+            "/status.css": self._page_file,
+            "/status.js": self._page_file,
         }
 
     async def __call__(self, request: BaseRequest) -> StreamResponse:
-        route = self._routes.get(request.raw_path.partition("?")[0])
+        route = self._routes.get(_path(request))
         if route is None:
             return problem("not-found", f"The paths are {', '.join(self._routes)}.")
         try:
@@ -88,6 +91,18 @@ class AdminApi:
     def _status(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         return json_answer(200, self._document())
 
+    # People look rarely: the page's code and files are loaded when somebody does, not in every pod.
+
+    def _page(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
+        from sidecar.web.status_page.page import page_answer
+
+        return page_answer(self._document())
+
+    def _page_file(self, request: BaseRequest) -> Response:
+        from sidecar.web.status_page.page import file_answer
+
+        return file_answer(_path(request))
+
     def _document(self) -> dict[str, object]:
         return status(
             self._snapshots(),
@@ -104,3 +119,7 @@ class AdminApi:
             replace(snapshot, ready=False, why_not="token-file") if snapshot.ready and self._behind(name) else snapshot
             for name, snapshot in shown.items()
         ]
+
+
+def _path(request: BaseRequest) -> str:
+    return request.raw_path.partition("?")[0]

@@ -175,7 +175,9 @@ async def test_status_shows_the_last_events_with_names_in_camel_case(admin: Admi
     assert (second["profile"], second["at"], second["count"]) == ("other", "2026-01-01T00:00:00Z", 1)
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz", "/metrics", "/status.json", "/v1/token", "/"])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/startupz", "/metrics", "/status.json", "/status", "/v1/token", "/"]
+)
 async def test_no_answer_carries_a_token_or_may_be_stored(admin: Admin, path: str) -> None:
     reply = await admin.get(path, Authorization="Bearer CANARY")
     assert reply.header("Cache-Control") == "no-store"
@@ -183,7 +185,38 @@ async def test_no_answer_carries_a_token_or_may_be_stored(admin: Admin, path: st
         assert secret not in reply.raw
 
 
-@pytest.mark.parametrize("path", ["/v1/token", "/", "/status.json/", "/liv%65z"])
+PAGE_FILES = {"/status": "text/html", "/status.css": "text/css", "/status.js": "text/javascript"}
+
+
+@pytest.mark.parametrize(("path", "content_type"), PAGE_FILES.items())
+async def test_the_page_and_its_files_let_a_browser_load_nothing_else(
+    path: str, content_type: str, admin: Admin
+) -> None:
+    reply = await admin.get(path)
+    assert (reply.status, reply.header("Content-Type")) == (200, f"{content_type}; charset=utf-8")
+    policy = str(reply.header("Content-Security-Policy")).split("; ")
+    assert policy[0] == "default-src 'none'"
+    assert not [rule for rule in policy if "unsafe" in rule or "http" in rule or "*" in rule]
+    assert {"frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"} <= set(policy)
+    assert (reply.header("X-Content-Type-Options"), reply.header("Referrer-Policy")) == ("nosniff", "no-referrer")
+
+
+@pytest.mark.parametrize("path", PAGE_FILES)
+async def test_the_page_too_is_only_read(path: str, admin: Admin) -> None:
+    assert (await ask(admin.address, path, method="POST")).code == "method-not-allowed"
+    head = await ask(admin.address, path, method="HEAD")
+    assert (head.status, head.body) == (200, b"")
+
+
+async def test_the_page_tells_what_the_document_tells(admin: Admin) -> None:
+    admin.vendors["other"].show(ready=False, condition=Condition.EXPIRED, why_not="call-budget-exhausted")
+    admin.recent.emit(StoreFailed(profile="other", operation="peek", cause="TimeoutError"))
+    page = (await admin.get("/status")).body.decode()
+    assert "Apps get no token: the budget of partner calls is spent" in page
+    assert "The store cannot be used (peek: TimeoutError)" in page
+
+
+@pytest.mark.parametrize("path", ["/v1/token", "/", "/status.json/", "/status/", "/status.html", "/liv%65z"])
 async def test_another_path_is_404(admin: Admin, path: str) -> None:
     reply = await admin.get(path)
     assert (reply.status, reply.code) == (404, "not-found")

@@ -41,7 +41,7 @@ def metadata(files: dict[str, str]) -> Message:
 def test_it_holds_every_known_file_of_the_package_and_no_other(files: dict[str, str]) -> None:
     packed = {name for name in files if not name.startswith(f"{INFO}/")}
     assert packed == set(known("sidecar"))
-    assert {Path(name).suffix for name in packed} == {".py", ".lua", ".json", ".typed"}
+    assert {Path(name).suffix for name in packed} == {".py", ".lua", ".json", ".html", ".css", ".js", ".typed"}
 
 
 def test_it_says_what_it_is(metadata: Message) -> None:

@@ -1,0 +1,98 @@
+"""A status page with a profile in every state there is, and all that can be said of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+
+from sidecar.core.events import (
+    CredentialsUnreadable,
+    Event,
+    LifetimeLearned,
+    PartnerCalled,
+    PauseStarted,
+    ServiceStarted,
+    StoreFailed,
+    TokenChanged,
+    TokenReported,
+)
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Lifetime, Operation
+from sidecar.core.policy import Condition
+from sidecar.telemetry.recent import RecentEvents
+from sidecar.vending.vendor import LastFailure, Snapshot
+from sidecar.web.admin_api import AdminApi
+from sidecar.web.status_document import status
+from sidecar.web.status_page.page import page
+from tests.fakes.sink import ListSink
+from tests.fakes.vendor import NOW, FakeVendor, FixedClock
+from tests.fakes.wire import serving
+
+SLOW_DOWN = PartnerDetail(status=429, error_code="GW-7", error_message="slow down", session_id="s-81f3")
+NO_TOKEN = {
+    "ready": False,
+    "condition": Condition.EXPIRED,
+    "token_id": "",
+    "left_s": 0,
+    "issued_at": 0,
+    "expires_at": 0,
+}
+
+
+def vendors() -> dict[str, FakeVendor]:
+    """By the state they show; as of 00:03:00 in a life that began at 00:00:00."""
+    shown = {name: FakeVendor(name) for name in ("fresh", "cooling", "suspect", "empty", "rejected", "resting")}
+    for vendor in shown.values():
+        vendor.show(left_s=720)
+    shown["fresh"].show(lease_owner="payments-5d9c-a1b2c3", lease_until=NOW + 192, learned_s=612)
+    failed = LastFailure(kind=FailureKind.THROTTLED, at=NOW + 150, detail=SLOW_DOWN)
+    paused = {"pause_kind": "throttled", "pause_until": NOW + 270, "cooldown_until": NOW + 270, "retry_at": NOW + 270}
+    shown["cooling"].show(**paused, condition=Condition.STALE, last_failure=failed, budget_remaining=0)
+    shown["suspect"].show(condition=Condition.SUSPECT, left_s=0, store_up=False, pause_kind="server-error")
+    shown["empty"].show(**NO_TOKEN, **paused, why_not="partner-cooling-down", waiters=3, lifetime="", next_refresh_at=0)
+    refused = {"why_not": "credentials-rejected", "credentials_valid": False, "retry_at": NOW + 300}
+    shown["rejected"].show(**NO_TOKEN, **refused, lifetime="", next_refresh_at=0)
+    shown["resting"].show(resting=True, next_refresh_at=0)
+    return shown
+
+
+def gallery_events() -> Iterator[Event]:
+    """Of several kinds."""
+    listen, admin_listen, profiles = ("127.0.0.1:8181",), ("0.0.0.0:9181",), tuple(vendors())
+    yield ServiceStarted(version="1.0", listen=listen, admin_listen=admin_listen, store="redis", profiles=profiles)
+    change = {"token_id": "13acf09ea0c6d864", "fetched": True, "fence": 7, "lifetime": Lifetime.ASSUMED}
+    yield TokenChanged(profile="fresh", issued_at=NOW, expires_at=NOW + 900, **change)  # type: ignore[arg-type]
+    yield LifetimeLearned(profile="fresh", learned_s=612)
+    yield from [StoreFailed(profile="suspect", operation="peek", cause="TimeoutError")] * 3
+    call = {"operation": Operation.GRANT, "outcome": FailureKind.THROTTLED, "duration_s": 0.12, "detail": SLOW_DOWN}
+    yield PartnerCalled(profile="cooling", **call)  # type: ignore[arg-type]
+    yield PauseStarted(profile="cooling", kind=FailureKind.THROTTLED, pause_s=120, strikes=1)
+    yield TokenReported(profile="suspect", token_id="13acf09ea0c6d864", verdict="later")
+    yield CredentialsUnreadable(profile="rejected", problem="api-key is empty")
+
+
+def shown(*snapshots: Snapshot, told: Sequence[Event] = (), draining: bool = False) -> str:
+    recent = RecentEvents(FixedClock())
+    for event in told:
+        recent.emit(event)
+    return page(status(snapshots, recent(), at=NOW + 180, version="1.2.3", draining=draining))
+
+
+def words(text: str) -> str:
+    """The page's text in one line."""
+    return " ".join(re.sub(r"<[^>]*>", " ", text).split())
+
+
+@asynccontextmanager
+async def gallery() -> AsyncIterator[str]:
+    """Gives the page's URL."""
+    clock, shown = FixedClock(), vendors()
+    recent = RecentEvents(clock)
+    for event in gallery_events():
+        clock.passed_s += 17
+        recent.emit(event)
+    clock.passed_s = 180
+    api = AdminApi(shown, lambda _: (b"", "text/plain"), recent, clock.wall, lambda: None, lambda: False)
+    async with serving(api, ListSink()) as address:
+        yield f"http://127.0.0.1:{address.port}/status"
