@@ -76,7 +76,7 @@ lock: $(VENV)/.pip ## take the newest run-time dependencies into requirements.lo
 
 clean: ## remove everything that was made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz \
-		.coverage htmlcov
+		.screenshots .coverage htmlcov
 	find sidecar tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment that works is kept; half a one, left by an earlier failure, is made anew.

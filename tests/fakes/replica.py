@@ -147,6 +147,11 @@ class Replica:
         return (await self.admin("/readyz")).status == 200
 
     @property
+    def page_url(self) -> str:
+        """The page for people."""
+        return f"{self._admin_url}/status"
+
+    @property
     def output(self) -> str:
         """All it has written so far, to stdout and stderr."""
         return self.log.read_text()

@@ -16,6 +16,7 @@ PROGRAMS = {
     "faketime": "faketime",
     "curl": "curl",
     "node": "nodejs",
+    "chromium": "chromium",
     "nginx": "nginx-light",
     "haproxy": "haproxy",
     "go": "golang-go",

@@ -1,0 +1,40 @@
+"""One browser for all, a page of its own for each test, and a sidecar with all it needs behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.browser import Page, browser_process, open_page
+from tests.fakes.gallery import gallery
+from tests.fakes.processes import Fleet, open_fleet
+from tests.servers import RedisServer
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with browser_process(tmp_path_factory.mktemp("chromium")) as address:
+        yield address
+
+
+@pytest.fixture
+async def page(browser: str) -> AsyncIterator[Page]:
+    """Whatever a test does with it, its console stays empty."""
+    async with open_page(browser) as page:
+        await page.looks()
+        yield page
+        assert page.complaints == []
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path, own_redis_server: RedisServer) -> AsyncIterator[Fleet]:
+    async with open_fleet(tmp_path, own_redis_server) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def gallery_url() -> AsyncIterator[str]:
+    async with gallery() as url:
+        yield url

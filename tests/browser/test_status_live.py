@@ -1,0 +1,86 @@
+"""The status page of a real sidecar: it follows what happens, and never passes for live when it is not."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from sidecar.partner.sandbox.faults import Fault
+from tests.browser.screenshots import keep
+from tests.browser.ticking import A_TICK_CHANGES_THE_BAR
+from tests.fakes.browser import Page
+from tests.fakes.processes import Fleet
+from tests.fakes.programs import needs
+from tests.fakes.replica import Replica, until
+
+pytestmark = needs("chromium")
+
+SECONDS_S = 10
+"""What a person who looks at the page takes for "at once", and a busy machine needs."""
+TOKEN_ID, STATUS, NOT_LIVE = "dd code", "[role=status]", "#not-live"
+
+
+@pytest.fixture
+async def replica(fleet: Fleet, page: Page) -> Replica:
+    """With its page open, and a token."""
+    (replica,) = await fleet.ready(1, POLL_S="0.3", TOKEN_LIFETIME_S="60", PARTNER_TIMEOUT_S="2")
+    await page.go(replica.page_url)
+    return replica
+
+
+async def shows(page: Page, text: str, selector: str = "body") -> None:
+    async def shown() -> bool:
+        return text in await page.text(selector)
+
+    await until(shown, SECONDS_S)
+
+
+async def test_another_token_shows_and_focus_and_selection_stay(replica: Replica, page: Page) -> None:
+    first = await page.text(TOKEN_ID)
+    assert first == (await replica.ask()).token_id
+    await page.value("document.querySelector('footer a').focus()")
+    await page.value("getSelection().selectAllChildren(document.querySelector('h1'))")
+    await replica.report(first)
+
+    async def another() -> bool:
+        return await page.text(TOKEN_ID) != first
+
+    await until(another, SECONDS_S)
+    assert await page.text(TOKEN_ID) == (await replica.ask()).token_id
+    await shows(page, "Apps get another token, fetched from the partner", ".events")
+    assert await page.value("document.activeElement.textContent") == "status.json"
+    assert "token-sidecar" in await page.value("getSelection().toString()")
+    assert page.loads == 1
+    await keep(page, "good")
+
+
+async def test_a_429_shows_within_seconds_with_its_end_and_so_does_recovery(
+    fleet: Fleet, replica: Replica, page: Page
+) -> None:
+    fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="4"))
+    await replica.report((await replica.ask()).token_id)
+    await shows(page, "Apps get a suspect token: no other can be had right now", STATUS)
+    assert "The partner asked everyone to wait. It answered 429. Nobody asks it before" in await page.text(".troubles")
+    assert await page.value("document.title") == "Attention · token-sidecar"
+    await shows(page, "too many calls, it asks everyone to wait", ".events")
+    await keep(page, "throttled")
+    await shows(page, "Apps get a good token", STATUS)
+    assert await page.text(".troubles") == ""
+    assert page.loads == 1
+
+
+async def test_a_sidecar_that_does_not_answer_is_not_shown_as_live(replica: Replica, page: Page) -> None:
+    replica.signal(signal.SIGSTOP)
+    await page.value("look()")  # as the next one would
+    await shows(page, "The sidecar does not answer. All below is as of", NOT_LIVE)
+    assert await page.value("document.title") == "No answer · token-sidecar"
+    assert await page.value(A_TICK_CHANGES_THE_BAR) is False
+    await keep(page, "no-answer")
+    replica.signal(signal.SIGCONT)
+
+    async def live() -> bool:
+        return await page.text(NOT_LIVE) == "" and bool(await page.value(A_TICK_CHANGES_THE_BAR))
+
+    await until(live, SECONDS_S)
+    assert await page.value("document.title") == "Good · token-sidecar"

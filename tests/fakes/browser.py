@@ -1,0 +1,172 @@
+"""A real Chromium, driven by its own protocol (CDP): what a page shows, tells a screen reader, and complains of."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.fakes.programs import found
+from tests.fakes.replica import START_LIMIT_S
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",  # the tests may run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+)
+COMPLAINTS = ("error", "warning", "assert")
+
+
+@contextmanager
+def browser_process(folder: Path) -> Iterator[str]:
+    """A browser with an empty profile in `folder`; gives the address of its protocol."""
+    chromium = found("chromium")
+    assert chromium, "tests/install-server installs chromium"
+    command = [chromium, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield _address(folder / "DevToolsActivePort", process)
+        finally:
+            # Asked, so that its children end as well and leave the folder alone.
+            process.terminate()
+            process.wait(START_LIMIT_S)
+
+
+def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
+    """It writes its port and path into a file, in two lines, when it listens."""
+    began = time.monotonic()
+    while time.monotonic() - began < START_LIMIT_S and process.poll() is None:
+        with suppress(OSError, ValueError):
+            port, path = file.read_text().split()
+            return f"ws://127.0.0.1:{port}{path}"
+        time.sleep(0.02)
+    raise AssertionError("chromium did not start")
+
+
+class Page:
+    """One page in a window of its own.
+
+    `complaints` are all errors and warnings of its console, `loads` counts how often it was loaded, and `reloads_in_s`
+    is when it said that it will do so by itself.
+    """
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._session = ""
+        self.complaints: list[str] = []
+        self.loads = 0
+        self.reloads_in_s: float | None = None
+
+    async def open(self) -> None:
+        # It ends with this connection, or its page would go on asking for ever.
+        context = (await self.do("Target.createBrowserContext", disposeOnDetach=True))["browserContextId"]
+        target = await self.do("Target.createTarget", url="about:blank", browserContextId=context)
+        attached = await self.do("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Accessibility"):
+            await self.do(f"{domain}.enable")
+
+    async def listen(self) -> None:
+        async for message in self._socket:
+            told = message.json()
+            if "id" in told:
+                asked = self._asked.pop(told["id"])
+                if not asked.cancelled():
+                    asked.set_result(told)
+            else:
+                self._note(told["method"], told["params"])
+
+    def _note(self, what: str, about: dict[str, Any]) -> None:
+        if what == "Page.loadEventFired":
+            self.loads += 1
+        elif what == "Page.frameScheduledNavigation" and about["reason"] == "metaTagRefresh":
+            self.reloads_in_s = about["delay"]
+        elif what == "Runtime.exceptionThrown":
+            self.complaints.append(str(about["exceptionDetails"]))
+        elif what == "Runtime.consoleAPICalled" and about["type"] in COMPLAINTS:
+            self.complaints.append(str(about["args"]))
+        elif what == "Log.entryAdded" and about["entry"]["level"] in COMPLAINTS:
+            self.complaints.append(about["entry"]["text"])
+
+    async def do(self, method: str, **params: object) -> dict[str, Any]:
+        """One command of the protocol."""
+        number = next(self._numbers)
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        at = {"sessionId": self._session} if self._session else {}
+        await self._socket.send_json({"id": number, "method": method, "params": params, **at})
+        told = await asyncio.wait_for(self._asked[number], START_LIMIT_S)
+        assert "error" not in told, (method, told)
+        result: dict[str, Any] = told["result"]
+        return result
+
+    async def go(self, url: str) -> None:
+        """Returns when all of the page is there."""
+        before = self.loads
+        await self.do("Page.navigate", url=url)
+        began = time.monotonic()
+        while self.loads == before:
+            assert time.monotonic() - began < START_LIMIT_S, f"{url} did not load"
+            await asyncio.sleep(0.01)
+
+    async def value(self, expression: str) -> Any:  # noqa: ANN401 - whatever the script gives
+        """What a script gives; it runs beside the page's own, so no policy of the page is in its way."""
+        told = await self.do("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in told, told
+        return told["result"].get("value")
+
+    async def text(self, selector: str = "body") -> str:
+        """The visible text, as a person reads it; empty where there is no such element."""
+        return str(await self.value(f"document.querySelector({selector!r})?.innerText ?? ''"))
+
+    async def press(self, key: str) -> None:
+        text = {"text": "\r"} if key == "Enter" else {}
+        code = {"Tab": 9, "Enter": 13}[key]
+        for kind in ("keyDown", "keyUp"):
+            await self.do("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+
+    async def looks(self, *, width: int = 1100, dark: bool = False) -> None:
+        """The window's width in CSS pixels, and the colours its user prefers."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        await self.do("Emulation.setDeviceMetricsOverride", **size)
+        preferred = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.do("Emulation.setEmulatedMedia", features=[preferred])
+
+    async def spoken(self) -> list[tuple[str, str]]:
+        """(role, name) of everything a screen reader meets, in its order."""
+        nodes = (await self.do("Accessibility.getFullAXTree"))["nodes"]
+        return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
+
+    async def picture(self) -> bytes:
+        """The whole page as a PNG."""
+        taken = await self.do("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        return base64.b64decode(taken["data"])
+
+
+@asynccontextmanager
+async def open_page(address: str) -> AsyncIterator[Page]:
+    async with aiohttp.ClientSession() as session, session.ws_connect(address, max_msg_size=0) as socket:
+        page = Page(socket)
+        listening = asyncio.create_task(page.listen())
+        try:
+            await page.open()
+            yield page
+        finally:
+            await socket.close()
+            await listening
