@@ -18,6 +18,12 @@ pytestmark = needs("chromium")
 
 SECONDS_S = 10
 """What a person who looks at the page takes for "at once", and a busy machine needs."""
+COUNTDOWNS_AFTER_AN_ANSWER = """(async () => {
+    const countdowns = () => [...document.querySelectorAll("[data-left]:not([data-of])")];
+    for (const countdown of countdowns()) countdown.textContent = "of before";
+    await look();
+    return countdowns().map((countdown) => countdown.textContent);
+})()"""
 TOKEN_ID, STATUS, NOT_LIVE = "dd code", "[role=status]", "#not-live"
 
 
@@ -63,6 +69,9 @@ async def test_a_429_shows_within_seconds_with_its_end_and_so_does_recovery(
     await shows(page, "Apps get a suspect token: no other can be had right now", STATUS)
     assert "The partner asked everyone to wait. It answered 429. Nobody asks it before" in await page.text(".troubles")
     assert await page.value("document.title") == "Attention · token-sidecar"
+    countdowns = await page.value(COUNTDOWNS_AFTER_AN_ANSWER)
+    assert countdowns
+    assert "of before" not in countdowns, "a moment and the time until it differ"
     await shows(page, "too many calls, it asks everyone to wait", ".events")
     await keep(page, "throttled")
     await shows(page, "Apps get a good token", STATUS)

@@ -124,6 +124,7 @@ async function look() {
     if (icon(document).href !== icon(fresh).href) icon(document).href = icon(fresh).href;
     takeOver(document.body, fresh.body);
     noteEnds();
+    countDown(); // or a moment and the time until it would differ up to the next tick
   }
 }
 
