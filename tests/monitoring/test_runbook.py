@@ -1,0 +1,91 @@
+"""The runbook has an answer for each alert, and names only what there is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.cli.commands import _parser
+from sidecar.config.table import SETTINGS
+from sidecar.core import events
+from sidecar.core.errors import NoTokenError
+from sidecar.telemetry.label_sets import CODES, OUTCOMES, REASONS, RESULTS
+from sidecar.web.status_document import status
+from tests.fakes.vendor import snapshot
+from tests.monitoring.exported import EXPORTED, labels_in, labels_of, metrics_in
+from tests.monitoring.test_rules import ALERTS, RULES
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+TEXT = (DEPLOY / "RUNBOOK.md").read_text()
+SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
+QUOTED = {" ".join(words.split()) for words in re.findall(r"`([^`]+)`", TEXT)}
+QUERIES = sorted(words for words in QUOTED if re.search(r"\w\(", words))
+EVENTS = {kind.name: kind for kind in events.Event.__subclasses__()}
+
+
+def keys_of(document: object) -> set[str]:
+    if not isinstance(document, dict):
+        return set()
+    return set(document).union(*(keys_of(value) for value in document.values()))
+
+
+STATUS = keys_of(status([snapshot()], [], at=0, version="1.2.3", draining=False)) | {"sessionId"}
+"""The partner's own `sessionId` is there only after a failure."""
+OTHERS = {"runbook", "namespace", "job", "admin", "token-file"}
+"""An annotation, labels, a port, and a reason that only the admin listener gives."""
+FIELDS = {"event"}.union(*(kind.__dataclass_fields__ for kind in EVENTS.values()))
+
+
+def test_each_alert_has_its_heading_and_no_heading_is_left_over() -> None:
+    assert list(SECTIONS) == ALERTS
+
+
+@pytest.mark.parametrize("rule", RULES, ids=ALERTS)
+def test_an_alert_points_to_its_heading(rule: dict[str, Any]) -> None:
+    assert rule["annotations"]["runbook"] == f"deploy/RUNBOOK.md#{rule['alert'].lower()}"
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_a_heading_says_what_payments_feel_how_to_look_what_to_do_and_when_it_is_over(alert: str) -> None:
+    assert re.findall(r"^- \*\*(\w+)\*\*: ", SECTIONS[alert], re.MULTILINE) == ["Payments", "Look", "Do", "Over"]
+
+
+def test_headings_named_in_the_text_exist() -> None:
+    assert set(re.findall(r"TokenSidecar\w+", TEXT)) == set(ALERTS)
+
+
+def test_every_command_is_one() -> None:
+    commands = set(re.findall(r"[`\s]token-sidecar ([a-z][^`\n]*)", TEXT))
+    assert {"status", "status --json", "check"} <= commands
+    for command in commands:
+        _parser(()).parse_args(shlex.split(command))
+
+
+def test_every_metric_is_exported_and_every_query_asks_for_labels_it_has() -> None:
+    assert metrics_in(TEXT) <= set(EXPORTED)
+    assert QUERIES
+    for query in QUERIES:
+        assert labels_in(query) <= labels_of(metrics_in(query))
+
+
+def test_every_event_field_and_value_in_quotes_is_one() -> None:
+    """An event, a field of one or of the state, or a value of a closed set; metrics have a test of their own."""
+    words = {word for word in QUOTED if re.fullmatch(r"[a-z][a-zA-Z_-]*", word) and not metrics_in(word)}
+    assert len(words & set(EVENTS)) > len(ALERTS)
+    known = {*EVENTS, *FIELDS, *STATUS, *CODES, *OUTCOMES, *REASONS, *RESULTS, *OTHERS}
+    assert words - known == set()
+
+
+def test_every_setting_is_one() -> None:
+    assert set(re.findall(r"SIDECAR_[A-Z_]+", TEXT)) <= {setting.name for setting in SETTINGS}
+
+
+def test_every_reason_a_sidecar_may_give_for_having_no_token_has_a_row() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|.*\| (\w+) \|$", TEXT, re.MULTILINE)
+    asked = {error.code for error in NoTokenError.__subclasses__()} - {"timeout"}  # what one caller hears, not a state
+    assert {code for code, _ in rows} == asked | {"token-file"}
+    assert {heading for _, heading in rows} <= set(ALERTS)
