@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from sidecar.config import table
 from sidecar.config.findings import Findings
-from sidecar.config.table import Setting
+from sidecar.config.setting import Setting
 from sidecar.config.values import Values
 from sidecar.core.model import LEASE_SLACK_S, Profile
 from sidecar.core.policy import margin_s, refresh_point_s, usable_s

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.config.findings import Findings, did_you_mean
-from sidecar.config.table import CONFIG, PREFIX, SETTINGS
+from sidecar.config.setting import PREFIX
+from sidecar.config.table import CONFIG, SETTINGS
 from sidecar.config.values import Given, Layer
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

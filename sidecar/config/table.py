@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from sidecar.config import addresses, parsers
+from sidecar.config.setting import Setting
 from sidecar.core.model import StoreFailure
 
-T = TypeVar("T")
-
-PREFIX = "SIDECAR_"
 _DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
-    """One setting: its variable, how its text is read, its default as text ("" is unset), and one line for people."""
-
-    name: str
-    parse: Callable[[str], T]
-    default: str
-    meaning: str
-    per_profile: bool = False
-    shown: bool = True
-    """Whether an error may quote the refused value; False where it may hold a secret."""
-    default_note: str = ""
-    """What stands in documents when the default is not its text."""
-
-    @property
-    def key(self) -> str:
-        """The name in the TOML file."""
-        return self.name.removeprefix(PREFIX).lower()
-
-    @property
-    def default_shown(self) -> str:
-        return self.default_note or self.default or "unset"
-
-
 _yes_no = parsers.one_of(true=True, false=False)
 
 CONFIG = Setting("SIDECAR_CONFIG", parsers.path, "", "TOML file with the same names, lower case, without the prefix")

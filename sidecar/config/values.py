@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sidecar.config.findings import Findings
-from sidecar.config.table import Setting
+from sidecar.config.setting import Setting
 
 T = TypeVar("T")
 

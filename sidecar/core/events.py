@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from sidecar.core.failures import FailureKind, PartnerDetail
-from sidecar.core.limits import Limit, ListenerName
 from sidecar.core.model import Instant, Lifetime, Operation, Reason, Seconds
-from sidecar.core.trace_context import TraceContext
 
 FlightResult: TypeAlias = Literal["fetched", "adopted", "failed"]
 Verdict: TypeAlias = Literal["refreshing", "already-replaced", "later", "confirmed"]
-Outcome: TypeAlias = Literal["ok", "suspect"] | Verdict
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
-Endpoint: TypeAlias = Literal["token", "authorize", "oauth", "rejected"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,64 +193,6 @@ class CredentialsUnreadable(Event):
     name = "credentials_unreadable"
     level = "error"
     problem: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestServed(Event):
-    """One vending request was answered; `code` is `ok`, `not-modified` or an error code of the contract."""
-
-    name = "request_served"
-    level = "debug"
-    endpoint: Endpoint
-    code: str
-    duration_s: Seconds
-    trace: TraceContext | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRefused(Event):
-    """A guard refused a caller, by the contract's `code`; nothing of the request is told but its trace."""
-
-    name = "request_refused"
-    level = "warning"
-    code: str
-    trace: TraceContext | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audited(Event):
-    """A caller was given a token, or reported one; emitted only where an audit is asked for.
-
-    `caller` is `uid:1000` on a unix socket, else the peer's address with its port. `outcome` is a report's verdict, or
-    whether the token was given as good (`ok`) or as `suspect`. `token_id` is empty as in `TokenReported`.
-    """
-
-    name = "audit"
-    endpoint: Endpoint
-    caller: str
-    token_id: str
-    outcome: Outcome
-    trace: TraceContext | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MalformedRequest(Event):
-    """A request could not be parsed; nothing of it is logged, it may hold a secret."""
-
-    name = "malformed_request"
-    level = "warning"
-    status: int
-    cause: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitHit(Event):
-    """A connection went beyond a limit: it was cut off, turned away, or left unread for a while."""
-
-    name = "limit_hit"
-    level = "warning"
-    listener: ListenerName
-    limit: Limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sidecar.core.events import Audited, Event
+from sidecar.core.events import Event
 from sidecar.core.ports import Clock
+from sidecar.core.request_events import Audited
 from sidecar.telemetry.audit_lines import AuditLines
 from sidecar.telemetry.repetition import Repetition
 

@@ -7,8 +7,8 @@ from typing import Literal, Protocol, TextIO
 
 import msgspec
 
-from sidecar.core.events import Audited
 from sidecar.core.ports import Clock
+from sidecar.core.request_events import Audited
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.logs import LogSink, timestamp
 from sidecar.telemetry.redaction import Redactor

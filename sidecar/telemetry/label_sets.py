@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import get_args
 
 from sidecar.core.errors import AnswerError
-from sidecar.core.events import Endpoint, FlightResult, Verdict
+from sidecar.core.events import FlightResult, Verdict
 from sidecar.core.failures import FailureKind
 from sidecar.core.limits import Limit, ListenerName
 from sidecar.core.model import Operation, Reason
+from sidecar.core.request_events import Endpoint
 
 ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
 OPERATIONS = tuple(Operation)

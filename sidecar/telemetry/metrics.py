@@ -19,13 +19,12 @@ from sidecar.core.events import (
     Event,
     FlightEnded,
     LeaseLost,
-    LimitHit,
     PartnerCalled,
-    RequestServed,
     StoreFailed,
     TokenFileFailed,
     TokenReported,
 )
+from sidecar.core.request_events import LimitHit, RequestServed
 from sidecar.telemetry import label_sets
 from sidecar.telemetry.closed_counter import NAMESPACE, ClosedCounter
 from sidecar.telemetry.gauges import ConnectionGauge, VendorGauges

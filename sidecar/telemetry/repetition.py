@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from sidecar.core.events import (
-    Event,
-    LimitHit,
-    MalformedRequest,
-    RequestRefused,
-    StoreFailed,
-    TokenFileFailed,
-    TokenReported,
-)
+from sidecar.core.events import Event, StoreFailed, TokenFileFailed, TokenReported
 from sidecar.core.model import Moment, Seconds
 from sidecar.core.ports import Clock
+from sidecar.core.request_events import LimitHit, MalformedRequest, RequestRefused
 
 QUIET_S: Seconds = 10
 MAX_THINGS = 256

@@ -12,8 +12,8 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from sidecar.core.events import Endpoint
 from sidecar.core.model import Seconds
+from sidecar.core.request_events import Endpoint
 from sidecar.telemetry import label_sets
 from sidecar.telemetry.closed_counter import NAMESPACE
 

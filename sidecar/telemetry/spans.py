@@ -25,9 +25,10 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from sidecar.core.events import Event, PartnerCalled, RequestServed
+from sidecar.core.events import Event, PartnerCalled
 from sidecar.core.model import Seconds
 from sidecar.core.ports import Clock
+from sidecar.core.request_events import RequestServed
 from sidecar.core.trace_context import TraceContext
 
 SERVICE_NAME = "pay1st-token-sidecar"

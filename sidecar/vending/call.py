@@ -12,7 +12,13 @@ from typing import Literal
 
 from sidecar.core import policy
 from sidecar.core.errors import PartnerError, StoreError, UnsentError
-from sidecar.core.events import FlightResult, LeaseLost, LifetimeLearned, PartnerCalled, PauseStarted
+from sidecar.core.events import (
+    FlightResult,
+    LeaseLost,
+    LifetimeLearned,
+    PartnerCalled,
+    PauseStarted,
+)
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Moment, Operation, PartnerToken, Token, token_id_of
 from sidecar.core.policy import Condition

@@ -9,7 +9,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp.web_response import Response
 
-from sidecar.core.events import Outcome
+from sidecar.core.request_events import Outcome
 from sidecar.vending.vendor import Vended
 
 JSON = "application/json"

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from aiohttp.web_request import BaseRequest
 
-from sidecar.core.events import Endpoint
+from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import Answered, answer
 from sidecar.web.guards import Proof

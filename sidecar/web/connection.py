@@ -16,10 +16,11 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 from aiohttp.web_server import Server
 
-from sidecar.core.events import InternalFailure, MalformedRequest
+from sidecar.core.events import InternalFailure
 from sidecar.core.limits import Limit, Limits
 from sidecar.core.model import Moment
 from sidecar.core.ports import EventSink
+from sidecar.core.request_events import MalformedRequest
 from sidecar.core.trace import bare_trace
 from sidecar.web.crowd import Crowd
 from sidecar.web.head_meter import HeadMeter

@@ -10,9 +10,9 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 from aiohttp.web_server import Server
 
-from sidecar.core.events import LimitHit
 from sidecar.core.limits import Limit, Limits, ListenerName
 from sidecar.core.ports import EventSink
+from sidecar.core.request_events import LimitHit
 from sidecar.web.connection import Connection
 from sidecar.web.crowd import Crowd
 from sidecar.web.stranger import Stranger

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response
 
-from sidecar.core.events import Endpoint
+from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import JSON, Answered, json_answer
 from sidecar.web.bodies import read_body

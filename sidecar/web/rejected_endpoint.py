@@ -9,8 +9,8 @@ import msgspec
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response
 
-from sidecar.core.events import Endpoint
 from sidecar.core.model import Secret, token_id_of
+from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Report, Vendor
 from sidecar.web.answers import JSON, Answered, json_answer
 from sidecar.web.bodies import read_body

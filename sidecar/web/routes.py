@@ -10,7 +10,7 @@ from typing import Protocol
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import UnknownProfileError
-from sidecar.core.events import Endpoint
+from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import Answered
 from sidecar.web.authorize_endpoint import AuthorizeEndpoint

@@ -10,9 +10,9 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
 from sidecar.core.errors import AnswerError
-from sidecar.core.events import Audited, RequestRefused, RequestServed
 from sidecar.core.model import Moment
 from sidecar.core.ports import Clock, EventSink
+from sidecar.core.request_events import Audited, RequestRefused, RequestServed
 from sidecar.core.trace_context import TraceContext, trace_context
 from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import Answered

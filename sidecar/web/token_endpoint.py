@@ -8,9 +8,9 @@ import msgspec
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response
 
-from sidecar.core.events import Endpoint
 from sidecar.core.iso8601 import iso
 from sidecar.core.model import Seconds
+from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import JSON, TEXT, Answered, answer
 from sidecar.web.guards import Proof

@@ -28,9 +28,9 @@ from email.utils import format_datetime
 
 from aiohttp.web_response import Response
 
-from sidecar.core.events import Endpoint
 from sidecar.core.model import Moment, Token
 from sidecar.core.ports import Clock, RequestTally
+from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import wire_bytes
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from sidecar.core.events import LimitHit
 from sidecar.core.limits import Limit, Limits
+from sidecar.core.request_events import LimitHit
 from sidecar.web.answers import answer
 from sidecar.web.http_server import Handler, HttpServer
 from sidecar.web.server import Listener

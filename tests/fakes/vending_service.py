@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sidecar.core.events import Audited, RequestServed
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address
+from sidecar.core.request_events import Audited, RequestServed
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import StartingError
-from sidecar.core.events import Audited, RequestServed
 from sidecar.core.model import Address, Secret, token_id_of
+from sidecar.core.request_events import Audited, RequestServed
 from sidecar.core.trace_context import TraceContext
 from sidecar.vending.vendor import Report
 from sidecar.web.guards import GuardSettings

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from sidecar.core.events import LimitHit, MalformedRequest
 from sidecar.core.limits import Limits
+from sidecar.core.request_events import LimitHit, MalformedRequest
 from sidecar.web.answers import answer
 from tests.fakes.room import GET, HEAD, room
 from tests.fakes.vending_service import vending_service

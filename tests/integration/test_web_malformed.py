@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.core.events import InternalFailure, MalformedRequest
+from sidecar.core.events import InternalFailure
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address
+from sidecar.core.request_events import MalformedRequest
 from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.redaction import Redactor

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from sidecar.core.events import RequestRefused
 from sidecar.core.model import Secret
+from sidecar.core.request_events import RequestRefused
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.redaction import Redactor

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
-from sidecar.core.events import Audited, Outcome, RequestServed
 from sidecar.core.model import Secret
+from sidecar.core.request_events import Audited, Outcome, RequestServed
 from sidecar.core.trace_context import TraceContext
 from sidecar.telemetry.audit import MAX_CALLERS, Audit
 from sidecar.telemetry.audit_lines import AuditLines, JsonLines, LogLines, open_lines

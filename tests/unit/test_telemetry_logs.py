@@ -12,9 +12,7 @@ import pytest
 
 from sidecar.core.events import (
     Event,
-    MalformedRequest,
     PartnerCalled,
-    RequestServed,
     ServiceStarted,
     StoreFailed,
     TokenChanged,
@@ -23,6 +21,7 @@ from sidecar.core.events import (
 )
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Lifetime, Operation, Secret
+from sidecar.core.request_events import MalformedRequest, RequestServed
 from sidecar.telemetry.library_logs import LibraryLogs, capture_library_logs
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.redaction import Redactor

@@ -11,9 +11,7 @@ from sidecar.core.events import (
     Event,
     FlightEnded,
     LeaseLost,
-    LimitHit,
     PartnerCalled,
-    RequestServed,
     ServiceStopped,
     StoreFailed,
     TokenFileFailed,
@@ -23,6 +21,7 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.model import Operation, Reason
 from sidecar.core.policy import Condition
 from sidecar.core.ports import SharedState
+from sidecar.core.request_events import LimitHit, RequestServed
 from sidecar.telemetry.label_sets import CODES, STORE_OPERATIONS
 from sidecar.telemetry.metrics import Metrics
 from sidecar.web.problems import PROBLEMS

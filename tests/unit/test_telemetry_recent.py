@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from sidecar.core.events import FlightEnded, LifetimeLearned, RequestServed, StoreFailed, StoreRecovered, TokenReported
+from sidecar.core.events import (
+    FlightEnded,
+    LifetimeLearned,
+    StoreFailed,
+    StoreRecovered,
+    TokenReported,
+)
 from sidecar.core.model import Reason
+from sidecar.core.request_events import RequestServed
 from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.recent import RecentEvents
 from tests.fakes.sink import ListSink

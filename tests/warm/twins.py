@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-from sidecar.core.events import Endpoint, RequestServed
 from sidecar.core.limits import Limits
+from sidecar.core.request_events import Endpoint, RequestServed
 from sidecar.vending.vendor import Vended
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.http_server import HttpServer
