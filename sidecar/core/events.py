@@ -125,11 +125,18 @@ class LifetimeLearned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenFileChanged(Event):
-    """The profile's token file holds this token from now on; an empty id: it was removed."""
+class TokenFileWritten(Event):
+    """The profile's token file holds this token from now on."""
 
-    name = "token_file_changed"
+    name = "token_file_written"
     token_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFileRemoved(Event):
+    """There is no token that could be vended unmarked, and so no token file."""
+
+    name = "token_file_removed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import contextlib
 import errno
 
 from sidecar.core.errors import NoTokenError
-from sidecar.core.events import InternalFailure, TokenFileChanged, TokenFileFailed
+from sidecar.core.events import Event, InternalFailure, TokenFileFailed, TokenFileRemoved, TokenFileWritten
 from sidecar.core.model import Seconds, Token
 from sidecar.core.ports import EventSink
 from sidecar.core.trace import bare_trace
@@ -31,7 +31,7 @@ class Follower:
         self._held: str | None = None
         """The id of the token in the file, empty when there is no file; None when that is not known."""
         self.behind = True
-        """Nothing has been done to the file yet: it may hold what an earlier process left."""
+        """There was no token yet that the file could follow: it may be missing, or hold what was there before us."""
 
     async def run(self) -> None:
         # What an earlier process left may be the token we are about to get; without one in time it goes.
@@ -55,21 +55,23 @@ class Follower:
         token_id = "" if token is None else token.token_id
         if token_id == self._held:
             return False
-        profile = self._vendor.profile.name
+        profile, any_token = self._vendor.profile.name, bool(self._vendor.snapshot().token_id)
         try:
-            await asyncio.to_thread(self._put, token)
+            done = await asyncio.to_thread(self._put, token)
         except OSError as error:
             self._held = None
             cause = errno.errorcode.get(error.errno or 0, type(error).__name__)
             self._sink.emit(TokenFileFailed(profile=profile, cause=cause))
             return False
         self._held = token_id
-        self.behind = False
-        self._sink.emit(TokenFileChanged(profile=profile, token_id=token_id))
+        self.behind = self.behind and not any_token
+        if done is not None:
+            self._sink.emit(done)
         return True
 
-    def _put(self, token: Token | None) -> None:
-        if token is None:
-            self._file.remove()
-        else:
+    def _put(self, token: Token | None) -> Event | None:
+        profile = self._vendor.profile.name
+        if token is not None:
             self._file.write(token.access)
+            return TokenFileWritten(profile=profile, token_id=token.token_id)
+        return TokenFileRemoved(profile=profile) if self._file.remove() else None

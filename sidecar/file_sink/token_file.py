@@ -48,10 +48,14 @@ class TokenFile:
                     path.unlink(missing_ok=True)
             raise
 
-    def remove(self) -> None:
-        """Raises `OSError`."""
-        self._path.unlink(missing_ok=True)
+    def remove(self) -> bool:
+        """Whether there was one. Raises `OSError`."""
+        try:
+            self._path.unlink()
+        except FileNotFoundError:
+            return False
         self._sync()
+        return True
 
     def _write_aside(self, token: Secret) -> None:
         self._temporary.unlink(missing_ok=True)

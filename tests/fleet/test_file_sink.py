@@ -26,8 +26,8 @@ async def test_the_file_is_there_when_the_probe_says_ready(fleet: Fleet) -> None
     (replica,) = await fleet.ready(1, SINK_FILE=str(path))
     assert id_in(path) == (await replica.ask()).token_id
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    (changed,) = replica.events("token_file_changed")
-    assert changed["token_id"] == id_in(path)
+    (written,) = replica.events("token_file_written")
+    assert written["token_id"] == id_in(path)
 
 
 async def test_a_rejected_token_is_replaced_and_while_no_other_can_be_had_removed(fleet: Fleet) -> None:

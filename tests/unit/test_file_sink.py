@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import StartingError
-from sidecar.core.events import InternalFailure, TokenFileChanged, TokenFileFailed
+from sidecar.core.events import InternalFailure, TokenFileFailed, TokenFileRemoved, TokenFileWritten
 from sidecar.core.model import Secret, token_id_of
 from sidecar.file_sink.follower import LOOK_S, Follower
 from sidecar.file_sink.token_file import TokenFile
@@ -61,7 +61,9 @@ class Scene:
 
     @property
     def told(self) -> list[str]:
-        return [event.token_id for event in self.sink.of(TokenFileChanged)]
+        """The ids of what was written, and an empty one for each time it was removed."""
+        told = [event for event in self.sink.events if isinstance(event, TokenFileWritten | TokenFileRemoved)]
+        return [event.token_id if isinstance(event, TokenFileWritten) else "" for event in told]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -143,6 +145,7 @@ async def test_what_an_earlier_process_left_stays_until_there_is_a_token_or_none
     await scene.vendor.looked()
     task.cancel()
     assert scene.state() == (None if comes is None else "access-token-two", False)
+    assert scene.told == ["" if comes is None else TWO]
 
 
 async def test_a_write_that_failed_is_told_with_its_cause_and_tried_again(scene: Scene) -> None:
@@ -181,3 +184,15 @@ async def test_a_bug_is_told_and_the_file_followed_on(scene: Scene) -> None:
         assert [event.where for event in scene.sink.of(InternalFailure)] == ["file sink"]
         await scene.vendor.next_look()
         assert scene.content() == "access-token-one"
+
+
+async def test_without_any_token_there_is_nothing_to_tell_and_the_file_is_still_to_come(scene: Scene) -> None:
+    """Or whoever waits for the first token would be let in before it is in the file."""
+    scene.vendor.now, scene.vendor.later = None, NONE_YET
+    scene.vendor.show(token_id="")
+    async with scene.running():
+        assert (scene.state(), scene.told) == ((None, True), [])
+        scene.vendor.show(token_id=ONE)
+        scene.vendor.now = vended()
+        await scene.vendor.next_look()
+        assert (scene.state(), scene.told) == (("access-token-one", False), [ONE])

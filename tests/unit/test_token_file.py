@@ -90,9 +90,9 @@ def test_a_token_that_cannot_be_written_takes_the_one_before_it_along(file: Toke
 
 
 def test_a_file_that_is_not_there_is_removed_all_the_same(file: TokenFile, path: Path) -> None:
-    file.remove()
+    assert not file.remove()
     file.write(FIRST)
-    file.remove()
+    assert file.remove()
     assert not path.exists()
 
 
