@@ -25,7 +25,8 @@ run: $(VENV)/.run ## set up, and start the demo: a simulated partner and a sidec
 
 test: $(VENV)/.test ## set up what is missing, and run every test (ARGS="-k name" for some)
 	@tests/install-server $(BIN)/python
-	@$(BIN)/python -m pytest $(ARGS)
+	@# Two at a time: most tests of whole fleets wait for real time to pass. ARGS="-n 0" runs one after the other.
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 simulate: $(VENV)/.test ## run 10,000 seeded storms of faults (SEEDS=n FIRST=n), or one again (SEED=n)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--first $(or $(FIRST),0) --seeds $(or $(SEEDS),10000))
