@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -121,26 +121,29 @@ def _refuse_shared_credentials(sources: Sources, findings: Findings) -> None:
 
 
 def _warn_of_one_account_twice(built: tuple[ProfileSettings, ...], findings: Findings) -> None:
-    seen: dict[tuple[str, Path], str] = {}
-    for one in built:
-        if one.credentials_dir is None:
-            continue
-        first = seen.setdefault((one.profile.base_url, one.credentials_dir), one.profile.name)
-        if first != one.profile.name:
-            findings.warn(
-                f"profiles {first} and {one.profile.name} are one account at the partner: each spends a budget of its "
-                "own, and may end the other's token"
-            )
+    for first, one in _alike(built, lambda one: one.credentials_dir and (one.profile.base_url, one.credentials_dir)):
+        findings.warn(
+            f"profiles {first} and {one.profile.name} are one account at the partner: each spends a budget of its "
+            "own, and may end the other's token"
+        )
 
 
 def _refuse_one_file_twice(built: tuple[ProfileSettings, ...], findings: Findings) -> None:
-    seen: dict[Path, str] = {}
+    for first, one in _alike(built, lambda one: one.sink_file):
+        findings.problem(
+            f"profiles {first} and {one.profile.name} would keep their tokens in one file, {one.sink_file}: "
+            f"set another {table.SINK_FILE.key} in each table"
+        )
+
+
+def _alike(
+    built: tuple[ProfileSettings, ...], key: Callable[[ProfileSettings], Hashable]
+) -> Iterator[tuple[str, ProfileSettings]]:
+    """Each profile whose key an earlier one has, with the name of the first that has it; None is no key."""
+    seen: dict[Hashable, str] = {}
     for one in built:
-        if one.sink_file is None:
+        if (of_one := key(one)) is None:
             continue
-        first = seen.setdefault(one.sink_file, one.profile.name)
+        first = seen.setdefault(of_one, one.profile.name)
         if first != one.profile.name:
-            findings.problem(
-                f"profiles {first} and {one.profile.name} would keep their tokens in one file, {one.sink_file}: "
-                f"set another {table.SINK_FILE.key} in each table"
-            )
+            yield first, one
