@@ -55,18 +55,19 @@ class TokenApi:
 
     async def __call__(self, request: BaseRequest) -> StreamResponse:
         started = self._clock.monotonic()
+        trace = trace_context(request.headers.getall("traceparent", ()))
         path = request.raw_path.partition("?")[0]
         route = self._routes.get(path) or nowhere(path, self._vendors)
         try:
             answered = await self._answer(request, route)
         except Exception:
             # The connection answers and tells about the bug; here it is only counted.
-            self._record(request, route, INTERNAL_ERROR, route.profile, started)
+            self._record(route, INTERNAL_ERROR, route.profile, started, trace)
             raise
         profile = answered.profile or route.profile
-        self._record(request, route, answered.code, profile, started)
+        self._record(route, answered.code, profile, started, trace)
         if answered.response.status in _NOT_LET_IN:
-            self._sink.emit(RequestRefused(code=answered.code, trace=_trace(request)))
+            self._sink.emit(RequestRefused(code=answered.code, trace=trace))
         if self._audit is not None and answered.outcome is not None and route.endpoint is not None:
             self._audit.emit(
                 Audited(
@@ -75,7 +76,7 @@ class TokenApi:
                     caller=caller_name(request),
                     token_id=answered.token_id,
                     outcome=answered.outcome,
-                    trace=_trace(request),
+                    trace=trace,
                 )
             )
         if self._warm is not None and answered.vended is not None and not answered.vended.suspect:
@@ -99,14 +100,10 @@ class TokenApi:
         except (RefusedError, AnswerError) as error:
             return refused(error)
 
-    def _record(self, request: BaseRequest, route: Route, code: str, profile: str, started: Moment) -> None:
+    def _record(self, route: Route, code: str, profile: str, started: Moment, trace: TraceContext | None) -> None:
         if route.endpoint is None:
             return
-        duration_s, trace = self._clock.monotonic() - started, _trace(request)
+        duration_s = self._clock.monotonic() - started
         self._sink.emit(
             RequestServed(profile=profile, endpoint=route.endpoint, code=code, duration_s=duration_s, trace=trace)
         )
-
-
-def _trace(request: BaseRequest) -> TraceContext | None:
-    return trace_context(request.headers.getall("traceparent", ()))
