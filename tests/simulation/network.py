@@ -97,8 +97,8 @@ class Line:
     async def fail(self, failed: Failed) -> State:
         return cast("State", await self._ask("fail", failed))
 
-    async def reject(self, token_id: str) -> Rejection:
-        return cast("Rejection", await self._ask("reject", token_id))
+    async def reject(self, token_id: str, age_s: float) -> Rejection:
+        return cast("Rejection", await self._ask("reject", token_id, age_s))
 
     async def peek(self, known: int) -> State:
         return cast("State", await self._ask("peek", known))

@@ -97,6 +97,9 @@ class World:
         def calling(call: Call) -> None:
             self._calling(replica, ground, call)
 
+        def has_no_lease() -> bool:
+            return parts.maintainer._crew.view.local_fence > 0
+
         line = Line(replica.path, ground.profile, decide, self.rng)
         files = FileCredentials(pair(ground.secret))
         parts = assemble(
@@ -104,7 +107,7 @@ class World:
             replica_id=replica.name,
             clock=replica.clock,
             store=line,
-            partner=Door(ground.account, ground.profile, replica.name, replica.clock, calling),
+            partner=Door(ground.account, ground.profile, replica.name, calling, has_no_lease),
             credentials=files,
             sink=EventWatch(self.violated),
             beat=replica.beat,
