@@ -50,6 +50,7 @@ class Account:
     """What the partner does; the weather changes the fields of the first group."""
 
     rng: random.Random
+    now: Callable[[], float]
     usual_latency_s: float = 0.2
     latency_s: float = 0.2
     trouble: FailureKind | None = None
@@ -77,7 +78,7 @@ class Account:
     def accepts(self, access: str) -> bool:
         """Whether a payment with this token would go through now."""
         token = self.tokens.get(access)
-        return token is not None and not token.revoked and asyncio.get_running_loop().time() < token.dies_at
+        return token is not None and not token.revoked and self.now() < token.dies_at
 
     def revoke(self) -> None:
         if self.newest:
@@ -114,11 +115,11 @@ class Account:
             access=Secret(self.newest),
             refresh=Secret(token.refresh) if token.refresh else None,
             role="API_USER",
-            lifetime_s=token.declared_s and token.dies_at - asyncio.get_running_loop().time(),
+            lifetime_s=token.declared_s and token.dies_at - self.now(),
         )
 
     def _issue(self, call: Call) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self.now()
         if self.revokes_on_issue:
             self.revoke()
         self.newest = f"token-{len(self.tokens) + 1}-canary"
