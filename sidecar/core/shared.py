@@ -133,6 +133,11 @@ class Ask:
     credentials_id: str
 
 
+def is_leased(fence: int) -> bool:
+    """Whether this is the fence of a lease; calls that a replica makes on its own have odd ones."""
+    return fence % 2 == 0
+
+
 @dataclass(frozen=True, slots=True)
 class Adopt:
     """A newer token is there, in the state: no call."""

@@ -57,7 +57,7 @@ class Call:
         self._sent_at: Moment = crew.clock.monotonic()
 
     async def run(self) -> FlightResult | None:
-        self._view.calling = True
+        self._view.calling = self._lease.fence
         try:
             answer = await self._send()
             self._check_life(answer)
@@ -77,9 +77,7 @@ class Call:
             await self._landed(answer)
             return "fetched"
         finally:
-            self._view.calling = False
-            if not self._lease.shared:
-                self._view.end_local_call()
+            self._view.calling = 0
 
     def _may_send(self) -> bool:
         """Look once more at what was learned since the lease was asked for; asked right before the first byte too.

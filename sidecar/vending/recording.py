@@ -11,19 +11,20 @@ from dataclasses import replace
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Token
 from sidecar.core.policy import TICK_S
-from sidecar.core.shared import Confirmed, Failed, FailureCount, Lesson, Pause, Reported, State
+from sidecar.core.shared import Confirmed, Failed, FailureCount, Lesson, Pause, State, is_leased
 
 
 def with_success(state: State, token: Token, lesson: Lesson) -> State:
     """Our call brought this token.
 
     A pause that still runs stays: it cannot have been known when the call went out, for then there would have been no
-    call. The report of the very token that came is over, and confirmed as mistaken, if it is older than the call.
+    call. The report of the very token that came is confirmed as mistaken, if it is older than the lease of the call. A
+    call without a lease confirms nothing: the store has not seen its fence, so nothing there is ordered by it.
     """
     reported, confirmed = state.reported, None
     if reported is None or reported.token_id != token.token_id:
         reported = None
-    elif reported.fence < token.fence:
+    elif is_leased(token.fence) and reported.fence < token.fence:
         reported, confirmed = None, Confirmed(token.token_id, token.fence)
     ours = token.credentials_id
     return replace(
@@ -52,20 +53,6 @@ def with_failure(state: State, failed: Failed) -> State:
         return replace(state, refused={**state.refused, failed.credentials_id: rejection})
     strikes = {**state.strikes, pause.kind.value: FailureCount(pause.strikes, fence)}
     return replace(state, pause=_longer(state.pause, pause), strikes=strikes)
-
-
-def report_learned(ours: Reported | None, theirs: Reported | None, local_fence: int) -> Reported | None:
-    """The store's report as this replica records it.
-
-    `local_fence` is that of its own call without a lease, 0 when none is out. The store has not seen that fence, so
-    what is learned of meanwhile was recorded after the call began, whatever its number says. What was known before
-    keeps its own.
-    """
-    if theirs is None or not local_fence:
-        return theirs
-    known = ours is not None and ours.token_id == theirs.token_id
-    fence = ours.fence if ours is not None and known else local_fence
-    return replace(theirs, fence=max(theirs.fence, fence))
 
 
 def is_running(pause: Pause | None) -> bool:

@@ -18,7 +18,7 @@ from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
 from sidecar.core.run_on import run_on
 from sidecar.core.shared import Failed, Lesson, Pause, Remembered, Reported, State
-from sidecar.vending.recording import is_running, report_learned, with_failure, with_success
+from sidecar.vending.recording import is_running, with_failure, with_success
 from sidecar.vending.store_time import StoreTime
 from sidecar.vending.vendor import LastFailure
 
@@ -33,15 +33,13 @@ class View:
         self.born: Moment = 0
         """When the token was asked for. Fixed at first sight, so no later step of any clock makes it younger."""
         self.refresh_at_s: Seconds = 0
-        """The token's age at which this replica refreshes ahead."""
+        """The age at which this replica refreshes the token ahead."""
         self.taken_at: Instant = 0
         self.replaced_ids: deque[str] = deque(maxlen=8)
         """Ids of the tokens vended before: a report of one is late."""
         self.last_failure: LastFailure | None = None
-        self.calling = False
-        """A partner call is out, by this replica."""
-        self.local_fence = 0
-        """The fence of the call that is out on this replica's own share; 0 while none is."""
+        self.calling = 0
+        """The fence of this replica's partner call that is out; 0 while none is."""
         self.unanswered: tuple[str, int] = ("", 0)
         """The nonce of a claim whose answer was lost, and the fence known then."""
         self.unsaved = False
@@ -130,10 +128,8 @@ class View:
         brought = state.token is not None and self._is_another(state.token)
         if not brought and self.rejected and state.token_id != self.token_id:
             # The store speaks of another token; of the held one it has said nothing new.
-            reported = self._state.reported
-        else:
-            reported = report_learned(self._state.reported, state.reported, self.local_fence)
-        self._state = state if reported is state.reported else replace(state, reported=reported)
+            state = replace(state, reported=self._state.reported)
+        self._state = state
         self._seen_at = self._clock.monotonic()
         if brought and state.token is not None:
             self.take(state.token, asked_at - max(0, state.now - state.token.issued_at))
@@ -182,31 +178,22 @@ class View:
     # -- what this replica had to note itself, because the store was away ---------------------------------------------
 
     def begin_local_call(self) -> int:
-        """Draw the fence of a call on the own share. Until `end_local_call`, what is learned counts as recorded later.
-
-        Odd, so no lease can have it. At least the store's clock in milliseconds, as the store does it: of tokens got on
-        both sides the later one wins.
-        """
+        """Draw the fence of a call without a lease: odd, so no lease can have it; at least the store's milliseconds."""
         store_ms = int(self.store_time.at(self._clock.monotonic()) * 1000)
-        self.local_fence = max(self._state.fence + 1, self.known_fence + 1, store_ms) | 1
-        self._note(replace(self._now_state(), fence=self.local_fence))
-        return self.local_fence
-
-    def end_local_call(self) -> None:
-        self.local_fence = 0
+        fence = max(self._state.fence + 1, self.known_fence + 1, store_ms) | 1
+        self._note(replace(self._now_state(), fence=fence))
+        return fence
 
     def note_success(self, token: Token, lesson: Lesson) -> None:
-        """Our call brought this token, and the store could not be told. Nothing of a newer one that is held by now."""
+        """Our call brought this token. Nothing is noted of a newer one that is held by now."""
         if self.known_fence <= token.fence:
             self._note(with_success(self._now_state(), token, lesson))
 
     def note_failure(self, failed: Failed) -> None:
-        """A failure the store could not be told."""
         self._note(with_failure(self._now_state(), failed))
 
     def note_rejected(self, token_id: str, age_s: Seconds) -> None:
-        state = self._now_state()
-        self._note(replace(state, reported=Reported(token_id, state.fence, age_s)))
+        self._note(replace(self._now_state(), reported=Reported(token_id, self._state.fence, age_s)))
 
     def _note(self, state: State) -> None:
         self._state = state

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from sidecar.core.model import Profile, Token
-from sidecar.core.shared import State
+from sidecar.core.shared import State, is_leased
 from sidecar.stores.memory import MemoryStore
 from sidecar.vending.assembly import assemble
 from tests.fakes.fleet import FileCredentials, StoreClock
@@ -100,7 +100,7 @@ class World:
             self._calling(replica, ground, call)
 
         def has_no_lease() -> bool:
-            return parts.maintainer._crew.view.local_fence > 0
+            return not is_leased(parts.maintainer._crew.view.calling)
 
         line = Line(replica.path, ground.profile, decide, self.rng, self._loop)
         files = FileCredentials(pair(ground.secret))
