@@ -203,6 +203,23 @@ class CredentialsUnreadable(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealKeysChanged(Event):
+    """Other seal keys are in use; the first seals. Ids, not keys."""
+
+    name = "seal_keys_changed"
+    key_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealKeysUnreadable(Event):
+    """The changed file of seal keys cannot be used; those of before stay in use."""
+
+    name = "seal_keys_unreadable"
+    level = "error"
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InternalFailure(Event):
     """A bug. `trace` has file names, lines and exception classes, never texts or values."""
 
