@@ -44,7 +44,7 @@ async def test_a_report_of_the_held_token_replaces_it() -> None:
 
 @virtual
 async def test_a_refresh_token_that_may_be_spent_is_never_sent() -> None:
-    fleet, lacking = await fleet_with_a_replica_that_lacks_the_key()
+    fleet, _ = await fleet_with_a_replica_that_lacks_the_key()
     await fleet.partner.called(3)
     assert fleet.partner.calls[-1][1] is Operation.GRANT
     await fleet.stop()
