@@ -24,7 +24,7 @@ LookUp: TypeAlias = Callable[[str], IpAddresses]
 MAX_UNDER_WAY = 64
 """Look-ups at once, a thread each: the names may come from a server, which must not start threads without end."""
 MAX_REMEMBERED = 256
-_DEFINITE = (socket.EAI_NONAME, socket.EAI_NODATA)
+_DEFINITE = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))  # not every system has both
 """The zone's own servers say that there is no such name, or that it has no address."""
 
 

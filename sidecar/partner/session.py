@@ -13,7 +13,7 @@ from sidecar.names import Names
 from sidecar.partner.bounded import BoundedConnector
 from sidecar.partner.resolver import PartnerResolver
 
-PATIENCE_S: Seconds = 1
+PATIENCE_S: Seconds = 0.5
 """A look-up may take so long where an earlier one's result is known; the call's own time limit goes on."""
 
 

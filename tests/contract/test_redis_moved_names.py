@@ -6,9 +6,15 @@ import asyncio
 
 import pytest
 
+from sidecar.core.model import Address
+from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.names import Names
 from sidecar.stores import renewed
-from sidecar.stores.connecting import MAX_CONNECTIONS
-from sidecar.stores.renewed import RENEW_AFTER_S, renewal_due_at
+from sidecar.stores.aside import Aside
+from sidecar.stores.cluster import ClusterServers
+from sidecar.stores.connecting import MAX_CONNECTIONS, Connecting
+from sidecar.stores.redis import RedisStore
+from sidecar.stores.renewed import RENEW_AFTER_S, RenewedClient, renewal_due_at
 from tests.clusters import Node
 from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, client_of, named, two_places
 from tests.contract.worlds import PROFILE, an_ask, fetched
@@ -118,6 +124,28 @@ async def test_renewed_connections_do_not_pile_up(redis_server: RedisServer, zon
 
 
 @pytest.mark.usefixtures("always_due")
+async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis_server: RedisServer) -> None:
+    free, aside = asyncio.Event(), Aside()
+    free.set()
+
+    async def locate() -> Address:
+        await free.wait()
+        return Address("127.0.0.1", redis_server.port)
+
+    connecting = Connecting(parse_redis_url(redis_server.url), TIMEOUT_S, None, Names(TIMEOUT_S))
+    client = RenewedClient(lambda: connecting.following_client(locate, 0), aside, 0.01)
+    await client.run("PING")
+    free.clear()
+    await client.run("PING")
+    closing = asyncio.create_task(client.close())
+    await asyncio.sleep(0)  # it has begun
+    free.set()
+    await closing
+    await aside.ended()
+    await until(lambda: clients_of(redis_server) == 0, 5)
+
+
+@pytest.mark.usefixtures("always_due")
 async def test_the_sentinels_own_names_are_followed(
     redis_server: RedisServer,
     own_redis_server: RedisServer,
@@ -154,6 +182,20 @@ async def test_a_cluster_that_was_moved_is_followed_by_the_names_of_the_url(
         assert (await shared.peek(0)).token_id == ""
         await shared.claim(an_ask())
     assert new.command("DBSIZE") == 1
+
+
+async def test_the_named_nodes_of_a_cluster_are_asked_over_new_connections(
+    clusters: tuple[Node, Node], zone: Zone, port: int
+) -> None:
+    old, new = clusters
+    async with two_places(zone, port, (old.port, new.port), f"redis+cluster://redis:{port}") as store:
+        shared = store.shared_state(PROFILE)
+        await fetched(shared, "access-here")
+        zone.addresses["redis"] = (THERE,)
+        assert isinstance(store, RedisStore)
+        assert isinstance(store._link._servers, ClusterServers)
+        store._link._servers._nodes._due_at = 0
+        assert (await shared.peek(0)).token_id == ""
 
 
 @pytest.mark.usefixtures("always_due")

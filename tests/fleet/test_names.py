@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.collector import OTEL
 from tests.fakes.own_names import OwnNames, needs_own_names
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.relays import relay
@@ -64,6 +65,14 @@ async def test_a_silent_zone_of_the_partner_delays_no_end(fleet: Fleet, silent_n
         return await replica.metric("partner_requests_total", outcome="timeout") >= 1
 
     await until(called, START_LIMIT_S)
+    await fleet.stop(replica, 0)
+
+
+async def test_a_silent_zone_of_the_collector_delays_no_end(fleet: Fleet, silent_names: OwnNames) -> None:
+    fleet.settings |= {"PYTHONPATH": str(OTEL), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.silent.test:4318"}
+    replica = fleet.launch(silent_names.argv(*SERVE))
+    await replica.listening()
+    await until(replica.ready, START_LIMIT_S)  # the partner's call is a span
     await fleet.stop(replica, 0)
 
 
