@@ -1,4 +1,4 @@
-"""The partner's name, or its proxy's, is looked up in a thread of its own: aiohttp's would keep the process alive."""
+"""Our resolver behind aiohttp's interface, for the host of the partner or of a proxy."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import socket
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from sidecar.names import Names
+from sidecar.resolver import Resolver
 
 
 class PartnerResolver(AbstractResolver):
-    """aiohttp's port for looking names up. It tries the addresses itself, as RFC 8305 does."""
+    """Resolves for aiohttp, which tries the addresses as RFC 8305 says. Its own resolver uses the loop's threads."""
 
-    def __init__(self, names: Names) -> None:
-        self._names = names
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Addresses of every family: aiohttp leaves out those it was not to use. Raises `OSError`."""
+        """Return addresses of all families; aiohttp filters them. Raises `OSError`."""
         return [
             ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
-            for address in await self._names.addresses(host)
+            for address in await self._resolver.resolve(host)
         ]
 
     async def close(self) -> None:
-        """Nothing to do: what is under way ends by itself."""
+        """Do nothing: look-ups end on their own, and nothing waits for them."""

@@ -16,9 +16,9 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from sidecar.core.model import Address, Seconds
 from sidecar.core.redis_url import RedisUrl
-from sidecar.names import Names
+from sidecar.resolver import Resolver
 from sidecar.stores.certificates import Certificates
-from sidecar.stores.contacted import note_contact
+from sidecar.stores.last_contact import note_contact
 from sidecar.stores.password_file import Login
 from sidecar.stores.replies import BoundedParser
 from sidecar.stores.tcp import TcpConnector
@@ -33,10 +33,10 @@ Locate = Callable[[], Awaitable[Address]]
 class Connecting:
     """Makes clients of single servers out of what the URL says of all of them."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, login: Login | None, names: Names) -> None:
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, login: Login | None, resolver: Resolver) -> None:
         self._reach: dict[str, Any] = {
             "certificates": Certificates(url) if url.tls else None,
-            "tcp": TcpConnector(names, timeout_s),
+            "tcp": TcpConnector(resolver, timeout_s),
         }
         self._settings: dict[str, Any] = {
             "credential_provider": login,

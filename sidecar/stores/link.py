@@ -17,17 +17,17 @@ from sidecar.core.model import Seconds, Secret
 from sidecar.core.ports import Clock
 from sidecar.core.redis_url import RedisUrl, Topology
 from sidecar.core.redis_url_text import parse_redis_url
-from sidecar.names import Names
+from sidecar.resolver import Resolver
 from sidecar.stores.cluster import ClusterServers
 from sidecar.stores.connecting import MAX_CONNECTIONS
-from sidecar.stores.contacted import Contacted
 from sidecar.stores.gate import View
-from sidecar.stores.renewed import PATIENCE
+from sidecar.stores.last_contact import LastContact
+from sidecar.stores.renewed import OPTIONAL_WAIT
 from sidecar.stores.sentinel import SentinelServers
 from sidecar.stores.servers import OneServer, Servers
 from sidecar.stores.wire import UNREADABLE, Arguments, decode_view, encode_arguments
 
-_SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds, Names], Servers]] = {
+_SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds, Resolver], Servers]] = {
     Topology.SERVER: OneServer,
     Topology.SENTINEL: SentinelServers,
     Topology.CLUSTER: ClusterServers,
@@ -56,7 +56,7 @@ class RedisLink:
         self._timeout_s = timeout_s
         parsed = _parse(url)
         self.topology = parsed.topology
-        self._servers = _SERVERS[parsed.topology](parsed, timeout_s, Names(timeout_s * PATIENCE))
+        self._servers = _SERVERS[parsed.topology](parsed, timeout_s, Resolver(timeout_s * OPTIONAL_WAIT))
         self._only_address = parsed.addresses[0] if parsed.topology is Topology.SERVER else None
         # redis-py's own blocking pool is unfair: some callers starve. This one is first come, first served.
         self._free_connections = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -94,18 +94,18 @@ class RedisLink:
         an operation that was sent runs on to its own socket time limits, and only its connection is busy until then.
         One that still waits for a connection is given up: nobody would take what it claims.
         """
-        contacted = Contacted(self._only_address)
+        contact = LastContact(self._only_address)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._free_connections.acquire()
-                task = asyncio.create_task(work(), context=contacted.context())
+                task = asyncio.create_task(work(), context=contact.context())
                 self._running.add(task)
                 task.add_done_callback(self._landed)
                 await asyncio.wait((task,))
                 return task.result()
         except (RedisError, OSError, RuntimeError) as error:
             # RuntimeError is uvloop's word for a write to a closed transport. The texts may hold what was sent.
-            address = "" if contacted.address is None else str(contacted.address)
+            address = "" if contact.address is None else str(contact.address)
             raise StoreError(operation, _cause(error), address=address) from None
 
     def _landed(self, task: asyncio.Task[Any]) -> None:

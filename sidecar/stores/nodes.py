@@ -29,15 +29,15 @@ class Nodes:
     """Every node that was named, by the URL or by another node."""
 
     def __init__(
-        self, seeds: Sequence[Address], connect: Callable[[Address], Redis], aside: Aside, patience_s: Seconds
+        self, seeds: Sequence[Address], connect: Callable[[Address], Redis], aside: Aside, renewal_wait_s: Seconds
     ) -> None:
-        """`patience_s` as `RenewedClient` takes it."""
+        """`renewal_wait_s` as `RenewedClient` takes it."""
         self._seeds = frozenset(seeds)
         self._named = self._seeds
         """Whom the URL names, or a node did when it was last asked: each can tell about the others."""
         self._connect = connect
         self._aside = aside
-        self._patience_s = patience_s
+        self._renewal_wait_s = renewal_wait_s
         self._clients: dict[Address, RenewedClient] = {}
         self._slots: Slots | None = None
         self._learning: asyncio.Task[Slots] | None = None
@@ -48,16 +48,17 @@ class Nodes:
 
     def client(self, address: Address) -> RenewedClient:
         if address not in self._clients:
-            self._clients[address] = RenewedClient(lambda: self._connect(address), self._aside, self._patience_s)
+            self._clients[address] = RenewedClient(lambda: self._connect(address), self._aside, self._renewal_wait_s)
         return self._clients[address]
 
     async def slots(self) -> Slots:
         """Who serves what, asked only when nobody knows; whoever needs it meanwhile waits for the same answer.
 
-        And after a while in any case, of those whom the URL names: a cluster that was moved may go on where it was.
+        Renewed regularly from the nodes that the URL names: the cluster behind them may be another one by now, while
+        the old one still answers.
         """
         if self._slots is not None and time.monotonic() >= self._due_at:
-            await asyncio.wait((self._renew(),), timeout=self._patience_s)
+            await asyncio.wait((self._renew(),), timeout=self._renewal_wait_s)
         if self._slots is not None:
             return self._slots
         if self._learning is None or self._learning.done():
@@ -78,10 +79,10 @@ class Nodes:
             await client.close()
 
     async def _learn(self) -> Slots:
-        return self._believe(await self._first_answer(self._named, self._ask))
+        return self._use(await self._first_answer(self._named, self._ask))
 
     def _renew(self) -> asyncio.Task[None]:
-        """One at a time. Once it has ended, successfully or not, the next is due after a while."""
+        """Start a renewal, or join the running one. When it ends, the next one is scheduled, also after a failure."""
         if self._renewal is None or self._renewal.done():
             self._renewal = self._aside.start(self._ask_seeds_again())
         return self._renewal
@@ -91,11 +92,11 @@ class Nodes:
         with contextlib.suppress(RedisError, *LOST):
             said = await self._first_answer(self._seeds, self._ask_anew)
         self._due_at = renewal_due_at()
-        # A node that left the cluster, and is still named, knows less of it; and what was doubted meanwhile stays so.
+        # Fewer slots: the node has left the cluster, and its table is old. Changed meanwhile: a failure was found.
         if said is not None and known is not None and known is self._slots and said.served >= known.served:
-            self._believe(said)
+            self._use(said)
 
-    def _believe(self, slots: Slots) -> Slots:
+    def _use(self, slots: Slots) -> Slots:
         self._slots = slots
         self._due_at = renewal_due_at()
         self._named = self._seeds | slots.nodes
@@ -117,7 +118,7 @@ class Nodes:
         raise failure
 
     async def _ask_anew(self, address: Address) -> Slots:
-        """Wherever its name leads now."""
+        """Ask over a new connection, to wherever the node's name leads now."""
         await self.client(address).renew()
         return await self._ask(address)
 

@@ -1,4 +1,4 @@
-"""A client whose connections are all left behind when one of them leads nowhere, and after a while in any case."""
+"""A client whose connections are all replaced when one of them fails, and after about a minute in any case."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ RuntimeError is uvloop's word for a write to a closed transport.
 """
 
 RENEW_AFTER_S: tuple[Seconds, Seconds] = (45, 75)
-"""Between these, at random: the replicas of a fleet must not all connect at once."""
+"""Least and greatest age at a renewal; random, so that the replicas of a fleet do not connect all at once."""
 
-PATIENCE = 1 / 3
-"""For this part of its time limit an operation waits for what it can do without."""
+OPTIONAL_WAIT = 1 / 3
+"""Share of its time limit that an operation waits for something optional, such as a renewal."""
 
 Word: TypeAlias = str | bytes | int
 
 
 def renewal_due_at() -> Moment:
-    """When what was found out just now should be found out again, by `time.monotonic`."""
+    """Return when something that is renewed now should be renewed again, by `time.monotonic`."""
     return time.monotonic() + random.uniform(*RENEW_AFTER_S)  # noqa: S311 - spreads load, guards nothing
 
 
 class RenewedClient:
-    """After a failure no later operation meets a connection of before: each of them might only time out in turn.
+    """Replaces all connections after a failure, because each of the others might time out in turn.
 
-    And none is used for ever: a name may lead to another server by now, while the one of before goes on answering. So
-    after a while a new connection is made, and once it is there, the old ones are left behind.
+    Also renews them regularly: a host name may lead to another server by now, while the old server still answers. The
+    new connection is made first. If that fails, the old connections stay in use.
     """
 
-    def __init__(self, make: Callable[[], Redis], aside: Aside, patience_s: Seconds) -> None:
-        """An operation waits for `patience_s` at most until a due renewal has ended, and for a failed one no longer."""
+    def __init__(self, make: Callable[[], Redis], aside: Aside, renewal_wait_s: Seconds) -> None:
+        """`renewal_wait_s` is the longest time an operation waits for a renewal before it uses the old connections."""
         self._make = make
         self._aside = aside
-        self._patience_s = patience_s
+        self._renewal_wait_s = renewal_wait_s
         self._renewal: asyncio.Task[None] | None = None
         self._replace(make())
 
     async def run(self, *command: Word, asking: bool = False) -> Any:  # noqa: ANN401 - any command has any answer
         """Send one command; `asking` lets it have keys that a node of a cluster is only about to get."""
         if time.monotonic() >= self._due_at:
-            await asyncio.wait((self._renew(),), timeout=self._patience_s)
+            await asyncio.wait((self._renew(),), timeout=self._renewal_wait_s)
         client = self.client
         try:
             if asking:
@@ -76,7 +76,7 @@ class RenewedClient:
         self._aside.start(_retire(left))
 
     async def renew(self) -> None:
-        """Connect anew now; where that fails, what there is goes on being used."""
+        """Renew the connections now. Does not raise: if it fails, the old connections stay in use."""
         await asyncio.shield(self._renew())
 
     async def close(self) -> None:
@@ -89,7 +89,7 @@ class RenewedClient:
         self._due_at = renewal_due_at()
 
     def _renew(self) -> asyncio.Task[None]:
-        """One at a time. Once it has ended, successfully or not, the next is due after a while."""
+        """Start a renewal, or join the running one. When it ends, the next one is scheduled, also after a failure."""
         if self._renewal is None or self._renewal.done():
             self._renewal = self._aside.start(self._make_before_break())
         return self._renewal
@@ -97,13 +97,13 @@ class RenewedClient:
     async def _make_before_break(self) -> None:
         old, left = self.client, self._make()
         try:
-            # Connected, and let in: what the server may say of commands is the operations' own business.
+            # Connects and authenticates. No command is sent: the user may have the right to ours alone.
             connection = await left.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
             await left.connection_pool.release(connection)
         except (RedisError, *LOST):
             self._due_at = renewal_due_at()
         else:
-            # Unless an operation failed meanwhile, whose successor is as new.
+            # Otherwise an operation failed meanwhile, and the client has been replaced already.
             if self.client is old:
                 new, left = left, old
                 self._replace(new)

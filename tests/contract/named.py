@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sidecar.core.redis_url_text import parse_redis_url
-from sidecar.names import Names
+from sidecar.resolver import Resolver
 from sidecar.stores.link import _SERVERS
 from sidecar.stores.opening import Store
 from sidecar.stores.redis import RedisStore
-from sidecar.stores.renewed import PATIENCE, RenewedClient
+from sidecar.stores.renewed import OPTIONAL_WAIT, RenewedClient
 from sidecar.stores.servers import OneServer
 from tests.contract.operations import opened
 from tests.fakes.relays import relay
@@ -25,9 +25,9 @@ async def named(url: str, zone: Zone, timeout_s: float = TIMEOUT_S) -> AsyncIter
     """A store whose names lead where the zone says."""
     async with opened(url, timeout_s) as store:
         assert isinstance(store, RedisStore)
-        names = Names(timeout_s * PATIENCE, zone.look_up)
+        resolver = Resolver(timeout_s * OPTIONAL_WAIT, zone.look_up)
         await store._link._servers.close()
-        store._link._servers = _SERVERS[store._link.topology](parse_redis_url(url), timeout_s, names)
+        store._link._servers = _SERVERS[store._link.topology](parse_redis_url(url), timeout_s, resolver)
         yield store
 
 

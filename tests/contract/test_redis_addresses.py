@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import StoreError
-from sidecar.names import Names
+from sidecar.resolver import Resolver
 from sidecar.stores.tcp import MAX_REMEMBERED, TcpConnector
 from tests.certificates import Authority
 from tests.clusters import Node
@@ -46,7 +46,7 @@ async def test_the_address_that_worked_is_tried_first_the_next_time(
     redis_server: RedisServer, zone: Zone, port: int
 ) -> None:
     zone.addresses["redis"] = (NOWHERE, HERE)
-    tcp = TcpConnector(Names(1, zone.look_up), TIMEOUT_S)
+    tcp = TcpConnector(Resolver(1, zone.look_up), TIMEOUT_S)
     async with relay(HERE, port, redis_server.port):
         with black_hole(NOWHERE, port), await tcp.connect("redis", port) as first:
             assert first.getpeername()[0] == HERE
@@ -65,7 +65,7 @@ async def test_of_many_addresses_the_last_one_still_has_its_turn_within_the_time
 
 
 async def test_no_more_addresses_are_remembered_than_a_process_needs(zone: Zone, port: int) -> None:
-    tcp = TcpConnector(Names(1, zone.look_up), TIMEOUT_S)
+    tcp = TcpConnector(Resolver(1, zone.look_up), TIMEOUT_S)
     with socket.create_server((HERE, port), backlog=1000):
         for number in range(MAX_REMEMBERED + 10):
             zone.addresses[f"n{number}"] = (HERE, THERE)

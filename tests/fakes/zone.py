@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 
-from sidecar.names import IpAddresses
+from sidecar.resolver import IpAddresses
 
 AGAIN = socket.gaierror(socket.EAI_AGAIN, "try again")
 UNKNOWN = socket.gaierror(socket.EAI_NONAME, "no such name")

@@ -10,10 +10,10 @@ import pytest
 from sidecar.core.errors import PartnerError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Secret
-from sidecar.names import Names
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
+from sidecar.resolver import Resolver
 from tests.fakes.canary_call import GOOD
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.raw_partner import RawPartner, http
@@ -37,7 +37,7 @@ def zone() -> Iterator[Zone]:
 async def named_session(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[aiohttp.ClientSession]:
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    async with open_session(Names(0.01, zone.look_up)) as session:
+    async with open_session(Resolver(0.01, zone.look_up)) as session:
         yield session
 
 

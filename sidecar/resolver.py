@@ -1,8 +1,8 @@
-"""Names are looked up in threads that nobody else needs and nobody waits for.
+"""Look-ups of host names, each in a daemon thread of its own.
 
-asyncio looks names up in a pool of threads that everything shares, and the process waits for them when it ends
-(uvloop's pool is libuv's: https://docs.libuv.org/en/v1.x/threadpool.html). A zone whose servers are silent then holds
-up the look-up of every other name, and the end, for up to 40 s.
+asyncio looks names up in a shared pool of threads, and the process waits for that pool when it ends (uvloop's is
+libuv's: https://docs.libuv.org/en/v1.x/threadpool.html). DNS servers of one zone that do not answer then delay the
+look-up of every other name, and the end of the process, for up to 40 s.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from typing import TypeAlias
 from sidecar.core.model import Seconds
 
 IpAddresses: TypeAlias = tuple[str, ...]
-"""Numeric, with the zone of those that need one, in the order in which they should be tried."""
+"""In numbers, link-local ones with their interface (`%eth0`), in the order in which they should be tried."""
 LookUp: TypeAlias = Callable[[str], IpAddresses]
-"""Blocks for as long as it takes. Raises `OSError`."""
+"""Resolves one host name; blocks. Raises `OSError`."""
 
 MAX_UNDER_WAY = 64
-"""Look-ups at once, a thread each: the names may come from a server, which must not start threads without end."""
+"""Look-ups at once, one thread each. Limited because a server may announce any number of names."""
 MAX_REMEMBERED = 256
+THREAD_NAME = "look-up"
+"""The same for all: a host name may hold what no thread's name can."""
 _DEFINITE = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))  # not every system has both
-"""The zone's own servers say that there is no such name, or that it has no address."""
+"""DNS answered: there is no such name, or it has no address."""
 
 
 def system_look_up(host: str) -> IpAddresses:
-    """Ask the system. Raises `OSError`."""
+    """Resolve as the system does. Raises `OSError`."""
     try:
         return _found(host, socket.AI_ADDRCONFIG)
     except ValueError:
@@ -37,37 +39,37 @@ def system_look_up(host: str) -> IpAddresses:
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise
-        # The flag spares a machine without IPv6 half of the questions, but it also hides ::1 from it.
+        # The flag halves the queries of a machine without IPv6, but it also hides ::1 there.
         return _found(host, 0)
 
 
-class Names:
-    """Looks each name up once at a time, and remembers where it led."""
+class Resolver:
+    """Resolves host names: at most one look-up of a name at a time. Remembers the last result of each name."""
 
-    def __init__(self, patience_s: Seconds, look_up: LookUp = system_look_up) -> None:
-        """`patience_s` is how long a look-up may take where an earlier one's result could be used instead."""
-        self._patience_s = patience_s
+    def __init__(self, fallback_after_s: Seconds, look_up: LookUp = system_look_up) -> None:
+        """After `fallback_after_s` a look-up is answered with the remembered result, if there is one."""
+        self._fallback_after_s = fallback_after_s
         self._look_up = look_up
         self._under_way: dict[str, asyncio.Future[IpAddresses]] = {}
         self._remembered: dict[str, IpAddresses] = {}
 
-    async def addresses(self, host: str) -> IpAddresses:
-        """Where the name leads now; what was found last, while the servers of its zone do not say.
+    async def resolve(self, host: str) -> IpAddresses:
+        """Return the host's addresses; the remembered ones while DNS does not answer.
 
-        Waits without a limit when the name was never found; to cancel this ends the waiting, not the look-up. Raises
-        `OSError`: `socket.gaierror` too when there is no such name any more.
+        Without a remembered result it waits as long as the look-up takes. Cancelling it does not end the look-up.
+        Raises `OSError`; `socket.gaierror` also where DNS says that a name which was found before is gone.
         """
         if literal := _literal(host):
             return literal
         look_up = self._under_way.get(host) or self._start(host)
         remembered = self._remembered.get(host, ())
-        await asyncio.wait((look_up,), timeout=self._patience_s if remembered else None)
+        await asyncio.wait((look_up,), timeout=self._fallback_after_s if remembered else None)
         if not look_up.done():
             return remembered
         try:
             return look_up.result()
         except OSError as error:
-            # As RFC 8767 has it: no answer is no reason to forget one, but "there is no such name" is an answer.
+            # As in RFC 8767: a failed look-up leaves the remembered result valid, "no such name" does not.
             if not remembered or (isinstance(error, socket.gaierror) and error.errno in _DEFINITE):
                 raise
             return remembered
@@ -80,19 +82,19 @@ class Names:
             return look_up
 
         def work() -> None:
-            outcome: IpAddresses | OSError = socket.gaierror(socket.EAI_FAIL, "the look-up broke off")
+            outcome: IpAddresses | OSError = socket.gaierror(socket.EAI_FAIL, "the look-up failed")
             try:
                 outcome = self._look_up(host)
             except OSError as error:
                 outcome = error
             finally:
-                # The loop may be closed by now: nobody waits for us.
+                # RuntimeError: the loop is closed, so nothing waits for the result.
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(self._end, host, look_up, outcome)
 
         self._under_way[host] = look_up
         try:
-            threading.Thread(target=work, name=f"look-up of {host}", daemon=True).start()
+            threading.Thread(target=work, name=THREAD_NAME, daemon=True).start()
         except RuntimeError:
             self._end(host, look_up, socket.gaierror(socket.EAI_AGAIN, "no thread can be started"))
         return look_up
@@ -101,7 +103,7 @@ class Names:
         self._under_way.pop(host, None)
         if isinstance(outcome, OSError):
             look_up.set_exception(outcome)
-            look_up.exception()  # looked at, so that asyncio does not complain when nobody waits any more
+            look_up.exception()  # marks it as retrieved: asyncio logs those that are not
             return
         self._remembered.pop(host, None)
         self._remembered[host] = outcome
@@ -111,7 +113,7 @@ class Names:
 
 
 def _literal(host: str) -> IpAddresses:
-    """The address that the text is; empty for a name."""
+    """Return the address if the host is one; empty for a name."""
     try:
         return _found(host, socket.AI_NUMERICHOST)
     except (OSError, ValueError):
@@ -120,6 +122,6 @@ def _literal(host: str) -> IpAddresses:
 
 def _found(host: str, flags: int) -> IpAddresses:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
-    # In numbers, which takes no look-up; unlike the first field it has the zone of a link-local address.
+    # Without a look-up. Unlike the first field of the place, it includes the interface of a link-local address.
     numbers = (socket.getnameinfo(place[-1], socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0] for place in found)
     return tuple(dict.fromkeys(numbers))

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.names import MAX_REMEMBERED, MAX_UNDER_WAY, IpAddresses, Names, system_look_up
+from sidecar.resolver import MAX_REMEMBERED, MAX_UNDER_WAY, THREAD_NAME, IpAddresses, Resolver, system_look_up
 from tests.fakes.replica import until
 from tests.fakes.zone import AGAIN, UNKNOWN, Zone
 
 A, B = ("192.0.2.1", "2001:db8::1"), ("192.0.2.2",)
 NEVER_S = 60
-"""As patience: longer than a test lasts."""
+"""Longer than a test lasts."""
 LOOK_UP_LIMIT_S = 10
 
 
@@ -27,28 +27,28 @@ def zone() -> Iterator[Zone]:
 
 
 def look_ups_under_way() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("look-up of")]
+    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
 
 
 async def test_a_silent_name_holds_up_no_other(zone: Zone) -> None:
-    names = Names(NEVER_S, zone.look_up)
+    resolver = Resolver(NEVER_S, zone.look_up)
     zone.silence("redis")
-    silent = [asyncio.create_task(names.addresses("redis")) for _ in range(20)]
-    assert await names.addresses("partner") == B
+    silent = [asyncio.create_task(resolver.resolve("redis")) for _ in range(20)]
+    assert await resolver.resolve("partner") == B
     assert not any(task.done() for task in silent)
     zone.speak()
     assert await asyncio.gather(*silent) == [A] * 20
 
 
 async def test_a_name_is_looked_up_once_at_a_time_and_by_a_thread_that_nobody_waits_for(zone: Zone) -> None:
-    names = Names(NEVER_S, zone.look_up)
+    resolver = Resolver(NEVER_S, zone.look_up)
     zone.silence("redis")
-    waiting = [asyncio.create_task(names.addresses("redis")) for _ in range(20)]
+    waiting = [asyncio.create_task(resolver.resolve("redis")) for _ in range(20)]
     await until(lambda: zone.asked == ["redis"], LOOK_UP_LIMIT_S)
     for task in waiting[:10]:
         task.cancel()
     await asyncio.wait(waiting[:10])
-    waiting.append(asyncio.create_task(names.addresses("redis")))
+    waiting.append(asyncio.create_task(resolver.resolve("redis")))
     assert [thread.daemon for thread in look_ups_under_way()] == [True]
     zone.speak()
     assert await asyncio.gather(*waiting[10:]) == [A] * 11
@@ -56,80 +56,80 @@ async def test_a_name_is_looked_up_once_at_a_time_and_by_a_thread_that_nobody_wa
 
 
 async def test_each_look_up_counts_from_the_next_one_on(zone: Zone) -> None:
-    names = Names(NEVER_S, zone.look_up)
-    assert await names.addresses("redis") == A
+    resolver = Resolver(NEVER_S, zone.look_up)
+    assert await resolver.resolve("redis") == A
     zone.addresses["redis"] = B
-    assert await names.addresses("redis") == B
+    assert await resolver.resolve("redis") == B
 
 
 async def test_what_was_found_last_counts_while_the_zone_cannot_say(zone: Zone) -> None:
-    names = Names(NEVER_S, zone.look_up)
-    await names.addresses("redis")
+    resolver = Resolver(NEVER_S, zone.look_up)
+    await resolver.resolve("redis")
     zone.addresses["redis"] = AGAIN
-    assert await names.addresses("redis") == A
+    assert await resolver.resolve("redis") == A
 
 
 async def test_what_was_found_last_counts_after_a_short_while_and_what_comes_late_from_then_on(zone: Zone) -> None:
-    names = Names(0.01, zone.look_up)
-    await names.addresses("redis")
+    resolver = Resolver(0.01, zone.look_up)
+    await resolver.resolve("redis")
     zone.addresses["redis"] = B
     zone.silence("redis")
-    assert [await names.addresses("redis") for _ in range(3)] == [A] * 3
+    assert [await resolver.resolve("redis") for _ in range(3)] == [A] * 3
     assert zone.asked == ["redis"] * 2, "one at a time"
     zone.speak()
     await until(lambda: not look_ups_under_way(), LOOK_UP_LIMIT_S)
     zone.silence("redis")
-    assert await names.addresses("redis") == B
+    assert await resolver.resolve("redis") == B
 
 
 async def test_a_name_that_is_gone_is_not_used_from_memory(zone: Zone) -> None:
-    names = Names(NEVER_S, zone.look_up)
-    await names.addresses("redis")
+    resolver = Resolver(NEVER_S, zone.look_up)
+    await resolver.resolve("redis")
     zone.addresses["redis"] = UNKNOWN
     with pytest.raises(socket.gaierror):
-        await names.addresses("redis")
+        await resolver.resolve("redis")
 
 
 async def test_a_name_that_was_never_found_is_an_error_for_each_who_asked(zone: Zone) -> None:
-    names = Names(NEVER_S, zone.look_up)
+    resolver = Resolver(NEVER_S, zone.look_up)
     zone.addresses["redis"] = AGAIN
-    answers = await asyncio.gather(*(names.addresses("redis") for _ in range(3)), return_exceptions=True)
+    answers = await asyncio.gather(*(resolver.resolve("redis") for _ in range(3)), return_exceptions=True)
     assert answers == [AGAIN] * 3
 
 
 @pytest.mark.parametrize("literal", ["192.0.2.7", "2001:db8::7", "::1"])
 async def test_an_address_needs_no_look_up(zone: Zone, literal: str) -> None:
-    assert await Names(NEVER_S, zone.look_up).addresses(literal) == (literal,)
+    assert await Resolver(NEVER_S, zone.look_up).resolve(literal) == (literal,)
     assert not zone.asked
 
 
 async def test_names_without_end_start_no_threads_without_end(zone: Zone) -> None:
-    names = Names(0.01, zone.look_up)
-    await names.addresses("partner")
+    resolver = Resolver(0.01, zone.look_up)
+    await resolver.resolve("partner")
     many = [f"n{number}" for number in range(MAX_UNDER_WAY)]
     zone.addresses |= dict.fromkeys(many, A)
     zone.silence(*many)
-    waiting = [asyncio.create_task(names.addresses(name)) for name in many]
+    waiting = [asyncio.create_task(resolver.resolve(name)) for name in many]
     await until(lambda: len(look_ups_under_way()) == MAX_UNDER_WAY, LOOK_UP_LIMIT_S)
     with pytest.raises(socket.gaierror):
-        await names.addresses("redis")
-    assert await names.addresses("partner") == B
+        await resolver.resolve("redis")
+    assert await resolver.resolve("partner") == B
     assert len(look_ups_under_way()) == MAX_UNDER_WAY
     zone.speak()
     assert await asyncio.gather(*waiting) == [A] * MAX_UNDER_WAY
 
 
 async def test_no_more_names_are_remembered_than_a_process_needs(zone: Zone) -> None:
-    names = Names(NEVER_S, zone.look_up)
-    await names.addresses("partner")
+    resolver = Resolver(NEVER_S, zone.look_up)
+    await resolver.resolve("partner")
     for number in range(MAX_REMEMBERED):
-        await names.addresses("redis")
+        await resolver.resolve("redis")
         zone.addresses[f"n{number}"] = A
-        await names.addresses(f"n{number}")
+        await resolver.resolve(f"n{number}")
     zone.addresses |= {"redis": AGAIN, "partner": AGAIN}
-    assert await names.addresses("redis") == A
+    assert await resolver.resolve("redis") == A
     with pytest.raises(socket.gaierror):
-        await names.addresses("partner")
+        await resolver.resolve("partner")
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -138,7 +138,7 @@ async def test_a_look_up_that_breaks_off_is_an_error_and_not_waited_for() -> Non
         raise ZeroDivisionError(host)
 
     with pytest.raises(socket.gaierror):
-        await Names(NEVER_S, broken).addresses("redis")
+        await Resolver(NEVER_S, broken).resolve("redis")
     for thread in look_ups_under_way():
         thread.join()  # what it broke off with is told when it ends
 
@@ -151,7 +151,7 @@ async def test_a_machine_that_starts_no_thread_any_more_is_an_error(
 
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     with pytest.raises(socket.gaierror):
-        await Names(NEVER_S, zone.look_up).addresses("redis")
+        await Resolver(NEVER_S, zone.look_up).resolve("redis")
 
 
 @pytest.mark.parametrize("name", ["", "x" * 300, "a\0b", "a..b", "\ud800"])
