@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from tests.fakes.collector import OTEL
 from tests.fakes.own_names import OwnNames, needs_own_names
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.relays import relay
@@ -18,8 +13,6 @@ from tests.servers import RedisServer, free_port
 
 pytestmark = needs_own_names()
 
-DNS_PORT = 53
-SILENT = "127.0.0.66"
 HERE, THERE = "127.0.0.2", "127.0.0.3"
 SOON = """
 from sidecar.stores import renewed
@@ -28,14 +21,6 @@ from sidecar.__main__ import main
 main()
 """
 """A sidecar that renews its connections more often than one would wait for in a test."""
-
-
-@pytest.fixture
-def silent_names(tmp_path: Path) -> Iterator[OwnNames]:
-    """Names outside of the hosts file are asked of a server that takes every question and answers none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((SILENT, DNS_PORT))
-        yield OwnNames(tmp_path, SILENT)
 
 
 async def test_a_silent_zone_of_the_store_delays_neither_the_partners_look_up_nor_the_end(
@@ -65,14 +50,6 @@ async def test_a_silent_zone_of_the_partner_delays_no_end(fleet: Fleet, silent_n
         return await replica.metric("partner_requests_total", outcome="timeout") >= 1
 
     await until(called, START_LIMIT_S)
-    await fleet.stop(replica, 0)
-
-
-async def test_a_silent_zone_of_the_collector_delays_no_end(fleet: Fleet, silent_names: OwnNames) -> None:
-    fleet.settings |= {"PYTHONPATH": str(OTEL), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.silent.test:4318"}
-    replica = fleet.launch(silent_names.argv(*SERVE))
-    await replica.listening()
-    await until(replica.ready, START_LIMIT_S)  # the partner's call is a span
     await fleet.stop(replica, 0)
 
 
