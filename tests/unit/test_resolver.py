@@ -165,3 +165,41 @@ def test_the_systems_answer_has_each_address_once_and_a_name_of_this_machine_is_
     assert found
     assert set(found) <= {"127.0.0.1", "::1"}
     assert len(found) == len(set(found))
+
+
+class GetAddrInfo:
+    """In the place of `socket.getaddrinfo` on a machine without IPv6: hides ::1 where the flag asks for that."""
+
+    def __init__(self, hidden: int) -> None:
+        self.flags: list[int] = []
+        self._hidden = hidden
+
+    def __call__(
+        self,
+        host: str,
+        port: None,
+        *,
+        type: int,  # noqa: A002 - the system's name for it
+        flags: int,
+    ) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int, int, int]]]:
+        self.flags.append(flags)
+        if flags & socket.AI_ADDRCONFIG:
+            raise socket.gaierror(self._hidden, "nothing for this machine")
+        return [(socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", 0, 0, 0))]
+
+
+def test_a_name_of_a_loopback_address_alone_is_found_on_a_machine_without_its_family(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system = GetAddrInfo(socket.EAI_NONAME)
+    monkeypatch.setattr(socket, "getaddrinfo", system)
+    assert system_look_up("redis") == ("::1",)
+    assert system.flags == [socket.AI_ADDRCONFIG, 0]
+
+
+def test_a_zone_that_does_not_answer_is_not_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = GetAddrInfo(socket.EAI_AGAIN)
+    monkeypatch.setattr(socket, "getaddrinfo", system)
+    with pytest.raises(socket.gaierror):
+        system_look_up("redis")
+    assert system.flags == [socket.AI_ADDRCONFIG]
