@@ -150,12 +150,13 @@ class TokenFileFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed(Event):
-    """One store operation failed; `cause` is an exception's class name."""
+    """One store operation failed; `cause` is an exception's class name, `address` the server that was asked last."""
 
     name = "store_failed"
     level = "warning"
     operation: str
     cause: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

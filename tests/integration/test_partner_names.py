@@ -14,7 +14,7 @@ from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.resolver import Resolver
-from tests.fakes.canary_call import GOOD
+from tests.fakes.canary_call import GOOD, always
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.raw_partner import RawPartner, http
 from tests.fakes.relays import black_hole
@@ -49,7 +49,7 @@ def named(partner: RawPartner, named_session: aiohttp.ClientSession) -> PartnerC
 
 
 async def grant(client: PartnerClient) -> None:
-    await client.grant(CREDENTIALS, "API_USER", 1e9)
+    await client.grant(CREDENTIALS, "API_USER", always)
 
 
 async def test_each_call_looks_the_name_up_and_sends_it(named: PartnerClient, partner: RawPartner, zone: Zone) -> None:
