@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.app.accounts import (
@@ -21,11 +21,12 @@ from sidecar.core.errors import (
     CredentialsError,
     NoTokenError,
     StartingError,
-    StoreError,
     WaitTimeoutError,
 )
-from sidecar.core.events import Event, PartnerCalled
+from sidecar.core.events import Event, FlightEnded, PartnerCalled, StoreFailed, StoreRecovered
+from sidecar.core.model import StoreFailure
 from sidecar.partner.session import open_session
+from sidecar.stores.checking import check_store
 from sidecar.stores.opening import Store
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.beat import Beat
@@ -37,22 +38,33 @@ from sidecar.web.problems import partner_document, whole_seconds
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """One thing that was looked at."""
+    """One thing that was looked at. A note is one that could not be seen, or does no harm now."""
 
     ok: bool
     what: str
     detail: str
+    is_note: bool = False
 
 
 class _Listening:
-    """The sink of a check, which speaks through its lines: it remembers how the last partner call ended."""
+    """The sink of a check, which speaks through its lines."""
 
     def __init__(self) -> None:
         self.last: PartnerCalled | None = None
+        self.store_failure: StoreFailed | None = None
+        """None once the store has answered again."""
+        self.flight_ended = asyncio.Event()
 
     def emit(self, event: Event) -> None:
-        if isinstance(event, PartnerCalled):
-            self.last = event
+        match event:
+            case PartnerCalled():
+                self.last = event
+            case StoreFailed():
+                self.store_failure = event
+            case StoreRecovered():
+                self.store_failure = None
+            case FlightEnded():
+                self.flight_ended.set()
 
 
 async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
@@ -76,7 +88,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     except ConfigurationError as error:
         return [*lines, *(CheckLine(False, "store", problem) for problem in error.problems)]
     try:
-        lines.append(await _check_store(store))
+        lines += await _check_store(settings, store)
         if live and all(line.ok for line in lines):
             lines += [await _obtain(profile, store) for profile in settings.profiles]
     finally:
@@ -111,16 +123,18 @@ def _check_caller_token(path: Path) -> CheckLine:
     return CheckLine(True, "caller token", str(path))
 
 
-async def _check_store(store: Store) -> CheckLine:
-    try:
-        await store.ping()
-    except StoreError as error:
-        words = f"; {error.words}" if error.words else ""
-        return CheckLine(False, f"store ({store.kind})", f"cannot be used: {error.cause}{words}")
-    return CheckLine(True, f"store ({store.kind})", "")
+async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:
+    """A line for each thing that is wrong with it; each names the address."""
+    found = await check_store(store, settings.store_url, timeout_s=settings.store_timeout_s, clock=SystemClock())
+    what = f"store ({store.kind})"
+    lines = [CheckLine(each.is_note, what, str(each), each.is_note) for each in found]
+    return [*lines, CheckLine(True, what, "")] if all(line.ok for line in lines) else lines
 
 
 async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
+    """By the shared budget alone: a call on this replica's own share would say nothing of the store."""
+    shared_only = replace(settings.profile, store_failure=StoreFailure.FAIL)
+    settings = replace(settings, profile=shared_only)
     session, clock, heard = open_session(), SystemClock(), _Listening()
     try:
         parts = assemble_account(
@@ -134,7 +148,8 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
             beat=Beat(clock),
         )
         try:
-            return await _vend(parts.broker, heard)
+            line = await _vend(parts.broker, heard)
+            return await _kept(line, heard) if line.ok else line
         finally:
             await parts.broker.close()
     finally:
@@ -155,6 +170,16 @@ async def _vend(broker: Broker, heard: _Listening) -> CheckLine:
         return CheckLine(False, what, "the store holds one that is suspect, and no other can be had now")
     source = "the store held it, the partner was not called" if heard.last is None else "the partner gave it now"
     return CheckLine(True, what, f"{source}; token id {vended.token.token_id}, {vended.expires_in_s} s left")
+
+
+async def _kept(line: CheckLine, heard: _Listening) -> CheckLine:
+    """The line, unless the store failed in the end: a token is vended first, and told to the store then."""
+    await heard.flight_ended.wait()
+    if (failure := heard.store_failure) is None:
+        return line
+    return CheckLine(
+        False, line.what, f"one came, and the store did not take part: {failure.operation} failed ({failure.cause})"
+    )
 
 
 async def _patiently(broker: Broker) -> Vended:

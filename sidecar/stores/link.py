@@ -122,9 +122,13 @@ def _parse(url: Secret) -> RedisUrl:
         raise ConfigurationError([f"SIDECAR_STORE {error}"]) from None
 
 
-def _cause(error: BaseException) -> str:
-    """The class that says most: redis-py wraps what kept it from connecting in a ConnectionError of its own."""
+def root_of(error: BaseException) -> BaseException:
+    """The exception that says most: redis-py wraps what kept it from connecting in a ConnectionError of its own."""
     beneath = error.__cause__ or error.__context__
     if type(error) in (RedisConnectionError, OSError) and isinstance(beneath, (OSError, RedisError)):
-        return _cause(beneath)
-    return type(error).__name__
+        return root_of(beneath)
+    return error
+
+
+def _cause(error: BaseException) -> str:
+    return type(root_of(error)).__name__
