@@ -23,7 +23,14 @@ from sidecar.core.errors import (
     StartingError,
     WaitTimeoutError,
 )
-from sidecar.core.events import Event, FlightEnded, PartnerCalled, StoreFailed, StoreRecovered
+from sidecar.core.events import (
+    Event,
+    FlightEnded,
+    PartnerCalled,
+    StoredValueDiscarded,
+    StoreFailed,
+    StoreRecovered,
+)
 from sidecar.core.model import StoreFailure
 from sidecar.partner.session import open_session
 from sidecar.stores.checking import check_store
@@ -53,7 +60,10 @@ class _Listening:
         self.last: PartnerCalled | None = None
         self.store_failure: StoreFailed | None = None
         """None once the store has answered again."""
+        self.unopened = False
+        """Whether the store held a token that was sealed with another key."""
         self.flight_ended = asyncio.Event()
+        """By a token."""
 
     def emit(self, event: Event) -> None:
         match event:
@@ -63,7 +73,9 @@ class _Listening:
                 self.store_failure = event
             case StoreRecovered():
                 self.store_failure = None
-            case FlightEnded():
+            case StoredValueDiscarded(what="seal"):
+                self.unopened = True
+            case FlightEnded(result="fetched" | "adopted"):
                 self.flight_ended.set()
 
 
@@ -148,8 +160,7 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
             beat=Beat(clock),
         )
         try:
-            line = await _vend(parts.broker, heard)
-            return await _kept(line, heard) if line.ok else line
+            return await _vend(parts.broker, heard)
         finally:
             await parts.broker.close()
     finally:
@@ -162,24 +173,32 @@ async def _vend(broker: Broker, heard: _Listening) -> CheckLine:
     try:
         async with asyncio.timeout(limit_s):
             vended = await _patiently(broker)
+            if not vended.suspect:
+                # It is vended first, and told to the store then.
+                await heard.flight_ended.wait()
     except NoTokenError as error:
         return CheckLine(False, what, _explained(error, heard))
     except TimeoutError:
         return CheckLine(False, what, f"none within {limit_s:g} s, the longest a partner call may take")
-    if vended.suspect:
-        return CheckLine(False, what, "the store holds one that is suspect, and no other can be had now")
+    if (fault := _fault(vended, heard)) is not None:
+        return CheckLine(False, what, fault)
     source = "the store held it, the partner was not called" if heard.last is None else "the partner gave it now"
     return CheckLine(True, what, f"{source}; token id {vended.token.token_id}, {vended.expires_in_s} s left")
 
 
-async def _kept(line: CheckLine, heard: _Listening) -> CheckLine:
-    """The line, unless the store failed in the end: a token is vended first, and told to the store then."""
-    await heard.flight_ended.wait()
-    if (failure := heard.store_failure) is None:
-        return line
-    return CheckLine(
-        False, line.what, f"one came, and the store did not take part: {failure.operation} failed ({failure.cause})"
-    )
+def _fault(vended: Vended, heard: _Listening) -> str | None:
+    """What a fleet would miss, although a token came."""
+    if vended.suspect:
+        return "the store holds one that is suspect, and no other can be had now"
+    if heard.store_failure is not None:
+        return f"one came, and the store did not take part: {_failed(heard.store_failure)}"
+    if heard.unopened:
+        return "one came, and replaced one of the fleet's that these seal keys do not open"
+    return None
+
+
+def _failed(failure: StoreFailed) -> str:
+    return f"{failure.operation} failed ({failure.cause})"
 
 
 async def _patiently(broker: Broker) -> Vended:
@@ -195,6 +214,8 @@ def _explained(error: NoTokenError, heard: _Listening) -> str:
     line = f"{error} ({error.code})"
     if heard.last is not None and heard.last.cause:
         line += f"; cause: {heard.last.cause}"
+    if heard.store_failure is not None:
+        line += f"; store: {_failed(heard.store_failure)}"
     if error.partner is not None:
         line += "; partner: " + ", ".join(f"{key} {value}" for key, value in partner_document(error.partner).items())
     return f"{line}; try again in {whole_seconds(error.retry_after_s)} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -138,7 +139,7 @@ async def test_a_live_check_never_calls_on_the_share_of_a_store_that_is_down(
         environ |= {"SIDECAR_STORE": f"redis://127.0.0.1:{proxy.port}", "SIDECAR_SEAL": "off"}
         line = await token_line(environ)
     assert not line.ok
-    assert "(store-unavailable)" in line.detail
+    assert "(store-unavailable); store: claim failed (" in line.detail
     assert bench.sandbox.state.journal.calls == []
 
 
@@ -157,6 +158,19 @@ async def test_a_live_check_fails_when_the_store_is_not_told_of_the_token(
     )
     assert not line.ok
     assert line.detail.startswith("one came, and the store did not take part: commit failed (")
+
+
+async def test_a_live_check_fails_with_other_seal_keys_than_the_fleets(
+    environ: Environ, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys"
+    environ |= {"SIDECAR_STORE": redis_server.url, "SIDECAR_SEAL_KEY_FILE": str(path)}
+    path.write_bytes(base64.b64encode(bytes(32)))
+    assert (await token_line(environ)).ok
+    path.write_bytes(base64.b64encode(bytes([1]) * 32))
+    line = await token_line(environ)
+    assert not line.ok
+    assert line.detail.endswith("replaced one of the fleet's that these seal keys do not open")
 
 
 async def test_a_file_store_is_tried_with_every_operation_and_keeps_nothing_of_it(
