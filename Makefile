@@ -31,6 +31,10 @@ test: $(VENV)/.test ## set up what is missing, and run every test (ARGS="-k name
 simulate: $(VENV)/.test ## run 10,000 seeded storms of faults (SEEDS=n FIRST=n), or one again (SEED=n)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--first $(or $(FIRST),0) --seeds $(or $(SEEDS),10000))
 
+model: $(VENV)/.test ## check the model of the protocol with spin, some minutes (ARGS="-k budget" for some)
+	@tests/install-server $(BIN)/python
+	@$(BIN)/python -m pytest tests/model --numprocesses 2 $(ARGS)
+
 scale: $(VENV)/.test ## measure what a fleet costs Redis, a quarter of an hour (ARGS="real 10", "simulated 1000" or "capacity")
 	@tests/install-server $(BIN)/python
 	@$(BIN)/python -m tests.scale $(ARGS)
@@ -140,4 +144,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate scale bench floods image-test soak servers fuzz check dist sbom lock clean venv
+.PHONY: help run test simulate model scale bench floods image-test soak servers fuzz check dist sbom lock clean venv

@@ -15,6 +15,8 @@ PROGRAMS = {
     "docker-compose": "docker-compose",
     "faketime": "faketime",
     "curl": "curl",
+    "spin": "spin",
+    "gcc": "build-essential",
     "node": "nodejs",
     "chromium": "chromium",
     "nginx": "nginx-light",
