@@ -81,9 +81,10 @@ def settle_verdict(gate: Gate, token_id: str, state: State) -> None:
         gate.confirmed = None
     if state.confirmed and state.confirmed.token_id == token_id and _is_newer(state.confirmed, gate.confirmed):
         gate.confirmed = StoredConfirmation(token_id, state.confirmed.fence)
-    offered = state.reported
-    is_mistaken = offered and gate.confirmed and gate.confirmed.fence > offered.fence
-    if offered and offered.token_id == token_id and gate.reported is None and not is_mistaken:
+    offered = state.reported if state.reported and state.reported.token_id == token_id else None
+    if offered and gate.reported:
+        gate.reported.fence = max(gate.reported.fence, offered.fence)
+    elif offered and not (gate.confirmed and gate.confirmed.fence > offered.fence):
         gate.reported = StoredReport(token_id, gate.fence, ms(offered.age_s))
     if gate.reported and gate.confirmed:
         if gate.confirmed.fence > gate.reported.fence:

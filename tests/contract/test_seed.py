@@ -163,8 +163,16 @@ async def test_a_remembered_report_of_another_token_is_passed_over(shared: Share
 async def test_a_remembered_report_keeps_the_first_ones_age(shared: SharedState) -> None:
     token = await fetched(shared)
     state = (await shared.reject(token.token_id, 5)).state
-    after = await shared.seed(remembering(replace(state, reported=Reported(token.token_id, token.fence, 77))))
+    after = await shared.seed(remembering(replace(state, reported=Reported(token.token_id, token.fence - 1, 77))))
     assert after.reported == state.reported
+
+
+async def test_of_two_reports_of_one_token_the_later_fence_counts(shared: SharedState) -> None:
+    """A call that was granted between the two confirms nothing."""
+    token = await fetched(shared)
+    state = (await shared.reject(token.token_id, 5)).state
+    noted = replace(state, reported=Reported(token.token_id, token.fence + 2, 77))
+    assert (await shared.seed(remembering(noted))).reported == Reported(token.token_id, token.fence + 2, 5)
 
 
 async def test_a_report_holds_when_the_same_token_is_seeded_under_a_newer_fence(shared: SharedState) -> None:

@@ -80,9 +80,11 @@ local function settle_verdict()
   if args.confirmed and args.confirmed.id == token.id and (not confirmed or args.confirmed.fence > confirmed.fence) then
     confirmed = args.confirmed
   end
-  if args.reported and args.reported.id == token.id and not reported then
-    local is_mistaken = confirmed and confirmed.fence > args.reported.fence
-    if not is_mistaken then reported = {id = token.id, fence = gate.fence, age_ms = args.reported.age_ms} end
+  local offered = args.reported and args.reported.id == token.id and args.reported
+  if offered and reported then
+    reported.fence = math.max(reported.fence, offered.fence)
+  elseif offered and not (confirmed and confirmed.fence > offered.fence) then
+    reported = {id = token.id, fence = gate.fence, age_ms = offered.age_ms}
   end
   if reported and confirmed then
     if confirmed.fence > reported.fence then reported = nil else confirmed = nil end
