@@ -86,7 +86,7 @@ async def test_seal_keys_the_service_could_not_start_with_fail(environ: Environ,
 
 async def test_a_file_store_says_in_words_what_is_wrong_with_it(environ: Environ, tmp_path: Path) -> None:
     path = tmp_path / "state" / "token-sidecar.db"
-    environ |= {"SIDECAR_STORE": f"sqlite://{path}", "SIDECAR_SEAL": "off", "SIDECAR_STORE_TIMEOUT_S": "30"}
+    environ |= {"SIDECAR_STORE": f"sqlite://{path}", "SIDECAR_SEAL": "off", "SIDECAR_STORE_TIMEOUT_S": "10"}
     missing = (await lines(environ))[-1]
     path.parent.mkdir()
     good = (await lines(environ))[-1]
@@ -177,7 +177,7 @@ async def test_a_file_store_is_tried_with_every_operation_and_keeps_nothing_of_i
     environ: Environ, tmp_path: Path
 ) -> None:
     path = tmp_path / "state.db"
-    environ |= {"SIDECAR_STORE": f"sqlite://{path}", "SIDECAR_SEAL": "off", "SIDECAR_STORE_TIMEOUT_S": "30"}
+    environ |= {"SIDECAR_STORE": f"sqlite://{path}", "SIDECAR_SEAL": "off", "SIDECAR_STORE_TIMEOUT_S": "10"}
     assert all(line.ok for line in await lines(environ))
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM kept").fetchall() == [("clock",)]
