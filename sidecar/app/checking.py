@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.app.accounts import (
-    assemble_account,
+    Process,
     credentials_source,
     open_settings_store,
     open_token_file,
@@ -16,6 +18,7 @@ from sidecar.app.accounts import (
 )
 from sidecar.app.clock import SystemClock
 from sidecar.config.settings import ProfileSettings, Settings
+from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import (
     ConfigurationError,
     CredentialsError,
@@ -29,8 +32,8 @@ from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.beat import Beat
-from sidecar.vending.broker import Broker
-from sidecar.vending.vendor import Vended
+from sidecar.vending.local_budget import LocalBudgets
+from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.problems import partner_document, whole_seconds
 
@@ -62,6 +65,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     cool-down is kept. Addresses are not tried: the sidecar that runs here may hold them.
     """
     lines = [_check_credentials(profile) for profile in settings.profiles]
+    lines += _check_accounts(settings)
     lines += [_check_sink_file(profile) for profile in settings.profiles if profile.sink_file is not None]
     if settings.caller_token_file is not None:
         lines.append(_check_caller_token(settings.caller_token_file))
@@ -94,6 +98,17 @@ def _check_credentials(settings: ProfileSettings) -> CheckLine:
     return CheckLine(True, what, f"from {settings.credentials_origin}{place}")
 
 
+def _check_accounts(settings: Settings) -> Iterator[CheckLine]:
+    """What profiles of one account must agree on: which they are is known once the keys are read."""
+    profiles = []
+    for one in settings.profiles:
+        with contextlib.suppress(CredentialsError):
+            pair = credentials_source(one, Redactor()).read()
+            profiles.append(replace(one.profile, account=one.profile.account or pair.account))
+    for problem in disagreements(profiles):
+        yield CheckLine(False, "profiles", problem)
+
+
 def _check_sink_file(settings: ProfileSettings) -> CheckLine:
     what = f"token file of profile {settings.profile.name}"
     try:
@@ -123,8 +138,7 @@ async def _check_store(store: Store) -> CheckLine:
 async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
     session, clock, heard = open_session(), SystemClock(), _Listening()
     try:
-        parts = assemble_account(
-            settings,
+        process = Process(
             replica_id=f"{socket.gethostname()}-check-{clock.new_id()[:6]}",
             clock=clock,
             store=store,
@@ -132,21 +146,23 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
             redactor=Redactor(),
             sink=heard,
             beat=Beat(clock),
+            budgets=LocalBudgets(clock),
         )
+        vendor = process.open_profile(settings)
         try:
-            return await _vend(parts.broker, heard)
+            return await _vend(vendor, heard)
         finally:
-            await parts.broker.close()
+            await vendor.close()
     finally:
         await session.close()
 
 
-async def _vend(broker: Broker, heard: _Listening) -> CheckLine:
+async def _vend(vendor: Vendor, heard: _Listening) -> CheckLine:
     """The call may take longer than an app would wait; a person at a terminal does wait."""
-    what, limit_s = f"token of profile {broker.profile.name}", broker.profile.lease_limit_s
+    what, limit_s = f"token of profile {vendor.profile.name}", vendor.profile.lease_limit_s
     try:
         async with asyncio.timeout(limit_s):
-            vended = await _patiently(broker)
+            vended = await _patiently(vendor)
     except NoTokenError as error:
         return CheckLine(False, what, _explained(error, heard))
     except TimeoutError:
@@ -157,10 +173,10 @@ async def _vend(broker: Broker, heard: _Listening) -> CheckLine:
     return CheckLine(True, what, f"{source}; token id {vended.token.token_id}, {vended.expires_in_s} s left")
 
 
-async def _patiently(broker: Broker) -> Vended:
+async def _patiently(vendor: Vendor) -> Vended:
     while True:
         try:
-            return await broker.vend()
+            return await vendor.vend()
         except (StartingError, WaitTimeoutError):
             continue
 
