@@ -45,16 +45,16 @@ class RedactedCredentials:
     def read(self) -> Credentials:
         found = self._inner.read()
         known = [pair for reference in self._known if (pair := reference()) is not None]
-        for pair in known:
-            if pair is found or pair == found:
-                return pair
-        secrets = tuple(_secrets(found))
-        self._redactor.register(*secrets)
-        # However many pairs come and go: the one that obtained the current token is in use until another did.
-        weakref.finalize(found, self._redactor.forget, *secrets).atexit = False
-        self._latest.append(found)
-        self._known = [weakref.ref(pair) for pair in (*known, found)]
-        return found
+        pair = next((pair for pair in known if pair is found or pair == found), None)
+        if pair is None:
+            pair, secrets = found, tuple(_secrets(found))
+            self._redactor.register(*secrets)
+            # However many pairs come and go: the one that obtained the current token is in use until another did.
+            weakref.finalize(pair, self._redactor.forget, *secrets).atexit = False
+            self._known = [weakref.ref(each) for each in (*known, pair)]
+        if not any(each is pair for each in self._latest):
+            self._latest.append(pair)
+        return pair
 
 
 def _secrets(pair: Credentials) -> Iterator[Secret]:
