@@ -108,7 +108,14 @@ async def test_one_account_under_many_names_has_one_token(fleet: Fleet) -> None:
         await until(replica.ready, NOISE_S)
     assert len({(await replica.ask(path)).token_id for replica, path in asked}) == 1
     assert len(fleet.calls) == 1
-    assert len(fleet.redis.command("KEYS", "pts:*")) == 2
+    told = {
+        profile["profileId"]
+        for replica, _ in asked
+        for profile in (await replica.admin("/status.json")).body["profiles"].values()
+    }
+    assert told == {fleet.profile_id}
+    keys = {key.decode() for key in fleet.redis.command("KEYS", "pts:*")}
+    assert keys == {f"pts:{{{fleet.profile_id}}}:{part}" for part in ("gate", "token")}
 
 
 async def test_one_account_under_many_names_has_one_budget(fleet: Fleet) -> None:

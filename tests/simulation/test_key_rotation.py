@@ -245,7 +245,7 @@ async def test_a_secret_that_changes_under_the_key_that_is_tried_is_tried_at_onc
     fleet.put("key-2", "wrong")
     await asyncio.sleep(10)
     fleet.put("key-2", "right")
-    await asyncio.sleep(10)
+    await asyncio.sleep(1)
     assert fleet.partner.secrets_seen == [SECRET_1, "wrong", "right"]
     assert await fleet.tokens() == {"token-2"}
     await fleet.stop()
@@ -334,6 +334,24 @@ async def test_a_suspect_token_is_not_vended_while_the_new_key_may_bring_a_good_
     await fleet.partner.called(3)
     vended = await sidecar.vendor.vend()
     assert (vended.token.access.reveal(), vended.suspect) == ("token-2", False)
+    await fleet.stop()
+
+
+@virtual
+async def test_a_caller_waits_for_both_keys_together_no_longer_than_for_one() -> None:
+    """The old key's call takes three seconds and is refused; of the new key's there is no end."""
+    fleet = KeyFleet()
+    (sidecar,) = fleet.start(1)
+    await settled(fleet)
+    fleet.partner.latency_s = 100
+    sidecar.put("key-2")
+    await fleet.partner.called(2)
+    fleet.partner.latency_s, fleet.partner.good_secrets = 3, {SECRET_2}
+    await sidecar.vendor.report((await sidecar.vendor.vend()).token.token_id)
+    await fleet.partner.called(3)
+    began = asyncio.get_running_loop().time()
+    assert (await sidecar.vendor.vend()).suspect
+    assert asyncio.get_running_loop().time() - began == pytest.approx(PROFILE.request_timeout_s, abs=0.01)
     await fleet.stop()
 
 
