@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sidecar.core.model import Credentials
+from sidecar.core.errors import NoTokenError
+from sidecar.core.model import Credentials, Seconds
 from sidecar.core.ports import CredentialsSource
 from sidecar.vending.broker import Broker
 from sidecar.vending.maintainer import Maintainer
+from sidecar.vending.vendor import Vended
 
 
 class AccountCredentials:
@@ -41,6 +43,13 @@ class Account:
     broker: Broker
     maintainer: Maintainer
     task: asyncio.Task[None] | None = None
+
+    async def ask(self, min_ttl_s: Seconds) -> Vended | NoTokenError:
+        """What a caller would get. Raises `BadRequestError`."""
+        try:
+            return await self.broker.vend(min_ttl_s)
+        except NoTokenError as no:
+            return no
 
     async def close(self) -> None:
         self.maintainer.stop()

@@ -91,6 +91,14 @@ class Broker:
             if token_id not in self._view.replaced_ids:
                 self._view.replaced_ids.append(token_id)
 
+    def stand_in_for(self, other: Broker | None) -> None:
+        """Call nothing without the store while `other` has a good token for the same callers. None: nobody has."""
+        self._crew.fallback.unhurried_s = (lambda: 0) if other is None else other.good_for_s
+
+    def good_for_s(self) -> Seconds:
+        """How long there is no hurry to replace the token, should the store be down."""
+        return self._crew.fallback.good_for_s(self._view)
+
     async def _wait(self, min_ttl_s: Seconds) -> Vended:
         try:
             async with self._patience.within(self.profile.request_timeout_s):

@@ -6,6 +6,8 @@ in the hope that the store is back before that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sidecar.core import policy
 from sidecar.core.model import Moment, Profile, Seconds, StoreFailure
 from sidecar.core.ports import Clock
@@ -24,6 +26,8 @@ class Fallback:
         self._clock = clock
         self._share = share
         self._blocked_until: Moment = 0
+        self.unhurried_s: Callable[[], Seconds] = lambda: 0
+        """How long another account's token leaves this one time, where one serves the same callers."""
 
     def first_delay_s(self) -> Seconds:
         return self._clock.jitter() * FIRST_DELAY_S
@@ -41,9 +45,8 @@ class Fallback:
         """
         if self._profile.store_failure is StoreFailure.FAIL:
             return self._profile.poll_s
-        now = self._clock.monotonic()
         remembered_s = max(view.lease_left_s(), view.permit_wait_s(on_demand=on_demand))
-        return max(self._share.wait_s(on_demand=on_demand), self._good_for_s(view, now), remembered_s)
+        return max(self._share.wait_s(on_demand=on_demand), self.good_for_s(view), self.unhurried_s(), remembered_s)
 
     def block(self, wait_s: Seconds) -> None:
         """Do not try again before `wait_s` is over, or the store is back."""
@@ -56,7 +59,8 @@ class Fallback:
         """Take one permit of the share, before the call."""
         self._share.spend(on_demand=on_demand)
 
-    def _good_for_s(self, view: View, now: Moment) -> Seconds:
+    def good_for_s(self, view: View) -> Seconds:
+        """Until the moment late in its life at which the held token should be replaced without the store."""
         if view.token is None or view.rejected:
             return 0
         usable_s = policy.usable_s(view.token.lifetime_s, self._profile)
@@ -65,4 +69,5 @@ class Fallback:
         first_s = policy.refresh_point_s(view.token.lifetime_s, self._profile, 0)
         last_s = policy.refresh_point_s(view.token.lifetime_s, self._profile, 1)
         share = (view.refresh_at_s - first_s) / (last_s - first_s) if last_s > first_s else 0
-        return max(0, view.refresh_at_s + share * (latest_s - view.refresh_at_s) - view.age_s(now))
+        late_s = view.refresh_at_s + share * (latest_s - view.refresh_at_s)
+        return max(0, late_s - view.age_s(self._clock.monotonic()))

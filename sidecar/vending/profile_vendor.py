@@ -18,7 +18,6 @@ from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.vending.account import Account, AccountCredentials
 from sidecar.vending.assembly import Assembly
-from sidecar.vending.broker import Broker
 from sidecar.vending.vendor import Report, Snapshot, Vended
 
 
@@ -64,7 +63,7 @@ class ProfileVendor:
         until = self._clock.monotonic() + self._profile.request_timeout_s
         while True:
             current = self._current
-            answer = await _ask(current.broker, min_ttl_s)
+            answer = await current.ask(min_ttl_s)
             if current is self._current and self._tried is not None and not _is_good(answer):
                 # With the current key nothing better can be had now.
                 no = await self._wait_for(self._tried, min_ttl_s, until, suspect_will_do=not isinstance(answer, Vended))
@@ -80,7 +79,7 @@ class ProfileVendor:
         """Wait for the tried account's token, and move over to it; what it said when it has none."""
         try:
             async with asyncio.timeout(until - self._clock.monotonic()):
-                answer = await _ask(tried.broker, min_ttl_s)
+                answer = await tried.ask(min_ttl_s)
         except (TimeoutError, BadRequestError):
             return None
         if isinstance(answer, NoTokenError):
@@ -199,6 +198,7 @@ class ProfileVendor:
         self._sink.emit(CredentialsChanged(profile=self._profile.name, credentials_id=pair.credentials_id))
         self._tried = tried = self._open(pair)
         tried.broker.take_after(self._current.broker)
+        tried.broker.stand_in_for(self._current.broker)
         self._start(tried)
         self._spawn(self._watch(tried))
 
@@ -215,6 +215,7 @@ class ProfileVendor:
         replaced, self._current, self._tried = self._current, tried, None
         replaced.credentials.reads, tried.credentials.reads = False, True
         tried.broker.take_after(replaced.broker)
+        tried.broker.stand_in_for(None)
         self._close_aside(replaced)
 
     def _give_up(self, tried: Account) -> None:
@@ -231,13 +232,6 @@ class ProfileVendor:
             self._replaced.discard(account)
 
         self._spawn(close())
-
-
-async def _ask(broker: Broker, min_ttl_s: Seconds) -> Vended | NoTokenError:
-    try:
-        return await broker.vend(min_ttl_s)
-    except NoTokenError as no:
-        return no
 
 
 def _is_good(answer: Vended | NoTokenError) -> bool:

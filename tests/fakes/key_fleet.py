@@ -77,6 +77,7 @@ class KeyFleet:
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(VirtualClock())
+        self._cut = False
 
     def start(self, count: int = 1, key: str = "key-1") -> list[Sidecar]:
         """So many processes with one profile each."""
@@ -98,6 +99,7 @@ class KeyFleet:
 
         def build(of_account: Profile, credentials: CredentialsSource) -> Assembly:
             wires.append(Wire(self.store.shared_state(of_account)))
+            wires[-1].cut = self._cut
             return assemble(
                 of_account,
                 replica_id=process,
@@ -122,6 +124,7 @@ class KeyFleet:
 
     def cut(self) -> None:
         """The store goes away."""
+        self._cut = True
         for sidecar in self.sidecars:
             for wire in sidecar.wires:
                 wire.cut = True

@@ -119,6 +119,21 @@ async def test_the_slow_retry_moves_over_once_the_partner_takes_the_key() -> Non
 
 
 @virtual
+async def test_without_the_store_nobody_tries_the_new_key_while_the_old_token_is_good() -> None:
+    fleet = KeyFleet()
+    fleet.start(5)
+    await settled(fleet)
+    fleet.cut()
+    fleet.put("key-2")
+    await asyncio.sleep(700)
+    assert fleet.partner.secrets_seen == [SECRET_1]
+    assert await fleet.tokens() == {"token-1"}
+    await asyncio.sleep(300)
+    assert SECRET_2 in fleet.partner.secrets_seen, "late in its life somebody does"
+    await fleet.stop()
+
+
+@virtual
 async def test_a_partner_that_is_down_leaves_the_old_token_in_place_until_it_is_back() -> None:
     fleet = KeyFleet()
     fleet.start(2)
@@ -388,6 +403,38 @@ async def test_a_report_of_the_old_keys_token_is_late_and_costs_nothing() -> Non
     report = await sidecar.vendor.report(old.token_id)
     assert (report.verdict, report.known) == ("already-replaced", True)
     assert len(sidecar.wires[-1].operations) == operations
+    await fleet.stop()
+
+
+@virtual
+async def test_of_two_suspect_tokens_the_old_one_goes_on() -> None:
+    fleet = KeyFleet()
+    mine, theirs = fleet.start(1, "key-1")[0], fleet.start(1, "key-2")[0]
+    await settled(fleet)
+    mine_was = mine.profile_id
+    fleet.partner.good_secrets = set()
+    for sidecar in (mine, theirs):
+        await sidecar.vendor.report((await sidecar.vendor.vend()).token.token_id)
+        await asyncio.sleep(1)
+    mine.put("key-2")
+    await asyncio.sleep(5)
+    vended = await mine.vendor.vend()
+    assert (vended.suspect, mine.profile_id) == (True, mine_was)
+    await fleet.stop()
+
+
+@virtual
+async def test_a_suspect_token_of_the_new_key_is_better_than_none() -> None:
+    fleet = KeyFleet(partner=FakePartner(good_secrets={SECRET_2}))
+    mine, theirs = fleet.start(1, "key-1")[0], fleet.start(1, "key-2")[0]
+    token = await theirs.token()
+    fleet.partner.good_secrets = set()
+    await theirs.vendor.report((await theirs.vendor.vend()).token.token_id)
+    await asyncio.sleep(1)
+    mine.put("key-2")
+    await asyncio.sleep(5)
+    vended = await mine.vendor.vend()
+    assert (vended.token.access.reveal(), vended.suspect, mine.profile_id) == (token, True, theirs.profile_id)
     await fleet.stop()
 
 
