@@ -184,6 +184,6 @@ async def test_a_store_forgets_a_token_that_nobody_could_vend(world: World, shar
 
 async def test_profiles_do_not_see_each_other(world: World, shared: SharedState) -> None:
     await fetched(shared)
-    other = world.store.shared_state(replace(PROFILE, account="other"))
+    other = world.store.shared_state(replace(PROFILE, role="OTHER"))
     assert (await other.peek(0)).epoch == ""
     await granted(other)
