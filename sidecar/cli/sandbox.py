@@ -54,7 +54,7 @@ def add_to(commands: Commands) -> None:
         type=_checked(parsers.number(1, 31 * 86_400)),
         default="900",
         metavar="S",
-        help="seconds a token lives; the partner never says so (default: %(default)s)",
+        help="seconds a token lives (default: %(default)s)",
     )
     add(
         "--retry-after",
@@ -63,6 +63,8 @@ def add_to(commands: Commands) -> None:
         help="the form of Retry-After with a 429 (default: %(default)s)",
     )
     add("--revoke-previous", action="store_true", help="a new token ends the life of the one before")
+    add("--same-token", action="store_true", help="hand out one token until it ends")
+    add("--declare-lifetime", action="store_true", help="say how many seconds a token has left (expiresIn)")
     add(
         "--latency",
         type=_checked(parsers.number(0, 60)),
@@ -86,6 +88,8 @@ def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
         token_lifetime_s=args.token_lifetime,
         retry_after=args.retry_after,
         revoke_previous=args.revoke_previous,
+        same_token=args.same_token,
+        declares_lifetime=args.declare_lifetime,
         latency_s=args.latency,
     )
     return run(lambda: _serve(Sandbox(config, SystemClock()), args.listen.host, args.listen.port))

@@ -24,14 +24,28 @@ class FailureKind(StrEnum):
     """5xx."""
 
 
+MAX_TEXT_CHARS = 200
+"""The longest text of a partner that is kept, shown or logged."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerDetail:
     """What the partner said when it said no; `session_id` is what its support team asks for.
 
-    Texts are printable, bounded and free of secrets; empty where the partner said nothing.
+    Texts are empty where the partner said nothing. They are printable and cut to `MAX_TEXT_CHARS` here, wherever they
+    come from: the store is written by others too.
     """
 
     status: int
     error_code: str = ""
     error_message: str = ""
     session_id: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("error_code", "error_message", "session_id"):
+            object.__setattr__(self, name, printable(getattr(self, name))[:MAX_TEXT_CHARS])
+
+
+def printable(text: str) -> str:
+    """The text with a space for each control, format or otherwise unprintable character."""
+    return "".join(char if char.isprintable() else " " for char in text)

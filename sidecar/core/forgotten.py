@@ -6,30 +6,40 @@ from sidecar.core.model import Seconds
 from sidecar.core.shared import Pause, State
 
 NOTICED_S: Seconds = 1
-"""A pause that is shorter than remembered by less than this was measured at another moment."""
+"""Two durations that differ by less than this were measured at different moments."""
 
 
-def forgot(ours: State, theirs: State) -> bool:
-    """Whether the store no longer knows something that it had told this replica.
+def forgot(ours: State, theirs: State, window_s: Seconds) -> bool:
+    """Whether the store no longer knows something that it had told this replica. `window_s` is the budget's.
 
-    Epoch and fences never fall. A pause runs its time and a rejection stays, unless a newer token ended them.
+    Epoch and fences never fall, and a permit counts until it leaves the window. A pause runs its time and a report
+    stays, unless a token that was granted later ended them.
     """
     if not ours.epoch:
         return False
     if theirs.epoch != ours.epoch or theirs.fence < ours.fence or theirs.refresh_dropped < ours.refresh_dropped:
         return True
-    if theirs.token_fence > ours.token_fence:
+    return (
+        _grant_lost(ours, theirs, window_s)
+        or _pause_lost(ours, theirs, ours.pause, theirs.pause)
+        or any(_pause_lost(ours, theirs, pause, theirs.refused.get(key)) for key, pause in ours.refused.items())
+        or _report_lost(ours, theirs)
+    )
+
+
+def _grant_lost(ours: State, theirs: State, window_s: Seconds) -> bool:
+    known = {grant.fence for grant in theirs.grants}
+    return any(grant.fence not in known and grant.age_s < window_s - NOTICED_S for grant in ours.grants)
+
+
+def _pause_lost(ours: State, theirs: State, our_pause: Pause | None, their_pause: Pause | None) -> bool:
+    if our_pause is None or theirs.token_fence > max(ours.token_fence, our_pause.fence):
         return False
-    lost_pause = _shorter(theirs.pause, ours.pause)
-    lost_refusal = any(_shorter(theirs.refused.get(pair), pause) for pair, pause in ours.refused.items())
-    return lost_pause or lost_refusal or _rejection_lost(ours, theirs)
+    left_s = 0 if their_pause is None else their_pause.left_s
+    return our_pause.left_s - left_s > NOTICED_S
 
 
-def _shorter(theirs: Pause | None, ours: Pause | None) -> bool:
-    left_s = 0 if theirs is None else theirs.left_s
-    return ours is not None and ours.left_s - left_s > NOTICED_S
-
-
-def _rejection_lost(ours: State, theirs: State) -> bool:
-    rejected = ours.rejected_id
-    return rejected != "" and rejected == theirs.token_id and rejected not in (theirs.rejected_id, theirs.confirmed_id)
+def _report_lost(ours: State, theirs: State) -> bool:
+    if ours.reported is None or ours.reported.token_id != theirs.token_id or theirs.reported is not None:
+        return False
+    return theirs.confirmed is None or theirs.confirmed.fence <= ours.reported.fence

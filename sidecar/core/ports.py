@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from sidecar.core.events import Event
 from sidecar.core.model import Credentials, Instant, Moment, PartnerToken, Seconds, Secret, Token
 from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+
+MaySend: TypeAlias = Callable[[], bool]
 
 
 class Clock(Protocol):
@@ -46,18 +49,18 @@ class SharedState(Protocol):
         pause runs, or the refusal of `ask.credentials_id` · **OverBudget** · **Granted**, which spends one permit and
         takes the next fence in the same step. Nothing is refunded.
 
-        A new fence is larger than every earlier one and at least the store's clock in milliseconds, so that fences go
-        on growing through a loss of data.
+        A new fence is even, larger than every earlier one and at least the store's clock in milliseconds, so that
+        fences go on growing through a loss of data. Odd ones are left to calls that a replica makes on its own.
         """
         ...
 
     async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
         """Store the token unless a newer fence's is there; end the lease if it is still ours.
 
-        `age_s` is the token's age by the holder's clock as this was sent. The store derives `issued_at` from it and
-        keeps the earlier of that and the token's own: what comes late makes no token younger. A stored token ends the
-        rejection, and what began before its grant: the pause, the strikes, the refusal of its credentials. When it is
-        the very token that was rejected, that id becomes `confirmed_id`.
+        `age_s` is the token's age by the holder's clock as this was sent; it decides how long the store keeps it. A
+        stored token ends what was recorded before its grant: the pause, the failures, the rejection of its credentials,
+        and the report of its own id, which becomes `confirmed`. What was recorded since stays. A report of another
+        token is over.
         """
         ...
 
@@ -70,8 +73,8 @@ class SharedState(Protocol):
         """
         ...
 
-    async def reject(self, token_id: str) -> Rejection:
-        """Mark the token as rejected if it is the stored one and not confirmed. The first report's age is kept."""
+    async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
+        """Mark the token as reported if it is the stored one and not confirmed. The first report's `age_s` is kept."""
         ...
 
     async def peek(self, known: int) -> State:
@@ -79,11 +82,11 @@ class SharedState(Protocol):
         ...
 
     async def seed(self, remembered: Remembered) -> State:
-        """Raise-only merge: fence, token, pause, refusals, permits spent, lesson; never lowers or shortens anything.
+        """Merge what a replica remembers: a union or a maximum by fence for each fact; nothing is lowered or forgotten.
 
         Ends the lease when the offered token's fence is the lease's. Where the store's clock was set
-        (`remembered.clock_stepped`), the offered age of the stored token counts. A store whose epoch is not the
-        remembered one is marked as having lost its data, which starts the quarantine described at `claim`.
+        (`remembered.clock_stepped`), the offered ages of the stored token and of the permits count. A store whose epoch
+        is not the remembered one is marked as having lost its data, which starts the quarantine described at `claim`.
         """
         ...
 
@@ -91,8 +94,8 @@ class SharedState(Protocol):
 class Partner(Protocol):
     """The partner's token endpoint. Both methods raise `PartnerError`, and nothing else.
 
-    `send_by` is the moment after which not a byte may go out: a process that was paused must not call on a lost lease.
-    Past it, `UnsentError` is raised instead.
+    `may_send` is asked right before the first byte goes out. When it says no, `UnsentError` is raised instead: a
+    process that was paused must not call on a lost lease, nor one that has heard of a cool-down meanwhile.
     """
 
     @property
@@ -100,9 +103,9 @@ class Partner(Protocol):
         """Whether the preset documents a refresh endpoint."""
         ...
 
-    async def grant(self, credentials: Credentials, role: str, send_by: Moment) -> PartnerToken: ...
+    async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken: ...
 
-    async def refresh(self, refresh_token: Secret, role: str, send_by: Moment) -> PartnerToken: ...
+    async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken: ...
 
 
 class CredentialsSource(Protocol):

@@ -1,7 +1,11 @@
 """What replicas agree on: the state everyone sees, what a replica asks, and the answers.
 
-Durations cross the wire, instants do not: every `…_left_s` and `…_age_s` is measured by the store's clock at the
-moment of its answer, so the clocks of two replicas never meet.
+Only durations are sent over the wire, never timestamps: every `…_left_s` and `…_age_s` is measured by the store's clock
+at the moment of its response, so clock skew between replicas does not matter.
+
+Two facts are ordered by their fences, never by an instant and never by which was written last. A fact that another can
+supersede carries the fence at which it was recorded: the highest one given by then. An outcome ends only what was
+recorded below the fence of its own grant.
 """
 
 from __future__ import annotations
@@ -26,14 +30,54 @@ class Pause:
     left_s: Seconds
     strikes: int
     detail: PartnerDetail | None = None
+    fence: int = 0
+    """The fence at which it was recorded; of no meaning in `Failed`, where the store records it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """Failures of one kind since the last token; `fence` is that at which the last one was recorded."""
+
+    count: int
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One permit of the budget, spent by the lease of this fence."""
+
+    fence: int
+    age_s: Seconds
+    on_demand: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """An app reported this token as refused by the partner. `age_s` is the token's age at the first report."""
+
+    token_id: str
+    fence: int
+    age_s: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The partner handed out a reported token again: the report was mistaken. `fence` is that of the later grant."""
+
+    token_id: str
+    fence: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What refusals taught about the lifetime: `learned_s` in force (0: none), `evidence_s` a first refusal's age."""
+    """What refusals taught about the lifetime: `learned_s` in force (0: none), `evidence_s` a first refusal's age.
+
+    `fence` is that of the token which brought it; the lesson with the higher one counts.
+    """
 
     learned_s: Seconds = 0
     evidence_s: Seconds = 0
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,29 +94,25 @@ class State:
     token_fence: int = 0
     token_id: str = ""
     """The stored token's, even when `token` is left out; 0 and empty when there is none."""
-    token_issued_at: Instant = 0
     lease_owner: str = ""
     lease_left_s: Seconds = 0
     pause: Pause | None = None
-    strikes: Mapping[str, int] = field(default_factory=dict)
+    strikes: Mapping[str, FailureCount] = field(default_factory=dict)
     """Failures since the last token, by kind (rejections are counted in `refused`): the next pause is longer. By kind,
     or a partner that fails in turns would be called as if it had just begun to."""
     refused: Mapping[str, Pause] = field(default_factory=dict)
     """Credentials the partner rejected, by `credentials_id`."""
-    proven: tuple[str, ...] = ()
-    """`credentials_id`s that obtained a token, newest last, a few."""
-    rejected_id: str = ""
-    """The stored token's id once an app reported it."""
-    rejected_age_s: Seconds = 0
-    confirmed_id: str = ""
-    """A reported token that the partner handed out again: the report was mistaken."""
+    proven: Mapping[str, int] = field(default_factory=dict)
+    """Credentials that obtained a token: `credentials_id` to the fence of the newest one; a few."""
+    reported: Reported | None = None
+    """The report of the stored token, while it counts."""
+    confirmed: Confirmed | None = None
+    """The same token vouched for by the partner since: reports of it are mistaken."""
     refresh_dropped: int = 0
     """The highest fence whose token must not be refreshed any more, only replaced by a grant."""
     lesson: Lesson = field(default_factory=Lesson)
-    grant_ages_s: tuple[Seconds, ...] = ()
-    """Ages of the permits spent within the window, oldest first."""
-    demand_ages_s: tuple[Seconds, ...] = ()
-    """The same for those spent on demand."""
+    grants: tuple[Grant, ...] = ()
+    """The permits spent within the window, oldest first."""
     damaged: tuple[str, ...] = ()
     """Names of stored values that could not be used and count as missing: closed set `gate`, `token`, `seal`."""
 
@@ -91,6 +131,11 @@ class Ask:
     """The epoch this replica remembers; empty when it has seen none."""
     on_demand: bool
     credentials_id: str
+
+
+def is_leased(fence: int) -> bool:
+    """Whether this is the fence of a lease; calls that a replica makes on its own have odd ones."""
+    return fence % 2 == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,4 +222,4 @@ class Remembered:
     token: Token | None
     token_age_s: Seconds
     clock_stepped: bool = False
-    """The store's clock was set: this replica's age of the token counts, not the instant that is stored."""
+    """The store's clock was set: this replica's ages of the token and of the permits count, not the stored instants."""

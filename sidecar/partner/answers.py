@@ -52,7 +52,8 @@ def read_answer(answer: Answer, role: str, now_wall: Instant, secrets: Sequence[
     """The token in an answer to a call for `role`; `secrets` are masked where the partner echoes them.
 
     A missing `role` is tolerated, another one is not. A refresh token that is missing or odd is none: it only costs a
-    grant later. Raises `PartnerError`.
+    grant later. A token whose declared end has passed makes no sense, like any other malformed response: a partner that
+    hands out one token until it ends may answer so in its last second. Raises `PartnerError`.
     """
     document = _read_document(answer.body)
     if answer.status != 200:
@@ -60,12 +61,15 @@ def read_answer(answer: Answer, role: str, now_wall: Instant, secrets: Sequence[
     access = _usable_token((document or {}).get("accessToken"))
     if document is None or access is None or document.get("role", role) != role:
         raise _failure(FailureKind.MALFORMED, answer, document or {}, now_wall, secrets)
+    lifetime_s = declared_lifetime_s(document, access, answered_at(answer.headers.get("Date"), now_wall))
+    if lifetime_s is not None and lifetime_s <= 0:
+        raise _failure(FailureKind.MALFORMED, answer, document, now_wall, secrets)
     refresh = _usable_token(document.get("refreshToken"))
     return PartnerToken(
         access=Secret(access),
         refresh=None if refresh is None else Secret(refresh),
         role=role,
-        lifetime_s=declared_lifetime_s(document, access, answered_at(answer.headers.get("Date"), now_wall)),
+        lifetime_s=lifetime_s,
     )
 
 

@@ -14,8 +14,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 from sidecar.core.errors import PartnerError, UnsentError
 from sidecar.core.failures import FailureKind
-from sidecar.core.model import Credentials, Moment, PartnerToken, Seconds, Secret
-from sidecar.core.ports import Clock
+from sidecar.core.model import Credentials, PartnerToken, Seconds, Secret
+from sidecar.core.ports import Clock, MaySend
 from sidecar.partner.answers import MAX_BODY_BYTES, Answer, read_answer
 from sidecar.partner.presets import Preset
 from sidecar.partner.session import proxy_for
@@ -51,27 +51,27 @@ class PartnerClient:
     def can_refresh(self) -> bool:
         return self._preset.refresh_path is not None
 
-    async def grant(self, credentials: Credentials, role: str, send_by: Moment) -> PartnerToken:
+    async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken:
         key, secret = credentials.api_key.reveal(), credentials.api_secret.reveal()
         # RFC 7617 leaves the charset open; UTF-8 is the only one every key fits.
         pair = base64.b64encode(f"{key}:{secret}".encode()).decode()
         headers = {"Authorization": f"Basic {pair}"}
         signing = () if credentials.signing_key is None else (credentials.signing_key.reveal(),)
         return await self._call(
-            self._preset.grant_path, headers, {"role": role}, send_by, (key, secret, pair, *signing)
+            self._preset.grant_path, headers, {"role": role}, may_send, (key, secret, pair, *signing)
         )
 
-    async def refresh(self, refresh_token: Secret, role: str, send_by: Moment) -> PartnerToken:
+    async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken:
         if self._preset.refresh_path is None:
             raise PartnerError(FailureKind.REFUSED)
         headers = {"Accept": self._preset.content_type}
         body = {"role": role, "refreshToken": refresh_token.reveal()}
-        return await self._call(self._preset.refresh_path, headers, body, send_by, (refresh_token.reveal(),))
+        return await self._call(self._preset.refresh_path, headers, body, may_send, (refresh_token.reveal(),))
 
     async def _call(
-        self, path: str, headers: Mapping[str, str], body: Mapping[str, str], send_by: Moment, secrets: Sequence[str]
+        self, path: str, headers: Mapping[str, str], body: Mapping[str, str], may_send: MaySend, secrets: Sequence[str]
     ) -> PartnerToken:
-        timely = _TimelyBody(json.dumps(body).encode(), self._preset.content_type, send_by, self._clock)
+        timely = _TimelyBody(json.dumps(body).encode(), self._preset.content_type, may_send)
         answer = await self._exchange(self._base_url + path, headers, timely)
         # A careless partner quotes more than this call: the pair in a refresh's error, an earlier token in a grant's.
         known = (*secrets, *self._other_secrets(), *(token.reveal() for token in self._issued))
@@ -93,7 +93,7 @@ class PartnerClient:
                 return replace(head, body=await _read_capped(response.content))
         except TRANSPORT_ERRORS as error:
             if body.withheld:
-                raise UnsentError("the lease ran out before the call was sent") from None
+                raise UnsentError("the right to call ended before its first byte") from None
             if head is not None and head.status != 200:
                 # The status says it all, a 429 above all; the rest of the body would only have explained it.
                 return head
@@ -102,22 +102,21 @@ class PartnerClient:
 
 
 class _TimelyBody(aiohttp.BytesPayload):
-    """A request body that is not sent after `send_by`.
+    """A request body that is not sent unless `may_send` agrees right before it.
 
     aiohttp holds the head back until the first byte of the body, and writes both in one step: what is withheld here was
     not sent at all. Name look-up, connecting and TLS are over by then, however long they took.
     """
 
-    def __init__(self, content: bytes, content_type: str, send_by: Moment, clock: Clock) -> None:
+    def __init__(self, content: bytes, content_type: str, may_send: MaySend) -> None:
         super().__init__(content, content_type=content_type)
-        self._send_by = send_by
-        self._clock = clock
+        self._may_send = may_send
         self.withheld = False
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        if self._clock.monotonic() > self._send_by:
+        if not self._may_send():
             self.withheld = True
-            raise UnsentError("too late to send")
+            raise UnsentError("may not be sent any more")
         await super().write_with_length(writer, content_length)
 
 

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
-from sidecar.core.failures import PartnerDetail
+from sidecar.core.failures import PartnerDetail, printable
 
-MAX_TEXT_CHARS = 200
 MASK = "***"
 # No code, message or session id needs a word this long; tokens we do not know of here are such words.
 _TOKEN_LIKE = re.compile(r"\S{64,}")
@@ -18,7 +17,7 @@ _AUTHORIZATION = re.compile(r"\b(basic|bearer)\s+\S+", re.IGNORECASE)
 
 
 def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
-    """The documented error fields, printable, at most `MAX_TEXT_CHARS` each, and with none of `secrets` in them.
+    """The documented error fields, printable, cut to `MAX_TEXT_CHARS` each, and with none of `secrets` in them.
 
     A hostile or careless partner may echo what it was sent. Odd types and missing fields become empty texts.
     """
@@ -39,12 +38,13 @@ def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[s
 def _safe_text(value: object, forms: Sequence[str]) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    # Printable first, masked second, cut last: a later step must not put a secret together or leave half of one.
-    text = _printable(str(value))
+    # Printable first, masked second; `PartnerDetail` cuts last: a later step must not put a secret together or leave
+    # half of one.
+    text = printable(str(value))
     for form in forms:
         text = text.replace(form, MASK)
     text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
-    return _TOKEN_LIKE.sub(MASK, text)[:MAX_TEXT_CHARS]
+    return _TOKEN_LIKE.sub(MASK, text)
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -52,11 +52,7 @@ def _forms(secret: str) -> Iterator[str]:
     if secret:
         # JSON can carry half a surrogate pair, which strict UTF-8 refuses.
         content = secret.encode(errors="surrogatepass")
-        yield _printable(secret)
+        yield printable(secret)
         yield quote(content, safe="")
         yield quote_plus(content)
         yield base64.b64encode(content).decode()
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)

@@ -13,20 +13,20 @@ from sidecar.core.model import Instant, Seconds
 MAX_LIFETIME_S: Seconds = 10 * 365 * 86_400
 """A declared lifetime beyond ten years is nonsense and counts as none."""
 
-_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _MILLISECONDS_FROM = 1e11
 """As seconds this is the year 5138, as milliseconds 1973: larger epoch values are milliseconds."""
 
 
 def declared_lifetime_s(document: Mapping[str, object], access: str, answered_at: Instant) -> Seconds | None:
-    """The shortest sensible lifetime the answer declares, or None.
+    """The shortest lifetime the response declares, or None. 0 and below: the declared end has passed.
 
     Looks at `expiresIn`/`expires_in` (seconds), `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
     the `exp` and `iat` of a token that is a JWT. When they disagree the shortest is taken: a token must never be vended
     past a declared end.
     """
     found = [*_from_fields(document, answered_at), *_from_jwt(access, answered_at)]
-    return min((life_s for life_s in found if 0 < life_s <= MAX_LIFETIME_S), default=None)
+    return min((life_s for life_s in found if life_s <= MAX_LIFETIME_S), default=None)
 
 
 def _from_fields(document: Mapping[str, object], answered_at: Instant) -> Iterator[Seconds]:
@@ -44,8 +44,8 @@ def _from_jwt(access: str, answered_at: Instant) -> Iterator[Seconds]:
     if end_at is None:
         return
     yield end_at - answered_at
-    # Both by the issuer's clock: right even when the answer has no Date and our clock is off.
-    if (issued_at := _number(claims.get("iat"))) is not None:
+    # Both by the issuer's clock: right even when the response has no Date and our clock is behind.
+    if (issued_at := _number(claims.get("iat"))) is not None and issued_at < end_at:
         yield end_at - issued_at
 
 

@@ -11,16 +11,20 @@ from sidecar.core.shared import (
     Adopt,
     Ask,
     Claimed,
+    Confirmed,
     CoolingDown,
+    FailureCount,
+    Grant,
     Granted,
     Held,
     Lesson,
     Outcome,
     OverBudget,
     Pause,
+    Reported,
     State,
 )
-from sidecar.stores.gate import Gate, StoredPause, View, left_ms
+from sidecar.stores.gate import Gate, StoredGrant, StoredLesson, StoredPause, StoredReport, View, left_ms
 
 
 class ContradictionError(SidecarError):
@@ -37,20 +41,17 @@ def state_of(view: View, profile: Profile, token: Token | None) -> State:
         token=token,
         token_fence=stored.fence if stored else 0,
         token_id=stored.id if stored else "",
-        token_issued_at=stored.issued_ms / 1000 if stored else 0,
         lease_owner=gate.lease.nonce.partition("/")[0] if gate.lease and left_ms(gate.lease, now_ms) else "",
         lease_left_s=left_ms(gate.lease, now_ms) / 1000,
         pause=_pause_of(gate.pause, now_ms) if gate.pause else None,
-        strikes=dict(gate.strikes),
+        strikes={kind: FailureCount(failures.count, failures.fence) for kind, failures in gate.strikes.items()},
         refused={credentials_id: _pause_of(pause, now_ms) for credentials_id, pause in gate.refused.items()},
-        proven=tuple(gate.proven),
-        rejected_id=gate.rejected_id,
-        rejected_age_s=gate.rejected_age_ms / 1000,
-        confirmed_id=gate.confirmed_id,
+        proven=dict(gate.proven),
+        reported=_report_of(gate.reported),
+        confirmed=Confirmed(gate.confirmed.id, gate.confirmed.fence) if gate.confirmed else None,
         refresh_dropped=gate.refresh_dropped,
-        lesson=Lesson(learned_s=gate.learned_s, evidence_s=gate.evidence_s),
-        grant_ages_s=_ages_s(gate.grants_ms, now_ms, profile),
-        demand_ages_s=_ages_s(gate.demand_ms, now_ms, profile),
+        lesson=_lesson_of(gate.lesson),
+        grants=_grants_of(gate.grants, now_ms, profile),
         damaged=tuple(view.damaged),
     )
 
@@ -100,9 +101,18 @@ def _pause_of(pause: StoredPause, now_ms: int) -> Pause:
         left_s=left_ms(pause, now_ms) / 1000,
         strikes=pause.strikes,
         detail=_detail_of(pause.detail),
+        fence=pause.fence,
     )
 
 
-def _ages_s(instants_ms: list[int], now_ms: int, profile: Profile) -> tuple[float, ...]:
-    ages_s = (max(0, now_ms - at_ms) / 1000 for at_ms in instants_ms)
-    return tuple(age_s for age_s in ages_s if age_s < profile.budget.window_s)
+def _report_of(report: StoredReport | None) -> Reported | None:
+    return None if report is None else Reported(report.id, report.fence, report.age_ms / 1000)
+
+
+def _lesson_of(lesson: StoredLesson) -> Lesson:
+    return Lesson(learned_s=lesson.learned_s, evidence_s=lesson.evidence_s, fence=lesson.fence)
+
+
+def _grants_of(grants: list[StoredGrant], now_ms: int, profile: Profile) -> tuple[Grant, ...]:
+    found = (Grant(grant.fence, max(0, now_ms - grant.at_ms) / 1000, grant.on_demand) for grant in grants)
+    return tuple(grant for grant in found if grant.age_s < profile.budget.window_s)

@@ -61,21 +61,20 @@ class Desk:
 
     def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
         stored = self._stored(lost=True)
-        offered = self._by_our_clock(token, age_s)
-        outcome = rules.commit(stored, nonce, offered, lesson)
-        self._keep(stored, offered, age_s)
+        outcome = rules.commit(stored, nonce, token, lesson)
+        self._keep(stored, token, age_s)
         return Committed(outcome == "stored", self._state(outcome, token.fence))
 
     def fail(self, failed: Failed) -> State:
         outcome = rules.fail(self._stored(lost=True), failed)
         return self._state(outcome, failed.known)
 
-    def reject(self, token_id: str) -> Rejection:
+    def reject(self, token_id: str, age_s: Seconds) -> Rejection:
         token = self._cell.token
         if token is None or token.token_id != token_id:
             # No gate is made for a report of nothing, and the reporter learns the token that is there instead.
             return Rejection(current=False, confirmed=False, state=self._state("late", 0))
-        outcome = rules.reject(self._stored(lost=True), token_id)
+        outcome = rules.reject(self._stored(lost=True), token_id, age_s)
         state = self._state(outcome, token.fence)
         return Rejection(current=outcome == "current", confirmed=outcome == "confirmed", state=state)
 
@@ -84,10 +83,9 @@ class Desk:
 
     def seed(self, remembered: Remembered) -> State:
         stored = self._stored(lost=remembered.state.epoch != "")
-        token, age_s = remembered.token, remembered.token_age_s
-        offered = None if token is None else self._by_our_clock(token, age_s)
-        outcome = rules.seed(stored, remembered, offered, self._profile)
-        self._keep(stored, offered, age_s)
+        offered = remembered.token
+        outcome = rules.seed(stored, remembered, self._profile)
+        self._keep(stored, offered, remembered.token_age_s)
         return self._state(outcome, offered.fence if offered else 0)
 
     def _stored(self, *, lost: bool) -> rules.Stored:
@@ -102,11 +100,6 @@ class Desk:
             self._cell.token = offered
             self._cell.token_gone_ms = self._now_ms + ms(keep_s(offered, age_s, self._profile))
 
-    def _by_our_clock(self, token: Token, age_s: Seconds) -> Token:
-        """What comes late makes no token younger."""
-        issued_ms = min(self._now_ms - ms(age_s), round(token.issued_at * 1000))
-        return replace(token, issued_at=issued_ms / 1000)
-
     def _state(self, outcome: OutcomeName, known: int) -> State:
         told = self._told(known)
         view = self._view(outcome)
@@ -117,7 +110,7 @@ class Desk:
     def _view(self, outcome: OutcomeName, left: int = 0) -> View:
         cell, beside = self._cell, None
         if cell.token is not None:
-            beside = StoredToken(cell.token.fence, cell.token.token_id, round(cell.token.issued_at * 1000))
+            beside = StoredToken(cell.token.fence, cell.token.token_id)
         return View(self._now_ms, outcome, left, cell.gate, beside, cell.damaged)
 
     def _told(self, known: int) -> Token | None:
@@ -155,8 +148,8 @@ class DeskState:
     async def fail(self, failed: Failed) -> State:
         return await self._visit("fail", lambda desk: desk.fail(failed))
 
-    async def reject(self, token_id: str) -> Rejection:
-        return await self._visit("reject", lambda desk: desk.reject(token_id))
+    async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
+        return await self._visit("reject", lambda desk: desk.reject(token_id, age_s))
 
     async def peek(self, known: int) -> State:
         return await self._visit("peek", lambda desk: desk.peek(known))

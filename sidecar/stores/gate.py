@@ -18,9 +18,17 @@ from sidecar.core.model import Seconds, Secret
 
 REMEMBERED_IDS = 4
 """Refused and proven credentials kept: two pairs in rotation, twice."""
+MOST_GRANTS = 1000
+"""Permits in one window: the most that `SIDECAR_CALL_BUDGET` may allow."""
+MOST_KINDS = 32
+"""Kinds of failures, those of later versions included."""
+LONGEST_ID = 300
+"""Characters of an id, a nonce or a kind: a host name of 253 is part of a nonce."""
+LONGEST_DETAIL = 8192
+"""Characters of what a partner said, as JSON: three texts of 200, each character escaped as twelve."""
 
-MAX_DOCUMENT_BYTES = 128 * 1024
-"""One stored value; a longer one is not looked into. The largest of ours: 89 KB for two tokens of 16 KiB, 64 KB for a
+MAX_DOCUMENT_BYTES = 160 * 1024
+"""One stored value; a longer one is not looked into. The largest of ours: 89 KB for two tokens of 16 KiB, 100 KB for a
 gate of 1,000 permits and five pauses with all that a partner said."""
 LONGEST_SPAN_MS = 24 * 3600 * 1000
 """A pause or a lease: nobody asks for more (`core.policy.MAX_RETRY_AFTER_S`)."""
@@ -32,7 +40,9 @@ Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**14)]
 """Instants, fences and counts, as far as Lua prints them without loss."""
 Span: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
 """Seconds."""
-Ascii: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[ -\x7f]*\Z")]
+Id: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[ -\x7f]*\Z", max_length=LONGEST_ID)]
+DetailText: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[ -\x7f]*\Z", max_length=LONGEST_DETAIL)]
+"""ASCII JSON of a `PartnerDetail`, or empty."""
 
 OutcomeName: TypeAlias = Literal[
     "seen",
@@ -46,51 +56,89 @@ OutcomeName: TypeAlias = Literal[
 
 
 class Lease(msgspec.Struct):
-    nonce: Ascii
+    nonce: Id
     fence: Whole
     from_ms: Whole
     until_ms: Whole
 
 
 class StoredPause(msgspec.Struct):
-    """A pause with its instants; `detail` is ASCII JSON of a `PartnerDetail`, or empty."""
+    """A pause with its instants, and the fence at which it was recorded."""
 
-    kind: Ascii
+    kind: Id
+    fence: Whole
     from_ms: Whole
     until_ms: Whole
     strikes: Whole
-    detail: Ascii = ""
+    detail: DetailText = ""
 
 
-class Gate(msgspec.Struct):
-    """All that replicas agree on but the token; outlives it."""
+class StoredCount(msgspec.Struct):
+    """As `FailureCount`."""
 
-    epoch: Ascii
-    born_ms: Whole
-    lost: bool = False
+    count: Whole
+    fence: Whole
+
+
+class StoredGrant(msgspec.Struct, omit_defaults=True):
+    """One permit of the budget, by the fence of its lease."""
+
+    fence: Whole
+    at_ms: Whole
+    on_demand: bool = False
+
+
+class StoredReport(msgspec.Struct):
+    """As `Reported`."""
+
+    id: Id
+    fence: Whole
+    age_ms: Whole
+
+
+class StoredConfirmation(msgspec.Struct):
+    """As `Confirmed`."""
+
+    id: Id
+    fence: Whole
+
+
+class StoredLesson(msgspec.Struct):
+    """As `Lesson`."""
+
     fence: Whole = 0
-    failed_nonce: Ascii = ""
-    lease: Lease | None = None
-    pause: StoredPause | None = None
-    strikes: dict[Ascii, Whole] = {}
-    refused: dict[Ascii, StoredPause] = {}
-    proven: list[Ascii] = []
-    grants_ms: list[Whole] = []
-    demand_ms: list[Whole] = []
-    rejected_id: Ascii = ""
-    rejected_age_ms: Whole = 0
-    confirmed_id: Ascii = ""
-    refresh_dropped: Whole = 0
     learned_s: Span = 0
     evidence_s: Span = 0
 
 
+class Gate(msgspec.Struct):
+    """All that replicas agree on but the token; outlives it. Whatever can be superseded carries its fence."""
+
+    epoch: Id
+    born_ms: Whole
+    lost: bool = False
+    fence: Whole = 0
+    failed_nonce: Id = ""
+    lease: Lease | None = None
+    pause: StoredPause | None = None
+    strikes: Annotated[dict[Id, StoredCount], msgspec.Meta(max_length=MOST_KINDS)] = {}
+    refused: Annotated[dict[Id, StoredPause], msgspec.Meta(max_length=REMEMBERED_IDS)] = {}
+    proven: Annotated[dict[Id, Whole], msgspec.Meta(max_length=REMEMBERED_IDS)] = {}
+    grants: Annotated[list[StoredGrant], msgspec.Meta(max_length=MOST_GRANTS)] = []
+    reported: StoredReport | None = None
+    confirmed: StoredConfirmation | None = None
+    refresh_dropped: Whole = 0
+    lesson: StoredLesson = msgspec.field(default_factory=StoredLesson)
+
+
 class StoredToken(msgspec.Struct):
-    """What lies beside the sealed text; `sealed` is empty where the asker knows the token."""
+    """The sealed text, empty where the asker knows the token, and beside it what orders and names it.
+
+    Nothing beside the seal says how old the token is: whoever writes to the store could falsify it.
+    """
 
     fence: Whole
-    id: Ascii
-    issued_ms: Whole
+    id: Id
     sealed: Secret = Secret("")
 
 

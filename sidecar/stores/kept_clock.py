@@ -9,7 +9,7 @@ from typing import Annotated, Protocol
 import msgspec
 
 from sidecar.core.ports import Clock
-from sidecar.stores.gate import Ascii, Whole
+from sidecar.stores.gate import Id, Whole
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -17,7 +17,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class KeptTime(msgspec.Struct, frozen=True):
     """What the processes of one machine keep together; milliseconds. `last_ms` is the latest instant that was kept."""
 
-    boot_id: Ascii
+    boot_id: Id
     offset_ms: Annotated[int, msgspec.Meta(gt=-(10**14), lt=10**14)]
     last_ms: Whole
 

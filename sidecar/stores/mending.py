@@ -6,6 +6,9 @@ a fleet comes back without a person who finds the key.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol
+
 from sidecar.stores.gate import (
     FENCE_AHEAD_MS,
     LONGEST_SPAN_MS,
@@ -17,20 +20,31 @@ from sidecar.stores.gate import (
 )
 
 
+class _Fenced(Protocol):
+    fence: int
+
+
 def is_credible(found: Gate | StoredToken, now_ms: int) -> bool:
     """Whether its fences can be ours: from one beyond, the next ones would soon leave the bounds of every value."""
-    fences = [found.fence]
-    if isinstance(found, Gate) and found.lease is not None:
-        fences.append(found.lease.fence)
-    return max(fences) < now_ms + FENCE_AHEAD_MS
+    return max(_fences(found)) < now_ms + FENCE_AHEAD_MS
+
+
+def _fences(found: Gate | StoredToken) -> Iterator[int]:
+    yield found.fence
+    if isinstance(found, Gate):
+        facts: list[_Fenced | None] = [found.lease, found.pause, found.reported, found.confirmed, found.lesson]
+        facts += [*found.strikes.values(), *found.refused.values(), *found.grants]
+        yield from (fact.fence for fact in facts if fact is not None)
+        yield from found.proven.values()
 
 
 def mend(gate: Gate, now_ms: int) -> None:
     """Nothing starts in the future, runs longer than a day or was counted beyond what a person would."""
     gate.born_ms = min(gate.born_ms, now_ms)
-    gate.grants_ms = [min(at_ms, now_ms) for at_ms in gate.grants_ms]
-    gate.demand_ms = [min(at_ms, now_ms) for at_ms in gate.demand_ms]
-    gate.strikes = {kind: min(strikes, MOST_STRIKES) for kind, strikes in gate.strikes.items()}
+    for grant in gate.grants:
+        grant.at_ms = min(grant.at_ms, now_ms)
+    for failures in gate.strikes.values():
+        failures.count = min(failures.count, MOST_STRIKES)
     for span in (gate.lease, gate.pause, *gate.refused.values()):
         if span is not None:
             _mend_span(span, now_ms)

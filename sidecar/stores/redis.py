@@ -13,7 +13,7 @@ from sidecar.core.model import Profile, Seconds, Secret, Token
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.shared import Adopt, Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 from sidecar.stores.answers import ContradictionError, claimed, state_of
-from sidecar.stores.gate import View
+from sidecar.stores.gate import View, ms
 from sidecar.stores.link import RedisLink, Script
 from sidecar.stores.seal import Sealer, UnsealError
 from sidecar.stores.wire import (
@@ -102,8 +102,8 @@ class _RedisState:
     async def fail(self, failed: Failed) -> State:
         return self._state(await self._link.run(FAIL, self._keys, fail_arguments(failed)))
 
-    async def reject(self, token_id: str) -> Rejection:
-        view = await self._link.run(REJECT, self._keys, {"token_id": token_id})
+    async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
+        view = await self._link.run(REJECT, self._keys, {"token_id": token_id, "age_ms": ms(age_s)})
         current, confirmed = view.outcome == "current", view.outcome == "confirmed"
         return Rejection(current=current, confirmed=confirmed, state=self._state(view))
 

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 
 MAX_REPLY_BYTES = 1024 * 1024
-"""One reply. A script's carries a gate and a token of at most 128 KiB each, the table of a cluster of 1,000 nodes
+"""One reply. A script's carries a gate and a token of at most 160 KiB each, the table of a cluster of 1,000 nodes
 some 200 KB."""
 MAX_DEPTH = 8
 """Lists in lists. The table of a cluster has four."""

@@ -10,18 +10,30 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar.core.failures import FailureKind
-from sidecar.core.model import Instant, Profile, Seconds, Token
+from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.policy import permit_wait_s
-from sidecar.core.shared import Ask, Failed, Lesson, Pause, Remembered, State
+from sidecar.core.shared import Ask, Failed, Lesson, Pause, Remembered
 from sidecar.stores.gate import (
-    REMEMBERED_IDS,
     Gate,
     Lease,
     OutcomeName,
+    StoredConfirmation,
+    StoredCount,
+    StoredGrant,
+    StoredLesson,
     StoredPause,
+    StoredReport,
     detail_text,
     left_ms,
     ms,
+)
+from sidecar.stores.merging import (
+    keep_few_proven,
+    keep_few_refusals,
+    keep_running,
+    merge_grants,
+    merge_pauses,
+    settle_verdict,
 )
 
 
@@ -33,9 +45,6 @@ class KeptToken(Protocol):
 
     @property
     def token_id(self) -> str: ...
-
-    @property
-    def issued_at(self) -> Instant: ...
 
 
 @dataclass(slots=True)
@@ -56,12 +65,12 @@ def claim(stored: Stored, ask: Ask, profile: Profile) -> tuple[OutcomeName, int]
     gate, now_ms = stored.gate, stored.now_ms
     _notice_epoch(gate, ask.epoch)
     gate.fence = max(gate.fence, ask.fence, ask.known)
-    gate.grants_ms = _within_window(gate.grants_ms, now_ms, profile)
-    gate.demand_ms = _within_window(gate.demand_ms, now_ms, profile)
+    gate.grants = keep_running(gate.grants, now_ms, profile)
     lease_left = left_ms(gate.lease, now_ms)
     if gate.lease and lease_left and gate.lease.nonce == ask.nonce:
         return "granted", 0
-    if stored.token and stored.token.fence > ask.known and stored.token.token_id != gate.rejected_id:
+    reported_id = gate.reported.id if gate.reported else ""
+    if stored.token and stored.token.fence > ask.known and stored.token.token_id != reported_id:
         return "adopt", 0
     if lease_left:
         return "held", lease_left
@@ -78,8 +87,10 @@ def claim(stored: Stored, ask: Ask, profile: Profile) -> tuple[OutcomeName, int]
 
 
 def commit(stored: Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeName:
-    """As `scripts/commit.lua`; `token.issued_at` is by the store's clock."""
+    """As `scripts/commit.lua`."""
     gate = stored.gate
+    # A gate that never gave this fence, or forgot it in a failover, cannot tell what was recorded before its grant.
+    over_below = token.fence if token.fence <= gate.fence else 0
     gate.fence = max(gate.fence, token.fence)
     _end_lease(gate, nonce)
     if _same(token, stored.token):
@@ -87,17 +98,17 @@ def commit(stored: Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeN
     if stored.token_fence >= token.fence:
         return "older"
     stored.token = token
-    # A call that was granted before the partner said no has not taken that back, however late its token comes.
-    if gate.pause is None or gate.pause.from_ms < token.fence:
+    # What was recorded before this call was granted is over; what was recorded since stays, however late it comes.
+    if gate.pause and gate.pause.fence < over_below:
         gate.pause = None
-        gate.strikes = {}
-    if (refused := gate.refused.get(token.credentials_id)) and refused.from_ms < token.fence:
+    if (refused := gate.refused.get(token.credentials_id)) and refused.fence < over_below:
         del gate.refused[token.credentials_id]
-    others = [proven for proven in gate.proven if proven != token.credentials_id]
-    gate.proven = [*others, token.credentials_id][-REMEMBERED_IDS:]
-    gate.confirmed_id = token.token_id if gate.rejected_id == token.token_id else ""
-    gate.rejected_id, gate.rejected_age_ms = "", 0
-    gate.learned_s, gate.evidence_s = lesson.learned_s, lesson.evidence_s
+    gate.strikes = {kind: failures for kind, failures in gate.strikes.items() if failures.fence >= over_below}
+    gate.proven[token.credentials_id] = max(gate.proven.get(token.credentials_id, 0), token.fence)
+    keep_few_proven(gate)
+    _judge_report(gate, token, over_below)
+    if gate.lesson.fence < token.fence:
+        gate.lesson = StoredLesson(token.fence, lesson.learned_s, lesson.evidence_s)
     return "stored"
 
 
@@ -119,30 +130,30 @@ def fail(stored: Stored, failed: Failed) -> OutcomeName:
     if pause.kind is FailureKind.REJECTED:
         before = gate.refused.get(failed.credentials_id)
         strikes = before.strikes + 1 if before else 1
-        gate.refused[failed.credentials_id] = _pause_after(before, pause, strikes, now_ms)
-        _drop_oldest_refusals(gate)
+        gate.refused[failed.credentials_id] = _pause_after(gate, before, pause, strikes, now_ms)
+        keep_few_refusals(gate)
     else:
-        strikes = gate.strikes[pause.kind.value] = gate.strikes.get(pause.kind.value, 0) + 1
-        gate.pause = _pause_after(gate.pause, pause, strikes, now_ms)
+        failures = gate.strikes.get(pause.kind.value, StoredCount(0, 0))
+        counted = gate.strikes[pause.kind.value] = StoredCount(failures.count + 1, gate.fence)
+        gate.pause = _pause_after(gate, gate.pause, pause, counted.count, now_ms)
     return "failed"
 
 
-def reject(stored: Stored, token_id: str) -> OutcomeName:
+def reject(stored: Stored, token_id: str, age_s: Seconds) -> OutcomeName:
     """As `scripts/reject.lua`."""
     gate, token = stored.gate, stored.token
     if token is None or token.token_id != token_id:
         return "late"
-    if gate.confirmed_id == token_id:
+    if gate.confirmed and gate.confirmed.id == token_id:
         return "confirmed"
-    if gate.rejected_id != token_id:
-        gate.rejected_id = token_id
-        gate.rejected_age_ms = max(0, stored.now_ms - round(token.issued_at * 1000))
+    if gate.reported is None or gate.reported.id != token_id:
+        gate.reported = StoredReport(token_id, gate.fence, ms(age_s))
     return "current"
 
 
-def seed(stored: Stored, remembered: Remembered, offered: Token | None, profile: Profile) -> OutcomeName:
-    """As `scripts/seed.lua`; `offered` is the remembered token, issued by the store's clock."""
-    gate, now_ms, state = stored.gate, stored.now_ms, remembered.state
+def seed(stored: Stored, remembered: Remembered, profile: Profile) -> OutcomeName:
+    """As `scripts/seed.lua`."""
+    gate, now_ms, state, offered = stored.gate, stored.now_ms, remembered.state, remembered.token
     _notice_epoch(gate, state.epoch)
     offered_fence = offered.fence if offered else 0
     gate.fence = max(gate.fence, state.fence, offered_fence)
@@ -151,23 +162,13 @@ def seed(stored: Stored, remembered: Remembered, offered: Token | None, profile:
         stored.token = offered
     if gate.lease and gate.lease.fence == offered_fence:
         gate.lease = None
-    # A token newer than all the replica knew has ended its pauses, but for a 429: that is true for all.
-    history = stored.token_fence > state.fence
-    if state.pause and (not history or state.pause.kind is FailureKind.THROTTLED):
-        gate.pause = _later_of(gate.pause, state.pause, now_ms)
-    if not history:
-        for kind, strikes in state.strikes.items():
-            gate.strikes[kind] = max(gate.strikes.get(kind, 0), strikes)
-        for credentials_id, pause in state.refused.items():
-            gate.refused[credentials_id] = _later_of(gate.refused.get(credentials_id), pause, now_ms)
-        _drop_oldest_refusals(gate)
-    gate.grants_ms = _longer_of(gate.grants_ms, state.grant_ages_s, now_ms, profile)
-    gate.demand_ms = _longer_of(gate.demand_ms, state.demand_ages_s, now_ms, profile)
-    gate.proven = gate.proven or list(state.proven)
-    if (gate.learned_s, gate.evidence_s) == (0, 0):
-        gate.learned_s, gate.evidence_s = state.lesson.learned_s, state.lesson.evidence_s
+    merge_pauses(gate, state, stored.token_fence, now_ms)
+    merge_grants(gate, state.grants, now_ms, clock_stepped=remembered.clock_stepped)
+    gate.grants = keep_running(gate.grants, now_ms, profile)
+    if state.lesson.fence > gate.lesson.fence:
+        gate.lesson = StoredLesson(state.lesson.fence, state.lesson.learned_s, state.lesson.evidence_s)
     if stored.token:
-        _settle_verdict(gate, stored.token.token_id, state)
+        settle_verdict(gate, stored.token.token_id, state)
     return "seeded"
 
 
@@ -178,11 +179,19 @@ def _notice_epoch(gate: Gate, epoch: str) -> None:
 
 
 def _grant(gate: Gate, now_ms: int, ask: Ask, profile: Profile) -> None:
-    gate.fence = max(gate.fence + 1, now_ms)
+    fence = max(gate.fence + 1, now_ms)
+    gate.fence = fence + fence % 2
     gate.lease = Lease(ask.nonce, gate.fence, now_ms, now_ms + ms(profile.lease_limit_s))
-    gate.grants_ms.append(now_ms)
-    if ask.on_demand:
-        gate.demand_ms.append(now_ms)
+    gate.grants.append(StoredGrant(gate.fence, now_ms, ask.on_demand))
+
+
+def _judge_report(gate: Gate, token: Token, over_below: int) -> None:
+    """The reported token came again: the report was mistaken, if the call was granted after it."""
+    reported, gate.confirmed = gate.reported, None
+    if reported is None or reported.id != token.token_id:
+        gate.reported = None
+    elif reported.fence < over_below:
+        gate.reported, gate.confirmed = None, StoredConfirmation(token.token_id, token.fence)
 
 
 def _same(offered: Token, stored: KeptToken | None) -> bool:
@@ -194,57 +203,21 @@ def _end_lease(gate: Gate, nonce: str) -> None:
         gate.lease = None
 
 
-def _within_window(instants_ms: list[int], now_ms: int, profile: Profile) -> list[int]:
-    return [at_ms for at_ms in instants_ms if now_ms - at_ms < ms(profile.budget.window_s)]
-
-
 def _budget_wait_ms(gate: Gate, now_ms: int, profile: Profile, *, on_demand: bool) -> int:
     budget = profile.budget
-    wait_s = permit_wait_s(_ages_s(gate.grants_ms, now_ms), budget.calls, budget.window_s)
+    wait_s = permit_wait_s([(now_ms - grant.at_ms) / 1000 for grant in gate.grants], budget.calls, budget.window_s)
     if on_demand:
-        wait_s = max(wait_s, permit_wait_s(_ages_s(gate.demand_ms, now_ms), budget.on_demand_calls, budget.window_s))
+        ages_s = [(now_ms - grant.at_ms) / 1000 for grant in gate.grants if grant.on_demand]
+        wait_s = max(wait_s, permit_wait_s(ages_s, budget.on_demand_calls, budget.window_s))
     return ms(wait_s)
 
 
-def _ages_s(instants_ms: list[int], now_ms: int) -> list[Seconds]:
-    return [(now_ms - at_ms) / 1000 for at_ms in instants_ms]
-
-
-def _pause_after(previous: StoredPause | None, pause: Pause, strikes: int, now_ms: int) -> StoredPause:
+def _pause_after(gate: Gate, previous: StoredPause | None, pause: Pause, strikes: int, now_ms: int) -> StoredPause:
     """A running pause is never shortened: the one that ends later stays, with its kind."""
-    new = StoredPause(pause.kind.value, now_ms, now_ms + ms(pause.left_s), strikes, detail_text(pause.detail))
+    until_ms, detail = now_ms + ms(pause.left_s), detail_text(pause.detail)
+    new = StoredPause(pause.kind.value, gate.fence, now_ms, until_ms, strikes, detail)
     if previous and previous.until_ms > new.until_ms:
         if previous.kind != new.kind:
             return previous
         new.from_ms, new.until_ms = previous.from_ms, previous.until_ms
     return new
-
-
-def _drop_oldest_refusals(gate: Gate) -> None:
-    by_end = sorted(gate.refused.items(), key=lambda item: (item[1].until_ms, item[0]))
-    gate.refused = dict(by_end[-REMEMBERED_IDS:])
-
-
-def _later_of(stored: StoredPause | None, offered: Pause, now_ms: int) -> StoredPause:
-    if stored and left_ms(stored, now_ms) >= ms(offered.left_s):
-        return stored
-    until_ms = now_ms + ms(offered.left_s)
-    return StoredPause(offered.kind.value, now_ms, until_ms, offered.strikes, detail_text(offered.detail))
-
-
-def _longer_of(stored_ms: list[int], ages_s: tuple[Seconds, ...], now_ms: int, profile: Profile) -> list[int]:
-    offered = [now_ms - int(age_s * 1000) for age_s in ages_s]
-    running = _within_window(offered, now_ms, profile)
-    return running if len(running) > len(_within_window(stored_ms, now_ms, profile)) else stored_ms
-
-
-def _settle_verdict(gate: Gate, token_id: str, state: State) -> None:
-    """What is said of a token holds only for the one stored now; a confirmed one cannot be rejected."""
-    if gate.confirmed_id != token_id:
-        gate.confirmed_id = ""
-    if state.confirmed_id == token_id:
-        gate.confirmed_id = token_id
-    if gate.rejected_id != token_id and state.rejected_id == token_id:
-        gate.rejected_id, gate.rejected_age_ms = token_id, ms(state.rejected_age_s)
-    if gate.rejected_id != token_id or gate.confirmed_id == token_id:
-        gate.rejected_id, gate.rejected_age_ms = "", 0

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from sidecar.core.model import Instant, Profile, Token
+from sidecar.core.model import Profile, Token
 from sidecar.stores.desk import Cell
 from sidecar.stores.gate import MAX_DOCUMENT_BYTES, DamagedName, Gate, StoredToken
 from sidecar.stores.kept_clock import KeptTime, Readings, time_now
@@ -50,10 +50,6 @@ class _SealedToken:
     @property
     def token_id(self) -> str:
         return self._stored.id
-
-    @property
-    def issued_at(self) -> Instant:
-        return self._stored.issued_ms / 1000
 
     def opened(self) -> Token:
         return open_token(self._stored, self._profile, self._sealer)

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from sidecar.core.model import Lifetime, Profile, Seconds, Secret, Token, token_id_of
-from sidecar.core.shared import Ask, Failed, Pause, Remembered
-from sidecar.stores.gate import StoredToken, View, detail_text, ms
+from sidecar.core.shared import Ask, Failed, Grant, Pause, Remembered
+from sidecar.stores.gate import StoredToken, View, Whole, detail_text, ms
 from sidecar.stores.seal import Sealer, UnsealError
 
 KEEP_SLACK_S: Seconds = 60
@@ -34,8 +34,8 @@ class _Payload(msgspec.Struct):
     lifetime: Lifetime
     lifetime_s: float
     credentials_id: str
-    issued_ms: int | None = None
-    """As the sender knew it; None in a text of an earlier version."""
+    issued_ms: Whole
+    """By the store's clock, as the sender knew it. Only what is under the seal tells a token's age."""
 
 
 def _encode(value: object) -> object:
@@ -70,7 +70,7 @@ def decode_view(reply: bytes) -> View:
 def encode_stored_token(token: Token, profile: Profile, sealer: Sealer) -> bytes:
     """A token as it lies in a store that is written by Python."""
     argument = token_argument(token, 0, profile, sealer)
-    stored = StoredToken(token.fence, token.token_id, round(token.issued_at * 1000), Secret(argument["sealed"]))
+    stored = StoredToken(token.fence, token.token_id, Secret(argument["sealed"]))
     return _ENCODER.encode(stored)
 
 
@@ -80,7 +80,7 @@ def decode_stored_token(document: bytes) -> StoredToken:
 
 
 def open_token(stored: StoredToken, profile: Profile, sealer: Sealer) -> Token:
-    """The token, with what lies beside the sealed text held against it: the id is its own, and it is no younger.
+    """The token, with what lies beside the sealed text held against it: the id is its own.
 
     Raises `UnsealError`; its kin `TokenFormError` when the seal was good and the content is not.
     """
@@ -91,14 +91,13 @@ def open_token(stored: StoredToken, profile: Profile, sealer: Sealer) -> Token:
         raise TokenFormError("not a token") from None
     if token_id_of(payload.access) != stored.id:
         raise UnsealError("sealed under another id")
-    issued_ms = stored.issued_ms if payload.issued_ms is None else min(stored.issued_ms, payload.issued_ms)
     return Token(
         access=payload.access,
         refresh=payload.refresh,
         token_id=stored.id,
         role=payload.role,
         fence=stored.fence,
-        issued_at=issued_ms / 1000,
+        issued_at=payload.issued_ms / 1000,
         lifetime_s=payload.lifetime_s,
         lifetime=payload.lifetime,
         credentials_id=payload.credentials_id,
@@ -115,8 +114,6 @@ def token_argument(token: Token, age_s: Seconds, profile: Profile, sealer: Seale
         "fence": token.fence,
         "id": token.token_id,
         "sealed": sealer.seal(_ENCODER.encode(payload), _context(profile, token.fence)),
-        "age_ms": ms(age_s),
-        "issued_ms": issued_ms,
         "keep_ms": ms(keep_s(token, age_s, profile)),
     }
 
@@ -163,19 +160,22 @@ def seed_arguments(remembered: Remembered, profile: Profile, sealer: Sealer) -> 
         "clock_stepped": remembered.clock_stepped,
         "epoch": state.epoch,
         "fence": state.fence,
-        "strikes": dict(state.strikes),
+        "strikes": {kind: {"count": each.count, "fence": each.fence} for kind, each in state.strikes.items()},
         "refused": {credentials_id: _pause_argument(pause) for credentials_id, pause in state.refused.items()},
-        "proven": state.proven,
-        "grant_ages_ms": _ages_ms(state.grant_ages_s, profile),
-        "demand_ages_ms": _ages_ms(state.demand_ages_s, profile),
+        "proven": dict(state.proven),
+        "grants": [_grant_argument(grant) for grant in state.grants],
         "window_ms": ms(profile.budget.window_s),
-        "rejected_id": state.rejected_id,
-        "rejected_age_ms": ms(state.rejected_age_s),
-        "confirmed_id": state.confirmed_id,
         "refresh_dropped": state.refresh_dropped,
-        "learned_s": state.lesson.learned_s,
-        "evidence_s": state.lesson.evidence_s,
+        "lesson": {
+            "fence": state.lesson.fence,
+            "learned_s": state.lesson.learned_s,
+            "evidence_s": state.lesson.evidence_s,
+        },
     }
+    if (reported := state.reported) is not None:
+        arguments["reported"] = {"id": reported.token_id, "fence": reported.fence, "age_ms": ms(reported.age_s)}
+    if state.confirmed is not None:
+        arguments["confirmed"] = {"id": state.confirmed.token_id, "fence": state.confirmed.fence}
     if token is not None:
         arguments["token"] = token_argument(token, remembered.token_age_s, profile, sealer)
     if state.pause is not None:
@@ -186,15 +186,16 @@ def seed_arguments(remembered: Remembered, profile: Profile, sealer: Sealer) -> 
 def _pause_argument(pause: Pause) -> Arguments:
     return {
         "kind": pause.kind.value,
+        "fence": pause.fence,
         "left_ms": ms(pause.left_s),
         "strikes": pause.strikes,
         "detail": detail_text(pause.detail),
     }
 
 
-def _ages_ms(ages_s: tuple[Seconds, ...], profile: Profile) -> list[int]:
-    """Rounded down, so that a permit is never dropped before its time; those beyond the window are left out."""
-    return [int(age_s * 1000) for age_s in ages_s if int(age_s * 1000) < ms(profile.budget.window_s)]
+def _grant_argument(grant: Grant) -> Arguments:
+    """The age is rounded down, so that a permit is never dropped before its time."""
+    return {"fence": grant.fence, "age_ms": int(grant.age_s * 1000), "on_demand": grant.on_demand}
 
 
 def _context(profile: Profile, fence: int) -> str:

@@ -32,12 +32,16 @@ tokens end before the refresh point, each rotation would cost two calls otherwis
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to make one call now. `shared` is False for a call on this replica's own share of the budget."""
+    """The right to make one call now. `shared` is False for a call on this replica's own share of the budget.
+
+    `known` is the fence of the token that was held when it was asked for.
+    """
 
     nonce: str
     fence: int
     send_by: Moment
     shared: bool
+    known: int
 
 
 class Call:
@@ -53,11 +57,7 @@ class Call:
         self._sent_at: Moment = crew.clock.monotonic()
 
     async def run(self) -> FlightResult | None:
-        # This process may have been stopped between the grant and here: the lease may be somebody else's by now.
-        if self._sent_at > self._lease.send_by:
-            await self._unsent()
-            return None
-        self._view.calling = True
+        self._view.calling = self._lease.fence
         try:
             answer = await self._send()
             self._check_life(answer)
@@ -77,12 +77,25 @@ class Call:
             await self._landed(answer)
             return "fetched"
         finally:
-            self._view.calling = False
+            self._view.calling = 0
+
+    def _may_send(self) -> bool:
+        """Look once more at what was learned since the lease was asked for; asked right before the first byte too.
+
+        This process may have been stopped since: the lease may be somebody else's by now. A look may have told of a
+        cool-down, or brought the token that this call was to fetch.
+        """
+        view, ours = self._view, self._credentials.credentials_id
+        in_time = self._crew.clock.monotonic() <= self._lease.send_by
+        is_paused = view.pause() is not None or ours in view.refused()
+        is_there = view.known_fence > self._lease.known and not view.rejected
+        return in_time and not is_paused and not is_there
 
     def _choose(self) -> Operation:
         """Refresh only a good token, by the pair that got it, under a lease: anything else needs a grant to be sure.
 
-        Without one, every replica would spend the refresh token that all of them hold.
+        Without one, every replica would spend the refresh token that all of them hold. It is spent as soon as another
+        token is stored, so the held one must be the stored one.
         """
         token = self._replaced
         if (
@@ -90,6 +103,7 @@ class Call:
             and token is not None
             and token.refresh is not None
             and self._crew.partner.can_refresh
+            and token.token_id == self._view.state.token_id
             and token.fence > self._view.state.refresh_dropped
             and token.credentials_id == self._credentials.credentials_id
             and self._view.condition(self._crew.clock.monotonic()) in (Condition.FRESH, Condition.STALE)
@@ -99,9 +113,12 @@ class Call:
 
     async def _send(self) -> PartnerToken:
         role, partner = self._crew.profile.role, self._crew.partner
+        if not self._may_send():
+            # Not even a connection is made.
+            raise UnsentError
         if self._operation is Operation.REFRESH and self._replaced is not None and self._replaced.refresh is not None:
-            return await partner.refresh(self._replaced.refresh, role, self._lease.send_by)
-        return await partner.grant(self._credentials, role, self._lease.send_by)
+            return await partner.refresh(self._replaced.refresh, role, self._may_send)
+        return await partner.grant(self._credentials, role, self._may_send)
 
     def _check_life(self, answer: PartnerToken) -> None:
         """A token that is over on arrival is no answer: taken for one, it would be fetched again and again."""
@@ -122,7 +139,9 @@ class Call:
         )
 
     async def _unsent(self) -> None:
-        self._lease_lost("before-call")
+        """Give the right back: nothing was sent."""
+        if self._crew.clock.monotonic() > self._lease.send_by:
+            self._lease_lost("before-call")
         await self._end(None)
 
     def _lease_lost(self, stage: Literal["before-call", "commit"]) -> None:
@@ -131,19 +150,23 @@ class Call:
     # -- a token came -------------------------------------------------------------------------------------------------
 
     async def _landed(self, answer: PartnerToken) -> None:
-        """Use the token here first, then commit it: a store that is down does not lose a token."""
+        """Use the token here first, then commit it: a store that is down does not lose a token.
+
+        Unless a newer one was adopted meanwhile, which stays. Then the commit still ends the lease, where there is one.
+        """
         lesson = self._lesson(token_id_of(answer.access))
         token = self._token(answer, lesson)
-        self._view.take(token, self._sent_at)
         self._crew.keyring.prove([token.credentials_id])
-        self._crew.announce(fetched=True)
+        if token.fence >= self._view.known_fence:
+            self._view.take(token, self._sent_at)
+            self._crew.announce(fetched=True)
         if not self._lease.shared:
-            self._view.note_success(lesson)
+            self._view.note_success(token, lesson)
             return
         try:
             committed = await self._crew.exchange(lambda: self._commit(token, lesson))
         except StoreError:
-            self._view.note_success(lesson)
+            self._view.note_success(token, lesson)
         else:
             if not committed.stored:
                 self._lease_lost("commit")
@@ -168,11 +191,12 @@ class Call:
 
     def _lesson(self, token_id: str) -> Lesson:
         """What the end of the replaced token teaches: nothing when it came early and nobody had complained."""
-        known, refused = self._view.state.lesson, self._view.rejected and self._view.state.rejected_id != token_id
+        known, reported = self._view.state.lesson, self._view.state.reported
+        refused = self._view.rejected and self._view.token_id != token_id
         lived = self._replaced is not None and self._view.age_s(self._sent_at) >= self._view.refresh_at_s
         if not (refused or lived):
             return known
-        age_s = self._view.state.rejected_age_s if refused else None
+        age_s = reported.age_s if refused and reported is not None else None
         lesson = policy.learn(known, age_s, self._crew.profile)
         if refused and lesson.learned_s != known.learned_s:
             self._crew.sink.emit(LifetimeLearned(profile=self._crew.profile.name, learned_s=lesson.learned_s))

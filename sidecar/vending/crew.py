@@ -76,7 +76,7 @@ class Crew:
         step_s = self.view.store_time.step_s(state.now, asked_at)
         self.view.store_time.follow(state.now, asked_at)
         if step_s:
-            self.view.clock_stepped = True
+            self.view.clock_was_set()
             self.sink.emit(StoreClockStepped(profile=self.profile.name, step_s=step_s))
 
     async def _seed(self) -> State:

@@ -84,7 +84,7 @@ class Flight:
                 crew.ledger.note(asked_at)
                 # A call that starts later could outlive the lease.
                 send_by = asked_at + limit_s - crew.profile.partner_timeout_s - crew.profile.store_timeout_s
-                return await Call(crew, Lease(nonce, fence, send_by, shared=True), credentials).run()
+                return await Call(crew, Lease(nonce, fence, send_by, shared=True, known=known), credentials).run()
             case Held(left_s):
                 await crew.clock.sleep(min(left_s, self._look_s()))
             case _:
@@ -140,9 +140,10 @@ class Flight:
             self._waited_for_store = True
             await crew.clock.sleep(crew.fallback.first_delay_s())
             return None
+        if crew.view.pause() is not None or credentials.credentials_id in crew.view.refused():
+            # A report's look brought it while we waited for the store.
+            return None
         crew.fallback.spend(on_demand=self._reason.on_demand)
-        now = crew.clock.monotonic()
-        # At least the clock's milliseconds, as the store does it: of tokens got on both sides the later one wins.
-        fence = max(crew.view.state.fence + 1, crew.view.known_fence + 1, int(crew.view.store_time.at(now) * 1000))
-        send_by = now + crew.profile.store_timeout_s
-        return await Call(crew, Lease("", fence, send_by, shared=False), credentials).run()
+        known, fence = crew.view.known_fence, crew.view.begin_local_call()
+        send_by = crew.clock.monotonic() + crew.profile.store_timeout_s
+        return await Call(crew, Lease("", fence, send_by, shared=False, known=known), credentials).run()

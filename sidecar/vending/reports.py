@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sidecar.core.errors import StoreError
 from sidecar.core.events import TokenReported
+from sidecar.core.model import Seconds
 from sidecar.core.shared import Rejection
 from sidecar.vending.crew import Crew
 from sidecar.vending.obstacle import obstacle
@@ -53,12 +54,12 @@ class Reports:
         except StoreError:
             if not self._holds(token_id):
                 return Report("already-replaced")
-            view.note_rejected(token_id, view.age_s(self._crew.clock.monotonic()))
-            return self._refreshing()
+            return self._noted(token_id)
 
     async def _reject(self, token_id: str) -> Report:
         """The token is the one held here. Raises `StoreError`."""
-        if self._view.state.confirmed_id == token_id:
+        confirmed = self._view.state.confirmed
+        if confirmed is not None and confirmed.token_id == token_id:
             return Report("confirmed")
         if self._view.rejected:
             return self._refreshing()
@@ -71,15 +72,26 @@ class Reports:
             rejection = await self._ask(token_id)
         if rejection.confirmed:
             return Report("confirmed")
-        return self._refreshing() if rejection.current else Report("already-replaced")
+        if rejection.current:
+            return self._refreshing()
+        # The store has another token, which cannot be opened here; this one is vended on until there is a newer.
+        return self._noted(token_id) if self._holds(token_id) else Report("already-replaced")
+
+    def _noted(self, token_id: str) -> Report:
+        """What the store cannot be told of a token that is held, this replica keeps in mind."""
+        self._view.note_rejected(token_id, self._age_s())
+        return self._refreshing()
 
     async def _ask(self, token_id: str) -> Rejection:
         return await self._rejections.join(
-            token_id, lambda: self._crew.exchange(lambda: self._crew.store.reject(token_id))
+            token_id, lambda: self._crew.exchange(lambda: self._crew.store.reject(token_id, self._age_s()))
         )
 
+    def _age_s(self) -> Seconds:
+        return self._view.age_s(self._crew.clock.monotonic())
+
     def _holds(self, token_id: str) -> bool:
-        return self._view.token is not None and self._view.token.token_id == token_id
+        return self._view.token_id == token_id
 
     def _refreshing(self) -> Report:
         no = None if self._flying() else obstacle(self._crew, on_demand=True)

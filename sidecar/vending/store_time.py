@@ -24,10 +24,6 @@ class StoreTime:
             return self._clock.wall() + (moment - self._clock.monotonic())
         return moment + self._ahead_s
 
-    def no_later(self, said: Instant, moment: Moment) -> Instant:
-        """What the store says of a local moment, unless that is later than it can have been: then somebody wrote it."""
-        return min(said, self.at(moment) + CLOCK_STEP_S)
-
     def step_s(self, read: Instant, asked_at: Moment) -> Seconds:
         """By how much the clock was set since the last answer; 0 when it may just have run on.
 

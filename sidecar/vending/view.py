@@ -17,7 +17,8 @@ from sidecar.core.model import Instant, Lifetime, Moment, Profile, Seconds, Toke
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
 from sidecar.core.run_on import run_on
-from sidecar.core.shared import Failed, Lesson, Pause, Remembered, State
+from sidecar.core.shared import Failed, Lesson, Pause, Remembered, Reported, State
+from sidecar.vending.recording import is_running, with_failure, with_success
 from sidecar.vending.store_time import StoreTime
 from sidecar.vending.vendor import LastFailure
 
@@ -32,13 +33,13 @@ class View:
         self.born: Moment = 0
         """When the token was asked for. Fixed at first sight, so no later step of any clock makes it younger."""
         self.refresh_at_s: Seconds = 0
-        """The token's age at which this replica refreshes ahead."""
+        """The age at which this replica refreshes the token ahead."""
         self.taken_at: Instant = 0
         self.replaced_ids: deque[str] = deque(maxlen=8)
         """Ids of the tokens vended before: a report of one is late."""
         self.last_failure: LastFailure | None = None
-        self.calling = False
-        """A partner call is out, by this replica."""
+        self.calling = 0
+        """The fence of this replica's partner call that is out; 0 while none is."""
         self.unanswered: tuple[str, int] = ("", 0)
         """The nonce of a claim whose answer was lost, and the fence known then."""
         self.unsaved = False
@@ -58,12 +59,19 @@ class View:
         """The held token's fence; 0 without one."""
         return self.token.fence if self.token is not None else 0
 
+    @property
+    def token_id(self) -> str:
+        """The held token's; empty without one."""
+        return self.token.token_id if self.token is not None else ""
+
     def age_s(self, now: Moment) -> Seconds:
         return now - self.born
 
     @property
     def rejected(self) -> bool:
-        return self.token is not None and self.token.token_id == self._state.rejected_id
+        """Whether the held token was reported."""
+        reported = self._state.reported
+        return reported is not None and reported.token_id == self.token_id
 
     def condition(self, now: Moment) -> Condition:
         """EXPIRED also when there is no token."""
@@ -103,7 +111,7 @@ class View:
     def knows_more_than(self, state: State) -> bool:
         """Whether the store lost something this replica remembers."""
         ours = self._now_state()
-        if self.unsaved or forgot(ours, state):
+        if self.unsaved or forgot(ours, state, self._profile.budget.window_s):
             return True
         # A token this replica cannot open is not a lost one: offering ours again and again would not change that.
         if self.token is None or "seal" in state.damaged:
@@ -118,17 +126,20 @@ class View:
         `asked_at`, before the store was asked, is where a token's age is counted from: it is never younger here.
         """
         brought = state.token is not None and self._is_another(state.token)
-        if not brought and self.rejected and state.token_id != self._state.rejected_id:
+        if not brought and self.rejected and state.token_id != self.token_id:
             # The store speaks of another token; of the held one it has said nothing new.
-            state = replace(state, rejected_id=self._state.rejected_id, rejected_age_s=self._state.rejected_age_s)
+            state = replace(state, reported=self._state.reported)
         self._state = state
         self._seen_at = self._clock.monotonic()
         if brought and state.token is not None:
             self.take(state.token, asked_at - max(0, state.now - state.token.issued_at))
-        elif self.token is not None and state.token_fence == self.token.fence and state.token_id == self.token.token_id:
-            # Every replica shows the same instants: the store's, unless they make the token younger than it is.
-            self.token = replace(self.token, issued_at=self.store_time.no_later(state.token_issued_at, self.born))
         return brought
+
+    def clock_was_set(self) -> None:
+        """The store's clock was set: the held token's instant is told by it as it is now."""
+        self.clock_stepped = True
+        if self.token is not None:
+            self.token = replace(self.token, issued_at=self.store_time.at(self.born))
 
     def _is_another(self, token: Token) -> bool:
         held = self.token
@@ -166,38 +177,26 @@ class View:
 
     # -- what this replica had to note itself, because the store was away ---------------------------------------------
 
-    def note_success(self, lesson: Lesson) -> None:
-        """The token just taken could not be committed."""
-        confirmed = self._state.rejected_id if self.rejected else ""
-        self._note(
-            fence=max(self._state.fence, self.known_fence),
-            pause=None,
-            strikes={},
-            rejected_id="",
-            confirmed_id=confirmed,
-            lesson=lesson,
-        )
+    def begin_local_call(self) -> int:
+        """Draw the fence of a call without a lease: odd, so no lease can have it; at least the store's milliseconds."""
+        store_ms = int(self.store_time.at(self._clock.monotonic()) * 1000)
+        fence = max(self._state.fence + 1, self.known_fence + 1, store_ms) | 1
+        self._note(replace(self._now_state(), fence=fence))
+        return fence
+
+    def note_success(self, token: Token, lesson: Lesson) -> None:
+        """Our call brought this token. Nothing is noted of a newer one that is held by now."""
+        if self.known_fence <= token.fence:
+            self._note(with_success(self._now_state(), token, lesson))
 
     def note_failure(self, failed: Failed) -> None:
-        """A failure the store could not be told."""
-        state, pause = self._now_state(), failed.pause
-        # With the fence, the store can tell this failure from one that a newer token has made history.
-        noted = {
-            "fence": max(failed.fence, state.fence),
-            "refresh_dropped": max(failed.drop_refresh, state.refresh_dropped),
-        }
-        if pause is None:
-            self._note(**noted)
-        elif pause.kind is FailureKind.REJECTED:
-            self._note(refused={**state.refused, failed.credentials_id: pause}, **noted)
-        else:
-            self._note(pause=pause, strikes={**state.strikes, pause.kind.value: pause.strikes}, **noted)
+        self._note(with_failure(self._now_state(), failed))
 
     def note_rejected(self, token_id: str, age_s: Seconds) -> None:
-        self._note(rejected_id=token_id, rejected_age_s=age_s)
+        self._note(replace(self._now_state(), reported=Reported(token_id, self._state.fence, age_s)))
 
-    def _note(self, **changes: object) -> None:
-        self._state = replace(self._now_state(), **changes)  # type: ignore[arg-type]  # the callers above are typed
+    def _note(self, state: State) -> None:
+        self._state = state
         self.unsaved = True
 
     def remembered(self) -> Remembered:
@@ -220,18 +219,19 @@ class View:
     def pause(self) -> Pause | None:
         """The pause that is running now."""
         pause = self._now_state().pause
-        return pause if pause is not None and pause.left_s > policy.TICK_S else None
+        return pause if is_running(pause) else None
 
     def refused(self) -> Mapping[str, Pause]:
         """The credentials the partner refuses now, by id."""
-        return {key: pause for key, pause in self._now_state().refused.items() if pause.left_s > policy.TICK_S}
+        return {key: pause for key, pause in self._now_state().refused.items() if is_running(pause)}
 
     def strikes(self, kind: FailureKind, credentials_id: str) -> int:
         """How many failures of this kind there were since the last token."""
         if kind is FailureKind.REJECTED:
             refused = self._state.refused.get(credentials_id)
             return 0 if refused is None else refused.strikes
-        return self._state.strikes.get(kind.value, 0)
+        failures = self._state.strikes.get(kind.value)
+        return 0 if failures is None else failures.count
 
     def lease_left_s(self) -> Seconds:
         return self._now_state().lease_left_s
@@ -239,12 +239,12 @@ class View:
     def permit_wait_s(self, *, on_demand: bool) -> Seconds:
         """How long until the fleet's budget has room again; 0 while it has."""
         state, budget = self._now_state(), self._profile.budget
-        wait_s = policy.permit_wait_s(state.grant_ages_s, budget.calls, budget.window_s)
+        wait_s = policy.permit_wait_s([grant.age_s for grant in state.grants], budget.calls, budget.window_s)
         if on_demand:
-            demand_s = policy.permit_wait_s(state.demand_ages_s, budget.on_demand_calls, budget.window_s)
-            wait_s = max(wait_s, demand_s)
+            ages_s = [grant.age_s for grant in state.grants if grant.on_demand]
+            wait_s = max(wait_s, policy.permit_wait_s(ages_s, budget.on_demand_calls, budget.window_s))
         return wait_s
 
     @property
     def permits_left(self) -> int:
-        return max(0, self._profile.budget.calls - len(self._now_state().grant_ages_s))
+        return max(0, self._profile.budget.calls - len(self._now_state().grants))

@@ -40,8 +40,8 @@ class WatchedState:
     async def fail(self, failed: Failed) -> State:
         return self._noted(await self._watch(self._inner.fail(failed)))
 
-    async def reject(self, token_id: str) -> Rejection:
-        return await self._answered(self._inner.reject(token_id))
+    async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
+        return await self._answered(self._inner.reject(token_id, age_s))
 
     async def peek(self, known: int) -> State:
         return self._noted(await self._watch(self._inner.peek(known)))

@@ -115,7 +115,7 @@ async def test_tokens_nobody_can_open_are_not_asked_for_without_end() -> None:
         nonlocal asked
         while await reader.read(65_536):
             asked += 1
-            token = {"fence": asked, "id": "x", "issued_ms": 1, "sealed": "aes:one:AAAA"}
+            token = {"fence": asked, "id": "x", "sealed": "aes:one:AAAA"}
             writer.write(bulk({**SEEN, "outcome": "adopt", "token": token}))
         writer.close()
 

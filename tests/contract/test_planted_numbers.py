@@ -6,10 +6,10 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import CoolingDown, Held, OverBudget
-from sidecar.stores.gate import FENCE_AHEAD_MS, LONGEST_SPAN_MS, REMEMBERED_IDS
+from sidecar.core.shared import CoolingDown, Held
+from sidecar.stores.gate import FENCE_AHEAD_MS, LONGEST_DETAIL, LONGEST_ID, LONGEST_SPAN_MS, MOST_GRANTS, MOST_KINDS
 from tests.contract.planting import WIDE, plant, rotations
-from tests.contract.worlds import LIMIT_S, KeptWorld, Part, an_ask, failed, fetched, granted
+from tests.contract.worlds import LIMIT_S, KeptWorld, Part, an_ask, failed, fetched, granted, strikes_of
 
 DAY_S = LONGEST_SPAN_MS / 1000
 NEVER_MS = 10**14 - 1
@@ -75,31 +75,44 @@ async def test_the_highest_fence_that_is_believed_stops_nobody(
 async def test_no_count_of_strikes_grows_out_of_its_bounds(world: KeptWorld, shared: SharedState) -> None:
     """By one more failure the whole gate would be lost, and with it the budget."""
     await failed(shared, FailureKind.TIMEOUT, 0)
-    pause = {"kind": "rejected", "from_ms": 1, "until_ms": 1, "strikes": NEVER_MS, "detail": ""}
-    plant(world, "gate", strikes={"timeout": NEVER_MS}, refused={"pair-1": pause}, pause=pause)
+    pause = {"kind": "rejected", "fence": 1, "from_ms": 1, "until_ms": 1, "strikes": NEVER_MS, "detail": ""}
+    count = {"count": NEVER_MS, "fence": 1}
+    plant(world, "gate", strikes={"timeout": count}, refused={"pair-1": pause}, pause=pause)
     epoch = (await shared.peek(0)).epoch
     for kind in (FailureKind.TIMEOUT, FailureKind.REJECTED) * 2:
         await failed(shared, kind, 0)
     state = await shared.peek(0)
     assert (state.damaged, state.epoch) == ((), epoch)
-    counts = [*state.strikes.values(), *(pause.strikes for pause in state.refused.values())]
+    counts = [*strikes_of(state).values(), *(pause.strikes for pause in state.refused.values())]
     assert max(counts) < 2_000_000
 
 
-async def test_lists_without_end_are_cut_and_the_budget_holds(world: KeptWorld, shared: SharedState) -> None:
+PAUSE = {"kind": "rejected", "fence": 1, "from_ms": 1, "until_ms": 1, "strikes": 1, "detail": ""}
+NAMES = [f"pair-{number}" for number in range(MOST_GRANTS + 1)]
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"proven": dict.fromkeys(NAMES[:5], 1)},
+        {"proven": dict.fromkeys([*NAMES, *(f"{name}-again" for name in NAMES)], 1)},
+        {"refused": dict.fromkeys(NAMES[:5], PAUSE)},
+        {"strikes": {name: {"count": 1, "fence": 1} for name in NAMES[: MOST_KINDS + 1]}},
+        {"grants": [{"fence": 2 * number, "at_ms": 1} for number in range(MOST_GRANTS + 1)]},
+        {"proven": {"x" * (LONGEST_ID + 1): 1}},
+        {"reported": {"id": "x" * (LONGEST_ID + 1), "fence": 1, "age_ms": 1}},
+        {"pause": {**PAUSE, "detail": "x" * (LONGEST_DETAIL + 1)}},
+    ],
+    ids=["proven", "many-proven", "refused", "strikes", "grants", "id", "reported", "detail"],
+)
+async def test_a_gate_with_more_than_any_replica_writes_is_missing(
+    world: KeptWorld, shared: SharedState, planted: dict[str, object]
+) -> None:
+    """Replicas keep what they read: without bounds whoever writes to the store could make them grow without end."""
     await failed(shared, FailureKind.TIMEOUT, 0)
-    now_ms = round((await shared.peek(0)).now * 1000)
-    pause = {"kind": "rejected", "from_ms": now_ms, "until_ms": now_ms + 5000, "strikes": 1, "detail": ""}
-    names = [f"pair-{number}" for number in range(300)]
-    plant(world, "gate", grants_ms=[now_ms] * 3000, demand_ms=[], proven=names, refused=dict.fromkeys(names, pause))
-    claimed = await shared.claim(an_ask(credentials_id="other"))
-    assert isinstance(claimed.outcome, OverBudget)
-    assert claimed.outcome.left_s <= WIDE.budget.window_s
-    world.advance(WIDE.budget.window_s + 1)
-    await failed(shared, FailureKind.REJECTED, 9, credentials_id="other")
-    await fetched(shared, credentials_id="another")
-    state = await shared.peek(0)
-    assert (len(state.refused), len(state.proven), len(state.grant_ages_s)) == (REMEMBERED_IDS, REMEMBERED_IDS, 2)
+    plant(world, "gate", **planted)
+    assert (await shared.peek(0)).damaged == ("gate",)
+    await rotations(shared)
 
 
 # Instants that never come
@@ -114,7 +127,7 @@ async def test_what_is_planted_to_run_for_ever_runs_for_a_day_at_most(
     from_ms = from_ms or round((await shared.peek(0)).now * 1000)
     span = {"from_ms": from_ms, "until_ms": NEVER_MS}
     lease = {"nonce": "r/planted", "fence": 1, **span}
-    pause = {"kind": "throttled", "strikes": 1, "detail": "", **span}
+    pause = {"kind": "throttled", "fence": 1, "strikes": 1, "detail": "", **span}
     planted: dict[str, object] = {"lease": lease, "pause": pause, "refused": {"pair-1": pause}}
     plant(world, "gate", **{what: planted[what]})
     outcome = (await shared.claim(an_ask())).outcome
@@ -132,8 +145,9 @@ async def test_what_is_planted_to_run_for_ever_runs_for_a_day_at_most(
 async def test_looking_is_enough_to_let_it_end(world: KeptWorld, shared: SharedState) -> None:
     """Nobody claims while a pause runs, so it must not begin anew at every look."""
     await failed(shared, FailureKind.TIMEOUT, 0)
-    pause = {"kind": "throttled", "strikes": 1, "detail": "", "from_ms": NEVER_MS - 10, "until_ms": NEVER_MS}
-    plant(world, "gate", pause=pause, born_ms=NEVER_MS, lost=True, grants_ms=[NEVER_MS])
+    span = {"from_ms": NEVER_MS - 10, "until_ms": NEVER_MS}
+    pause = {"kind": "throttled", "fence": 1, "strikes": 1, "detail": "", **span}
+    plant(world, "gate", pause=pause, born_ms=NEVER_MS, lost=True, grants=[{"fence": 2, "at_ms": NEVER_MS}])
     await shared.peek(0)
     world.advance(WIDE.budget.window_s + 1)
     await granted(shared)

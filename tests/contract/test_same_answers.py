@@ -87,7 +87,7 @@ class Run:
             case Held(left_s) | OverBudget(left_s):
                 shown = (type(outcome).__name__, left_s)
             case CoolingDown(pause):
-                shown = ("cooling", _pause(pause))
+                shown = ("cooling", self._pause(pause))
             case _:
                 shown = "adopt"
         return shown, self._seen(claimed.state)
@@ -106,7 +106,7 @@ class Run:
         )
 
     async def _reject(self, _: int, text: str) -> object:
-        rejection = await self._shared.reject(a_token(1, text).token_id)
+        rejection = await self._shared.reject(a_token(1, text).token_id, 3.5)
         return rejection.current, rejection.confirmed, self._seen(rejection.state)
 
     async def _peek(self, _: int) -> object:
@@ -147,19 +147,22 @@ class Run:
             "epoch": self.epochs.index(state.epoch),
             "fences": [self._nth(each) for each in (state.fence, state.token_fence, state.refresh_dropped)],
             "token": state.token and (state.token.access.reveal(), self._nth(state.token.fence)),
-            "token_age": state.now - state.token_issued_at if state.token_id else None,
-            "names": (state.token_id, state.lease_owner, state.rejected_id, state.confirmed_id, state.proven),
-            "times": [state.lease_left_s, state.rejected_age_s, *state.grant_ages_s, "demand", *state.demand_ages_s],
-            "pause": state.pause and _pause(state.pause),
-            "strikes": dict(sorted(state.strikes.items())),
-            "refused": {pair: _pause(pause) for pair, pause in sorted(state.refused.items())},
-            "lesson": (state.lesson.learned_s, state.lesson.evidence_s),
+            "names": (state.token_id, state.lease_owner),
+            "lease_left": state.lease_left_s,
+            "grants": [(self._nth(grant.fence), grant.age_s, grant.on_demand) for grant in state.grants],
+            "reported": state.reported
+            and (state.reported.token_id, self._nth(state.reported.fence), state.reported.age_s),
+            "confirmed": state.confirmed and (state.confirmed.token_id, self._nth(state.confirmed.fence)),
+            "proven": {pair: self._nth(fence) for pair, fence in sorted(state.proven.items())},
+            "pause": state.pause and self._pause(state.pause),
+            "strikes": {kind: (each.count, self._nth(each.fence)) for kind, each in sorted(state.strikes.items())},
+            "refused": {pair: self._pause(pause) for pair, pause in sorted(state.refused.items())},
+            "lesson": (state.lesson.learned_s, state.lesson.evidence_s, self._nth(state.lesson.fence)),
             "damaged": state.damaged,
         }
 
-
-def _pause(pause: Pause) -> tuple[str, float, int]:
-    return pause.kind.value, pause.left_s, pause.strikes
+    def _pause(self, pause: Pause) -> object:
+        return pause.kind.value, pause.left_s, pause.strikes, self._nth(pause.fence)
 
 
 def alike(one: object, other: object) -> bool:

@@ -8,17 +8,31 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import CoolingDown, Held, Lesson, Pause, Remembered, State
+from sidecar.core.shared import (
+    Confirmed,
+    CoolingDown,
+    FailureCount,
+    Grant,
+    Held,
+    Lesson,
+    OverBudget,
+    Pause,
+    Remembered,
+    Reported,
+    State,
+)
 from tests.contract.worlds import (
     LIMIT_S,
     NEAR_S,
     World,
     a_token,
     an_ask,
+    confirmed_id,
     failed,
     fetched,
+    grant_ages_s,
     granted,
-    same_but_time,
+    reported_id,
 )
 
 
@@ -27,30 +41,29 @@ def remembering(state: State, fence: int = 0, text: str = "", age_s: float = 0) 
 
 
 async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedState) -> None:
-    throttled = Pause(kind=FailureKind.THROTTLED, left_s=50, strikes=2)
-    refused = Pause(kind=FailureKind.REJECTED, left_s=70, strikes=3)
+    throttled = Pause(kind=FailureKind.THROTTLED, left_s=50, strikes=2, fence=42)
+    refused = Pause(kind=FailureKind.REJECTED, left_s=70, strikes=3, fence=42)
     token = a_token(41)
     before = State(
-        epoch="before", fence=42, pause=throttled, strikes={"throttled": 2, "timeout": 5},
-        refused={"pair-2": refused}, proven=("pair-0", "pair-1"),
-        rejected_id=token.token_id, rejected_age_s=30, refresh_dropped=40, lesson=Lesson(learned_s=500),
-        grant_ages_s=(55, 20, 10), demand_ages_s=(10,),
+        epoch="before", fence=42, pause=throttled,
+        strikes={"throttled": FailureCount(2, 42), "timeout": FailureCount(5, 41)},
+        refused={"pair-2": refused}, proven={"pair-0": 30, "pair-1": 41},
+        reported=Reported(token.token_id, 42, 30), refresh_dropped=40, lesson=Lesson(learned_s=500, fence=30),
+        grants=(Grant(20, 55), Grant(30, 20), Grant(42, 10, on_demand=True)),
     )  # fmt: skip
     await shared.seed(Remembered(state=before, token=token, token_age_s=100))
     state = await shared.peek(0)
-    assert same_but_time(state.token) == token
-    assert state.token_issued_at == pytest.approx(state.now - 100, abs=NEAR_S)
-    assert (state.fence, state.refresh_dropped, state.proven) == (42, 40, ("pair-0", "pair-1"))
-    assert (state.rejected_id, state.rejected_age_s) == (token.token_id, 30)
-    assert state.lesson == before.lesson
+    assert state.token == token
+    assert (state.fence, state.refresh_dropped, state.proven) == (42, 40, before.proven)
+    assert (state.reported, state.lesson, state.strikes) == (before.reported, before.lesson, before.strikes)
     assert state.pause is not None
-    assert state.pause.strikes == 2
-    assert state.strikes == {"throttled": 2, "timeout": 5}
+    assert (state.pause.strikes, state.pause.fence) == (2, 42)
     assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
-    assert state.refused["pair-2"].strikes == 3
+    assert (state.refused["pair-2"].strikes, state.refused["pair-2"].fence) == (3, 42)
     assert state.refused["pair-2"].left_s == pytest.approx(70, abs=NEAR_S)
-    assert state.grant_ages_s == pytest.approx((55, 20, 10), abs=NEAR_S)
-    assert state.demand_ages_s == pytest.approx((10,), abs=NEAR_S)
+    assert [grant.fence for grant in state.grants] == [20, 30, 42]
+    assert grant_ages_s(state) == pytest.approx((55, 20, 10), abs=NEAR_S)
+    assert grant_ages_s(state, on_demand=True) == pytest.approx((10,), abs=NEAR_S)
 
 
 async def test_seeding_a_lost_store_starts_its_quarantine(world: World, shared: SharedState) -> None:
@@ -70,13 +83,13 @@ async def test_what_is_stored_is_never_lowered(shared: SharedState) -> None:
     await failed(shared, FailureKind.THROTTLED, 90, known=token.fence)
     now = await shared.peek(0)
     shorter = Pause(kind=FailureKind.TIMEOUT, left_s=10, strikes=9)
-    older = State(epoch=now.epoch, fence=1, pause=shorter, lesson=Lesson(learned_s=100), proven=("pair-9",))
+    older = State(epoch=now.epoch, fence=1, pause=shorter, lesson=Lesson(learned_s=100, fence=1), proven={"pair-1": 1})
     await shared.seed(remembering(older, fence=token.fence - 1, text="older"))
     await shared.seed(remembering(replace(older, fence=now.fence)))
     after = await shared.peek(0)
     assert (after.token_id, after.fence, after.lesson) == (token.token_id, now.fence, now.lesson)
     assert after.proven == now.proven
-    assert after.grant_ages_s == pytest.approx(now.grant_ages_s, abs=NEAR_S)
+    assert [grant.fence for grant in after.grants] == [grant.fence for grant in now.grants]
     assert after.pause is not None
     assert after.pause.kind is FailureKind.THROTTLED
     assert after.pause.left_s == pytest.approx(90, abs=NEAR_S)
@@ -93,18 +106,21 @@ async def test_a_longer_pause_is_taken_while_no_newer_token_is_there(shared: Sha
 async def test_a_pause_from_before_the_stored_token_is_history(shared: SharedState) -> None:
     token = await fetched(shared)
     epoch = (await shared.peek(0)).epoch
-    pause = Pause(kind=FailureKind.TIMEOUT, left_s=60, strikes=1)
-    refused = {"pair-1": replace(pause, kind=FailureKind.REJECTED)}
-    after = await shared.seed(remembering(State(epoch=epoch, fence=token.fence - 1, pause=pause, refused=refused)))
-    assert (after.pause, after.refused) == (None, {})
+    pause = Pause(kind=FailureKind.TIMEOUT, left_s=60, strikes=1, fence=token.fence - 1)
+    refused = {"pair-1": replace(pause, kind=FailureKind.REJECTED), "pair-2": pause}
+    strikes = {"timeout": FailureCount(3, token.fence - 1)}
+    late = State(epoch=epoch, fence=token.fence + 4, pause=pause, refused=refused, strikes=strikes)
+    after = await shared.seed(remembering(late))
+    assert (after.pause, after.strikes) == (None, {})
+    assert set(after.refused) == {"pair-2"}, "it has obtained no token since"
 
 
 async def test_a_cool_down_outlives_a_newer_token(shared: SharedState) -> None:
     """Who was answered 429 waits, also when a fence by a clock that was set makes the stored token look newer."""
     token = await fetched(shared)
     epoch = (await shared.peek(0)).epoch
-    pause = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1)
-    away = State(epoch=epoch, fence=token.fence - 1, pause=pause, strikes={"throttled": 1})
+    pause = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1, fence=token.fence - 1)
+    away = State(epoch=epoch, fence=pause.fence, pause=pause, strikes={"throttled": FailureCount(1, pause.fence)})
     after = await shared.seed(remembering(away))
     assert after.pause is not None
     assert (after.pause.kind, after.strikes) == (FailureKind.THROTTLED, {})
@@ -127,57 +143,89 @@ async def test_a_seeded_older_token_leaves_the_lease(shared: SharedState) -> Non
     assert after.lease_left_s > 0
 
 
-async def test_a_remembered_rejection_of_another_token_is_passed_over(shared: SharedState) -> None:
+async def test_a_cool_down_that_is_seeded_during_a_call_outlives_it(shared: SharedState) -> None:
+    """Its own fence may be any: it was drawn by a replica that was cut off."""
+    nonce, grant = await granted(shared)
+    pause = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1, fence=1)
+    await shared.seed(remembering(State(fence=1, pause=pause)))
+    after = (await shared.commit(nonce, a_token(grant.fence), 0, Lesson())).state
+    assert after.pause is not None
+    assert after.pause.left_s == pytest.approx(60, abs=NEAR_S)
+
+
+async def test_a_remembered_report_of_another_token_is_passed_over(shared: SharedState) -> None:
     token = await fetched(shared)
     epoch = (await shared.peek(0)).epoch
-    after = await shared.seed(remembering(State(epoch=epoch, fence=token.fence, rejected_id="another")))
-    assert after.rejected_id == ""
+    other = Reported("another", token.fence, 1)
+    assert (await shared.seed(remembering(State(epoch=epoch, fence=token.fence, reported=other)))).reported is None
 
 
-async def test_a_remembered_rejection_keeps_the_first_reports_age(shared: SharedState) -> None:
+async def test_a_remembered_report_keeps_the_first_ones_age(shared: SharedState) -> None:
     token = await fetched(shared)
-    state = (await shared.reject(token.token_id)).state
-    after = await shared.seed(remembering(replace(state, rejected_age_s=77)))
-    assert (after.rejected_id, after.rejected_age_s) == (token.token_id, state.rejected_age_s)
+    state = (await shared.reject(token.token_id, 5)).state
+    after = await shared.seed(remembering(replace(state, reported=Reported(token.token_id, token.fence, 77))))
+    assert after.reported == state.reported
 
 
-async def test_a_rejection_holds_when_the_same_token_is_seeded_under_a_newer_fence(shared: SharedState) -> None:
+async def test_a_report_holds_when_the_same_token_is_seeded_under_a_newer_fence(shared: SharedState) -> None:
     token = await fetched(shared, "the-same")
-    state = (await shared.reject(token.token_id)).state
+    state = (await shared.reject(token.token_id, 0)).state
     after = await shared.seed(remembering(state, fence=token.fence + 1, text="the-same"))
-    assert (after.token_fence, after.rejected_id) == (token.fence + 1, token.token_id)
+    assert (after.token_fence, reported_id(after)) == (token.fence + 1, token.token_id)
 
 
-async def test_a_rejection_ends_when_another_token_is_seeded(shared: SharedState) -> None:
+async def test_a_report_ends_when_another_token_is_seeded(shared: SharedState) -> None:
     token = await fetched(shared)
-    state = (await shared.reject(token.token_id)).state
+    state = (await shared.reject(token.token_id, 0)).state
     after = await shared.seed(remembering(state, fence=token.fence + 1, text="another"))
-    assert after.rejected_id == ""
+    assert after.reported is None
 
 
-async def test_a_remembered_confirmation_outweighs_a_rejection(shared: SharedState) -> None:
+@pytest.mark.parametrize(("later", "reported", "confirmed"), [(-1, True, False), (0, True, False), (1, False, True)])
+async def test_of_a_report_and_a_confirmation_the_later_one_counts(
+    shared: SharedState, later: int, reported: bool, confirmed: bool
+) -> None:
     token = await fetched(shared)
-    state = (await shared.reject(token.token_id)).state
-    after = await shared.seed(remembering(replace(state, confirmed_id=token.token_id)))
-    assert (after.confirmed_id, after.rejected_id) == (token.token_id, "")
+    state = (await shared.reject(token.token_id, 0)).state
+    assert state.reported is not None
+    offered = replace(state, reported=None, confirmed=Confirmed(token.token_id, state.reported.fence + later))
+    after = await shared.seed(remembering(offered))
+    assert (reported_id(after) != "", confirmed_id(after) != "") == (reported, confirmed)
 
 
-async def test_the_offered_age_of_the_stored_token_counts_when_the_stores_clock_was_set(shared: SharedState) -> None:
+@pytest.mark.parametrize(("later", "reported"), [(-1, False), (0, True), (1, True)])
+async def test_a_late_report_ends_no_later_confirmation(shared: SharedState, later: int, reported: bool) -> None:
+    """A replica that was cut off noted it; the partner has vouched for the token since, or before."""
+    first = await fetched(shared, "the-same")
+    await shared.reject(first.token_id, 0)
+    again = await fetched(shared, "the-same", known=first.fence)
+    noted = State(reported=Reported(again.token_id, again.fence + later, 5))
+    after = await shared.seed(remembering(noted))
+    assert (reported_id(after) != "", confirmed_id(after) != "") == (reported, not reported)
+
+
+async def test_ages_are_taken_over_only_when_the_stores_clock_was_set(shared: SharedState) -> None:
     token = await fetched(shared)
-    for age_s in (100, 40):
-        offered = Remembered(state=State(), token=token, token_age_s=age_s, clock_stepped=True)
-        state = await shared.seed(offered)
-        assert state.now - state.token_issued_at == pytest.approx(age_s, abs=NEAR_S)
-    state = await shared.seed(Remembered(state=State(), token=token, token_age_s=300))
-    assert state.now - state.token_issued_at == pytest.approx(40, abs=NEAR_S)
+    stored = await shared.peek(token.fence)
+    younger = replace(token, issued_at=token.issued_at + 100)
+    offered = Remembered(state=State(grants=(Grant(token.fence, 0),)), token=younger, token_age_s=5)
+    await shared.seed(offered)
+    assert (await shared.peek(0)).token == token
+    await shared.seed(replace(offered, clock_stepped=True))
+    after = await shared.peek(0)
+    assert after.token == younger
+    assert [grant.fence for grant in after.grants] == [grant.fence for grant in stored.grants]
 
 
-async def test_a_seed_that_comes_late_makes_the_token_no_younger(shared: SharedState) -> None:
-    """It was sent 20 s ago, when the token's age was 100 s."""
-    issued_at = (await shared.peek(0)).now - 120
-    token = replace(a_token(7), issued_at=issued_at)
-    state = await shared.seed(Remembered(state=State(), token=token, token_age_s=100))
-    assert state.token_issued_at == pytest.approx(issued_at, abs=0.001)
+async def test_a_permit_is_as_young_as_any_replica_says_once_the_clock_was_set(
+    world: World, shared: SharedState
+) -> None:
+    token = await fetched(shared)
+    world.advance(30)
+    said = State(grants=(Grant(token.fence, 10.0),))
+    for clock_stepped, age_s in ((False, 30), (True, 10)):
+        remembered = Remembered(state=said, token=None, token_age_s=0, clock_stepped=clock_stepped)
+        assert grant_ages_s(await shared.seed(remembered)) == pytest.approx((age_s,), abs=NEAR_S)
 
 
 async def test_a_clock_that_was_set_brings_no_older_token_back(shared: SharedState) -> None:
@@ -188,5 +236,35 @@ async def test_a_clock_that_was_set_brings_no_older_token_back(shared: SharedSta
 
 
 async def test_permits_beyond_the_window_are_left_out(shared: SharedState) -> None:
-    after = await shared.seed(remembering(State(grant_ages_s=(100, 61, 30))))
-    assert after.grant_ages_s == pytest.approx((30,), abs=NEAR_S)
+    after = await shared.seed(remembering(State(grants=(Grant(2, 100), Grant(4, 61), Grant(6, 30)))))
+    assert grant_ages_s(after) == pytest.approx((30,), abs=NEAR_S)
+
+
+async def test_permits_are_merged_one_by_one(world: World, shared: SharedState) -> None:
+    """However long the list of a delayed offer is, the permit that was granted since is not forgotten."""
+    for _ in range(2):
+        await failed(shared, FailureKind.TIMEOUT, 0)
+        world.advance(1)
+    stored = await shared.peek(0)
+    late = State(grants=(Grant(2, 40), Grant(4, 30), Grant(6, 20, on_demand=True), stored.grants[0]))
+    after = await shared.seed(remembering(late))
+    assert [grant.fence for grant in after.grants] == [2, 4, 6, *(grant.fence for grant in stored.grants)]
+    assert isinstance((await shared.claim(an_ask())).outcome, OverBudget)
+
+
+async def test_the_later_lesson_counts_whichever_comes_last(shared: SharedState) -> None:
+    """A lifetime that grew back to the whole is not the same as one that was never learned."""
+    token = await fetched(shared, lesson=Lesson(learned_s=300))
+    regrown = await fetched(shared, known=token.fence, lesson=Lesson())
+    old = State(lesson=Lesson(learned_s=300, fence=token.fence))
+    assert (await shared.seed(remembering(old))).lesson == Lesson(fence=regrown.fence)
+    new = State(lesson=Lesson(learned_s=200, fence=regrown.fence + 2))
+    assert (await shared.seed(remembering(new))).lesson == new.lesson
+    assert (await shared.seed(remembering(old))).lesson == new.lesson
+
+
+async def test_who_obtained_a_token_is_known_to_both_sides_afterwards(shared: SharedState) -> None:
+    token = await fetched(shared)
+    proven = {"pair-1": token.fence - 10, "pair-2": token.fence + 1, **{f"old-{number}": number for number in range(4)}}
+    after = await shared.seed(remembering(State(proven=proven)))
+    assert after.proven == {"pair-1": token.fence, "pair-2": token.fence + 1, "old-2": 2, "old-3": 3}

@@ -170,7 +170,7 @@ async def test_a_full_disk_grants_nothing_and_keeps_what_is_there(store: SqliteS
                 await shared.claim(ask)
             assert "disk is full" in caught.value.words
     seen = await shared.peek(0)
-    assert (seen.token_id, len(seen.grant_ages_s)) == (token.token_id, 1)
+    assert (seen.token_id, len(seen.grants)) == (token.token_id, 1)
     await granted(shared, an_ask(known=token.fence))
 
 

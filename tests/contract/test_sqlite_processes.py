@@ -95,13 +95,13 @@ async def test_who_only_looks_needs_no_lock(store: SqliteStore, neighbour: Neigh
     token = await fetched(shared)
     neighbour.ask("lock")
     assert (await shared.peek(0)).token_id == token.token_id
-    assert not (await shared.reject("another")).current
+    assert not (await shared.reject("another", 0)).current
     with pytest.raises(StoreError):
-        await shared.reject(token.token_id)
+        await shared.reject(token.token_id, 0)
     neighbour.ask("unlock")
-    assert (await shared.reject(token.token_id)).current
+    assert (await shared.reject(token.token_id, 0)).current
     neighbour.ask("lock")
-    assert (await shared.reject(token.token_id)).current, "it was reported before: nothing is to be written"
+    assert (await shared.reject(token.token_id, 0)).current, "it was reported before: nothing is to be written"
 
 
 async def test_many_operations_behind_a_lock_all_end_in_time(store: SqliteStore, neighbour: Neighbour) -> None:

@@ -56,7 +56,7 @@ async def test_a_disk_that_hangs_is_a_store_error_in_time_and_the_loop_goes_on(p
     readings.free.set()
     _, grant = await granted(shared, ask)
     state = await shared.peek(0)
-    assert (state.fence, len(state.grant_ages_s)) == (grant.fence, 1)
+    assert (state.fence, len(state.grants)) == (grant.fence, 1)
     await store.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 from itertools import count
 from typing import Literal, Protocol, TypeAlias
 
@@ -23,8 +22,8 @@ LIMIT_S = PROFILE.lease_limit_s
 NEAR_S = 1.0
 """Real time passes on a real server while a test runs: durations are compared to within this."""
 
-LATE = 9e9
-"""An instant no store has come to: a token's age alone counts."""
+ISSUED_AT = 1_767_225_600.25
+"""Stores keep a token's instant as it is told them."""
 
 _nonces = count(1)
 
@@ -94,14 +93,6 @@ class RedisWorld:
                 continue
             moved = _earlier(json.loads(self.server.command("GET", key)), span_ms)
             self.server.command("SET", key, json.dumps(moved), "PX", left_ms)
-        # What comes now comes later than what was before, also by fences and starts, which were left alone.
-        began_ms = self._now_ms()
-        while self._now_ms() == began_ms:
-            pass
-
-    def _now_ms(self) -> int:
-        seconds, microseconds = self.server.command("TIME")
-        return int(seconds) * 1000 + int(microseconds) // 1000
 
     def lose_data(self) -> None:
         self.server.command("FLUSHALL")
@@ -123,22 +114,13 @@ class RedisWorld:
 
 
 def _earlier(document: object, span_ms: int) -> object:
-    """The document as if it had been written `span_ms` before; a duration stays what it is.
-
-    Fences cannot be moved, so what is compared with them stays too, where it only says that something has begun.
-    """
+    """The document as if it had been written `span_ms` before; a duration and a fence stay what they are."""
     if isinstance(document, dict):
         return {
-            name: _shifted(name, value, span_ms)
-            if name.endswith("_ms") and not name.endswith("_age_ms") and not (name == "from_ms" and span_ms > 0)
-            else _earlier(value, span_ms)
+            name: value - span_ms if name.endswith("_ms") and name != "age_ms" else _earlier(value, span_ms)
             for name, value in document.items()
         }
-    return document
-
-
-def _shifted(name: str, value: int | list[int], span_ms: int) -> int | list[int]:
-    return [each - span_ms for each in value] if isinstance(value, list) else value - span_ms
+    return [_earlier(each, span_ms) for each in document] if isinstance(document, list) else document
 
 
 def an_ask(
@@ -161,7 +143,7 @@ def a_token(fence: int, text: str = "", *, credentials_id: str = "pair-1", lifet
     access = Secret(text or f"access-of-{fence}")
     return Token(
         access=access, refresh=Secret("canary-refresh"), token_id=token_id_of(access), role="API_USER", fence=fence,
-        issued_at=LATE, lifetime_s=lifetime_s, lifetime=Lifetime.ASSUMED, credentials_id=credentials_id,
+        issued_at=ISSUED_AT, lifetime_s=lifetime_s, lifetime=Lifetime.ASSUMED, credentials_id=credentials_id,
     )  # fmt: skip
 
 
@@ -205,8 +187,22 @@ async def failed(
     return await shared.fail(a_failure(nonce, grant.fence, kind, delay_s, credentials_id, None))
 
 
-def same_but_time(token: Token | None) -> Token | None:
-    return None if token is None else replace(token, issued_at=LATE)
+def grant_ages_s(state: State, *, on_demand: bool = False) -> tuple[float, ...]:
+    """Of all permits within the window, or of those spent on demand; oldest first."""
+    return tuple(grant.age_s for grant in state.grants if grant.on_demand or not on_demand)
+
+
+def strikes_of(state: State) -> dict[str, int]:
+    """Failures since the last token, by kind."""
+    return {kind: failures.count for kind, failures in state.strikes.items()}
+
+
+def reported_id(state: State) -> str:
+    return "" if state.reported is None else state.reported.token_id
+
+
+def confirmed_id(state: State) -> str:
+    return "" if state.confirmed is None else state.confirmed.token_id
 
 
 def outcome_name(claimed: Claimed) -> str:

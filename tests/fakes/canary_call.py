@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.core.errors import PartnerError
 from sidecar.core.model import Credentials, PartnerToken, Secret
+from sidecar.core.ports import MaySend
 from sidecar.partner.client import PartnerClient
 
 KEY, SECRET = "canary-key-é", "canary-sécret:with-colon"
@@ -19,8 +20,13 @@ CREDENTIALS = Credentials(api_key=Secret(KEY), api_secret=Secret(SECRET))
 GOOD = json.dumps({"role": "API_USER", "accessToken": ACCESS, "refreshToken": REFRESH}).encode()
 
 
-async def grant(client: PartnerClient, send_by: float = 1e9) -> PartnerToken:
-    return await client.grant(CREDENTIALS, "API_USER", send_by)
+def always() -> bool:
+    """Nothing speaks against the call."""
+    return True
+
+
+async def grant(client: PartnerClient, may_send: MaySend = always) -> PartnerToken:
+    return await client.grant(CREDENTIALS, "API_USER", may_send)
 
 
 async def failure(client: PartnerClient) -> PartnerError:

@@ -56,8 +56,8 @@ class Wire:
     async def fail(self, failed: Failed) -> State:
         return await self._send("fail", lambda: self.inner.fail(failed))
 
-    async def reject(self, token_id: str) -> Rejection:
-        return await self._send("reject", lambda: self.inner.reject(token_id))
+    async def reject(self, token_id: str, age_s: float) -> Rejection:
+        return await self._send("reject", lambda: self.inner.reject(token_id, age_s))
 
     async def peek(self, known: int) -> State:
         return await self._send("peek", lambda: self.inner.peek(known))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sidecar.core.errors import PartnerError, UnsentError
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Credentials, Operation, PartnerToken, Secret
+from sidecar.core.ports import MaySend
 
 
 @dataclass
@@ -43,17 +44,17 @@ class FakePartner:
     _issued: int = 0
     _was_called: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def grant(self, credentials: Credentials, role: str, send_by: float) -> PartnerToken:
+    async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken:
         secret = credentials.api_secret.reveal()
         self.secrets_seen.append(secret)
-        return await self._answer(Operation.GRANT, role, send_by, secret)
+        return await self._answer(Operation.GRANT, role, may_send, secret)
 
-    async def refresh(self, refresh_token: Secret, role: str, send_by: float) -> PartnerToken:
-        return await self._answer(Operation.REFRESH, role, send_by, None)
+    async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken:
+        return await self._answer(Operation.REFRESH, role, may_send, None)
 
-    async def _answer(self, operation: Operation, role: str, send_by: float, secret: str | None) -> PartnerToken:
+    async def _answer(self, operation: Operation, role: str, may_send: MaySend, secret: str | None) -> PartnerToken:
         loop = asyncio.get_running_loop()
-        if loop.time() > send_by:
+        if not may_send():
             raise UnsentError
         self.calls.append((loop.time(), operation))
         self._was_called.set()

@@ -17,6 +17,7 @@ from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.sandbox import Sandbox, SandboxConfig
 from sidecar.partner.session import open_session
+from tests.fakes.canary_call import always
 from tests.fakes.hand_clock import HandClock
 
 PAY1ST = PRESETS["pay1st"]
@@ -35,10 +36,10 @@ class Bench:
         self.client = PartnerClient(PAY1ST, url, 5, session, clock)
 
     async def grant(self) -> PartnerToken:
-        return await self.client.grant(CREDENTIALS, "API_USER", 1e9)
+        return await self.client.grant(CREDENTIALS, "API_USER", always)
 
     async def refresh(self, token: PartnerToken) -> PartnerToken:
-        return await self.client.refresh(token.refresh or Secret(""), "API_USER", 1e9)
+        return await self.client.refresh(token.refresh or Secret(""), "API_USER", always)
 
     async def failure(self) -> PartnerError:
         with pytest.raises(PartnerError) as caught:

@@ -12,17 +12,10 @@ from sidecar import __version__
 from sidecar.core.errors import PartnerError, UnsentError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Secret
+from sidecar.core.ports import MaySend
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from tests.fakes.canary_call import (
-    ACCESS,
-    GOOD,
-    PAIR,
-    REFRESH,
-    assert_no_canary,
-    failure,
-    grant,
-)
+from tests.fakes.canary_call import ACCESS, GOOD, PAIR, REFRESH, always, assert_no_canary, failure, grant
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.raw_partner import (
     Play,
@@ -60,7 +53,7 @@ async def test_a_grant_is_these_bytes_and_no_others(client: PartnerClient, partn
 
 
 async def test_a_refresh_is_these_bytes_without_key_and_secret(client: PartnerClient, partner: RawPartner) -> None:
-    await client.refresh(Secret('quote"d-é'), "API_USER", 1e9)
+    await client.refresh(Secret('quote"d-é'), "API_USER", always)
     head, _, body = partner.received[0].partition(b"\r\n\r\n")
     request, *headers = head.decode().split("\r\n")
     assert request == "POST /api/pay1st/auth/refresh HTTP/1.1"
@@ -86,7 +79,7 @@ async def test_a_preset_without_refresh_never_sends_one(
     client = PartnerClient(PRESETS["flow1st"], partner.url, 2, session, clock)
     assert not client.can_refresh
     with pytest.raises(PartnerError) as caught:
-        await client.refresh(Secret(REFRESH), "API_USER", 1e9)
+        await client.refresh(Secret(REFRESH), "API_USER", always)
     assert (caught.value.kind, partner.received) == (FailureKind.REFUSED, [])
 
 
@@ -111,7 +104,7 @@ async def test_a_netrc_entry_for_the_host_changes_nothing(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     await grant(client)
-    await client.refresh(Secret(REFRESH), "API_USER", 1e9)
+    await client.refresh(Secret(REFRESH), "API_USER", always)
     assert f"Authorization: Basic {PAIR}".encode() in partner.received[0]
     assert b"authorization" not in partner.received[1].lower()
 
@@ -119,13 +112,18 @@ async def test_a_netrc_entry_for_the_host_changes_nothing(
 # When it is sent
 
 
+def until(clock: HandClock, last: float) -> MaySend:
+    """As a lease: a byte may go out up to this moment."""
+    return lambda: clock.monotonic() <= last
+
+
 async def test_past_the_moment_to_send_not_a_byte_goes_out(
     client: PartnerClient, partner: RawPartner, clock: HandClock
 ) -> None:
     with pytest.raises(UnsentError) as caught:
-        await grant(client, send_by=clock.monotonic() - 0.001)
+        await grant(client, may_send=until(clock, clock.monotonic() - 0.001))
     assert_no_canary(caught.value)
-    await grant(client, send_by=clock.monotonic())
+    await grant(client, may_send=until(clock, clock.monotonic()))
     # The second connection was accepted after the first one, so the first one's bytes would be here by now.
     assert partner.received[0] == b""
     assert partner.received[1].startswith(b"POST ")
@@ -144,8 +142,8 @@ async def test_a_connection_that_took_too_long_is_not_used(
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", slow_connect)
     client = PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock)
     with pytest.raises(UnsentError):
-        await grant(client, send_by=clock.monotonic() + 4)
-    await grant(client, send_by=clock.monotonic() + 6)
+        await grant(client, may_send=until(clock, clock.monotonic() + 4))
+    await grant(client, may_send=until(clock, clock.monotonic() + 6))
     assert partner.received[0] == b""
 
 

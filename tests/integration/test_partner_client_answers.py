@@ -17,17 +17,7 @@ from sidecar.core.model import Secret
 from sidecar.partner.answers import MAX_BODY_BYTES
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from tests.fakes.canary_call import (
-    ACCESS,
-    GOOD,
-    KEY,
-    PAIR,
-    REFRESH,
-    SECRET,
-    assert_no_canary,
-    failure,
-    grant,
-)
+from tests.fakes.canary_call import ACCESS, GOOD, KEY, PAIR, REFRESH, SECRET, always, assert_no_canary, failure, grant
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.raw_partner import (
     Play,
@@ -168,7 +158,7 @@ async def test_what_a_hostile_partner_echoes_is_masked(client: PartnerClient, pa
 async def test_an_echoed_refresh_token_is_masked(client: PartnerClient, partner: RawPartner) -> None:
     partner.play = http("401 Unauthorized", json.dumps({"errorMessage": f"bad {REFRESH}"}).encode())
     with pytest.raises(PartnerError) as caught:
-        await client.refresh(Secret(REFRESH), "API_USER", 1e9)
+        await client.refresh(Secret(REFRESH), "API_USER", always)
     assert_no_canary(caught.value)
     assert caught.value.detail is not None
     assert caught.value.detail.error_message == "bad ***"
@@ -183,7 +173,7 @@ async def test_what_earlier_calls_sent_and_got_is_masked_too(
     said = f"{KEY}, {SECRET} and {token.access.reveal()} do not go with this"
     partner.play = http("401 Unauthorized", json.dumps({"errorMessage": said}).encode())
     with pytest.raises(PartnerError) as caught:
-        await client.refresh(Secret("another"), "API_USER", 1e9)
+        await client.refresh(Secret("another"), "API_USER", always)
     assert caught.value.detail is not None
     assert caught.value.detail.error_message == "***, *** and *** do not go with this"
 

@@ -23,6 +23,7 @@ from sidecar.core.model import Credentials, PartnerToken, Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session, proxy_for
+from tests.fakes.canary_call import always
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.raw_partner import RawPartner, http, raw_partner
 
@@ -76,7 +77,7 @@ async def proxy() -> AsyncIterator[RawPartner]:
 async def grant(url: str) -> PartnerToken:
     async with open_session() as session:
         client = PartnerClient(PRESETS["pay1st"], url, 5, session, HandClock())
-        return await client.grant(CREDENTIALS, "API_USER", 1e9)
+        return await client.grant(CREDENTIALS, "API_USER", always)
 
 
 async def test_a_certificate_nobody_vouches_for_is_a_connect_failure(tls_partner: RawPartner) -> None:

@@ -13,6 +13,7 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, token_id_of
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
+from tests.fakes.canary_call import always
 from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAIR, PAY1ST, Bench
 
 # As documented
@@ -37,7 +38,7 @@ async def test_a_refresh_token_works_once_and_gives_two_new_ones(bench: Bench) -
 
 async def test_both_apis_are_served_with_an_account_each(bench: Bench) -> None:
     client = PartnerClient(PRESETS["flow1st"], bench.url, 5, bench.session, bench.clock)
-    token = await client.grant(CREDENTIALS, "API_USER", 1e9)
+    token = await client.grant(CREDENTIALS, "API_USER", always)
     assert await bench.probe(token) == 401
     headers = {"AccessToken": f"Bearer {token.access.reveal()}"}
     assert (await bench.request("GET", "/api/distributors/products", headers=headers))[0] == 200

@@ -16,6 +16,7 @@ from sidecar.core.model import Credentials, Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.sandbox import Sandbox, run
 from sidecar.partner.session import open_session
+from tests.fakes.canary_call import always
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAY1ST, Bench
 
@@ -58,7 +59,7 @@ async def test_rotated_credentials_are_the_only_ones_accepted(bench: Bench) -> N
     await bench.request("POST", "/_sandbox/credentials", json_body={"apiKey": "k2", "apiSecret": "s2"})
     assert (await bench.failure()).kind is FailureKind.REJECTED
     rotated = Credentials(api_key=Secret("k2"), api_secret=Secret("s2"))
-    await bench.client.grant(rotated, "API_USER", 1e9)
+    await bench.client.grant(rotated, "API_USER", always)
 
 
 async def test_reset_brings_everything_back(bench: Bench) -> None:
@@ -150,7 +151,7 @@ async def test_a_hanging_call_is_counted_as_never_answered(bench: Bench) -> None
     await bench.fault(fault="hang")
     impatient = PartnerClient(PAY1ST, bench.url, 0.1, bench.session, bench.clock)
     with pytest.raises(PartnerError) as caught:
-        await impatient.grant(CREDENTIALS, "API_USER", 1e9)
+        await impatient.grant(CREDENTIALS, "API_USER", always)
     assert caught.value.kind is FailureKind.TIMEOUT
     assert bench.sandbox.state.journal.stats()["counts"] == {"grant": {0: 1}, "refresh": {}, "probe": {}}
 

@@ -21,7 +21,7 @@ from sidecar.core.shared import Claimed
 from sidecar.stores.memory import MemoryStore
 from tests.fakes.fleet import Fleet, Wire
 from tests.fakes.partner import FakePartner, failure
-from tests.fakes.virtual_time import VirtualLoop
+from tests.fakes.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
 

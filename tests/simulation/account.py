@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from sidecar.core.errors import PartnerError, UnsentError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Operation, PartnerToken, Profile, Secret
-from sidecar.core.ports import Clock
+from sidecar.core.ports import MaySend
 from tests.fakes.partner import failure
 from tests.simulation.process import OUTSIDE
-
-ROUNDING_S = 1e-6
 
 
 @dataclass(slots=True)
@@ -52,6 +50,7 @@ class Account:
     """What the partner does; the weather changes the fields of the first group."""
 
     rng: random.Random
+    now: Callable[[], float]
     usual_latency_s: float = 0.2
     latency_s: float = 0.2
     trouble: FailureKind | None = None
@@ -79,7 +78,7 @@ class Account:
     def accepts(self, access: str) -> bool:
         """Whether a payment with this token would go through now."""
         token = self.tokens.get(access)
-        return token is not None and not token.revoked and asyncio.get_running_loop().time() < token.dies_at
+        return token is not None and not token.revoked and self.now() < token.dies_at
 
     def revoke(self) -> None:
         if self.newest:
@@ -116,11 +115,11 @@ class Account:
             access=Secret(self.newest),
             refresh=Secret(token.refresh) if token.refresh else None,
             role="API_USER",
-            lifetime_s=token.declared_s and token.dies_at - asyncio.get_running_loop().time(),
+            lifetime_s=token.declared_s and token.dies_at - self.now(),
         )
 
     def _issue(self, call: Call) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self.now()
         if self.revokes_on_issue:
             self.revoke()
         self.newest = f"token-{len(self.tokens) + 1}-canary"
@@ -136,31 +135,34 @@ class Door:
     """The `Partner` port of one replica."""
 
     def __init__(
-        self, account: Account, profile: Profile, replica: str, clock: Clock, calling: Callable[[Call], None]
+        self,
+        account: Account,
+        profile: Profile,
+        replica: str,
+        calling: Callable[[Call], None],
+        has_no_lease: Callable[[], bool],
     ) -> None:
         self._account = account
         self._profile = profile
         self._replica = replica
-        self._clock = clock
         self._calling = calling
+        self._has_no_lease = has_no_lease
 
     @property
     def can_refresh(self) -> bool:
         return self._account.can_refresh
 
-    async def grant(self, credentials: Credentials, role: str, send_by: float) -> PartnerToken:
-        return await self._call(Operation.GRANT, credentials.api_secret.reveal(), "", send_by)
+    async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken:
+        return await self._call(Operation.GRANT, credentials.api_secret.reveal(), "", may_send)
 
-    async def refresh(self, refresh_token: Secret, role: str, send_by: float) -> PartnerToken:
-        return await self._call(Operation.REFRESH, "", refresh_token.reveal(), send_by)
+    async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken:
+        return await self._call(Operation.REFRESH, "", refresh_token.reveal(), may_send)
 
-    async def _call(self, operation: Operation, secret: str, refresh: str, send_by: float) -> PartnerToken:
-        if self._clock.monotonic() > send_by:
+    async def _call(self, operation: Operation, secret: str, refresh: str, may_send: MaySend) -> PartnerToken:
+        if not may_send():
             raise UnsentError
         loop, timeout_s = asyncio.get_running_loop(), self._profile.partner_timeout_s
-        # A lease's last moment to send is counted from before it was asked for; one's own share's, from now.
-        own_share = abs(send_by - self._clock.monotonic() - self._profile.store_timeout_s) < ROUNDING_S
-        call = Call(self._replica, operation, own_share, loop.time(), loop.time() + timeout_s)
+        call = Call(self._replica, operation, self._has_no_lease(), loop.time(), loop.time() + timeout_s)
         self._calling(call)
         answer: asyncio.Future[PartnerToken] = loop.create_future()
         delay_s = self._account.rng.random() * self._account.latency_s

@@ -11,6 +11,7 @@ from typing import Any, cast
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Profile, Token
 from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from tests.fakes.virtual_loop import VirtualLoop
 from tests.simulation.process import OUTSIDE
 
 LATEST_S = 8.0
@@ -49,7 +50,8 @@ Decide = Callable[[str, tuple[Any, ...]], Any]
 class Line:
     """A `SharedState` at the other end of a `Path`."""
 
-    def __init__(self, path: Path, profile: Profile, decide: Decide, rng: random.Random) -> None:
+    def __init__(self, path: Path, profile: Profile, decide: Decide, rng: random.Random, loop: VirtualLoop) -> None:
+        self._loop = loop
         self._path = path
         self._timeout_s = profile.store_timeout_s
         self._decide = decide
@@ -58,15 +60,14 @@ class Line:
 
     async def _ask(self, operation: str, *arguments: object) -> Any:  # noqa: ANN401 - each operation has its own answer
         self.sent += 1
-        loop = asyncio.get_running_loop()
         if self._path.refused:
             await asyncio.sleep(0.001)
             raise StoreError(operation, "ConnectionRefusedError")
-        answer: asyncio.Future[Any] = loop.create_future()
+        answer: asyncio.Future[Any] = self._loop.create_future()
         delay_s = self._delay_s()
         if self._rng.random() < self._path.late:
             delay_s = self._rng.uniform(self._timeout_s, LATEST_S)
-        loop.call_later(delay_s, self._arrive, operation, arguments, answer, context=OUTSIDE)
+        self._loop.call_later(delay_s, self._arrive, operation, arguments, answer, context=OUTSIDE)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await answer
@@ -79,7 +80,7 @@ class Line:
             return
         decided = self._decide(operation, arguments)
         if self._rng.random() >= self._path.loss:
-            asyncio.get_running_loop().call_later(self._delay_s(), self._deliver, answer, decided, context=OUTSIDE)
+            self._loop.call_later(self._delay_s(), self._deliver, answer, decided, context=OUTSIDE)
 
     def _deliver(self, answer: asyncio.Future[Any], decided: object) -> None:
         if not (answer.done() or self._path.refused or self._path.black_hole):
@@ -97,8 +98,8 @@ class Line:
     async def fail(self, failed: Failed) -> State:
         return cast("State", await self._ask("fail", failed))
 
-    async def reject(self, token_id: str) -> Rejection:
-        return cast("Rejection", await self._ask("reject", token_id))
+    async def reject(self, token_id: str, age_s: float) -> Rejection:
+        return cast("Rejection", await self._ask("reject", token_id, age_s))
 
     async def peek(self, known: int) -> State:
         return cast("State", await self._ask("peek", known))

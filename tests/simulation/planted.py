@@ -16,7 +16,7 @@ from unittest import mock
 from sidecar.core.model import Budget, Profile, Token
 from sidecar.core.shared import Ask, Lesson
 from sidecar.stores import rules
-from sidecar.stores.gate import Gate, OutcomeName
+from sidecar.stores.gate import Gate, OutcomeName, StoredGrant
 from sidecar.vending.broker import Broker
 from sidecar.vending.obstacle import obstacle
 from sidecar.vending.singleflight import SingleFlight, _consume
@@ -66,13 +66,13 @@ def budget_charged_after_the_call() -> Iterator[None]:
     grant, end = rules._grant, rules._end_lease
 
     def grant_for_nothing(gate: Gate, now_ms: int, ask: Ask, profile: Profile) -> None:
-        spent = list(gate.grants_ms)
+        spent = list(gate.grants)
         grant(gate, now_ms, ask, profile)
-        gate.grants_ms = spent
+        gate.grants = spent
 
     def charge(gate: Gate, nonce: str) -> None:
         if gate.lease is not None and gate.lease.nonce == nonce:
-            gate.grants_ms.append(gate.lease.from_ms)
+            gate.grants.append(StoredGrant(gate.lease.fence, gate.lease.from_ms))
         end(gate, nonce)
 
     with mock.patch.object(rules, "_grant", grant_for_nothing), mock.patch.object(rules, "_end_lease", charge):

@@ -31,7 +31,7 @@ class ReplicaClock(VirtualClock):
         self.wall_step_s = rng.uniform(-100, 100)
 
     def monotonic(self) -> float:
-        return super().monotonic() + self._offset_s
+        return self.loop.now_s + self._offset_s
 
 
 class EventWatch:

@@ -7,6 +7,7 @@ import asyncio
 from sidecar.core.limits import Limit, Limits
 from sidecar.core.model import Moment
 from sidecar.web.crowd import MANY, Crowd
+from tests.fakes.virtual_loop import running_loop
 from tests.fakes.virtual_time import virtual
 
 
@@ -71,4 +72,4 @@ async def test_nobody_is_looked_for_where_nobody_is() -> None:
     crowd.leave(guests[0])
     await asyncio.sleep(10)
     # A loop of virtual time that has nothing to wait for but this ends at once.
-    assert not [handle for handle in asyncio.get_running_loop()._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
+    assert not running_loop().timers()

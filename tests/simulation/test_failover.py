@@ -13,12 +13,13 @@ from sidecar.core.errors import CoolingDownError, CredentialsRejectedError
 from sidecar.core.events import StoreDataLost
 from sidecar.core.failures import FailureKind
 from sidecar.core.forgotten import NOTICED_S, forgot
-from sidecar.core.shared import Pause, State
+from sidecar.core.shared import Confirmed, Grant, Pause, Reported, State
 from tests.fakes.fleet import Fleet
 from tests.fakes.partner import failure
 from tests.fakes.virtual_time import virtual
 
-PAUSE = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1)
+PAUSE = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1, fence=9)
+WINDOW_S = 60
 TOLD = State(
     epoch="e",
     fence=9,
@@ -26,8 +27,9 @@ TOLD = State(
     token_id="t8",
     pause=PAUSE,
     refused={"pair": PAUSE},
-    rejected_id="t8",
+    reported=Reported("t8", 9, 5),
     refresh_dropped=7,
+    grants=(Grant(6, 59.5), Grant(8, 30)),
 )
 
 
@@ -84,13 +86,17 @@ async def test_a_rejection_outlives_a_failover_that_forgets_nothing_else() -> No
         {"fence": 8},
         {"refresh_dropped": 6},
         {"pause": None},
-        {"pause": Pause(kind=FailureKind.THROTTLED, left_s=60 - NOTICED_S - 0.1, strikes=1)},
+        {"pause": replace(PAUSE, left_s=60 - NOTICED_S - 0.1)},
         {"refused": {}},
-        {"rejected_id": ""},
+        {"reported": None},
+        {"reported": None, "confirmed": Confirmed("t8", 9)},
+        {"grants": (Grant(6, 59.5),)},
+        {"grants": (Grant(6, 59.5), Grant(10, 1)), "fence": 10},
+        {"token_fence": 9, "token_id": "t9", "pause": None},
     ],
 )
 def test_what_was_told_and_is_gone_was_forgotten(lost: dict[str, object]) -> None:
-    assert forgot(TOLD, _changed(lost))
+    assert forgot(TOLD, _changed(lost), WINDOW_S)
 
 
 @pytest.mark.parametrize(
@@ -98,18 +104,19 @@ def test_what_was_told_and_is_gone_was_forgotten(lost: dict[str, object]) -> Non
     [
         {},
         {"fence": 10},
-        {"pause": Pause(kind=FailureKind.THROTTLED, left_s=60 - NOTICED_S / 2, strikes=1)},
+        {"pause": replace(PAUSE, left_s=60 - NOTICED_S / 2)},
         {"pause": Pause(kind=FailureKind.TIMEOUT, left_s=90, strikes=1)},
-        {"token_fence": 10, "token_id": "t10", "pause": None, "refused": {}, "rejected_id": ""},
-        {"rejected_id": "", "confirmed_id": "t8"},
+        {"token_fence": 10, "token_id": "t10", "pause": None, "refused": {}, "reported": None},
+        {"reported": None, "confirmed": Confirmed("t8", 10)},
+        {"grants": (Grant(8, 30),)},
     ],
 )
 def test_what_a_newer_token_or_time_has_ended_was_not_forgotten(later: dict[str, object]) -> None:
-    assert not forgot(TOLD, _changed(later))
+    assert not forgot(TOLD, _changed(later), WINDOW_S)
 
 
 def test_who_was_told_nothing_yet_misses_nothing() -> None:
-    assert not forgot(State(), TOLD)
+    assert not forgot(State(), TOLD, WINDOW_S)
 
 
 def _changed(fields: dict[str, object]) -> State:

@@ -23,6 +23,7 @@ from sidecar.core.model import (
 )
 from sidecar.core.policy import Condition
 from sidecar.core.shared import Remembered, State
+from sidecar.stores.gate import StoredReport
 from tests.fakes.fleet import Fleet, Replica, credentials
 from tests.fakes.partner import FakePartner, failure
 from tests.fakes.virtual_time import virtual
@@ -503,7 +504,7 @@ async def test_what_the_store_says_of_another_token_unmarks_none() -> None:
     cell, view = fleet.store._cells[fleet.profile.profile_id], replica.broker._view
     assert cell.gate is not None
     cell.token = replace(token, token_id="another")
-    cell.gate.rejected_id = "another"
+    cell.gate.reported = StoredReport("another", cell.gate.fence, 0)
     view.follow(await replica.wire.peek(view.known_fence), now())
     assert (await replica.broker.vend()).suspect
     await fleet.stop()

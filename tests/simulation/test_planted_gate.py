@@ -6,6 +6,7 @@ import asyncio
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile
+from sidecar.stores.gate import StoredReport
 from tests.fakes.fleet import Fleet
 from tests.fakes.partner import failure
 from tests.fakes.virtual_time import virtual
@@ -20,10 +21,9 @@ async def forget(fleet: Fleet, *, rejecting: bool) -> None:
     while True:
         if cell.gate is not None:
             gate = cell.gate
-            gate.grants_ms, gate.demand_ms, gate.strikes, gate.refused = [], [], {}, {}
-            gate.lease = gate.pause = None
-            gate.confirmed_id = ""
-            gate.rejected_id = cell.token.token_id if rejecting and cell.token else ""
+            gate.grants, gate.strikes, gate.refused = [], {}, {}
+            gate.lease = gate.pause = gate.confirmed = None
+            gate.reported = StoredReport(cell.token.token_id, gate.fence, 0) if rejecting and cell.token else None
         await asyncio.sleep(REWRITTEN_EVERY_S)
 
 

@@ -57,7 +57,9 @@ class StoreWatch:
         if now < truth.cool_until - ROUNDING_S and not truth.split:
             raise ViolationError(f"a lease in a cool-down that has {truth.cool_until - now:.2f} s left")
         if before is not None and not truth.account.same_token:
-            self._needed(ask, before, reported=state.rejected_id == before.token_id)
+            self._needed(
+                ask, before, reported=state.reported is not None and state.reported.token_id == before.token_id
+            )
         truth.lease = Lease(ask.nonce, granted.fence, now + granted.limit_s)
 
     def _needed(self, ask: Ask, stored: Token, *, reported: bool) -> None:

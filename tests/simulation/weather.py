@@ -24,7 +24,8 @@ class Weather:
     def __init__(self, world: World) -> None:
         self._world = world
         self._rng = world.rng
-        self._lasting: set[asyncio.Task[None]] = set()
+        self._lasting: dict[asyncio.Task[None], None] = {}
+        """In the order in which they began, and so they end: a set's order would change from run to run."""
         self._targeted = sorted(world.plan.faults & {Fault.KILL, Fault.PAUSE})
         self._strikes = Strikes(world, self._last, self._some_time_s)
         self._families: dict[Fault, Callable[[], Coroutine[Any, Any, None]]] = {
@@ -81,8 +82,8 @@ class Weather:
         self._world.faults += 1
         # It may be asked for from inside a process, and must not be stopped with it.
         task = asyncio.get_running_loop().create_task(fault, context=OUTSIDE.copy())
-        self._lasting.add(task)
-        task.add_done_callback(self._lasting.discard)
+        self._lasting[task] = None
+        task.add_done_callback(self._lasting.pop)
 
     def _some_time_s(self) -> float:
         """Most faults are short, some outlast a token."""

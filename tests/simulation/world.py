@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from sidecar.core.model import Profile, Token
-from sidecar.core.shared import State
+from sidecar.core.shared import State, is_leased
 from sidecar.stores.memory import MemoryStore
 from sidecar.vending.assembly import assemble
 from tests.fakes.fleet import FileCredentials, StoreClock
+from tests.fakes.virtual_loop import running_loop
 from tests.simulation.account import Account, Call, Door
 from tests.simulation.network import Line, Path
 from tests.simulation.plan import Plan
@@ -30,7 +31,7 @@ class Ground:
 
     def __init__(self, profile: Profile, rng: random.Random, world: World) -> None:
         self.profile = profile
-        self.account = Account(rng)
+        self.account = Account(rng, world.now)
         self.secret = "secret-0-canary"
         """In the files of a new process."""
         self.truth = Truth(profile, self.account, world.now, world.bad_way_at)
@@ -50,7 +51,8 @@ class World:
         self.plan = plan
         self.rng = random.Random(f"world {plan.seed}")
         self.history: list[tuple[float, str, str]] = []
-        self.violation: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._loop = running_loop()
+        self.violation: asyncio.Future[str] = self._loop.create_future()
         self.store_clock = StoreClock(self.rng.getrandbits(32))
         self.masters = [MemoryStore(self.store_clock)]
         self.grounds = {profile.name: Ground(profile, self.rng, self) for profile in plan.profiles}
@@ -65,7 +67,7 @@ class World:
     # -- what happened ------------------------------------------------------------------------------------------------
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._loop.now_s
 
     def note(self, who: str, what: str) -> None:
         self.history.append((self.now(), who, what))
@@ -81,7 +83,7 @@ class World:
     def start(self) -> Replica:
         """A new process; its name is never used again."""
         name = f"r{next(self._numbers)}"
-        replica = Replica(name, Process(name), Path(), ReplicaClock(self.rng))
+        replica = Replica(name, Process(name, self._loop), Path(), ReplicaClock(self.rng))
         for ground in self.grounds.values():
             ground.truth.begin(name)
             replica.places[ground.profile.name] = self._place(replica, ground)
@@ -97,14 +99,17 @@ class World:
         def calling(call: Call) -> None:
             self._calling(replica, ground, call)
 
-        line = Line(replica.path, ground.profile, decide, self.rng)
+        def has_no_lease() -> bool:
+            return not is_leased(parts.maintainer._crew.view.calling)
+
+        line = Line(replica.path, ground.profile, decide, self.rng, self._loop)
         files = FileCredentials(pair(ground.secret))
         parts = assemble(
             ground.profile,
             replica_id=replica.name,
             clock=replica.clock,
             store=line,
-            partner=Door(ground.account, ground.profile, replica.name, replica.clock, calling),
+            partner=Door(ground.account, ground.profile, replica.name, calling, has_no_lease),
             credentials=files,
             sink=EventWatch(self.violated),
             beat=replica.beat,
@@ -134,7 +139,7 @@ class World:
 
     def _decide(self, replica: Replica, ground: Ground, operation: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401
         store = self.masters[replica.side % len(self.masters)]
-        before = _stored_in(store, ground.profile)
+        before = _stored_in(store, ground.profile) if operation == "claim" else None
         answer = _at_once(getattr(store.shared_state(ground.profile), operation)(*arguments))
         outcome = getattr(answer, "outcome", None)
         if operation != "peek":

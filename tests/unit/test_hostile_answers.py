@@ -12,11 +12,11 @@ import pytest
 from multidict import CIMultiDict
 
 from sidecar.core.errors import PartnerError
-from sidecar.core.failures import FailureKind
+from sidecar.core.failures import MAX_TEXT_CHARS, FailureKind
 from sidecar.core.model import PartnerToken, Secret
 from sidecar.core.policy import MAX_RETRY_AFTER_S
 from sidecar.partner.answers import MAX_BODY_BYTES, Answer, read_answer
-from sidecar.partner.details import MAX_TEXT_CHARS, read_detail
+from sidecar.partner.details import read_detail
 from sidecar.partner.lifetimes import MAX_LIFETIME_S
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z

@@ -7,7 +7,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from sidecar.partner.details import MAX_TEXT_CHARS, read_detail
+from sidecar.core.failures import MAX_TEXT_CHARS
+from sidecar.partner.details import read_detail
 
 
 def message(text: object, *secrets: str, **other: object) -> str:

@@ -56,7 +56,10 @@ class Account:
             self._calls_at = []
 
     def issue(self) -> Issued:
-        """Two new tokens."""
+        """Two new tokens, or the running ones of a partner that hands out the same until they end."""
+        if self._config.same_token and self.last is not None and self.accepts(self.last.access):
+            self._refreshes.add(self.last.refresh)
+            return self.last
         if self._config.revoke_previous:
             self._revoked.update(self.ends_at)
         issued = Issued(self._new_token(), self._new_token())
@@ -74,6 +77,10 @@ class Account:
 
     def accepts(self, access: str) -> bool:
         return self._lives(_id_of(access))
+
+    def left_s(self, issued: Issued) -> Seconds:
+        """The life it has left, in whole seconds."""
+        return int(self.ends_at[_id_of(issued.access)] - self._clock.monotonic())
 
     def live_tokens(self) -> int:
         return sum(self._lives(token_id) for token_id in self.ends_at)

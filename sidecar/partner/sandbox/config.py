@@ -30,6 +30,8 @@ class SandboxConfig:
     retry_after: RetryAfterForm = "seconds"
     revoke_previous: bool = False
     """Whether issuing a token ends the life of the one before."""
+    same_token: bool = False
+    """Whether a call is answered with the running token, and the whole seconds it has left, until it ends."""
     single_use_refresh: bool = True
     token_mark: str = ""
     """Stands in front of every token, so that a search for leaked ones has something to find."""

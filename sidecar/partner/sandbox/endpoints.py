@@ -72,8 +72,9 @@ class PartnerEndpoints:
                 return ANSWERS[fault.fault](fault, account, state.config.role)
         if problem := await self._problem(operation, request):
             return self._refuse(problem)
-        declared = {"expiresIn": state.config.token_lifetime_s} if state.config.declares_lifetime else {}
-        response = success(account.issue(), state.config.role, declared)
+        issued = account.issue()
+        declared = {"expiresIn": account.left_s(issued)} if state.config.declares_lifetime else {}
+        response = success(issued, state.config.role, declared)
         if fault is not None and fault.fault == "lost-reply":
             raise _NoAnswer
         return response

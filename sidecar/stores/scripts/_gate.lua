@@ -1,17 +1,24 @@
 -- Put before every script: reads what is stored, checks its shape, mends a clock that went back, writes, answers.
 --
 -- KEYS[1]  pts:{<profile id>}:gate   what the replicas agree on
--- KEYS[2]  pts:{<profile id>}:token  {fence, id, issued_ms, sealed}
+-- KEYS[2]  pts:{<profile id>}:token  {fence, id, sealed}
 -- ARGV[1]  JSON object of named arguments; each script's header lists its own
 -- returns  JSON object {now_ms, outcome, left_ms, gate, token, damaged}
 --
 -- Instants are whole milliseconds of this server's TIME. A value that is no JSON, has another shape or another Redis
 -- type, or is longer than any of ours, counts as missing and is named in `damaged`. Nothing is random here: a new epoch
 -- comes with the arguments. The bounds are those of `gate.py`.
+--
+-- Facts are ordered by fences. A fence of a lease is even; a call that a replica made on its own, while this server was
+-- away, has an odd one. Whatever another fact can supersede carries `fence`, the highest fence at the time it was recorded.
 
 local GATE_KEEP_MS = 7 * 24 * 3600 * 1000
 local REMEMBERED_IDS = 4
-local MAX_DOCUMENT_BYTES = 128 * 1024
+local MOST_GRANTS = 1000
+local MOST_KINDS = 32
+local LONGEST_ID = 300
+local LONGEST_DETAIL = 8192
+local MAX_DOCUMENT_BYTES = 160 * 1024
 local LONGEST_SPAN_MS = 24 * 3600 * 1000
 local MOST_STRIKES = 1000000
 local FENCE_AHEAD_MS = 5e13
@@ -36,9 +43,14 @@ local function seconds(value)
   return type(value) == 'number' and value >= 0 and value < 1e9
 end
 
-local function text(value)
-  return type(value) == 'string' and not value:find('[^ -\127]')
+local function ascii(longest)
+  return function(value)
+    return type(value) == 'string' and #value <= longest and not value:find('[^ -\127]')
+  end
 end
+
+local text = ascii(LONGEST_ID)
+local anything = ascii(MAX_DOCUMENT_BYTES)
 
 local function flag(value)
   return type(value) == 'boolean'
@@ -48,11 +60,13 @@ local function maybe(fits)
   return function(value) return value == nil or fits(value) end
 end
 
-local function each(key_fits, fits)
+local function each(key_fits, fits, most)
   return function(value)
     if type(value) ~= 'table' then return false end
+    local count = 0
     for key, item in pairs(value) do
-      if not (key_fits(key) and fits(item)) then return false end
+      count = count + 1
+      if count > most or not (key_fits(key) and fits(item)) then return false end
     end
     return true
   end
@@ -72,16 +86,22 @@ local function object(fields)
   end
 end
 
-local is_pause = object({kind = text, from_ms = whole, until_ms = whole, strikes = whole, detail = text})
+local is_pause = object({
+  kind = text, fence = fence, from_ms = whole, until_ms = whole, strikes = whole, detail = ascii(LONGEST_DETAIL),
+})
 local is_lease = object({nonce = text, fence = fence, from_ms = whole, until_ms = whole})
-local is_token = object({fence = fence, id = text, issued_ms = whole, sealed = text})
+local is_count = object({count = whole, fence = fence})
+local is_grant = object({fence = fence, at_ms = whole, on_demand = maybe(flag)})
+local is_report = object({id = text, fence = fence, age_ms = whole})
+local is_confirmation = object({id = text, fence = fence})
+local is_lesson = object({fence = fence, learned_s = seconds, evidence_s = seconds})
+local is_token = object({fence = fence, id = text, sealed = anything})
 local is_gate = object({
   epoch = text, born_ms = whole, lost = flag, fence = fence, failed_nonce = text,
   lease = maybe(is_lease), pause = maybe(is_pause),
-  strikes = maybe(each(text, whole)), refused = each(text, is_pause),
-  proven = maybe(each(whole, text)), grants_ms = maybe(each(whole, whole)), demand_ms = maybe(each(whole, whole)),
-  rejected_id = text, rejected_age_ms = whole, confirmed_id = text, refresh_dropped = whole,
-  learned_s = seconds, evidence_s = seconds,
+  strikes = maybe(each(text, is_count, MOST_KINDS)), refused = maybe(each(text, is_pause, REMEMBERED_IDS)),
+  proven = maybe(each(text, fence, REMEMBERED_IDS)), grants = maybe(each(whole, is_grant, MOST_GRANTS)),
+  reported = maybe(is_report), confirmed = maybe(is_confirmation), refresh_dropped = whole, lesson = is_lesson,
 })
 
 local function read(key, name, fits)
@@ -116,24 +136,23 @@ local function mend(span)
   if span.strikes then span.strikes = math.min(span.strikes, MOST_STRIKES) end
 end
 
-local function mend_list(instants)
-  for index, at in ipairs(instants) do
-    if at > now then
-      instants[index] = now
+local function mend_grants(grants)
+  for _, grant in ipairs(grants) do
+    if grant.at_ms > now then
+      grant.at_ms = now
       clock_went_back = true
     end
   end
 end
 
 if gate then
-  gate.strikes = gate.strikes or {}
-  gate.proven, gate.grants_ms, gate.demand_ms = gate.proven or {}, gate.grants_ms or {}, gate.demand_ms or {}
+  gate.strikes, gate.refused = gate.strikes or {}, gate.refused or {}
+  gate.proven, gate.grants = gate.proven or {}, gate.grants or {}
   mend(gate.lease)
   mend(gate.pause)
   for _, pause in pairs(gate.refused) do mend(pause) end
-  for kind, strikes in pairs(gate.strikes) do gate.strikes[kind] = math.min(strikes, MOST_STRIKES) end
-  mend_list(gate.grants_ms)
-  mend_list(gate.demand_ms)
+  for _, failures in pairs(gate.strikes) do failures.count = math.min(failures.count, MOST_STRIKES) end
+  mend_grants(gate.grants)
   if gate.born_ms > now then
     gate.born_ms = now
     clock_went_back = true
@@ -147,9 +166,8 @@ end
 -- `lost`: there was a gate before, which is gone; a call may still be out.
 local function need_gate(lost)
   gate = gate or {
-    epoch = args.new_epoch, born_ms = now, lost = lost, fence = 0, failed_nonce = '', strikes = {}, refused = {}, proven = {},
-    grants_ms = {}, demand_ms = {}, rejected_id = '', rejected_age_ms = 0, confirmed_id = '', refresh_dropped = 0,
-    learned_s = 0, evidence_s = 0,
+    epoch = args.new_epoch, born_ms = now, lost = lost, fence = 0, failed_nonce = '', strikes = {}, refused = {},
+    proven = {}, grants = {}, refresh_dropped = 0, lesson = {fence = 0, learned_s = 0, evidence_s = 0},
   }
 end
 
@@ -159,21 +177,48 @@ local function need_gate_of(epoch)
   if epoch ~= '' and epoch ~= gate.epoch then gate.lost = true end
 end
 
-local function drop_oldest_refusals()
+-- Keeps the few of a table whose rank is highest; of equal ones those with the larger name.
+local function keep_few(of, rank)
   local ids = {}
-  for id in pairs(gate.refused) do table.insert(ids, id) end
+  for id in pairs(of) do table.insert(ids, id) end
   table.sort(ids, function(one, other)
-    local first, second = gate.refused[one].until_ms, gate.refused[other].until_ms
+    local first, second = rank(of[one]), rank(of[other])
     if first == second then return one < other end
     return first < second
   end)
-  for index = 1, #ids - REMEMBERED_IDS do gate.refused[ids[index]] = nil end
+  for index = 1, #ids - REMEMBERED_IDS do of[ids[index]] = nil end
 end
 
--- cjson writes an empty list as {}, which is no list to others: left out instead.
+local function keep_few_refusals()
+  keep_few(gate.refused, function(pause) return pause.until_ms end)
+end
+
+local function prove(id, proven_fence)
+  gate.proven[id] = math.max(gate.proven[id] or 0, proven_fence)
+end
+
+local function keep_few_proven()
+  keep_few(gate.proven, function(proven_fence) return proven_fence end)
+end
+
+-- Oldest first, only those that still count, and never more than any budget allows.
+local function keep_running(grants, window_ms)
+  local running = {}
+  for _, grant in ipairs(grants) do
+    if now - grant.at_ms < window_ms then table.insert(running, grant) end
+  end
+  table.sort(running, function(one, other)
+    if one.at_ms == other.at_ms then return one.fence < other.fence end
+    return one.at_ms < other.at_ms
+  end)
+  while #running > MOST_GRANTS do table.remove(running, 1) end
+  return running
+end
+
+-- cjson writes an empty table as {}, which is no list to others, and cannot tell it from an object: left out instead.
 local function pack()
-  for _, name in ipairs({'proven', 'grants_ms', 'demand_ms'}) do
-    if gate[name] and #gate[name] == 0 then gate[name] = nil end
+  for _, name in ipairs({'strikes', 'refused', 'proven', 'grants'}) do
+    if gate[name] and next(gate[name]) == nil then gate[name] = nil end
   end
 end
 
@@ -194,9 +239,7 @@ end
 
 -- Written before the gate: if memory runs out in between, the token is there and the lease ends by itself.
 local function save_token()
-  -- What came late makes no token younger: its sender knew this clock, and said when the token was issued by it.
-  local issued_ms = math.min(now - args.token.age_ms, args.token.issued_ms)
-  token = {fence = args.token.fence, id = args.token.id, issued_ms = issued_ms, sealed = args.token.sealed}
+  token = {fence = args.token.fence, id = args.token.id, sealed = args.token.sealed}
   write(KEYS[2], token, args.token.keep_ms)
 end
 
@@ -206,7 +249,7 @@ local function answer(outcome, known, left_ms)
   if gate then pack() end
   local shown
   if token then
-    shown = {fence = token.fence, id = token.id, issued_ms = math.min(token.issued_ms, now)}
+    shown = {fence = token.fence, id = token.id}
     if token.fence > known then shown.sealed = token.sealed end
   end
   return cjson.encode({

@@ -7,41 +7,36 @@
 
 need_gate_of(args.epoch)
 gate.fence = math.max(gate.fence, args.fence, args.known)
+gate.grants = keep_running(gate.grants, args.window_ms)
 
-local function within_window(instants)
-  local running = {}
-  for _, at in ipairs(instants) do
-    if now - at < args.window_ms then table.insert(running, at) end
+-- The window is exact: it has room again when enough of the oldest permits have left it.
+local function permit_wait(calls, on_demand)
+  local spent = {}
+  for _, grant in ipairs(gate.grants) do
+    if not on_demand or grant.on_demand then table.insert(spent, grant.at_ms) end
   end
-  return running
+  if #spent < calls then return 0 end
+  return args.window_ms - (now - spent[#spent - calls + 1])
 end
-
--- The window is exact: it has room again when enough of the oldest permits have left it. Oldest first.
-local function permit_wait(running, calls)
-  if #running < calls then return 0 end
-  return args.window_ms - (now - running[#running - calls + 1])
-end
-
-gate.grants_ms = within_window(gate.grants_ms)
-gate.demand_ms = within_window(gate.demand_ms)
 
 local function budget_wait()
-  local wait = permit_wait(gate.grants_ms, args.calls)
-  if args.on_demand then wait = math.max(wait, permit_wait(gate.demand_ms, args.demand_calls)) end
+  local wait = permit_wait(args.calls, false)
+  if args.on_demand then wait = math.max(wait, permit_wait(args.demand_calls, true)) end
   return wait
 end
 
 local function grant()
-  gate.fence = math.max(gate.fence + 1, now)
+  local next_fence = math.max(gate.fence + 1, now)
+  gate.fence = next_fence + next_fence % 2
   gate.lease = {nonce = args.nonce, fence = gate.fence, from_ms = now, until_ms = now + args.limit_ms}
-  table.insert(gate.grants_ms, now)
-  if args.on_demand then table.insert(gate.demand_ms, now) end
+  table.insert(gate.grants, {fence = gate.fence, at_ms = now, on_demand = args.on_demand or nil})
 end
 
 local function decide()
   local lease_left = left_of(gate.lease)
   if lease_left > 0 and gate.lease.nonce == args.nonce then return 'granted' end
-  if token and token.fence > args.known and token.id ~= gate.rejected_id then return 'adopt' end
+  local reported = gate.reported and gate.reported.id
+  if token and token.fence > args.known and token.id ~= reported then return 'adopt' end
   if lease_left > 0 then return 'held', lease_left end
   local quarantine_left = gate.born_ms + args.limit_ms - now
   if gate.lost and quarantine_left > 0 then return 'held', quarantine_left end

@@ -1,37 +1,45 @@
 -- Stores a token unless one of the same or a newer fence is there; ends the lease if it is the caller's.
 --
--- ARGV[1]  {nonce, token: {fence, id, sealed, age_ms, issued_ms, keep_ms}, credentials_id, learned_s, evidence_s, new_epoch}
+-- ARGV[1]  {nonce, token: {fence, id, sealed, keep_ms}, credentials_id, learned_s, evidence_s, new_epoch}
 -- outcome  'stored' (also when it was stored before) | 'older'
 -- A gate that is not there was lost: the caller had a lease in it.
 
 need_gate(true)
+-- A gate that never gave this fence, or forgot it in a failover, cannot tell what was recorded before its grant.
+local was_granted_here = args.token.fence <= gate.fence
 gate.fence = math.max(gate.fence, args.token.fence)
 if gate.lease and gate.lease.nonce == args.nonce then gate.lease = nil end
 
-local function remember_proven(id)
-  local proven = {}
-  for _, other in ipairs(gate.proven) do
-    if other ~= id then table.insert(proven, other) end
+-- What was recorded before this call was granted is over; what was recorded since stays, however late the token comes.
+local function is_over(fact)
+  return fact and was_granted_here and fact.fence < token.fence
+end
+
+-- The reported token came again: the report was mistaken, if the call was granted after it.
+local function settle_verdict()
+  local reported = gate.reported
+  gate.confirmed = nil
+  if not reported or reported.id ~= token.id then
+    gate.reported = nil
+  elseif is_over(reported) then
+    gate.reported = nil
+    gate.confirmed = {id = token.id, fence = token.fence}
   end
-  table.insert(proven, id)
-  while #proven > REMEMBERED_IDS do table.remove(proven, 1) end
-  gate.proven = proven
 end
 
 local function store()
   save_token()
-  -- A call that was granted before the partner said no has not taken that back, however late its token comes.
-  if not gate.pause or gate.pause.from_ms < token.fence then
-    gate.pause = nil
-    gate.strikes = {}
+  if is_over(gate.pause) then gate.pause = nil end
+  if is_over(gate.refused[args.credentials_id]) then gate.refused[args.credentials_id] = nil end
+  for kind, failures in pairs(gate.strikes) do
+    if is_over(failures) then gate.strikes[kind] = nil end
   end
-  local refused = gate.refused[args.credentials_id]
-  if refused and refused.from_ms < token.fence then gate.refused[args.credentials_id] = nil end
-  remember_proven(args.credentials_id)
-  -- The very token that was reported came again: the report was mistaken.
-  gate.confirmed_id = gate.rejected_id == token.id and token.id or ''
-  gate.rejected_id, gate.rejected_age_ms = '', 0
-  gate.learned_s, gate.evidence_s = args.learned_s, args.evidence_s
+  prove(args.credentials_id, token.fence)
+  keep_few_proven()
+  settle_verdict()
+  if gate.lesson.fence < token.fence then
+    gate.lesson = {fence = token.fence, learned_s = args.learned_s, evidence_s = args.evidence_s}
+  end
 end
 
 local function decide()

@@ -11,7 +11,8 @@ gate.refresh_dropped = math.max(gate.refresh_dropped, args.drop_refresh)
 -- A running pause is never shortened: the one that ends later stays, with its kind.
 local function pause_after(previous, strikes)
   local pause = {
-    kind = args.kind, from_ms = now, until_ms = now + args.delay_ms, strikes = strikes, detail = args.detail,
+    kind = args.kind, fence = gate.fence, from_ms = now, until_ms = now + args.delay_ms, strikes = strikes,
+    detail = args.detail,
   }
   if left_of(previous) > args.delay_ms then
     if previous.kind ~= args.kind then return previous end
@@ -30,10 +31,12 @@ local function fail()
   if args.kind == 'rejected' then
     local before = gate.refused[args.credentials_id]
     gate.refused[args.credentials_id] = pause_after(before, before and before.strikes + 1 or 1)
-    drop_oldest_refusals()
+    keep_few_refusals()
   else
-    gate.strikes[args.kind] = (gate.strikes[args.kind] or 0) + 1
-    gate.pause = pause_after(gate.pause, gate.strikes[args.kind])
+    local before = gate.strikes[args.kind]
+    local failures = {count = before and before.count + 1 or 1, fence = gate.fence}
+    gate.strikes[args.kind] = failures
+    gate.pause = pause_after(gate.pause, failures.count)
   end
 end
 

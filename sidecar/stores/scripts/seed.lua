@@ -1,10 +1,13 @@
--- Raises what is stored to what a replica remembers; never lowers or shortens anything.
+-- Raises what is stored to what a replica remembers; never lowers, shortens or forgets anything.
 --
--- ARGV[1]  {epoch, fence, token: {fence, id, sealed, age_ms, issued_ms, keep_ms} (or absent), clock_stepped (the offered
---          age of the stored token counts), pause: {kind, left_ms, strikes, detail} (or absent), strikes: {kind: count},
---          refused: {id: pause}, proven, grant_ages_ms, demand_ages_ms (oldest first, within the window), window_ms,
---          rejected_id, rejected_age_ms, confirmed_id, refresh_dropped, learned_s, evidence_s, new_epoch}
+-- ARGV[1]  {epoch, fence, token: {fence, id, sealed, keep_ms} (or absent), clock_stepped (the offered ages of the stored
+--          token and of the permits count), pause: {kind, fence, left_ms, strikes, detail} (or absent),
+--          strikes: {kind: {count, fence}}, refused: {id: pause}, proven: {id: fence},
+--          grants: [{fence, age_ms, on_demand}] within the window, window_ms, reported: {id, fence, age_ms} (or absent),
+--          confirmed: {id, fence} (or absent), refresh_dropped, lesson: {fence, learned_s, evidence_s}, new_epoch}
 -- outcome  'seeded'
+-- It may come late: each fact is merged by its own fence, so what has happened since stands. What is merged here is
+-- recorded now: the outcome of a call that is out does not end it.
 
 need_gate_of(args.epoch)
 local offered_fence = args.token and args.token.fence or 0
@@ -20,50 +23,73 @@ if counts(args.token) then save_token() end
 if gate.lease and gate.lease.fence == offered_fence then gate.lease = nil end
 
 local function later_of(stored, offered)
-  if not offered or (stored and left_of(stored) >= offered.left_ms) then return stored end
+  if stored and left_of(stored) >= offered.left_ms then return stored end
   return {
-    kind = offered.kind, from_ms = now, until_ms = now + offered.left_ms, strikes = offered.strikes,
+    kind = offered.kind, fence = gate.fence, from_ms = now, until_ms = now + offered.left_ms, strikes = offered.strikes,
     detail = offered.detail,
   }
 end
 
--- A token newer than all the replica knew has ended its pauses, but for a 429: that is true for all.
-local history = token and token.fence > args.fence
-if not history or (args.pause and args.pause.kind == 'throttled') then gate.pause = later_of(gate.pause, args.pause) end
-if not history then
-  for kind, strikes in pairs(args.strikes) do gate.strikes[kind] = math.max(gate.strikes[kind] or 0, strikes) end
-  for id, offered in pairs(args.refused) do gate.refused[id] = later_of(gate.refused[id], offered) end
-  drop_oldest_refusals()
+-- A newer token has ended what was recorded before it, but for a 429: that is true for all.
+local function is_ended(pause, newer_fence)
+  return newer_fence > pause.fence and pause.kind ~= 'throttled'
 end
 
-local function longer_of(stored, ages_ms)
-  local running = 0
-  for _, at in ipairs(stored) do
-    if now - at < args.window_ms then running = running + 1 end
+local token_fence = token and token.fence or 0
+if args.pause and not is_ended(args.pause, token_fence) then
+  gate.pause = later_of(gate.pause, args.pause)
+end
+for kind, offered in pairs(args.strikes) do
+  if offered.fence >= token_fence then
+    local stored = gate.strikes[kind] or {count = 0, fence = 0}
+    gate.strikes[kind] = {count = math.max(stored.count, offered.count), fence = math.max(stored.fence, offered.fence)}
   end
-  if #ages_ms <= running then return stored end
-  local instants = {}
-  for _, age_ms in ipairs(ages_ms) do table.insert(instants, now - age_ms) end
-  return instants
 end
 
-gate.grants_ms = longer_of(gate.grants_ms, args.grant_ages_ms)
-gate.demand_ms = longer_of(gate.demand_ms, args.demand_ages_ms)
-if #gate.proven == 0 then gate.proven = args.proven end
-if gate.learned_s == 0 and gate.evidence_s == 0 then
-  gate.learned_s, gate.evidence_s = args.learned_s, args.evidence_s
+for id, proven_fence in pairs(args.proven) do prove(id, proven_fence) end
+for id, offered in pairs(args.refused) do
+  if not is_ended(offered, gate.proven[id] or 0) then gate.refused[id] = later_of(gate.refused[id], offered) end
 end
+keep_few_refusals()
+keep_few_proven()
 
--- What is said of a token holds only for the one that is stored now; a confirmed one cannot be rejected.
-local function settle_verdict(id)
-  if gate.confirmed_id ~= id then gate.confirmed_id = '' end
-  if args.confirmed_id == id then gate.confirmed_id = id end
-  if gate.rejected_id ~= id and args.rejected_id == id then
-    gate.rejected_id, gate.rejected_age_ms = id, args.rejected_age_ms
+-- A union: a permit that only one side knows of was spent all the same.
+local function merge_grants()
+  local by_fence = {}
+  for _, grant in ipairs(gate.grants) do by_fence[grant.fence] = grant end
+  for _, offered in ipairs(args.grants) do
+    local at_ms = now - offered.age_ms
+    local stored = by_fence[offered.fence]
+    if not stored then
+      table.insert(gate.grants, {fence = offered.fence, at_ms = at_ms, on_demand = offered.on_demand or nil})
+    elseif args.clock_stepped then
+      stored.at_ms = math.max(stored.at_ms, at_ms)
+    end
   end
-  if gate.rejected_id ~= id or gate.confirmed_id == id then gate.rejected_id, gate.rejected_age_ms = '', 0 end
+  gate.grants = keep_running(gate.grants, args.window_ms)
 end
 
-if token then settle_verdict(token.id) end
+merge_grants()
+if args.lesson.fence > gate.lesson.fence then gate.lesson = args.lesson end
+
+-- What is said of a token holds only for the one that is stored now. Of a report and a confirmation the later counts.
+local function settle_verdict()
+  local reported, confirmed = gate.reported, gate.confirmed
+  if reported and reported.id ~= token.id then reported = nil end
+  if confirmed and confirmed.id ~= token.id then confirmed = nil end
+  if args.confirmed and args.confirmed.id == token.id and (not confirmed or args.confirmed.fence > confirmed.fence) then
+    confirmed = args.confirmed
+  end
+  if args.reported and args.reported.id == token.id and not reported then
+    local is_mistaken = confirmed and confirmed.fence > args.reported.fence
+    if not is_mistaken then reported = {id = token.id, fence = gate.fence, age_ms = args.reported.age_ms} end
+  end
+  if reported and confirmed then
+    if confirmed.fence > reported.fence then reported = nil else confirmed = nil end
+  end
+  gate.reported, gate.confirmed = reported, confirmed
+end
+
+if token then settle_verdict() end
 save_gate()
 return answer('seeded', offered_fence)

@@ -1,0 +1,115 @@
+"""What a replica remembers, merged into what is stored: as the second half of `scripts/seed.lua`.
+
+A merge is a union or a maximum by fence. No list and no fact replaces another as a whole, so an offer that was delayed
+on its way takes nothing away, and what only one side knows is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Profile
+from sidecar.core.shared import Confirmed, FailureCount, Grant, Pause, State
+from sidecar.stores.gate import (
+    MOST_GRANTS,
+    REMEMBERED_IDS,
+    Gate,
+    StoredConfirmation,
+    StoredCount,
+    StoredGrant,
+    StoredPause,
+    StoredReport,
+    detail_text,
+    left_ms,
+    ms,
+)
+
+
+def keep_running(grants: list[StoredGrant], now_ms: int, profile: Profile) -> list[StoredGrant]:
+    """Oldest first, only those within the window, and never more than any budget allows."""
+    running = [grant for grant in grants if now_ms - grant.at_ms < ms(profile.budget.window_s)]
+    return sorted(running, key=lambda grant: (grant.at_ms, grant.fence))[-MOST_GRANTS:]
+
+
+def keep_few_refusals(gate: Gate) -> None:
+    by_end = sorted(gate.refused.items(), key=lambda item: (item[1].until_ms, item[0]))
+    gate.refused = dict(by_end[-REMEMBERED_IDS:])
+
+
+def keep_few_proven(gate: Gate) -> None:
+    by_fence = sorted(gate.proven.items(), key=lambda item: (item[1], item[0]))
+    gate.proven = dict(by_fence[-REMEMBERED_IDS:])
+
+
+def merge_grants(gate: Gate, offered: Iterable[Grant], now_ms: int, *, clock_stepped: bool) -> None:
+    """A permit that only one side knows of was spent all the same.
+
+    The stored instant counts, unless the store's clock was set: then the later one.
+    """
+    stored = {grant.fence: grant for grant in gate.grants}
+    for grant in offered:
+        # Rounded down, so that a permit is never dropped before its time.
+        at_ms = now_ms - int(grant.age_s * 1000)
+        if grant.fence not in stored:
+            gate.grants.append(StoredGrant(grant.fence, at_ms, grant.on_demand))
+        elif clock_stepped:
+            stored[grant.fence].at_ms = max(stored[grant.fence].at_ms, at_ms)
+
+
+def merge_pauses(gate: Gate, state: State, token_fence: int, now_ms: int) -> None:
+    """Pauses, failures and the credentials that obtained a token or were rejected."""
+    if state.pause and not _is_ended(state.pause, token_fence):
+        gate.pause = _later_of(gate, gate.pause, state.pause, now_ms)
+    for kind, failures in state.strikes.items():
+        if failures.fence >= token_fence:
+            gate.strikes[kind] = _sum_of(gate.strikes.get(kind), failures)
+    for credentials_id, fence in state.proven.items():
+        gate.proven[credentials_id] = max(gate.proven.get(credentials_id, 0), fence)
+    for credentials_id, pause in state.refused.items():
+        if not _is_ended(pause, gate.proven.get(credentials_id, 0)):
+            gate.refused[credentials_id] = _later_of(gate, gate.refused.get(credentials_id), pause, now_ms)
+    keep_few_refusals(gate)
+    keep_few_proven(gate)
+
+
+def settle_verdict(gate: Gate, token_id: str, state: State) -> None:
+    """What is said of a token holds only for the one stored now. Of a report and a confirmation the later counts."""
+    if gate.reported and gate.reported.id != token_id:
+        gate.reported = None
+    if gate.confirmed and gate.confirmed.id != token_id:
+        gate.confirmed = None
+    if state.confirmed and state.confirmed.token_id == token_id and _is_newer(state.confirmed, gate.confirmed):
+        gate.confirmed = StoredConfirmation(token_id, state.confirmed.fence)
+    offered = state.reported
+    is_mistaken = offered and gate.confirmed and gate.confirmed.fence > offered.fence
+    if offered and offered.token_id == token_id and gate.reported is None and not is_mistaken:
+        gate.reported = StoredReport(token_id, gate.fence, ms(offered.age_s))
+    if gate.reported and gate.confirmed:
+        if gate.confirmed.fence > gate.reported.fence:
+            gate.reported = None
+        else:
+            gate.confirmed = None
+
+
+def _is_newer(offered: Confirmed, stored: StoredConfirmation | None) -> bool:
+    return stored is None or offered.fence > stored.fence
+
+
+def _is_ended(offered: Pause, newer_fence: int) -> bool:
+    """A newer token has ended what was recorded before it, but for a 429: that is true for all."""
+    return newer_fence > offered.fence and offered.kind is not FailureKind.THROTTLED
+
+
+def _sum_of(stored: StoredCount | None, offered: FailureCount) -> StoredCount:
+    if stored is None:
+        return StoredCount(offered.count, offered.fence)
+    return StoredCount(max(stored.count, offered.count), max(stored.fence, offered.fence))
+
+
+def _later_of(gate: Gate, stored: StoredPause | None, offered: Pause, now_ms: int) -> StoredPause:
+    """What is merged is recorded now, at the highest fence: the outcome of a call that is out does not end it."""
+    if stored and left_ms(stored, now_ms) >= ms(offered.left_s):
+        return stored
+    until_ms, detail = now_ms + ms(offered.left_s), detail_text(offered.detail)
+    return StoredPause(offered.kind.value, gate.fence, now_ms, until_ms, offered.strikes, detail)

@@ -1,0 +1,66 @@
+"""What a replica records about its own calls and reports while the store cannot be told: from state to state.
+
+An outcome ends only what was recorded below the fence of its own call, and no pause shortens another. The stores decide
+by the same rules (`stores/rules.py`), for what they are told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sidecar.core.failures import FailureKind
+from sidecar.core.model import Token
+from sidecar.core.policy import TICK_S
+from sidecar.core.shared import Confirmed, Failed, FailureCount, Lesson, Pause, State, is_leased
+
+
+def with_success(state: State, token: Token, lesson: Lesson) -> State:
+    """Our call brought this token.
+
+    A pause that still runs stays: it cannot have been known when the call went out, for then there would have been no
+    call. The report of the very token that came is confirmed as mistaken, if it is older than the lease of the call. A
+    call without a lease confirms nothing: the store has not seen its fence, so nothing there is ordered by it.
+    """
+    reported, confirmed = state.reported, None
+    if reported is None or reported.token_id != token.token_id:
+        reported = None
+    elif is_leased(token.fence) and reported.fence < token.fence:
+        reported, confirmed = None, Confirmed(token.token_id, token.fence)
+    ours = token.credentials_id
+    return replace(
+        state,
+        fence=max(state.fence, token.fence),
+        pause=state.pause if is_running(state.pause) else None,
+        refused={key: pause for key, pause in state.refused.items() if key != ours or is_running(pause)},
+        strikes={kind: failures for kind, failures in state.strikes.items() if failures.fence >= token.fence},
+        proven={**state.proven, ours: token.fence},
+        reported=reported,
+        confirmed=confirmed,
+        lesson=replace(lesson, fence=token.fence),
+    )
+
+
+def with_failure(state: State, failed: Failed) -> State:
+    """Our call ended without a token."""
+    fence = max(failed.fence, state.fence)
+    # With the fence, the store can tell this failure from one that a newer token has made history.
+    state = replace(state, fence=fence, refresh_dropped=max(failed.drop_refresh, state.refresh_dropped))
+    if failed.pause is None:
+        return state
+    pause = replace(failed.pause, fence=fence)
+    if pause.kind is FailureKind.REJECTED:
+        rejection = _longer(state.refused.get(failed.credentials_id), pause)
+        return replace(state, refused={**state.refused, failed.credentials_id: rejection})
+    strikes = {**state.strikes, pause.kind.value: FailureCount(pause.strikes, fence)}
+    return replace(state, pause=_longer(state.pause, pause), strikes=strikes)
+
+
+def is_running(pause: Pause | None) -> bool:
+    return pause is not None and pause.left_s > TICK_S
+
+
+def _longer(running: Pause | None, new: Pause) -> Pause:
+    """The one that ends later; of one kind, it counts as recorded with the latest failure."""
+    if running is None or running.left_s <= new.left_s:
+        return new
+    return replace(new, left_s=running.left_s) if running.kind is new.kind else running

@@ -1,0 +1,34 @@
+"""The faults of a storm, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.simulation.plan import plan_of
+from tests.simulation.process import ProcessLoop
+from tests.simulation.weather import Weather
+from tests.simulation.world import World
+
+FAULTS = 12
+
+
+def test_faults_that_last_until_the_calm_end_in_the_order_in_which_they_began() -> None:
+    """So a seed has one history in every process, wherever its tasks lie in memory."""
+    ended: list[int] = []
+
+    async def fault(number: int) -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(number)
+
+    async def storm() -> None:
+        weather = Weather(World(plan_of(0)))
+        for number in range(FAULTS):
+            weather._last(fault(number))
+        await asyncio.sleep(1)
+        await weather._calm()
+
+    with asyncio.Runner(loop_factory=ProcessLoop) as runner:
+        runner.run(storm())
+    assert ended == list(range(FAULTS))
