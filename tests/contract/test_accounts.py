@@ -10,7 +10,7 @@ from sidecar.core.account import account_named, account_of_key
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile
 from sidecar.core.shared import Adopt, CoolingDown, Held, OverBudget
-from tests.contract.worlds import PROFILE, World, a_token, an_ask, failed, fetched, granted, same_but_time
+from tests.contract.worlds import PROFILE, World, a_token, an_ask, failed, fetched, granted
 
 MINE = replace(PROFILE, account=account_of_key("key-1"))
 ALSO_MINE = replace(MINE, name="other", base_url="HTTPS://Partner.test:443/")
@@ -21,10 +21,12 @@ NAMED = replace(MINE, account=account_named("key-1"))
 async def test_one_account_under_two_names_shares_token_and_report(world: World) -> None:
     mine, also_mine = world.store.shared_state(MINE), world.store.shared_state(ALSO_MINE)
     token = await fetched(mine)
-    assert same_but_time((await also_mine.peek(0)).token) == token
+    assert (await also_mine.peek(0)).token_id == token.token_id
     assert isinstance((await also_mine.claim(an_ask())).outcome, Adopt)
-    assert (await also_mine.reject(token.token_id)).current
-    assert (await mine.peek(0)).rejected_id == token.token_id
+    assert (await also_mine.reject(token.token_id, 1)).current
+    reported = (await mine.peek(0)).reported
+    assert reported is not None
+    assert reported.token_id == token.token_id
 
 
 async def test_it_shares_lease_cool_down_and_budget(world: World) -> None:
@@ -45,8 +47,8 @@ async def test_another_account_sees_nothing_of_it(world: World, other: Profile) 
     mine, theirs = world.store.shared_state(MINE), world.store.shared_state(other)
     token = await fetched(mine)
     assert (await theirs.peek(0)).token_id == ""
-    assert not (await theirs.reject(token.token_id)).current
-    assert (await mine.peek(0)).rejected_id == ""
+    assert not (await theirs.reject(token.token_id, 1)).current
+    assert (await mine.peek(0)).reported is None
     await failed(theirs, FailureKind.THROTTLED, 100)
     nonce, grant = await granted(mine, an_ask(known=token.fence))
     assert isinstance((await theirs.claim(an_ask())).outcome, CoolingDown)
