@@ -29,9 +29,9 @@ class Authority:
             f"req -x509 {_NEW_KEY} -keyout ca.key -out ca.pem -subj /CN=ca -addext keyUsage=critical,keyCertSign"
         )
 
-    def issue(self, name: str) -> Pair:
-        """One for 127.0.0.1, which may be used by servers and clients."""
-        (self._folder / f"{name}.ext").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
+    def issue(self, name: str, whose: str = "IP:127.0.0.1") -> Pair:
+        """One which may be used by servers and clients."""
+        (self._folder / f"{name}.ext").write_text(f"subjectAltName={whose}\nauthorityKeyIdentifier=keyid\n")
         self._openssl(f"req {_NEW_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}")
         signed_by = "-CA ca.pem -CAkey ca.key -CAcreateserial -days 2"
         self._openssl(f"x509 -req -in {name}.csr {signed_by} -out {name}.pem -extfile {name}.ext")

@@ -24,11 +24,19 @@ from sidecar.core.errors import (
     CredentialsError,
     NoTokenError,
     StartingError,
-    StoreError,
     WaitTimeoutError,
 )
-from sidecar.core.events import Event, PartnerCalled
+from sidecar.core.events import (
+    Event,
+    FlightEnded,
+    PartnerCalled,
+    StoredValueDiscarded,
+    StoreFailed,
+    StoreRecovered,
+)
+from sidecar.core.model import StoreFailure
 from sidecar.partner.session import open_session
+from sidecar.stores.checking import check_store
 from sidecar.stores.opening import Store
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.beat import Beat
@@ -40,22 +48,38 @@ from sidecar.web.problems import partner_document, whole_seconds
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """One thing that was looked at."""
+    """One thing that was looked at. A note is one that could not be seen, or does no harm now."""
 
     ok: bool
     what: str
     detail: str
+    is_note: bool = False
 
 
 class _Listening:
-    """The sink of a check, which speaks through its lines: it remembers how the last partner call ended."""
+    """The sink of a check, which speaks through its lines."""
 
     def __init__(self) -> None:
         self.last: PartnerCalled | None = None
+        self.store_failure: StoreFailed | None = None
+        """None once the store has answered again."""
+        self.unopened = False
+        """Whether the store held a token that was sealed with another key."""
+        self.flight_ended = asyncio.Event()
+        """By a token."""
 
     def emit(self, event: Event) -> None:
-        if isinstance(event, PartnerCalled):
-            self.last = event
+        match event:
+            case PartnerCalled():
+                self.last = event
+            case StoreFailed():
+                self.store_failure = event
+            case StoreRecovered():
+                self.store_failure = None
+            case StoredValueDiscarded(what="seal"):
+                self.unopened = True
+            case FlightEnded(result="fetched" | "adopted"):
+                self.flight_ended.set()
 
 
 async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
@@ -80,7 +104,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     except ConfigurationError as error:
         return [*lines, *(CheckLine(False, "store", problem) for problem in error.problems)]
     try:
-        lines.append(await _check_store(store))
+        lines += await _check_store(settings, store)
         if live and all(line.ok for line in lines):
             lines += [await _obtain(profile, store) for profile in settings.profiles]
     finally:
@@ -126,16 +150,18 @@ def _check_caller_token(path: Path) -> CheckLine:
     return CheckLine(True, "caller token", str(path))
 
 
-async def _check_store(store: Store) -> CheckLine:
-    try:
-        await store.ping()
-    except StoreError as error:
-        words = f"; {error.words}" if error.words else ""
-        return CheckLine(False, f"store ({store.kind})", f"cannot be used: {error.cause}{words}")
-    return CheckLine(True, f"store ({store.kind})", "")
+async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:
+    """A line for each thing that is wrong with it; each names the address."""
+    found = await check_store(store, settings.store_url, timeout_s=settings.store_timeout_s, clock=SystemClock())
+    what = f"store ({store.kind})"
+    lines = [CheckLine(each.is_note, what, str(each), each.is_note) for each in found]
+    return [*lines, CheckLine(True, what, "")] if all(line.ok for line in lines) else lines
 
 
 async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
+    """By the shared budget alone: a call on this replica's own share would say nothing of the store."""
+    shared_only = replace(settings.profile, store_failure=StoreFailure.FAIL)
+    settings = replace(settings, profile=shared_only)
     session, clock, heard = open_session(), SystemClock(), _Listening()
     try:
         process = Process(
@@ -163,14 +189,32 @@ async def _vend(vendor: Vendor, heard: _Listening) -> CheckLine:
     try:
         async with asyncio.timeout(limit_s):
             vended = await _patiently(vendor)
+            if not vended.suspect:
+                # It is vended first, and told to the store then.
+                await heard.flight_ended.wait()
     except NoTokenError as error:
         return CheckLine(False, what, _explained(error, heard))
     except TimeoutError:
         return CheckLine(False, what, f"none within {limit_s:g} s, the longest a partner call may take")
-    if vended.suspect:
-        return CheckLine(False, what, "the store holds one that is suspect, and no other can be had now")
+    if (fault := _fault(vended, heard)) is not None:
+        return CheckLine(False, what, fault)
     source = "the store held it, the partner was not called" if heard.last is None else "the partner gave it now"
     return CheckLine(True, what, f"{source}; token id {vended.token.token_id}, {vended.expires_in_s} s left")
+
+
+def _fault(vended: Vended, heard: _Listening) -> str | None:
+    """What a fleet would miss, although a token came."""
+    if vended.suspect:
+        return "the store holds one that is suspect, and no other can be had now"
+    if heard.store_failure is not None:
+        return f"one came, and the store did not take part: {_failed(heard.store_failure)}"
+    if heard.unopened:
+        return "one came, and replaced one of the fleet's that these seal keys do not open"
+    return None
+
+
+def _failed(failure: StoreFailed) -> str:
+    return f"{failure.operation} failed ({failure.cause})"
 
 
 async def _patiently(vendor: Vendor) -> Vended:
@@ -186,6 +230,8 @@ def _explained(error: NoTokenError, heard: _Listening) -> str:
     line = f"{error} ({error.code})"
     if heard.last is not None and heard.last.cause:
         line += f"; cause: {heard.last.cause}"
+    if heard.store_failure is not None:
+        line += f"; store: {_failed(heard.store_failure)}"
     if error.partner is not None:
         line += "; partner: " + ", ".join(f"{key} {value}" for key, value in partner_document(error.partner).items())
     return f"{line}; try again in {whole_seconds(error.retry_after_s)} s"

@@ -13,11 +13,12 @@ from typing import TextIO
 import aiohttp
 
 from sidecar import __version__
-from sidecar.app.accounts import Process, open_settings_store, open_token_file, settings_sealer
+from sidecar.app.accounts import Process, open_settings_store, open_token_file
 from sidecar.app.clock import SystemClock
 from sidecar.app.memory import give_back
 from sidecar.app.observers import Observers
 from sidecar.app.open_files import allow_open_files
+from sidecar.app.seal_keys import SealKeyFile
 from sidecar.config.settings import Settings
 from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import ConfigurationError, CredentialsError
@@ -28,6 +29,7 @@ from sidecar.file_sink.follower import Follower
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
+from sidecar.stores.seal import OpenSealer
 from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
@@ -59,6 +61,7 @@ class Service:
         patience_s = max(profile.profile.request_timeout_s for profile in settings.profiles)
         self._patience_ends = self._clock.monotonic() + patience_s
         self._release_logs: Callable[[], None] = lambda: None
+        self._seal_keys: SealKeyFile | None = None
         self._store: Store | None = None
         self._session: aiohttp.ClientSession | None = None
         self._vending: Listener | None = None
@@ -95,13 +98,18 @@ class Service:
 
     async def _open(self) -> None:
         self._release_logs = self._observers.capture_library_logs()
-        self._store = open_settings_store(self._settings, settings_sealer(self._settings), self._clock)
+        if self._settings.seal_key_file is not None:
+            self._seal_keys = SealKeyFile(self._settings.seal_key_file, self._sink)
+        sealer = OpenSealer() if self._seal_keys is None else self._seal_keys.sealer
+        self._store = open_settings_store(self._settings, sealer, self._clock)
         self._session = open_session()
         self._assemble(self._store, self._session)
         await self._listen()
         # Only now, when no wrong setting can stop us any more, may the partner hear of us.
         self._tasks = [asyncio.create_task(vendor.run()) for vendor in self.vendors.values()]
         self._follower_tasks = [asyncio.create_task(follower.run()) for follower in self._followers.values()]
+        if self._seal_keys is not None:
+            self._follower_tasks.append(asyncio.create_task(self._seal_keys.follow()))
 
     def _assemble(self, store: Store, session: aiohttp.ClientSession) -> None:
         process = Process(
@@ -192,7 +200,9 @@ class Service:
         return follower is not None and follower.behind
 
     def reread_credentials(self) -> None:
-        """Look at the credential files now (SIGHUP)."""
+        """Look at the files of credentials and seal keys now (SIGHUP)."""
+        if self._seal_keys is not None:
+            self._seal_keys.reload()
         for vendor in self.vendors.values():
             vendor.reread_credentials()
 

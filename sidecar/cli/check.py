@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from sidecar.cli.command import Commands
 
 _DESCRIPTION = """\
-Look at configuration, credential files, keys and store, and say one line about each. Whether the listeners'
-addresses are free is not looked at: a running sidecar may hold them. The partner is not called, unless --live asks
-for a token: by the same path as the service, within the fleet's budget and cool-down. A token that the store holds
-already is taken, and the line says so: then the partner was not asked about the credentials.
+Look at configuration, credential files, keys and store, and say one line about each. The store is tried with every
+operation of the service, on a key of its own that is removed again. Each line about it says what is wrong, at which
+address, and what to do. A note is something that could not be seen, or that does no harm now.
+
+Whether the listeners' addresses are free is not looked at: a running sidecar may hold them. The partner is not called,
+unless --live asks for a token: by the same path as the service, within the fleet's budget and cool-down. A token that
+the store holds already is taken, and the line says so: then the partner was not asked about the credentials. A new
+token that the store does not hold in the end is a failure.
 """
 
 _EPILOG = """\
@@ -48,5 +52,6 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print(f"warning  {warning}")
     lines = run(lambda: check(settings, live=args.live))
     for line in lines:
-        print(f"{'ok' if line.ok else 'FAILED':8} {line.what}{': ' if line.detail else ''}{line.detail}")
+        verdict = "note" if line.is_note else "ok" if line.ok else "FAILED"
+        print(f"{verdict:8} {line.what}{': ' if line.detail else ''}{line.detail}")
     return EXIT_OK if all(line.ok for line in lines) else EXIT_FAILED

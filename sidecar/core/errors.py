@@ -52,15 +52,17 @@ class CredentialsError(SidecarError):
 class StoreError(SidecarError):
     """The store cannot be used right now; `operation` is the port's method, `cause` an exception class name.
 
-    `words` may say what to do about it, to whoever set it up. Whether the operation took effect is unknown: repeat it
-    with the same nonce.
+    `words` may say what to do about it, to whoever set it up. `address` is the server that was asked last, as it was
+    configured or announced; empty where there is none, or it is unknown. Whether the operation took effect is unknown:
+    repeat it with the same nonce.
     """
 
-    def __init__(self, operation: str, cause: str, words: str = "") -> None:
+    def __init__(self, operation: str, cause: str, words: str = "", address: str = "") -> None:
         super().__init__(f"store {operation} failed: {cause}")
         self.operation = operation
         self.cause = cause
         self.words = words
+        self.address = address
 
 
 class PartnerError(SidecarError):

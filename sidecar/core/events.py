@@ -150,12 +150,13 @@ class TokenFileFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed(Event):
-    """One store operation failed; `cause` is an exception's class name."""
+    """One store operation failed; `cause` is an exception's class name, `address` the server that was asked last."""
 
     name = "store_failed"
     level = "warning"
     operation: str
     cause: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +199,23 @@ class CredentialsChanged(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialsUnreadable(Event):
     name = "credentials_unreadable"
+    level = "error"
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealKeysChanged(Event):
+    """Other seal keys are in use; the first seals. Ids, not keys."""
+
+    name = "seal_keys_changed"
+    key_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealKeysUnreadable(Event):
+    """The changed file of seal keys cannot be used; those of before stay in use."""
+
+    name = "seal_keys_unreadable"
     level = "error"
     problem: str
 

@@ -114,7 +114,14 @@ class State:
     grants: tuple[Grant, ...] = ()
     """The permits spent within the window, oldest first."""
     damaged: tuple[str, ...] = ()
-    """Names of stored values that could not be used and count as missing: closed set `gate`, `token`, `seal`."""
+    """Names of stored values that could not be used and count as missing: closed set `gate`, `token`, `seal`.
+
+    `seal`: a token is stored that this replica cannot open, for want of its key or of this version's form.
+    """
+
+    @property
+    def has_unreadable_token(self) -> bool:
+        return "seal" in self.damaged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

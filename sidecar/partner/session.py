@@ -8,17 +8,25 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sidecar import __version__
+from sidecar.core.model import Seconds
 from sidecar.partner.bounded import BoundedConnector
+from sidecar.partner.resolver import PartnerResolver
+from sidecar.resolver import Resolver
+
+FALLBACK_AFTER_S: Seconds = 0.5
+"""How long a look-up may delay a call when an earlier result is known."""
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(resolver: Resolver | None = None) -> aiohttp.ClientSession:
     """A session for `PartnerClient`s; the caller closes it. Needs a running event loop.
 
     No cookies, no decompression, one connection a call: with one call in minutes a kept connection saves nothing and
     may be dead when it is needed. The trusted certificates are the system's, or those `SSL_CERT_FILE` named when the
     process started: aiohttp reads them as it is imported, and reading them again would take as long once more.
     """
-    connector = BoundedConnector(limit=16)
+    partner_resolver = PartnerResolver(resolver or Resolver(FALLBACK_AFTER_S))
+    # The resolver remembers results already.
+    connector = BoundedConnector(limit=16, resolver=partner_resolver, use_dns_cache=False)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -15,9 +16,12 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from sidecar.core.model import Address, Seconds
 from sidecar.core.redis_url import RedisUrl
+from sidecar.resolver import Resolver
 from sidecar.stores.certificates import Certificates
+from sidecar.stores.last_contact import note_contact
 from sidecar.stores.password_file import Login
 from sidecar.stores.replies import BoundedParser
+from sidecar.stores.tcp import TcpConnector
 
 MAX_CONNECTIONS = 4
 """To one server. A profile's maintainer waits for each answer, so this is enough for many profiles."""
@@ -29,8 +33,11 @@ Locate = Callable[[], Awaitable[Address]]
 class Connecting:
     """Makes clients of single servers out of what the URL says of all of them."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, login: Login | None) -> None:
-        self._certificates = Certificates(url) if url.tls else None
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, login: Login | None, resolver: Resolver) -> None:
+        self._reach: dict[str, Any] = {
+            "certificates": Certificates(url) if url.tls else None,
+            "tcp": TcpConnector(resolver, timeout_s),
+        }
         self._settings: dict[str, Any] = {
             "credential_provider": login,
             # A lost reply is repeated by the caller, with the same nonce; never below it.
@@ -48,17 +55,15 @@ class Connecting:
         settings = {**self._settings, "db": database}
         if address.path:
             return _pooled(UnixDomainSocketConnection, path=address.path, **settings)
-        return _pooled(ServerConnection, certificates=self._certificates, **_place(address), **settings)
+        return _pooled(ServerConnection, **self._reach, **_place(address), **settings)
 
     def following_client(self, locate: Locate, database: int) -> Redis:
         """A client that asks where to connect to, for every connection."""
-        return _pooled(
-            FollowingConnection, locate=locate, certificates=self._certificates, **self._settings, db=database
-        )
+        return _pooled(FollowingConnection, locate=locate, **self._reach, **self._settings, db=database)
 
     def connection(self, address: Address) -> ServerConnection:
         """A connection outside any pool."""
-        return ServerConnection(certificates=self._certificates, **_place(address), **self._settings)
+        return ServerConnection(**self._reach, **_place(address), **self._settings)
 
 
 class CertificateRefusedError(RedisConnectionError):
@@ -68,12 +73,21 @@ class CertificateRefusedError(RedisConnectionError):
 class ServerConnection(Connection):
     """A TCP connection, with TLS where there are certificates."""
 
-    def __init__(self, *, certificates: Certificates | None, **settings: Any) -> None:  # noqa: ANN401 - redis-py's own
+    def __init__(
+        self,
+        *,
+        certificates: Certificates | None,
+        tcp: TcpConnector,
+        **settings: Any,  # noqa: ANN401 - redis-py's own
+    ) -> None:
         self._certificates = certificates
+        self._tcp = tcp
+        self._streams_of: dict[str, Any] = {}
         self._was_answered = False
         super().__init__(**settings)
 
     async def send_packed_command(self, *command: Any, **options: Any) -> None:  # noqa: ANN401 - redis-py's own
+        note_contact(Address(self.host, self.port))
         with self._naming_a_refusal():
             await super().send_packed_command(*command, **options)
 
@@ -100,11 +114,20 @@ class ServerConnection(Connection):
 
     async def _connect(self) -> None:
         self._was_answered = False
-        await super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
+        note_contact(Address(self.host, self.port))
+        tls: dict[str, Any] = {}
+        if self._certificates is not None:
+            # By its name, whichever address that led to.
+            tls = {"ssl": self._certificates.context(), "server_hostname": self.host}
+        # One limit for the look-up, all attempts and TLS together.
+        async with asyncio.timeout(self.socket_connect_timeout):
+            self._streams_of = {"sock": await self._tcp.connect(self.host, self.port), **tls}
+            await super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
 
     def _connection_arguments(self) -> dict[str, Any]:
-        arguments = {"host": self.host, "port": self.port}
-        return arguments if self._certificates is None else {**arguments, "ssl": self._certificates.context()}
+        """What redis-py has asyncio make its streams of."""
+        arguments, self._streams_of = self._streams_of, {}
+        return arguments
 
 
 class FollowingConnection(ServerConnection):

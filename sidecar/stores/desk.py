@@ -12,7 +12,7 @@ from sidecar.stores import rules
 from sidecar.stores.answers import claimed, state_of
 from sidecar.stores.gate import DamagedName, Gate, OutcomeName, StoredToken, View, ms
 from sidecar.stores.seal import UnsealError
-from sidecar.stores.wire import TokenFormError, keep_s
+from sidecar.stores.wire import keep_s
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class SealedToken(rules.KeptToken, Protocol):
     """A stored token that nobody has opened yet."""
 
     def opened(self) -> Token:
-        """Raises `UnsealError`; its kin `TokenFormError` when the seal was good and the content is not."""
+        """Raises `UnsealError`."""
         ...
 
 
@@ -122,8 +122,8 @@ class Desk:
             return token
         try:
             return token.opened()
-        except UnsealError as error:
-            self._cell.damaged.append("token" if isinstance(error, TokenFormError) else "seal")
+        except UnsealError:
+            self._cell.damaged.append("seal")
             return None
 
 

@@ -17,14 +17,17 @@ from sidecar.core.model import Seconds, Secret
 from sidecar.core.ports import Clock
 from sidecar.core.redis_url import RedisUrl, Topology
 from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.resolver import Resolver
 from sidecar.stores.cluster import ClusterServers
 from sidecar.stores.connecting import MAX_CONNECTIONS
 from sidecar.stores.gate import View
+from sidecar.stores.last_contact import LastContact
+from sidecar.stores.renewed import OPTIONAL_WAIT
 from sidecar.stores.sentinel import SentinelServers
 from sidecar.stores.servers import OneServer, Servers
 from sidecar.stores.wire import UNREADABLE, Arguments, decode_view, encode_arguments
 
-_SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds], Servers]] = {
+_SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds, Resolver], Servers]] = {
     Topology.SERVER: OneServer,
     Topology.SENTINEL: SentinelServers,
     Topology.CLUSTER: ClusterServers,
@@ -53,7 +56,8 @@ class RedisLink:
         self._timeout_s = timeout_s
         parsed = _parse(url)
         self.topology = parsed.topology
-        self._servers = _SERVERS[parsed.topology](parsed, timeout_s)
+        self._servers = _SERVERS[parsed.topology](parsed, timeout_s, Resolver(timeout_s * OPTIONAL_WAIT))
+        self._only_address = parsed.addresses[0] if parsed.topology is Topology.SERVER else None
         # redis-py's own blocking pool is unfair: some callers starve. This one is first come, first served.
         self._free_connections = asyncio.Semaphore(MAX_CONNECTIONS)
         self._running: set[asyncio.Task[Any]] = set()
@@ -90,17 +94,19 @@ class RedisLink:
         an operation that was sent runs on to its own socket time limits, and only its connection is busy until then.
         One that still waits for a connection is given up: nobody would take what it claims.
         """
+        contact = LastContact(self._only_address)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._free_connections.acquire()
-                task = asyncio.create_task(work())
+                task = asyncio.create_task(work(), context=contact.context())
                 self._running.add(task)
                 task.add_done_callback(self._landed)
                 await asyncio.wait((task,))
                 return task.result()
         except (RedisError, OSError, RuntimeError) as error:
             # RuntimeError is uvloop's word for a write to a closed transport. The texts may hold what was sent.
-            raise StoreError(operation, _cause(error)) from None
+            address = "" if contact.address is None else str(contact.address)
+            raise StoreError(operation, _cause(error), address=address) from None
 
     def _landed(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
@@ -116,9 +122,13 @@ def _parse(url: Secret) -> RedisUrl:
         raise ConfigurationError([f"SIDECAR_STORE {error}"]) from None
 
 
-def _cause(error: BaseException) -> str:
-    """The class that says most: redis-py wraps what kept it from connecting in a ConnectionError of its own."""
+def root_of(error: BaseException) -> BaseException:
+    """The exception that says most: redis-py wraps what kept it from connecting in a ConnectionError of its own."""
     beneath = error.__cause__ or error.__context__
     if type(error) in (RedisConnectionError, OSError) and isinstance(beneath, (OSError, RedisError)):
-        return _cause(beneath)
-    return type(error).__name__
+        return root_of(beneath)
+    return error
+
+
+def _cause(error: BaseException) -> str:
+    return type(root_of(error)).__name__

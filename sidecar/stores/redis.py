@@ -18,7 +18,6 @@ from sidecar.stores.link import RedisLink, Script
 from sidecar.stores.seal import Sealer, UnsealError
 from sidecar.stores.wire import (
     Arguments,
-    TokenFormError,
     claim_arguments,
     fail_arguments,
     open_token,
@@ -119,7 +118,7 @@ class _RedisState:
         if view.token is not None and view.token.sealed.reveal():
             try:
                 token = open_token(view.token, self._profile, self._sealer)
-            except UnsealError as error:
-                view.damaged.append("token" if isinstance(error, TokenFormError) else "seal")
+            except UnsealError:
+                view.damaged.append("seal")
                 view.token = None
         return state_of(view, self._profile, token)

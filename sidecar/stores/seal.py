@@ -7,13 +7,16 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sidecar.core.errors import ConfigurationError, SidecarError
 from sidecar.core.model import Secret
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -52,14 +55,21 @@ class AesSealer:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._invalid_tag = InvalidTag
-        self._ciphers = {key.key_id: AESGCM(base64.b64decode(key.key.reveal())) for key in keys}
-        self._sealing_id = keys[0].key_id
+        self._cipher_of: Callable[[bytes], AESGCM] = AESGCM
+        self.use(keys)
+
+    def use(self, keys: Sequence[SealKey]) -> None:
+        """From now on these keys, and no others."""
+        self._ciphers = {key.key_id: self._cipher_of(base64.b64decode(key.key.reveal())) for key in keys}
+        # As one value: a store's thread may be sealing at this moment.
+        self._sealing = keys[0].key_id, self._ciphers[keys[0].key_id]
 
     def seal(self, plain: bytes, context: str) -> str:
         # Random nonces are safe for 2**32 messages a key; one is spent per partner call.
         nonce = os.urandom(NONCE_BYTES)
-        ciphertext = self._ciphers[self._sealing_id].encrypt(nonce, plain, context.encode())
-        return f"aes:{self._sealing_id}:{base64.b64encode(nonce + ciphertext).decode()}"
+        key_id, cipher = self._sealing
+        ciphertext = cipher.encrypt(nonce, plain, context.encode())
+        return f"aes:{key_id}:{base64.b64encode(nonce + ciphertext).decode()}"
 
     def open(self, sealed: str, context: str) -> bytes:
         # An `open:` text is refused: who can write to the store must not be able to plant a token.

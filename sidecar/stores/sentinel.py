@@ -15,13 +15,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sidecar.core.model import Address, Seconds
 from sidecar.core.redis_url import RedisUrl
+from sidecar.resolver import Resolver
 from sidecar.stores.aside import Aside
 from sidecar.stores.connecting import Connecting
 from sidecar.stores.password_file import sentinel_login, server_login
-from sidecar.stores.renewed import RenewedClient, Word
-
-PATIENCE = 1 / 3
-"""A sentinel that is silent holds up the others' answer for this part of the time limit, where it matters at all."""
+from sidecar.stores.renewed import OPTIONAL_WAIT, RenewedClient, Word
 
 
 class ServiceUnknownError(RedisConnectionError):
@@ -31,11 +29,13 @@ class ServiceUnknownError(RedisConnectionError):
 class SentinelServers:
     """The master of one service."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds) -> None:
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver) -> None:
         self._aside = Aside()
-        sentinels = Sentinels(url, timeout_s, self._aside)
-        connecting = Connecting(url, timeout_s, server_login(url))
-        self._client = RenewedClient(lambda: connecting.following_client(sentinels.master, url.database), self._aside)
+        sentinels = Sentinels(url, timeout_s, resolver, self._aside)
+        connecting = Connecting(url, timeout_s, server_login(url), resolver)
+        self._client = RenewedClient(
+            lambda: connecting.following_client(sentinels.master, url.database), self._aside, timeout_s * OPTIONAL_WAIT
+        )
 
     async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401, ARG002 - the form of `Servers`
         return await self._client.run(*command)
@@ -52,8 +52,8 @@ Asked: TypeAlias = Sequence[asyncio.Task[Address | None]]
 class Sentinels:
     """Asks all sentinels at once: a dead one costs nothing, and one that was cut off is outvoted."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, aside: Aside) -> None:
-        self._connecting = Connecting(url, timeout_s, sentinel_login(url))
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, aside: Aside) -> None:
+        self._connecting = Connecting(url, timeout_s, sentinel_login(url), resolver)
         self._url = url
         self._timeout_s = timeout_s
         self._aside = aside
@@ -65,7 +65,8 @@ class Sentinels:
         """
         asked = [self._aside.start(self._ask(address)) for address in self._url.addresses]
         loop = asyncio.get_running_loop()
-        patient_until = loop.time() + self._timeout_s * PATIENCE
+        # A sentinel that is silent holds up the others' answer for so long, where it matters at all.
+        patient_until = loop.time() + self._timeout_s * OPTIONAL_WAIT
         waiting = set(asked)
         while waiting and _most_votes(asked) * 2 <= len(asked):
             left_s = patient_until - loop.time()

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 
 from sidecar.core.model import Seconds
 from sidecar.core.redis_url import RedisUrl
+from sidecar.resolver import Resolver
 from sidecar.stores.aside import Aside
 from sidecar.stores.connecting import Connecting
 from sidecar.stores.password_file import server_login
-from sidecar.stores.renewed import RenewedClient, Word
+from sidecar.stores.renewed import OPTIONAL_WAIT, RenewedClient, Word
 
 
 class Servers(Protocol):
@@ -30,10 +31,12 @@ class Servers(Protocol):
 class OneServer:
     """Always the same address, whoever stands behind it."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds) -> None:
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver) -> None:
         self._aside = Aside()
-        connecting = Connecting(url, timeout_s, server_login(url))
-        self._client = RenewedClient(lambda: connecting.client(url.addresses[0], url.database), self._aside)
+        connecting = Connecting(url, timeout_s, server_login(url), resolver)
+        self._client = RenewedClient(
+            lambda: connecting.client(url.addresses[0], url.database), self._aside, timeout_s * OPTIONAL_WAIT
+        )
 
     async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401, ARG002 - the form of `Servers`
         return await self._client.run(*command)

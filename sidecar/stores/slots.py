@@ -28,6 +28,11 @@ class Slots:
             self._ranges.append((int(first), int(last), addresses[0]))
             self.nodes.update(addresses)
 
+    @property
+    def served(self) -> int:
+        """How many slots somebody serves."""
+        return sum(last - first + 1 for first, last, _ in self._ranges)
+
     def any_master(self, doubted: Address | None) -> Address:
         """A master, another than the doubted one if there is. Raises `ClusterDownError`."""
         masters = sorted({master for _, _, master in self._ranges}, key=lambda master: master == doubted)

@@ -20,7 +20,7 @@ from sidecar.core.ports import Clock, SharedState
 from sidecar.stores.desk import Desk, DeskState
 from sidecar.stores.kept_clock import MachineReadings, Readings
 from sidecar.stores.seal import Sealer
-from sidecar.stores.sqlite_cell import StoredCell, load
+from sidecar.stores.sqlite_cell import StoredCell, drop, load
 from sidecar.stores.sqlite_file import FileError, SqliteFile, is_busy
 from sidecar.stores.sqlite_words import words_for
 
@@ -69,6 +69,10 @@ class SqliteStore:
         nobody = Profile(name="ping", base_url="")
         await self._run("ping", lambda connection: self._decide_alone(connection, nobody, lambda _: None, always=True))
 
+    async def forget(self, profile: Profile) -> None:
+        """Remove what is stored for this profile."""
+        await self._run("forget", lambda connection: drop(connection, profile))
+
     async def close(self) -> None:
         if self._closed:
             return
@@ -96,6 +100,8 @@ class SqliteStore:
                 # Whatever it was, the next operation begins anew.
                 self._file.close()
             raise
+        finally:
+            self._file.rest()
 
     def _decide_alone(
         self, connection: sqlite3.Connection, profile: Profile, work: Callable[[Desk], T], *, always: bool = False

@@ -117,6 +117,11 @@ def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readi
     return StoredCell(profile, sealer, Cell(gate, token, FOR_EVER_MS, damaged), kept, time, gate_before)
 
 
+def drop(connection: sqlite3.Connection, profile: Profile) -> None:
+    """Remove it."""
+    connection.execute("DELETE FROM kept WHERE name IN (?, ?)", (_gate_name(profile), _token_name(profile)))
+
+
 def _decoded(
     rows: _Rows, name: str, decode: Callable[[bytes], T], what: DamagedName, damaged: list[DamagedName]
 ) -> T | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from sidecar.stores.sqlite_file import PRIMARY_CODE, FileVersionError, ForeignFileError, SharedMemoryError
+from sidecar.stores.sqlite_file import PRIMARY_CODE, FileVersionError, ForeignFileError
 
 _BY_CODE = {
     sqlite3.SQLITE_BUSY: "another process kept the file locked for longer than SIDECAR_STORE_TIMEOUT_S",
@@ -19,7 +19,6 @@ _BY_CODE = {
 _BY_CLASS: dict[type[Exception], str] = {
     FileVersionError: "the file is of another version of this program: remove it, and it is made anew",
     ForeignFileError: "the file is another program's database: name another path",
-    SharedMemoryError: "the file's place cannot be shared by processes: it needs a local disk",
     FileNotFoundError: "its folder does not exist",
     NotADirectoryError: "its folder is none",
     IsADirectoryError: "it is a folder, and must be a file",

@@ -21,10 +21,6 @@ Arguments: TypeAlias = dict[str, Any]
 """A script's named arguments; each script's header has the names and forms."""
 
 
-class TokenFormError(UnsealError):
-    """An opened text is no token as this version writes it."""
-
-
 class _Payload(msgspec.Struct):
     """What is under the seal."""
 
@@ -82,13 +78,13 @@ def decode_stored_token(document: bytes) -> StoredToken:
 def open_token(stored: StoredToken, profile: Profile, sealer: Sealer) -> Token:
     """The token, with what lies beside the sealed text held against it: the id is its own.
 
-    Raises `UnsealError`; its kin `TokenFormError` when the seal was good and the content is not.
+    Raises `UnsealError`, also when the seal was good and the content is none of this version's.
     """
     plain = sealer.open(stored.sealed.reveal(), _context(profile, stored.fence))
     try:
         payload = _PAYLOADS.decode(plain)
     except UNREADABLE:
-        raise TokenFormError("not a token") from None
+        raise UnsealError("not a token") from None
     if token_id_of(payload.access) != stored.id:
         raise UnsealError("sealed under another id")
     return Token(

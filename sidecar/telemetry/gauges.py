@@ -23,6 +23,11 @@ _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
         lambda s: s.last_success_at,
     ),
     ("cooldown_until_timestamp_seconds", "End of the cool-down after a 429; 0: none.", lambda s: s.cooldown_until),
+    (
+        "stored_token_unreadable",
+        "1 while the store holds a token that this replica cannot open, for want of its seal key.",
+        lambda s: s.stored_token_unreadable,
+    ),
     ("call_budget_remaining", "Partner calls the fleet may make now.", lambda s: s.budget_remaining),
     (
         "credentials_valid",

@@ -54,6 +54,7 @@ def take_snapshot(crew: Crew, *, waiters: int, resting: bool) -> Snapshot:
         resting=resting,
         credentials_valid=crew.keyring.readable and crew.keyring.newest.credentials_id not in refused,
         store_up=crew.store.up,
+        stored_token_unreadable=view.state.has_unreadable_token,
         retry_at=0 if no is None else after(no.retry_after_s),
         last_failure=view.last_failure,
     )

@@ -90,6 +90,8 @@ class Snapshot:
     resting: bool
     credentials_valid: bool
     store_up: bool
+    stored_token_unreadable: bool
+    """The store holds a token that this replica cannot open: its seal keys are not those of the fleet."""
     retry_at: Instant
     """When a call may be tried next; 0 while nothing stands in the way of one."""
     last_failure: LastFailure | None

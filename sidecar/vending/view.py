@@ -114,7 +114,7 @@ class View:
         if self.unsaved or forgot(ours, state, self._profile.budget.window_s):
             return True
         # A token this replica cannot open is not a lost one: offering ours again and again would not change that.
-        if self.token is None or "seal" in state.damaged:
+        if self.token is None or state.has_unreadable_token:
             return False
         # Compared with what the store had, not with what we hold: a token just fetched is not committed yet.
         alive = self.condition(self._clock.monotonic()) is not Condition.EXPIRED

@@ -59,7 +59,11 @@ class WatchedState:
             answer = await operation
         except StoreError as error:
             self.up = False
-            self._sink.emit(StoreFailed(profile=self._profile_name, operation=error.operation, cause=error.cause))
+            self._sink.emit(
+                StoreFailed(
+                    profile=self._profile_name, operation=error.operation, cause=error.cause, address=error.address
+                )
+            )
             raise
         if not self.up:
             self.up = True

@@ -75,6 +75,7 @@ def _profile_status(snapshot: Snapshot) -> dict[str, object]:
             "windowSeconds": snapshot.budget_window_s,
             "remaining": snapshot.budget_remaining,
         },
+        "storedTokenUnreadable": snapshot.stored_token_unreadable,
         "leaseHolder": snapshot.lease_owner or None,
         "leaseUntil": iso_or_none(snapshot.lease_until),
         "waiters": snapshot.waiters,

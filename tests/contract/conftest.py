@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +10,14 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.stores.opening import open_store
+from tests.clusters import Node
+from tests.contract.named import HERE
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import PROFILE, SEALER, KeptWorld, MemoryWorld, RedisWorld, World
 from tests.fakes.hand_clock import HandClock
-from tests.servers import RedisServer
+from tests.fakes.zone import Zone
+from tests.sentinels import SETTLE_LIMIT_S, wait_until
+from tests.servers import RedisServer, free_port
 
 
 @pytest.fixture
@@ -48,3 +52,32 @@ def kept_world(request: pytest.FixtureRequest) -> KeptWorld:
 @pytest.fixture
 def shared(world: World) -> SharedState:
     return world.store.shared_state(PROFILE)
+
+
+@pytest.fixture
+def zone() -> Iterator[Zone]:
+    """Where `redis` leads."""
+    made = Zone(redis=(HERE,))
+    yield made
+    made.speak()
+
+
+@pytest.fixture
+def port() -> int:
+    """One for all addresses, as a name has it."""
+    return free_port()
+
+
+@pytest.fixture
+def clusters(tmp_path: Path) -> Iterator[tuple[Node, Node]]:
+    """Two of one node each, which announce their addresses."""
+    nodes = [Node(tmp_path / name, "--cluster-announce-ip", "127.0.0.1") for name in ("old", "new")]
+    try:
+        for node in nodes:
+            node.start()
+            node.command("CLUSTER", "ADDSLOTS", *range(16_384))
+            wait_until(lambda node=node: b"state:ok" in node.command("CLUSTER", "INFO"), SETTLE_LIMIT_S)  # type: ignore[misc]
+        yield nodes[0], nodes[1]
+    finally:
+        for node in nodes:
+            node.stop()

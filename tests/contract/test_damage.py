@@ -180,7 +180,7 @@ async def test_an_open_token_is_refused_where_tokens_are_sealed(world: KeptWorld
 async def test_a_good_seal_around_nonsense_is_no_token(world: KeptWorld, shared: SharedState, content: bytes) -> None:
     sealed = SEALER.seal(content, f"{PROFILE.profile_id}:9")
     world.put("token", json.dumps({"fence": 9, "id": "x", "sealed": sealed}).encode())
-    assert (await shared.peek(0)).damaged == ("token",)
+    assert (await shared.peek(0)).damaged == ("seal",)
     await granted(shared)
 
 

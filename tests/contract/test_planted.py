@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from tests.contract.worlds import (
     a_failure,
     a_token,
     an_ask,
+    failed,
     fetched,
     granted,
 )
@@ -81,6 +83,25 @@ async def test_an_old_token_put_back_as_a_whole_gives_way_to_a_newer_one(world: 
     assert newcomer.now - newcomer.token.issued_at == pytest.approx(700, abs=NEAR_S)
     await shared.seed(Remembered(state=replace(told, token=None), token=newer, token_age_s=0))
     assert (await shared.peek(0)).token == newer
+
+
+@pytest.mark.parametrize("part", ["pause", "refused"])
+async def test_what_a_partner_is_said_to_have_said_is_printable_and_short(
+    world: KeptWorld, shared: SharedState, part: str
+) -> None:
+    """Every caller gets it in an error, and every operator in a terminal."""
+    await failed(shared, FailureKind.THROTTLED, 30)
+    text = "\x1b[2J\u202e\u0007" * 60
+    detail = json.dumps({"status": 429, "error_code": text, "error_message": text, "session_id": text})
+    planted = {**json.loads(world.get("gate"))["pause"], "detail": detail}
+    plant(world, "gate", **{part: planted if part == "pause" else {"pair-1": planted}})
+    state = await shared.peek(0)
+    pause = state.pause if part == "pause" else state.refused["pair-1"]
+    assert pause is not None
+    assert pause.detail is not None
+    for said in (pause.detail.error_code, pause.detail.error_message, pause.detail.session_id):
+        assert said.isprintable()
+        assert 0 < len(said) <= MAX_TEXT_CHARS
 
 
 # Megabytes

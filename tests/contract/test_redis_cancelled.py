@@ -15,6 +15,7 @@ from sidecar.core.errors import StoreError
 from sidecar.core.model import Address
 from sidecar.core.ports import SharedState
 from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.resolver import Resolver
 from sidecar.stores.connecting import MAX_CONNECTIONS, Connecting
 from sidecar.stores.opening import Store
 from sidecar.stores.redis import RedisStore
@@ -132,7 +133,7 @@ class Careless:
 
     def __init__(self, url: str) -> None:
         address: Address = parse_redis_url(url).addresses[0]
-        self._connection = Connecting(parse_redis_url(url), TIMEOUT_S, None).connection(address)
+        self._connection = Connecting(parse_redis_url(url), TIMEOUT_S, None, Resolver(1)).connection(address)
         self._turn = asyncio.Lock()
 
     async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - the form of `Servers`

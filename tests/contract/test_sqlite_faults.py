@@ -233,16 +233,25 @@ def test_what_has_no_words_says_nothing() -> None:
 
 
 def test_no_file_is_ever_readable_by_others(path: Path) -> None:
-    """Not even where the process would let everything be read."""
+    """Not even where the process would let everything be read, nor what lies beside it during a transaction."""
 
     async def run() -> set[int]:
         store = SqliteStore(path, timeout_s=5, sealer=SEALER, clock=HandClock())
         for operation in OPERATIONS:
             await run_one(store.shared_state(PROFILE), operation)
-        modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+        modes = await asyncio.get_running_loop().run_in_executor(store._thread, modes_while_writing, store)
         await store.close()
-        assert set(modes) == {path.name, f"{path.name}-wal", f"{path.name}-shm"}
+        assert set(modes) == {path.name, f"{path.name}-journal"}
         return set(modes.values())
+
+    def modes_while_writing(store: SqliteStore) -> dict[str, int]:
+        connection = store._file._connection
+        assert connection is not None
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM kept")
+        modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+        connection.execute("ROLLBACK")
+        return modes
 
     before = os.umask(0)
     try:

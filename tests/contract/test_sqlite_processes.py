@@ -16,12 +16,11 @@ from sidecar.core.failures import FailureKind
 from sidecar.stores.opening import Store
 from sidecar.stores.sqlite import SqliteStore
 from tests.contract.operations import run_one
-from tests.contract.worlds import PROFILE, SEALER, an_ask, failed, fetched, granted
+from tests.contract.worlds import PROFILE, SEALER, failed, fetched, granted
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.neighbour import Neighbour
-from tests.fakes.replica import until
 
-TIMEOUT_S = 0.4
+TIMEOUT_S = 1.0
 WRITING = ("claim", "commit", "fail", "seed")
 TICK_S = 0.01
 
@@ -44,10 +43,6 @@ async def neighbour(path: Path, store: SqliteStore) -> AsyncIterator[Neighbour]:
     neighbour = await asyncio.to_thread(Neighbour, path)
     yield neighbour
     neighbour.kill()
-
-
-def beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
 
 
 def remove(path: Path) -> None:
@@ -125,16 +120,13 @@ async def test_what_one_process_wrote_the_other_sees(store: SqliteStore, neighbo
     assert (state.token_id, state.token is not None) == (token_id, True)
 
 
-@pytest.mark.parametrize("survivor", ["", "-wal"], ids=["none", "the log"])
 async def test_when_the_file_is_removed_all_processes_go_on_with_one_new_file(
-    path: Path, store: SqliteStore, neighbour: Neighbour, survivor: str
+    path: Path, store: SqliteStore, neighbour: Neighbour
 ) -> None:
-    """Who sees it last must not take the new file's log away: it has the old one's name."""
     shared = store.shared_state(PROFILE)
     await failed(shared, FailureKind.TIMEOUT, 0)
     epoch = neighbour.ask("peek")["epoch"]
-    for suffix in {"", "-wal", "-shm"} - {survivor or "none"}:
-        beside(path, suffix).unlink()
+    remove(path)
     token = await fetched(shared)
     assert neighbour.ask("peek")["token_id"] == token.token_id
     await failed(shared, FailureKind.THROTTLED, 30, known=token.fence)
@@ -143,42 +135,6 @@ async def test_when_the_file_is_removed_all_processes_go_on_with_one_new_file(
     assert neighbour.ask("claim")["outcome"] == "Adopt"
     await store.close()
     assert neighbour.ask("peek") == seen, "and it lies on the disk"
-
-
-@pytest.mark.parametrize("lost", [("-wal",), ("",), ("-wal", "-shm")], ids="+".join)
-async def test_when_some_of_the_files_are_removed_the_processes_meet_again(
-    path: Path, store: SqliteStore, neighbour: Neighbour, lost: tuple[str, ...]
-) -> None:
-    """What is left may not fit together: then the store is down, until each of them has looked again."""
-    shared = store.shared_state(PROFILE)
-    await fetched(shared)
-    neighbour.ask("peek")
-    for suffix in lost:
-        beside(path, suffix).unlink()
-
-    async def meet() -> bool:
-        try:
-            await shared.claim(an_ask(known=10**13))
-            ours = await shared.peek(0)
-        except StoreError:
-            ours = None
-        theirs = neighbour.ask("peek")
-        return ours is not None and ours.epoch == theirs.get("epoch")
-
-    await until(meet, 5)
-
-
-async def test_a_process_that_comes_after_the_locks_were_removed_is_not_alone(path: Path, store: SqliteStore) -> None:
-    """Locks live in `…-shm`: who goes on with a removed one would not see the newcomer's."""
-    shared = store.shared_state(PROFILE)
-    await fetched(shared)
-    beside(path, "-wal").unlink()
-    beside(path, "-shm").unlink()
-    newcomer = await asyncio.to_thread(Neighbour, path)
-    newcomer.ask("lock")
-    with pytest.raises(StoreError):
-        await shared.claim(an_ask(known=10**13))
-    newcomer.kill()
 
 
 async def test_a_file_that_was_replaced_is_opened_anew(path: Path, store: SqliteStore, neighbour: Neighbour) -> None:

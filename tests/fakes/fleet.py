@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from sidecar.core.errors import StoreError
@@ -33,6 +33,8 @@ class Wire:
         self.delay_s = 0.0
         self.answer_delay_s: dict[str, float] = {}
         self.operations: list[str] = []
+        self.cannot_open = False
+        """The stored token is sealed with a key that this replica lacks."""
 
     async def _send(self, name: str, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self.operations.append(name)
@@ -41,6 +43,8 @@ class Wire:
             await asyncio.sleep(0.5)
             raise StoreError(name, "ConnectionError")
         answer = await operation()
+        if self.cannot_open:
+            answer = _unreadable(answer)
         await asyncio.sleep(self.answer_delay_s.get(name, 0))
         if name in self.lose_answers_of:
             await asyncio.sleep(0.5)
@@ -48,6 +52,9 @@ class Wire:
         return answer
 
     async def claim(self, ask: Ask) -> Claimed:
+        if self.cannot_open:
+            # As the stores do it: what cannot be opened here is not offered again.
+            ask = replace(ask, known=max(ask.known, (await self.inner.peek(0)).token_fence))
         return await self._send("claim", lambda: self.inner.claim(ask))
 
     async def commit(self, nonce: str, token: Token, age_s: float, lesson: Lesson) -> Committed:
@@ -64,6 +71,15 @@ class Wire:
 
     async def seed(self, remembered: Remembered) -> State:
         return await self._send("seed", lambda: self.inner.seed(remembered))
+
+
+def _unreadable(answer: T) -> T:
+    """The answer as a store gives it when the stored token cannot be opened."""
+    if not isinstance(answer, State):
+        return replace(answer, state=_unreadable(answer.state))  # type: ignore[type-var,attr-defined]  # all others have one
+    if not answer.token_id:
+        return answer
+    return replace(answer, token=None, token_fence=0, token_id="", damaged=("seal",))
 
 
 class StoreClock(VirtualClock):

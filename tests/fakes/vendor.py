@@ -64,6 +64,7 @@ def snapshot(profile: str = "default") -> Snapshot:
         resting=False,
         credentials_valid=True,
         store_up=True,
+        stored_token_unreadable=False,
         retry_at=0,
         last_failure=None,
     )

@@ -25,7 +25,9 @@ async def test_a_token_is_vended_to_its_declared_end_and_never_as_a_fresh_one(
             answer = await replica.ask()
             if answer.status == 200:
                 lifetimes.add((answer.body["lifetime"], answer.body["expiresIn"] <= 4))
-            return len(fleet.issued) >= TOKENS and await replica.metric("partner_requests_total", outcome="ok") >= TOKENS
+            return (
+                len(fleet.issued) >= TOKENS and await replica.metric("partner_requests_total", outcome="ok") >= TOKENS
+            )
 
         await until(has_seen_enough, 60)
         assert lifetimes == {("declared", True)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.servers import RedisServer
 
 CALLERS = 400
 NOISE_S = 8
+FILE = "token-sidecar.db"
 KEY, SECRET, TOKEN_MARK = "kanary-api-key-1fe2", "kanary-api-secret-2fe3", "kanary-token-3fe4-"
 SHORT = {"PARTNER_TIMEOUT_S": "1", "STORE_TIMEOUT_S": "0.3", "POLL_S": "0.3"}
 SHORT_LEASE_S = 1 + 2 * 0.3 + 1
@@ -30,7 +33,7 @@ async def node(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Fleet
     (tmp_path / "state").mkdir()
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET), token_mark=TOKEN_MARK)
     async with open_fleet(tmp_path, redis_server, config) as fleet:
-        fleet.settings["SIDECAR_STORE"] = f"sqlite://{tmp_path}/state/token-sidecar.db"
+        fleet.settings["SIDECAR_STORE"] = f"sqlite://{tmp_path}/state/{FILE}"
         # On a machine so busy that the file does not answer in time, no process may call by its own share.
         fleet.settings["SIDECAR_STORE_FAILURE"] = "fail"
         fleet.mount(KEY, SECRET)
@@ -71,6 +74,7 @@ async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_
         token_ids.append((await replica.ask()).token_id)
         if life == 3:
             await replica.report(token_ids[-1])
+        await until(lambda: has_token(state), NOISE_S)  # vended first, told to the file then
         files.append(everything_in(state))
         if life in (3, 6):
             # A call that is under way is waited for, and told to the file.
@@ -83,7 +87,8 @@ async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_
     assert [call.status for call in node.calls] == [200, 200]
     assert token_ids == [token_ids[0]] * 4 + [token_ids[-1]] * 3
     assert token_ids[0] != token_ids[-1]
-    assert [len(each) for each in files] == [3] * 7 + [1]
+    assert all(each.keys() - {f"{FILE}-journal"} == {FILE} for each in files)
+    assert files[-1].keys() == {FILE}
     refreshes = [issued.refresh for account in node.sandbox.state.accounts.values() if (issued := account.last)]
     assert refreshes
     for each in files:
@@ -148,7 +153,7 @@ async def test_files_removed_under_running_processes_cost_no_call(node: Fleet) -
     for path in state.iterdir():
         path.unlink()
 
-    await until(lambda: any(b":token" in content for content in everything_in(state).values()), NOISE_S)
+    await until(lambda: has_token(state), NOISE_S)
     late = (await node.ready(1, **SHORT))[0]
     assert {(await replica.ask()).token_id for replica in (first, second, late)} == {token_id}
     assert len(node.calls) == 1
@@ -175,7 +180,17 @@ def connected(replica: Replica, port: int | None) -> bool:
     return any(row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in sockets for row in rows)
 
 
+def has_token(folder: Path) -> bool:
+    """Committed: while there is a journal it may be taken back."""
+    has_one = any(b":token" in content for content in everything_in(folder).values())
+    return has_one and not (folder / f"{FILE}-journal").exists()
+
+
 def everything_in(folder: Path) -> dict[str, bytes]:
-    files = {path.name: path for path in folder.iterdir()}
-    assert {path.stat().st_mode & 0o777 for path in files.values()} <= {0o600}
-    return {name: path.read_bytes() for name, path in files.items()}
+    found_now: dict[str, bytes] = {}
+    for path in folder.iterdir():
+        # A journal is gone when its transaction ends.
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
+            found_now[path.name] = file.read()
+    return found_now

@@ -10,8 +10,9 @@ import pytest
 
 from sidecar import __version__
 from tests.fakes.collector import OTEL, Collector
+from tests.fakes.own_names import OwnNames, needs_own_names
 from tests.fakes.processes import KEY, SECRET, Fleet
-from tests.fakes.replica import CALLER, Replica
+from tests.fakes.replica import CALLER, SERVE, START_LIMIT_S, Replica, until
 from tests.fakes.threaded import in_a_thread
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -75,6 +76,15 @@ async def test_a_collector_that_never_answers_keeps_nobody(fleet: Fleet) -> None
         replica = await exporting(fleet, f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert (await replica.ask(headers=SAMPLED)).status == 200
         await fleet.stop(replica, 0)
+
+
+@needs_own_names()
+async def test_a_silent_zone_of_the_collector_delays_no_end(fleet: Fleet, silent_names: OwnNames) -> None:
+    fleet.settings |= {"PYTHONPATH": str(OTEL), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.silent.test:4318"}
+    replica = fleet.launch(silent_names.argv(*SERVE))
+    await replica.listening()
+    await until(replica.ready, START_LIMIT_S)  # the partner's call is a span
+    await fleet.stop(replica, 0)
 
 
 async def test_without_the_extra_it_serves_and_says_so(fleet: Fleet) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import io
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,9 @@ from sidecar.app.checking import CheckLine, check
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
 from sidecar.core.errors import ConfigurationError
+from tests.fakes.canary_call import GOOD
+from tests.fakes.fault_proxy import fault_proxy
+from tests.fakes.raw_partner import RawPartner, http
 from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, Bench, open_bench
 from tests.servers import RedisServer, free_port
 
@@ -103,7 +110,7 @@ async def test_seal_keys_the_service_could_not_start_with_fail(environ: Environ,
 
 async def test_a_file_store_says_in_words_what_is_wrong_with_it(environ: Environ, tmp_path: Path) -> None:
     path = tmp_path / "state" / "token-sidecar.db"
-    environ |= {"SIDECAR_STORE": f"sqlite://{path}", "SIDECAR_SEAL": "off"}
+    environ |= {"SIDECAR_STORE": f"sqlite://{path}", "SIDECAR_SEAL": "off", "SIDECAR_STORE_TIMEOUT_S": "30"}
     missing = (await lines(environ))[-1]
     path.parent.mkdir()
     good = (await lines(environ))[-1]
@@ -113,7 +120,7 @@ async def test_a_file_store_says_in_words_what_is_wrong_with_it(environ: Environ
         ("store", False), ("store (sqlite)", True), ("store (sqlite)", False),
     ]  # fmt: skip
     assert missing.detail == "SIDECAR_STORE: the folder of its file does not exist: make it, or mount it"
-    assert bad.detail.startswith("cannot be used: DatabaseError; the file is no SQLite database")
+    assert bad.detail == "the file is no SQLite database: remove it, or name another path"
 
 
 async def test_a_live_check_adopts_what_lies_in_the_file(environ: Environ, bench: Bench, tmp_path: Path) -> None:
@@ -147,15 +154,58 @@ async def test_a_live_check_names_the_class_of_what_broke_the_call(environ: Envi
     assert "(partner-unavailable); cause: ClientConnectorError; try again in " in line.detail
 
 
-async def test_a_store_that_cannot_be_used_is_named_with_what_is_wrong(
-    environ: Environ, redis_server: RedisServer
+async def test_a_live_check_never_calls_on_the_share_of_a_store_that_is_down(
+    environ: Environ, bench: Bench, redis_server: RedisServer
 ) -> None:
-    port = redis_server.port
-    stores = {
-        f"redis://:canary@127.0.0.1:{free_port()}": ("store (redis)", "ConnectionRefusedError"),
-        f"redis+sentinel://:canary@127.0.0.1:{free_port()}/main": ("store (redis+sentinel)", "ConnectionRefusedError"),
-        f"redis+cluster://127.0.0.1:{port}": ("store (redis+cluster)", "NotAClusterError"),
-    }
-    for url, (what, cause) in stores.items():
-        line = (await lines(environ | {"SIDECAR_STORE": url, "SIDECAR_SEAL": "off"}))[-1]
-        assert (line.ok, line.what, line.detail) == (False, what, f"cannot be used: {cause}")
+    """The store answers the check's own operations, and none of the profile's."""
+    async with fault_proxy(redis_server.port) as proxy:
+        proxy.watch = lambda link, chunk: link.reset() if CREDENTIALS.credentials_id.encode() in chunk else None
+        environ |= {"SIDECAR_STORE": f"redis://127.0.0.1:{proxy.port}", "SIDECAR_SEAL": "off"}
+        line = await token_line(environ)
+    assert not line.ok
+    assert "(store-unavailable); store: claim failed (" in line.detail
+    assert bench.sandbox.state.journal.calls == []
+
+
+async def test_a_live_check_fails_when_the_store_is_not_told_of_the_token(
+    environ: Environ, partner: RawPartner, own_redis_server: RedisServer
+) -> None:
+    """It is lost between the grant and the commit."""
+
+    async def lose_the_store(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.to_thread(own_redis_server.stop)
+        await http("200 OK", GOOD)(reader, writer)
+
+    partner.play = lose_the_store
+    line = await token_line(
+        environ | {"SIDECAR_BASE_URL": partner.url, "SIDECAR_STORE": own_redis_server.url, "SIDECAR_SEAL": "off"}
+    )
+    assert not line.ok
+    assert line.detail.startswith("one came, and the store did not take part: commit failed (")
+
+
+async def test_a_live_check_fails_with_other_seal_keys_than_the_fleets(
+    environ: Environ, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys"
+    environ |= {"SIDECAR_STORE": redis_server.url, "SIDECAR_SEAL_KEY_FILE": str(path)}
+    path.write_bytes(base64.b64encode(bytes(32)))
+    assert (await token_line(environ)).ok
+    path.write_bytes(base64.b64encode(bytes([1]) * 32))
+    line = await token_line(environ)
+    assert not line.ok
+    assert line.detail.endswith("replaced one of the fleet's that these seal keys do not open")
+
+
+async def test_a_file_store_is_tried_with_every_operation_and_keeps_nothing_of_it(
+    environ: Environ, tmp_path: Path
+) -> None:
+    path = tmp_path / "state.db"
+    environ |= {"SIDECAR_STORE": f"sqlite://{path}", "SIDECAR_SEAL": "off", "SIDECAR_STORE_TIMEOUT_S": "30"}
+    assert all(line.ok for line in await lines(environ))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM kept").fetchall() == [("clock",)]
+        connection.execute("CREATE TRIGGER forgetful AFTER INSERT ON kept BEGIN DELETE FROM kept; END")
+    line = (await lines(environ))[-1]
+    assert not line.ok
+    assert line.detail.startswith("it answers, and forgets what it was told")

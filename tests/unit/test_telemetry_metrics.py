@@ -46,6 +46,7 @@ CONTRACT = {
     "store_errors_total": ("counter", {"operation"}),
     "sink_errors_total": ("counter", {"profile"}),
     "store_up": ("gauge", set()),
+    "stored_token_unreadable": ("gauge", {"profile"}),
     "connections": ("gauge", {"listener"}),
     "limits_hit_total": ("counter", {"listener", "limit"}),
     "credentials_valid": ("gauge", {"profile"}),

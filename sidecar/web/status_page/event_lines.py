@@ -31,6 +31,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "stored_value_discarded": "A value in the store could not be used: {what}",
         "credentials_changed": "There are new credentials",
         "credentials_unreadable": "The credentials cannot be read: {problem}",
+        "seal_keys_changed": "Other seal keys are in use: {keyIds}",
+        "seal_keys_unreadable": "The seal keys cannot be read, those of before stay in use: {problem}",
         "request_refused": "A caller was turned away: {code}",
         "malformed_request": "A request could not be read ({cause})",
         "limit_hit": "A connection went beyond a limit: {limit}",

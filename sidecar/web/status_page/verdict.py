@@ -17,6 +17,10 @@ WORDS: dict[Grade, str] = {"good": "Good", "resting": "Resting", "attention": "A
 
 
 _WITHOUT_STORE = Markup("The token in memory is vended on, and this replica keeps to its own share of the budget.")
+_UNREADABLE = Markup(
+    "The seal key of another replica is missing here: add it to the file of seal keys. The partner may have revoked "
+    "the token that is vended meanwhile."
+)
 _SUSPECT = Markup("An app reported it as refused, or it is past its assumed end.")
 
 
@@ -112,5 +116,7 @@ def _troubles(profile: Document, at: str) -> Iterator[Trouble]:
         yield Trouble("the budget of partner calls is spent", fill("$what", what=what))
     if not profile["storeUp"]:
         yield Trouble("the store cannot be reached", _WITHOUT_STORE)
+    if profile["storedTokenUnreadable"]:
+        yield Trouble("the token in the store cannot be opened here", _UNREADABLE)
     if profile["suspect"]:
         yield Trouble("the token is suspect", _SUSPECT)

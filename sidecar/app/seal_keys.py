@@ -1,0 +1,62 @@
+"""The file of seal keys, read again when it changes: keys rotate without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.events import SealKeysChanged, SealKeysUnreadable
+from sidecar.core.model import Seconds
+from sidecar.core.ports import EventSink
+from sidecar.stores.seal import AesSealer, SealKey, load_seal_keys
+
+LOOK_EVERY_S: Seconds = 5
+"""As for credentials: the kubelet itself takes up to a minute to change a mounted file."""
+
+
+class SealKeyFile:
+    """Gives a sealer the keys of a file, and those of every later content that can be used."""
+
+    def __init__(self, path: Path, sink: EventSink) -> None:
+        """Raises `ConfigurationError`."""
+        self._path = path
+        self._sink = sink
+        self._keys = load_seal_keys(path)
+        self._problem = ""
+        self._asked = asyncio.Event()
+        self.sealer = AesSealer(self._keys)
+
+    def reload(self) -> None:
+        """Look now."""
+        self._asked.set()
+
+    async def follow(self) -> None:
+        """Look every few seconds, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._asked.wait()
+            except TimeoutError:
+                pass
+            self._asked.clear()
+            await self.look()
+
+    async def look(self) -> None:
+        """Read the file in a thread. One that cannot be used is reported once, and the keys of before stay in use."""
+        try:
+            found = await asyncio.to_thread(load_seal_keys, self._path)
+        except ConfigurationError as error:
+            problem = "; ".join(error.problems)
+            if problem != self._problem:
+                self._problem = problem
+                self._sink.emit(SealKeysUnreadable(problem=problem))
+            return
+        self._problem = ""
+        if found != self._keys:
+            self._use(found)
+
+    def _use(self, keys: tuple[SealKey, ...]) -> None:
+        self._keys = keys
+        self.sealer.use(keys)
+        self._sink.emit(SealKeysChanged(key_ids=tuple(key.key_id for key in keys)))

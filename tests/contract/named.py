@@ -1,0 +1,46 @@
+"""A store that is reached by a name, and where that leads."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.resolver import Resolver
+from sidecar.stores.link import _SERVERS
+from sidecar.stores.opening import Store
+from sidecar.stores.redis import RedisStore
+from sidecar.stores.renewed import OPTIONAL_WAIT, RenewedClient
+from sidecar.stores.servers import OneServer
+from tests.contract.operations import opened
+from tests.fakes.relays import relay
+from tests.fakes.zone import Zone
+
+TIMEOUT_S = 2.0
+HERE, THERE, NOWHERE = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+
+
+@asynccontextmanager
+async def named(url: str, zone: Zone, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Store]:
+    """A store whose names lead where the zone says."""
+    async with opened(url, timeout_s) as store:
+        assert isinstance(store, RedisStore)
+        resolver = Resolver(timeout_s * OPTIONAL_WAIT, zone.look_up)
+        await store._link._servers.close()
+        store._link._servers = _SERVERS[store._link.topology](parse_redis_url(url), timeout_s, resolver)
+        yield store
+
+
+@asynccontextmanager
+async def two_places(zone: Zone, port: int, ports: tuple[int, int], url: str = "") -> AsyncIterator[Store]:
+    """A store at the name `redis`, and a server of each of these ports at the name's two places."""
+    here, there = relay(HERE, port, ports[0]), relay(THERE, port, ports[1])
+    async with here, there, named(url or f"redis://redis:{port}", zone) as store:
+        yield store
+
+
+def client_of(store: Store) -> RenewedClient:
+    """Of a single server."""
+    assert isinstance(store, RedisStore)
+    assert isinstance(store._link._servers, OneServer)
+    return store._link._servers._client

@@ -1,0 +1,86 @@
+"""Real processes on a machine whose names lead elsewhere after a while, or whose DNS is silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.fakes.own_names import OwnNames, needs_own_names
+from tests.fakes.processes import CONFIG, Fleet, open_fleet
+from tests.fakes.relays import relay
+from tests.fakes.replica import SERVE, START_LIMIT_S, until
+from tests.servers import RedisServer, free_port
+
+pytestmark = needs_own_names()
+
+HERE, THERE = "127.0.0.2", "127.0.0.3"
+SOON = """
+from sidecar.stores import renewed
+renewed.RENEW_AFTER_S = (1, 2)
+from sidecar.__main__ import main
+main()
+"""
+"""A sidecar that renews its connections more often than one would wait for in a test."""
+
+
+async def test_a_silent_zone_of_the_store_delays_neither_the_partners_look_up_nor_the_end(
+    fleet: Fleet, silent_names: OwnNames
+) -> None:
+    """The partner's call is out of time after a second, and would have cost a permit."""
+    settings = {
+        "STORE": "redis://redis.silent.test",
+        "BASE_URL": fleet.partner_url.replace("127.0.0.1", "localhost"),
+        "POLL_S": "0.5",
+        "STORE_TIMEOUT_S": "0.3",
+        "PARTNER_TIMEOUT_S": "1",
+    }
+    replica = fleet.launch(silent_names.argv(*SERVE), **settings)
+    await replica.listening()
+    await until(replica.ready, START_LIMIT_S)
+    assert await replica.metric("store_errors_total") >= 2
+    assert await replica.metric("partner_requests_total") == len(fleet.calls) == 1
+    await fleet.stop(replica, 0)
+
+
+async def test_a_silent_zone_of_the_partner_delays_no_end(fleet: Fleet, silent_names: OwnNames) -> None:
+    replica = fleet.launch(silent_names.argv(*SERVE), BASE_URL="https://partner.silent.test", PARTNER_TIMEOUT_S="1")
+    await replica.listening()
+
+    async def called() -> bool:
+        return await replica.metric("partner_requests_total", outcome="timeout") >= 1
+
+    await until(called, START_LIMIT_S)
+    await fleet.stop(replica, 0)
+
+
+async def test_a_moved_name_of_the_store_is_followed_without_a_call_while_the_old_server_lives_on(
+    tmp_path: Path, redis_server: RedisServer, own_redis_server: RedisServer
+) -> None:
+    """The partner revokes the token before: replicas on two stores would end each other's."""
+    port, names = free_port(), OwnNames(tmp_path)
+    names.lead(redis=HERE)
+    async with (
+        relay(HERE, port, own_redis_server.port),
+        relay(THERE, port, redis_server.port),
+        open_fleet(tmp_path, own_redis_server, replace(CONFIG, revoke_previous=True)) as fleet,
+    ):
+
+        async def start() -> None:
+            replica = fleet.launch(names.argv("-c", SOON, "serve"), STORE=f"redis://redis.test:{port}", POLL_S="0.5")
+            await replica.listening()
+            await until(replica.ready, START_LIMIT_S)
+            fleet.replicas.append(replica)
+
+        def clients(server: RedisServer) -> int:
+            return len(server.command("CLIENT", "LIST", "TYPE", "NORMAL").splitlines()) - 1
+
+        for _ in range(3):
+            await start()
+        assert clients(own_redis_server) >= 3
+        names.lead(redis=THERE)
+        await until(lambda: clients(own_redis_server) == 0 and clients(redis_server) >= 3, START_LIMIT_S)
+        await until(lambda: len(redis_server.command("KEYS", "*")) == 2, START_LIMIT_S)
+        await start()
+        await until(fleet.agree_on_the_newest, START_LIMIT_S)
+        assert len(fleet.calls) == 1
+        assert own_redis_server.is_running
