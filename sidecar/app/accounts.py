@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import aiohttp
 
 from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.model import Credentials, Secret
+from sidecar.core.model import Credentials, Profile, Secret
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.file_sink.token_file import TokenFile
 from sidecar.partner.client import PartnerClient
@@ -19,32 +22,39 @@ from sidecar.stores.seal import AesSealer, OpenSealer, Sealer, load_seal_keys
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.beat import Beat
+from sidecar.vending.local_budget import LocalBudgets
+from sidecar.vending.profile_vendor import ProfileVendor
 
 PAIRS = 4
-"""The newest, the one before it, and two that a partner may still quote."""
+"""The latest ones, which a partner may still quote although nobody here uses them."""
 
 
 class RedactedCredentials:
     """Tells the redactor every pair that is read, so that none of them ever reaches a log line.
 
-    The latest `PAIRS` are known, the older ones forgotten; a pair that comes back is the object it was, not a copy.
+    The latest `PAIRS` are known and all that are still in use, the others forgotten; a pair that comes back is the
+    object it was, not a copy.
     """
 
     def __init__(self, inner: CredentialsSource, redactor: Redactor) -> None:
         self._inner = inner
         self._redactor = redactor
-        self._pairs: list[Credentials] = []
+        self._latest: deque[Credentials] = deque(maxlen=PAIRS)
+        self._known: list[weakref.ref[Credentials]] = []
 
     def read(self) -> Credentials:
         found = self._inner.read()
-        for pair in self._pairs:
-            if pair is found or pair == found:
-                return pair
-        self._pairs = [found, *self._pairs]
-        self._redactor.register(*_secrets(found))
-        if len(self._pairs) > PAIRS:
-            self._redactor.forget(*_secrets(self._pairs.pop()))
-        return found
+        known = [pair for reference in self._known if (pair := reference()) is not None]
+        pair = next((pair for pair in known if pair is found or pair == found), None)
+        if pair is None:
+            pair, secrets = found, tuple(_secrets(found))
+            self._redactor.register(*secrets)
+            # However many pairs come and go: the one that obtained the current token is in use until another did.
+            weakref.finalize(pair, self._redactor.forget, *secrets).atexit = False
+            self._known = [weakref.ref(each) for each in (*known, pair)]
+        if not any(each is pair for each in self._latest):
+            self._latest.append(pair)
+        return pair
 
 
 def _secrets(pair: Credentials) -> Iterator[Secret]:
@@ -81,29 +91,41 @@ def open_token_file(settings: ProfileSettings) -> TokenFile | None:
     return TokenFile(settings.sink_file, settings.sink_file_origin)
 
 
-def assemble_account(
-    settings: ProfileSettings,
-    *,
-    replica_id: str,
-    clock: Clock,
-    store: Store,
-    session: aiohttp.ClientSession,
-    redactor: Redactor,
-    sink: EventSink,
-    beat: Beat,
-) -> Assembly:
-    """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
-    profile = settings.profile
-    preset = PRESETS[profile.partner]
-    return assemble(
-        profile,
-        replica_id=replica_id,
-        clock=clock,
-        store=store.shared_state(profile),
-        partner=PartnerClient(
-            preset, profile.base_url, profile.partner_timeout_s, session, clock, lambda: redactor.texts
-        ),
-        credentials=credentials_source(settings, redactor),
-        sink=sink,
-        beat=beat,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What all accounts of a process share."""
+
+    replica_id: str
+    clock: Clock
+    store: Store
+    session: aiohttp.ClientSession
+    redactor: Redactor
+    sink: EventSink
+    beat: Beat
+    budgets: LocalBudgets
+
+    def open_profile(self, settings: ProfileSettings) -> ProfileVendor:
+        """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
+        source = credentials_source(settings, self.redactor)
+        return ProfileVendor(settings.profile, source, self._assemble, self.clock, self.sink)
+
+    def _assemble(self, profile: Profile, credentials: CredentialsSource) -> Assembly:
+        timeout_s, redactor = profile.partner_timeout_s, self.redactor
+        return assemble(
+            profile,
+            replica_id=self.replica_id,
+            clock=self.clock,
+            store=self.store.shared_state(profile),
+            partner=PartnerClient(
+                PRESETS[profile.partner],
+                profile.base_url,
+                timeout_s,
+                self.session,
+                self.clock,
+                lambda: redactor.texts,
+            ),
+            credentials=credentials,
+            sink=self.sink,
+            beat=self.beat,
+            budgets=self.budgets,
+        )

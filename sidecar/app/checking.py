@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.app.accounts import (
-    assemble_account,
+    Process,
     credentials_source,
     open_settings_store,
     open_token_file,
@@ -16,6 +18,7 @@ from sidecar.app.accounts import (
 )
 from sidecar.app.clock import SystemClock
 from sidecar.config.settings import ProfileSettings, Settings
+from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import (
     ConfigurationError,
     CredentialsError,
@@ -37,8 +40,8 @@ from sidecar.stores.checking import check_store
 from sidecar.stores.opening import Store
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.beat import Beat
-from sidecar.vending.broker import Broker
-from sidecar.vending.vendor import Vended
+from sidecar.vending.local_budget import LocalBudgets
+from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.problems import partner_document, whole_seconds
 
@@ -86,6 +89,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     cool-down is kept. Addresses are not tried: the sidecar that runs here may hold them.
     """
     lines = [_check_credentials(profile) for profile in settings.profiles]
+    lines += _check_accounts(settings)
     lines += [_check_sink_file(profile) for profile in settings.profiles if profile.sink_file is not None]
     if settings.caller_token_file is not None:
         lines.append(_check_caller_token(settings.caller_token_file))
@@ -116,6 +120,17 @@ def _check_credentials(settings: ProfileSettings) -> CheckLine:
         return CheckLine(False, what, str(error))
     place = "" if settings.credentials_dir is None else f" ({settings.credentials_dir})"
     return CheckLine(True, what, f"from {settings.credentials_origin}{place}")
+
+
+def _check_accounts(settings: Settings) -> Iterator[CheckLine]:
+    """What profiles of one account must agree on: which they are is known once the keys are read."""
+    profiles = []
+    for one in settings.profiles:
+        with contextlib.suppress(CredentialsError):
+            pair = credentials_source(one, Redactor()).read()
+            profiles.append(replace(one.profile, account=one.profile.account or pair.account))
+    for problem in disagreements(profiles):
+        yield CheckLine(False, "profiles", problem)
 
 
 def _check_sink_file(settings: ProfileSettings) -> CheckLine:
@@ -149,8 +164,7 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
     settings = replace(settings, profile=shared_only)
     session, clock, heard = open_session(), SystemClock(), _Listening()
     try:
-        parts = assemble_account(
-            settings,
+        process = Process(
             replica_id=f"{socket.gethostname()}-check-{clock.new_id()[:6]}",
             clock=clock,
             store=store,
@@ -158,21 +172,23 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
             redactor=Redactor(),
             sink=heard,
             beat=Beat(clock),
+            budgets=LocalBudgets(clock),
         )
+        vendor = process.open_profile(settings)
         try:
-            return await _vend(parts.broker, heard)
+            return await _vend(vendor, heard)
         finally:
-            await parts.broker.close()
+            await vendor.close()
     finally:
         await session.close()
 
 
-async def _vend(broker: Broker, heard: _Listening) -> CheckLine:
+async def _vend(vendor: Vendor, heard: _Listening) -> CheckLine:
     """The call may take longer than an app would wait; a person at a terminal does wait."""
-    what, limit_s = f"token of profile {broker.profile.name}", broker.profile.lease_limit_s
+    what, limit_s = f"token of profile {vendor.profile.name}", vendor.profile.lease_limit_s
     try:
         async with asyncio.timeout(limit_s):
-            vended = await _patiently(broker)
+            vended = await _patiently(vendor)
             if not vended.suspect:
                 # It is vended first, and told to the store then.
                 await heard.flight_ended.wait()
@@ -201,10 +217,10 @@ def _failed(failure: StoreFailed) -> str:
     return f"{failure.operation} failed ({failure.cause})"
 
 
-async def _patiently(broker: Broker) -> Vended:
+async def _patiently(vendor: Vendor) -> Vended:
     while True:
         try:
-            return await broker.vend()
+            return await vendor.vend()
         except (StartingError, WaitTimeoutError):
             continue
 

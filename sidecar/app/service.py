@@ -13,13 +13,14 @@ from typing import TextIO
 import aiohttp
 
 from sidecar import __version__
-from sidecar.app.accounts import assemble_account, open_settings_store, open_token_file
+from sidecar.app.accounts import Process, open_settings_store, open_token_file
 from sidecar.app.clock import SystemClock
 from sidecar.app.memory import give_back
 from sidecar.app.observers import Observers
 from sidecar.app.open_files import allow_open_files
 from sidecar.app.seal_keys import SealKeyFile
 from sidecar.config.settings import Settings
+from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
@@ -29,9 +30,9 @@ from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
 from sidecar.stores.seal import OpenSealer
-from sidecar.vending.assembly import Assembly
 from sidecar.vending.beat import Beat
-from sidecar.vending.broker import Broker
+from sidecar.vending.local_budget import LocalBudgets
+from sidecar.vending.profile_vendor import ProfileVendor
 from sidecar.web.admin_api import AdminApi
 from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.guards import Guards, GuardSettings
@@ -50,10 +51,9 @@ class Service:
     def __init__(self, settings: Settings, *, clock: Clock | None = None, log: TextIO = sys.stdout) -> None:
         self._settings = settings
         self._clock = clock if clock is not None else SystemClock()
-        self.brokers: dict[str, Broker] = {}
-        self._observers = Observers(settings, self._clock, log, self.brokers.values, self._connections)
+        self.vendors: dict[str, ProfileVendor] = {}
+        self._observers = Observers(settings, self._clock, log, self.vendors.values, self._connections)
         self._sink = self._observers.sink
-        self._parts: list[Assembly] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._followers: dict[str, Follower] = {}
         self._follower_tasks: list[asyncio.Task[None]] = []
@@ -92,7 +92,7 @@ class Service:
                 listen=tuple(map(str, self.bound)),
                 admin_listen=tuple(map(str, self.admin_bound)),
                 store=self._store.kind if self._store is not None else "",
-                profiles=tuple(self.brokers),
+                profiles=tuple(self.vendors),
             )
         )
 
@@ -106,46 +106,45 @@ class Service:
         self._assemble(self._store, self._session)
         await self._listen()
         # Only now, when no wrong setting can stop us any more, may the partner hear of us.
-        self._tasks = [asyncio.create_task(parts.maintainer.run()) for parts in self._parts]
+        self._tasks = [asyncio.create_task(vendor.run()) for vendor in self.vendors.values()]
         self._follower_tasks = [asyncio.create_task(follower.run()) for follower in self._followers.values()]
         if self._seal_keys is not None:
             self._follower_tasks.append(asyncio.create_task(self._seal_keys.follow()))
 
     def _assemble(self, store: Store, session: aiohttp.ClientSession) -> None:
-        replica_id = f"{socket.gethostname()}-{self._clock.new_id()[:6]}"
-        beat = Beat(self._clock)
+        process = Process(
+            replica_id=f"{socket.gethostname()}-{self._clock.new_id()[:6]}",
+            clock=self._clock,
+            store=store,
+            session=session,
+            redactor=self._observers.redactor,
+            sink=self._sink,
+            beat=Beat(self._clock),
+            budgets=LocalBudgets(self._clock),
+        )
         problems = []
         for profile in self._settings.profiles:
             try:
-                parts = assemble_account(
-                    profile,
-                    replica_id=replica_id,
-                    clock=self._clock,
-                    store=store,
-                    session=session,
-                    redactor=self._observers.redactor,
-                    sink=self._sink,
-                    beat=beat,
-                )
+                vendor = process.open_profile(profile)
                 file = open_token_file(profile)
             except CredentialsError as error:
                 problems.append(f"profile {profile.profile.name}: {error}")
             except ConfigurationError as error:
                 problems += error.problems
             else:
-                self._parts.append(parts)
-                self.brokers[profile.profile.name] = parts.broker
+                self.vendors[profile.profile.name] = vendor
                 if file is not None:
-                    self._followers[profile.profile.name] = Follower(parts.broker, file, self._sink)
+                    self._followers[profile.profile.name] = Follower(vendor, file, self._sink)
+        problems += disagreements(vendor.profile for vendor in self.vendors.values())
         if problems:
             raise ConfigurationError(problems)
 
     async def _listen(self) -> None:
-        headers = {name: PRESETS[broker.profile.partner].token_header for name, broker in self.brokers.items()}
+        headers = {name: PRESETS[vendor.profile.partner].token_header for name, vendor in self.vendors.items()}
         warm = self._warm_answers()
-        tokens = TokenApi(self.brokers, self._guards(), self._sink, self._clock, headers, self._observers.audit, warm)
+        tokens = TokenApi(self.vendors, self._guards(), self._sink, self._clock, headers, self._observers.audit, warm)
         admin = AdminApi(
-            self.brokers,
+            self.vendors,
             self._observers.metrics.render,
             self._observers.recent,
             self._clock.wall,
@@ -192,7 +191,7 @@ class Service:
 
     def _ailment(self) -> str | None:
         """Why the process should be restarted; None while its maintainers run."""
-        ended = [name for name, task in zip(self.brokers, self._tasks, strict=True) if task.done()]
+        ended = [name for name, task in zip(self.vendors, self._tasks, strict=True) if task.done()]
         return f"the maintainer of {', '.join(ended)} has ended" if ended else None
 
     def _behind(self, profile: str) -> bool:
@@ -204,9 +203,8 @@ class Service:
         """Look at the files of credentials and seal keys now (SIGHUP)."""
         if self._seal_keys is not None:
             self._seal_keys.reload()
-        for parts in self._parts:
-            parts.maintainer.reread_credentials = True
-            parts.maintainer.wake()
+        for vendor in self.vendors.values():
+            vendor.reread_credentials()
 
     def drain(self) -> None:
         """`/readyz` turns 503; everything else goes on."""
@@ -222,11 +220,11 @@ class Service:
         # First: once everyone who waits is sent home, who waits for a change would ask again and again without rest.
         # The files stay, for apps live on after us.
         await self._cancel(self._follower_tasks)
-        for parts in self._parts:
-            parts.maintainer.stop()
+        for vendor in self.vendors.values():
+            vendor.stop()
         # Together: a flight that ends here is what a waiting caller's answer depends on.
         listeners = [listener.stop(STOP_GRACE_S) for listener in (self._vending, self._admin) if listener is not None]
-        await asyncio.gather(*(parts.broker.close() for parts in self._parts), *listeners)
+        await asyncio.gather(*(vendor.close() for vendor in self.vendors.values()), *listeners)
         await self._cancel(self._tasks)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE_S):

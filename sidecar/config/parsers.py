@@ -5,16 +5,20 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from sidecar.core.account import account_named
 from sidecar.core.model import Budget, Secret
 from sidecar.core.redis_url import SCHEMES
 from sidecar.core.redis_url_text import is_redis_url, parse_redis_url
 
 T = TypeVar("T")
+
+MAX_ACCOUNT_CHARACTERS = 128
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")  # stricter than float(): no sign, nan, inf, exponent or underscore
 
@@ -110,6 +114,16 @@ def word(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", text):
         raise ValueError("must be 1 to 64 letters, digits, '_', '.', ':' or '-'")
     return text
+
+
+def account(text: str) -> str:
+    """A name of an operator's choice, in one Unicode form: what looks the same is the same."""
+    name = unicodedata.normalize("NFC", text)
+    if not 1 <= len(name) <= MAX_ACCOUNT_CHARACTERS or not name.isprintable():
+        raise ValueError(
+            f"must be 1 to {MAX_ACCOUNT_CHARACTERS} printable characters, or left out: then the API key is the account"
+        )
+    return account_named(name)
 
 
 def allowed_host(text: str) -> str:

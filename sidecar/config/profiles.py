@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,23 +10,24 @@ from sidecar.config import rules, table
 from sidecar.config.findings import Findings
 from sidecar.config.parsers import is_loopback
 from sidecar.config.settings import ProfileSettings
+from sidecar.config.shared_accounts import judge_shared_accounts
 from sidecar.config.sources import Sources
 from sidecar.config.values import Layer, Values
 from sidecar.core.model import Credentials, Profile
 
 DEFAULT_NAME = "default"
-_CREDENTIALS = (table.CREDENTIALS_DIR, table.API_KEY, table.API_SECRET)
+_OF_ONE_ACCOUNT = (table.CREDENTIALS_DIR, table.API_KEY, table.API_SECRET, table.ACCOUNT)
 
 
 def build(sources: Sources, presets: Mapping[str, str], findings: Findings) -> tuple[ProfileSettings, ...]:
     """Build every profile: those of the file's tables, else one made of the plain settings."""
     if len(sources.profiles) > 1:
-        _refuse_shared_credentials(sources, findings)
+        _refuse_one_account_for_all(sources, findings)
     built = tuple(
         _build_one(name, Values((sources.environment, layer, sources.file), findings, place), presets, findings)
         for name, layer, place in _tables(sources)
     )
-    _warn_of_one_account_twice(built, findings)
+    judge_shared_accounts(built, findings)
     _refuse_one_file_twice(built, findings)
     return built
 
@@ -45,6 +46,7 @@ def _build_one(name: str, values: Values, presets: Mapping[str, str], findings: 
         partner=values[table.PARTNER],
         base_url=_base_url(name, values, presets, findings),
         role=values[table.ROLE],
+        account=values.get(table.ACCOUNT) or "",
         lifetime_s=values[table.TOKEN_LIFETIME_S],
         refresh_at=values[table.REFRESH_AT],
         max_stale_s=values[table.MAX_STALE_S],
@@ -76,7 +78,8 @@ def _base_url(name: str, values: Values, presets: Mapping[str, str], findings: F
     if partner not in presets and values.readable((table.PARTNER,)):
         findings.problem(f"{values.origin(table.PARTNER)} must be {' or '.join(presets)}, not {partner!r}")
     url = given or presets.get(partner, "")
-    if given and given.startswith("http:") and not is_loopback(urlsplit(given).hostname or ""):
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         if values[table.ALLOW_HTTP]:
             findings.warn(f"profile {name}: the partner is called without TLS, credentials and tokens can be read")
         else:
@@ -108,42 +111,26 @@ def _credentials(name: str, values: Values, findings: Findings) -> tuple[Path | 
     return values.get(table.CREDENTIALS_DIR), pair
 
 
-def _refuse_shared_credentials(sources: Sources, findings: Findings) -> None:
-    """With several profiles credentials belong into their tables: one pair for all is one account under many names."""
+def _refuse_one_account_for_all(sources: Sources, findings: Findings) -> None:
+    """What tells accounts apart belongs into their tables: one for all is one account under many names."""
     shared = [
         layer[setting.key].origin
         for layer in (sources.environment, sources.file)
-        for setting in _CREDENTIALS
+        for setting in _OF_ONE_ACCOUNT
         if setting.key in layer
     ]
     for origin in shared:
         findings.problem(f"{origin} would be the same for all {len(sources.profiles)} profiles: set it in each table")
 
 
-def _warn_of_one_account_twice(built: tuple[ProfileSettings, ...], findings: Findings) -> None:
-    for first, one in _alike(built, lambda one: one.credentials_dir and (one.profile.base_url, one.credentials_dir)):
-        findings.warn(
-            f"profiles {first} and {one.profile.name} are one account at the partner: each spends a budget of its "
-            "own, and may end the other's token"
-        )
-
-
 def _refuse_one_file_twice(built: tuple[ProfileSettings, ...], findings: Findings) -> None:
-    for first, one in _alike(built, lambda one: one.sink_file):
-        findings.problem(
-            f"profiles {first} and {one.profile.name} would keep their tokens in one file, {one.sink_file}: "
-            f"set another {table.SINK_FILE.key} in each table"
-        )
-
-
-def _alike(
-    built: tuple[ProfileSettings, ...], key: Callable[[ProfileSettings], Hashable]
-) -> Iterator[tuple[str, ProfileSettings]]:
-    """Each profile whose key an earlier one has, with the name of the first that has it; None is no key."""
-    seen: dict[Hashable, str] = {}
+    first_of: dict[Path, str] = {}
     for one in built:
-        if (of_one := key(one)) is None:
+        if one.sink_file is None:
             continue
-        first = seen.setdefault(of_one, one.profile.name)
+        first = first_of.setdefault(one.sink_file, one.profile.name)
         if first != one.profile.name:
-            yield first, one
+            findings.problem(
+                f"profiles {first} and {one.profile.name} would keep their tokens in one file, {one.sink_file}: "
+                f"set another {table.SINK_FILE.key} in each table"
+            )

@@ -24,6 +24,8 @@ class Setting(Generic[T]):
     """Whether an error may quote the refused value; False where it may hold a secret."""
     default_note: str = ""
     """What stands in documents when the default is not its text."""
+    empty_counts: bool = False
+    """Whether an empty text is a value, and so refused by `parse`; else it means unset."""
 
     @property
     def key(self) -> str:

@@ -47,14 +47,16 @@ class Sources:
 
 
 def read(environ: Mapping[str, str], findings: Findings) -> Sources:
-    """Gather what is written; unknown names and files that cannot be read become problems. Empty means unset."""
+    """Gather what is written; unknown names and files that cannot be read become problems.
+
+    Empty means unset, but for settings whose `empty_counts`.
+    """
     environment: dict[str, Given] = {}
     for name, text in sorted(environ.items()):
-        if not name.startswith(PREFIX) or not text.strip():
-            continue
-        if name in _BY_NAME:
-            environment[_BY_NAME[name].key] = Given(text.strip(), name)
-        else:
+        setting = _BY_NAME.get(name)
+        if setting is not None and (text.strip() or setting.empty_counts):
+            environment[setting.key] = Given(text.strip(), name)
+        elif setting is None and name.startswith(PREFIX) and text.strip():
             _judge_unknown(name, text, findings)
     config = environment.pop(CONFIG.key, None)
     if config is None:
@@ -126,7 +128,7 @@ def _layer(table: Mapping[str, object], place: str, findings: Findings, *, profi
             findings.problem(f"{origin} is the same for all profiles: move it above the tables")
         elif text is None:
             findings.problem(f"{origin} must be text, a number, true, false or a list of texts")
-        elif text:
+        elif text or setting.empty_counts:
             layer[key] = Given(text, origin)
     return layer
 

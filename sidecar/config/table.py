@@ -91,6 +91,16 @@ API_KEY = Setting(
     shown=False,
 )
 API_SECRET = Setting("SIDECAR_API_SECRET", parsers.secret, "", "the same", per_profile=True, shown=False)
+ACCOUNT = Setting(
+    "SIDECAR_ACCOUNT",
+    parsers.account,
+    "",
+    "names the partner account, to go on sharing its token and budget when the API key changes; else the key is the "
+    "account",
+    per_profile=True,
+    shown=False,
+    empty_counts=True,
+)
 ROLE = Setting("SIDECAR_ROLE", parsers.word, "API_USER", "role asked for", per_profile=True)
 TOKEN_LIFETIME_S = Setting(
     "SIDECAR_TOKEN_LIFETIME_S",

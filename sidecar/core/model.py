@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NoReturn, Self, TypeAlias
 
+from sidecar.core.account import account_of_key, profile_id_of
+
 Seconds: TypeAlias = float
 """A duration."""
 Instant: TypeAlias = float
@@ -56,7 +58,7 @@ class Secret:
         raise TypeError("a Secret is not pickled")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Credentials:
     """The pair the partner issued, read as one. `signing_key` is carried, not used: requests are signed by the apps."""
 
@@ -65,12 +67,15 @@ class Credentials:
     signing_key: Secret | None = None
     credentials_id: str = field(init=False)
     """Tells one pair from another without revealing either; the same on every replica."""
+    account: str = field(init=False)
+    """That of the API key, as `Profile.account` where nobody named one."""
 
     def __post_init__(self) -> None:
         # Made once: each making leaves copies of the pair in memory that is free again.
         pair = f"{len(self.api_key.reveal())}:{self.api_key.reveal()}{self.api_secret.reveal()}"
         made = hashlib.blake2b(pair.encode(errors="surrogatepass"), digest_size=8, person=b"credentials").hexdigest()
         object.__setattr__(self, "credentials_id", made)
+        object.__setattr__(self, "account", account_of_key(self.api_key.reveal()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +209,8 @@ class Profile:
     partner: str = "pay1st"
     base_url: str
     role: str = "API_USER"
+    account: str = ""
+    """`account_named` or `account_of_key` of `core.account`; empty until the API key has been read."""
     lifetime_s: Seconds = 900
     refresh_at: float = 0.8
     max_stale_s: Seconds = 3600
@@ -217,12 +224,12 @@ class Profile:
     fleet_size: int = 10
     poll_s: Seconds = 2
     idle_s: Seconds = 0
+    profile_id: str = field(init=False)
+    """Names the account in the store, whatever the profile is called. Made of no secret but the one-way account."""
 
-    @property
-    def profile_id(self) -> str:
-        """Names the account in the store; made of nothing secret, so credentials rotate within it."""
-        account = "\n".join((self.name, self.partner, self.base_url.rstrip("/"), self.role))
-        return f"{self.name}-{hashlib.sha256(account.encode()).hexdigest()[:12]}"
+    def __post_init__(self) -> None:
+        made = profile_id_of(self.partner, self.base_url, self.role, self.account)
+        object.__setattr__(self, "profile_id", made)
 
     @property
     def lease_limit_s(self) -> Seconds:

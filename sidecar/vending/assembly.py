@@ -11,7 +11,7 @@ from sidecar.vending.broker import Broker
 from sidecar.vending.crew import Crew
 from sidecar.vending.fallback import Fallback
 from sidecar.vending.keyring import Keyring
-from sidecar.vending.ledger import Ledger
+from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.maintainer import Maintainer
 from sidecar.vending.view import View
 from sidecar.vending.watched import WatchedState
@@ -35,11 +35,13 @@ def assemble(
     credentials: CredentialsSource,
     sink: EventSink,
     beat: Beat,
+    budgets: LocalBudgets | None = None,
 ) -> Assembly:
-    """Build one profile; `beat` is the process's own.
+    """Build one profile, of one account; `beat` and `budgets` are the process's own.
 
     Raises `CredentialsError` when there is no readable pair to begin with.
     """
+    local = (budgets or LocalBudgets(clock)).of(profile)
     crew = Crew(
         profile=profile,
         replica_id=replica_id,
@@ -48,8 +50,8 @@ def assemble(
         partner=partner,
         keyring=Keyring(profile.name, credentials, sink),
         view=View(profile, clock),
-        fallback=Fallback(profile, clock),
-        ledger=Ledger(profile.budget, clock),
+        fallback=Fallback(profile, clock, local.share),
+        ledger=local.ledger,
         sink=sink,
     )
     broker = Broker(crew)

@@ -78,6 +78,27 @@ class Broker:
     def holds(self, token: Token) -> bool:
         return self._view.token is token and not self._view.rejected
 
+    @property
+    def has_good_token(self) -> bool:
+        """Whether one would be vended unmarked; unlike `current`, this is not to ask for it."""
+        return self._view.condition(self._clock.monotonic()) in GOOD
+
+    def take_after(self, other: Broker) -> None:
+        """This profile's callers were `other`'s so far: know when they asked last, and what they may still report."""
+        self._asked_at = other._asked_at
+        token = other._view.token
+        for token_id in (*other._view.replaced_ids, *(() if token is None else (token.token_id,))):
+            if token_id not in self._view.replaced_ids:
+                self._view.replaced_ids.append(token_id)
+
+    def stand_in_for(self, other: Broker | None) -> None:
+        """Call nothing without the store while `other` has a good token for the same callers. None: nobody has."""
+        self._crew.fallback.unhurried_s = (lambda: 0) if other is None else other.good_for_s
+
+    def good_for_s(self) -> Seconds:
+        """How long there is no hurry to replace the token, should the store be down."""
+        return self._crew.fallback.good_for_s(self._view)
+
     async def _wait(self, min_ttl_s: Seconds) -> Vended:
         try:
             async with self._patience.within(self.profile.request_timeout_s):

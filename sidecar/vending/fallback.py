@@ -6,11 +6,12 @@ in the hope that the store is back before that.
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Callable
 
 from sidecar.core import policy
 from sidecar.core.model import Moment, Profile, Seconds, StoreFailure
 from sidecar.core.ports import Clock
+from sidecar.vending.local_budget import Share
 from sidecar.vending.view import View
 
 FIRST_DELAY_S: Seconds = 2
@@ -18,15 +19,15 @@ FIRST_DELAY_S: Seconds = 2
 
 
 class Fallback:
-    """One replica's share of the budget, spent while the store is down."""
+    """When a profile may call while the store is down, on the `share` that all profiles of its account spend."""
 
-    def __init__(self, profile: Profile, clock: Clock) -> None:
+    def __init__(self, profile: Profile, clock: Clock, share: Share) -> None:
         self._profile = profile
         self._clock = clock
-        self._share = profile.budget.share_of(profile.fleet_size)
-        self._spent: deque[Moment] = deque(maxlen=self._share.calls)
-        self._spent_on_demand: deque[Moment] = deque(maxlen=self._share.on_demand_calls)
+        self._share = share
         self._blocked_until: Moment = 0
+        self.unhurried_s: Callable[[], Seconds] = lambda: 0
+        """How long another account's token leaves this one time, where one serves the same callers."""
 
     def first_delay_s(self) -> Seconds:
         return self._clock.jitter() * FIRST_DELAY_S
@@ -44,9 +45,8 @@ class Fallback:
         """
         if self._profile.store_failure is StoreFailure.FAIL:
             return self._profile.poll_s
-        now = self._clock.monotonic()
         remembered_s = max(view.lease_left_s(), view.permit_wait_s(on_demand=on_demand))
-        return max(self._permit_wait_s(now, on_demand=on_demand), self._good_for_s(view, now), remembered_s)
+        return max(self._share.wait_s(on_demand=on_demand), self.good_for_s(view), self.unhurried_s(), remembered_s)
 
     def block(self, wait_s: Seconds) -> None:
         """Do not try again before `wait_s` is over, or the store is back."""
@@ -57,20 +57,10 @@ class Fallback:
 
     def spend(self, *, on_demand: bool) -> None:
         """Take one permit of the share, before the call."""
-        now = self._clock.monotonic()
-        self._spent.append(now)
-        if on_demand:
-            self._spent_on_demand.append(now)
+        self._share.spend(on_demand=on_demand)
 
-    def _permit_wait_s(self, now: Moment, *, on_demand: bool) -> Seconds:
-        share = self._share
-        wait_s = policy.permit_wait_s([now - at for at in self._spent], share.calls, share.window_s)
-        if on_demand:
-            ages_s = [now - at for at in self._spent_on_demand]
-            wait_s = max(wait_s, policy.permit_wait_s(ages_s, share.on_demand_calls, share.window_s))
-        return wait_s
-
-    def _good_for_s(self, view: View, now: Moment) -> Seconds:
+    def good_for_s(self, view: View) -> Seconds:
+        """Until the moment late in its life at which the held token should be replaced without the store."""
         if view.token is None or view.rejected:
             return 0
         usable_s = policy.usable_s(view.token.lifetime_s, self._profile)
@@ -79,4 +69,5 @@ class Fallback:
         first_s = policy.refresh_point_s(view.token.lifetime_s, self._profile, 0)
         last_s = policy.refresh_point_s(view.token.lifetime_s, self._profile, 1)
         share = (view.refresh_at_s - first_s) / (last_s - first_s) if last_s > first_s else 0
-        return max(0, view.refresh_at_s + share * (latest_s - view.refresh_at_s) - view.age_s(now))
+        late_s = view.refresh_at_s + share * (latest_s - view.refresh_at_s)
+        return max(0, late_s - view.age_s(self._clock.monotonic()))

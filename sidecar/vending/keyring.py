@@ -9,9 +9,12 @@ from sidecar.core.events import CredentialsChanged, CredentialsUnreadable
 from sidecar.core.model import Credentials
 from sidecar.core.ports import CredentialsSource, EventSink
 
+KEPT_IDS = 8
+"""Proven pairs of others that are remembered: a few, as the store does. The files here may come to name one of them."""
+
 
 class Keyring:
-    """The newest pair, and the one before it until the newest has obtained a token."""
+    """The newest pair of one account, and the one before it until the newest has obtained a token."""
 
     def __init__(self, profile_name: str, source: CredentialsSource, sink: EventSink) -> None:
         """Raises `CredentialsError` when there is no readable pair to begin with."""
@@ -20,7 +23,7 @@ class Keyring:
         self._sink = sink
         self._newest = source.read()
         self._previous: Credentials | None = None
-        self._proven: set[str] = set()
+        self._proven: dict[str, None] = {}
         self._problem = ""
 
     @property
@@ -62,7 +65,10 @@ class Keyring:
 
     def prove(self, credentials_ids: Iterable[str]) -> None:
         """These pairs obtained a token, here or on another replica."""
-        self._proven.update(credentials_ids)
+        self._proven |= dict.fromkeys(credentials_ids)
+        others = [name for name in self._proven if name not in self.credentials_ids]
+        for name in others[:-KEPT_IDS]:
+            del self._proven[name]
         if not self.on_trial:
             self._previous = None
 

@@ -25,6 +25,7 @@ def take_snapshot(crew: Crew, *, waiters: int, resting: bool) -> Snapshot:
     next_refresh_s = max(view.refresh_at_s - view.age_s(now), 0 if no is None else no.retry_after_s)
     return Snapshot(
         profile=profile.name,
+        profile_id=profile.profile_id,
         role=profile.role,
         partner=profile.partner,
         base_url=profile.base_url,

@@ -53,6 +53,8 @@ class Snapshot:
     """
 
     profile: str
+    profile_id: str
+    """Names the account in the store; equal wherever token and budget are shared."""
     role: str
     partner: str
     base_url: str

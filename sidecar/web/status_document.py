@@ -55,6 +55,7 @@ def _profile_status(snapshot: Snapshot) -> dict[str, object]:
     return {
         **_profile_readiness(snapshot),
         "suspect": snapshot.condition is Condition.SUSPECT,
+        "profileId": snapshot.profile_id,
         "partner": snapshot.partner,
         "baseUrl": snapshot.base_url,
         "role": snapshot.role,

@@ -160,7 +160,7 @@ async def test_a_sealed_token_opens_for_its_profile_and_fence_only(
 ) -> None:
     await fetched(shared)
     stored: dict[str, Any] = json.loads(world.get("token"))
-    profile, fence = (replace(PROFILE, name="other"), stored["fence"]) if change == "profile" else (PROFILE, 7)
+    profile, fence = (replace(PROFILE, account="other"), stored["fence"]) if change == "profile" else (PROFILE, 7)
     stored["sealed"] = token_argument(a_token(fence), 0, profile, SEALER)["sealed"]
     world.put("token", json.dumps(stored).encode())
     assert (await shared.peek(0)).damaged == ("seal",)

@@ -44,7 +44,7 @@ class Hunt:
     chance: random.Random = field(default_factory=lambda: random.Random(SEED))
 
     async def prepare(self) -> None:
-        self.states = [self.store.shared_state(replace(PROFILE, name=f"p{number}")) for number in range(PROFILES)]
+        self.states = [self.store.shared_state(replace(PROFILE, account=f"p{number}")) for number in range(PROFILES)]
         self.token_ids = [
             (await fetched(state, f"access-{number}")).token_id for number, state in enumerate(self.states)
         ]
@@ -160,6 +160,6 @@ async def late(server: RedisServer, store: Store) -> Hunt:
         prepared = Hunt(direct)
         await prepared.prepare()
     hunt = Hunt(store, prepared.token_ids)
-    hunt.states = [store.shared_state(replace(PROFILE, name=f"p{number}")) for number in range(PROFILES)]
+    hunt.states = [store.shared_state(replace(PROFILE, account=f"p{number}")) for number in range(PROFILES)]
     await hunt.run(1500)
     return hunt

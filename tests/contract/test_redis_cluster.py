@@ -59,7 +59,7 @@ def source_and_target(cluster: ClusterTrio) -> tuple[Node, Node]:
 
 def profiles_on_every_node(cluster: ClusterTrio) -> list[Profile]:
     """Enough names that each third of the slots has some."""
-    profiles = [replace(PROFILE, name=f"p{number}") for number in range(12)]
+    profiles = [replace(PROFILE, account=f"p{number}") for number in range(12)]
     assert len({cluster.owner(slot_of(profile.profile_id)).port for profile in profiles}) == 3
     return profiles
 

@@ -132,7 +132,7 @@ async def test_sentinels_and_the_master_they_name_speak_tls(
     sentinel.start()
     try:
         async with opened(f"rediss+sentinel://127.0.0.1:{tls_port}/{SERVICE}{bench.query()}") as store:
-            await granted(store.shared_state(replace(PROFILE, name="through-sentinel")))
+            await granted(store.shared_state(replace(PROFILE, account="through-sentinel")))
         where = f"rediss+sentinel://127.0.0.1:{tls_port}/{SERVICE}"
         assert await cause_of(f"{where}{bench.query(shown=False)}") == "CertificateRefusedError"
     finally:
@@ -146,7 +146,7 @@ async def test_every_node_of_a_cluster_speaks_tls(bench: Bench, tmp_path_factory
         cluster.start()
         async with opened(f"{cluster.url}{bench.query()}") as store:
             for number in range(12):
-                await granted(store.shared_state(replace(PROFILE, name=f"p{number}")))
+                await granted(store.shared_state(replace(PROFILE, account=f"p{number}")))
         assert all(node.command("DBSIZE") > 0 for node in cluster.nodes)
     finally:
         cluster.stop()

@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 
 from sidecar.app.clock import SystemClock
-from sidecar.core.model import Budget, Secret
+from sidecar.core.account import account_of_key
+from sidecar.core.model import Budget, Profile, Secret
 from sidecar.partner.sandbox import Sandbox, SandboxConfig
 from sidecar.partner.sandbox.journal import Call
 from tests.fakes.replica import SERVE, START_LIMIT_S, Replica, until
@@ -60,6 +61,12 @@ class Fleet:
         }
         (folder / "seal-key").write_bytes(base64.b64encode(os.urandom(32)))
         self.mount(KEY, SECRET)
+
+    @property
+    def profile_id(self) -> str:
+        """What the account of `KEY` is called in the store."""
+        account = account_of_key(KEY)
+        return Profile(base_url=self.partner_url, account=account).profile_id
 
     @property
     def calls(self) -> list[Call]:

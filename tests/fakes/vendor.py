@@ -35,6 +35,7 @@ def snapshot(profile: str = "default") -> Snapshot:
     """The state of a profile in good health."""
     return Snapshot(
         profile=profile,
+        profile_id="pay1st-0123456789abcdef",
         role="API_USER",
         partner="pay1st",
         base_url="https://partner.test",

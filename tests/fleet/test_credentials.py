@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 
 from tests.fakes.processes import Fleet
-from tests.fakes.replica import Replica, until
+from tests.fakes.replica import CALLER, Replica, until
 
 LOOK_S = 5
 """How often the files are read."""
@@ -63,6 +64,27 @@ async def test_bad_credentials_leave_the_old_token_in_place_and_raise_an_alarm(f
 
     await until(mended, NOISE_S)
     assert [call.status for call in fleet.calls] == [200, 401, 200]
+
+
+async def test_everyone_who_follows_the_token_is_led_to_the_new_keys(fleet: Fleet) -> None:
+    """A long poll that waits, a token file, and an app that reports the old token late."""
+    path = fleet.folder / "token"
+    (replica,) = await fleet.ready(1, SINK_FILE=str(path))
+    old = await replica.ask()
+    assert path.read_text() == old.body["accessToken"]
+    known = {**CALLER, "If-None-Match": f'"{old.token_id}"'}
+    waiting = asyncio.ensure_future(replica.ask("/v1/token?wait=60", known))
+    assert (await replica.ask("/v1/token?wait=0", known)).status == 304
+    fleet.sandbox.state.rotate("new-key", "new-secret")
+    fleet.mount("new-key", "new-secret")
+    replica.signal(signal.SIGHUP)
+
+    new = await asyncio.wait_for(waiting, NOISE_S)
+    assert new.token_id != old.token_id
+    await until(lambda: path.read_text() == new.body["accessToken"], NOISE_S)
+    assert await replica.report(old.token_id) == "already-replaced"
+    assert (await replica.ask()).token_id == new.token_id
+    assert [call.status for call in fleet.calls] == [200, 200]
 
 
 async def alarmed(replica: Replica) -> bool:

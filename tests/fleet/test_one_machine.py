@@ -92,7 +92,7 @@ async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_
     refreshes = [issued.refresh for account in node.sandbox.state.accounts.values() if (issued := account.last)]
     assert refreshes
     for each in files:
-        assert any(b"default-" in content for content in each.values()), "the state is there"
+        assert any(b"pay1st-" in content for content in each.values()), "the state is there"
         for content in each.values():
             assert not found([KEY, SECRET, TOKEN_MARK, *refreshes], content.decode("latin-1"))
 

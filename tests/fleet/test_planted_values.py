@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from sidecar.core.model import Profile
 from tests.fakes.load import under_load
 from tests.fakes.processes import Fleet
 from tests.fakes.replica import until
@@ -26,7 +25,7 @@ class Vault:
 
     def __init__(self, fleet: Fleet) -> None:
         self._redis = fleet.redis
-        profile_id = Profile(base_url=fleet.partner_url).profile_id
+        profile_id = fleet.profile_id
         self.gate, self.token = (f"pts:{{{profile_id}}}:{part}" for part in ("gate", "token"))
 
     def get(self, key: str) -> Document:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.model import Profile
 from tests.clusters import ClusterTrio, slot_of
 from tests.fakes.load import under_load
 from tests.fakes.processes import Fleet, open_fleet
@@ -35,7 +34,7 @@ async def fleet(tmp_path: Path, cluster: ClusterTrio) -> AsyncIterator[Fleet]:
 
 
 def slot(fleet: Fleet) -> int:
-    return slot_of(Profile(base_url=fleet.partner_url).profile_id)
+    return slot_of(fleet.profile_id)
 
 
 async def test_a_slot_that_moves_and_a_master_lost_elsewhere_cost_nothing(fleet: Fleet, cluster: ClusterTrio) -> None:

@@ -149,6 +149,7 @@ async def test_status_tells_the_whole_state_of_each_profile(admin: Admin) -> Non
     assert (document["version"], document["ready"], document["storeUp"]) == (sidecar.__version__, True, True)
     default = document["profiles"]["default"]
     assert document["at"] == "2026-01-01T00:00:00Z"
+    assert default["profileId"] == "pay1st-0123456789abcdef"
     assert (default["expiresAt"], default["expiresInSeconds"]) == ("2026-01-01T00:15:00Z", 900)
     assert default["nextRefreshAt"] == "2026-01-01T00:12:00Z"
     assert default["cooldownUntil"] == "2026-01-01T00:00:30Z"

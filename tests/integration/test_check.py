@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -13,6 +14,8 @@ import pytest
 
 from sidecar.app.checking import CheckLine, check
 from sidecar.app.running import load_settings
+from sidecar.app.service import Service
+from sidecar.core.errors import ConfigurationError
 from tests.fakes.canary_call import GOOD
 from tests.fakes.fault_proxy import fault_proxy
 from tests.fakes.raw_partner import RawPartner, http
@@ -53,6 +56,27 @@ async def test_where_the_credentials_come_from_is_said(environ: Environ, tmp_pat
     config.write_text('[profiles.pay]\napi_key = "k"\napi_secret = "s"\n')
     first, _ = await lines({"SIDECAR_CONFIG": str(config)})
     assert first.detail == f"from api_key in [profiles.pay] of {config}"
+
+
+async def test_profiles_whose_files_hold_one_key_have_to_agree_on_its_budget(tmp_path: Path) -> None:
+    """Two directories: that they are one account shows once they are read."""
+    text = ""
+    for name, budget in (("a", "6/60"), ("b", "2/60")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "api-key").write_text("k")
+        (folder / "api-secret").write_text(f"secret of {name}")
+        text += f'[profiles.{name}]\ncredentials_dir = "{folder}"\ncall_budget = "{budget}"\n'
+    config = tmp_path / "sidecar.toml"
+    config.write_text(text)
+    environ = {"SIDECAR_CONFIG": str(config)}
+    said = "profiles a and b are one account, with one token and one budget: give both the same call_budget"
+    assert [(line.what, line.detail) for line in await lines(environ) if not line.ok] == [("profiles", said)]
+    with pytest.raises(ConfigurationError) as caught:
+        await Service(load_settings(environ), log=io.StringIO()).start()
+    assert caught.value.problems == (said,)
+    (tmp_path / "b/api-key").write_text("another key")
+    assert all(line.ok for line in await lines(environ))
 
 
 async def test_a_token_file_that_cannot_be_written_fails(environ: Environ, tmp_path: Path) -> None:

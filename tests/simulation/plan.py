@@ -72,6 +72,7 @@ def _profile(name: str, replicas: int, rng: random.Random) -> Profile:
     timeout_s = rng.choice([1, 2, 4])
     return Profile(
         name=name,
+        account=name,
         base_url="https://partner.example",
         lifetime_s=lifetime_s,
         refresh_at=rng.choice([0.6, 0.8]),

@@ -33,7 +33,7 @@ class LookedAt(Wire):
 
 
 def profile(name: str) -> Profile:
-    return Profile(name=name, base_url="https://partner.example", poll_s=POLL_S)
+    return Profile(name=name, account=name, base_url="https://partner.example", poll_s=POLL_S)
 
 
 def start(store: MemoryStore, clock: VirtualClock) -> list[LookedAt]:

@@ -85,12 +85,6 @@ def test_credentials_for_all_of_several_profiles_are_refused(tmp_path: Path) -> 
     ]
 
 
-def test_one_account_under_two_names_is_a_warning(tmp_path: Path) -> None:
-    text = '[profiles.a]\ncredentials_dir = "/same"\n[profiles.b]\ncredentials_dir = "/same"\n'
-    (warning,) = from_file(tmp_path, text).warnings
-    assert warning.startswith("profiles a and b are one account")
-
-
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -10,6 +10,7 @@ from sidecar.config.load import load
 from sidecar.config.reach import reach
 from sidecar.config.settings import Settings
 from sidecar.config.table import SETTINGS
+from sidecar.core.account import account_named
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address, Budget, Secret, StoreFailure
@@ -71,6 +72,7 @@ def test_every_setting_reaches_its_field() -> None:
         PARTNER="flow1st",
         BASE_URL="https://stage.example/x/",
         ROLE="OTHER",
+        ACCOUNT=" main account ",
         TOKEN_LIFETIME_S="300",
         REFRESH_AT="0.7",
         MAX_STALE_S="0",
@@ -115,6 +117,7 @@ def test_every_setting_reaches_its_field() -> None:
     assert settings.store_timeout_s == profile.store_timeout_s == 0.25
     assert (profile.store_failure, profile.fleet_size, profile.poll_s) == (StoreFailure.FAIL, 4, 1.5)
     assert (profile.partner, profile.base_url, profile.role) == ("flow1st", "https://stage.example/x", "OTHER")
+    assert profile.account == account_named("main account")
     assert (profile.lifetime_s, profile.refresh_at, profile.max_stale_s, profile.margin_s) == (300, 0.7, 0, 10)
     assert (profile.budget, profile.partner_timeout_s, profile.cooldown_s) == (Budget(3, 30), 4, 20)
     assert (profile.request_timeout_s, profile.idle_s) == (6, 600)

@@ -57,6 +57,7 @@ BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
         *[(key, "/a\x00b") for key in ("seal_key_file", "credentials_dir", "caller_token_file")],
         *[("base_url", text) for text in ("api.example.com", "ftp://a", "https://", "https://a?q=1", "https://a#f")],
         *[("base_url", text) for text in ("https://a b", "https://a:b", "https://[::1", "https://u:p@a")],
+        *[("account", text) for text in ("", "x" * 129, "a\nb", "a\x00b", "\udc80", "a\u2028b")],
         *[("role", text) for text in ("a b", '"', "x" * 65)],
         *[("api_key", text) for text in ("a:b", "a\nb", "a\x00b")],
         *[("store", text) for text in ("redis:", "http://a", "redis://", "unix://a", "redis://a/x", "redis://a:b")],
@@ -84,6 +85,8 @@ def test_a_value_out_of_form_is_refused_with_what_it_must_be(key: str, text: str
         ("store", "redis+sentinel://a:1,b:2/main/0"),
         ("store", "rediss+cluster://a:1,b:2"),
         ("base_url", "http://127.0.0.1:8080"),
+        ("account", "Zahlungen (Übersee) / 2"),
+        ("account", "x" * 128),
         ("listen", "localhost:0"),
         ("listen", "unix:/run/a.sock"),
         ("listen", "unix:@sidecar"),
@@ -150,6 +153,7 @@ def test_the_defaults_leave_a_call_time_before_the_end() -> None:
             {"STORE": "redis://r", "SEAL": "off", "SEAL_KEY_FILE": "/k"},
             "SIDECAR_SEAL_KEY_FILE is not used while SIDECAR_SEAL is off",
         ),
+        ({"BASE_URL": "HTTP://partner", "ALLOW_HTTP": "true"}, "the partner is called without TLS"),
         ({"BASE_URL": "http://partner", "ALLOW_HTTP": "true"}, "the partner is called without TLS"),
     ],
 )
@@ -161,6 +165,19 @@ def test_a_budget_that_just_suffices_is_no_warning() -> None:
     assert loaded(CALL_BUDGET="5/3600").warnings == ()
 
 
+def test_an_empty_account_is_no_unset_one() -> None:
+    """It would silently be another account than the one that was meant."""
+    for empty in ("", "  "):
+        (problem,) = problems(ACCOUNT=empty)
+        assert problem.startswith("SIDECAR_ACCOUNT must be 1 to 128 printable characters")
+
+
+def test_two_spellings_of_an_account_that_look_the_same_are_one() -> None:
+    composed, combining = "caf\u00e9", "cafe\u0301"
+    assert composed != combining
+    assert loaded(ACCOUNT=composed).profiles == loaded(ACCOUNT=combining).profiles
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]", "a.localhost"])
 def test_http_is_for_loopback(host: str) -> None:
     assert loaded(BASE_URL=f"http://{host}:8080").profiles[0].profile.base_url == f"http://{host}:8080"
@@ -168,8 +185,9 @@ def test_http_is_for_loopback(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["partner.example", "10.0.0.1", "localhost.example", "127.0.0.1.example"])
 def test_http_beyond_loopback_is_refused(host: str) -> None:
-    (problem,) = problems(BASE_URL=f"http://{host}")
-    assert problem.startswith("SIDECAR_BASE_URL must be https:// beyond loopback")
+    for scheme in ("http", "HTTP", "Http"):
+        (problem,) = problems(BASE_URL=f"{scheme}://{host}")
+        assert problem.startswith("SIDECAR_BASE_URL must be https:// beyond loopback")
 
 
 @pytest.mark.parametrize("where", ["0.0.0.0:8181", "[::]:8181", "10.0.0.1:8181", "pod.internal:8181"])

@@ -9,8 +9,9 @@ import traceback
 
 import pytest
 
+from sidecar.core.account import account_of_key
 from sidecar.core.iso8601 import iso, iso_or_none
-from sidecar.core.model import Address, Credentials, Profile, Secret, token_id_of
+from sidecar.core.model import Address, Credentials, Secret, token_id_of
 
 CANARY = "canary-4711"
 
@@ -50,11 +51,10 @@ def test_ids_tell_apart_and_reveal_nothing() -> None:
     assert CANARY not in token_id_of(Secret(CANARY))
 
 
-def test_the_profile_id_names_the_account_and_not_the_credentials() -> None:
-    profile = Profile(base_url="https://partner.example/")
-    assert profile.profile_id == Profile(base_url="https://partner.example").profile_id
-    assert profile.profile_id.startswith("default-")
-    assert profile.profile_id != Profile(base_url="https://partner.example", role="OTHER").profile_id
+def test_a_pair_belongs_to_the_account_of_its_key_whatever_its_secret() -> None:
+    one, other = (Credentials(api_key=Secret("key"), api_secret=Secret(secret)) for secret in ("old", "new"))
+    assert one.account == other.account == account_of_key("key")
+    assert one.credentials_id != other.credentials_id
 
 
 @pytest.mark.parametrize(

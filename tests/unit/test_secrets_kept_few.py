@@ -59,6 +59,20 @@ def test_the_latest_pairs_are_masked_and_older_ones_forgotten() -> None:
     assert len(redactor.texts) == 2 * PAIRS
 
 
+def test_a_pair_in_use_stays_masked_however_many_come_after_it() -> None:
+    inner, redactor = Rotating(), Redactor()
+    source = RedactedCredentials(inner, redactor)
+    used = source.read()
+    for number in range(1, 3 * PAIRS):
+        inner.now = pair(str(number))
+        source.read()
+    assert redactor.text("key-0 secret-0") == "*** ***"
+    inner.now = pair("0")
+    assert source.read() is used
+    del used, inner.now
+    assert redactor.text("key-0 secret-0") == "*** ***", "it is among the latest again"
+
+
 def test_a_secret_that_another_still_counts_on_is_not_forgotten() -> None:
     redactor = Redactor()
     redactor.register(Secret("shared"))

@@ -92,7 +92,7 @@ class PartnerEndpoints:
         if problem := body_problem(operation, body, self._state.config.role):
             return problem
         if operation is Operation.GRANT:
-            welcome = carries_pair(request, self._state.pair)
+            welcome = carries_pair(request, self._state.pairs)
         else:
             welcome = self._state.accounts[self._preset.name].spend_refresh((body or {})["refreshToken"])
         return None if welcome else 401

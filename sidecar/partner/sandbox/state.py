@@ -29,4 +29,8 @@ class SandboxState:
 
     def rotate(self, api_key: str, api_secret: str) -> None:
         """From now on only this pair is accepted; tokens live on."""
-        self.pair = f"{api_key}:{api_secret}".encode()
+        self.pairs = {f"{api_key}:{api_secret}".encode()}
+
+    def admit(self, api_key: str, api_secret: str) -> None:
+        """From now on this pair is accepted too."""
+        self.pairs.add(f"{api_key}:{api_secret}".encode())

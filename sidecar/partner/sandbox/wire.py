@@ -7,6 +7,7 @@ import binascii
 import hmac
 import json
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from aiohttp import web
 
@@ -47,11 +48,11 @@ def body_problem(operation: Operation, body: Mapping[str, str] | None, role: str
     return None if body["role"] == role else 401
 
 
-def carries_pair(request: web.Request, pair: bytes) -> bool:
-    """Whether the Authorization header is Basic with exactly this `key:secret`."""
+def carries_pair(request: web.Request, pairs: AbstractSet[bytes]) -> bool:
+    """Whether the Authorization header is Basic with exactly one of these `key:secret`."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     try:
         sent = base64.b64decode(credentials, validate=True)
     except (binascii.Error, ValueError):
         return False
-    return scheme.lower() == "basic" and hmac.compare_digest(sent, pair)
+    return scheme.lower() == "basic" and any(hmac.compare_digest(sent, pair) for pair in pairs)

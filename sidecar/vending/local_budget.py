@@ -1,0 +1,69 @@
+"""What one process may spend of an account's budget, whatever the store says and while it says nothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from sidecar.core.model import Budget, Moment, Profile, Seconds
+from sidecar.core.policy import permit_wait_s
+from sidecar.core.ports import Clock
+from sidecar.vending.ledger import Ledger
+
+RECENT_ACCOUNTS = 16
+"""Budgets kept although nobody uses them: a key that is put back finds what it has spent."""
+
+
+class Share:
+    """This process's part of the fleet's budget, for calls that the store cannot grant because it is down."""
+
+    def __init__(self, share: Budget, clock: Clock) -> None:
+        self._share = share
+        self._clock = clock
+        self._spent: deque[Moment] = deque(maxlen=share.calls)
+        self._spent_on_demand: deque[Moment] = deque(maxlen=share.on_demand_calls)
+
+    def wait_s(self, *, on_demand: bool) -> Seconds:
+        """How long until there is a permit; 0: now."""
+        now, share = self._clock.monotonic(), self._share
+        wait_s = permit_wait_s([now - at for at in self._spent], share.calls, share.window_s)
+        if on_demand:
+            ages_s = [now - at for at in self._spent_on_demand]
+            wait_s = max(wait_s, permit_wait_s(ages_s, share.on_demand_calls, share.window_s))
+        return wait_s
+
+    def spend(self, *, on_demand: bool) -> None:
+        """Take one permit, before the call."""
+        now = self._clock.monotonic()
+        self._spent.append(now)
+        if on_demand:
+            self._spent_on_demand.append(now)
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class LocalBudget:
+    """One account's, used by every profile of this process that is that account."""
+
+    ledger: Ledger
+    share: Share
+
+
+class LocalBudgets:
+    """One for each process: two profiles of one account spend one budget, also without the store."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # Whoever spends one keeps it alive, so accounts that nobody uses any more do not pile up.
+        self._by_account: WeakValueDictionary[str, LocalBudget] = WeakValueDictionary()
+        self._recent: deque[LocalBudget] = deque(maxlen=RECENT_ACCOUNTS)
+
+    def of(self, profile: Profile) -> LocalBudget:
+        """The budget of the profile's account; with the first one's numbers, where profiles differ in them."""
+        budget = self._by_account.get(profile.profile_id)
+        if budget is None:
+            share = Share(profile.budget.share_of(profile.fleet_size), self._clock)
+            budget = LocalBudget(Ledger(profile.budget, self._clock), share)
+            self._by_account[profile.profile_id] = budget
+        self._recent.append(budget)
+        return budget

@@ -1,0 +1,245 @@
+"""One profile through changes of its API key.
+
+Each account has its own broker, maintainer and state in the store. A new key is another account, unless the operator
+named the account: it is tried beside the current one, which goes on with the old key until the new one has a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from sidecar.core.errors import BadRequestError, NoTokenError
+from sidecar.core.events import CredentialsChanged
+from sidecar.core.model import Credentials, Moment, Profile, Seconds, Token
+from sidecar.core.policy import Condition
+from sidecar.core.ports import Clock, CredentialsSource, EventSink
+from sidecar.vending.account import Account, AccountCredentials
+from sidecar.vending.assembly import Assembly
+from sidecar.vending.vendor import Report, Snapshot, Vended
+
+
+class ProfileVendor:
+    """A `Vendor`. Asks the broker of the current account, and asks again where another account became current."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        source: CredentialsSource,
+        build: Callable[[Profile, CredentialsSource], Assembly],
+        clock: Clock,
+        sink: EventSink,
+    ) -> None:
+        """`build` assembles the profile for one account. Raises `CredentialsError` when there is no readable pair."""
+        self._profile = profile
+        self._source = source
+        self._build = build
+        self._clock = clock
+        self._sink = sink
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._replaced: set[Account] = set()
+        """Accounts that are being closed."""
+        self._current = self._open(source.read())
+        self._current.credentials.reads = True
+        self._tried: Account | None = None
+        """That of the newest key, while it has no token."""
+
+    @property
+    def profile(self) -> Profile:
+        return self._current.broker.profile
+
+    # -- vending ------------------------------------------------------------------------------------------------------
+
+    def current(self) -> Vended | None:
+        return self._current.broker.current()
+
+    def holds(self, token: Token) -> bool:
+        return self._current.broker.holds(token)
+
+    async def vend(self, min_ttl_s: Seconds = 0) -> Vended:
+        until = self._clock.monotonic() + self._profile.request_timeout_s
+        while True:
+            current = self._current
+            answer = await current.ask(min_ttl_s)
+            if current is self._current and self._tried is not None and not _is_good(answer):
+                # With the current key nothing better can be had now.
+                no = await self._wait_for(self._tried, min_ttl_s, until, suspect_will_do=not isinstance(answer, Vended))
+                answer = _sooner(answer, no)
+            if current is self._current:
+                if isinstance(answer, NoTokenError):
+                    raise answer
+                return answer
+
+    async def _wait_for(
+        self, tried: Account, min_ttl_s: Seconds, until: Moment, *, suspect_will_do: bool
+    ) -> NoTokenError | None:
+        """Wait for the tried account's token, and move over to it; what it said when it has none."""
+        try:
+            async with asyncio.timeout(until - self._clock.monotonic()):
+                answer = await tried.ask(min_ttl_s)
+        except (TimeoutError, BadRequestError):
+            return None
+        if isinstance(answer, NoTokenError):
+            return answer
+        if tried is self._tried and (suspect_will_do or not answer.suspect):
+            self._move_to(tried)
+        return None
+
+    async def changed(self, token_id: str, wait_s: Seconds) -> bool:
+        until = self._clock.monotonic() + wait_s
+        while True:
+            current = self._current
+            changed = await current.broker.changed(token_id, max(0, until - self._clock.monotonic()))
+            if current is self._current:
+                return changed
+
+    async def report(self, token_id: str) -> Report:
+        while True:
+            current = self._current
+            report = await current.broker.report(token_id)
+            if current is self._current:
+                return report
+
+    def snapshot(self) -> Snapshot:
+        """The current account's; the tried one's where the current one has no token. Problems are those of both."""
+        shown = self._current.broker.snapshot()
+        if self._tried is None:
+            return shown
+        tried = self._tried.broker.snapshot()
+        failures = [failure for failure in (shown.last_failure, tried.last_failure) if failure is not None]
+        return replace(
+            tried if shown.condition is Condition.EXPIRED else shown,
+            ready=shown.ready or tried.ready,
+            last_success_at=max(shown.last_success_at, tried.last_success_at),
+            waiters=shown.waiters + tried.waiters,
+            credentials_valid=shown.credentials_valid and tried.credentials_valid,
+            last_failure=max(failures, key=lambda failure: failure.at, default=None),
+        )
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the token ahead of its end until `stop`."""
+        self._start(self._current)
+        ended: Account | None = None
+        try:
+            while ended is not self._current:
+                ended = self._current
+                if ended.task is not None:
+                    await asyncio.wait({ended.task})
+        finally:
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    def reread_credentials(self) -> None:
+        """Read the credentials now."""
+        self._current.maintainer.reread_credentials = True
+        self._current.maintainer.wake()
+
+    def stop(self) -> None:
+        self._stopping = True
+        for account in self._accounts():
+            account.maintainer.stop()
+
+    async def close(self) -> None:
+        """Answer everyone who waits, and end running calls."""
+        await asyncio.gather(*(account.close() for account in self._accounts()))
+
+    def _accounts(self) -> list[Account]:
+        return [self._current, *([] if self._tried is None else [self._tried]), *self._replaced]
+
+    def _open(self, pair: Credentials) -> Account:
+        name = self._account_of(pair)
+        credentials = AccountCredentials(pair, self._source, self._found)
+        parts = self._build(replace(self._profile, account=name), credentials)
+        return Account(name, credentials, parts.broker, parts.maintainer)
+
+    def _account_of(self, pair: Credentials) -> str:
+        return self._profile.account or pair.account
+
+    def _start(self, account: Account) -> None:
+        account.task = self._spawn(account.maintainer.run())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # -- another key --------------------------------------------------------------------------------------------------
+
+    def _found(self, pair: Credentials) -> None:
+        """The source holds this pair now."""
+        name = self._account_of(pair)
+        if name == self._current.name:
+            self._current.credentials.pair = pair
+            if self._tried is not None:
+                self._give_up(self._tried)
+                self._sink.emit(CredentialsChanged(profile=self._profile.name, credentials_id=pair.credentials_id))
+        elif self._tried is not None and self._tried.name == name:
+            self._tried.broker.take_after(self._current.broker)
+            if self._tried.credentials.pair.credentials_id != pair.credentials_id:
+                self._tried.credentials.pair = pair
+                self._tried.maintainer.reread_credentials = True
+                self._tried.maintainer.wake()
+        elif not self._stopping:
+            if self._tried is not None:
+                self._give_up(self._tried)
+            self._try(pair)
+
+    def _try(self, pair: Credentials) -> None:
+        """Look for the new account's token in the store; where there is none, one call of the fleet is made for it."""
+        self._sink.emit(CredentialsChanged(profile=self._profile.name, credentials_id=pair.credentials_id))
+        self._tried = tried = self._open(pair)
+        tried.broker.take_after(self._current.broker)
+        tried.broker.stand_in_for(self._current.broker)
+        self._start(tried)
+        self._spawn(self._watch(tried))
+
+    async def _watch(self, tried: Account) -> None:
+        """Move over to the account once it has a good token."""
+        while tried is self._tried and not self._stopping:
+            if tried.broker.has_good_token:
+                self._move_to(tried)
+                return
+            # The state of a token that is held may change too, and wakes nobody.
+            await tried.broker.changed(tried.broker.snapshot().token_id, self._profile.poll_s)
+
+    def _move_to(self, tried: Account) -> None:
+        replaced, self._current, self._tried = self._current, tried, None
+        replaced.credentials.reads, tried.credentials.reads = False, True
+        tried.broker.take_after(replaced.broker)
+        tried.broker.stand_in_for(None)
+        self._close_aside(replaced)
+
+    def _give_up(self, tried: Account) -> None:
+        self._tried = None
+        self._close_aside(tried)
+
+    def _close_aside(self, account: Account) -> None:
+        """Whoever waits there is sent away, and asks the current account."""
+        account.maintainer.stop()
+        self._replaced.add(account)
+
+        async def close() -> None:
+            await account.close()
+            self._replaced.discard(account)
+
+        self._spawn(close())
+
+
+def _is_good(answer: Vended | NoTokenError) -> bool:
+    return isinstance(answer, Vended) and not answer.suspect
+
+
+def _sooner(answer: Vended | NoTokenError, no: NoTokenError | None) -> Vended | NoTokenError:
+    """Of two refusals the one after which to ask again sooner."""
+    if isinstance(answer, Vended) or no is None or answer.retry_after_s <= no.retry_after_s:
+        return answer
+    return no

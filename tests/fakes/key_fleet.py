@@ -1,0 +1,137 @@
+"""Profiles whose API key may change: whole vendors on a virtual clock, one memory store and one partner."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from sidecar.core.errors import CredentialsError
+from sidecar.core.model import Credentials, Profile, Secret
+from sidecar.core.ports import CredentialsSource
+from sidecar.stores.memory import MemoryStore
+from sidecar.vending.assembly import Assembly, assemble
+from sidecar.vending.beat import Beat
+from sidecar.vending.local_budget import LocalBudgets
+from sidecar.vending.profile_vendor import ProfileVendor
+from tests.fakes.fleet import Wire, hash_of
+from tests.fakes.partner import FakePartner
+from tests.fakes.sink import ListSink
+from tests.fakes.virtual_time import VirtualClock
+
+PROFILE = Profile(base_url="https://partner.example")
+
+
+def pair(key: str, secret: str = "") -> Credentials:
+    """The pair of a key; its secret is named like it unless given."""
+    return Credentials(api_key=Secret(key), api_secret=Secret(secret or f"secret of {key}"))
+
+
+@dataclass
+class Files:
+    """Stands for the mounted directory."""
+
+    pair: Credentials
+    readable: bool = True
+
+    def read(self) -> Credentials:
+        if not self.readable:
+            raise CredentialsError("api-key: empty")
+        return self.pair
+
+
+@dataclass
+class Sidecar:
+    """One profile of one process. `wires` are its ways to the store, one for each account it has used."""
+
+    vendor: ProfileVendor
+    files: Files
+    sink: ListSink
+    wires: list[Wire]
+    task: asyncio.Task[None]
+
+    async def token(self) -> str:
+        return (await self.vendor.vend()).token.access.reveal()
+
+    @property
+    def profile_id(self) -> str:
+        return self.vendor.profile.profile_id
+
+    def put(self, key: str, secret: str = "") -> None:
+        """Another pair is in the files, and somebody says so."""
+        self.files.pair = pair(key, secret)
+        self.vendor.reread_credentials()
+
+    async def stop(self) -> None:
+        self.vendor.stop()
+        await self.vendor.close()
+        await self.task
+
+
+@dataclass
+class KeyFleet:
+    """Build it inside a running (virtual) loop."""
+
+    profile: Profile = PROFILE
+    partner: FakePartner = field(default_factory=FakePartner)
+    sidecars: list[Sidecar] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore(VirtualClock())
+        self._cut = False
+
+    def start(self, count: int = 1, key: str = "key-1") -> list[Sidecar]:
+        """So many processes with one profile each."""
+        return [self.process([self.profile], key)[0] for _ in range(count)]
+
+    def process(self, profiles: list[Profile], key: str = "key-1") -> list[Sidecar]:
+        """One process with these profiles, all of them with one key."""
+        name = f"process-{len(self.sidecars)}"
+        clock = VirtualClock(seed=hash_of(name))
+        beat, budgets = Beat(clock), LocalBudgets(clock)
+        started = [self._start(profile, key, name, clock, beat, budgets) for profile in profiles]
+        self.sidecars += started
+        return started
+
+    def _start(
+        self, profile: Profile, key: str, process: str, clock: VirtualClock, beat: Beat, budgets: LocalBudgets
+    ) -> Sidecar:
+        files, sink, wires = Files(pair(key)), ListSink(), list[Wire]()
+
+        def build(of_account: Profile, credentials: CredentialsSource) -> Assembly:
+            wires.append(Wire(self.store.shared_state(of_account)))
+            wires[-1].cut = self._cut
+            return assemble(
+                of_account,
+                replica_id=process,
+                clock=clock,
+                store=wires[-1],
+                partner=self.partner,
+                credentials=credentials,
+                sink=sink,
+                beat=beat,
+                budgets=budgets,
+            )
+
+        vendor = ProfileVendor(profile, files, build, clock, sink)
+        return Sidecar(vendor, files, sink, wires, asyncio.ensure_future(vendor.run()))
+
+    async def tokens(self) -> set[str]:
+        return {await sidecar.token() for sidecar in self.sidecars}
+
+    def put(self, key: str, secret: str = "") -> None:
+        for sidecar in self.sidecars:
+            sidecar.put(key, secret)
+
+    def cut(self) -> None:
+        """The store goes away."""
+        self._cut = True
+        for sidecar in self.sidecars:
+            for wire in sidecar.wires:
+                wire.cut = True
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(sidecar.stop() for sidecar in self.sidecars))
+
+
+def named(account: str) -> Profile:
+    return replace(PROFILE, account=f"name:{account}")

@@ -1,0 +1,44 @@
+"""What one process may spend of each account's budget."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+
+from sidecar.core.model import Budget, Profile
+from sidecar.vending.local_budget import RECENT_ACCOUNTS, LocalBudgets
+from tests.fakes.vendor import FixedClock
+
+PROFILE = Profile(base_url="https://partner.example", account="key:1", budget=Budget(10, 60), fleet_size=5)
+OTHER = replace(PROFILE, account="key:2")
+
+
+def test_profiles_of_one_account_spend_one_share_and_other_accounts_their_own() -> None:
+    clock = FixedClock()
+    budgets = LocalBudgets(clock)
+    one, other = budgets.of(PROFILE), budgets.of(OTHER)
+    also_one = budgets.of(replace(PROFILE, name="another name", base_url="HTTPS://partner.example/"))
+    for share in (one.share, also_one.share):
+        assert share.wait_s(on_demand=False) == 0
+        share.spend(on_demand=False)
+    assert one.share.wait_s(on_demand=False) == also_one.share.wait_s(on_demand=False) == 60
+    assert other.share.wait_s(on_demand=False) == 0
+    one.ledger.note(clock.monotonic())
+    assert also_one.ledger is one.ledger
+
+
+def test_a_key_that_is_put_back_finds_what_it_has_spent() -> None:
+    budgets = LocalBudgets(FixedClock())
+    budgets.of(PROFILE).share.spend(on_demand=True)
+    budgets.of(OTHER)
+    assert budgets.of(PROFILE).share.wait_s(on_demand=True) == 60
+
+
+def test_accounts_that_nobody_uses_any_more_do_not_pile_up() -> None:
+    budgets = LocalBudgets(FixedClock())
+    used = budgets.of(PROFILE)
+    for number in range(1000):
+        budgets.of(replace(PROFILE, account=f"key:{number + 100}"))
+    gc.collect()
+    assert len(budgets._by_account) <= RECENT_ACCOUNTS + 1
+    assert budgets.of(PROFILE) is used, "and the one that is used is not forgotten for them"
