@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -10,6 +11,7 @@ from aiohttp import web
 from sidecar.core.errors import ConfigurationError, PartnerError
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import PartnerToken, Secret
+from sidecar.partner.answers import read_answer
 from sidecar.stores.seal import AesSealer, OpenSealer, UnsealError
 from sidecar.web import answers
 from sidecar.web.connection import Connection
@@ -80,7 +82,9 @@ def test_a_secret_in_what_the_partner_said_is_found(monkeypatch: Patch) -> None:
 
 @pytest.mark.parametrize("lifetime_s", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_lifetime_out_of_bounds_is_found(monkeypatch: Patch, lifetime_s: float) -> None:
-    monkeypatch.setattr("sidecar.partner.answers.declared_lifetime_s", lambda *_: lifetime_s)
+    monkeypatch.setattr(
+        partner_answer, "read_answer", lambda *given: replace(read_answer(*given), lifetime_s=lifetime_s)
+    )
     with pytest.raises(FindingError, match="a lifetime"):
         partner_answer.check(kept("partner_answer", "token"))
 
