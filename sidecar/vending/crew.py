@@ -59,6 +59,8 @@ class Crew:
             if not (view.clock_stepped or view.unsaved):
                 self.sink.emit(StoreDataLost(profile=self.profile.name))
             asked_at = self.clock.monotonic()
+            # The seed may fail, and then this answer is never followed. Its pauses must be known even so.
+            view.hear(state)
             state = await self._seed()
             while view.unsaved:
                 # A local call ended while the store was being told: its end is not in what it was told.

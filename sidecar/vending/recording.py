@@ -13,6 +13,9 @@ from sidecar.core.model import Token
 from sidecar.core.policy import TICK_S
 from sidecar.core.shared import Confirmed, Failed, FailureCount, Lesson, Pause, State, is_leased
 
+MOST_REJECTED = 8
+"""Twice what a store keeps."""
+
 
 def with_success(state: State, token: Token, lesson: Lesson) -> State:
     """Our call brought this token.
@@ -55,8 +58,23 @@ def with_failure(state: State, failed: Failed) -> State:
     return replace(state, pause=_longer(state.pause, pause), strikes=strikes)
 
 
+def with_pauses(ours: State, theirs: State) -> State:
+    """Our state with the store's pauses added; of two pauses of the same thing the one that ends later.
+
+    Of rejected credentials only the `MOST_REJECTED` that end last are kept, whatever a store says look by look.
+    """
+    refused = {**ours.refused, **{key: _later(ours.refused.get(key), pause) for key, pause in theirs.refused.items()}}
+    last = sorted(refused.items(), key=lambda item: item[1].left_s)[-MOST_REJECTED:]
+    pause = ours.pause if theirs.pause is None else _later(ours.pause, theirs.pause)
+    return replace(ours, pause=pause, refused=dict(last))
+
+
 def is_running(pause: Pause | None) -> bool:
     return pause is not None and pause.left_s > TICK_S
+
+
+def _later(ours: Pause | None, theirs: Pause) -> Pause:
+    return ours if ours is not None and ours.left_s > theirs.left_s else theirs
 
 
 def _longer(running: Pause | None, new: Pause) -> Pause:

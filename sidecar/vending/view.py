@@ -18,7 +18,7 @@ from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
 from sidecar.core.run_on import run_on
 from sidecar.core.shared import Failed, Lesson, Pause, Remembered, Reported, State
-from sidecar.vending.recording import is_running, with_failure, with_success
+from sidecar.vending.recording import is_running, with_failure, with_pauses, with_success
 from sidecar.vending.store_time import StoreTime
 from sidecar.vending.vendor import LastFailure
 
@@ -41,7 +41,7 @@ class View:
         self.calling = 0
         """The fence of this replica's partner call that is out; 0 while none is."""
         self.unanswered: tuple[str, int] = ("", 0)
-        """The nonce of a claim whose answer was lost, and the fence known then."""
+        """The nonce of a claim whose reply was lost, and the fence known then."""
         self.unsaved = False
         """We know something the store does not: a token, a pause or a report it could not be told."""
         self.clock_stepped = False
@@ -101,11 +101,9 @@ class View:
         """Set at the next change of token. Ask again afterwards: each change has an event of its own."""
         return self._changed
 
-    # -- what the store said ------------------------------------------------------------------------------------------
-
     @property
     def state(self) -> State:
-        """The state as last seen; its durations have run on since (`remembered` brings them up to date)."""
+        """The state as last seen; its durations have run on since."""
         return self._state
 
     def knows_more_than(self, state: State) -> bool:
@@ -134,6 +132,10 @@ class View:
         if brought and state.token is not None:
             self.take(state.token, asked_at - max(0, state.now - state.token.issued_at))
         return brought
+
+    def hear(self, state: State) -> None:
+        """Take the pauses from the store's reply, and nothing else."""
+        self._state = with_pauses(self._now_state(), state)
 
     def clock_was_set(self) -> None:
         """The store's clock was set: the held token's instant is told by it as it is now."""
@@ -213,8 +215,6 @@ class View:
         self._state = run_on(self._state, now - self._seen_at, self._profile.budget.window_s)
         self._seen_at = now
         return self._state
-
-    # -- what stands in the way of a call -----------------------------------------------------------------------------
 
     def pause(self) -> Pause | None:
         """The pause that is running now."""
