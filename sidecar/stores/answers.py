@@ -83,24 +83,25 @@ def _outcome(view: View, ask: Ask, state: State) -> Outcome:
             return OverBudget(left_s)
 
 
-def _detail_of(text: str) -> PartnerDetail | None:
+def detail_of(text: str) -> PartnerDetail | None:
+    """What a partner said, out of its stored form."""
     try:
         return msgspec.json.decode(text, type=PartnerDetail) if text else None
     except msgspec.DecodeError:
         return None
 
 
-def _kind_of(name: str) -> FailureKind:
+def kind_of(name: str) -> FailureKind:
     """A kind this version does not know came from a later one: some back-off."""
     return FailureKind(name) if name in set(FailureKind) else FailureKind.SERVER_ERROR
 
 
 def _pause_of(pause: StoredPause, now_ms: int) -> Pause:
     return Pause(
-        kind=_kind_of(pause.kind),
+        kind=kind_of(pause.kind),
         left_s=left_ms(pause, now_ms) / 1000,
         strikes=pause.strikes,
-        detail=_detail_of(pause.detail),
+        detail=detail_of(pause.detail),
         fence=pause.fence,
     )
 

@@ -65,6 +65,11 @@ class RedisLink:
     async def ping(self) -> None:
         await self._within_time("ping", lambda: self._servers.run("", "PING"))
 
+    async def get(self, key: str) -> bytes | None:
+        """The value of a key, None where there is no text of any. Raises `StoreError`."""
+        value = await self._within_time("peek", lambda: self._servers.run(key, "GET", key))
+        return value if isinstance(value, bytes) else None
+
     async def close(self) -> None:
         """Wait for what is under way, which its own time limits end, and close every connection."""
         if self._running:

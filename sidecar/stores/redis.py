@@ -6,6 +6,7 @@ an expiry; nothing else is written.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from sidecar.core.errors import StoreError
@@ -13,6 +14,7 @@ from sidecar.core.model import Profile, Seconds, Secret, Token
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.shared import Adopt, Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
 from sidecar.stores.answers import ContradictionError, claimed, state_of
+from sidecar.stores.earlier_release import left_behind
 from sidecar.stores.gate import View, ms
 from sidecar.stores.link import RedisLink, Script
 from sidecar.stores.seal import Sealer, UnsealError
@@ -64,12 +66,16 @@ class _RedisState:
         self._profile = profile
         tag = f"pts:{{{profile.profile_id}}}"
         self._keys = (f"{tag}:gate", f"{tag}:token")
+        self._has_looked_back = False
+        """Whether what the first release left was looked for."""
 
     async def claim(self, ask: Ask) -> Claimed:
         """Asks again, beyond it, when the newer token cannot be opened here: it must not be offered for ever.
 
         A few times at most, should somebody put ever newer ones there.
         """
+        if not ask.epoch and not self._has_looked_back:
+            await self._look_back(ask.credentials_id)
         damaged: tuple[str, ...] = ()
         asked = ask
         for _ in range(MAX_OFFERS):
@@ -86,6 +92,21 @@ class _RedisState:
                 return claim
             damaged, asked = state.damaged, replace(ask, known=offered_fence)
         raise StoreError(CLAIM.name, UnsealError.__name__)
+
+    async def _look_back(self, credentials_id: str) -> None:
+        """The replica has seen nothing in the store yet: it may hold something of the release before."""
+        try:
+            view = await self._link.run(PEEK, self._keys, {"known": 0})
+        except StoreError as error:
+            raise StoreError(CLAIM.name, error.cause, error.words, address=error.address) from None
+        self._has_looked_back = True
+        if view.gate is not None:
+            return
+        # It may be of any type, or not ours to read: what cannot be had costs one call and stops nobody.
+        with contextlib.suppress(StoreError):
+            found = await left_behind(self._link.get, self._profile, self._sealer, credentials_id, view.now_ms)
+            if found is not None:
+                await self.seed(found)
 
     async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
         arguments: Arguments = {
@@ -117,7 +138,7 @@ class _RedisState:
         token: Token | None = None
         if view.token is not None and view.token.sealed.reveal():
             try:
-                token = open_token(view.token, self._profile, self._sealer)
+                token = open_token(view.token, self._profile.profile_id, self._sealer)
             except UnsealError:
                 view.damaged.append("seal")
                 view.token = None

@@ -52,7 +52,7 @@ class _SealedToken:
         return self._stored.id
 
     def opened(self) -> Token:
-        return open_token(self._stored, self._profile, self._sealer)
+        return open_token(self._stored, self._profile.profile_id, self._sealer)
 
 
 @dataclass(slots=True)

@@ -75,12 +75,12 @@ def decode_stored_token(document: bytes) -> StoredToken:
     return _TOKENS.decode(document)
 
 
-def open_token(stored: StoredToken, profile: Profile, sealer: Sealer) -> Token:
+def open_token(stored: StoredToken, profile_id: str, sealer: Sealer) -> Token:
     """The token, with what lies beside the sealed text held against it: the id is its own.
 
     Raises `UnsealError`, also when the seal was good and the content is none of this version's.
     """
-    plain = sealer.open(stored.sealed.reveal(), _context(profile, stored.fence))
+    plain = sealer.open(stored.sealed.reveal(), _context(profile_id, stored.fence))
     try:
         payload = _PAYLOADS.decode(plain)
     except UNREADABLE:
@@ -109,7 +109,7 @@ def token_argument(token: Token, age_s: Seconds, profile: Profile, sealer: Seale
     return {
         "fence": token.fence,
         "id": token.token_id,
-        "sealed": sealer.seal(_ENCODER.encode(payload), _context(profile, token.fence)),
+        "sealed": sealer.seal(_ENCODER.encode(payload), _context(profile.profile_id, token.fence)),
         "keep_ms": ms(keep_s(token, age_s, profile)),
     }
 
@@ -194,6 +194,6 @@ def _grant_argument(grant: Grant) -> Arguments:
     return {"fence": grant.fence, "age_ms": int(grant.age_s * 1000), "on_demand": grant.on_demand}
 
 
-def _context(profile: Profile, fence: int) -> str:
+def _context(profile_id: str, fence: int) -> str:
     """What a sealed text is bound to: it opens for no other profile and under no other fence."""
-    return f"{profile.profile_id}:{fence}"
+    return f"{profile_id}:{fence}"

@@ -122,7 +122,7 @@ async def test_tokens_nobody_can_open_are_not_asked_for_without_end() -> None:
     server = await asyncio.start_server(offer, "127.0.0.1", 0)
     async with server, opened(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", TIMEOUT_S) as store:
         with pytest.raises(StoreError):
-            await store.shared_state(PROFILE).claim(an_ask())
+            await store.shared_state(PROFILE).claim(an_ask(epoch="seen before"))
     assert asked == MAX_OFFERS
 
 

@@ -78,7 +78,7 @@ def _check_document(document: bytes) -> None:
     except UNREADABLE:
         return
     try:
-        open_token(stored, PROFILE, SEALER)
+        open_token(stored, PROFILE.profile_id, SEALER)
     except UnsealError:
         return
     hold(true=False, what="a document opened that was not sealed here")
@@ -90,7 +90,7 @@ def _check_changed(changes: bytes) -> None:
         # Spread over the whole document, which is longer than a byte can count.
         document[place * len(document) // 256] = byte
     try:
-        opened = open_token(decode_stored_token(bytes(document)), PROFILE, SEALER)
+        opened = open_token(decode_stored_token(bytes(document)), PROFILE.profile_id, SEALER)
     except (*UNREADABLE, UnsealError) as error:
         hold_secret(TOKEN.access.reveal(), str(error))
         return
