@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import redis
 
-START_LIMIT_S = 10
+START_LIMIT_S = 60
 POLL_S = 0.01
 
 

@@ -84,7 +84,7 @@ async def test_updates_are_paused_and_resumed_by_keyboard(gallery_url: str, page
     async def live() -> bool:
         return (await page.text("#pause"), await page.text("#not-live")) == ("Pause updates", "")
 
-    await until(live, 10)
+    await until(live)
     assert await page.value("document.title") == "No token · token-sidecar"
 
 
@@ -103,7 +103,7 @@ async def test_the_bar_runs_down_between_two_answers(gallery_url: str, page: Pag
     async def shorter() -> bool:
         return bool(await page.value(width) < first)
 
-    await until(shorter, 10)
+    await until(shorter)
 
 
 async def test_without_scripts_it_is_whole_and_reloads_by_itself(gallery_url: str, page: Page) -> None:

@@ -124,8 +124,8 @@ async def test_a_reply_that_comes_too_late_reaches_nobody(redis_server: RedisSer
             assert hunt.outcomes["another's"] == 0
             assert hunt.outcomes["own"] > 100
             assert hunt.outcomes["StoreError"] > 5
-            await until(lambda: connections(redis_server) <= MAX_CONNECTIONS, 5)
-        await until(lambda: connections(redis_server) == 0, 5)
+            await until(lambda: connections(redis_server) <= MAX_CONNECTIONS)
+        await until(lambda: connections(redis_server) == 0)
 
 
 class Careless:

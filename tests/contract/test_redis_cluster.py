@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,15 +12,15 @@ from sidecar.core.errors import StoreError
 from sidecar.core.model import Profile
 from sidecar.core.ports import SharedState
 from sidecar.stores.rights import CLUSTER_RIGHTS
-from tests.clusters import FAILOVER_LIMIT_S, ClusterTrio, Node, slot_of
+from tests.clusters import ClusterTrio, Node, slot_of
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, an_ask, fetched, granted
-from tests.fakes.replica import until
+from tests.fakes.replica import HANG_S, until
 from tests.servers import RedisServer
 
 TIMEOUT_S = 0.5
-SLACK_S = 0.4
-"""What a busy machine may add to an operation's time limit."""
+PATIENT_S = 10
+"""A time limit of which a busy machine uses up little."""
 SLOT = slot_of(PROFILE.profile_id)
 
 
@@ -83,7 +82,7 @@ async def test_one_node_in_the_url_leads_to_the_others(cluster: ClusterTrio) -> 
 async def test_keys_that_move_are_followed_within_each_operation(cluster: ClusterTrio) -> None:
     """ASK while the keys are on their way, TRYAGAIN while one of the two is, MOVED when they have arrived."""
     source, target = source_and_target(cluster)
-    async with opened(cluster.url, TIMEOUT_S) as store:
+    async with opened(cluster.url, PATIENT_S) as store:
         shared = store.shared_state(PROFILE)
         token = await fetched(shared, "access-moving")
 
@@ -95,8 +94,12 @@ async def test_keys_that_move_are_followed_within_each_operation(cluster: Cluste
         cluster.begin_move(SLOT, source, target)
         await all_answer()
         assert cluster.move_keys(SLOT, source, target, 1) == 1
+        for node in (source, target):
+            node.forget_counts()
         split = asyncio.gather(*(shared.peek(0) for _ in range(4)))
-        await asyncio.sleep(0.05)
+        await until(
+            lambda: any("errorstat_TRYAGAIN" in node.command("INFO", "errorstats") for node in (source, target))
+        )
         assert not split.done()
         assert cluster.move_keys(SLOT, source, target) == 1
         assert {state.token_id for state in await split} == {token.token_id}
@@ -119,11 +122,10 @@ async def test_a_profile_without_keys_has_to_wait_for_the_end_of_a_move(cluster:
     async with opened(cluster.url, TIMEOUT_S) as store:
         shared = store.shared_state(PROFILE)
         cluster.begin_move(SLOT, source, target)
-        ask, began = an_ask(), time.monotonic()
+        ask = an_ask()
         with pytest.raises(StoreError) as caught:
-            await shared.claim(ask)
+            await asyncio.wait_for(shared.claim(ask), HANG_S)
         assert caught.value.cause in ("TryAgainError", "TimeoutError")
-        assert time.monotonic() - began < TIMEOUT_S + SLACK_S
         cluster.end_move(SLOT, target)
         await granted(shared, ask)
 
@@ -149,7 +151,7 @@ async def test_a_silent_master_is_replaced_by_its_replica(own_cluster: ClusterTr
         shared = store.shared_state(PROFILE)
         token = await fetched(shared, "access-lost")
         await asyncio.gather(*(shared.peek(0) for _ in range(8)))
-        await until(lambda: replica.has_caught_up_with(master), FAILOVER_LIMIT_S)
+        await until(lambda: replica.has_caught_up_with(master))
         master.pause()
         with pytest.raises(StoreError):
             await shared.claim(an_ask(known=token.fence))
@@ -163,14 +165,12 @@ async def test_a_silent_master_is_replaced_by_its_replica(own_cluster: ClusterTr
 
 async def failures_until_it_works(shared: SharedState) -> int:
     failures = 0
-    async with asyncio.timeout(FAILOVER_LIMIT_S):
+    async with asyncio.timeout(HANG_S):
         while True:
-            began = time.monotonic()
             try:
                 await shared.peek(0)
             except StoreError:
                 failures += 1
-                assert time.monotonic() - began < TIMEOUT_S + SLACK_S
             else:
                 return failures
 

@@ -110,7 +110,7 @@ async def test_a_renewal_cuts_no_operation_that_is_under_way(
         assert (await shared.peek(0)).token_id == ""
         own_redis_server.resume()
         assert (await slow).token_id == token.token_id
-        await until(lambda: not any(each.is_connected for each in old._available_connections), 5)
+        await until(lambda: not any(each.is_connected for each in old._available_connections))
 
 
 @pytest.mark.usefixtures("always_due")
@@ -119,8 +119,8 @@ async def test_renewed_connections_do_not_pile_up(redis_server: RedisServer, zon
         shared = store.shared_state(PROFILE)
         for _ in range(20):
             await asyncio.gather(*(shared.peek(0) for _ in range(8)))
-        await until(lambda: clients_of(redis_server) <= MAX_CONNECTIONS, 5)
-    await until(lambda: clients_of(redis_server) == 0, 5)
+        await until(lambda: clients_of(redis_server) <= MAX_CONNECTIONS)
+    await until(lambda: clients_of(redis_server) == 0)
 
 
 @pytest.mark.usefixtures("always_due")
@@ -142,7 +142,7 @@ async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis
     free.set()
     await closing
     await aside.ended()
-    await until(lambda: clients_of(redis_server) == 0, 5)
+    await until(lambda: clients_of(redis_server) == 0)
 
 
 @pytest.mark.usefixtures("always_due")

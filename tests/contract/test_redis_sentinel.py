@@ -13,11 +13,13 @@ from sidecar.core.errors import StoreError
 from sidecar.stores.rights import LEAST_RIGHTS, SENTINEL_RIGHTS
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, an_ask, fetched, granted
-from tests.fakes.replica import until
+from tests.fakes.replica import HANG_S, until
 from tests.sentinels import SERVICE, Sentinel, SentinelTrio
 from tests.servers import RedisServer, free_port
 
 TIMEOUT_S = 0.5
+PATIENT_S = 3
+"""A time limit of which a busy machine uses up little."""
 
 
 def started(factory: pytest.TempPathFactory) -> Iterator[SentinelTrio]:
@@ -77,10 +79,8 @@ async def test_a_silent_master_is_left_behind_with_all_its_connections(own_trio:
         await asyncio.gather(*(shared.peek(0) for _ in range(8)))  # several connections, all to the old master
         await asyncio.to_thread(own_trio.replicate)
         old.pause()
-        began = time.monotonic()
         with pytest.raises(StoreError):
-            await shared.claim(an_ask(known=token.fence))
-        assert time.monotonic() - began < 2 * TIMEOUT_S
+            await asyncio.wait_for(shared.claim(an_ask(known=token.fence)), HANG_S)
         await asyncio.to_thread(own_trio.failed_over, old)
         states = await asyncio.gather(*(shared.peek(0) for _ in range(8)))
         assert {state.token_id for state in states} == {token.token_id}
@@ -96,7 +96,7 @@ async def test_connections_that_a_demoted_master_closes_lead_to_the_new_one(
         await granted(shared)
         lone_sentinel.watch(own_redis_server)
         await asyncio.to_thread(redis_server.command, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        await until(lambda: len(redis_server.command("CLIENT", "LIST").splitlines()) == 1, TIMEOUT_S)
+        await until(lambda: len(redis_server.command("CLIENT", "LIST").splitlines()) == 1)
         for _ in range(10):  # for this loop to see it, too
             await asyncio.sleep(0)
         await granted(shared)
@@ -107,10 +107,10 @@ async def test_dead_and_silent_sentinels_cost_nothing_while_most_answer(trio: Se
     for break_it, mend_it in ((Sentinel.stop, Sentinel.start), (Sentinel.pause, Sentinel.resume)):
         for sentinel in trio.sentinels:
             break_it(sentinel)
-            async with opened(trio.url, TIMEOUT_S) as store:
+            async with opened(trio.url, PATIENT_S) as store:
                 began = time.monotonic()
                 await store.ping()
-                assert time.monotonic() - began < TIMEOUT_S / 3
+                assert time.monotonic() - began < PATIENT_S / 3
             mend_it(sentinel)
     await asyncio.to_thread(trio.settle)
 

@@ -19,10 +19,13 @@ from tests.contract.operations import run_one
 from tests.contract.worlds import PROFILE, SEALER, failed, fetched, granted
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.neighbour import Neighbour
+from tests.fakes.replica import HANG_S
 
 TIMEOUT_S = 1.0
 WRITING = ("claim", "commit", "fail", "seed")
 TICK_S = 0.01
+FEW = 3
+"""Ticks of a loop that goes on, on a busy machine too; one that is held up has none."""
 
 
 @pytest.fixture
@@ -74,11 +77,11 @@ async def test_while_another_process_holds_the_lock_the_loop_goes_on_and_each_op
         neighbour.ask("lock")
         ticks, began = Ticks(), time.monotonic()
         with pytest.raises(StoreError) as caught:
-            await run_one(shared, operation)
+            await asyncio.wait_for(run_one(shared, operation), HANG_S)
         took_s = time.monotonic() - began
         ticks.stop()
-        assert 0.8 * TIMEOUT_S <= took_s < 2 * TIMEOUT_S
-        assert ticks.count >= TIMEOUT_S / TICK_S / 4
+        assert took_s >= 0.8 * TIMEOUT_S
+        assert ticks.count >= FEW
         assert caught.value.operation == operation
         assert "SIDECAR_STORE_TIMEOUT_S" in caught.value.words
         neighbour.ask("unlock")
@@ -104,7 +107,7 @@ async def test_many_operations_behind_a_lock_all_end_in_time(store: SqliteStore,
     neighbour.ask("lock")
     began = time.monotonic()
     answers = await asyncio.gather(*(run_one(shared, name) for name in WRITING * 5), return_exceptions=True)
-    assert time.monotonic() - began < 2 * TIMEOUT_S
+    assert time.monotonic() - began < 10 * TIMEOUT_S, "at once, and not one after the other"
     assert {type(answer) for answer in answers} == {StoreError}
 
 

@@ -19,7 +19,7 @@ from tests.servers import RedisServer
 
 PROFILE = Profile(base_url="https://partner.test", budget=Budget(4, 60))
 LIMIT_S = PROFILE.lease_limit_s
-NEAR_S = 1.0
+NEAR_S = 2.0
 """Real time passes on a real server while a test runs: durations are compared to within this."""
 
 ISSUED_AT = 1_767_225_600.25

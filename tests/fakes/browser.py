@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from tests.fakes.programs import found
-from tests.fakes.replica import START_LIMIT_S
+from tests.fakes.replica import HANG_S
 
 FLAGS = (
     "--headless",
@@ -44,13 +44,13 @@ def browser_process(folder: Path) -> Iterator[str]:
         finally:
             # Asked, so that its children end as well and leave the folder alone.
             process.terminate()
-            process.wait(START_LIMIT_S)
+            process.wait(HANG_S)
 
 
 def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
     """It writes its port and path into a file, in two lines, when it listens."""
     began = time.monotonic()
-    while time.monotonic() - began < START_LIMIT_S and process.poll() is None:
+    while time.monotonic() - began < HANG_S and process.poll() is None:
         with suppress(OSError, ValueError):
             port, path = file.read_text().split()
             return f"ws://127.0.0.1:{port}{path}"
@@ -111,7 +111,7 @@ class Page:
         self._asked[number] = asyncio.get_running_loop().create_future()
         at = {"sessionId": self._session} if self._session else {}
         await self._socket.send_json({"id": number, "method": method, "params": params, **at})
-        told = await asyncio.wait_for(self._asked[number], START_LIMIT_S)
+        told = await asyncio.wait_for(self._asked[number], HANG_S)
         assert "error" not in told, (method, told)
         result: dict[str, Any] = told["result"]
         return result
@@ -122,7 +122,7 @@ class Page:
         await self.do("Page.navigate", url=url)
         began = time.monotonic()
         while self.loads == before:
-            assert time.monotonic() - began < START_LIMIT_S, f"{url} did not load"
+            assert time.monotonic() - began < HANG_S, f"{url} did not load"
             await asyncio.sleep(0.01)
 
     async def value(self, expression: str) -> Any:  # noqa: ANN401 - whatever the script gives

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-START_LIMIT_S = 20
+START_LIMIT_S = 60
 
 
 @contextmanager

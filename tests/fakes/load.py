@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 CLIENTS = 8
 PACE_S = 0.01
 """Between two requests of one client: enough load to hit every moment, and room for others on two cores."""
+QUIET_ANSWERS = 500
 
 
 class Load:
@@ -36,6 +37,8 @@ class Load:
         """Answers that break the promise; there must be none, whatever goes wrong."""
         self.took_s: list[float] = []
         """How long each answer took."""
+        self.asking: Counter[Replica] = Counter()
+        """Requests that are under way."""
         self.told: dict[Replica, set[str]] = {}
         """Tokens a replica was told the partner refuses."""
 
@@ -55,19 +58,31 @@ class Load:
         if verdict in ("refreshing", "later"):
             self.told.setdefault(replica, set()).add(token_id)
 
-    def share_slower_than(self, limit_s: float) -> float:
-        return sum(took_s > limit_s for took_s in self.took_s) / len(self.took_s)
+    async def quiet_s(self) -> float:
+        """What answers take here while nothing is wrong; of how busy the machine is too."""
+        await until(lambda: len(self.took_s) >= QUIET_ANSWERS)
+        quiet_s = self.slowest_s
+        self.took_s.clear()
+        return quiet_s
+
+    @property
+    def slowest_s(self) -> float:
+        """All answers but one in a hundred took less."""
+        return sorted(self.took_s)[int(len(self.took_s) * 0.99)]
 
     async def _ask_once(self) -> None:
         if not self._fleet.replicas:
             return
         replica, asked_at = random.choice(self._fleet.replicas), self._fleet.now
         told = frozenset(self.told.get(replica, ()))
+        self.asking[replica] += 1
         try:
             answer = await replica.ask()
         except (aiohttp.ClientError, OSError) as error:
             self.bad[type(error).__name__] += 1
             return
+        finally:
+            self.asking[replica] -= 1
         self.took_s.append(self._fleet.now - asked_at)
         if broken := broken_promise(answer, self._fleet.sandbox, asked_at, told):
             self.wrong.append(f"{replica.log.stem}: {broken}")
@@ -85,7 +100,7 @@ async def under_load(fleet: Fleet) -> AsyncIterator[Load]:
     load = Load(fleet)
     clients = [asyncio.create_task(load.client()) for _ in range(CLIENTS)]
     try:
-        await until(lambda: load.good > 2 * CLIENTS, 20)
+        await until(lambda: load.good > 2 * CLIENTS)
         yield load
     finally:
         for client in clients:

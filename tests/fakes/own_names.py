@@ -30,7 +30,8 @@ class OwnNames:
 
     def __init__(self, folder: Path, server: str = "127.0.0.1") -> None:
         self._hosts, self._resolv = folder / "hosts", folder / "resolv.conf"
-        self._resolv.write_text(f"nameserver {server}\n")
+        # A silent server is waited for longer than any test lasts: who waited for it would not end.
+        self._resolv.write_text(f"nameserver {server}\noptions timeout:30 attempts:5\n")
         self.lead()
 
     def lead(self, **hosts: str) -> None:

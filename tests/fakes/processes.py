@@ -19,13 +19,11 @@ from sidecar.core.account import account_of_key
 from sidecar.core.model import Budget, Profile, Secret
 from sidecar.partner.sandbox import Sandbox, SandboxConfig
 from sidecar.partner.sandbox.journal import Call
-from tests.fakes.replica import SERVE, START_LIMIT_S, Replica, until
+from tests.fakes.replica import HANG_S, SERVE, Replica, until
 from tests.servers import RedisServer
 
 KEY, SECRET = "fleet-key", "fleet-secret"
 CONFIG = SandboxConfig(api_key=Secret(KEY), api_secret=Secret(SECRET), limit=Budget(1000, 60))
-STOP_LIMIT_S = 2
-"""What a stop may take after the drain."""
 
 
 class HeldClock(SystemClock):
@@ -124,7 +122,7 @@ class Fleet:
         """Start this many; returns when all of them have a token."""
         started = await self.start(count, **settings)
         for replica in started:
-            await until(replica.ready, START_LIMIT_S)
+            await until(replica.ready)
         return started
 
     async def agree(self, on: str = "") -> bool:
@@ -138,12 +136,20 @@ class Fleet:
     async def agree_on_the_newest(self) -> bool:
         return await self.agree(self.issued[-1])
 
-    async def stop(self, replica: Replica, drain_s: float) -> None:
-        """SIGTERM; it has to end, and well, within its limit."""
+    async def looked(self) -> None:
+        """Wait until each replica has looked at the store several times; for one that is Redis."""
+        asked = self._scripts_run()
+        await until(lambda: self._scripts_run() >= asked + 4 * len(self.replicas))
+
+    def _scripts_run(self) -> int:
+        return self.redis.command_counts().get("evalsha", 0)
+
+    async def stop(self, replica: Replica, within_s: float = HANG_S) -> None:
+        """SIGTERM; it has to end, and well."""
         if replica in self.replicas:
             self.replicas.remove(replica)
         replica.signal(signal.SIGTERM)
-        assert await replica.ended(drain_s + STOP_LIMIT_S) == 0
+        assert await replica.ended(within_s) == 0
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from sidecar.core.model import Moment, Secret, token_id_of
 from sidecar.partner.sandbox import Sandbox
 from tests.fakes.replica import Answer
 
-COMMIT_S = 0.5
+COMMIT_S = 2
 """A token's age is stored as it was when the commit was sent; how long that may be under way, at most."""
 
 

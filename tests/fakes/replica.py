@@ -19,14 +19,15 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-START_LIMIT_S = 20
+HANG_S = 60
+"""What anything may take: no verdict, only the end of a test that would hang. A busy machine may take its time."""
 LOOK_S = 0.02
 CALLER = {"Sidecar-Request": "true"}
 SERVE = ("-m", "sidecar", "serve")
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float) -> float:
-    """Look until the condition holds and answer how long that took; fails when it does not in time."""
+async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float = HANG_S) -> float:
+    """Look until the condition holds and answer how long that took; fails when it never does."""
     began = time.monotonic()
     while True:
         holds = condition()
@@ -88,7 +89,7 @@ class Replica:
             )
 
     async def listening(self) -> None:
-        await until(lambda: bool(self.events("service_started")) or self.process.poll() is not None, START_LIMIT_S)
+        await until(lambda: bool(self.events("service_started")) or self.process.poll() is not None)
         started = self.events("service_started")
         assert started, self.output
         self.url, self._admin_url = (f"http://{started[0][name][0]}" for name in ("listen", "admin_listen"))
@@ -171,8 +172,8 @@ class Replica:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    async def ended(self, within_s: float) -> int:
-        """The exit code."""
+    async def ended(self, within_s: float = HANG_S) -> int:
+        """Wait for the exit code."""
         await until(lambda: self.process.poll() is not None, within_s)
         return self.process.wait()
 

@@ -15,14 +15,12 @@ from sidecar.web.answers import answer
 from sidecar.web.http_server import Handler, HttpServer
 from sidecar.web.server import Listener
 from sidecar.web.warm import WarmAnswers
-from tests.fakes.replica import until
+from tests.fakes.replica import HANG_S, until
 from tests.fakes.sink import ListSink
 from tests.fakes.wire import LOOPBACK, Reply, parse
 
 HEAD = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\n"
 GET = HEAD + b"\r\n"
-SOON_S = 5
-
 R = TypeVar("R", bound="Room")
 
 
@@ -49,7 +47,7 @@ class Room:
 
     async def has(self, connections: int) -> None:
         """Returns once so many are in."""
-        await until(lambda: self.listener.connections == connections, SOON_S)
+        await until(lambda: self.listener.connections == connections)
 
     async def caller(self) -> Caller:
         address = self.listener.bound[0]
@@ -64,12 +62,12 @@ class Caller:
 
     async def ask(self, sent: bytes = GET) -> Reply:
         self.writer.write(sent)
-        return parse(await asyncio.wait_for(self.reader.readuntil(b"hello"), SOON_S))
+        return parse(await asyncio.wait_for(self.reader.readuntil(b"hello"), HANG_S))
 
     async def end(self) -> bytes:
         """What came before the other side closed."""
         try:
-            return await asyncio.wait_for(self.reader.read(), SOON_S)
+            return await asyncio.wait_for(self.reader.read(), HANG_S)
         except ConnectionResetError:
             return b""
 

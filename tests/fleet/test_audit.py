@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core.model import Address
 from tests.fakes.processes import Fleet
-from tests.fakes.replica import START_LIMIT_S, Replica, until
+from tests.fakes.replica import Replica, until
 from tests.fakes.wire import ask
 from tests.servers import free_port
 
@@ -26,7 +26,7 @@ async def auditing(fleet: Fleet, socket: Path, mode: str) -> Replica:
         ADMIN_LISTEN=f"127.0.0.1:{admin_port}",
     )
     replica.listens_at(f"127.0.0.1:{port}", f"127.0.0.1:{admin_port}")
-    await until(replica.has_started, START_LIMIT_S)
+    await until(replica.has_started)
     return replica
 
 

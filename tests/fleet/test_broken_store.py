@@ -10,7 +10,6 @@ from tests.fakes.processes import Fleet
 from tests.fakes.replica import until
 from tests.servers import RedisServer, free_port
 
-NOISE_S = 8
 READABLE = ("READONLY", "OOM")
 """Here looking still works, so only who wants to write notices."""
 
@@ -39,16 +38,16 @@ async def test_a_store_that_says_no_is_a_store_that_is_down(fleet: Fleet, answer
     """Who holds a token serves it on; who holds none says so and does not call."""
     warm = (await fleet.ready(1, POLL_S="0.3"))[0]
     token_id = (await warm.ask()).token_id
-    await until(lambda: bool(fleet.redis.command("KEYS", "pts:*:token")), NOISE_S)
+    await until(lambda: bool(fleet.redis.command("KEYS", "pts:*:token")))
     BREAK[answer](fleet.redis)
 
     # Another account to the store, and the same one to the partner: so that there is nothing to adopt.
     elsewhere = fleet.partner_url.replace("127.0.0.1", "localhost")
     cold = (await fleet.start(1, BASE_URL=elsewhere, STORE_FAILURE="fail", REQUEST_TIMEOUT_S="2"))[0]
-    await until(lambda: bool(cold.events("store_failed")), NOISE_S)
+    await until(lambda: bool(cold.events("store_failed")))
     refused = [await cold.ask() for _ in range(10)]
     if answer not in READABLE:
-        await until(lambda: bool(warm.events("store_failed")), NOISE_S)
+        await until(lambda: bool(warm.events("store_failed")))
         assert await warm.metric("store_up") == 0
     served = await warm.ask()
 
@@ -59,6 +58,6 @@ async def test_a_store_that_says_no_is_a_store_that_is_down(fleet: Fleet, answer
     assert len(fleet.calls) == 1
 
     MEND[answer](fleet.redis)
-    await until(cold.ready, NOISE_S)
+    await until(cold.ready)
     assert (await warm.ask()).token_id == token_id
     assert len(fleet.calls) == 2

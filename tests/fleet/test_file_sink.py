@@ -7,13 +7,10 @@ import stat
 from pathlib import Path
 
 from sidecar.core.model import Secret, token_id_of
-from sidecar.file_sink.follower import LOOK_S
 from sidecar.partner.sandbox.faults import Fault
 from tests.fakes.processes import Fleet
 from tests.fakes.replica import LOOK_S as GLANCE_S
-from tests.fakes.replica import START_LIMIT_S, until
-
-NOISE_S = 6
+from tests.fakes.replica import until
 
 
 def id_in(path: Path) -> str | None:
@@ -36,14 +33,14 @@ async def test_a_rejected_token_is_replaced_and_while_no_other_can_be_had_remove
     first = fleet.issued[0]
 
     assert await replica.report(first) == "refreshing"
-    await until(lambda: len(fleet.issued) == 2 and id_in(path) == fleet.issued[1], LOOK_S + NOISE_S)
+    await until(lambda: len(fleet.issued) == 2 and id_in(path) == fleet.issued[1])
 
-    fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="3"))
+    fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="8"))
     assert await replica.report(fleet.issued[1]) == "refreshing"
-    await until(lambda: not path.exists(), LOOK_S + NOISE_S)
+    await until(lambda: not path.exists())
     assert (await replica.ask()).body["suspect"] is True
 
-    await until(lambda: len(fleet.issued) == 3 and id_in(path) == fleet.issued[2], 3 + LOOK_S + NOISE_S)
+    await until(lambda: len(fleet.issued) == 3 and id_in(path) == fleet.issued[2])
     assert await replica.metric("sink_errors_total") == 0
 
 
@@ -63,8 +60,8 @@ async def test_the_file_outlives_a_crash_and_a_restart(fleet: Fleet) -> None:
     watching = asyncio.create_task(watch())
     successor = fleet.launch(SINK_FILE=str(path))
     await successor.listening()
-    await until(successor.ready, START_LIMIT_S)
-    await fleet.stop(successor, 0)
+    await until(successor.ready)
+    await fleet.stop(successor)
     seen.add(id_in(path))
     watching.cancel()
     assert seen == {token_id}
@@ -73,7 +70,7 @@ async def test_the_file_outlives_a_crash_and_a_restart(fleet: Fleet) -> None:
 
 async def test_a_place_that_cannot_be_written_to_is_told_at_the_start(fleet: Fleet) -> None:
     replica = fleet.launch(SINK_FILE=str(fleet.folder / "missing/token"))
-    assert await replica.ended(START_LIMIT_S) == 2
+    assert await replica.ended() == 2
     assert f"SIDECAR_SINK_FILE: {fleet.folder}/missing must be a directory that user" in replica.output
     assert "Traceback" not in replica.output
     assert fleet.calls == []

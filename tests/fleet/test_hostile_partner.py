@@ -17,14 +17,15 @@ SETTINGS = {
     "STORE": "memory://",
     "TOKEN_LIFETIME_S": "12",
     "REFRESH_AT": "0.1",
-    "PARTNER_TIMEOUT_S": "0.5",
+    "PARTNER_TIMEOUT_S": "1",
     "COOLDOWN_S": "0.5",
     "CALL_BUDGET": f"{CALLS}/{WINDOW_S}",
 }
-NOISE_S = 20
 GROWTH_BYTES = 16 * 1024 * 1024
 LOG_BYTES = 40_000
 CLIENTS = 4
+QUIET_ANSWERS = 500
+"""So many are asked for before the first attack: what a busy machine adds to an answer is in them too."""
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -76,6 +77,11 @@ class Apps:
             await asyncio.sleep(0.01)  # the pace of an app
 
 
+def slowest(took_s: list[float]) -> float:
+    """All but one in a hundred were quicker."""
+    return sorted(took_s)[int(len(took_s) * 0.99)]
+
+
 @asynccontextmanager
 async def asking(replica: Replica) -> AsyncIterator[Apps]:
     apps = Apps()
@@ -90,7 +96,7 @@ async def asking(replica: Replica) -> AsyncIterator[Apps]:
 
 async def test_no_answer_keeps_the_valid_token_from_apps_or_makes_the_process_grow(fleet: Fleet) -> None:
     issued: list[str] = []
-    waiting = list(HOSTILE)
+    waiting: list[Play] = []
 
     async def in_turn(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(partner.received) % 2 == 0 and waiting:
@@ -103,18 +109,21 @@ async def test_no_answer_keeps_the_valid_token_from_apps_or_makes_the_process_gr
         partner.play = in_turn
         replica = (await fleet.ready(1, BASE_URL=partner.url, **SETTINGS))[0]
         async with asking(replica) as apps:
+            await until(lambda: len(apps.took_s) >= QUIET_ANSWERS)
+            quiet_s, apps.took_s = slowest(apps.took_s), []
+            waiting += HOSTILE
             with watched_memory(replica.process.pid) as growth:
-                await until(lambda: not waiting, WINDOW_S)
+                await until(lambda: not waiting)
                 after = len(issued)
-                await until(lambda: len(issued) > after, NOISE_S)
-        failures = await replica.metric("partner_requests_total") - await replica.metric(
-            "partner_requests_total", outcome="ok"
-        )
+                await until(lambda: len(issued) > after)
+        arrived = await replica.metric("partner_requests_total", outcome="ok")
 
-    assert (apps.bad, failures) == ([], len(HOSTILE))
+    assert apps.bad == []
     assert set(apps.tokens) <= set(issued)
-    assert len(set(apps.tokens)) >= len(issued) - 1
+    # On a busy machine a good answer may come too late.
+    assert len(issued) >= arrived >= len(set(apps.tokens)) >= arrived - 1
+    assert len(partner.received) - len(issued) == len(HOSTILE)
     assert len(partner.received) <= CALLS
-    assert sorted(apps.took_s)[int(len(apps.took_s) * 0.99)] < 0.25
+    assert slowest(apps.took_s) < 0.25 + 3 * quiet_s
     assert growth.peak_bytes < GROWTH_BYTES
     assert len(replica.output) < LOG_BYTES

@@ -15,7 +15,7 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.partner.sandbox.faults import Fault
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import START_LIMIT_S, Replica, until
+from tests.fakes.replica import Replica, until
 from tests.fakes.spellings import spellings
 from tests.servers import RedisServer
 
@@ -71,16 +71,16 @@ async def a_whole_day(fleet: Fleet, replica: Replica) -> list[str]:
     for _ in range(2):
         fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="1"))
         assert await replica.report((await replica.ask()).token_id) in ("refreshing", "later")
-        await until(lambda: any(call.status == 429 for call in fleet.calls), START_LIMIT_S)
+        await until(lambda: any(call.status == 429 for call in fleet.calls))
 
         async def replaced() -> bool:
             answer = await replica.ask()
             return answer.status == 200 and answer.body["accessToken"] not in tokens and "suspect" not in answer.body
 
-        await until(replaced, START_LIMIT_S)
+        await until(replaced)
         tokens.append((await replica.ask()).body["accessToken"])
     fleet.redis.command("FLUSHALL")
-    await until(lambda: bool(replica.events("store_data_lost")), START_LIMIT_S)
+    await until(lambda: bool(replica.events("store_data_lost")))
     return tokens
 
 
@@ -89,7 +89,7 @@ async def test_who_watches_redis_at_work_sees_no_secret(fleet: Fleet) -> None:
         (replica,) = await fleet.ready(1, **SETTINGS)
         tokens = await a_whole_day(fleet, replica)
         refresh = [account.last.refresh for account in fleet.sandbox.state.accounts.values() if account.last]
-        await fleet.stop(replica, 0)
+        await fleet.stop(replica)
     # Quotes and slashes are escaped, some twice.
     seen = watch.seen.decode("latin-1").replace("\\", "")
     secrets = [KEY, SECRET, SEAL.decode(), base64.b64encode(SEAL).decode(), PASSWORD, *tokens, *refresh]
@@ -104,5 +104,5 @@ async def test_who_watches_redis_sees_tokens_that_are_not_sealed(fleet: Fleet) -
     async with watching(fleet.redis, PASSWORD) as watch:
         (replica,) = await fleet.ready(1, SEAL="off", **SETTINGS)
         token = (await replica.ask()).body["accessToken"]
-        await fleet.stop(replica, 0)
+        await fleet.stop(replica)
     assert any(form in watch.seen.decode("latin-1").replace("\\", "") for form in spellings(token))

@@ -33,7 +33,7 @@ from tests.fakes.bad_day import (
     hostile_partner,
 )
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import START_LIMIT_S, Replica, until
+from tests.fakes.replica import Replica, until
 from tests.fakes.witness import Witness, found
 from tests.servers import RedisServer, free_port
 
@@ -65,7 +65,7 @@ async def talkative(fleet: Fleet, **settings: str) -> Replica:
     where, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
     replica = fleet.launch(LISTEN=where, ADMIN_LISTEN=admin, AUDIT="all", **SETTINGS, **settings)
     replica.listens_at(where, admin)
-    await until(replica.has_started, START_LIMIT_S)
+    await until(replica.has_started)
     return replica
 
 
@@ -106,7 +106,7 @@ async def test_no_secret_is_seen_anywhere(
             witness.seen += [(await replica.admin(path)).text for path in ADMIN_PATHS]
             witness.seen.append(replica.command_line)
             environs.append(replica.environment)
-            await fleet.stop(replica, 0)
+            await fleet.stop(replica)
             witness.seen.append(replica.output)
 
         refreshes = [issued.refresh for account in fleet.sandbox.state.accounts.values() if (issued := account.last)]

@@ -14,7 +14,6 @@ from tests.fakes.replica import until
 
 POLL_S = 0.3
 SETTINGS = {"POLL_S": str(POLL_S)}
-NOISE_S = 8
 MEGABYTES = 20_000_000
 
 Document: TypeAlias = dict[str, Any]
@@ -40,12 +39,6 @@ class Vault:
         return bool(self._redis.command("EXISTS", self.token))
 
 
-async def looked_at(fleet: Fleet) -> None:
-    """Each replica has asked the store several times since."""
-    asked = fleet.redis.command_counts()["evalsha"]
-    await until(lambda: fleet.redis.command_counts()["evalsha"] >= asked + 4 * len(fleet.replicas), NOISE_S)
-
-
 def discarded(fleet: Fleet) -> int:
     return sum(len(replica.events("stored_value_discarded")) for replica in fleet.replicas)
 
@@ -54,12 +47,12 @@ async def test_nothing_planted_is_vended_or_costs_a_call(fleet: Fleet) -> None:
     """Whatever is put there, all replicas vend the newest token; who starts meanwhile adopts it."""
     first, _ = await fleet.ready(2, **SETTINGS)
     vault = Vault(fleet)
-    await until(lambda: vault.has_token, NOISE_S)
+    await until(lambda: vault.has_token)
     old = vault.get(vault.token)
     assert await first.report(fleet.issued[0]) == "refreshing"
-    await until(lambda: len(fleet.issued) == 2, NOISE_S)
-    await until(fleet.agree_on_the_newest, NOISE_S)
-    await until(lambda: vault.get(vault.token) != old, NOISE_S)
+    await until(lambda: len(fleet.issued) == 2)
+    await until(fleet.agree_on_the_newest)
+    await until(lambda: vault.get(vault.token) != old)
     newest = vault.get(vault.token)
     now_ms = round(time.time() * 1000)
 
@@ -78,7 +71,7 @@ async def test_nothing_planted_is_vended_or_costs_a_call(fleet: Fleet) -> None:
         for key, value in planted.values():
             vault.put(vault.token, newest)
             vault.put(key, value())
-            await looked_at(fleet)
+            await fleet.looked()
             assert await fleet.agree_on_the_newest()
     # A whole old token is no damage, only old.
     assert discarded(fleet) >= len(planted) - 2
@@ -90,16 +83,16 @@ async def test_a_newcomer_that_finds_an_old_token_comes_to_the_newest_within_a_p
     """Those who know the newest put it back; nobody calls."""
     warm = (await fleet.ready(1, **SETTINGS))[0]
     vault = Vault(fleet)
-    await until(lambda: vault.has_token, NOISE_S)
+    await until(lambda: vault.has_token)
     old = vault.get(vault.token)
     assert await warm.report(fleet.issued[0]) == "refreshing"
-    await until(lambda: vault.get(vault.token) != old, NOISE_S)
+    await until(lambda: vault.get(vault.token) != old)
     warm.signal(signal.SIGSTOP)
     vault.put(vault.token, old)
     newcomer = (await fleet.ready(1, **SETTINGS))[0]
     assert (await newcomer.ask()).token_id == fleet.issued[0]
     warm.signal(signal.SIGCONT)
-    await until(fleet.agree_on_the_newest, NOISE_S)
-    await until(lambda: vault.get(vault.token) != old, NOISE_S)
+    await until(fleet.agree_on_the_newest)
+    await until(lambda: vault.get(vault.token) != old)
     assert (await newcomer.ask()).token_id == fleet.issued[1]
     assert len(fleet.calls) == 2

@@ -14,7 +14,6 @@ from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import Replica, until
 from tests.servers import RedisServer
 
-LIMIT_S = 60
 OLD = f"old:{base64.b64encode(bytes([1]) * 32).decode()}\n"
 NEW = f"new:{base64.b64encode(bytes([2]) * 32).decode()}\n"
 
@@ -35,15 +34,15 @@ async def use(fleet: Fleet, keys: str) -> None:
 
     expected = [count + 1 for count in changes()]
     (fleet.folder / "seal-key").write_text(keys)
-    await until(lambda: changes() == expected, LIMIT_S)
+    await until(lambda: changes() == expected)
 
 
 async def rotate(fleet: Fleet, reporter: Replica) -> None:
     """One more token for everybody."""
     issued = len(fleet.issued)
     assert await reporter.report((await reporter.ask()).token_id) == "refreshing"
-    await until(lambda: len(fleet.issued) > issued, LIMIT_S)
-    await until(fleet.agree_on_the_newest, LIMIT_S)
+    await until(lambda: len(fleet.issued) > issued)
+    await until(fleet.agree_on_the_newest)
 
 
 async def test_keys_rotate_as_the_guide_says_without_a_gap(fleet: Fleet) -> None:
@@ -64,12 +63,12 @@ async def test_a_replica_that_lacks_the_key_says_so_and_replaces_a_token_that_wa
     more.write_text(NEW + OLD)
     # It replaces the token at a tenth of its life: by its refresh token, which is spent with that.
     (other,) = await fleet.ready(1, SEAL_KEY_FILE=str(more), REFRESH_AT="0.1")
-    await until(lambda: len(fleet.calls) > 1, LIMIT_S)
+    await until(lambda: len(fleet.calls) > 1)
 
     async def is_unreadable() -> bool:
         return await lacking.metric("stored_token_unreadable") == 1
 
-    await until(is_unreadable, LIMIT_S)
+    await until(is_unreadable)
     assert (await lacking.status())["storedTokenUnreadable"] is True
     assert "cannot be opened here" in (await lacking.admin("/status")).text
     assert (await lacking.ask()).token_id == held
@@ -83,6 +82,6 @@ async def test_a_replica_that_lacks_the_key_says_so_and_replaces_a_token_that_wa
         answer = await lacking.ask()
         return answer.status == 200 and answer.token_id != held
 
-    await until(has_another, LIMIT_S)
+    await until(has_another)
     assert await lacking.report(held) == "already-replaced"
     assert [(call.operation, call.status) for call in fleet.calls[calls:]] == [(Operation.GRANT, 200)]

@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.core.model import Secret
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import START_LIMIT_S, Replica, until
+from tests.fakes.replica import Replica, until
 from tests.servers import RedisServer
 
 KEY, SECRET, SIGNING = "kanary-api-key-a0b1", "kanary-api-secret-c2d3", "kanary-signing-key-e4f5"
@@ -48,7 +48,7 @@ async def judged(fleet: Fleet, replica: Replica, *secrets: str) -> dict[str, Any
     """What the sidecar says of its own objects."""
     (fleet.folder / "sought").write_text("\n".join(secret.encode().hex() for secret in secrets))
     replica.signal(signal.SIGUSR1)
-    await until(lambda: bool(replica.events("judged")), START_LIMIT_S)
+    await until(lambda: bool(replica.events("judged")))
     return replica.events("judged")[0]
 
 

@@ -69,7 +69,7 @@ async def test_a_secret_does_not_pile_up_in_memory(
             return max(counts(secrets).values()) <= MOST_COPIES and max(counts(gone).values()) <= MOST_REMNANTS
 
         try:
-            await until(few_are_left, 10)
+            await until(few_are_left)
         finally:
             record_testsuite_property("copies in memory", json.dumps(found := counts(secrets | gone)))
         assert all(found[name] >= 1 for name in secrets)

@@ -12,12 +12,14 @@ from sidecar import __version__
 from tests.fakes.collector import OTEL, Collector
 from tests.fakes.own_names import OwnNames, needs_own_names
 from tests.fakes.processes import KEY, SECRET, Fleet
-from tests.fakes.replica import CALLER, SERVE, START_LIMIT_S, Replica, until
+from tests.fakes.replica import CALLER, SERVE, Replica, until
 from tests.fakes.threaded import in_a_thread
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-01"}
 UNSAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-00"}
+UNHINDERED_S = 20
+"""OpenTelemetry itself would take 30 s for a last export."""
 OFTEN = 5
 """An untraced request is answered from memory long before, and so leaves no word of itself."""
 
@@ -40,7 +42,7 @@ async def test_each_sampled_request_is_a_span_of_its_callers_trace(fleet: Fleet,
         for _ in range(OFTEN):
             assert (await replica.ask(headers=headers)).status == 200
     assert (await replica.ask(headers={"traceparent": SAMPLED["traceparent"]})).code == "header-required"
-    await fleet.stop(replica, 0)
+    await fleet.stop(replica)
 
     asked = [span for span in collector.spans if span.name == "sidecar token"]
     assert {(span.trace_id, span.parent_id) for span in asked} == {(TRACE, SPAN)}
@@ -53,7 +55,7 @@ async def test_each_partner_call_is_a_trace_of_its_own(fleet: Fleet, collector: 
     fleet.settings["OTEL_RESOURCE_ATTRIBUTES"] = "deployment.environment.name=test"
     replica = await exporting(fleet, collector.url)
     token = (await replica.ask(headers=SAMPLED)).body["accessToken"]
-    await fleet.stop(replica, 0)
+    await fleet.stop(replica)
 
     (call,) = [span for span in collector.spans if span.name == "partner grant"]
     assert (call.parent_id, call.is_error) == ("", False)
@@ -67,15 +69,16 @@ async def test_each_partner_call_is_a_trace_of_its_own(fleet: Fleet, collector: 
 async def test_a_name_that_the_variables_give_is_the_services_name(fleet: Fleet, collector: Collector) -> None:
     fleet.settings["OTEL_SERVICE_NAME"] = "pay"
     replica = await exporting(fleet, collector.url)
-    await fleet.stop(replica, 0)
+    await fleet.stop(replica)
     assert {span.resource["service.name"] for span in collector.spans} == {"pay"}
 
 
 async def test_a_collector_that_never_answers_keeps_nobody(fleet: Fleet) -> None:
+    fleet.settings["OTEL_EXPORTER_OTLP_TIMEOUT"] = "300"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         replica = await exporting(fleet, f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert (await replica.ask(headers=SAMPLED)).status == 200
-        await fleet.stop(replica, 0)
+        await fleet.stop(replica, UNHINDERED_S)
 
 
 @needs_own_names()
@@ -83,8 +86,8 @@ async def test_a_silent_zone_of_the_collector_delays_no_end(fleet: Fleet, silent
     fleet.settings |= {"PYTHONPATH": str(OTEL), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.silent.test:4318"}
     replica = fleet.launch(silent_names.argv(*SERVE))
     await replica.listening()
-    await until(replica.ready, START_LIMIT_S)  # the partner's call is a span
-    await fleet.stop(replica, 0)
+    await until(replica.ready)  # the partner's call is a span
+    await fleet.stop(replica, UNHINDERED_S)
 
 
 async def test_without_the_extra_it_serves_and_says_so(fleet: Fleet) -> None:

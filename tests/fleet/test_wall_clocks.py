@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,24 +19,25 @@ from tests.fakes.replica import Replica, until
 from tests.fakes.wall_clock import DAY_S, WallClock
 from tests.servers import RedisServer
 
-LIFETIME_S, REFRESH_AT_S, POLL_S = 12, 2.4, 0.3
+LIFETIME_S, REFRESH_AT_S, POLL_S = 24, 2.4, 0.3
 TIMES = {
     "TOKEN_LIFETIME_S": str(LIFETIME_S),
-    "REFRESH_AT": "0.2",
+    "REFRESH_AT": "0.1",
     "PARTNER_TIMEOUT_S": "1",
-    "STORE_TIMEOUT_S": "0.3",
+    "STORE_TIMEOUT_S": "1",
     "POLL_S": str(POLL_S),
 }
 PARTNER = replace(CONFIG, token_lifetime_s=LIFETIME_S)
 SHORT_S = 1000
 """Enough to end every cool-down and window in Redis, and the token stays: it is kept for another hour."""
 ROUNDING_S = 1 + 2 * POLL_S
-NOISE_S = 5
+STEP_NOISE_S = 60
+"""Less than any step."""
 
 
 async def next_call(fleet: Fleet) -> None:
     calls = len(fleet.calls)
-    await until(lambda: len(fleet.calls) > calls, LIFETIME_S)
+    await until(lambda: len(fleet.calls) > calls)
 
 
 async def days_ahead(replica: Replica) -> int:
@@ -62,13 +62,14 @@ async def test_steps_of_the_sidecars_clocks_change_nothing(tmp_path: Path, own_r
                     clock.step(step)
                 assert [await days_ahead(replica) for replica in fleet.replicas] == [step // DAY_S for step in steps]
                 for replica in fleet.replicas:
+                    asked_at = fleet.now
                     vended = (await replica.ask()).body
-                    left_s = fleet.ends_at[vended["tokenId"]] - fleet.now
-                    assert left_s - ROUNDING_S < vended["expiresIn"] < left_s + ROUNDING_S
+                    ends_at = fleet.ends_at[vended["tokenId"]]
+                    assert ends_at - fleet.now - ROUNDING_S < vended["expiresIn"] < ends_at - asked_at + ROUNDING_S
             await next_call(fleet)
 
     assert not load.bad
-    assert min(fleet.gaps_s) > REFRESH_AT_S - 0.5
+    assert min(fleet.gaps_s) > REFRESH_AT_S / 2, "a call that a step brought would follow it at once"
 
 
 @pytest.fixture
@@ -83,10 +84,10 @@ def stepped_redis(redis_clock: WallClock, tmp_path_factory: pytest.TempPathFacto
     server.stop()
 
 
-async def step(redis: RedisServer, clock: WallClock, ahead_s: int) -> None:
+async def step(fleet: Fleet, clock: WallClock, ahead_s: int) -> None:
     clock.step(ahead_s)
-    assert abs(redis.command("TIME")[0] - time.time() - ahead_s) < NOISE_S, "the step did nothing"
-    await asyncio.sleep(2 * POLL_S)  # whatever a replica could make of it, it has seen it
+    assert abs(fleet.redis.command("TIME")[0] - time.time() - ahead_s) < STEP_NOISE_S, "the step did nothing"
+    await fleet.looked()  # whatever a replica could make of it, it has seen it
 
 
 async def all_cool_down(fleet: Fleet) -> bool:
@@ -102,21 +103,21 @@ async def test_steps_of_the_stores_clock_cost_no_answer_and_no_call(
         await fleet.ready(3, CALL_BUDGET="30/60", **TIMES)
         async with under_load(fleet) as load:
             # A day is longer than Redis keeps the token.
-            await step(stepped_redis, redis_clock, DAY_S)
-            fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="4"))
+            await step(fleet, redis_clock, DAY_S)
+            fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="6"))
             await next_call(fleet)
-            await until(lambda: all_cool_down(fleet), NOISE_S)
-            await step(stepped_redis, redis_clock, DAY_S + SHORT_S)
+            await until(lambda: all_cool_down(fleet))
+            await step(fleet, redis_clock, DAY_S + SHORT_S)
             await next_call(fleet)
-            await step(stepped_redis, redis_clock, -DAY_S)
+            await step(fleet, redis_clock, -DAY_S)
             await next_call(fleet)
             await next_call(fleet)
 
     assert not load.bad
     assert [call.status for call in fleet.calls[:5]] == [200, 429, 200, 200, 200]
     first, cool_down, *rest = fleet.gaps_s
-    assert cool_down > 4 - 0.1
-    assert min(first, *rest) > REFRESH_AT_S - 0.5
+    assert cool_down >= 6
+    assert min(first, *rest) > REFRESH_AT_S / 2
 
 
 async def test_a_store_that_takes_the_window_for_over_is_told_what_was_spent(
@@ -125,13 +126,18 @@ async def test_a_store_that_takes_the_window_for_over_is_told_what_was_spent(
     """An app that reports every token, and a Redis that is set ahead again and again: the budget holds."""
     budget = Budget(4, 8)
     async with open_fleet(tmp_path, stepped_redis, PARTNER) as fleet:
-        settings = {**TIMES, "REFRESH_AT": "0.7", "CALL_BUDGET": f"{budget.calls}/{budget.window_s}"}
+        settings = {
+            **TIMES,
+            "TOKEN_LIFETIME_S": "900",
+            "REFRESH_AT": "0.7",
+            "CALL_BUDGET": f"{budget.calls}/{budget.window_s}",
+        }
         replicas = await fleet.ready(3, **settings)
         verdicts: list[str] = []
         for number in range(1, 5):
             verdicts += [await replica.report((await replica.ask()).token_id) for replica in replicas]
-            await asyncio.sleep(2 * POLL_S)  # what a replica has not seen, it cannot give back
-            await step(stepped_redis, redis_clock, number * SHORT_S)
+            await fleet.looked()  # what a replica has not seen, it cannot give back
+            await step(fleet, redis_clock, number * SHORT_S)
         assert {"refreshing", "later"} <= set(verdicts)
         at = [call.at_monotonic for call in fleet.calls]
         assert len(at) >= 1 + budget.on_demand_calls

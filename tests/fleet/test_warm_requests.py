@@ -14,7 +14,7 @@ async def test_10000_warm_requests_cause_no_redis_command(fleet: Fleet) -> None:
     """The replica looks at the store once in 42 to 60 seconds here, so in the meantime there is nothing to explain."""
     replica = (await fleet.ready(1, POLL_S="60"))[0]
     # Vended first, then committed: the token in Redis says that the replica has come to rest.
-    await until(lambda: bool(fleet.redis.command("KEYS", "pts:*:token")), 5)
+    await until(lambda: bool(fleet.redis.command("KEYS", "pts:*:token")))
     asked = iter(range(REQUESTS))
 
     async def keep_asking() -> int:
@@ -33,4 +33,4 @@ async def test_the_polling_would_be_seen(fleet: Fleet) -> None:
     """So that the test above can fail."""
     await fleet.ready(1, POLL_S="0.05")
     fleet.redis.forget_counts()
-    await until(lambda: fleet.redis.command_counts().get("evalsha", 0) > 2, 5)
+    await until(lambda: fleet.redis.command_counts().get("evalsha", 0) > 2)

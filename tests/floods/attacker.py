@@ -1,6 +1,6 @@
-"""One attacker, a process of its own: python -m tests.floods.attacker KIND HOST PORT SECONDS CONNECTIONS.
+"""One attacker, a process of its own: python -m tests.floods.attacker KIND HOST PORT SECONDS CONNECTIONS ENOUGH.
 
-It ends by itself and prints how many connections it opened and how many requests it sent.
+It ends by itself, after SECONDS and ENOUGH connections or requests, and prints how many of both there were.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _MALFORMED = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nAuthorization: Beare
 _STRANGE = b"GET /v1/token HTTP/1.1\r\nHost: evil.example\r\nSidecar-Request: true\r\n\r\n"
 
 
+LOOK_S = 0.02
 OPENING = 64
 """Connections that are being opened at once."""
 
@@ -105,12 +106,16 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-async def _main(kind: str, host: str, port: str, seconds: str, connections: str) -> None:
+async def _main(kind: str, host: str, port: str, seconds: str, connections: str, enough: str) -> None:
     allow_open_files(int(connections))
     attacker = Attacker(host, int(port), int(connections))
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(float(seconds)):
-            await KINDS[kind](attacker)
+    attack = asyncio.ensure_future(KINDS[kind](attacker))
+    await asyncio.wait({attack}, timeout=float(seconds))
+    while not attack.done() and max(attacker.done.values(), default=0) < int(enough):
+        await asyncio.wait({attack}, timeout=LOOK_S)
+    attack.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await attack
     print(json.dumps(attacker.done))
 
 

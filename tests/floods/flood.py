@@ -21,8 +21,6 @@ from tests.fakes.replica import Replica, until
 from tests.fakes.resident import resident_bytes
 from tests.floods.good_caller import GoodCaller
 
-READY_S = 20
-
 
 @dataclass(frozen=True)
 class Flood:
@@ -55,32 +53,33 @@ async def victim(folder: Path) -> AsyncIterator[Replica]:
         replica = Replica(session, environ, folder / "sidecar.log")
         try:
             await replica.listening()
-            await until(replica.ready, READY_S)
+            await until(replica.ready)
             yield replica
         finally:
             replica.kill()
             await sandbox.stop()
 
 
-async def flood(replica: Replica, kind: str, *, seconds: float, connections: int) -> Flood:
-    """Let one attacker loose on it for so long, while a good caller asks on."""
+async def flood(replica: Replica, kind: str, *, seconds: float, connections: int, enough: int = 0) -> Flood:
+    """Let one attacker loose on it for so long, and for `enough` of what it does, while a good caller asks on."""
     where = urlsplit(replica.url)
     host, port = str(where.hostname), int(where.port or 0)
     before, lines = resident_bytes(replica.process.pid), replica.output.count("\n")
     _forget_peak(replica)
     attacker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.floods.attacker", kind, host, str(port), str(seconds), str(connections),
+        str(enough),
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     caller = GoodCaller(host, port)
-    asking = asyncio.create_task(caller.ask_for(seconds + 1))
+    asking, attacking = asyncio.create_task(caller.ask()), asyncio.create_task(attacker.communicate())
     open_at_most = 0
-    while not asking.done():
+    while not attacking.done():
         open_at_most = max(open_at_most, int(await replica.metric("connections", listener="vending")))
-        await asyncio.wait({asking}, timeout=0.5)
+        await asyncio.wait({attacking}, timeout=0.5)
+    caller.ends = True
     await asking
-    told, _ = await attacker.communicate()
-    done = json.loads(told)
+    done = json.loads((await attacking)[0])
     return Flood(
         kind=kind,
         connections=done.get("connections", 0),

@@ -20,17 +20,19 @@ async def main(seconds: int) -> None:
     where = [WHERE[0], str(WHERE[1]), str(seconds)]
     attackers = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.floods.attacker", kind, *where, IDLE if kind == "idle" else ASKING),
+            *(sys.executable, "-m", "tests.floods.attacker", kind, *where, IDLE if kind == "idle" else ASKING, "0"),
             stdout=asyncio.subprocess.PIPE,
         )
         for kind in KINDS
     ]
     caller = GoodCaller(*WHERE)
-    await caller.ask_for(seconds)
+    asking = asyncio.create_task(caller.ask())
     requests = 0
     for attacker in attackers:
         said, _ = await attacker.communicate()
         requests += json.loads(said).get("requests", 0)
+    caller.ends = True
+    await asking
     print(json.dumps({"good": len(caller.waits_s), "lost": caller.lost, "requests": requests}))
 
 

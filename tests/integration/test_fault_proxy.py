@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.fakes.fault_proxy import HOST, FaultProxy, Link, fault_proxy
-from tests.fakes.replica import until
+from tests.fakes.replica import HANG_S, until
 from tests.fakes.spoiled_way import CLEAN, SILENT, Way
 
 LINE = b"0123456789abcdef\n"
-LIMIT_S = 5
 SILENCE_S = 0.15
 """How long nothing has to come before that counts as silence; on loopback an answer takes a millisecond."""
 
@@ -64,7 +63,7 @@ class Client:
         self.writer.write(LINE)
 
     async def answer(self) -> bytes:
-        return await asyncio.wait_for(self.reader.readexactly(len(LINE)), LIMIT_S)
+        return await asyncio.wait_for(self.reader.readexactly(len(LINE)), HANG_S)
 
     async def is_silent(self) -> bool:
         """Nothing comes, and the connection stays open."""
@@ -81,9 +80,9 @@ async def test_a_clean_way_passes_everything_and_the_end() -> None:
         client.say()
         assert await client.answer() == LINE
         client.writer.write_eof()
-        assert await asyncio.wait_for(client.reader.read(), LIMIT_S) == b""
+        assert await asyncio.wait_for(client.reader.read(), HANG_S) == b""
         assert (echo.heard, echo.ends, proxy.accepted) == ([LINE], ["end"], 1)
-        await until(lambda: not proxy.links, LIMIT_S)
+        await until(lambda: not proxy.links)
 
 
 async def test_latency_takes_its_time_in_each_direction() -> None:
@@ -103,7 +102,7 @@ async def test_slices_arrive_one_by_one() -> None:
         client.say()
         pieces: list[bytes] = []
         while b"".join(pieces) != LINE:
-            pieces.append(await asyncio.wait_for(client.reader.read(100), LIMIT_S))
+            pieces.append(await asyncio.wait_for(client.reader.read(100), HANG_S))
         assert len(pieces) > 3
 
 
@@ -114,7 +113,7 @@ async def test_a_reset_of_requests_reaches_the_server_as_nothing() -> None:
         client.say()
         with pytest.raises(ConnectionResetError):
             await client.answer()
-        await until(lambda: echo.ends == ["reset"], LIMIT_S)
+        await until(lambda: echo.ends == ["reset"])
         assert echo.heard == []
 
 
@@ -154,13 +153,13 @@ async def test_one_request_can_be_picked_to_lose_its_answer() -> None:
 async def test_everybody_is_reset_at_once() -> None:
     async with echoed() as (echo, proxy):
         client = await echo.client(proxy)
-        await until(lambda: len(proxy.links) == 1, LIMIT_S)
+        await until(lambda: len(proxy.links) == 1)
         client.say()
         await client.answer()
         proxy.reset_all()
         with pytest.raises(ConnectionResetError):
             await client.answer()
-        await until(lambda: echo.ends == ["reset"], LIMIT_S)
+        await until(lambda: echo.ends == ["reset"])
 
 
 async def test_a_black_hole_takes_everything_and_gives_it_back_late() -> None:
@@ -191,14 +190,14 @@ async def test_a_half_open_connection_is_silent_for_ever_and_a_new_one_works() -
         client.say()
         await client.answer()
         proxy.vanish()
-        await until(lambda: echo.ends == ["reset"], LIMIT_S)
+        await until(lambda: echo.ends == ["reset"])
         client.say()
         assert await client.is_silent()
         newcomer = await echo.client(proxy)
         newcomer.say()
         assert await newcomer.answer() == LINE
         client.writer.close()
-        await until(lambda: len(proxy.links) == 1, LIMIT_S)
+        await until(lambda: len(proxy.links) == 1)
 
 
 async def test_a_refusal_ends_who_is_there_and_turns_away_who_comes_until_it_is_over() -> None:

@@ -18,6 +18,7 @@ from sidecar.partner.sandbox import Sandbox, run
 from sidecar.partner.session import open_session
 from tests.fakes.canary_call import always
 from tests.fakes.hand_clock import HandClock
+from tests.fakes.replica import HANG_S
 from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAY1ST, Bench
 
 # The control path
@@ -149,7 +150,7 @@ async def test_slowness_takes_time_by_the_sandboxs_clock(bench: Bench) -> None:
 
 async def test_a_hanging_call_is_counted_as_never_answered(bench: Bench) -> None:
     await bench.fault(fault="hang")
-    impatient = PartnerClient(PAY1ST, bench.url, 0.1, bench.session, bench.clock)
+    impatient = PartnerClient(PAY1ST, bench.url, 1, bench.session, bench.clock)
     with pytest.raises(PartnerError) as caught:
         await impatient.grant(CREDENTIALS, "API_USER", always)
     assert caught.value.kind is FailureKind.TIMEOUT
@@ -159,7 +160,7 @@ async def test_a_hanging_call_is_counted_as_never_answered(bench: Bench) -> None
 async def test_stopping_resets_a_hanging_call_at_once(bench: Bench) -> None:
     await bench.fault(fault="hang")
     call = asyncio.create_task(bench.failure())
-    async with asyncio.timeout(0.8):
+    async with asyncio.timeout(HANG_S):
         # Every token call takes its configured time first, even when that is none.
         await bench.clock.slept.wait()
         await bench.sandbox.stop()

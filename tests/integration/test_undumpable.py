@@ -17,7 +17,7 @@ import pytest
 from tests.fakes.capless import capless, reader
 from tests.servers import free_port
 
-LIMIT_S = 20
+LIMIT_S = 60
 PATIENT = "print(flush=True); input()"
 """A Python that does nothing."""
 PATHS = {"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}

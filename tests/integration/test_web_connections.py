@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.core.events import InternalFailure
+from tests.fakes.replica import HANG_S
 from tests.fakes.vending_service import VendingService, vending_service
 from tests.fakes.wire import ask, exchange
 
@@ -84,5 +85,5 @@ async def test_a_long_poll_whose_caller_went_away_is_ended(service: VendingServi
     await service.vendor.waiting.wait()
     writer.close()
     await writer.wait_closed()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         await gone.wait()

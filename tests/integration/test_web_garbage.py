@@ -15,8 +15,6 @@ from tests.fakes.replica import until
 from tests.fakes.vending_service import vending_service
 from tests.fakes.wire import PLAIN
 
-LIMIT_S = 5
-
 REQUESTS = {
     "a token": PLAIN,
     "a token, closed by us": PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
@@ -68,4 +66,4 @@ async def test_nothing_is_left_of_a_connection(sent: bytes) -> None:
         def gone() -> bool:
             return known.issuperset(map(id, connections()))
 
-        await until(gone, LIMIT_S)
+        await until(gone)

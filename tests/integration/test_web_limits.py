@@ -10,6 +10,7 @@ from aiohttp import web
 from sidecar.core.limits import Limits
 from sidecar.core.request_events import LimitHit, MalformedRequest
 from sidecar.web.answers import answer
+from tests.fakes.replica import HANG_S, until
 from tests.fakes.room import GET, HEAD, room
 from tests.fakes.vending_service import vending_service
 from tests.fakes.wire import parse
@@ -113,9 +114,9 @@ async def test_requests_sent_ahead_are_all_answered_and_the_rest_is_left_unread_
         caller.writer.write(GET * count)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(caller.writer.drain(), 0.5)
-        assert here.hit == ["pipelined"]
+        await until(lambda: here.hit == ["pipelined"])
         here.free.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             for _ in range(100):
                 await caller.reader.readuntil(b"hello")
 
@@ -130,7 +131,7 @@ async def test_who_is_slow_to_ask_is_cut_off(sent: bytes) -> None:
 
 
 async def test_bytes_that_drip_do_not_lengthen_the_time_for_a_head() -> None:
-    async with room(Limits(header_timeout_s=0.3)) as here:
+    async with room(Limits(header_timeout_s=1)) as here:
         caller = await here.caller()
         await caller.ask()
         caller.writer.write(HEAD + b"X: ")
@@ -145,23 +146,26 @@ async def test_bytes_that_drip_do_not_lengthen_the_time_for_a_head() -> None:
 
 
 async def test_a_connection_that_rests_between_two_requests_is_not_slow() -> None:
-    async with room(Limits(header_timeout_s=0.1)) as here:
+    async with room(Limits(header_timeout_s=1)) as here:
         caller = await here.caller()
         await caller.ask()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(caller.reader.read(1), 0.4)
+            await asyncio.wait_for(caller.reader.read(1), 1.5)
         assert (await caller.ask()).status == 200
 
 
 async def test_who_does_not_read_its_answer_is_cut_off() -> None:
+    asked = asyncio.Event()
+
     async def much(request: web.BaseRequest) -> web.Response:
+        asked.set()
         return answer(200, b"x" * 20_000_000, content_type="text/plain")
 
     async with room(Limits(write_timeout_s=0.2), much) as here:
         caller = await here.caller()
         caller.writer.transport.pause_reading()  # type: ignore[attr-defined]  # typed as a write transport
         caller.writer.write(GET)
-        await here.has(1)
+        await asked.wait()
         await here.has(0)
         assert here.hit == ["slow-reader"]
 

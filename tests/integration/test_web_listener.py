@@ -20,6 +20,7 @@ from sidecar.core.model import Address
 from sidecar.web.answers import json_answer
 from sidecar.web.http_server import Handler, HttpServer
 from sidecar.web.server import Listener
+from tests.fakes.replica import HANG_S
 from tests.fakes.sink import ListSink
 from tests.fakes.wire import LOOPBACK, ask, serving
 
@@ -60,7 +61,7 @@ async def test_many_callers_may_come_at_once() -> None:
     async with serving(hello, ListSink()) as address, AsyncExitStack() as stack:
         for _ in range(min(500, int(Path("/proc/sys/net/core/somaxconn").read_text()))):
             caller = stack.enter_context(socket.socket())
-            caller.settimeout(0.5)
+            caller.settimeout(0.9)
             caller.connect((address.host, address.port))
 
 
@@ -162,7 +163,7 @@ async def test_a_request_that_outlasts_the_grace_is_cut_off() -> None:
     reader, writer = await asyncio.open_connection(listener.bound[0].host, listener.bound[0].port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await running.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         await listener.stop(GRACE_S)
         await cut.wait()
         assert await reader.read() == b""
@@ -175,8 +176,8 @@ async def test_an_idle_connection_does_not_delay_the_end() -> None:
     reader, writer = await asyncio.open_connection(listener.bound[0].host, listener.bound[0].port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await reader.readuntil(b"}")
-    async with asyncio.timeout(5):
-        await listener.stop(60)
+    async with asyncio.timeout(HANG_S):
+        await listener.stop(10 * HANG_S)
     assert await reader.read() == b""
     writer.close()
 

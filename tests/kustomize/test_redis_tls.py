@@ -23,7 +23,7 @@ from tests.kustomize.rendering import EXAMPLES, SECRETS, pod_of, render, sidecar
 from tests.servers import free_port, server_binary
 
 PASSWORD = "correct-horse:battery@staple"
-START_LIMIT_S = 10
+START_LIMIT_S = 60
 LOOK_S = 0.01
 
 pytestmark = server_with_tls()

@@ -15,11 +15,10 @@ from sidecar.app.clock import SystemClock
 from sidecar.partner.sandbox import Sandbox
 from sidecar.partner.sandbox.faults import Fault
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import START_LIMIT_S, Replica, until
+from tests.fakes.replica import Replica, until
 from tests.monitoring.prometheus import STEP_S, Prometheus
 from tests.servers import RedisServer, free_port
 
-NOISE_S = 10
 ASKED_EVERY_S = 0.2
 REFUSED = 200
 """Requests of an app that forgot the header, among some 400 good ones."""
@@ -91,7 +90,7 @@ async def _seen(prometheus: Prometheus, looks: int) -> None:
         since = f"{max(1, round((time.time() - began) * 1000))}ms"
         return len(prometheus.now(expr.replace("1h", since))) == 2
 
-    await until(all_looked, NOISE_S)
+    await until(all_looked)
 
 
 async def _everything_fails(fleet: Fleet, partners: dict[str, tuple[Sandbox, str]], replica: Replica) -> None:
@@ -115,7 +114,7 @@ async def _everything_fails(fleet: Fleet, partners: dict[str, tuple[Sandbox, str
             and await replica.metric("token_expiry_timestamp_seconds", profile="down") < time.time()
         )
 
-    await until(all_felt, NOISE_S)
+    await until(all_felt)
 
 
 async def live_through(folder: Path, redis: RedisServer, stack: AsyncExitStack) -> Day:
@@ -143,18 +142,18 @@ async def _watched(
     """The whole day; when the quiet and when the faults began."""
     for replica in replicas:
         await replica.listening()
-        await until(replica.ready, START_LIMIT_S)
+        await until(replica.ready)
     asking = asyncio.create_task(_ask_all_day(replicas))
     try:
-        await until(prometheus.is_ready, START_LIMIT_S)
-        await until(lambda: len(prometheus.now("token_sidecar_build_info")) == 2, START_LIMIT_S)
+        await until(prometheus.is_ready)
+        await until(lambda: len(prometheus.now("token_sidecar_build_info")) == 2)
         quiet_from = time.time()
         await _seen(prometheus, 3)
         faults_from = time.time()
         await _everything_fails(fleet, partners, replicas[0])
         await _seen(prometheus, 2)
         fleet.redis.stop()
-        await until(lambda: all(replica.events("store_failed") for replica in replicas), NOISE_S)
+        await until(lambda: all(replica.events("store_failed") for replica in replicas))
         await _seen(prometheus, 2)
         assert not asking.done()
     finally:
@@ -162,5 +161,5 @@ async def _watched(
         await asyncio.gather(asking, return_exceptions=True)
     for replica in replicas:
         replica.kill()
-    await until(lambda: len(prometheus.now("up == 0")) == 2, NOISE_S)
+    await until(lambda: len(prometheus.now("up == 0")) == 2)
     return quiet_from, faults_from

@@ -21,6 +21,7 @@ from sidecar.partner.lifetimes import MAX_LIFETIME_S
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 SOON_S = 0.5
+"""Of the processor's time: how busy others keep it does not count."""
 
 DATES = [
     None, "", "yesterday", "x" * 8000, "\udcff", "Fri, 31 Dec 9999 23:59:59 GMT", "Sat, 01 Jan 0000 00:00:00 GMT",
@@ -105,11 +106,11 @@ GOOD = b'{"role": "R", "accessToken": "good"}'
     ids=lambda body: repr(body[:24]),
 )  # fmt: skip
 def test_an_answer_in_another_writing_is_malformed(body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(PartnerError) as caught:
         read(body)
     assert caught.value.kind is FailureKind.MALFORMED
-    assert time.perf_counter() - started < SOON_S
+    assert time.process_time() - started < SOON_S
 
 
 def test_of_a_name_given_twice_the_last_counts_and_alone() -> None:
@@ -121,9 +122,9 @@ def test_of_a_name_given_twice_the_last_counts_and_alone() -> None:
 
 def test_what_is_beside_the_token_costs_no_more_than_its_length() -> None:
     names = b", ".join(b'"%d": 1e309' % number for number in range(3_000))
-    started = time.perf_counter()
+    started = time.process_time()
     assert read(GOOD[:-1] + b", " + names + b"}").access == Secret("good")
-    assert time.perf_counter() - started < SOON_S
+    assert time.process_time() - started < SOON_S
 
 
 def test_a_claim_that_is_no_number_to_python_does_not_hide_the_tokens_end() -> None:
@@ -149,10 +150,10 @@ def test_an_end_before_the_tokens_own_beginning_declares_nothing_by_it() -> None
 )
 def test_no_message_takes_long_to_be_made_fit_for_a_log(text: str) -> None:
     long = text * (MAX_BODY_BYTES // len(text))
-    started = time.perf_counter()
+    started = time.process_time()
     document = {"errorMessage": long, "errorCode": long, "sessionId": long, "accessToken": "*", "refreshToken": "**"}
     detail = read_detail(401, document, ("canary",))
-    assert time.perf_counter() - started < SOON_S
+    assert time.process_time() - started < SOON_S
     assert max(map(len, (detail.error_message, detail.error_code, detail.session_id))) <= MAX_TEXT_CHARS
 
 

@@ -73,9 +73,9 @@ def test_an_unreadable_date_header_leaves_our_clock() -> None:
 
 
 def test_a_long_run_of_digits_is_refused_without_reading_it_as_a_number() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert parse_retry_after("9" * 1_000_000, None, NOW) is None
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

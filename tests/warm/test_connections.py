@@ -13,6 +13,7 @@ from sidecar.vending.vendor import Vended
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.token_api import TokenApi
 from sidecar.web.warm import WarmAnswers
+from tests.fakes.replica import HANG_S
 from tests.fakes.room import Caller, Room, opened
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, token
@@ -48,7 +49,7 @@ class WarmRoom(Room):
 
 async def ask(caller: Caller) -> None:
     caller.writer.write(PLAIN)
-    assert (await asyncio.wait_for(caller.reader.readuntil(b"}"), 5)).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert (await asyncio.wait_for(caller.reader.readuntil(b"}"), HANG_S)).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def warm_room(limits: Limits | None = None) -> AbstractAsyncContextManager[WarmRoom]:
@@ -66,10 +67,10 @@ async def test_a_warm_caller_is_no_stranger_when_room_is_made() -> None:
 
 
 async def test_a_warm_caller_may_rest_for_longer_than_a_head_may_take() -> None:
-    async with warm_room(Limits(header_timeout_s=0.1)) as here:
+    async with warm_room(Limits(header_timeout_s=1)) as here:
         caller = await here.asked_warm()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(caller.reader.read(1), 0.4)
+            await asyncio.wait_for(caller.reader.read(1), 1.5)
         await ask(caller)
         assert here.hit == []
 
@@ -85,8 +86,8 @@ async def test_a_warm_caller_that_rests_too_long_is_hung_up_on(monkeypatch: pyte
 @pytest.mark.parametrize("place", ["stranger", "connection"])
 async def test_a_caller_that_goes_on_to_ask_is_not_hung_up_on(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything else was asked of it, and after."""
-    monkeypatch.setattr(f"sidecar.web.{place}.KEEPALIVE_S", 0.4)
-    async with warm_room(Limits(header_timeout_s=0.4)) as here:
+    monkeypatch.setattr(f"sidecar.web.{place}.KEEPALIVE_S", 2)
+    async with warm_room(Limits(header_timeout_s=2)) as here:
         caller = await here.asked_warm()
         if place == "connection":
             caller.writer.write(PLAIN.replace(b"/v1/token", b"/nowhere"))
@@ -94,7 +95,7 @@ async def test_a_caller_that_goes_on_to_ask_is_not_hung_up_on(place: str, monkey
         for _ in range(8):
             await ask(caller)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(caller.reader.read(1), 0.1)
+                await asyncio.wait_for(caller.reader.read(1), 0.5)
 
 
 async def test_a_warm_caller_may_go_on_to_ask_anything() -> None:
@@ -108,8 +109,8 @@ async def test_a_warm_caller_may_go_on_to_ask_anything() -> None:
 async def test_the_end_of_the_listener_is_not_held_up_by_a_warm_caller() -> None:
     async with warm_room() as here:
         caller = await here.asked_warm()
-        async with asyncio.timeout(5):
-            await here.listener.stop(60)
+        async with asyncio.timeout(HANG_S):
+            await here.listener.stop(10 * HANG_S)
         assert await caller.end() == b""
 
 
