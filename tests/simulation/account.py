@@ -22,6 +22,8 @@ class Issued:
     at: float
     sent_at: float
     """When its holder asked: from then on it ages for us."""
+    seen_at: float
+    """The moment as of which its holder knew the store's clock."""
     dies_at: float
     declared_s: float | None
     refresh: str
@@ -41,6 +43,8 @@ class Call:
     """When its sender has an answer or gives up; until then it is under way."""
     outcome: str = "none"
     """An outcome as in the contract's metric, once the sender knows it."""
+    seen_at: float = -1
+    """The moment as of which its sender followed the store."""
     wait_s: float = 0
     """The cool-down a 429 asked for."""
 
@@ -53,6 +57,8 @@ class Account:
     now: Callable[[], float]
     usual_latency_s: float = 0.2
     latency_s: float = 0.2
+    connect_s: float = 0
+    """A connection takes up to this long; the first byte goes out after that."""
     trouble: FailureKind | None = None
     share: float = 1.0
     """Of the calls that meet the trouble."""
@@ -66,6 +72,10 @@ class Account:
     revokes_on_issue: bool = False
     same_token: bool = False
     """A grant answers the running token as long as it lives."""
+    extends: bool = False
+    """A refresh answers the running token, which lives on from then."""
+    revokes_within_s: float = 0
+    """A token that is handed out again is revoked this soon, half of the time."""
     can_refresh: bool = False
 
     tokens: dict[str, Issued] = field(default_factory=dict)
@@ -73,7 +83,7 @@ class Account:
     newest: str = ""
 
     def mend(self) -> None:
-        self.trouble, self.silent, self.latency_s = None, False, self.usual_latency_s
+        self.trouble, self.silent, self.latency_s, self.revokes_within_s = None, False, self.usual_latency_s, 0
 
     def accepts(self, access: str) -> bool:
         """Whether a payment with this token would go through now."""
@@ -83,6 +93,11 @@ class Account:
     def revoke(self) -> None:
         if self.newest:
             self.tokens[self.newest].revoked = True
+
+    @property
+    def hands_out_again(self) -> bool:
+        """Whether a token that was reported may rightly be vended later: the partner vouched for it anew."""
+        return self.same_token or self.extends
 
     def take(self, call: Call, secret: str, refresh: str, answer: asyncio.Future[PartnerToken]) -> None:
         """A call has arrived."""
@@ -108,7 +123,10 @@ class Account:
             raise failure(FailureKind.REJECTED, status=401)
         if secret and secret not in self.accepted:
             raise failure(FailureKind.REJECTED, status=401)
-        if not (self.same_token and not refresh and self.newest and self.accepts(self.newest)):
+        again = self.extends if refresh else self.same_token
+        if again and self.newest and self.accepts(self.newest):
+            self._hand_out_again(extend=bool(refresh))
+        else:
             self._issue(call)
         token = self.tokens[self.newest]
         return PartnerToken(
@@ -118,6 +136,14 @@ class Account:
             lifetime_s=token.declared_s and token.dies_at - self.now(),
         )
 
+    def _hand_out_again(self, *, extend: bool) -> None:
+        token = self.tokens[self.newest]
+        if extend:
+            token.dies_at = max(token.dies_at, self.now() + (self.declared_s or self.true_life_s))
+        if self.revokes_within_s and self.rng.random() < 0.5:
+            delay_s = self.rng.random() * self.revokes_within_s
+            asyncio.get_running_loop().call_later(delay_s, setattr, token, "revoked", True, context=OUTSIDE)
+
     def _issue(self, call: Call) -> None:
         now = self.now()
         if self.revokes_on_issue:
@@ -125,7 +151,7 @@ class Account:
         self.newest = f"token-{len(self.tokens) + 1}-canary"
         life_s = self.declared_s or self.true_life_s
         refresh = f"refresh-{len(self.tokens) + 1}-canary" if self.can_refresh else ""
-        self.tokens[self.newest] = Issued(now, call.sent_at, now + life_s, self.declared_s, refresh)
+        self.tokens[self.newest] = Issued(now, call.sent_at, call.seen_at, now + life_s, self.declared_s, refresh)
 
     def _owner_of(self, refresh: str) -> str:
         return next((access for access, token in self.tokens.items() if token.refresh == refresh), "")
@@ -159,6 +185,8 @@ class Door:
         return await self._call(Operation.REFRESH, "", refresh_token.reveal(), may_send)
 
     async def _call(self, operation: Operation, secret: str, refresh: str, may_send: MaySend) -> PartnerToken:
+        if self._account.connect_s:
+            await asyncio.sleep(self._account.rng.random() * self._account.connect_s)
         if not may_send():
             raise UnsentError
         loop, timeout_s = asyncio.get_running_loop(), self._profile.partner_timeout_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from sidecar.core.errors import BadRequestError, NoTokenError
 from sidecar.core.model import Token
@@ -28,7 +29,27 @@ async def pay(world: World, ground: Ground, apps: int) -> None:
         vended = await ask(world, replica, ground, min_ttl_s, leave_after_s=rng.random() / 2 if leaves else 0)
         hostile = Fault.HOSTILITY in faults and rng.random() < 0.3
         if vended is not None and (hostile or not ground.account.accepts(vended.token.access.reveal())):
-            await report(world, replica, ground, vended.token)
+            await report(world, _whom_to_tell(world, replica), ground, vended.token)
+
+
+async def complain(world: World, ground: Ground) -> None:
+    """Report tokens that the partner refuses at any replica, without end, whoever waits for an answer there."""
+    rng = world.rng
+    while True:
+        await asyncio.sleep(rng.expovariate(1 / world.plan.ask_every_s))
+        if not (world.replicas and ground.seen):
+            continue
+        token = rng.choice(ground.seen)
+        if ground.account.accepts(token.access.reveal()):
+            # One that no replica knows: each has to look at the store for it.
+            token = replace(token, token_id=f"{rng.getrandbits(128):032x}")
+        await report(world, rng.choice(list(world.replicas.values())), ground, token)
+
+
+def _whom_to_tell(world: World, vendor: Replica) -> Replica:
+    """The replica that vended the token, or any."""
+    replicas = list(world.replicas.values())
+    return world.rng.choice(replicas) if Fault.ELSEWHERE in world.plan.faults and replicas else vendor
 
 
 async def ask(
@@ -60,8 +81,11 @@ def _answered(
         if isinstance(error, NoTokenError):
             apps.refused(replica.name, error.code, min_ttl_s)
         elif error is None:
-            apps.vended(replica.name, task.result(), min_ttl_s)
-            return task.result()
+            vended = task.result()
+            apps.vended(replica.name, vended, min_ttl_s)
+            if vended.token not in ground.seen:
+                ground.seen.append(vended.token)
+            return vended
         elif not isinstance(error, BadRequestError):
             world.violated(f"{replica.name} answered with {error!r}")
     except ViolationError as violation:
@@ -71,7 +95,7 @@ def _answered(
 
 async def report(world: World, replica: Replica, ground: Ground, token: Token) -> None:
     """One app's report that the partner refused this token."""
-    ground.truth.reported.add(token.token_id)
+    ground.truth.reported_at.setdefault(token.token_id, world.now())
     task = replica.run(replica.places[ground.profile.name].broker.report(token.token_id))
     await asyncio.wait({task}, timeout=ground.profile.request_timeout_s + ANSWER_SLACK_S)
     if task.done():

@@ -50,11 +50,22 @@ Decide = Callable[[str, tuple[Any, ...]], Any]
 class Line:
     """A `SharedState` at the other end of a `Path`."""
 
-    def __init__(self, path: Path, profile: Profile, decide: Decide, rng: random.Random, loop: VirtualLoop) -> None:
+    def __init__(
+        self,
+        path: Path,
+        profile: Profile,
+        decide: Decide,
+        heard: Callable[[Any], None],
+        rng: random.Random,
+        loop: VirtualLoop,
+    ) -> None:
         self._loop = loop
         self._path = path
         self._timeout_s = profile.store_timeout_s
         self._decide = decide
+        self._heard = heard
+        self.decided_at = 0.0
+        """When the store decided what was answered last."""
         self._rng = rng
         self.sent = 0
 
@@ -80,10 +91,12 @@ class Line:
             return
         decided = self._decide(operation, arguments)
         if self._rng.random() >= self._path.loss:
-            self._loop.call_later(self._delay_s(), self._deliver, answer, decided, context=OUTSIDE)
+            self._loop.call_later(self._delay_s(), self._deliver, answer, decided, self._loop.now_s, context=OUTSIDE)
 
-    def _deliver(self, answer: asyncio.Future[Any], decided: object) -> None:
+    def _deliver(self, answer: asyncio.Future[Any], decided: object, decided_at: float) -> None:
         if not (answer.done() or self._path.refused or self._path.black_hole):
+            self.decided_at = decided_at
+            self._heard(decided)
             answer.set_result(decided)
 
     def _delay_s(self) -> float:

@@ -27,6 +27,13 @@ class Fault(StrEnum):
     CREDENTIALS = "credentials"
     IMPATIENCE = "impatience"
     HOSTILITY = "hostility"
+    CUT = "cut"
+    """Some replicas have no way to the store, or a bad one, for longer than they wait before they call on their own."""
+    STORE_CLOCK_BACK = "store-clock-back"
+    ONE_TOKEN = "one-token"
+    """The partner hands out one token again, by grant or by refresh, and may revoke it right after."""
+    ELSEWHERE = "elsewhere"
+    """Apps report at any replica, whichever vended the token, and report tokens of long ago too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from sidecar.core import policy
 from sidecar.core.model import Seconds
 from sidecar.vending.fallback import FIRST_DELAY_S
-from tests.simulation.apps import ask, pay, report
+from tests.simulation.apps import ask, complain, pay, report
 from tests.simulation.network import LATEST_S
 from tests.simulation.plan import Fault, Plan, plan_of
 from tests.simulation.process import ProcessLoop
@@ -78,6 +78,8 @@ async def _schedule(world: World) -> None:
         for ground in world.grounds.values()
         for _ in range(APPS_PER_PROFILE)
     ]
+    if Fault.ELSEWHERE in world.plan.faults:
+        apps += [asyncio.ensure_future(complain(world, ground)) for ground in world.grounds.values()]
     await Weather(world).storm()
     await asyncio.sleep(LATEST_S + max(ground.profile.partner_timeout_s for ground in world.grounds.values()))
     for app in apps:
@@ -94,11 +96,14 @@ def _character(world: World, ground: Ground) -> None:
     paid_s = 1.5 * profile.budget.window_s / profile.budget.calls / profile.refresh_at
     lives_s = [life_s for life_s in (profile.lifetime_s / 2, profile.lifetime_s) if life_s > paid_s]
     account.usual_latency_s = account.latency_s = rng.choice([0.05, 0.3, 0.9]) * profile.partner_timeout_s
-    account.can_refresh = rng.random() < 0.3
+    account.connect_s = rng.choice([0, 0, 0.5, 1])
+    account.can_refresh = rng.random() < (0.8 if Fault.ONE_TOKEN in world.plan.faults else 0.3)
     account.declared_s = rng.choice([None, None, None, *lives_s])
     account.revokes_on_issue = rng.random() < 0.3
     # Asked for another before the end of the one it hands out, such a partner is asked in vain.
-    account.same_token = account.declared_s is None and rng.random() < 0.1
+    again = 0.5 if Fault.ONE_TOKEN in world.plan.faults else 0.1
+    account.same_token = account.declared_s is None and rng.random() < again
+    account.extends = account.can_refresh and Fault.ONE_TOKEN in world.plan.faults
     if Fault.REVOKE in world.plan.faults:
         account.true_life_s = rng.choice([10_000, *lives_s])
 
@@ -113,6 +118,8 @@ def _recovery_s(world: World, ground: Ground) -> Seconds:
         pause = view.pause()
         remembered += [each.left_s for each in (*view.refused().values(), *([pause] if pause else []))]
         remembered += [view.permit_wait_s(on_demand=True)]
+    # A store whose clock was set back counts all permits of the window as spent at that moment.
+    remembered += [at + profile.budget.window_s - world.now() for at in ground.truth.set_back_at]
     return 2 * profile.lease_limit_s + max(remembered) + profile.poll_s * 3 + FIRST_DELAY_S + policy.BACKOFF_CAP_S
 
 
@@ -121,7 +128,7 @@ async def _all_agree(world: World, ground: Ground) -> None:
     held: set[str] = set()
     # Where tokens die before their time, one may be dead now, and reports may have to wait for a permit; where they are
     # handed out again, reports are taken as mistaken.
-    mortal = ground.account.true_life_s < ground.profile.lifetime_s or ground.account.same_token
+    mortal = ground.account.true_life_s < ground.profile.lifetime_s or ground.account.hands_out_again
     for attempt in range(3):
         held = set()
         for replica in list(world.replicas.values()):

@@ -78,6 +78,28 @@ async def test_the_budget_outlives_a_store_clock_that_is_set_ahead() -> None:
     await fleet.stop()
 
 
+@pytest.mark.parametrize("one_lives_on", [False, True])
+@virtual
+async def test_a_clock_that_is_set_ahead_costs_one_budget_where_nobody_who_saw_it_before_lives_on(
+    one_lives_on: bool,
+) -> None:
+    """Redis's uptime follows its wall clock too, so nobody can know. One survivor is enough to cost nothing."""
+    fleet = Fleet(Profile(base_url="https://partner.example", budget=Budget(3, 3600)))
+    fleet.partner.script.extend([failure(FailureKind.SERVER_ERROR)] * 100)
+    replicas = fleet.start(3)
+    await fleet.partner.called(3)
+    await asyncio.sleep(10)
+    fleet.clock.set_forward_s += DAY_S
+    for replica in replicas[1:] if one_lives_on else replicas:
+        await replica.kill()
+    await asyncio.sleep(fleet.profile.poll_s)
+    newcomers = fleet.start(2)
+    await asyncio.sleep(3000)
+    assert fleet.partner.count == (3 if one_lives_on else 6)
+    for replica in [*newcomers, *(replicas[:1] if one_lives_on else [])]:
+        await replica.stop()
+
+
 @pytest.mark.parametrize("step_s", [-DAY_S, -CLOCK_STEP_S - 0.1, CLOCK_STEP_S + 0.1, DAY_S])
 def test_a_clock_that_was_set_is_noticed_in_either_direction(step_s: float) -> None:
     clock = HandClock()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile, Token
+from sidecar.core.shared import State
 from tests.simulation.account import Account, Call
 
 ROUNDING_S = 0.01
@@ -29,8 +31,32 @@ class Seat:
     local_calls: list[float] = field(default_factory=list)
     vended: Token | None = None
     """The token it vended last, unmarked."""
-    rejected: dict[str, int] = field(default_factory=dict)
-    """Ids of tokens it said it would replace, with their fence."""
+    first_vended_at: dict[str, float] = field(default_factory=dict)
+    """By the token's id, marked or not."""
+    rejected: set[str] = field(default_factory=set)
+    """Ids of tokens it said it would replace."""
+    seen_at: float = -1
+    """The moment as of which it follows the store."""
+    cool: CoolDown | None = None
+    """The last cool-down that the store told it of, unless it told of a newer token since."""
+
+
+@dataclass(slots=True)
+class CoolDown:
+    """A cool-down after a 429, as the store told it to a replica."""
+
+    heard_at: float
+    until: float
+    fence: int
+
+
+@dataclass(slots=True)
+class ClockStep:
+    """The store's clock was set forward: those who had seen the store before, and whether one of them told it again."""
+
+    at: float
+    witnesses: frozenset[str]
+    undone: bool = False
 
 
 @dataclass
@@ -42,17 +68,23 @@ class Truth:
     now: Callable[[], float]
     bad_way_at: Callable[[str], float]
     """When a replica last had no good way to the store."""
+    lives: Callable[[str], bool]
+    """Whether a replica's process has not ended."""
     seats: dict[str, Seat] = field(default_factory=dict)
     lease: Lease | None = None
     cool_until: float = 0
     shared_calls: list[Call] = field(default_factory=list)
-    reported: set[str] = field(default_factory=set)
-    """Ids of all tokens any app has complained of."""
+    reported_at: dict[str, float] = field(default_factory=dict)
+    """When an app first complained of a token, by id."""
+    marked_at: dict[str, float] = field(default_factory=dict)
+    """When the store took a report, by the token's id."""
     forgot_at: list[float] = field(default_factory=list)
     age_error_s: float = 1.5
     """An adopted token counts from before the question that brought it, and a stopped process reads an answer late: a
     token may look this much older than it is, never younger."""
     clock_set_at: float = -1
+    set_back_at: list[float] = field(default_factory=list)
+    steps: list[ClockStep] = field(default_factory=list)
     split: bool = False
     """Two masters: nothing is shared by all."""
     healed_at: float = -1
@@ -65,13 +97,50 @@ class Truth:
         """The store lost something, or its clock was set: what it was told may be gone."""
         self.forgot_at.append(self.now())
         self.lease, self.cool_until = None, 0
+        self.marked_at.clear()
         for seat in self.seats.values():
             seat.rejected.clear()
 
-    def clock_was_set(self) -> None:
-        """Until its next token, the store may think wrongly of the age of the one it has."""
+    def clock_was_set(self, forward_s: float) -> None:
+        """Until its next token, the store may think wrongly of the age of the one it has.
+
+        Set back, it forgets nothing: all that runs, runs longer.
+        """
         self.clock_set_at = self.now()
-        self.forgot()
+        if forward_s < 0:
+            self.set_back_at.append(self.now())
+        else:
+            witnesses = (name for name, seat in self.seats.items() if seat.seen_at >= 0 and self.lives(name))
+            self.steps.append(ClockStep(self.now(), frozenset(witnesses)))
+            self.forgot()
+
+    def heard(self, replica: str, state: State) -> None:
+        """This replica has an answer of the store."""
+        seat, now, pause = self.seats[replica], self.now(), state.pause
+        if seat.cool is not None and state.token_fence > seat.cool.fence:
+            seat.cool = None
+        if pause is None or pause.kind is not FailureKind.THROTTLED or pause.left_s <= 0:
+            return
+        if seat.cool is None or now + pause.left_s > seat.cool.until:
+            seat.cool = CoolDown(now, now + pause.left_s, pause.fence)
+
+    def reads_late(self, replica: str) -> None:
+        """It was stopped, and has yet to read what came meanwhile."""
+        seat = self.seats[replica]
+        if seat.cool is not None:
+            seat.cool.heard_at = self.now()
+
+    def told_again(self, replica: str) -> None:
+        """This replica told the store, whose clock was set, the true ages of what it remembers."""
+        for step in self.steps:
+            step.undone |= replica in step.witnesses
+
+    def is_mistaken(self, token_id: str, vouched_at: float) -> bool:
+        """The partner handed this token out by a call that was sent after somebody had complained of it.
+
+        Then whoever complains once more is not believed.
+        """
+        return vouched_at > self.reported_at.get(token_id, vouched_at)
 
     def heal(self) -> None:
         self.split, self.healed_at = False, self.now()
@@ -82,3 +151,9 @@ class Truth:
     def forgot_since(self, moment: float) -> int:
         """How often, after this moment."""
         return sum(at >= moment for at in self.forgot_at) + self.split
+
+    def windows_lost_since(self, moment: float) -> int:
+        """How often the permits of a whole window were forgotten with all who knew of them."""
+        return sum(
+            step.at >= moment and not step.undone and not any(map(self.lives, step.witnesses)) for step in self.steps
+        )

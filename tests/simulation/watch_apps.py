@@ -21,20 +21,26 @@ class AppWatch:
         if issued is None:
             raise ViolationError(f"a token nobody issued: {token.token_id}")
         now = self._truth.now()
-        if issued.declared_s is not None and now >= issued.at + issued.declared_s:
+        first_at = seat.first_vended_at.setdefault(token.token_id, now)
+        # Who has no word of its age but that of a store whose clock was set back takes it for younger. So it may where
+        # the one that fetched it told its instant by the clock as it was before.
+        knows_age = not any(min(issued.sent_at, issued.seen_at) < at < first_at for at in self._truth.set_back_at)
+        if knows_age and issued.declared_s is not None and now >= issued.dies_at:
             raise ViolationError("a token past its declared end")
         if vended.suspect:
             self.suspect_count += 1
             self._nothing_better(seat, "a suspect token")
             return
         self.vended_count += 1
-        if now > issued.sent_at + token.lifetime_s + ROUNDING_S:
+        if knows_age and now > issued.sent_at + token.lifetime_s + ROUNDING_S:
             raise ViolationError(f"a token past its {token.lifetime} end, unmarked")
         if seat.vended is not None and token.fence < seat.vended.fence:
             raise ViolationError(f"a token of fence {token.fence} after one of fence {seat.vended.fence}")
-        # A partner that hands out one token again and again confirms it by that, and anybody's report is mistaken.
-        if token.fence <= seat.rejected.get(token.token_id, -1) and not self._truth.account.same_token:
+        is_mistaken = self._truth.is_mistaken(token.token_id, issued.sent_at)
+        if token.token_id in seat.rejected and not is_mistaken:
             raise ViolationError("a token this replica was told the partner refuses, unmarked")
+        if self._truth.marked_at.get(token.token_id, seat.seen_at) < seat.seen_at and not is_mistaken:
+            raise ViolationError("a token that the store was told the partner refuses, unmarked, by who looked since")
         if vended.expires_in_s < min_ttl_s - 1:
             raise ViolationError(f"a token with {vended.expires_in_s} s left to who asked for {min_ttl_s:g} s")
         seat.vended = token
@@ -46,16 +52,16 @@ class AppWatch:
 
     def reported(self, replica: str, token: Token, report: Report) -> None:
         seat = self._truth.seats[replica]
-        if report.verdict in ("refreshing", "later"):
-            seat.rejected[token.token_id] = token.fence
+        if report.known and report.verdict in ("refreshing", "later"):
+            seat.rejected.add(token.token_id)
 
     def _nothing_better(self, seat: Seat, instead: str) -> None:
         """A good token in this replica's hand is vended through every failure; it may be gone once there is a newer."""
         token, account = seat.vended, self._truth.account
-        if token is None or token.access.reveal() != account.newest or token.token_id in self._truth.reported:
+        if token is None or token.access.reveal() != account.newest or token.token_id in self._truth.reported_at:
             return
         issued = account.tokens[account.newest]
-        if account.same_token:
+        if account.hands_out_again:
             return  # handed out again to one replica, it lives on, and the others have not heard of it
         timeout_s = self._truth.profile.partner_timeout_s
         alone = any(call.own_share and abs(call.sent_at - issued.sent_at) < timeout_s for call in account.calls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sidecar.core.forgotten import NOTICED_S
 from sidecar.core.model import LEASE_SLACK_S, StoreFailure
 from tests.simulation.account import Call
 from tests.simulation.truth import ROUNDING_S, Seat, Truth, ViolationError
@@ -18,6 +19,7 @@ class PartnerWatch:
 
     def calling(self, call: Call) -> None:
         self._heeds_what_it_was_told(call)
+        call.seen_at = self._truth.seats[call.replica].seen_at
         self._truth.account.calls.append(call)
         if call.own_share:
             self._on_its_own_share(call, self._truth.seats[call.replica])
@@ -27,12 +29,16 @@ class PartnerWatch:
             self._within_the_budget(call)
 
     def _heeds_what_it_was_told(self, call: Call) -> None:
-        """Who was answered 429 waits, whatever becomes of the store, until a token has come to anybody."""
+        """Who was answered 429, or told of one, waits, whatever becomes of the store, until a later call's token."""
+        cool, now = self._truth.seats[call.replica].cool, call.sent_at
+        if cool is not None and now > cool.heard_at + ROUNDING_S and now < cool.until - NOTICED_S:
+            raise ViolationError(f"a call by whom the store told to wait {cool.until - now:.2f} s more")
+        token_asked_at = -1.0
         for earlier in reversed(self._truth.account.calls):
             if earlier.outcome == "ok":
-                return
-            if earlier.replica == call.replica and earlier.outcome == "throttled":
-                left_s = earlier.over_at + (earlier.wait_s or self._truth.profile.cooldown_s) - call.sent_at
+                token_asked_at = max(token_asked_at, earlier.sent_at)
+            if earlier.replica == call.replica and earlier.outcome == "throttled" and token_asked_at < earlier.over_at:
+                left_s = earlier.over_at + (earlier.wait_s or self._truth.profile.cooldown_s) - now
                 if left_s > ROUNDING_S:
                     raise ViolationError(f"a call by who was told to wait {left_s:.2f} s more")
 
@@ -52,7 +58,8 @@ class PartnerWatch:
         calls = sum(other.sent_at > since + ROUNDING_S for other in self._truth.shared_calls)
         losses = self._truth.forgot_since(since - profile.lease_limit_s)
         sides = 2 if self._truth.split_since(since) else 1
-        if calls > sides * profile.budget.calls + CALLS_PER_LOSS * losses:
+        budgets = sides + self._truth.windows_lost_since(since - profile.lease_limit_s)
+        if calls > budgets * profile.budget.calls + CALLS_PER_LOSS * losses:
             raise ViolationError(f"{calls} calls within {window_s:g} s, and the store forgot {losses} times")
 
     def _on_its_own_share(self, call: Call, seat: Seat) -> None:

@@ -20,15 +20,19 @@ class StoreWatch:
         self._truth = truth
         self._fence = 0
         """Of the newest token that was stored."""
-        self._cool_fence = 0
-        """Of the newest lease that ended with a 429."""
+        self._told_at = -1.0
+        """When it was last told of a 429."""
+        self._granted_at: dict[str, float] = {}
+        """By nonce."""
         self._told: set[str] = set()
         """Nonces whose failure the store knows: telling it again changes nothing."""
 
     def forgot(self) -> None:
         self._fence = 0
 
-    def decided(self, operation: str, arguments: tuple[Any, ...], answer: Answer, before: Token | None) -> None:
+    def decided(
+        self, replica: str, operation: str, arguments: tuple[Any, ...], answer: Answer, before: Token | None
+    ) -> None:
         """`before` is the token that was stored when the operation came."""
         state = answer if isinstance(answer, State) else answer.state
         if 0 < state.token_fence < self._fence and not self._truth.split:
@@ -40,12 +44,16 @@ class StoreWatch:
                     self._granted(arguments[0], answer.outcome, state, before)
             case "commit":
                 self._ended(arguments[0])
-                if isinstance(answer, Committed) and answer.stored and arguments[1].fence > self._cool_fence:
+                # A token ends the cool-downs that were known when its call was granted.
+                if isinstance(answer, Committed) and answer.stored and self._granted_later(arguments[0]):
                     self._truth.cool_until = 0
             case "fail":
                 self._failed(arguments[0])
+            case "reject":
+                if isinstance(answer, Rejection) and answer.current and not self._truth.split:
+                    self._truth.marked_at.setdefault(arguments[0], self._truth.now())
             case "seed":
-                self._seeded(arguments[0])
+                self._seeded(replica, arguments[0])
 
     def _granted(self, ask: Ask, granted: Granted, state: State, before: Token | None) -> None:
         truth, now = self._truth, self._truth.now()
@@ -56,11 +64,12 @@ class StoreWatch:
             raise ViolationError(f"a second lease, {running.until - now:.2f} s before the end of {running.nonce}'s")
         if now < truth.cool_until - ROUNDING_S and not truth.split:
             raise ViolationError(f"a lease in a cool-down that has {truth.cool_until - now:.2f} s left")
-        if before is not None and not truth.account.same_token:
+        if before is not None and not truth.account.hands_out_again:
             self._needed(
                 ask, before, reported=state.reported is not None and state.reported.token_id == before.token_id
             )
         truth.lease = Lease(ask.nonce, granted.fence, now + granted.limit_s)
+        self._granted_at[ask.nonce] = now
 
     def _needed(self, ask: Ask, stored: Token, *, reported: bool) -> None:
         """By the calendar nobody calls while a token is stored that nobody need replace yet."""
@@ -89,10 +98,26 @@ class StoreWatch:
             return
         self._told.add(failed.nonce)
         if failed.pause.kind is FailureKind.THROTTLED:
-            self._cool_fence = max(self._cool_fence, failed.fence)
-            self._truth.cool_until = max(self._truth.cool_until, self._truth.now() + failed.pause.left_s)
+            self._told_to_wait(failed.pause.left_s)
 
-    def _seeded(self, remembered: Remembered) -> None:
-        lease, token = self._truth.lease, remembered.token
-        if lease is not None and token is not None and token.fence == lease.fence:
+    def _told_to_wait(self, left_s: float) -> None:
+        until = self._truth.now() + left_s
+        if until > self._truth.cool_until:
+            self._truth.cool_until, self._told_at = until, self._truth.now()
+
+    def _granted_later(self, nonce: str) -> bool:
+        return self._granted_at.get(nonce, -1) > self._told_at
+
+    def _seeded(self, replica: str, remembered: Remembered) -> None:
+        """Who holds a lease may tell its token this way; nobody else's ends it."""
+        lease, token, pause = self._truth.lease, remembered.token, remembered.state.pause
+        if lease is not None and token is not None and token.fence == lease.fence and _is_of(replica, lease.nonce):
             self._truth.lease = None
+        if pause is not None and pause.kind is FailureKind.THROTTLED and pause.left_s > 0:
+            self._told_to_wait(pause.left_s)
+        if remembered.clock_stepped:
+            self._truth.told_again(replica)
+
+
+def _is_of(replica: str, nonce: str) -> bool:
+    return nonce.startswith(f"{replica}/")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sidecar.core.failures import FailureKind
+from sidecar.vending.fallback import FIRST_DELAY_S
 from tests.simulation.network import Path
 from tests.simulation.plan import Fault
 from tests.simulation.process import OUTSIDE
@@ -42,6 +43,9 @@ class Weather:
             Fault.THROTTLE: self._throttle,
             Fault.REVOKE: self._revoke,
             Fault.CREDENTIALS: self._credentials,
+            Fault.CUT: self._cut,
+            Fault.STORE_CLOCK_BACK: self._store_clock_back,
+            Fault.ONE_TOKEN: self._revoke_at_once,
         }
         self._chosen = [self._families[fault] for fault in Fault if fault in world.plan.faults & set(self._families)]
 
@@ -122,8 +126,19 @@ class Weather:
         replicas = list(self._world.replicas.values())
         hit = replicas if self._rng.random() < 0.4 else replicas[:1]
         kind, lasts_s = self._rng.choice(["refused", "black_hole", "loss", "late", "slow_s"]), self._some_time_s()
+        await self._spoil(hit, kind, {"loss": 0.4, "late": 0.4, "slow_s": 0.6}.get(kind, True), lasts_s)
+
+    async def _cut(self) -> None:
+        """Some lose the store for longer than they wait before they call on their own, and others reach it."""
+        replicas = list(self._world.replicas.values())
+        hit = self._rng.sample(replicas, (len(replicas) + 1) // 2)
+        kind, value = self._rng.choice([("refused", True), ("black_hole", True), ("loss", 0.8), ("loss", 0.6)])
+        for _ in range(self._rng.choice([1, 5])):
+            await self._spoil(hit, kind, value, FIRST_DELAY_S + self._rng.choice([2, 10, 40]) * self._rng.random())
+            await asyncio.sleep(self._rng.random() / 2)
+
+    async def _spoil(self, hit: list[Replica], kind: str, value: float, lasts_s: float) -> None:
         self._world.note("weather", f"{kind} for {[replica.name for replica in hit]}")
-        value = {"loss": 0.4, "late": 0.4, "slow_s": 0.6}.get(kind, True)
         for replica in hit:
             setattr(replica.path, kind, value)
         try:
@@ -161,6 +176,11 @@ class Weather:
         step_s = self._rng.choice([2, 60, DAY_S])
         self._world.note("store", f"its clock is set forward by {step_s} s")
         self._world.set_store_clock(step_s)
+
+    async def _store_clock_back(self) -> None:
+        step_s = self._rng.choice([2, 60, DAY_S])
+        self._world.note("store", f"its clock is set back by {step_s} s")
+        self._world.set_store_clock(-step_s)
 
     async def _wall_clocks(self) -> None:
         for replica in self._world.replicas.values():
@@ -201,6 +221,15 @@ class Weather:
     async def _revoke(self) -> None:
         self._world.note("partner", "revokes the token")
         self._ground().account.revoke()
+
+    async def _revoke_at_once(self) -> None:
+        account = self._ground().account
+        self._world.note("partner", "revokes tokens that it hands out again")
+        account.revokes_within_s = self._rng.choice([0.05, 0.5])
+        try:
+            await asyncio.sleep(20 + self._some_time_s())
+        finally:
+            account.revokes_within_s = 0
 
     async def _credentials(self) -> None:
         """A new pair in everyone's files, at different moments; accepted beside the old one, alone, or not yet."""

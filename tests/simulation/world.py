@@ -6,12 +6,14 @@ import asyncio
 import copy
 import itertools
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
 from sidecar.core.model import Profile, Token
 from sidecar.core.shared import State, is_leased
 from sidecar.stores.memory import MemoryStore
+from sidecar.stores.mending import mend
 from sidecar.vending.assembly import assemble
 from tests.fakes.fleet import FileCredentials, StoreClock
 from tests.fakes.virtual_loop import running_loop
@@ -23,7 +25,9 @@ from tests.simulation.replica import EventWatch, Place, Replica, ReplicaClock, p
 from tests.simulation.truth import Truth, ViolationError
 from tests.simulation.watch_apps import AppWatch
 from tests.simulation.watch_partner import PartnerWatch
-from tests.simulation.watch_store import StoreWatch
+from tests.simulation.watch_store import Answer, StoreWatch
+
+TOKENS_SEEN = 8
 
 
 class Ground:
@@ -34,7 +38,9 @@ class Ground:
         self.account = Account(rng, world.now)
         self.secret = "secret-0-canary"
         """In the files of a new process."""
-        self.truth = Truth(profile, self.account, world.now, world.bad_way_at)
+        self.truth = Truth(profile, self.account, world.now, world.bad_way_at, world.lives)
+        self.seen: deque[Token] = deque(maxlen=TOKENS_SEEN)
+        """Tokens that apps got of late."""
         self.store = StoreWatch(self.truth)
         self.partner = PartnerWatch(self.truth)
         self.apps = AppWatch(self.truth)
@@ -102,7 +108,10 @@ class World:
         def has_no_lease() -> bool:
             return not is_leased(parts.maintainer._crew.view.calling)
 
-        line = Line(replica.path, ground.profile, decide, self.rng, self._loop)
+        def heard(answer: Answer) -> None:
+            ground.truth.heard(replica.name, answer if isinstance(answer, State) else answer.state)
+
+        line = Line(replica.path, ground.profile, decide, heard, self.rng, self._loop)
         files = FileCredentials(pair(ground.secret))
         parts = assemble(
             ground.profile,
@@ -114,6 +123,14 @@ class World:
             sink=EventWatch(self.violated),
             beat=replica.beat,
         )
+        view = parts.maintainer._crew.view
+        follow = view.follow
+
+        def follow_and_say(state: State, asked_at: float) -> bool:
+            ground.truth.seats[replica.name].seen_at = line.decided_at
+            return follow(state, asked_at)
+
+        view.follow = follow_and_say  # type: ignore[method-assign]  # the same, and told
         return Place(parts, line, files)
 
     def kill(self, replica: Replica) -> None:
@@ -126,7 +143,11 @@ class World:
         self.bad_way_at(replica.name)
         for ground in self.grounds.values():
             ground.truth.age_error_s = max(ground.truth.age_error_s, stopped_s + 1.5)
+            ground.truth.reads_late(replica.name)
         replica.process.resume()
+
+    def lives(self, name: str) -> bool:
+        return not self.all[name].process.dead
 
     def bad_way_at(self, name: str) -> float:
         """When this replica last had no good way to the store."""
@@ -145,7 +166,7 @@ class World:
         if operation != "peek":
             self.note(replica.name, f"{ground.profile.name}: {operation} {'' if outcome is None else outcome}")
         try:
-            ground.store.decided(operation, arguments, answer, before)
+            ground.store.decided(replica.name, operation, arguments, answer, before)
         except ViolationError as violation:
             self.violated(str(violation))
         return answer
@@ -192,10 +213,16 @@ class World:
         self._forgot()
 
     def set_store_clock(self, forward_s: float) -> None:
+        """Set back, it mends what lies in its future, as Redis and SQLite do at the next access."""
         self.store_clock.set_forward_s += forward_s
+        for store in self.masters:
+            for cell in store._cells.values():
+                if cell.gate is not None:
+                    mend(cell.gate, store._now_ms())
         for ground in self.grounds.values():
-            ground.truth.clock_was_set()
-            ground.store.forgot()
+            ground.truth.clock_was_set(forward_s)
+            if forward_s > 0:
+                ground.store.forgot()
 
     def _forgot(self) -> None:
         for ground in self.grounds.values():

@@ -1,0 +1,135 @@
+"""Known mistakes about which of two facts is the later one, to be planted as those of `planted`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from unittest import mock
+
+from sidecar.core.model import PartnerToken, Token
+from sidecar.core.shared import Grant, Lesson, Pause
+from sidecar.stores import rules
+from sidecar.stores.gate import Gate, OutcomeName, StoredConfirmation
+from sidecar.stores.merging import merge_grants
+from sidecar.vending import recording
+from sidecar.vending.call import Call
+from sidecar.vending.recording import with_success
+from sidecar.vending.view import View
+
+
+@contextlib.contextmanager
+def no_look_before_the_first_byte() -> Iterator[None]:
+    """A grant that is repeated for its nonce is used, though the answer tells of a cool-down."""
+
+    def may_send(self: Call) -> bool:
+        return self._crew.clock.monotonic() <= self._lease.send_by
+
+    with mock.patch.object(Call, "_may_send", may_send):
+        yield
+
+
+@contextlib.contextmanager
+def success_ends_every_pause() -> Iterator[None]:
+    """A local call's token ends a cool-down that began while the call was out."""
+
+    with mock.patch.object(recording, "is_running", return_value=False):
+        yield
+
+
+@contextlib.contextmanager
+def last_pause_counts() -> Iterator[None]:
+    """A short back-off takes the place of a long cool-down, in memory."""
+
+    def last(_running: Pause | None, new: Pause) -> Pause:
+        return new
+
+    with mock.patch.object(recording, "_longer", last):
+        yield
+
+
+@contextlib.contextmanager
+def every_return_confirms() -> Iterator[None]:
+    """A token that comes again is vouched for, though it was reported after its call had been granted."""
+
+    def judge(gate: Gate, token: Token, _over_below: int) -> None:
+        reported, gate.reported, gate.confirmed = gate.reported, None, None
+        if reported is not None and reported.id == token.token_id:
+            gate.confirmed = StoredConfirmation(token.token_id, token.fence)
+
+    with mock.patch.object(rules, "_judge_report", judge):
+        yield
+
+
+@contextlib.contextmanager
+def own_success_vouches_for_the_held_token() -> Iterator[None]:
+    """What a call brought is noted of the token that is held when it lands."""
+
+    def note(self: View, _token: Token, lesson: Lesson) -> None:
+        held, state = self.token, self._now_state()
+        if held is not None:
+            reported = state.reported and replace(state.reported, fence=0)
+            self._note(with_success(replace(state, reported=reported), held, lesson))
+
+    with mock.patch.object(View, "note_success", note):
+        yield
+
+
+@contextlib.contextmanager
+def own_token_is_always_taken() -> Iterator[None]:
+    """A slow call's token takes the place of a newer one."""
+    landed = Call._landed
+
+    async def land_over(self: Call, answer: PartnerToken) -> None:
+        view, token = self._view, self._view.token
+        if token is not None and token.fence > self._lease.fence:
+            view.token = replace(token, fence=0)
+        await landed(self, answer)
+
+    with mock.patch.object(Call, "_landed", land_over):
+        yield
+
+
+@contextlib.contextmanager
+def instants_compared_with_fences() -> Iterator[None]:
+    """A pause is over when it began before the instant that the token's fence reads as."""
+    commit = rules.commit
+
+    def commit_by_instants(stored: rules.Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeName:
+        if (pause := stored.gate.pause) is not None:
+            pause.fence = pause.from_ms
+        return commit(stored, nonce, token, lesson)
+
+    with mock.patch.object(rules, "commit", commit_by_instants):
+        yield
+
+
+@contextlib.contextmanager
+def local_fences_like_leases() -> Iterator[None]:
+    """A call on the own share may draw the very fence of somebody's lease."""
+    begin = View.begin_local_call
+
+    def begin_with_any(self: View) -> int:
+        store_ms = int(self.store_time.at(self._clock.monotonic()) * 1000)
+        fence = max(self._state.fence + 1, self.known_fence + 1, store_ms)
+        begin(self)
+        self.local_fence = fence
+        self._note(replace(self._state, fence=fence))
+        return fence
+
+    with mock.patch.object(View, "begin_local_call", begin_with_any):
+        yield
+
+
+@contextlib.contextmanager
+def longer_list_of_grants_counts() -> Iterator[None]:
+    """Of the stored and the remembered permits the longer list is kept, as a whole."""
+
+    def keep_the_longer(gate: Gate, offered: Iterable[Grant], now_ms: int, *, clock_stepped: bool) -> None:
+        offered = tuple(offered)
+        if len(offered) > len(gate.grants):
+            gate.grants = []
+            merge_grants(gate, offered, now_ms, clock_stepped=clock_stepped)
+
+    with mock.patch.object(rules, "merge_grants", keep_the_longer):
+        yield
