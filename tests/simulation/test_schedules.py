@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 
+from sidecar.core.model import Budget, Profile
+from tests.simulation.plan import Fault, Plan
 from tests.simulation.planted import HUNTS, Hunt
 from tests.simulation.run import run_plan, run_seed
+from tests.simulation.truth import Truth
 from tests.simulation.verdict import Verdict
 
 SEEDS_PER_TEST = 25
@@ -43,6 +48,29 @@ def test_a_verdict_says_how_to_see_it_again() -> None:
     assert f"make simulate SEED={found.plan.seed}" in report
     assert found.violation in report
     assert len(report.splitlines()) < 50
+
+
+def test_a_window_whose_witnesses_are_gone_is_forgotten_whole() -> None:
+    """One replica in a crash loop, and a store clock that is set forward: a newcomer is granted a budget anew."""
+    profile = Profile(
+        base_url="https://partner.example", lifetime_s=40, budget=Budget(6, 30), partner_timeout_s=1, cooldown_s=5
+    )
+    faults = {
+        Fault.STORE_CLOCK, Fault.KILL, Fault.PARTNER, Fault.HOSTILITY, Fault.RESTART, Fault.CREDENTIALS,
+        Fault.WALL_CLOCKS,
+    }  # fmt: skip
+    plan = Plan(
+        seed=1016,
+        replicas=1,
+        profiles=(profile,),
+        faults=frozenset(faults),
+        storm_s=150,
+        every_s=1,
+        ask_every_s=0.3,
+    )
+    with mock.patch.object(Truth, "windows_lost_since", return_value=0):
+        assert "calls within" in run_plan(plan).violation
+    assert not run_plan(plan).violation
 
 
 def _first_violation(hunt: Hunt) -> Verdict | None:

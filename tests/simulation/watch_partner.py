@@ -71,7 +71,9 @@ class PartnerWatch:
             raise ViolationError(f"a call without a lease, with a good way to the store for {good_s:.1f} s")
         share = profile.budget.share_of(profile.fleet_size)
         seat.local_calls.append(call.sent_at)
-        spent = sum(at > call.sent_at - share.window_s + ROUNDING_S for at in seat.local_calls)
+        # Spent before the connection was made.
+        since = call.sent_at - share.window_s + self._truth.account.connect_s
+        spent = sum(at > since + ROUNDING_S for at in seat.local_calls)
         if spent > share.calls:
             raise ViolationError(
                 f"{spent} calls of its own within {share.window_s:g} s, where the share is {share.calls}"

@@ -79,7 +79,7 @@ class StoreWatch:
         fresh_s = min(fresh_until, issued.dies_at) - truth.now()
         on_trial = ask.credentials_id != stored.credentials_id
         forgot = truth.forgot_since(truth.now() - profile.lease_limit_s - profile.poll_s)
-        settled = not forgot and truth.clock_set_at < issued.sent_at
+        settled = not forgot and truth.clock_set_at < min(issued.sent_at, issued.seen_at)
         if (
             settled
             and not (ask.on_demand or on_trial or reported)

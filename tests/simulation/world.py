@@ -194,6 +194,7 @@ class World:
     def restore(self, backup: dict[str, Any]) -> None:
         """A replica of the store takes over that never got the last writes."""
         self.masters[0]._cells = backup
+        self._mend()
         self._forgot()
 
     def split(self) -> None:
@@ -213,16 +214,19 @@ class World:
         self._forgot()
 
     def set_store_clock(self, forward_s: float) -> None:
-        """Set back, it mends what lies in its future, as Redis and SQLite do at the next access."""
         self.store_clock.set_forward_s += forward_s
-        for store in self.masters:
-            for cell in store._cells.values():
-                if cell.gate is not None:
-                    mend(cell.gate, store._now_ms())
+        self._mend()
         for ground in self.grounds.values():
             ground.truth.clock_was_set(forward_s)
             if forward_s > 0:
                 ground.store.forgot()
+
+    def _mend(self) -> None:
+        """Bring back what lies in the future, as Redis and SQLite do at the next access."""
+        for store in self.masters:
+            for cell in store._cells.values():
+                if cell.gate is not None:
+                    mend(cell.gate, store._now_ms())
 
     def _forgot(self) -> None:
         for ground in self.grounds.values():
