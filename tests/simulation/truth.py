@@ -31,8 +31,8 @@ class Seat:
     local_calls: list[float] = field(default_factory=list)
     vended: Token | None = None
     """The token it vended last, unmarked."""
-    first_vended_at: dict[str, float] = field(default_factory=dict)
-    """By the token's id, marked or not."""
+    first_vended_at: dict[tuple[str, int], float] = field(default_factory=dict)
+    """By the token's id and fence, marked or not."""
     rejected: set[str] = field(default_factory=set)
     """Ids of tokens it said it would replace."""
     seen_at: float = -1

@@ -21,7 +21,7 @@ class AppWatch:
         if issued is None:
             raise ViolationError(f"a token nobody issued: {token.token_id}")
         now = self._truth.now()
-        first_at = seat.first_vended_at.setdefault(token.token_id, now)
+        first_at = seat.first_vended_at.setdefault((token.token_id, token.fence), now)
         # Who has no word of its age but that of a store whose clock was set back takes it for younger. So it may where
         # the one that fetched it told its instant by the clock as it was before.
         knows_age = not any(min(issued.sent_at, issued.seen_at) < at < first_at for at in self._truth.set_back_at)

@@ -58,7 +58,7 @@ class StoreWatch:
     def _granted(self, ask: Ask, granted: Granted, state: State, before: Token | None) -> None:
         truth, now = self._truth, self._truth.now()
         running = None if truth.split else truth.lease
-        if running is not None and running.nonce == ask.nonce:
+        if running is not None and (running.nonce, running.fence) == (ask.nonce, granted.fence):
             return
         if running is not None and now < running.until - ROUNDING_S:
             raise ViolationError(f"a second lease, {running.until - now:.2f} s before the end of {running.nonce}'s")
