@@ -11,6 +11,7 @@ from sidecar.core.errors import PartnerError, UnsentError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Operation, PartnerToken, Profile, Secret
 from sidecar.core.ports import MaySend
+from sidecar.vending import call as vending_call
 from tests.fakes.partner import failure
 from tests.simulation.process import OUTSIDE
 
@@ -166,13 +167,11 @@ class Door:
         profile: Profile,
         replica: str,
         calling: Callable[[Call], None],
-        has_no_lease: Callable[[], bool],
     ) -> None:
         self._account = account
         self._profile = profile
         self._replica = replica
         self._calling = calling
-        self._has_no_lease = has_no_lease
 
     @property
     def can_refresh(self) -> bool:
@@ -190,7 +189,7 @@ class Door:
         if not may_send():
             raise UnsentError
         loop, timeout_s = asyncio.get_running_loop(), self._profile.partner_timeout_s
-        call = Call(self._replica, operation, self._has_no_lease(), loop.time(), loop.time() + timeout_s)
+        call = Call(self._replica, operation, not _has_lease(may_send), loop.time(), loop.time() + timeout_s)
         self._calling(call)
         answer: asyncio.Future[PartnerToken] = loop.create_future()
         delay_s = self._account.rng.random() * self._account.latency_s
@@ -212,3 +211,10 @@ class Door:
             return token
         finally:
             call.over_at = loop.time()
+
+
+def _has_lease(may_send: MaySend) -> bool:
+    """Whether the call that asks is made on a lease: only its maker knows."""
+    call = getattr(may_send, "__self__", None)
+    assert isinstance(call, vending_call.Call)
+    return call._lease.shared

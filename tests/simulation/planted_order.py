@@ -113,7 +113,6 @@ def local_fences_like_leases() -> Iterator[None]:
         store_ms = int(self.store_time.at(self._clock.monotonic()) * 1000)
         fence = max(self._state.fence + 1, self.known_fence + 1, store_ms)
         begin(self)
-        self.local_fence = fence
         self._note(replace(self._state, fence=fence))
         return fence
 

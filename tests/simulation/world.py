@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from sidecar.core.model import Profile, Token
-from sidecar.core.shared import State, is_leased
+from sidecar.core.shared import State
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.mending import mend
 from sidecar.vending.assembly import assemble
@@ -105,9 +105,6 @@ class World:
         def calling(call: Call) -> None:
             self._calling(replica, ground, call)
 
-        def has_no_lease() -> bool:
-            return not is_leased(parts.maintainer._crew.view.calling)
-
         def heard(answer: Answer) -> None:
             ground.truth.heard(replica.name, answer if isinstance(answer, State) else answer.state)
 
@@ -118,7 +115,7 @@ class World:
             replica_id=replica.name,
             clock=replica.clock,
             store=line,
-            partner=Door(ground.account, ground.profile, replica.name, calling, has_no_lease),
+            partner=Door(ground.account, ground.profile, replica.name, calling),
             credentials=files,
             sink=EventWatch(self.violated),
             beat=replica.beat,
