@@ -57,7 +57,7 @@ async def ask(
 ) -> Vended | None:
     """One app's question; None when it got no token, or its replica went away."""
     asked_at, patience_s = world.now(), ground.profile.request_timeout_s + ANSWER_SLACK_S
-    task = replica.run(replica.places[ground.profile.name].broker.vend(min_ttl_s))
+    task = replica.run(_vend(world, replica, ground, min_ttl_s))
     if leave_after_s:
         await asyncio.wait({task}, timeout=leave_after_s)
         task.cancel()
@@ -66,39 +66,50 @@ async def ask(
         if not replica.process.dead and world.now() - world.bad_way_at(replica.name) > patience_s:
             world.violated(f"{replica.name} owes an answer since {world.now() - asked_at:.1f} s")
         return None
-    return _answered(world, replica, ground, task, min_ttl_s, left=leave_after_s > 0)
+    return _answered(world, replica, task, left=leave_after_s > 0)
 
 
-def _answered(
-    world: World, replica: Replica, ground: Ground, task: asyncio.Task[Vended], min_ttl_s: float, *, left: bool
-) -> Vended | None:
-    if task.cancelled():
-        if not left:
-            world.violated(f"{replica.name} cancelled a caller that had not gone away")
-        return None
-    error, apps = task.exception(), ground.apps
+async def _vend(world: World, replica: Replica, ground: Ground, min_ttl_s: float) -> Vended | None:
+    """Ask, and have the answer judged in the replica's own step: a report may be answered in its next one."""
+    apps = ground.apps
     try:
-        if isinstance(error, NoTokenError):
+        try:
+            vended = await replica.places[ground.profile.name].broker.vend(min_ttl_s)
+        except NoTokenError as error:
             apps.refused(replica.name, error.code, min_ttl_s)
-        elif error is None:
-            vended = task.result()
+        except BadRequestError:
+            return None
+        else:
             apps.vended(replica.name, vended, min_ttl_s)
             if vended.token not in ground.seen:
                 ground.seen.append(vended.token)
             return vended
-        elif not isinstance(error, BadRequestError):
-            world.violated(f"{replica.name} answered with {error!r}")
     except ViolationError as violation:
         world.violated(f"{replica.name} vended {violation}")
     return None
 
 
+def _answered(world: World, replica: Replica, task: asyncio.Task[Vended | None], *, left: bool) -> Vended | None:
+    if task.cancelled():
+        if not left:
+            world.violated(f"{replica.name} cancelled a caller that had not gone away")
+        return None
+    if (error := task.exception()) is not None:
+        world.violated(f"{replica.name} answered with {error!r}")
+        return None
+    return task.result()
+
+
 async def report(world: World, replica: Replica, ground: Ground, token: Token) -> None:
     """One app's report that the partner refused this token."""
     ground.truth.reported_at.setdefault(token.token_id, world.now())
-    task = replica.run(replica.places[ground.profile.name].broker.report(token.token_id))
-    await asyncio.wait({task}, timeout=ground.profile.request_timeout_s + ANSWER_SLACK_S)
-    if task.done():
-        report = task.result()
+
+    async def tell() -> None:
+        report = await replica.places[ground.profile.name].broker.report(token.token_id)
         world.note(replica.name, f"{ground.profile.name}: reported {token.access.reveal()[:9]}, {report.verdict}")
         ground.apps.reported(replica.name, token, report)
+
+    task = replica.run(tell())
+    await asyncio.wait({task}, timeout=ground.profile.request_timeout_s + ANSWER_SLACK_S)
+    if task.done() and (error := task.exception()) is not None:
+        world.violated(f"{replica.name} took a report with {error!r}")

@@ -51,10 +51,14 @@ class CoolDown:
 
 
 @dataclass(slots=True)
-class ClockStep:
-    """The store's clock was set forward: those who had seen the store before, and whether one of them told it again."""
+class WindowLost:
+    """The store lost its data, or its clock was set forward: it does not know the permits of its window any more.
+
+    `witnesses` had seen it before; `undone` once one of them has told it again.
+    """
 
     at: float
+    by_clock: bool
     witnesses: frozenset[str]
     undone: bool = False
 
@@ -84,7 +88,7 @@ class Truth:
     token may look this much older than it is, never younger."""
     clock_set_at: float = -1
     set_back_at: list[float] = field(default_factory=list)
-    steps: list[ClockStep] = field(default_factory=list)
+    windows_lost: list[WindowLost] = field(default_factory=list)
     split: bool = False
     """Two masters: nothing is shared by all."""
     healed_at: float = -1
@@ -110,9 +114,16 @@ class Truth:
         if forward_s < 0:
             self.set_back_at.append(self.now())
         else:
-            witnesses = (name for name, seat in self.seats.items() if seat.seen_at >= 0 and self.lives(name))
-            self.steps.append(ClockStep(self.now(), frozenset(witnesses)))
+            self._lost_a_window(by_clock=True)
             self.forgot()
+
+    def data_was_lost(self) -> None:
+        self._lost_a_window(by_clock=False)
+        self.forgot()
+
+    def _lost_a_window(self, *, by_clock: bool) -> None:
+        witnesses = (name for name, seat in self.seats.items() if seat.seen_at >= 0 and self.lives(name))
+        self.windows_lost.append(WindowLost(self.now(), by_clock, frozenset(witnesses)))
 
     def heard(self, replica: str, state: State) -> None:
         """This replica has an answer of the store."""
@@ -130,10 +141,10 @@ class Truth:
         if seat.cool is not None:
             seat.cool.heard_at = self.now()
 
-    def told_again(self, replica: str) -> None:
-        """This replica told the store, whose clock was set, the true ages of what it remembers."""
-        for step in self.steps:
-            step.undone |= replica in step.witnesses
+    def told_again(self, replica: str, *, clock_stepped: bool) -> None:
+        """This replica told the store what it remembers; the true ages too, where it noticed that the clock was set."""
+        for lost in self.windows_lost:
+            lost.undone |= replica in lost.witnesses and (clock_stepped or not lost.by_clock)
 
     def is_mistaken(self, token_id: str, vouched_at: float) -> bool:
         """The partner handed this token out by a call that was sent after somebody had complained of it.
@@ -153,7 +164,12 @@ class Truth:
         return sum(at >= moment for at in self.forgot_at) + self.split
 
     def windows_lost_since(self, moment: float) -> int:
-        """How often the permits of a whole window were forgotten with all who knew of them."""
+        """How often the permits of a whole window were forgotten, and nobody has told of them again.
+
+        After a step of the clock only if nobody is left who could: whoever lives tells at its next look. Where the data
+        is lost, newcomers may reach the store before anybody who knows better, who may be cut off for long.
+        """
         return sum(
-            step.at >= moment and not step.undone and not any(map(self.lives, step.witnesses)) for step in self.steps
+            lost.at >= moment and not lost.undone and not (lost.by_clock and any(map(self.lives, lost.witnesses)))
+            for lost in self.windows_lost
         )

@@ -115,8 +115,7 @@ class StoreWatch:
             self._truth.lease = None
         if pause is not None and pause.kind is FailureKind.THROTTLED and pause.left_s > 0:
             self._told_to_wait(pause.left_s)
-        if remembered.clock_stepped:
-            self._truth.told_again(replica)
+        self._truth.told_again(replica, clock_stepped=remembered.clock_stepped)
 
 
 def _is_of(replica: str, nonce: str) -> bool:

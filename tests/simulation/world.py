@@ -183,7 +183,9 @@ class World:
 
     def lose_data(self) -> None:
         self.masters = [MemoryStore(self.store_clock)]
-        self._forgot()
+        for ground in self.grounds.values():
+            ground.truth.data_was_lost()
+            ground.store.forgot()
 
     def backup(self) -> dict[str, Any]:
         return copy.deepcopy(self.masters[0]._cells)
