@@ -154,7 +154,7 @@ class View(msgspec.Struct):
     left_ms: Whole = 0
     gate: Gate | None = None
     token: StoredToken | None = None
-    damaged: list[DamagedName] = []
+    damaged: Annotated[list[DamagedName], msgspec.Meta(max_length=3)] = []
 
 
 def left_ms(span: Lease | StoredPause | None, now_ms: int) -> int:

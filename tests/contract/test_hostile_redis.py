@@ -90,6 +90,8 @@ SEEN = {"now_ms": 1, "outcome": "seen"}
         b"-MOVED 1 127.0.0.1:1\r\n", b"-NOSCRIPT x\r\n", b"-TRYAGAIN x\r\n", bulk(b""), bulk(b"["*60_000),
         bulk(b'{"x": ' * 60_000), bulk({}), bulk({**SEEN, "now_ms": -1}),
         bulk(b'{"now_ms": ' + b"9" * 400 + b', "outcome": "seen"}'), bulk({**SEEN, "left_ms": 1e309}),
+        bulk({**SEEN, "gate": {"epoch": "e", "born_ms": 1, "proven": dict.fromkeys(map(str, range(17_000)), 1)}}),
+        bulk({**SEEN, "gate": {"epoch": "e" * 1000, "born_ms": 1}}), bulk({**SEEN, "damaged": ["seal"] * 10_000}),
         bulk({**SEEN, "damaged": ["anything"]}), bulk({**SEEN, "gate": {"epoch": "e", "born_ms": 10**14}}),
     ],
     ids=lambda reply: repr(reply[:20]),
