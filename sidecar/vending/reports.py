@@ -34,7 +34,7 @@ class Reports:
             async with self._patience.within(self._crew.profile.request_timeout_s):
                 report = await self._judge(token_id)
         except TimeoutError:
-            report = Report("later", 1)
+            report = self._out_of_time(token_id)
         report = replace(report, known=self._holds(token_id) or token_id in self._view.replaced_ids)
         named = token_id if report.known else ""
         self._crew.sink.emit(TokenReported(profile=self._crew.profile.name, token_id=named, verdict=report.verdict))
@@ -49,17 +49,14 @@ class Reports:
                 # However many ids an app makes up, they share one look at a time; nothing of theirs is rejected.
                 await self._looks.join("look", self._crew.peek)
                 if not self._holds(token_id):
-                    return Report("already-replaced")
+                    return self._late()
             return await self._reject(token_id)
         except StoreError:
-            if not self._holds(token_id):
-                return Report("already-replaced")
-            return self._noted(token_id)
+            return self._noted(token_id) if self._holds(token_id) else self._late()
 
     async def _reject(self, token_id: str) -> Report:
         """The token is the one held here. Raises `StoreError`."""
-        confirmed = self._view.state.confirmed
-        if confirmed is not None and confirmed.token_id == token_id:
+        if self._is_confirmed(token_id):
             return Report("confirmed")
         if self._view.rejected:
             return self._refreshing()
@@ -68,14 +65,24 @@ class Reports:
             # The store has a newer token, which is adopted now, or has lost ours, and is given it first.
             await self._looks.join("look", self._crew.peek)
             if not self._holds(token_id):
-                return Report("already-replaced")
+                return self._late()
             rejection = await self._ask(token_id)
         if rejection.confirmed:
             return Report("confirmed")
         if rejection.current:
             return self._refreshing()
         # The store has another token, which cannot be opened here; this one is vended on until there is a newer.
-        return self._noted(token_id) if self._holds(token_id) else Report("already-replaced")
+        return self._noted(token_id) if self._holds(token_id) else self._late()
+
+    def _late(self) -> Report:
+        """The token is not the held one. Without any, one is being fetched."""
+        return Report("already-replaced") if self._view.token is not None else self._refreshing()
+
+    def _out_of_time(self, token_id: str) -> Report:
+        """Nobody knows whether the store heard of it: a token that is held is vended no more as good."""
+        if self._holds(token_id) and not self._view.rejected and not self._is_confirmed(token_id):
+            self._view.note_rejected(token_id, self._age_s())
+        return Report("later", 1)
 
     def _noted(self, token_id: str) -> Report:
         """What the store cannot be told of a token that is held, this replica keeps in mind."""
@@ -89,6 +96,10 @@ class Reports:
 
     def _age_s(self) -> Seconds:
         return self._view.age_s(self._crew.clock.monotonic())
+
+    def _is_confirmed(self, token_id: str) -> bool:
+        confirmed = self._view.state.confirmed
+        return confirmed is not None and confirmed.token_id == token_id
 
     def _holds(self, token_id: str) -> bool:
         return self._view.token_id == token_id

@@ -248,6 +248,36 @@ async def test_a_local_calls_token_ends_nobodys_lease_where_fences_run_ahead_of_
     await fleet.stop()
 
 
+@virtual
+async def test_a_report_that_nobody_could_decide_in_time_counts() -> None:
+    """The store takes longer than a caller waits: whoever was told `later` gets the token as good no more."""
+    fleet = Fleet(profile=ALONE)
+    (replica,) = fleet.start(1)
+    token = (await replica.broker.vend()).token
+    fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=COOL_DOWN_S))
+    replica.wire.delay_s = 2 * ALONE.request_timeout_s
+    assert (await replica.broker.report(token.token_id)).verdict == "later"
+    assert replica.broker.current() is None
+    replica.wire.delay_s = 0
+    await asyncio.sleep(3 * ALONE.request_timeout_s)
+    vended = await replica.broker.vend()
+    assert (vended.token.token_id, vended.suspect) == (token.token_id, True)
+    await fleet.stop()
+
+
+@virtual
+async def test_a_report_where_no_token_is_held_is_not_answered_by_another_token() -> None:
+    fleet = Fleet(profile=ALONE)
+    fleet.partner.script.append(failure(FailureKind.SERVER_ERROR))
+    fleet.partner.latency_s = 2
+    (replica,) = fleet.start(1)
+    await fleet.partner.called(1)
+    assert (await replica.broker.report(UNKNOWN_ID)).verdict == "refreshing"
+    await replica.token()
+    assert (await replica.broker.report(UNKNOWN_ID)).verdict == "already-replaced"
+    await fleet.stop()
+
+
 # -- permits ----------------------------------------------------------------------------------------------------------
 
 
