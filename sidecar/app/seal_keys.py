@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from sidecar.core.errors import ConfigurationError
@@ -22,10 +24,11 @@ class SealKeyFile:
         """Raises `ConfigurationError`."""
         self._path = path
         self._sink = sink
-        self._keys = load_seal_keys(path)
         self._problem = ""
         self._asked = asyncio.Event()
-        self.sealer = AesSealer(self._keys)
+        keys = load_seal_keys(path)
+        self._in_use = _digest(keys)
+        self.sealer = AesSealer(keys)
 
     def reload(self) -> None:
         """Look now."""
@@ -45,7 +48,7 @@ class SealKeyFile:
     async def look(self) -> None:
         """Read the file in a thread. One that cannot be used is reported once, and the keys of before stay in use."""
         try:
-            found = await asyncio.to_thread(load_seal_keys, self._path)
+            keys = await asyncio.to_thread(load_seal_keys, self._path)
         except ConfigurationError as error:
             problem = "; ".join(error.problems)
             if problem != self._problem:
@@ -53,10 +56,15 @@ class SealKeyFile:
                 self._sink.emit(SealKeysUnreadable(problem=problem))
             return
         self._problem = ""
-        if found != self._keys:
-            self._use(found)
+        if (found := _digest(keys)) != self._in_use:
+            self._in_use = found
+            self.sealer.use(keys)
+            self._sink.emit(SealKeysChanged(key_ids=tuple(key.key_id for key in keys)))
 
-    def _use(self, keys: tuple[SealKey, ...]) -> None:
-        self._keys = keys
-        self.sealer.use(keys)
-        self._sink.emit(SealKeysChanged(key_ids=tuple(key.key_id for key in keys)))
+
+def _digest(keys: Sequence[SealKey]) -> bytes:
+    """Tells one content from another: the keys themselves are held by the ciphers alone."""
+    digest = hashlib.blake2b(person=b"seal-keys")
+    for key in keys:
+        digest.update(f"{key.key_id}:{key.key.reveal()}\n".encode())
+    return digest.digest()
