@@ -112,7 +112,9 @@ def _recovery_s(world: World, ground: Ground) -> Seconds:
     """After the faults: a lease, a quarantine, and the longest wait anybody remembers."""
     profile, state = ground.profile, world.look(ground)
     pauses = (*state.refused.values(), *([state.pause] if state.pause else []))
+    # Permits of the storm may be missed for as long as they are in the window.
     remembered = [0.0, *(pause.left_s for pause in pauses)]
+    remembered += [profile.budget.window_s - grant.age_s for grant in state.grants]
     for replica in world.replicas.values():
         view = replica.places[profile.name].parts.maintainer._crew.view
         pause = view.pause()
