@@ -53,7 +53,7 @@ async def test_nothing_planted_is_vended_or_costs_a_call(fleet: Fleet) -> None:
     await until(lambda: len(fleet.issued) == 2)
     await until(fleet.agree_on_the_newest)
     await until(lambda: vault.get(vault.token) != old)
-    newest = vault.get(vault.token)
+    newest, gate = vault.get(vault.token), vault.get(vault.gate)
     now_ms = round(time.time() * 1000)
 
     planted: dict[str, tuple[str, Callable[[], bytes | Document]]] = {
@@ -65,7 +65,7 @@ async def test_nothing_planted_is_vended_or_costs_a_call(fleet: Fleet) -> None:
         "megabytes for a token": (vault.token, lambda: b"[" * MEGABYTES),
         "another type for a gate": (vault.gate, lambda: b'"text"'),
         "megabytes for a gate": (vault.gate, lambda: b'{"epoch": "' + b"x" * MEGABYTES),
-        "a gate with a fence beyond belief": (vault.gate, lambda: {**vault.get(vault.gate), "fence": 10**14 - 1}),
+        "a gate with a fence beyond belief": (vault.gate, lambda: {**gate, "fence": 10**14 - 1}),
     }
     async with under_load(fleet) as load:
         for key, value in planted.values():
