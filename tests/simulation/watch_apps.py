@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sidecar.core import policy
 from sidecar.core.model import Token
+from sidecar.core.shared import is_leased
 from sidecar.vending.vendor import Report, Vended
 from tests.simulation.truth import ROUNDING_S, Seat, Truth, ViolationError
 
@@ -36,7 +37,7 @@ class AppWatch:
             raise ViolationError(f"a token past its {token.lifetime} end, unmarked")
         if seat.vended is not None and token.fence < seat.vended.fence:
             raise ViolationError(f"a token of fence {token.fence} after one of fence {seat.vended.fence}")
-        is_mistaken = self._truth.is_mistaken(token.token_id, issued.sent_at)
+        is_mistaken = self._truth.is_mistaken(token.token_id, issued.sent_at) or self._came_back(token)
         if token.token_id in seat.rejected and not is_mistaken:
             raise ViolationError("a token this replica was told the partner refuses, unmarked")
         if self._truth.marked_at.get(token.token_id, seat.seen_at) < seat.seen_at and not is_mistaken:
@@ -44,6 +45,13 @@ class AppWatch:
         if vended.expires_in_s < min_ttl_s - 1:
             raise ViolationError(f"a token with {vended.expires_in_s} s left to who asked for {min_ttl_s:g} s")
         seat.vended = token
+
+    def _came_back(self, token: Token) -> bool:
+        """A replica fetched it alone before the store's clock was set back: by a fence above those of later leases.
+
+        Reported once more, it is replaced.
+        """
+        return not is_leased(token.fence) and bool(self._truth.set_back_at)
 
     def refused(self, replica: str, code: str, min_ttl_s: float) -> None:
         self.refused_count += 1
