@@ -11,6 +11,7 @@ from sidecar.config.findings import Findings, did_you_mean
 from sidecar.config.setting import PREFIX
 from sidecar.config.table import CONFIG, SETTINGS
 from sidecar.config.values import Given, Layer
+from sidecar.secret_file import SecretFileError, read_text
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_KEY = {setting.key: setting for setting in SETTINGS if setting is not CONFIG}
@@ -24,6 +25,7 @@ _RESERVED_NAME = "rejected"  # /v1/token/rejected is a path of its own
 _SERVICE_NAME = re.compile(
     PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)"
 )
+_MAX_FILE_BYTES = 1024 * 1024
 _MOST_BITS = 64
 """No setting takes a longer integer, and Python refuses to write out a very long one."""
 _NUMBERED_PORTS = ("_SERVICE_PORT", "_TCP_PORT", "_UDP_PORT", "_SCTP_PORT")
@@ -82,11 +84,9 @@ def _read_file(path: Path, findings: Findings) -> dict[str, object] | None:
     import tomllib  # only where a file is named
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        findings.problem(f"{CONFIG.name}: {path} cannot be read: {error.strerror or type(error).__name__}")
-    except UnicodeDecodeError:
-        findings.problem(f"{CONFIG.name}: {path} must be UTF-8")
+        return tomllib.loads(read_text(path, _MAX_FILE_BYTES))
+    except SecretFileError as error:
+        findings.problem(f"{CONFIG.name}: {path}: {error}")
     except (ValueError, RecursionError) as error:
         # Also an integer that is too long and what is too deep, for which tomllib has no error of its own.
         findings.problem(f"{CONFIG.name}: {path} is not TOML: {_place_of(error)}")

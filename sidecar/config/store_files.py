@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 
 from sidecar.config import table
 from sidecar.config.findings import Findings
 from sidecar.config.values import Values
 from sidecar.core.redis_url import RedisUrl
 from sidecar.core.redis_url_text import is_redis_url, parse_redis_url
+from sidecar.secret_file import SecretFileError, read_secret
 
 
 def judge_store_files(values: Values, findings: Findings) -> None:
@@ -20,8 +20,12 @@ def judge_store_files(values: Values, findings: Findings) -> None:
         return
     url = parse_redis_url(text)
     for option, path in (("password_file", url.password_file), ("sentinel_password_file", url.sentinel_password_file)):
-        if path is not None and (problem := _password_problem(path)):
-            findings.problem(f"{origin}: {option} {path} {problem}")
+        if path is None:
+            continue
+        try:
+            read_secret(path)
+        except SecretFileError as error:
+            findings.problem(f"{origin}: {option} {path}: {error}")
     for option, load in _loads(url):
         try:
             load()
@@ -31,15 +35,6 @@ def judge_store_files(values: Values, findings: Findings) -> None:
         except (OSError, ValueError):
             # A ValueError is a path that no file can have.
             findings.problem(f"{origin}: {option} cannot be read")
-
-
-def _password_problem(path: Path) -> str:
-    try:
-        return "" if path.read_text(encoding="utf-8").strip() else "is empty"
-    except OSError:
-        return "cannot be read"
-    except ValueError:
-        return "is not UTF-8"
 
 
 def _loads(url: RedisUrl) -> list[tuple[str, Callable[[], object]]]:

@@ -8,8 +8,6 @@ it is still the current one, never mixes two versions.
 from __future__ import annotations
 
 import os
-import stat
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +15,19 @@ from typing import TypeAlias
 
 from sidecar.core.errors import CredentialsError
 from sidecar.core.model import Credentials, Secret
+from sidecar.secret_file import (
+    FileStamp,
+    NoSecretFileError,
+    SecretFileError,
+    read_secret,
+    secret_problem,
+    stamp_of,
+)
 
-MAX_FILE_BYTES = 16 * 1024
 _FILES = ("api-key", "api-secret", "signing-key")
 _ATTEMPTS = 100
 
-_Fingerprint: TypeAlias = tuple[tuple[int, ...], ...]
+_Fingerprint: TypeAlias = tuple[FileStamp | None, ...]
 
 
 class StaticCredentials:
@@ -32,8 +37,10 @@ class StaticCredentials:
     """
 
     def __init__(self, credentials: Credentials) -> None:
-        _check("api-key", credentials.api_key.reveal())
-        _check("api-secret", credentials.api_secret.reveal())
+        for name, secret in (("api-key", credentials.api_key), ("api-secret", credentials.api_secret)):
+            if problem := secret_problem(secret.reveal()):
+                raise CredentialsError(f"{name}: {problem}")
+        _check_key(credentials.api_key.reveal())
         self._credentials = credentials
 
     def read(self) -> Credentials:
@@ -43,8 +50,8 @@ class StaticCredentials:
 class DirectoryCredentials:
     """`core.ports.CredentialsSource` over a directory with `api-key`, `api-secret` and perhaps `signing-key`.
 
-    UTF-8, white space at the ends stripped, at most `MAX_FILE_BYTES` each. In a plain directory, without `..data`, a
-    change during the reading is seen by the files' times.
+    Read as `read_secret` does. In a plain directory, without `..data`, a change during the reading is seen by the
+    files' times.
     """
 
     def __init__(self, path: Path) -> None:
@@ -102,12 +109,11 @@ def _fingerprint(directory: int) -> _Fingerprint:
     return tuple(_file_state(name, directory) for name in _FILES)
 
 
-def _file_state(name: str, directory: int) -> tuple[int, ...]:
+def _file_state(name: str, directory: int) -> FileStamp | None:
     try:
-        status = os.stat(name, dir_fd=directory)
+        return stamp_of(os.stat(name, dir_fd=directory))
     except FileNotFoundError:
-        return ()
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return None
 
 
 def _read_credentials(directory: int) -> Credentials:
@@ -128,37 +134,19 @@ def _read_required(name: str, directory: int) -> str:
 
 
 def _read_text(name: str, directory: int) -> str | None:
-    """The stripped text of one file, or None when there is no such file. Raises `CredentialsError`."""
+    """The text of one file, or None when there is no such file. Raises `CredentialsError`."""
     try:
-        content = _read_bytes(name, directory)
-        text = content.decode().strip()
-    except FileNotFoundError:
+        text = read_secret(name, directory=directory)
+    except NoSecretFileError:
         return None
-    except OSError as error:
-        raise CredentialsError(f"{name}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        # Without the cause: it holds the bytes.
-        raise CredentialsError(f"{name}: not UTF-8") from None
-    _check(name, text)
+    except SecretFileError as error:
+        raise CredentialsError(f"{name}: {error}") from None
+    if name == "api-key":
+        _check_key(text)
     return text
 
 
-def _read_bytes(name: str, directory: int) -> bytes:
-    # Non-blocking, or a FIFO in the file's place would stop the process.
-    with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=directory), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise CredentialsError(f"{name}: not a regular file")
-        content = file.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        raise CredentialsError(f"{name}: longer than {MAX_FILE_BYTES} bytes")
-    return content
-
-
-def _check(name: str, text: str) -> None:
-    """Refuse what Basic authentication cannot carry (RFC 7617 section 2)."""
-    if not text:
-        raise CredentialsError(f"{name}: empty")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
-        raise CredentialsError(f"{name}: has a control character")
-    if name == "api-key" and ":" in text:
-        raise CredentialsError(f"{name}: has a colon, which would end it early")
+def _check_key(text: str) -> None:
+    """Refuse a key that Basic authentication cannot carry (RFC 7617 section 2)."""
+    if ":" in text:
+        raise CredentialsError("api-key: has a colon, which would end it early")

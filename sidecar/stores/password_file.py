@@ -9,10 +9,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sidecar.core.model import Secret
 from sidecar.core.redis_url import RedisUrl
+from sidecar.secret_file import SecretFileError, read_secret
 
 
 class PasswordFileError(RedisConnectionError):
-    """The password file is missing, empty or unreadable right now."""
+    """The password file cannot be used right now."""
 
 
 class Login(CredentialProvider):
@@ -49,13 +50,8 @@ def _login(username: str, password: Secret | None, password_file: Path | None) -
 
 
 def read_password(path: Path) -> Secret:
-    """The file's text without white space at the ends. Raises `PasswordFileError`."""
+    """Read as `read_secret` does. Raises `PasswordFileError`."""
     try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        # `from None`: the decoder's error holds the file's bytes.
-        raise PasswordFileError(f"{path} cannot be read") from None
-    if not text:
-        # Redis takes an empty password for a wrong one, or for that of a user who needs none: neither was meant.
-        raise PasswordFileError(f"{path} is empty")
-    return Secret(text)
+        return Secret(read_secret(path))
+    except SecretFileError as error:
+        raise PasswordFileError(f"{path}: {error}") from None

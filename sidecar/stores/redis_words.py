@@ -43,7 +43,10 @@ _BY_CODE = {
 }
 _BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
     (CertificateRefusedError, "it wants a certificate of ours, or does not trust it: ssl_certfile and ssl_keyfile"),
-    (PasswordFileError, "the file of the option password_file is missing, unreadable or empty"),
+    (
+        PasswordFileError,
+        "the file of the option password_file cannot be read or holds no password",
+    ),
     (AuthenticationError, "its default user has no password: leave the password out, or name a user"),
     (
         ssl.SSLCertVerificationError,

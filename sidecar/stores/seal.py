@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sidecar.core.errors import ConfigurationError, SidecarError
 from sidecar.core.model import Secret
+from sidecar.secret_file import SecretFileError, read_lines, secret_problem
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -104,16 +105,16 @@ def load_seal_keys(path: Path) -> tuple[SealKey, ...]:
     and line, never with content.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{path}: cannot be read ({type(error).__name__})"]) from None
+        lines = read_lines(path)
+    except SecretFileError as error:
+        raise ConfigurationError([f"{path}: {error}"]) from None
     keys: dict[str, SealKey] = {}
     problems: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
+    for number, line in lines:
+        if line.startswith("#"):
             continue
         try:
-            key = _parsed(line.strip())
+            key = _parsed(line)
         except ValueError as problem:
             problems.append(f"{path}, line {number}: {problem}")
             continue
@@ -131,6 +132,8 @@ def _parsed(line: str) -> SealKey:
     """Raises `ValueError` with a text free of content."""
     before, colon, after = line.partition(":")
     key_id, encoded = (before.strip(), after.strip()) if colon else ("", line)
+    if problem := secret_problem(line) or secret_problem(encoded):
+        raise ValueError(problem)
     try:
         key = base64.b64decode(encoded, validate=True)
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.unit.test_config_load import CANARY, PAIR, PRESETS, problems
 
 def from_file(tmp_path: Path, text: str, **environ: str) -> Settings:
     path = tmp_path / "sidecar.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return load({"SIDECAR_CONFIG": str(path)} | environ, PRESETS)
 
 
@@ -135,7 +136,7 @@ def test_a_file_that_is_not_there_is_the_only_problem() -> None:
     """What it was to say is not known: no word about credentials or seal keys that it may name."""
     with pytest.raises(ConfigurationError) as caught:
         load({"SIDECAR_CONFIG": "/nowhere.toml", "SIDECAR_STORE": "redis://r"}, PRESETS)
-    assert caught.value.problems == ("SIDECAR_CONFIG: /nowhere.toml cannot be read: No such file or directory",)
+    assert caught.value.problems == ("SIDECAR_CONFIG: /nowhere.toml: no such file",)
 
 
 def test_credentials_remember_the_setting_that_gave_them(tmp_path: Path) -> None:
@@ -144,7 +145,21 @@ def test_credentials_remember_the_setting_that_gave_them(tmp_path: Path) -> None
     assert origins == ["credentials_dir in [profiles.a] of /sidecar.toml", "api_key in [profiles.b] of /sidecar.toml"]
 
 
+def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_file(tmp_path: Path) -> None:
+    text = '\ufeffapi_key = "k"\r\napi_secret = "s"\r\n'
+    assert from_file(tmp_path, text).profiles[0].credentials is not None
+
+
+def test_only_a_regular_file_of_a_size_that_a_person_could_write_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "sidecar.toml"
+    os.mkfifo(path)
+    assert problems(CONFIG=str(path)) == [f"SIDECAR_CONFIG: {path}: not a regular file"]
+    path.unlink()
+    path.write_text("#" * (1024 * 1024 + 1))
+    assert problems(CONFIG=str(path)) == [f"SIDECAR_CONFIG: {path}: longer than 1048576 bytes"]
+
+
 def test_a_file_that_is_not_utf8_is_a_problem(tmp_path: Path) -> None:
     path = tmp_path / "sidecar.toml"
     path.write_bytes(b"role = '\xff'")
-    assert problems(CONFIG=str(path)) == [f"SIDECAR_CONFIG: {path} must be UTF-8"]
+    assert problems(CONFIG=str(path)) == [f"SIDECAR_CONFIG: {path}: not UTF-8"]

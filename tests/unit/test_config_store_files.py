@@ -32,7 +32,7 @@ def problems(store: str) -> tuple[str, ...]:
 
 
 def test_files_as_they_should_be_are_taken(tmp_path: Path, pair: Pair) -> None:
-    (tmp_path / "password").write_text("canary\n")
+    (tmp_path / "password").write_text("\ufeffcanary\n", encoding="utf-8")
     own = f"ssl_certfile={pair.certificate}&ssl_keyfile={pair.key}"
     query = f"password_file={tmp_path / 'password'}&ssl_ca_certs={pair.certificate}&{own}"
     assert loaded(f"rediss://app@h?{query}").store_url.reveal().endswith(query)
@@ -40,18 +40,19 @@ def test_files_as_they_should_be_are_taken(tmp_path: Path, pair: Pair) -> None:
 
 
 def test_every_file_that_is_not_is_named(tmp_path: Path, pair: Pair) -> None:
-    for name, content in {"empty": b" \n", "binary": b"\xffcanary", "text": b"canary"}.items():
+    for name, content in {"empty": b" \n", "binary": b"\xffcanary", "quoted": b"'canary'", "text": b"canary"}.items():
         (tmp_path / name).write_bytes(content)
     where = f"rediss+sentinel://app@h/m?password_file={tmp_path / 'gone'}&sentinel_password_file={tmp_path / 'empty'}"
     own = f"ssl_certfile={pair.certificate}&ssl_keyfile={tmp_path / 'gone'}"
     assert problems(f"{where}&ssl_ca_certs={tmp_path / 'text'}&{own}") == (
-        f"SIDECAR_STORE: password_file {tmp_path / 'gone'} cannot be read",
-        f"SIDECAR_STORE: sentinel_password_file {tmp_path / 'empty'} is empty",
+        f"SIDECAR_STORE: password_file {tmp_path / 'gone'}: no such file",
+        f"SIDECAR_STORE: sentinel_password_file {tmp_path / 'empty'}: empty",
         f"SIDECAR_STORE: ssl_ca_certs {tmp_path / 'text'} cannot be used (NO_CERTIFICATE_OR_CRL_FOUND)",
         f"SIDECAR_STORE: ssl_certfile {pair.certificate} with ssl_keyfile {tmp_path / 'gone'} cannot be read",
     )
-    binary = f"redis://h?password_file={tmp_path / 'binary'}"
-    assert problems(binary) == (f"SIDECAR_STORE: password_file {tmp_path / 'binary'} is not UTF-8",)
+    for name, problem in {"binary": "not UTF-8", "quoted": "has quotes around it", ".": "not a regular file"}.items():
+        path = tmp_path / name
+        assert problems(f"redis://h?password_file={path}") == (f"SIDECAR_STORE: password_file {path}: {problem}",)
 
 
 def test_a_key_that_is_anothers_or_has_a_pass_phrase_is_refused(tmp_path: Path, pair: Pair) -> None:

@@ -14,7 +14,8 @@ import pytest
 from sidecar.core.errors import CredentialsError
 from sidecar.core.model import Credentials, Secret
 from sidecar.partner import credentials as module
-from sidecar.partner.credentials import MAX_FILE_BYTES, DirectoryCredentials, StaticCredentials
+from sidecar.partner.credentials import DirectoryCredentials, StaticCredentials
+from sidecar.secret_file import MAX_SECRET_BYTES
 
 READINGS, READERS = 20_000, 2
 
@@ -36,7 +37,7 @@ def problem(directory: Path) -> str:
 
 
 def test_a_plain_directory_gives_the_pair_stripped(tmp_path: Path) -> None:
-    write(tmp_path, api_key=" key\n", api_secret="\tsécret with: colon \r\n\n")
+    write(tmp_path, api_key=" key\n", api_secret="\ufeff\tsécret with: colon \r\n\n")
     assert DirectoryCredentials(tmp_path).read() == Credentials(
         api_key=Secret("key"), api_secret=Secret("sécret with: colon")
     )
@@ -71,11 +72,14 @@ def test_a_change_is_seen_by_the_next_reading(tmp_path: Path) -> None:
         ({"api_key": "canary", "api_secret": " \n"}, "api-secret: empty"),
         ({"api_key": "canary", "api_secret": "canary", "signing_key": ""}, "signing-key: empty"),
         ({"api_key": b"canary\xff", "api_secret": "canary"}, "api-key: not UTF-8"),
-        ({"api_key": "canary", "api_secret": "can\nary"}, "api-secret: has a control character"),
+        ({"api_key": "canary", "api_secret": "can\nary"}, "api-secret: has several lines where one is meant"),
         ({"api_key": "can\x00ary", "api_secret": "canary"}, "api-key: has a control character"),
         ({"api_key": "canary", "api_secret": "can\x85ary"}, "api-secret: has a control character"),
+        ({"api_key": "\u200bcanary", "api_secret": "canary"}, "api-key: has an invisible character (U+200B)"),
+        ({"api_key": "canary", "api_secret": '"canary"'}, "api-secret: has quotes around it"),
+        ({"api_key": "canary", "api_secret": "canary", "signing_key": "'canary'"}, "signing-key: has quotes around it"),
         ({"api_key": "can:ary", "api_secret": "canary"}, "api-key: has a colon, which would end it early"),
-        ({"api_key": "canary", "api_secret": "c" * (MAX_FILE_BYTES + 1)}, "api-secret: longer than 16384 bytes"),
+        ({"api_key": "canary", "api_secret": "c" * (MAX_SECRET_BYTES + 1)}, "api-secret: longer than 16384 bytes"),
     ],
 )
 def test_an_unusable_file_is_named_with_its_problem(tmp_path: Path, files: dict[str, str | bytes], said: str) -> None:
@@ -83,8 +87,8 @@ def test_an_unusable_file_is_named_with_its_problem(tmp_path: Path, files: dict[
 
 
 def test_the_largest_file_is_read(tmp_path: Path) -> None:
-    write(tmp_path, api_key="k", api_secret="s" * MAX_FILE_BYTES)
-    assert DirectoryCredentials(tmp_path).read().api_secret == Secret("s" * MAX_FILE_BYTES)
+    write(tmp_path, api_key="k", api_secret="s" * MAX_SECRET_BYTES)
+    assert DirectoryCredentials(tmp_path).read().api_secret == Secret("s" * MAX_SECRET_BYTES)
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
@@ -163,9 +167,9 @@ def test_two_versions_never_mix_however_often_the_link_is_swapped(tmp_path: Path
 def test_a_plain_file_written_in_mid_reading_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """api-secret changes right after api-key was read; without the second look this is a mixed pair."""
     write(tmp_path, api_key="k1", api_secret="s1")
-    read, changed = module._read_bytes, False
+    read, changed = module._read_text, False
 
-    def read_then_change(name: str, directory: int) -> bytes:
+    def read_then_change(name: str, directory: int) -> str | None:
         nonlocal changed
         content = read(name, directory)
         if name == "api-key" and not changed:
@@ -173,7 +177,7 @@ def test_a_plain_file_written_in_mid_reading_is_read_again(tmp_path: Path, monke
             write(tmp_path, api_key="k22", api_secret="s22")
         return content
 
-    monkeypatch.setattr(module, "_read_bytes", read_then_change)
+    monkeypatch.setattr(module, "_read_text", read_then_change)
     assert DirectoryCredentials(tmp_path).read() == Credentials(api_key=Secret("k22"), api_secret=Secret("s22"))
 
 
@@ -182,7 +186,10 @@ def test_static_credentials_stay_as_they_are() -> None:
     assert StaticCredentials(pair).read() is pair
 
 
-@pytest.mark.parametrize(("key", "secret"), [("", "s"), ("k", ""), ("k:", "s"), ("k", "s\n"), ("\udcff", "s")])
+@pytest.mark.parametrize(
+    ("key", "secret"),
+    [("", "s"), ("k", ""), ("k:", "s"), ("k", "s\n"), ("\udcff", "s"), ("k", "'s'"), ("k\u200b", "s")],
+)
 def test_static_credentials_that_cannot_be_sent_are_refused(key: str, secret: str) -> None:
     with pytest.raises(CredentialsError):
         StaticCredentials(Credentials(api_key=Secret(key), api_secret=Secret(secret)))

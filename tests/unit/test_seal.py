@@ -83,7 +83,7 @@ def test_an_open_text_that_is_no_base64_opens_nothing() -> None:
 
 def test_a_key_file_gives_its_keys_in_order(tmp_path: Path) -> None:
     path = tmp_path / "keys"
-    path.write_text(f"# rotation of March\n\n  new: {ENCODED[0]}  \n{ENCODED[1]}\n")
+    path.write_bytes(f"\ufeff# rotation of March\n\n  new: {ENCODED[0]}  \r\n{ENCODED[1]}\n".encode())
     keys = load_seal_keys(path)
     assert [key.key.reveal() for key in keys] == ENCODED[:2]
     assert keys[0].key_id == "new"
@@ -108,6 +108,18 @@ def test_every_problem_is_named_by_file_and_line_and_never_by_content(tmp_path: 
     ]
     for content in ("canary", short, "bad id", *ENCODED):
         assert content not in str(caught.value)
+
+
+def test_quotes_and_invisible_characters_in_a_key_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"'{ENCODED[0]}'\none: \"{ENCODED[1]}\"\n{ENCODED[2]}\u200b\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_seal_keys(path)
+    assert caught.value.problems == (
+        f"{path}, line 1: has quotes around it",
+        f"{path}, line 2: has quotes around it",
+        f"{path}, line 3: has an invisible character (U+200B)",
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"# nothing\n\n"])

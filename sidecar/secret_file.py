@@ -1,0 +1,133 @@
+"""Reads the files that hold secrets or settings: only regular files, in UTF-8, up to a size.
+
+Errors hold the problem alone, neither the path nor the content: the caller names the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import unicodedata
+from pathlib import Path
+from typing import TypeAlias
+
+MAX_SECRET_BYTES = 16 * 1024
+"""For a file with one secret."""
+MAX_LINES_BYTES = 64 * 1024
+"""For a file with one secret a line."""
+
+FileStamp: TypeAlias = tuple[int, ...]
+
+_ATTEMPTS = 100
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_QUOTES = ('""', "''", "``", "\u201c\u201d", "\u201e\u201c", "\u2018\u2019")
+_CONTROL = ("Cc", "Cs")
+_INVISIBLE = ("Cf", "Zl", "Zp", "Zs")
+# Letters, marks and symbols by category, but drawn as nothing: fillers, joiners, variation selectors, empty Braille.
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]")
+
+
+class SecretFileError(Exception):
+    """The file cannot be used."""
+
+
+class NoSecretFileError(SecretFileError):
+    """There is no such file."""
+
+
+def read_secret(path: str | Path, *, directory: int | None = None) -> str:
+    """Return the one secret in a file, without white space at its ends. Raises `SecretFileError`.
+
+    `directory` is an open directory to which `path` is relative.
+    """
+    text = read_text(path, MAX_SECRET_BYTES, directory=directory).strip()
+    if problem := secret_problem(text):
+        raise SecretFileError(problem)
+    return text
+
+
+def read_lines(path: str | Path) -> list[tuple[int, str]]:
+    """Return the lines that are not blank, stripped, each with its number from 1. Raises `SecretFileError`."""
+    lines = enumerate(_LINE_END.split(read_text(path, MAX_LINES_BYTES)), start=1)
+    return [(number, line.strip()) for number, line in lines if line.strip()]
+
+
+def read_text(path: str | Path, max_bytes: int, *, directory: int | None = None) -> str:
+    """Return the text of a file, without a byte order mark. Raises `SecretFileError`."""
+    content = _read_bytes(path, max_bytes, directory)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Without the cause: it holds the bytes.
+        raise SecretFileError("not UTF-8") from None
+
+
+def secret_problem(text: str) -> str:
+    """Say why a text is not what its writer meant as a secret; empty when nothing is wrong."""
+    if not text:
+        return "empty"
+    if _LINE_END.search(text):
+        return "has several lines where one is meant"
+    for char in text:
+        category = unicodedata.category(char)
+        if category in _CONTROL:
+            return "has a control character"
+        if (category in _INVISIBLE and char != " ") or _BLANK.match(char):
+            return f"has an invisible character (U+{ord(char):04X})"
+    if len(text) > 1 and text[0] + text[-1] in _QUOTES:
+        return "has quotes around it"
+    return ""
+
+
+def file_stamp(path: Path) -> FileStamp | None:
+    """Return what differs once the file was written or replaced, through links too; None when it cannot be seen."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return stamp_of(status)
+
+
+def stamp_of(status: os.stat_result) -> FileStamp:
+    # The inode number of a deleted file may be given to its successor, and times are as coarse as the kernel's tick.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _read_bytes(path: str | Path, max_bytes: int, directory: int | None) -> bytes:
+    for _ in range(_ATTEMPTS):
+        try:
+            return _read_once(path, max_bytes, directory)
+        except FileNotFoundError:
+            # In a mounted Kubernetes Secret the file is a link through `..data`. The version it led to may have been
+            # deleted while we followed it; then the link leads to the next one by now.
+            if not _is_link(path, directory):
+                break
+        except OSError as error:
+            raise SecretFileError(error.strerror or type(error).__name__) from None
+        except ValueError:
+            raise SecretFileError("no file can have this path") from None
+    raise NoSecretFileError("no such file")
+
+
+def _read_once(path: str | Path, max_bytes: int, directory: int | None) -> bytes:
+    # Without O_NONBLOCK opening a FIFO waits until somebody writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise SecretFileError("not a regular file")
+        content = b""
+        while len(content) <= max_bytes and (read := os.read(descriptor, max_bytes + 1 - len(content))):
+            content += read
+    finally:
+        os.close(descriptor)
+    if len(content) > max_bytes:
+        raise SecretFileError(f"longer than {max_bytes} bytes")
+    return content
+
+
+def _is_link(path: str | Path, directory: int | None) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(path, dir_fd=directory).st_mode)
+    except OSError:
+        return False
