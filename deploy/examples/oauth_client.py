@@ -1,13 +1,13 @@
 """Shows: an OAuth client as it is, requests-oauthlib, that gets the partner's token from the sidecar's `/oauth/token`.
 
     pip install requests-oauthlib
-    TOKEN_SIDECAR_CALLER=$(cat /etc/token-sidecar/caller-token) python oauth_client.py
+    TOKEN_SIDECAR_CALLER=$(head -n 1 /etc/token-sidecar/caller-token) python oauth_client.py
 
 The client id is the profile, the client secret the caller token; the sidecar must have SIDECAR_CALLER_TOKEN_FILE set,
 or it wants the header `Sidecar-Request: true`, which plain OAuth clients do not send.
 
 TOKEN_SIDECAR         http://host:port of the vending listener (http://127.0.0.1:8181)
-TOKEN_SIDECAR_CALLER  content of the caller token file
+TOKEN_SIDECAR_CALLER  a line of the caller token file
 PARTNER_URL           what to get from the partner
 
 Prints the partner's answer. Exit code 0: the partner answered 2xx; 1: it did not, or there is no token.

@@ -6,7 +6,7 @@
 #   TOKEN_SIDECAR=unix:/run/token-sidecar/sidecar.sock sh token.sh    over a unix socket
 #
 # TOKEN_SIDECAR         http://host:port or unix:/path of the vending listener (http://127.0.0.1:8181)
-# TOKEN_SIDECAR_CALLER  content of the caller token file, where the sidecar wants one
+# TOKEN_SIDECAR_CALLER  a line of the caller token file, where the sidecar wants one
 # PARTNER_URL           what to get from the partner
 #
 # Prints the partner's answer. Exit code 0: the partner answered 2xx; 1: it did not, or there is no token.

@@ -42,7 +42,7 @@ from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.vendor import Vended, Vendor
-from sidecar.web.caller_token_file import CallerTokenFile
+from sidecar.web.caller_token_file import read_caller_tokens
 from sidecar.web.problems import partner_document, whole_seconds
 
 
@@ -92,7 +92,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     lines += _check_accounts(settings)
     lines += [_check_sink_file(profile) for profile in settings.profiles if profile.sink_file is not None]
     if settings.caller_token_file is not None:
-        lines.append(_check_caller_token(settings.caller_token_file))
+        lines += _check_caller_tokens(settings.caller_token_file)
     try:
         sealer = settings_sealer(settings)
     except ConfigurationError as error:
@@ -142,12 +142,12 @@ def _check_sink_file(settings: ProfileSettings) -> CheckLine:
     return CheckLine(True, what, str(settings.sink_file))
 
 
-def _check_caller_token(path: Path) -> CheckLine:
+def _check_caller_tokens(path: Path) -> list[CheckLine]:
     try:
-        CallerTokenFile(path, _Listening())
+        read_caller_tokens(path)
     except ConfigurationError as error:
-        return CheckLine(False, "caller token", "; ".join(error.problems))
-    return CheckLine(True, "caller token", str(path))
+        return [CheckLine(False, "caller token", problem) for problem in error.problems]
+    return [CheckLine(True, "caller token", str(path))]
 
 
 async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:

@@ -177,8 +177,8 @@ class Service:
             allowed_uids=settings.allowed_uids,
         )
         if settings.caller_token_file is not None:
-            caller_token = CallerTokenFile(settings.caller_token_file, self._sink, self._observers.redactor.register)
-            guard = replace(guard, caller_token=caller_token)
+            caller_tokens = CallerTokenFile(settings.caller_token_file, self._sink, self._observers.redactor.register)
+            guard = replace(guard, caller_tokens=caller_tokens)
         return Guards(guard)
 
     def _connections(self) -> dict[str, int]:

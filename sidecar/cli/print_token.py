@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM, complain
-from sidecar.core.errors import SidecarError
 
 if TYPE_CHECKING:
     from sidecar.cli.ask import Answer
@@ -29,8 +28,8 @@ examples:
   token-sidecar token --format json | jq .expiresIn
   curl -H "$(token-sidecar token --format header)" https://partner.example.com/api/...
 
-The sidecar is looked for where SIDECAR_LISTEN (or the file SIDECAR_CONFIG names) puts it; a caller token is read
-from SIDECAR_CALLER_TOKEN_FILE.
+The sidecar is looked for where SIDECAR_LISTEN (or the file SIDECAR_CONFIG names) puts it; the caller token is the
+first line of SIDECAR_CALLER_TOKEN_FILE.
 
 exit codes: 0 printed, 1 no token, 2 the configuration or the command line is wrong
 """
@@ -70,19 +69,10 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _headers(form: str, caller_token_file: Path | None) -> dict[str, str]:
     headers = {"Sidecar-Request": "true", "Accept": "text/plain" if form == "raw" else "application/json"}
     if caller_token_file is not None:
-        headers["Authorization"] = f"Bearer {_caller_token(caller_token_file)}"
+        from sidecar.web.caller_token_file import read_caller_tokens
+
+        headers["Authorization"] = f"Bearer {read_caller_tokens(caller_token_file)[0].reveal()}"
     return headers
-
-
-def _caller_token(path: Path) -> str:
-    """Read what the sidecar wants to see; checked here because the HTTP client's own error would quote it."""
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SidecarError(f"the caller token file {path} cannot be read: {type(error).__name__}") from None
-    if not token or not token.isascii() or not token.isprintable():
-        raise SidecarError(f"the caller token file {path} must hold one line of ASCII text")
-    return token
 
 
 def _show(answer: Answer, form: str) -> int:

@@ -42,8 +42,9 @@ class PartnerHeader:
 class Questions:
     """What to ask the sidecar at `url` for one profile (empty: `default`).
 
-    `url` is `http://host:port` or `unix:/path`; `caller_token` the content of SIDECAR_CALLER_TOKEN_FILE where the
-    sidecar wants one, else empty. Raises `ValueError`, which quotes neither, when one of them cannot be used.
+    `url` is `http://host:port` or `unix:/path`. `caller_token` is a line of SIDECAR_CALLER_TOKEN_FILE, or its whole
+    content, of which the first line counts, where the sidecar wants one, else empty. Raises `ValueError`, which quotes
+    neither, when one of them cannot be used.
     """
 
     __slots__ = ("_base", "_headers", "_profile", "socket_path", "url")
@@ -56,7 +57,7 @@ class Questions:
         self._base = "http://localhost" if self.socket_path else _checked(url)
         self._profile = f"/{quote(profile, safe='')}" if profile else ""
         self._headers = {"Sidecar-Request": "true"}
-        if caller_token := caller_token.strip():
+        if caller_token := _first_line(caller_token):
             # Checked here because the HTTP library's own error would quote it.
             if not caller_token.isascii() or not caller_token.isprintable():
                 raise ValueError("the caller token must be one line of ASCII text")
@@ -101,6 +102,11 @@ def _unavailable(status: int, body: bytes) -> TokenUnavailableError:
         return TokenUnavailableError(status)
     wait_s = problem.get("retryAfter")
     return TokenUnavailableError(status, str(problem["code"]), wait_s if isinstance(wait_s, int) else None)
+
+
+def _first_line(text: str) -> str:
+    # Some editors begin a file with a byte order mark.
+    return text.removeprefix("\ufeff").strip().partition("\n")[0].rstrip()
 
 
 def _checked(url: str) -> str:

@@ -169,7 +169,8 @@ CALLER_TOKEN_FILE = Setting(
     "SIDECAR_CALLER_TOKEN_FILE",
     parsers.path,
     "",
-    "callers must send Authorization: Bearer <content of this file>; required to listen beyond loopback",
+    "callers must send Authorization: Bearer <a line of this file>; each line is accepted, so that it can be rotated "
+    "without a gap; 16 to 4096 visible ASCII characters a line; required to listen beyond loopback",
 )
 ALLOWED_HOSTS = Setting(
     "SIDECAR_ALLOWED_HOSTS",

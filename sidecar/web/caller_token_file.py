@@ -1,62 +1,90 @@
-"""The caller token: a mounted file that may be replaced while we run."""
+"""The caller tokens: a mounted file that may be replaced while we run."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import CredentialsUnreadable
 from sidecar.core.model import Secret
 from sidecar.core.ports import EventSink
+from sidecar.secret_file import SecretFileError, file_stamp, read_lines, secret_problem
+from sidecar.web.caller_tokens import CallerTokens
 
-_Stamp: TypeAlias = tuple[int, int, int]
+MIN_CHARACTERS, MAX_CHARACTERS = 16, 4096
+_VISIBLE_ASCII = re.compile("[!-~]+")
 
 
 class CallerTokenFile:
     """Called at each request; reads the file only when it has changed.
 
-    A new version that is empty or unreadable is told once, and the token before it stays in force.
+    A new version that cannot be used is told once, and the tokens before it stay in force.
     """
 
     def __init__(self, path: Path, sink: EventSink, learn: Callable[[Secret], None] = lambda _: None) -> None:
-        """`learn` is told each token that is read. Raises `ConfigurationError` when there is none to start with."""
+        """`learn` is told each token that was not in the file before.
+
+        Raises `ConfigurationError` when there is none to start with.
+        """
         self._path = path
         self._learn = learn
         self._sink = sink
-        self._stamp = self._look()
-        try:
-            self._token = self._read()
-        except (OSError, ValueError) as error:
-            raise ConfigurationError([self._problem(error)]) from None
+        self._stamp = file_stamp(path)
+        self._tokens = CallerTokens(())
+        self._read()
 
-    def __call__(self) -> Secret:
-        stamp = self._look()
+    def __call__(self) -> CallerTokens:
+        stamp = file_stamp(self._path)
         if stamp != self._stamp:
             self._stamp = stamp
             try:
-                self._token = self._read()
-            except (OSError, ValueError) as error:
-                self._sink.emit(CredentialsUnreadable(problem=self._problem(error)))
-        return self._token
+                self._read()
+            except ConfigurationError as error:
+                self._sink.emit(CredentialsUnreadable(problem="; ".join(error.problems)))
+        return self._tokens
 
-    def _look(self) -> _Stamp | None:
-        try:
-            seen = self._path.stat()
-        except OSError:
-            return None
-        return seen.st_ino, seen.st_mtime_ns, seen.st_size
+    def _read(self) -> None:
+        """Raises `ConfigurationError`."""
+        tokens = read_caller_tokens(self._path)
+        for token in tokens:
+            if not self._tokens.accept(token.reveal()):
+                self._learn(token)
+        self._tokens = CallerTokens(tokens)
 
-    def _read(self) -> Secret:
-        text = self._path.read_text(encoding="utf-8").strip()
-        if not text:
-            raise ValueError("empty")
-        token = Secret(text)
-        self._learn(token)
-        return token
 
-    def _problem(self, error: Exception) -> str:
-        # A UnicodeDecodeError's own text would quote the file.
-        why = error.strerror if isinstance(error, OSError) else "it is empty or no UTF-8"
-        return f"SIDECAR_CALLER_TOKEN_FILE: {self._path} cannot be used: {why}"
+def read_caller_tokens(path: Path) -> tuple[Secret, ...]:
+    """Read one token a line, blank lines passed over.
+
+    Raises `ConfigurationError` with every problem by file and line, never with content.
+    """
+    try:
+        lines = read_lines(path)
+    except SecretFileError as error:
+        raise ConfigurationError([f"{_place(path)}: {error}"]) from None
+    if not lines:
+        raise ConfigurationError([f"{_place(path)}: empty"])
+    problems = [
+        f"{_place(path)}, line {number}: {problem}" for number, line in lines if (problem := _line_problem(line))
+    ]
+    if problems:
+        raise ConfigurationError(problems)
+    return tuple(Secret(line) for _, line in lines)
+
+
+def _line_problem(line: str) -> str:
+    """Say why a line is not a caller token; empty when it is one."""
+    if problem := secret_problem(line):
+        return problem
+    if not _VISIBLE_ASCII.fullmatch(line):
+        return "has a space or a character beyond ASCII"
+    if len(line) < MIN_CHARACTERS:
+        return f"shorter than {MIN_CHARACTERS} characters"
+    if len(line) > MAX_CHARACTERS:
+        return f"longer than {MAX_CHARACTERS} characters"
+    return ""
+
+
+def _place(path: Path) -> str:
+    return f"SIDECAR_CALLER_TOKEN_FILE: {path}"

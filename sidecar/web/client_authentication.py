@@ -12,7 +12,7 @@ from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import SidecarError
 from sidecar.core.model import Secret
-from sidecar.web.guards import same
+from sidecar.web.caller_tokens import CallerTokens
 
 
 class OAuthError(SidecarError):
@@ -43,8 +43,8 @@ class Client:
     client_id: str
     secrets: tuple[Secret, ...]
 
-    def knows(self, expected: Secret) -> bool:
-        return any(same(secret.reveal(), expected) for secret in self.secrets)
+    def knows(self, tokens: CallerTokens) -> bool:
+        return any(tokens.accept(secret.reveal()) for secret in self.secrets)
 
 
 def client_of(request: BaseRequest, form: Mapping[str, str]) -> Client:

@@ -5,8 +5,6 @@ The cheapest come first, and what each answers is the same for everyone.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from enum import Enum, auto
 
 from aiohttp.web_request import BaseRequest
 
-from sidecar.core.model import Secret
+from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.peer import is_unix, peer_uid
 from sidecar.web.refusals import GuardError
 
@@ -43,10 +41,10 @@ class Proof(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardSettings:
-    """`caller_token` is asked at each request; None: callers need no token. `allowed_uids` None: every uid."""
+    """`caller_tokens` is called at each request; None: callers need no token. `allowed_uids` None: every uid."""
 
     require_header: bool = True
-    caller_token: Callable[[], Secret | None] = lambda: None
+    caller_tokens: Callable[[], CallerTokens | None] = lambda: None
     allowed_hosts: tuple[str, ...] = ()
     allowed_uids: frozenset[int] | None = None
 
@@ -65,15 +63,15 @@ class Guards:
         self._check_uid(request)
         self._check_host(request)
         _check_no_page(request)
-        if proof is Proof.HEADER or (proof is Proof.CLIENT and self.caller_token is None):
+        if proof is Proof.HEADER or (proof is Proof.CLIENT and self.caller_tokens is None):
             self._check_header(request)
         self._check_direct(request)
         if proof is Proof.HEADER:
             self._check_caller(request)
 
     @property
-    def caller_token(self) -> Secret | None:
-        return self._settings.caller_token()
+    def caller_tokens(self) -> CallerTokens | None:
+        return self._settings.caller_tokens()
 
     def _check_uid(self, request: BaseRequest) -> None:
         allowed = self._settings.allowed_uids
@@ -117,30 +115,18 @@ class Guards:
                 self._harmless.add(name)
 
     def _check_caller(self, request: BaseRequest) -> None:
-        expected = self.caller_token
-        if expected is None:
+        tokens = self.caller_tokens
+        if tokens is None:
             return
         values = request.headers.getall("Authorization", [])
         scheme, _, offered = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-        if scheme.lower() != "bearer" or not same(offered.strip(), expected):
+        if scheme.lower() != "bearer" or not tokens.accept(offered.strip()):
             raise GuardError(
                 "caller-not-allowed",
-                "Send 'Authorization: Bearer' with the content of the caller token file.",
+                "Send 'Authorization: Bearer' with a line of the caller token file.",
                 status=401,
                 headers=_CHALLENGE,
             )
-
-
-def same(offered: str, expected: Secret) -> bool:
-    """Compare in a time that depends on neither text; header text may hold bytes that are no UTF-8.
-
-    By digests: `hmac.compare_digest` itself returns early when the lengths differ.
-    """
-    return hmac.compare_digest(_digest(offered), _digest(expected.reveal()))
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def _check_no_page(request: BaseRequest) -> None:

@@ -50,8 +50,8 @@ class OAuthEndpoint:
 
     def _admit(self, client: Client, form: Mapping[str, str]) -> Vendor:
         """The vendor to ask. Raises `OAuthError`; a stranger learns nothing, not even which profiles there are."""
-        expected = self._guards.caller_token
-        if expected is not None and not client.knows(expected):
+        tokens = self._guards.caller_tokens
+        if tokens is not None and not client.knows(tokens):
             raise OAuthError.stranger("Authenticate with the caller token as the client secret.")
         if form.get("grant_type") != _GRANT:
             error = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"

@@ -135,7 +135,8 @@ def test_a_sidecar_that_wants_a_caller_token_is_given_it(client: Client, locked_
     with pytest.raises(TokenUnavailableError, match="caller-not-allowed") as caught:
         client.send(locked_site.url, locked_site.partner.probe_url, caller_token="canary-wrong")
     assert "canary" not in str(caught.value)
-    assert client.send(locked_site.url, locked_site.partner.probe_url, caller_token=f"{CALLER_TOKEN}\n") == 200
+    content = f"\ufeff{CALLER_TOKEN}\r\nnext-caller-token\r\n"
+    assert client.send(locked_site.url, locked_site.partner.probe_url, caller_token=content) == 200
     locked_site.partner.revoke()
     assert client.send(locked_site.url, locked_site.partner.probe_url, caller_token=CALLER_TOKEN) == 200
     assert locked_site.partner.probes() == {"200": 2, "401": 1}
@@ -192,7 +193,7 @@ def test_no_repr_shows_a_secret(auth: type[HttpxAuth | AiohttpAuth]) -> None:
 
 UNUSABLE = [
     *((url, "") for url in ("https://127.0.0.1", "127.0.0.1:8181", "http://canary:canary@127.0.0.1", "http://[", "")),
-    *(("http://127.0.0.1:8181", caller_token) for caller_token in ("canary\r\nX: y", "canary-ü")),
+    *(("http://127.0.0.1:8181", caller_token) for caller_token in ("canary\rX: y", "canary\0\nnext", "canary-ü")),
 ]
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from sidecar.core.events import InternalFailure
 from sidecar.core.model import Secret
+from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import GuardSettings
 from tests.fuzz.answers_read import Answered, answers_read
 from tests.fuzz.conversation import PARSERS, TOKEN, Conversation, converse
@@ -42,7 +43,7 @@ CODES = {
     413: {"payload-too-large"},
 }
 """The contract's codes by status, as far as a listener can come that has a token."""
-_USUAL, _LOCKED = GuardSettings(), GuardSettings(caller_token=lambda: Secret(CALLER_TOKEN))
+_USUAL, _LOCKED = GuardSettings(), GuardSettings(caller_tokens=lambda: CallerTokens([Secret(CALLER_TOKEN)]))
 _LOCK, _SPLIT = b"\xfd", b"\xff"
 
 

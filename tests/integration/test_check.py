@@ -96,9 +96,11 @@ async def test_a_caller_token_the_service_could_not_start_with_fails(environ: En
     found = [(await lines(environ))[1]]
     path.write_text("\n")
     found.append((await lines(environ))[1])
-    path.write_text("shared\n")
+    path.write_text("short\n")
     found.append((await lines(environ))[1])
-    assert [(line.what, line.ok) for line in found] == [("caller token", ok) for ok in (False, False, True)]
+    path.write_text("shared-by-all-callers\n")
+    found.append((await lines(environ))[1])
+    assert [(line.what, line.ok) for line in found] == [("caller token", ok) for ok in (False, False, False, True)]
     assert str(path) in found[0].detail
 
 

@@ -17,18 +17,18 @@ from sidecar.cli.commands import run
 from sidecar.cli.status import _when
 from sidecar.core.errors import CoolingDownError
 from sidecar.core.failures import FailureKind, PartnerDetail
-from sidecar.core.model import Address
+from sidecar.core.model import Address, Secret
 from sidecar.core.policy import Condition
 from sidecar.vending.vendor import LastFailure, Snapshot
 from sidecar.web.admin_api import AdminApi
-from sidecar.web.caller_token_file import CallerTokenFile
+from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import GuardSettings
 from tests.fakes.sink import ListSink
 from tests.fakes.vending_service import vending_service
 from tests.fakes.vendor import NOW, FakeVendor, FixedClock, snapshot, vended
 from tests.fakes.wire import serving
 
-CANARY = "canary-4711"
+CANARY = "canary-4711-of-some-length"
 
 
 async def command(*argv: str, **environ: str) -> int:
@@ -69,13 +69,14 @@ async def test_token_prints_the_header_the_profiles_partner_expects(
     assert capsys.readouterr().out == f"{name}: Bearer access-token-one\n"
 
 
-async def test_token_looks_where_the_environment_says_and_shows_the_caller_token(
+async def test_token_looks_where_the_environment_says_and_shows_the_first_caller_token(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = Address(path=str(tmp_path_factory.mktemp("s") / "s"))
     secret = tmp_path / "caller"
-    secret.write_text(f"{CANARY}\n")
-    async with vending_service(GuardSettings(caller_token=CallerTokenFile(secret, ListSink())), at=where):
+    secret.write_text(f"\ufeff{CANARY}\r\nanother-caller-token\r\n", encoding="utf-8")
+    first = CallerTokens([Secret(CANARY)])
+    async with vending_service(GuardSettings(caller_tokens=lambda: first), at=where):
         known = {"SIDECAR_LISTEN": str(where), "SIDECAR_CALLER_TOKEN_FILE": str(secret)}
         assert await command("token", **known) == 0
         assert await command("token", SIDECAR_LISTEN=str(where)) == 1
@@ -172,16 +173,16 @@ async def answering(*parts: bytes) -> AsyncIterator[tuple[int, list[bytes]]]:
         yield server.sockets[0].getsockname()[1], asked
 
 
-@pytest.mark.parametrize("content", [f"{CANARY}\n{CANARY}", "", f"{CANARY}é", None])
+@pytest.mark.parametrize("content", [f"{CANARY}\ncanary", "", f"{CANARY}é", None])
 async def test_a_caller_token_that_cannot_be_sent_is_not_shown(
     content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "caller"
     if content is not None:
         path.write_text(content)
-    assert await command("token", "--url", "127.0.0.1:1", SIDECAR_CALLER_TOKEN_FILE=str(path)) == 1
+    assert await command("token", "--url", "127.0.0.1:1", SIDECAR_CALLER_TOKEN_FILE=str(path)) == 2
     err = capsys.readouterr().err
-    assert f"the caller token file {path}" in err
+    assert f"SIDECAR_CALLER_TOKEN_FILE: {path}" in err
     assert CANARY not in err
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Address, Secret
-from sidecar.web.guards import GuardSettings, same
+from sidecar.web.caller_tokens import CallerTokens
+from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import vending_service
 from tests.fakes.wire import Reply, ask, exchange
 
-CALLER_TOKEN = "caller-token-canary"
-WITH_CALLER_TOKEN = GuardSettings(caller_token=lambda: Secret(CALLER_TOKEN))
+CALLER_TOKEN, NEXT_CALLER_TOKEN = "caller-token-canary", "next-caller-token-canary"
+TOKENS = CallerTokens([Secret(CALLER_TOKEN), Secret(NEXT_CALLER_TOKEN)])
+WITH_CALLER_TOKEN = GuardSettings(caller_tokens=lambda: TOKENS)
 PATHS = [("GET", "/v1/token"), ("GET", "/v1/authorize"), ("POST", "/v1/token/rejected"), ("GET", "/nowhere")]
 
 
@@ -126,22 +128,9 @@ async def test_a_person_who_types_the_address_is_served(site: str) -> None:
     assert (await send(GuardSettings(), *lines)).status == 200
 
 
-@pytest.mark.parametrize("offered", ["", "x", "caller-token-canarY", "caller-token-canary" * 100, "\udcff"])
-def test_the_caller_token_is_compared_in_constant_time(offered: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By what takes the same time for all texts of one length, and with texts of one length."""
-    compared: list[tuple[int, int]] = []
-
-    def compare(one: bytes, other: bytes) -> bool:
-        compared.append((len(one), len(other)))
-        return one == other
-
-    monkeypatch.setattr("sidecar.web.guards.hmac.compare_digest", compare)
-    assert not same(offered, Secret(CALLER_TOKEN))
-    assert compared == [(32, 32)]
-
-
-async def test_the_caller_token_lets_a_caller_in() -> None:
-    lines = ["Host: localhost", "Sidecar-Request: true", f"authorization: bearer {CALLER_TOKEN}"]
+@pytest.mark.parametrize("token", [CALLER_TOKEN, NEXT_CALLER_TOKEN])
+async def test_each_caller_token_lets_a_caller_in(token: str) -> None:
+    lines = ["Host: localhost", "Sidecar-Request: true", f"authorization: bearer {token}"]
     assert (await send(WITH_CALLER_TOKEN, *lines)).status == 200
 
 

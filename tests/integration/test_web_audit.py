@@ -14,6 +14,7 @@ from sidecar.core.model import Address, Secret, token_id_of
 from sidecar.core.request_events import Audited, RequestServed
 from sidecar.core.trace_context import TraceContext
 from sidecar.vending.vendor import Report
+from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import VendingService, vending_service
 from tests.fakes.vendor import vended
@@ -136,7 +137,7 @@ async def test_no_audit_is_of_a_token_itself(service: VendingService) -> None:
 
 
 async def test_a_refused_caller_leaves_no_trace_in_the_audit() -> None:
-    settings = GuardSettings(caller_token=lambda: Secret("caller-token"))
+    settings = GuardSettings(caller_tokens=lambda: CallerTokens([Secret("caller-token")]))
     async with vending_service(settings) as service:
         assert (await service.get("/v1/token")).status == 401
         assert service.audited == []

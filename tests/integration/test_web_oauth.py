@@ -9,14 +9,15 @@ import pytest
 
 from sidecar.core import errors
 from sidecar.core.model import Secret
+from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import VendingService, vending_service
 from tests.fakes.vendor import vended
 from tests.fakes.wire import Reply, ask
 
-CALLER_TOKEN = "caller+token/canary="
+CALLER_TOKEN, NEXT_CALLER_TOKEN = "caller+token/canary=", "next-caller-token-canary"
 OPEN = GuardSettings()
-LOCKED = GuardSettings(caller_token=lambda: Secret(CALLER_TOKEN))
+LOCKED = GuardSettings(caller_tokens=lambda: CallerTokens([Secret(CALLER_TOKEN), Secret(NEXT_CALLER_TOKEN)]))
 GRANT = "grant_type=client_credentials"
 
 
@@ -56,6 +57,7 @@ async def test_without_a_caller_token_a_client_secret_is_passed_over() -> None:
     [
         (GRANT, basic("", CALLER_TOKEN)),
         (GRANT, basic("default", CALLER_TOKEN)),
+        (GRANT, basic("default", NEXT_CALLER_TOKEN)),
         (GRANT, basic("default", quote_plus(CALLER_TOKEN))),
         (f"{GRANT}&client_id=default", basic("default", CALLER_TOKEN)),
         (f"{GRANT}&client_id=default&client_secret={quote_plus(CALLER_TOKEN)}", None),

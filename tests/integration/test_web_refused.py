@@ -13,12 +13,13 @@ from sidecar.core.request_events import RequestRefused
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.redaction import Redactor
+from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import vending_service
 from tests.fakes.vendor import FixedClock
 from tests.fakes.wire import ASKING, ask
 
-WITH_CALLER_TOKEN = GuardSettings(caller_token=lambda: Secret("caller-token"))
+WITH_CALLER_TOKEN = GuardSettings(caller_tokens=lambda: CallerTokens([Secret("caller-token")]))
 CANARY = "canary-4711"
 
 

@@ -85,20 +85,20 @@ def test_a_secret_that_another_still_counts_on_is_not_forgotten() -> None:
 
 def test_a_new_caller_token_is_masked_too(tmp_path: Path) -> None:
     file, redactor = tmp_path / "caller-token", Redactor()
-    file.write_text("caller-token-1")
+    file.write_text("first-caller-token")
     token = CallerTokenFile(file, ListSink(), redactor.register)
-    file.write_text("caller-token-2 ")
+    file.write_text("next-caller-token ")
     token()
-    assert redactor.text("caller-token-1 caller-token-2") == "*** ***"
+    assert redactor.text("first-caller-token next-caller-token") == "*** ***"
 
 
 def test_a_service_masks_the_caller_token_from_the_start(tmp_path: Path) -> None:
     file = tmp_path / "caller-token"
-    file.write_text("caller-token-1")
+    file.write_text("first-caller-token")
     environ = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret", "SIDECAR_CALLER_TOKEN_FILE": str(file)}
     service = Service(load_settings(environ))
     service._guards()
-    assert service._observers.redactor.text("caller-token-1") == "***"
+    assert service._observers.redactor.text("first-caller-token") == "***"
 
 
 def test_a_reported_token_is_not_in_the_repr_of_its_report() -> None:

@@ -1,21 +1,28 @@
-"""The caller token follows its file, and a bad new version does not lock everybody out."""
+"""The caller tokens follow their file, and a bad new version does not lock everybody out."""
 
 from __future__ import annotations
 
+import hmac
+import os
 from pathlib import Path
 
 import pytest
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import CredentialsUnreadable
-from sidecar.web.caller_token_file import CallerTokenFile
+from sidecar.core.model import Secret
+from sidecar.web.caller_token_file import CallerTokenFile, read_caller_tokens
+from sidecar.web.caller_tokens import CallerTokens
 from tests.fakes.sink import ListSink
+
+FIRST, SECOND, THIRD = "first-caller-token", "second-caller-token", "third-caller-token"
+UNUSABLE = [b"", b" \n", b"CANARY-CANARY-CANARY\xff", b"CANARY-short", f"{FIRST}\nCANARY".encode()]
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "caller-token"
-    path.write_text("  first\n")
+    path.write_text(f"  {FIRST}\n")
     return path
 
 
@@ -26,44 +33,118 @@ def replace(file: Path, content: bytes) -> None:
     fresh.replace(file)
 
 
-def test_the_token_is_the_content_without_white_space(file: Path) -> None:
-    assert CallerTokenFile(file, ListSink())().reveal() == "first"
+def accepted(tokens: CallerTokens) -> list[str]:
+    return [token for token in (FIRST, SECOND, THIRD) if tokens.accept(token)]
 
 
-def test_a_new_version_is_read_when_it_is_there(file: Path) -> None:
-    token = CallerTokenFile(file, ListSink())
-    replace(file, b"second\n")
-    assert token().reveal() == "second"
+def test_each_line_is_accepted_and_nothing_else(file: Path) -> None:
+    file.write_bytes(f"\ufeff{FIRST}\r\n\r\n {SECOND} \r\n".encode())
+    tokens = CallerTokenFile(file, ListSink())()
+    assert accepted(tokens) == [FIRST, SECOND]
+    for other in ("", f"{FIRST}\r\n\r\n {SECOND}", f"{FIRST} ", FIRST[:-1], "\udcff"):
+        assert not tokens.accept(other)
 
 
-@pytest.mark.parametrize("content", [b"", b" \n", b"CANARY\xff"])
-def test_an_unusable_new_version_is_told_once_and_the_old_one_stays(file: Path, content: bytes) -> None:
+def test_a_token_is_rotated_without_a_gap(file: Path) -> None:
+    tokens = CallerTokenFile(file, ListSink())
+    assert accepted(tokens()) == [FIRST]
+    replace(file, f"{SECOND}\n{FIRST}\n".encode())
+    assert accepted(tokens()) == [FIRST, SECOND]
+    replace(file, f"{SECOND}\n".encode())
+    assert accepted(tokens()) == [SECOND]
+
+
+@pytest.mark.parametrize("content", UNUSABLE)
+def test_an_unusable_new_version_is_told_once_and_the_tokens_before_it_stay(file: Path, content: bytes) -> None:
     sink = ListSink()
-    token = CallerTokenFile(file, sink)
+    tokens = CallerTokenFile(file, sink)
     replace(file, content)
-    assert [token().reveal(), token().reveal()] == ["first", "first"]
+    assert [accepted(tokens()), accepted(tokens())] == [[FIRST], [FIRST]]
     (event,) = sink.of(CredentialsUnreadable)
     assert str(file) in event.problem
     assert "CANARY" not in event.problem
 
 
+def test_a_fifo_in_the_files_place_stops_nobody(file: Path) -> None:
+    sink = ListSink()
+    tokens = CallerTokenFile(file, sink)
+    file.unlink()
+    os.mkfifo(file)
+    assert accepted(tokens()) == [FIRST]
+    assert [event.problem for event in sink.of(CredentialsUnreadable)] == [
+        f"SIDECAR_CALLER_TOKEN_FILE: {file}: not a regular file"
+    ]
+
+
 def test_a_file_that_vanishes_is_told_and_its_return_is_seen(file: Path) -> None:
     sink = ListSink()
-    token = CallerTokenFile(file, sink)
+    tokens = CallerTokenFile(file, sink)
     file.unlink()
-    assert token().reveal() == "first"
+    assert accepted(tokens()) == [FIRST]
     assert len(sink.of(CredentialsUnreadable)) == 1
-    file.write_text("second")
-    assert token().reveal() == "second"
+    file.write_text(SECOND)
+    assert accepted(tokens()) == [SECOND]
 
 
-@pytest.mark.parametrize("content", [b"", b" \n", b"\xff"])
-def test_without_a_usable_token_there_is_no_start(file: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", UNUSABLE)
+def test_without_usable_tokens_there_is_no_start(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(ConfigurationError, match="SIDECAR_CALLER_TOKEN_FILE"):
         CallerTokenFile(file, ListSink())
 
 
 def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="No such file"):
+    with pytest.raises(ConfigurationError, match="no such file"):
         CallerTokenFile(tmp_path / "none", ListSink())
+
+
+def test_each_new_token_is_learnt_once(file: Path) -> None:
+    learnt: list[Secret] = []
+    tokens = CallerTokenFile(file, ListSink(), learnt.append)
+    replace(file, f"{FIRST}\n{SECOND}".encode())
+    tokens()
+    assert learnt == [Secret(FIRST), Secret(SECOND)]
+
+
+def test_a_line_has_16_to_4096_visible_ascii_characters(file: Path) -> None:
+    longest = "".join(chr(code) for code in range(0x21, 0x7F)) * 43 + "a" * 54
+    file.write_text(f"{'a' * 16}\n{longest}\n")
+    assert [len(token.reveal()) for token in read_caller_tokens(file)] == [16, 4096]
+
+
+def test_every_line_that_is_no_token_is_named_by_number_and_not_shown(file: Path) -> None:
+    lines = [
+        "a" * 15, FIRST, "canary " * 4, "canary-" * 4 + "é", "canary\u200b" * 4, "a" * 4097, f'"{SECOND}"', "c\0" * 9
+    ]  # fmt: skip
+    file.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        read_caller_tokens(file)
+    where = f"SIDECAR_CALLER_TOKEN_FILE: {file}, line"
+    assert caught.value.problems == (
+        f"{where} 1: shorter than 16 characters",
+        f"{where} 3: has a space or a character beyond ASCII",
+        f"{where} 4: has a space or a character beyond ASCII",
+        f"{where} 5: has an invisible character (U+200B)",
+        f"{where} 6: longer than 4096 characters",
+        f"{where} 7: has quotes around it",
+        f"{where} 8: has a control character",
+    )
+
+
+@pytest.mark.parametrize("offered", ["", "x", FIRST, SECOND, FIRST[:-1], FIRST * 100, "\udcff"])
+def test_every_token_is_compared_in_constant_time(offered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what takes the same time for all texts of one length, with texts of one length, and with all of them."""
+    tokens = CallerTokens([Secret(FIRST), Secret(SECOND), Secret(THIRD)])
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return one == other
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert tokens.accept(offered) == (offered in (FIRST, SECOND))
+    assert compared == [(32, 32)] * 3
+
+
+def test_tokens_do_not_show_themselves() -> None:
+    assert FIRST not in repr(CallerTokens([Secret(FIRST)]))

@@ -30,5 +30,5 @@ def test_answers_are_not_warm_where_callers_are_told_apart_or_requests_are_told(
 
 
 def test_answers_are_not_warm_where_a_caller_token_is_asked_for(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("caller-token")
+    (tmp_path / "token").write_text("caller-token-of-some-length")
     assert not has_warm_answers(CALLER_TOKEN_FILE=str(tmp_path / "token"))
