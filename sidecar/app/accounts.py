@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import aiohttp
 
+from sidecar.app.background_credentials import BackgroundCredentials
 from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Profile, Secret
@@ -43,7 +44,10 @@ class RedactedCredentials:
         self._known: list[weakref.ref[Credentials]] = []
 
     def read(self) -> Credentials:
-        found = self._inner.read()
+        return self.keep(self._inner.read())
+
+    def keep(self, found: Credentials) -> Credentials:
+        """Return the pair that is known already and equal, if there is one."""
         known = [pair for reference in self._known if (pair := reference()) is not None]
         pair = next((pair for pair in known if pair is found or pair == found), None)
         if pair is None:
@@ -61,16 +65,18 @@ def _secrets(pair: Credentials) -> Iterator[Secret]:
     return (secret for secret in (pair.api_key, pair.api_secret, pair.signing_key) if secret is not None)
 
 
-def credentials_source(settings: ProfileSettings, redactor: Redactor) -> CredentialsSource:
-    """The mounted directory, or the pair of the environment."""
-    inner: CredentialsSource
+def credentials_source(
+    settings: ProfileSettings, redactor: Redactor, clock: Clock, on_change: Callable[[], None] = lambda: None
+) -> CredentialsSource:
+    """The mounted directory, or the pair of the environment. `on_change` as for `BackgroundCredentials`."""
     if settings.credentials_dir is not None:
-        inner = DirectoryCredentials(settings.credentials_dir)
-    elif settings.credentials is not None:
-        inner = StaticCredentials(settings.credentials)
-    else:
-        raise ConfigurationError([f"profile {settings.profile.name} has no credentials"])
-    return RedactedCredentials(inner, redactor)
+        directory = DirectoryCredentials(settings.credentials_dir)
+        keep = RedactedCredentials(directory, redactor).keep
+        place = str(settings.credentials_dir)
+        return BackgroundCredentials(directory, clock, place, keep=keep, on_change=on_change)
+    if settings.credentials is not None:
+        return RedactedCredentials(StaticCredentials(settings.credentials), redactor)
+    raise ConfigurationError([f"profile {settings.profile.name} has no credentials"])
 
 
 def settings_sealer(settings: Settings) -> Sealer:
@@ -106,8 +112,9 @@ class Process:
 
     def open_profile(self, settings: ProfileSettings) -> ProfileVendor:
         """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
-        source = credentials_source(settings, self.redactor)
-        return ProfileVendor(settings.profile, source, self._assemble, self.clock, self.sink)
+        source = credentials_source(settings, self.redactor, self.clock, lambda: vendor.reread_credentials())
+        vendor = ProfileVendor(settings.profile, source, self._assemble, self.clock, self.sink)
+        return vendor
 
     def _assemble(self, profile: Profile, credentials: CredentialsSource) -> Assembly:
         timeout_s, redactor = profile.partner_timeout_s, self.redactor

@@ -115,7 +115,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
 def _check_credentials(settings: ProfileSettings) -> CheckLine:
     what = f"credentials of profile {settings.profile.name}"
     try:
-        credentials_source(settings, Redactor()).read()
+        credentials_source(settings, Redactor(), SystemClock()).read()
     except CredentialsError as error:
         return CheckLine(False, what, str(error))
     place = "" if settings.credentials_dir is None else f" ({settings.credentials_dir})"
@@ -127,7 +127,7 @@ def _check_accounts(settings: Settings) -> Iterator[CheckLine]:
     profiles = []
     for one in settings.profiles:
         with contextlib.suppress(CredentialsError):
-            pair = credentials_source(one, Redactor()).read()
+            pair = credentials_source(one, Redactor(), SystemClock()).read()
             profiles.append(replace(one.profile, account=one.profile.account or pair.account))
     for problem in disagreements(profiles):
         yield CheckLine(False, "profiles", problem)

@@ -112,7 +112,7 @@ class CredentialsSource(Protocol):
     """Where the pair comes from."""
 
     def read(self) -> Credentials:
-        """The pair as it is now, consistent. Cheap enough to be asked every few seconds; blocks for a file read.
+        """The newest pair that is known, consistent. Cheap enough to be called every few seconds.
 
         Raises `CredentialsError`.
         """

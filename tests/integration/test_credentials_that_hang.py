@@ -1,0 +1,59 @@
+"""A whole sidecar whose credentials lie on a file system that stops to answer."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sidecar.app import background_credentials
+from sidecar.core.model import Credentials
+from sidecar.partner.credentials import DirectoryCredentials
+from sidecar.vending import maintainer
+from tests.schema.whole_service import KEY, SECRET, whole_service
+
+
+async def test_a_sidecar_vends_and_answers_probes_while_its_credentials_hang_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "api-key").write_text(KEY)
+    (tmp_path / "api-secret").write_text(SECRET)
+    answers, hangs, read = threading.Event(), threading.Event(), DirectoryCredentials.read
+    answers.set()
+
+    def read_when_it_answers(source: DirectoryCredentials) -> Credentials:
+        if not answers.is_set():
+            hangs.set()
+        answers.wait()
+        return read(source)
+
+    async def said(credentials_valid: int) -> None:
+        line = f'token_sidecar_credentials_valid{{profile="default"}} {credentials_valid}.0'
+        while line not in await text(f"{service.admin}/metrics"):
+            pass
+
+    async def text(url: str) -> str:
+        async with http.get(url, headers={"Sidecar-Request": "true"}) as answer:
+            assert answer.status == 200
+            return await answer.text()
+
+    monkeypatch.setattr(DirectoryCredentials, "read", read_when_it_answers)
+    monkeypatch.setattr(background_credentials, "STALLED_AFTER_S", 0.5)
+    monkeypatch.setattr(maintainer, "CREDENTIALS_LOOK_S", 0.01)
+    settings = {"API_KEY": "", "API_SECRET": "", "CREDENTIALS_DIR": str(tmp_path)}
+    async with whole_service(**settings) as service, aiohttp.ClientSession() as http:
+        await text(f"{service.vending}/v1/token")
+        try:
+            answers.clear()
+            await said(credentials_valid=0)
+            assert hangs.is_set()
+            await text(f"{service.vending}/v1/token")
+            for path in ("livez", "readyz"):
+                await text(f"{service.admin}/{path}")
+            status = await text(f"{service.admin}/status.json")
+            assert f"{tmp_path}: not read within 0.5 s, the file system hangs" in status
+        finally:
+            answers.set()
+        await said(credentials_valid=1)
