@@ -55,12 +55,29 @@ def read_lines(path: str | Path) -> list[tuple[int, str]]:
 
 def read_text(path: str | Path, max_bytes: int, *, directory: int | None = None) -> str:
     """Return the text of a file, without a byte order mark. Raises `SecretFileError`."""
-    content = _read_bytes(path, max_bytes, directory)
+    content = read_bytes(path, max_bytes, directory=directory)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         # Without the cause: it holds the bytes.
         raise SecretFileError("not UTF-8") from None
+
+
+def read_bytes(path: str | Path, max_bytes: int, *, directory: int | None = None) -> bytes:
+    """Return the content of a file. Raises `SecretFileError`."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return _read_once(path, max_bytes, directory)
+        except FileNotFoundError:
+            # In a mounted Kubernetes Secret the file is a link through `..data`. The version it led to may have been
+            # deleted while we followed it; then the link leads to the next one by now.
+            if not _is_link(path, directory):
+                break
+        except OSError as error:
+            raise SecretFileError(error.strerror or type(error).__name__) from None
+        except ValueError:
+            raise SecretFileError("no file can have this path") from None
+    raise NoSecretFileError("no such file")
 
 
 def secret_problem(text: str) -> str:
@@ -92,22 +109,6 @@ def file_stamp(path: Path) -> FileStamp | None:
 def stamp_of(status: os.stat_result) -> FileStamp:
     # The inode number of a deleted file may be given to its successor, and times are as coarse as the kernel's tick.
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _read_bytes(path: str | Path, max_bytes: int, directory: int | None) -> bytes:
-    for _ in range(_ATTEMPTS):
-        try:
-            return _read_once(path, max_bytes, directory)
-        except FileNotFoundError:
-            # In a mounted Kubernetes Secret the file is a link through `..data`. The version it led to may have been
-            # deleted while we followed it; then the link leads to the next one by now.
-            if not _is_link(path, directory):
-                break
-        except OSError as error:
-            raise SecretFileError(error.strerror or type(error).__name__) from None
-        except ValueError:
-            raise SecretFileError("no file can have this path") from None
-    raise NoSecretFileError("no such file")
 
 
 def _read_once(path: str | Path, max_bytes: int, directory: int | None) -> bytes:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from sidecar.config import table
 from sidecar.config.findings import Findings
 from sidecar.config.values import Values
 from sidecar.core.redis_url import RedisUrl
 from sidecar.core.redis_url_text import is_redis_url, parse_redis_url
-from sidecar.secret_file import SecretFileError, read_secret
+from sidecar.secret_file import SecretFileError, read_bytes, read_secret
+
+_MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
+"""Many times what a bundle of all public CAs has."""
 
 
 def judge_store_files(values: Values, findings: Findings) -> None:
@@ -19,31 +23,45 @@ def judge_store_files(values: Values, findings: Findings) -> None:
     if not is_redis_url(text):
         return
     url = parse_redis_url(text)
-    for option, path in (("password_file", url.password_file), ("sentinel_password_file", url.sentinel_password_file)):
-        if path is None:
-            continue
+    unreadable = set()
+    for option, path, read in _files(url):
         try:
-            read_secret(path)
+            read(path)
         except SecretFileError as error:
             findings.problem(f"{origin}: {option} {path}: {error}")
-    for option, load in _loads(url):
+            unreadable.add(path)
+    for option, paths, load in _loads(url):
+        if unreadable.intersection(paths):
+            continue
         try:
             load()
         except ssl.SSLError as error:
             # OpenSSL's name for what is wrong, and nothing of the file.
             findings.problem(f"{origin}: {option} cannot be used ({error.reason or 'no certificate in it'})")
-        except (OSError, ValueError):
-            # A ValueError is a path that no file can have.
+        except OSError:
             findings.problem(f"{origin}: {option} cannot be read")
 
 
-def _loads(url: RedisUrl) -> list[tuple[str, Callable[[], object]]]:
+def _files(url: RedisUrl) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
+    """Each option, its file, and what reads it. OpenSSL itself would wait for a FIFO, and read a device without end."""
+    passwords = {"password_file": url.password_file, "sentinel_password_file": url.sentinel_password_file}
+    certificates = {"ssl_ca_certs": url.ca_file, "ssl_certfile": url.certificate_file, "ssl_keyfile": url.key_file}
+    yield from ((option, path, read_secret) for option, path in passwords.items() if path is not None)
+    yield from ((option, path, _read_certificates) for option, path in certificates.items() if path is not None)
+
+
+def _read_certificates(path: Path) -> bytes:
+    return read_bytes(path, _MAX_CERTIFICATES_BYTES)
+
+
+def _loads(url: RedisUrl) -> Iterator[tuple[str, tuple[Path | None, ...], Callable[[], object]]]:
     ca, certificate, key = url.ca_file, url.certificate_file, url.key_file
-    loads: list[tuple[str, Callable[[], object]]] = []
     if ca is not None:
-        loads.append((f"ssl_ca_certs {ca}", lambda: ssl.create_default_context(cafile=ca)))
+        yield f"ssl_ca_certs {ca}", (ca,), lambda: ssl.create_default_context(cafile=ca)
     if certificate is not None:
-        pair = f"ssl_certfile {certificate} with ssl_keyfile {key}"
         # An empty pass phrase, or OpenSSL would ask the terminal for that of a key that has one.
-        loads.append((pair, lambda: ssl.create_default_context().load_cert_chain(certificate, key, password="")))
-    return loads
+        yield (
+            f"ssl_certfile {certificate} with ssl_keyfile {key}",
+            (certificate, key),
+            lambda: ssl.create_default_context().load_cert_chain(certificate, key, password=""),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,8 @@ def test_every_file_that_is_not_is_named(tmp_path: Path, pair: Pair) -> None:
     assert problems(f"{where}&ssl_ca_certs={tmp_path / 'text'}&{own}") == (
         f"SIDECAR_STORE: password_file {tmp_path / 'gone'}: no such file",
         f"SIDECAR_STORE: sentinel_password_file {tmp_path / 'empty'}: empty",
+        f"SIDECAR_STORE: ssl_keyfile {tmp_path / 'gone'}: no such file",
         f"SIDECAR_STORE: ssl_ca_certs {tmp_path / 'text'} cannot be used (NO_CERTIFICATE_OR_CRL_FOUND)",
-        f"SIDECAR_STORE: ssl_certfile {pair.certificate} with ssl_keyfile {tmp_path / 'gone'} cannot be read",
     )
     for name, problem in {"binary": "not UTF-8", "quoted": "has quotes around it", ".": "not a regular file"}.items():
         path = tmp_path / name
@@ -65,7 +66,17 @@ def test_a_key_that_is_anothers_or_has_a_pass_phrase_is_refused(tmp_path: Path, 
     assert "cannot be used (" in said
 
 
-def test_a_path_that_no_file_can_have_is_named_like_one_that_cannot_be_read() -> None:
+def test_a_fifo_and_a_device_are_named_and_neither_waited_for_nor_read(tmp_path: Path, pair: Pair) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    own = f"ssl_certfile={fifo}&ssl_keyfile={pair.key}"
+    assert problems(f"rediss://h?password_file={fifo}&ssl_ca_certs=/dev/zero&{own}") == tuple(
+        f"SIDECAR_STORE: {option} {path}: not a regular file"
+        for option, path in (("password_file", fifo), ("ssl_ca_certs", "/dev/zero"), ("ssl_certfile", fifo))
+    )
+
+
+def test_a_path_that_no_file_can_have_is_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
         loaded("rediss://h?ssl_ca_certs=/%00")
-    assert caught.value.problems == ("SIDECAR_STORE: ssl_ca_certs /\0 cannot be read",)
+    assert caught.value.problems == ("SIDECAR_STORE: ssl_ca_certs /\0: no file can have this path",)
