@@ -65,11 +65,14 @@ class StoreWatch:
         if now < truth.cool_until - ROUNDING_S and not truth.split:
             raise ViolationError(f"a lease in a cool-down that has {truth.cool_until - now:.2f} s left")
         if before is not None and not truth.account.hands_out_again:
-            self._needed(
-                ask, before, reported=state.reported is not None and state.reported.token_id == before.token_id
-            )
+            self._needed(ask, before, reported=self._is_reported(ask, before, state))
         truth.lease = Lease(ask.nonce, granted.fence, now + granted.limit_s)
         self._granted_at[ask.nonce] = now
+
+    def _is_reported(self, ask: Ask, stored: Token, state: State) -> bool:
+        """To the store, or to the replica that asks, which could not tell of it yet."""
+        told = state.reported is not None and state.reported.token_id == stored.token_id
+        return told or stored.token_id in self._truth.seats[ask.nonce.partition("/")[0]].rejected
 
     def _needed(self, ask: Ask, stored: Token, *, reported: bool) -> None:
         """By the calendar nobody calls while a token is stored that nobody need replace yet."""
