@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from sidecar import __version__
 from sidecar.config.settings import Settings
-from sidecar.core.events import Level
+from sidecar.core.events import Level, LogLinesDropped
 from sidecar.core.model import Seconds
 from sidecar.core.ports import Clock, EventSink
 from sidecar.telemetry.audit import Audit
 from sidecar.telemetry.audit_lines import open_lines
+from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.library_logs import capture_library_logs
+from sidecar.telemetry.line_writer import LineStream, LineWriter
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent import RecentEvents
@@ -31,33 +35,50 @@ class Observers:
         self,
         settings: Settings,
         clock: Clock,
-        log: TextIO,
+        log: TextIO | None,
         vendors: Callable[[], Iterable[Vendor]],
         connections: Callable[[], Mapping[str, int]],
     ) -> None:
         self.redactor = Redactor()
         self.redactor.register(settings.store_url)
         log_format = cast(Literal["json", "console"], settings.log_format)
-        self._log = LogSink(log_format, cast(Level, settings.log_level), log, self.redactor, clock)
+        self._lines = LineWriter(log)
+        output = self._lines.output("log")
+        self._log = LogSink(log_format, cast(Level, settings.log_level), output, self.redactor, clock)
         self.recent = RecentEvents(clock)
         names = [profile.profile.name for profile in settings.profiles]
-        self.metrics = Metrics(vendors, names, __version__, connections)
+        self.metrics = Metrics(vendors, names, __version__, connections, lambda: self._lines.dropped)
         self.spans, self.warnings = _open_spans(clock) if settings.traces else (None, ())
         told: list[EventSink] = [self.metrics, self._log, self.recent]
         self.sink = Fanout([*told, self.spans] if self.spans is not None else told)
         self.audit: EventSink | None = None
         if settings.audit != "off":
-            lines = open_lines(log_format, log, self.redactor, clock)
+            lines = open_lines(log_format, self._lines.output("audit"), self.redactor, clock)
             self.audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, clock)
 
-    def capture_library_logs(self) -> Callable[[], None]:
-        """What libraries log goes to our log, until the answer is called."""
+    def start_log(self) -> Callable[[], None]:
+        """Begin to write the log; what libraries log goes there too, until the returned function is called."""
+        loop = asyncio.get_running_loop()
+
+        def told(dropped: Mapping[LineStream, int]) -> str:
+            event = LogLinesDropped(log=dropped["log"], audit=dropped["audit"])
+            # RuntimeError: the loop is closed, so nobody looks at the latest events any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self.recent.emit, event)
+            # Whatever the level of the log: audit lines may be among those.
+            return self._log.line(event.level, event.name, event_fields(event))
+
+        self._lines.start(told)
         return capture_library_logs(self._log)
 
     async def close(self, limit_s: Seconds) -> None:
         """Send what has not been sent yet, for so long at most."""
         if self.spans is not None:
             await self.spans.close(limit_s)
+
+    def close_log(self, limit_s: Seconds) -> None:
+        """Write the lines that are queued, for so long at most. Blocks: nothing else runs any more."""
+        self._lines.close(limit_s)
 
 
 def _open_spans(clock: Clock) -> tuple[Spans | None, tuple[str, ...]]:

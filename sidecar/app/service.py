@@ -48,7 +48,7 @@ STOP_GRACE_S = 0.5
 class Service:
     """`start`, then `drain` and `stop`. The same object serves production, the demo and the tests (on port 0)."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None, log: TextIO = sys.stdout) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, log: TextIO | None = sys.stdout) -> None:
         self._settings = settings
         self._clock = clock if clock is not None else SystemClock()
         self.vendors: dict[str, ProfileVendor] = {}
@@ -82,6 +82,7 @@ class Service:
             await self._open()
         except BaseException:
             await self._close()
+            self._observers.close_log(STOP_GRACE_S)
             raise
         few_files = allow_open_files(2 * self._settings.limits.max_connections)
         for warning in (*self._settings.warnings, *self._observers.warnings, *((few_files,) if few_files else ())):
@@ -97,7 +98,7 @@ class Service:
         )
 
     async def _open(self) -> None:
-        self._release_logs = self._observers.capture_library_logs()
+        self._release_logs = self._observers.start_log()
         if self._settings.seal_key_file is not None:
             self._seal_keys = SealKeyFile(self._settings.seal_key_file, self._sink)
         sealer = OpenSealer() if self._seal_keys is None else self._seal_keys.sealer
@@ -215,6 +216,7 @@ class Service:
         """Close everything, within two seconds; a held lease is ended."""
         await self._close()
         self._sink.emit(ServiceStopped())
+        self._observers.close_log(STOP_GRACE_S)
 
     async def _close(self) -> None:
         # First: once everyone who waits is sent home, who waits for a change would ask again and again without rest.

@@ -54,6 +54,16 @@ class ConfigurationWarned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogLinesDropped(Event):
+    """So many lines were not written since this was last told: nobody read the log, or it could not be written."""
+
+    name = "log_lines_dropped"
+    level = "warning"
+    log: int
+    audit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlightEnded(Event):
     """One single-flight ended: how this replica came by a token, or did not."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Literal, Protocol, TextIO
+from typing import Literal, Protocol
 
 import msgspec
 
 from sidecar.core.ports import Clock
 from sidecar.core.request_events import Audited
 from sidecar.telemetry.event_fields import event_fields
+from sidecar.telemetry.line_writer import LineOutput
 from sidecar.telemetry.logs import LogSink, timestamp
 from sidecar.telemetry.redaction import Redactor
 
@@ -22,11 +22,13 @@ class AuditLines(Protocol):
         ...
 
 
-def open_lines(log_format: Literal["json", "console"], stream: TextIO, redactor: Redactor, clock: Clock) -> AuditLines:
+def open_lines(
+    log_format: Literal["json", "console"], output: LineOutput, redactor: Redactor, clock: Clock
+) -> AuditLines:
     """Lines in the log's form, of every level, whatever the log's own is."""
     if log_format == "json":
-        return JsonLines(stream, redactor, clock)
-    return LogLines(LogSink(log_format, "debug", stream, redactor, clock))
+        return JsonLines(output, redactor, clock)
+    return LogLines(LogSink(log_format, "debug", output, redactor, clock))
 
 
 class LogLines:
@@ -48,8 +50,8 @@ class JsonLines:
     of tokens that were vended here. The finished line is searched for registered secrets all the same.
     """
 
-    def __init__(self, stream: TextIO, redactor: Redactor, clock: Clock) -> None:
-        self._stream = stream
+    def __init__(self, output: LineOutput, redactor: Redactor, clock: Clock) -> None:
+        self._output = output
         self._redactor = redactor
         self._clock = clock
 
@@ -70,8 +72,4 @@ class JsonLines:
             del line["token_id"]
         if suppressed:
             line["suppressed"] = suppressed
-        text = self._redactor.text(msgspec.json.encode(line).decode())
-        # As for the log: one that nobody reads any more stops no payment.
-        with contextlib.suppress(OSError, ValueError):
-            self._stream.write(text + "\n")
-            self._stream.flush()
+        self._output.write(self._redactor.text(msgspec.json.encode(line).decode()) + "\n")

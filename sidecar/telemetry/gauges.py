@@ -1,15 +1,17 @@
-"""The gauges, read from the vendors at the moment of a scrape: they are never stale."""
+"""What is read at the moment of a scrape, and so is never stale: the gauges, and the count of dropped lines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from sidecar.core.policy import Condition
 from sidecar.telemetry.closed_counter import NAMESPACE
+from sidecar.telemetry.label_sets import LINE_STREAMS
+from sidecar.telemetry.line_writer import LineStream
 from sidecar.vending.vendor import Snapshot, Vendor
 
 _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
@@ -83,6 +85,25 @@ class ConnectionGauge(Collector):
         for listener, count in self._connections().items():
             gauge.add_metric([listener], count)
         yield gauge
+
+
+class DroppedLines(Collector):
+    """How many log lines were dropped; `dropped` counts them by stream."""
+
+    def __init__(self, dropped: Callable[[], Mapping[LineStream, int]]) -> None:
+        self._dropped = dropped
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the same."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        name = f"{NAMESPACE}_log_lines_dropped"
+        counter = CounterMetricFamily(name, "Log lines that could not be written.", labels=["stream"])
+        dropped = self._dropped()
+        for stream in LINE_STREAMS:
+            counter.add_metric([stream], dropped.get(stream, 0))
+        yield counter
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

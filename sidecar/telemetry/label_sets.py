@@ -11,6 +11,7 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.limits import Limit, ListenerName
 from sidecar.core.model import Operation, Reason
 from sidecar.core.request_events import Endpoint
+from sidecar.telemetry.line_writer import LineStream
 
 ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
 OPERATIONS = tuple(Operation)
@@ -20,6 +21,7 @@ RESULTS: tuple[str, ...] = get_args(FlightResult)
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 LISTENERS: tuple[str, ...] = get_args(ListenerName)
 LIMITS: tuple[str, ...] = get_args(Limit)
+LINE_STREAMS: tuple[LineStream, ...] = get_args(LineStream)
 STORE_OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed", "ping")
 
 _WEB_CODES = (

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import Literal
 
 from sidecar.core.events import Event, Level
 from sidecar.core.model import Instant
 from sidecar.core.ports import Clock
 from sidecar.telemetry.event_fields import event_fields
+from sidecar.telemetry.line_writer import LineOutput
 from sidecar.telemetry.redaction import Redactor
 from sidecar.telemetry.repetition import Repetition, repeated_as
 
@@ -26,11 +26,11 @@ class LogSink:
     """
 
     def __init__(
-        self, log_format: Literal["json", "console"], level: Level, stream: TextIO, redactor: Redactor, clock: Clock
+        self, log_format: Literal["json", "console"], level: Level, output: LineOutput, redactor: Redactor, clock: Clock
     ) -> None:
         self._threshold = _RANKS[level]
         self._repetition = Repetition(clock)
-        self._stream = stream
+        self._output = output
         self._redactor = redactor
         self._clock = clock
         self._render = _for_people() if log_format == "console" else json.dumps
@@ -46,14 +46,14 @@ class LogSink:
             self.write(event.level, event.name, event_fields(event) | told)
 
     def write(self, level: Level, name: str, fields: Mapping[str, object]) -> None:
-        """One line, unless the level is off. A log nobody reads any more (closed, full) stops no payment."""
-        if _RANKS[level] < self._threshold:
-            return
+        """One line, unless the level is off."""
+        if _RANKS[level] >= self._threshold:
+            self._output.write(self.line(level, name, fields))
+
+    def line(self, level: Level, name: str, fields: Mapping[str, object]) -> str:
+        """The line with its line end, for whoever writes it himself."""
         head: dict[str, object] = {"timestamp": timestamp(self._clock.wall()), "level": level, "event": name}
-        line = self._render(head | self._redactor.mapping(fields))
-        with contextlib.suppress(OSError, ValueError):
-            self._stream.write(line + "\n")
-            self._stream.flush()
+        return self._render(head | self._redactor.mapping(fields)) + "\n"
 
 
 def timestamp(at: Instant) -> str:

@@ -27,7 +27,8 @@ from sidecar.core.events import (
 from sidecar.core.request_events import LimitHit, RequestServed
 from sidecar.telemetry import label_sets
 from sidecar.telemetry.closed_counter import NAMESPACE, ClosedCounter
-from sidecar.telemetry.gauges import ConnectionGauge, VendorGauges
+from sidecar.telemetry.gauges import ConnectionGauge, DroppedLines, VendorGauges
+from sidecar.telemetry.line_writer import LineStream
 from sidecar.telemetry.request_counts import RequestCounts
 from sidecar.vending.vendor import Vendor
 
@@ -46,8 +47,9 @@ class Metrics:
         profiles: Sequence[str],
         version: str,
         connections: Callable[[], Mapping[str, int]] = dict,
+        lines_dropped: Callable[[], Mapping[LineStream, int]] = dict,
     ) -> None:
-        """`connections` counts those that are open now, by listener."""
+        """`connections` counts those that are open now, by listener; `lines_dropped` those of the log, by stream."""
         # Process-wide in prometheus_client: `_created` series double the output and nothing reads them.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one out
         registry = CollectorRegistry()
@@ -102,6 +104,7 @@ class Metrics:
         ).set(1)
         registry.register(VendorGauges(vendors))
         registry.register(ConnectionGauge(connections))
+        registry.register(DroppedLines(lines_dropped))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 

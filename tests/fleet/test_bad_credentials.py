@@ -98,6 +98,7 @@ async def test_pairs_that_come_quicker_than_they_are_read_end_with_the_last(flee
 
         await until(alarmed)
         for replica in replicas:
+            await until(lambda: bool(replica.events("credentials_unreadable")))  # noqa: B023 - awaited in this round
             assert replica.events("credentials_unreadable")[-1]["problem"].endswith("api-secret: empty")
         fleet.mount("key-3", "secret-3")
         reread(fleet)

@@ -23,6 +23,7 @@ async def test_the_file_is_there_when_the_probe_says_ready(fleet: Fleet) -> None
     (replica,) = await fleet.ready(1, SINK_FILE=str(path))
     assert id_in(path) == (await replica.ask()).token_id
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    await until(lambda: bool(replica.events("token_file_written")))
     (written,) = replica.events("token_file_written")
     assert written["token_id"] == id_in(path)
 

@@ -87,6 +87,7 @@ async def test_a_late_commit_is_refused_by_the_fence(fleet: Fleet) -> None:
         return await holder.metric("lease_lost_total", profile="default") == 1
 
     await until(refused)
+    await until(lambda: bool(holder.events("lease_lost")))
     assert holder.events("lease_lost")[0]["stage"] == "commit"
     assert (await holder.ask()).token_id == (await other.ask()).token_id == newer
     assert len(fleet.calls) == 2

@@ -187,11 +187,3 @@ def test_a_registered_secret_is_masked_in_the_audit_too(log_format: Literal["jso
     open_lines(log_format, stream, redactor, FixedClock()).write(event, 0)
     assert stream.getvalue().count("***") == 3
     assert "CANARY" not in stream.getvalue()
-
-
-@pytest.mark.parametrize("log_format", ["json", "console"])
-def test_an_audit_nobody_reads_stops_nothing(log_format: Literal["json", "console"]) -> None:
-    stream = io.StringIO()
-    lines = open_lines(log_format, stream, Redactor(), FixedClock())
-    stream.close()
-    lines.write(Audited(endpoint="token", caller="uid:1", token_id="t1", outcome="ok"), 0)

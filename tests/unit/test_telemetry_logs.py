@@ -184,11 +184,6 @@ def test_a_disk_that_stays_full_is_told_once_and_another_trouble_at_once(log: Lo
     assert [line["cause"] for line in log.lines] == ["ENOSPC", "EROFS"]
 
 
-def test_a_log_that_is_closed_stops_nothing(log: Log) -> None:
-    log.stream.close()
-    log.sink.emit(FAILED)
-
-
 def test_secrets_are_masked_by_type_by_name_and_by_text(log: Log) -> None:
     log.redactor.register(Secret("api-key-CANARY"))
     fields: dict[str, object] = {

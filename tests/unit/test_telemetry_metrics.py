@@ -49,6 +49,7 @@ CONTRACT = {
     "stored_token_unreadable": ("gauge", {"profile"}),
     "connections": ("gauge", {"listener"}),
     "limits_hit_total": ("counter", {"listener", "limit"}),
+    "log_lines_dropped_total": ("counter", {"stream"}),
     "credentials_valid": ("gauge", {"profile"}),
     "build_info": ("gauge", {"version"}),
 }
@@ -116,6 +117,12 @@ def test_connections_and_the_limits_they_hit_are_shown_by_listener(metrics: Metr
     assert value(metrics, "limits_hit_total", listener="admin", limit="slow-reader") == 1
 
 
+def test_dropped_lines_of_log_and_audit_are_counted_apart() -> None:
+    metrics = Metrics(list, [], "1", lines_dropped=lambda: {"log": 2, "audit": 3})
+    assert value(metrics, "log_lines_dropped_total", stream="log") == 2
+    assert value(metrics, "log_lines_dropped_total", stream="audit") == 3
+
+
 def test_every_combination_of_closed_sets_starts_at_zero(metrics: Metrics) -> None:
     found = samples(metrics)
     counts = {
@@ -132,6 +139,7 @@ def test_every_combination_of_closed_sets_starts_at_zero(metrics: Metrics) -> No
         "store_errors_total": 7,
         "sink_errors_total": 1,
         "limits_hit_total": 2 * 6,
+        "log_lines_dropped_total": 2,
     }
     assert all(found[key] == 0 for key in found if key[0].removeprefix("token_sidecar_") in counts)
 

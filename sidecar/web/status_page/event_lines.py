@@ -15,6 +15,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "service_stopping": "The sidecar stops; it vends for another {drainS}",
         "service_stopped": "The sidecar stopped",
         "configuration_warning": "{warning}",
+        "log_lines_dropped": "Log lines were lost, since nobody read them: {log} of the log, {audit} of the audit",
         "partner_called": "The partner was asked for a token: {outcome}",
         "token_changed": "Apps get another token, {fetched}",
         "pause_started": "Nobody asks the partner for {pauseS}: {kind}",

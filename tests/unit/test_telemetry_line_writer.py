@@ -1,0 +1,169 @@
+"""The thread that writes the log: in order, whole at the end, and never in the way of who has something to say."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from sidecar.telemetry.line_writer import MAX_QUEUED, LineStream, LineWriter
+
+ENOUGH_S = 60
+"""Only ends a test that would hang."""
+LONG = "x" * 1000
+
+
+def told(dropped: Mapping[LineStream, int]) -> str:
+    return f"dropped {dropped['log']} {dropped['audit']}\n"
+
+
+class Pipe:
+    """A pipe that is read when the test says so."""
+
+    def __init__(self) -> None:
+        reading, writing = os.pipe()
+        self.reader = os.fdopen(reading, encoding="utf-8")
+        self.stream: TextIO = os.fdopen(writing, "w", encoding="utf-8")
+
+    def lines_until_dropped(self) -> Iterator[str]:
+        for line in self.reader:
+            yield line
+            if line.startswith("dropped"):
+                return
+
+    def close(self) -> None:
+        self.reader.close()
+        self.stream.close()
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    opened = Pipe()
+    yield opened
+    opened.close()
+
+
+def flooded(stream: TextIO | None) -> LineWriter:
+    """A writer that was given more lines than it and the pipe can hold."""
+    writer = LineWriter(stream)
+    writer.start(told)
+    log, audit = writer.output("log"), writer.output("audit")
+    for number in range(MAX_QUEUED):
+        log.write(f"log {number} {LONG}\n")
+        audit.write(f"audit {number} {LONG}\n")
+    return writer
+
+
+def test_lines_of_log_and_audit_arrive_in_order_and_none_is_lost_at_the_end() -> None:
+    stream = io.StringIO()
+    writer = LineWriter(stream)
+    writer.start(told)
+    log, audit = writer.output("log"), writer.output("audit")
+    for number in range(1000):
+        log.write(f"log {number}\n")
+        audit.write(f"audit {number}\n")
+    writer.close(ENOUGH_S)
+    assert stream.getvalue() == "".join(f"log {number}\naudit {number}\n" for number in range(1000))
+    assert writer.dropped == {"log": 0, "audit": 0}
+
+
+def test_lines_from_before_the_start_are_written() -> None:
+    stream = io.StringIO()
+    writer = LineWriter(stream)
+    writer.output("log").write("early\n")
+    writer.start(told)
+    writer.close(ENOUGH_S)
+    assert stream.getvalue() == "early\n"
+
+
+def test_who_writes_is_not_held_up_by_a_pipe_nobody_reads_and_the_lines_dropped_are_counted(pipe: Pipe) -> None:
+    writer = flooded(pipe.stream)
+    assert writer.dropped["log"] > 0
+    assert writer.dropped["audit"] > 0
+
+
+def test_the_end_does_not_wait_for_a_pipe_nobody_reads(pipe: Pipe) -> None:
+    flooded(pipe.stream).close(0)
+
+
+def test_how_many_lines_were_dropped_is_told_once_when_somebody_reads_again(pipe: Pipe) -> None:
+    writer = flooded(pipe.stream)
+    lines = list(pipe.lines_until_dropped())
+    written = {stream: sum(line.startswith(stream) for line in lines) for stream in ("log", "audit")}
+    assert lines[-1] == told(writer.dropped)
+    assert {stream: MAX_QUEUED - count for stream, count in written.items()} == writer.dropped
+    writer.output("log").write("afterwards\n")
+    writer.close(ENOUGH_S)
+    pipe.stream.close()
+    assert pipe.reader.readlines() == ["afterwards\n"]
+
+
+def test_lines_for_a_reader_that_has_gone_are_counted_and_stop_nothing(pipe: Pipe) -> None:
+    pipe.reader.close()
+    writer = LineWriter(pipe.stream)
+    writer.start(told)
+    writer.output("log").write("one\n")
+    writer.output("audit").write("two\n")
+    writer.close(ENOUGH_S)
+    assert writer.dropped == {"log": 1, "audit": 1}
+
+
+def test_a_full_disk_is_told_of_once_there_is_space() -> None:
+    class Disk(io.StringIO):
+        def __init__(self) -> None:
+            super().__init__()
+            self.full, self.tried = True, threading.Event()
+
+        def write(self, text: str) -> int:
+            if self.full:
+                self.tried.set()
+                raise OSError(errno.ENOSPC, "")
+            return super().write(text)
+
+    disk = Disk()
+    writer = LineWriter(disk)
+    writer.start(told)
+    writer.output("audit").write("lost\n")
+    assert disk.tried.wait(ENOUGH_S)
+    disk.full = False
+    writer.output("audit").write("kept\n")
+    writer.close(ENOUGH_S)
+    assert sorted(disk.getvalue().splitlines()) == ["dropped 0 1", "kept"]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_without_a_stream_every_line_is_counted_as_dropped(closed: bool, tmp_path: Path) -> None:
+    stream = None
+    if closed:
+        stream = (tmp_path / "log").open("w", encoding="utf-8")
+        stream.close()
+    writer = LineWriter(stream)
+    writer.start(told)
+    writer.output("log").write("one\n")
+    writer.close(ENOUGH_S)
+    assert writer.dropped == {"log": 1, "audit": 0}
+
+
+def test_a_pipe_that_another_process_made_non_blocking_gets_every_line(pipe: Pipe) -> None:
+    os.set_blocking(pipe.stream.fileno(), False)
+    writer = LineWriter(pipe.stream)
+    writer.start(told)
+    for number in range(500):
+        writer.output("log").write(f"{number} {LONG}\n")
+    assert [pipe.reader.readline() for _ in range(500)] == [f"{number} {LONG}\n" for number in range(500)]
+    writer.close(ENOUGH_S)
+    assert writer.dropped["log"] == 0
+
+
+def test_a_character_that_no_encoding_has_loses_no_line(pipe: Pipe) -> None:
+    writer = LineWriter(pipe.stream)
+    writer.start(told)
+    writer.output("log").write("\ud800\n")
+    assert pipe.reader.readline() == "\\ud800\n"
+    writer.close(ENOUGH_S)
