@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import contextlib
 
+from sidecar.app import signals
 from sidecar.app.memory import settle
 from sidecar.app.service import Service
 from sidecar.config.settings import Settings
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT, drain, and answer exit code 0. A second signal ends the drain at once."""
+    """Serve until SIGTERM or SIGINT, drain, and answer exit code 0. A second signal ends the drain at once.
+
+    Before it serves, the first signal ends the process.
+    """
     service = Service(settings)
     # Before there is anything secret in what may be garbage one day.
     settle()
     await service.start()
-    await wait_for_signal(service, settings.drain_s)
-    await service.stop()
+    try:
+        await wait_for_signal(service, settings.drain_s)
+    finally:
+        await service.stop()
     return 0
 
 
 async def wait_for_signal(service: Service, drain_s: float) -> None:
     """Wait for SIGTERM or SIGINT, then for the end of the drain. SIGHUP re-reads the credentials."""
-    loop = asyncio.get_running_loop()
     asked, hurried = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
         (hurried if asked.is_set() else asked).set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, service.reread_credentials)
-    await asked.wait()
-    service.drain()
-    try:
-        async with asyncio.timeout(drain_s):
-            await hurried.wait()
-    except TimeoutError:
-        pass
+    with signals.delivered(asyncio.get_running_loop(), stop, service.reread_credentials):
+        await asked.wait()
+        service.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain_s):
+                await hurried.wait()

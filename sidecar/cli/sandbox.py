@@ -98,19 +98,20 @@ def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 async def _serve(sandbox: Sandbox, host: str, port: int) -> int:
     """Run until SIGTERM or SIGINT."""
     import asyncio
-    import signal
 
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    from sidecar.app import signals
+
+    stop = asyncio.Event()
     try:
         url = await sandbox.start(host, port)
     except OSError as error:
         complain("sandbox", f"cannot listen on {host}:{port}: {error.strerror or type(error).__name__}")
         return EXIT_FAILED
     try:
-        print(f"the simulated partner answers at {url}; Ctrl-C ends it", flush=True)
-        await stop.wait()
+        # Before it is said: whoever reads that may send one.
+        with signals.delivered(asyncio.get_running_loop(), stop.set, lambda: None):
+            print(f"the simulated partner answers at {url}; Ctrl-C ends it", flush=True)
+            await stop.wait()
     finally:
         await sandbox.stop()
     return EXIT_OK

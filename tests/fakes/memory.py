@@ -9,7 +9,10 @@ from tests.fakes.spellings import inside_base64
 
 READABLE = (
     "-c",
-    "import os, sys; import sidecar.__main__ as main; sys.exit(main.run(['serve'], main.take(os.environ)))",
+    (
+        "import os, sys; from sidecar.cli.commands import run; from sidecar.config.environment import take;"
+        "sys.exit(run(['serve'], take(os.environ)))"
+    ),
 )
 """`serve` without what keeps strangers out of its memory: a test that is not root may look too."""
 
