@@ -9,7 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from sidecar.core.model import Seconds
 from sidecar.core.trace import bare_line
+from sidecar.telemetry.unread_streams import takes_a_line
+
+_LAST_WORD_S: Seconds = 0.5
 
 
 def install() -> None:
@@ -35,10 +39,10 @@ def _warned(
 
 
 def _uncaught(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    _say("internal failure", error)
+    _say("internal failure", error, _LAST_WORD_S)
 
 
-def _say(what: str, error: BaseException | None) -> None:
-    # A process that ends may have no stderr any more.
-    if sys.stderr is not None:
+def _say(what: str, error: BaseException | None, within_s: Seconds = 0) -> None:
+    # A process that ends may have no stderr any more, and one whose stderr nobody reads has to end as well.
+    if takes_a_line(sys.stderr, within_s):
         print(bare_line(what, error), file=sys.stderr)

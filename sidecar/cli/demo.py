@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sidecar.cli.command import HELP_FORM
@@ -41,6 +41,12 @@ def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     from sidecar.app.demo import demo
     from sidecar.app.running import run
 
-    # Flushed line by line: the curl line must be seen at once, through a pipe too.
-    say = partial(print, flush=True)
-    return run(lambda: demo(port=args.port, admin_port=args.admin_port, say=say))
+    return run(lambda: demo(port=args.port, admin_port=args.admin_port, say=_say))
+
+
+def _say(line: str) -> None:
+    from sidecar.telemetry.unread_streams import takes_a_line
+
+    if takes_a_line(sys.stdout):
+        # Flushed line by line: the curl line must be seen at once, through a pipe too.
+        print(line, flush=True)

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, TracebackType
 
+MAX_PLACES = 40
+"""An endless recursion has a thousand; a line that fits into a pipe at once (4096 bytes) has room for so many."""
+
 
 def bare_line(what: str, error: BaseException | None) -> str:
     """What a process says on stderr of an error nobody foresaw."""
@@ -16,7 +19,11 @@ def bare_trace(error: BaseException | None) -> str:
     """Where `error` came from, innermost frame last, then its class and those of what caused it."""
     if error is None:
         return ""
-    return " > ".join([*_places(error.__traceback__), " from ".join(_classes(error))])
+    places = [*_places(error.__traceback__)]
+    if len(places) > MAX_PLACES:
+        half = MAX_PLACES // 2
+        places = [*places[:half], "...", *places[-half:]]
+    return " > ".join([*places, " from ".join(_classes(error))])
 
 
 def _places(trace: TracebackType | None) -> Iterator[str]:

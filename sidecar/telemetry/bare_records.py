@@ -6,6 +6,7 @@ import logging
 import sys
 
 from sidecar.core.trace import bare_line
+from sidecar.telemetry.unread_streams import takes_a_line
 
 
 class BareRecords(logging.Handler):
@@ -14,7 +15,7 @@ class BareRecords(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         # A process that ends may have no stderr any more.
-        if sys.stderr is not None:
+        if takes_a_line(sys.stderr):
             sys.stderr.write(bare_line(f"{record.name} ({record.filename}:{record.lineno})", error) + "\n")
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -31,6 +36,22 @@ CRASHES = {
 }
 
 
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """What is written to it waits for ever."""
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(select.PIPE_BUF))
+        os.set_blocking(writing, True)
+        yield writing
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 @pytest.mark.parametrize("flags", [(), ("-X", "dev")], ids=["plain", "dev"])
 @pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
 def test_an_unforeseen_error_is_told_without_its_text(crash: str, flags: tuple[str, ...]) -> None:
@@ -53,6 +74,23 @@ def test_it_says_where_the_error_came_from_and_from_what() -> None:
     assert done.returncode == 1
     assert "internal failure: " in done.stderr
     assert done.stderr.endswith("broken > ValueError from KeyError\n")
+
+
+@pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
+def test_a_process_whose_stderr_is_a_pipe_nobody_reads_ends_all_the_same(crash: str) -> None:
+    source = f"import sidecar.__main__ as main\nfrom sidecar.app.running import run as on_the_loop\n{crash}\n"
+    with full_pipe() as stderr:
+        done = subprocess.run(
+            [sys.executable, "-c", f"CANARY = 'x'\n{source}main.main()"], stderr=stderr, check=False, timeout=LIMIT_S
+        )
+    assert done.returncode in (0, 1)
+
+
+def test_an_endless_recursion_is_told_in_a_line_that_a_pipe_takes_at_once() -> None:
+    source = "import sidecar.__main__ as main\ndef run(*_):\n    run()\nmain.run = run\nmain.main()"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=LIMIT_S)
+    assert done.stderr.endswith(" > RecursionError\n")
+    assert len(done.stderr) < select.PIPE_BUF
 
 
 def test_a_fault_handlers_trace_has_no_values() -> None:
