@@ -7,6 +7,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Mapping
+from io import FileIO
 from queue import SimpleQueue
 from typing import Literal, Protocol, TextIO, TypeAlias
 
@@ -37,7 +38,7 @@ class LineWriter:
 
     def __init__(self, stream: TextIO | None) -> None:
         """`stream` is None where the process was started without one: every line is dropped."""
-        self._write = _writes_to(stream)
+        self._stream = stream
         # Its `put` is safe in a destructor that interrupts another `put` of the same thread; a lock would hang there.
         self._queue: SimpleQueue[tuple[LineStream, str] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -62,7 +63,8 @@ class LineWriter:
 
     def start(self, told: Callable[[Mapping[LineStream, int]], str]) -> None:
         """Begin to write; lines wait until then. `told` returns the line that says how many lines were dropped."""
-        self._thread = threading.Thread(target=self._run, args=(told,), name="log", daemon=True)
+        raw = _raw(self._stream)
+        self._thread = threading.Thread(target=self._run, args=(raw, told), name="log", daemon=True)
         self._thread.start()
 
     def close(self, limit_s: Seconds) -> None:
@@ -71,15 +73,17 @@ class LineWriter:
             self._queue.put(None)
             self._thread.join(limit_s)
 
-    def _run(self, told: Callable[[Mapping[LineStream, int]], str]) -> None:
+    def _run(self, raw: FileIO | TextIO | None, told: Callable[[Mapping[LineStream, int]], str]) -> None:
         ended = False
         while not ended:
             lines, ended = self._next()
-            if not self._written("".join(line for _, line in lines)):
+            if not _written("".join(line for _, line in lines), raw):
                 for stream, _ in lines:
                     self._drop(stream)
             if self._queue.empty():
-                self._tell(told)
+                self._tell(raw, told)
+        if isinstance(raw, FileIO):
+            raw.close()
 
     def _drop(self, stream: LineStream) -> None:
         with self._counting:
@@ -95,19 +99,11 @@ class LineWriter:
             lines.append(line)
         return lines, False
 
-    def _tell(self, told: Callable[[Mapping[LineStream, int]], str]) -> None:
+    def _tell(self, raw: FileIO | TextIO | None, told: Callable[[Mapping[LineStream, int]], str]) -> None:
         dropped = dict(self._dropped)
         news = {stream: count - self._told[stream] for stream, count in dropped.items()}
-        if any(news.values()) and self._written(told(news)):
+        if any(news.values()) and _written(told(news), raw):
             self._told = dropped
-
-    def _written(self, text: str) -> bool:
-        try:
-            self._write(text)
-        except (OSError, ValueError):
-            # A pipe that is closed, a disk that is full: what cannot be logged stops no payment.
-            return False
-        return True
 
 
 class _Output:
@@ -118,28 +114,37 @@ class _Output:
         self._writer.put(self._stream, line)
 
 
-def _writes_to(stream: TextIO | None) -> Callable[[str], object]:
-    """Return a function that writes text, blocks until that is done and raises `OSError` or `ValueError`."""
-    if stream is None:
-        return _refuse
+def _raw(stream: TextIO | None) -> FileIO | TextIO | None:
+    """Return the stream's file with a descriptor of its own; the stream itself where it has none (in memory).
+
+    Past the stream, whose lock would be held for as long as nobody reads, while the end of the process flushes it. With
+    a descriptor of its own, since a closed one's number is given to the next file or connection.
+    """
     with contextlib.suppress(OSError, ValueError):
-        descriptor = stream.fileno()
-        # Past the stream: its lock would be held for as long as nobody reads, and the end of the process flushes it.
-        return lambda text: _write_all(descriptor, text.encode("utf-8", "backslashreplace"))
-    return stream.write
+        return None if stream is None else FileIO(os.dup(stream.fileno()), "w")
+    return stream
 
 
-def _refuse(_text: str) -> None:
-    raise OSError("there is no stream")
+def _written(text: str, raw: FileIO | TextIO | None) -> bool:
+    """Write it all; blocks. Returns whether that was possible: what cannot be logged stops no payment."""
+    try:
+        if isinstance(raw, FileIO):
+            _write_all(raw, text.encode("utf-8", "backslashreplace"))
+        elif raw is not None:
+            raw.write(text)
+    except (OSError, ValueError):
+        return False
+    return raw is not None
 
 
-def _write_all(descriptor: int, text: bytes) -> None:
+def _write_all(raw: FileIO, text: bytes) -> None:
     left = memoryview(text)
     while left:
-        try:
-            left = left[os.write(descriptor, left) :]
-        except BlockingIOError:
-            # Another process that shares the pipe or terminal may have made it non-blocking.
-            ready = select.poll()
-            ready.register(descriptor, select.POLLOUT)
-            ready.poll()
+        count = raw.write(left)
+        if count is not None:
+            left = left[count:]
+            continue
+        # Another process that shares the pipe or terminal made it non-blocking, and it is full.
+        ready = select.poll()
+        ready.register(raw, select.POLLOUT)
+        ready.poll()

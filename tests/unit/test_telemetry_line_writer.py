@@ -161,6 +161,20 @@ def test_a_pipe_that_another_process_made_non_blocking_gets_every_line(pipe: Pip
     assert writer.dropped["log"] == 0
 
 
+def test_a_stream_that_is_closed_under_it_leads_no_line_elsewhere(pipe: Pipe, tmp_path: Path) -> None:
+    """The next file gets the number of its descriptor."""
+    writer = LineWriter(pipe.stream)
+    writer.start(told)
+    number = pipe.stream.fileno()
+    pipe.stream.close()
+    with (tmp_path / "next").open("w+", encoding="utf-8") as following:
+        assert following.fileno() == number
+        writer.output("log").write("late\n")
+        assert pipe.reader.readline() == "late\n"
+        writer.close(ENOUGH_S)
+        assert following.read() == ""
+
+
 def test_a_character_that_no_encoding_has_loses_no_line(pipe: Pipe) -> None:
     writer = LineWriter(pipe.stream)
     writer.start(told)
