@@ -33,7 +33,7 @@ from sidecar.stores.seal import OpenSealer
 from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
-from sidecar.web.admin_api import AdminApi
+from sidecar.web.admin_api import AdminApi, TokenFileState
 from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.http_server import HttpServer
@@ -151,7 +151,7 @@ class Service:
             self._clock.wall,
             self._ailment,
             lambda: self._draining,
-            self._behind,
+            self._token_file,
             self._waited,
         )
         limits = self._settings.limits
@@ -195,10 +195,12 @@ class Service:
         ended = [name for name, task in zip(self.vendors, self._tasks, strict=True) if task.done()]
         return f"the maintainer of {', '.join(ended)} has ended" if ended else None
 
-    def _behind(self, profile: str) -> bool:
-        """Whether the profile's token file has yet to be written for the first time."""
+    def _token_file(self, profile: str) -> TokenFileState:
+        """Whether the profile's token file was written at least once; a profile without one has nothing to write."""
         follower = self._followers.get(profile)
-        return follower is not None and follower.behind
+        if follower is None or not follower.behind:
+            return "written"
+        return "failed" if follower.failed else "awaited"
 
     def reread_credentials(self) -> None:
         """Look at the files of credentials and seal keys now (SIGHUP)."""

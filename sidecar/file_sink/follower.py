@@ -32,6 +32,8 @@ class Follower:
         """The id of the token in the file, empty when there is no file; None when that is not known."""
         self.behind = True
         """There was no token yet that the file could follow: it may be missing, or hold what was there before us."""
+        self.failed = False
+        """Whether the latest write or removal failed; it is tried again."""
 
     async def run(self) -> None:
         # What an earlier process left may be the token we are about to get; without one in time it goes.
@@ -60,10 +62,12 @@ class Follower:
             done = await asyncio.to_thread(self._put, token)
         except OSError as error:
             self._held = None
+            self.failed = True
             cause = errno.errorcode.get(error.errno or 0, type(error).__name__)
             self._sink.emit(TokenFileFailed(profile=profile, cause=cause))
             return False
         self._held = token_id
+        self.failed = False
         self.behind = self.behind and not any_token
         if done is not None:
             self._sink.emit(done)

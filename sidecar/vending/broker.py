@@ -37,6 +37,8 @@ class Broker:
         self._patience = Patience()
         self._asked_at = crew.clock.monotonic()
         self._waiters = 0
+        self.has_outcome = False
+        """Whether a flight has ended, or something stood in the way of one, since the start."""
         self.demand = asyncio.Event()
         """Set to have the maintainer look now: a token was reported, or its owner wants something of it."""
         self._reports = Reports(crew, self._patience, lambda: self.flying, self.demand.set)
@@ -203,6 +205,7 @@ class Broker:
         try:
             result = await Flight(self._crew, reason, known).run()
         finally:
+            self.has_outcome = True
             self._crew.sink.emit(FlightEnded(profile=self.profile.name, reason=reason, result=result))
         return result
 
@@ -240,4 +243,4 @@ class Broker:
     # -- a look -------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        return take_snapshot(self._crew, waiters=self._waiters, resting=self.resting)
+        return take_snapshot(self._crew, waiters=self._waiters, resting=self.resting, has_outcome=self.has_outcome)

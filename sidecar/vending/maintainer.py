@@ -66,6 +66,8 @@ class Maintainer:
             return
         if self._broker.flying or obstacle(self._crew, on_demand=reason.on_demand) is None:
             await self._broker.fly(reason)
+        else:
+            self._broker.has_outcome = True
 
     def _look_at_credentials(self) -> None:
         now = self._clock.monotonic()

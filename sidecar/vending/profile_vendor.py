@@ -117,6 +117,7 @@ class ProfileVendor:
             waiters=shown.waiters + tried.waiters,
             credentials_valid=shown.credentials_valid and tried.credentials_valid,
             last_failure=max(failures, key=lambda failure: failure.at, default=None),
+            has_outcome=shown.has_outcome or tried.has_outcome,
         )
 
     # -- running ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from sidecar.vending.obstacle import obstacle
 from sidecar.vending.vendor import Snapshot
 
 
-def take_snapshot(crew: Crew, *, waiters: int, resting: bool) -> Snapshot:
+def take_snapshot(crew: Crew, *, waiters: int, resting: bool, has_outcome: bool) -> Snapshot:
     """Everything `Snapshot` names, in this machine's UTC."""
     view, profile, token = crew.view, crew.profile, crew.view.token
     now, wall = crew.clock.monotonic(), crew.clock.wall()
@@ -57,4 +57,5 @@ def take_snapshot(crew: Crew, *, waiters: int, resting: bool) -> Snapshot:
         stored_token_unreadable=view.state.has_unreadable_token,
         retry_at=0 if no is None else after(no.retry_after_s),
         last_failure=view.last_failure,
+        has_outcome=has_outcome or view.taken_at > 0,
     )

@@ -95,6 +95,8 @@ class Snapshot:
     retry_at: Instant
     """When a call may be tried next; 0 while nothing stands in the way of one."""
     last_failure: LastFailure | None
+    has_outcome: bool
+    """Whether there was a first outcome since the start: a token, a failure, or a reason why none may be asked for."""
 
 
 class Vendor(Protocol):

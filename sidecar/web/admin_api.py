@@ -5,8 +5,10 @@ It has no guards: the kubelet and Prometheus dial the pod's IP with headers of t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal, TypeAlias
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
@@ -19,13 +21,19 @@ from sidecar.web.problems import problem, refused
 from sidecar.web.refusals import RefusedError, check_form
 from sidecar.web.status_document import readiness, status
 
+_OF_A_PROFILE = re.compile(r"/readyz/[^/]+")
+
+
+TokenFileState: TypeAlias = Literal["written", "awaited", "failed"]
+"""Of the file a profile keeps its token in, since the start: written at least once, not yet, or the write failed."""
+
 
 class AdminApi:
     """The handler of the admin listener.
 
     `render_metrics` takes the request's `Accept` and answers (body, content type); `recent_events` the latest events,
     newest last; `wall` this machine's UTC; `alive` None while the event loop's tasks run, else what is wrong;
-    `draining` whether SIGTERM came; `behind` whether a profile's token file is not there yet;
+    `draining` whether SIGTERM came; `token_file` how it is with a profile's token file;
     `waited` whether apps have waited long enough for the first token, and should start without one.
     """
 
@@ -37,7 +45,7 @@ class AdminApi:
         wall: Callable[[], Instant],
         alive: Callable[[], str | None],
         draining: Callable[[], bool],
-        behind: Callable[[str], bool] = lambda _: False,
+        token_file: Callable[[str], TokenFileState] = lambda _: "written",
         waited: Callable[[], bool] = lambda: False,
     ) -> None:
         self._vendors = vendors
@@ -46,11 +54,12 @@ class AdminApi:
         self._wall = wall
         self._alive = alive
         self._draining = draining
-        self._behind = behind
+        self._token_file = token_file
         self._waited = waited
         self._routes: dict[str, Callable[[BaseRequest], Response]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
+            **{f"/readyz/{name}": self._readyz for name in vendors},
             "/startupz": self._startupz,
             "/metrics": self._metrics,
             "/status.json": self._status,
@@ -60,29 +69,32 @@ class AdminApi:
         }
 
     async def __call__(self, request: BaseRequest) -> StreamResponse:
-        route = self._routes.get(_path(request))
-        if route is None:
+        path = _path(request)
+        route = self._routes.get(path)
+        if route is None and _OF_A_PROFILE.fullmatch(path) is None:
             return problem("not-found", f"The paths are {', '.join(self._routes)}.")
         try:
             check_form(request, ("GET", "HEAD"))
         except RefusedError as error:
             return refused(error).response
-        return route(request)
+        return problem("unknown-profile", "No profile has this name.") if route is None else route(request)
 
     def _livez(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         reason = self._alive()
         return json_answer(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
 
-    def _readyz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
-        document = self._readiness()
+    def _readyz(self, request: BaseRequest) -> Response:
+        document = self._readiness(_path(request).removeprefix("/readyz").removeprefix("/"))
         return json_answer(200 if document["ready"] else 503, document)
 
     def _startupz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         document = self._readiness()
         return json_answer(200 if document["ready"] or self._waited() else 503, document)
 
-    def _readiness(self) -> dict[str, object]:
-        return readiness(self._snapshots(), draining=self._draining())
+    def _readiness(self, profile: str = "") -> dict[str, object]:
+        """Of the one profile; without a name, of all."""
+        shown = [snapshot for snapshot in self._snapshots() if profile in ("", snapshot.profile)]
+        return readiness(shown, draining=self._draining())
 
     def _metrics(self, request: BaseRequest) -> Response:
         body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))
@@ -113,12 +125,14 @@ class AdminApi:
         )
 
     def _snapshots(self) -> list[Snapshot]:
+        return [self._snapshot(name, vendor) for name, vendor in self._vendors.items()]
+
+    def _snapshot(self, name: str, vendor: Vendor) -> Snapshot:
         """A profile that keeps its token in a file is not ready before that is written: its apps read nothing else."""
-        shown = {name: vendor.snapshot() for name, vendor in self._vendors.items()}
-        return [
-            replace(snapshot, ready=False, why_not="token-file") if snapshot.ready and self._behind(name) else snapshot
-            for name, snapshot in shown.items()
-        ]
+        snapshot, file = vendor.snapshot(), self._token_file(name)
+        if not snapshot.ready or file == "written":
+            return snapshot
+        return replace(snapshot, ready=False, why_not="token-file", has_outcome=file == "failed")
 
 
 def _path(request: BaseRequest) -> str:

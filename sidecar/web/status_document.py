@@ -12,10 +12,15 @@ from sidecar.web.problems import partner_document
 
 
 def readiness(snapshots: Iterable[Snapshot], *, draining: bool) -> dict[str, object]:
-    """Ready when every profile has a token to vend, a suspect one included, or rests because nobody asks."""
-    profiles = {snapshot.profile: _profile_readiness(snapshot) for snapshot in snapshots}
-    ready = not draining and all(profile["ready"] for profile in profiles.values())
-    return {"ready": ready, "draining": draining, "profiles": profiles}
+    """Ready when at least one profile is, and of every other it is known why it is not.
+
+    A profile is ready while it has a token to vend, a suspect one included, or rests because nobody asks. One that
+    cannot get a token does not take the others out of service; one that has yet to hear of its first makes all wait.
+    """
+    shown = tuple(snapshots)
+    ready = any(_is_ready(one) for one in shown) and all(_is_ready(one) or one.has_outcome for one in shown)
+    profiles = {snapshot.profile: _profile_readiness(snapshot) for snapshot in shown}
+    return {"ready": ready and not draining, "draining": draining, "profiles": profiles}
 
 
 def status(
@@ -38,10 +43,14 @@ def status(
     }
 
 
+def _is_ready(snapshot: Snapshot) -> bool:
+    return snapshot.ready or snapshot.resting
+
+
 def _profile_readiness(snapshot: Snapshot) -> dict[str, object]:
     reason = "resting" if snapshot.resting else snapshot.why_not
     return {
-        "ready": snapshot.ready or snapshot.resting,
+        "ready": _is_ready(snapshot),
         "reason": reason or None,
         "condition": snapshot.condition,
         "storeUp": snapshot.store_up,

@@ -67,6 +67,7 @@ def snapshot(profile: str = "default") -> Snapshot:
         stored_token_unreadable=False,
         retry_at=0,
         last_failure=None,
+        has_outcome=True,
     )
 
 

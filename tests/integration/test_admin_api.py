@@ -15,10 +15,13 @@ from sidecar.core.policy import Condition
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent import RecentEvents
 from sidecar.vending.vendor import LastFailure
-from sidecar.web.admin_api import AdminApi
+from sidecar.web.admin_api import AdminApi, TokenFileState
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import NOW, FakeVendor, FixedClock
 from tests.fakes.wire import LOOPBACK, Reply, ask, serving
+
+NONE = {"ready": False, "condition": Condition.EXPIRED}
+"""What a snapshot shows where there is no token to vend."""
 
 
 @dataclass
@@ -30,7 +33,8 @@ class Admin:
     address: Address = LOOPBACK
     dead: str | None = None
     draining: bool = False
-    behind: str = ""
+    file: TokenFileState = "written"
+    """That of the profile `other`."""
     waited: bool = False
 
     async def get(self, path: str, **headers: str) -> Reply:
@@ -48,7 +52,7 @@ async def admin() -> AsyncIterator[Admin]:
         FixedClock().wall,
         lambda: running.dead,
         lambda: running.draining,
-        lambda profile: profile == running.behind,
+        lambda profile: running.file if profile == "other" else "written",
         lambda: running.waited,
     )
     async with serving(api, ListSink()) as address:
@@ -66,7 +70,7 @@ async def test_livez_is_200_while_the_tasks_run_and_says_what_is_wrong_when_not(
 
 async def test_a_token_that_is_not_in_its_file_yet_is_not_ready(admin: Admin) -> None:
     """Its apps start by this probe, and read the file."""
-    admin.behind = "other"
+    admin.file = "awaited"
     reply = await admin.get("/readyz")
     found = {name: (one["ready"], one["reason"]) for name, one in reply.json()["profiles"].items()}
     assert (reply.status, found) == (503, {"default": (True, None), "other": (False, "token-file")})
@@ -74,7 +78,14 @@ async def test_a_token_that_is_not_in_its_file_yet_is_not_ready(admin: Admin) ->
     assert (await admin.get("/readyz")).json()["profiles"]["other"]["reason"] == "partner-cooling-down"
 
 
-async def test_ready_is_every_profile_with_a_token_even_with_partner_and_store_down(admin: Admin) -> None:
+async def test_a_file_that_cannot_be_written_does_not_take_the_other_profile_out_of_service(admin: Admin) -> None:
+    admin.file = "failed"
+    ready = [(await admin.get(path)).status for path in ("/readyz", "/readyz/default", "/readyz/other")]
+    assert ready == [200, 200, 503]
+
+
+async def test_a_profile_with_a_suspect_token_is_ready_even_with_partner_and_store_down(admin: Admin) -> None:
+    admin.vendors["default"].show(**NONE, why_not="credentials-rejected")
     admin.vendors["other"].show(condition=Condition.SUSPECT, store_up=False, pause_kind="server-error")
     reply = await admin.get("/readyz")
     assert (reply.status, reply.json()["ready"]) == (200, True)
@@ -90,12 +101,49 @@ async def test_ready_is_every_profile_with_a_token_even_with_partner_and_store_d
     }
 
 
-async def test_one_profile_without_a_token_makes_it_unready_with_the_reason(admin: Admin) -> None:
-    admin.vendors["other"].show(ready=False, condition=Condition.EXPIRED, why_not="partner-cooling-down")
+@pytest.mark.parametrize("why_not", ["credentials-rejected", "partner-unavailable", "starting"])
+async def test_one_profile_that_failed_leaves_the_others_in_service_and_is_named(admin: Admin, why_not: str) -> None:
+    """`starting`: its next call is under way, after one that failed."""
+    admin.vendors["other"].show(**NONE, why_not=why_not)
+    reply = await admin.get("/readyz")
+    assert (reply.status, reply.json()["ready"]) == (200, True)
+    found = {name: (one["ready"], one["reason"]) for name, one in reply.json()["profiles"].items()}
+    assert found == {"default": (True, None), "other": (False, why_not)}
+    assert (await admin.get("/status.json")).json()["ready"] is True
+    assert "Apps get no token for other" in (await admin.get("/status")).body.decode()
+
+
+async def test_a_profile_that_has_not_heard_of_its_first_token_makes_all_wait(admin: Admin) -> None:
+    admin.vendors["other"].show(**NONE, why_not="starting", has_outcome=False)
     reply = await admin.get("/readyz")
     assert (reply.status, reply.json()["ready"]) == (503, False)
-    assert reply.json()["profiles"]["other"]["reason"] == "partner-cooling-down"
+    assert reply.json()["profiles"]["other"]["reason"] == "starting"
     assert reply.json()["profiles"]["default"]["ready"] is True
+
+
+async def test_without_a_single_token_it_is_unready_with_the_reason_of_each_profile(admin: Admin) -> None:
+    admin.vendors["default"].show(**NONE, why_not="partner-cooling-down")
+    admin.vendors["other"].show(**NONE, why_not="credentials-rejected")
+    reply = await admin.get("/readyz")
+    reasons = {name: one["reason"] for name, one in reply.json()["profiles"].items()}
+    assert (reply.status, reply.json()["ready"]) == (503, False)
+    assert reasons == {"default": "partner-cooling-down", "other": "credentials-rejected"}
+
+
+async def test_each_profile_has_a_readiness_of_its_own(admin: Admin) -> None:
+    admin.vendors["other"].show(**NONE, why_not="credentials-rejected")
+    good, bad = await admin.get("/readyz/default"), await admin.get("/readyz/other?why")
+    assert (good.status, good.json()["ready"], list(good.json()["profiles"])) == (200, True, ["default"])
+    assert (bad.status, bad.json()["ready"]) == (503, False)
+    assert {name: one["reason"] for name, one in bad.json()["profiles"].items()} == {"other": "credentials-rejected"}
+    admin.draining = True
+    assert (await admin.get("/readyz/default")).status == 503
+
+
+async def test_a_profile_that_does_not_exist_has_no_readiness(admin: Admin) -> None:
+    reply = await admin.get("/readyz/nobody")
+    assert (reply.status, reply.code) == (404, "unknown-profile")
+    assert (await ask(admin.address, "/readyz/nobody", method="POST")).code == "method-not-allowed"
 
 
 async def test_a_resting_profile_is_ready(admin: Admin) -> None:
@@ -123,13 +171,18 @@ async def test_draining_turns_readiness_off_and_leaves_liveness_on(admin: Admin)
 
 async def test_an_app_may_start_with_a_token_or_when_it_has_waited_long_enough_for_one(admin: Admin) -> None:
     assert (await admin.get("/startupz")).status == 200
-    admin.vendors["other"].show(ready=False, condition=Condition.EXPIRED, why_not="starting")
+    admin.vendors["other"].show(**NONE, why_not="starting", has_outcome=False)
     waiting = await admin.get("/startupz")
     assert (waiting.status, waiting.json()["profiles"]["other"]["reason"]) == (503, "starting")
     admin.waited = True
     waited = await admin.get("/startupz")
     assert (waited.status, waited.json()["ready"]) == (200, False)
     assert (await admin.get("/readyz")).status == 503
+
+
+async def test_an_app_may_start_beside_one_profile_that_failed(admin: Admin) -> None:
+    admin.vendors["other"].show(**NONE, why_not="credentials-rejected")
+    assert (await admin.get("/startupz")).status == 200
 
 
 async def test_metrics_come_as_text_or_as_openmetrics_by_accept(admin: Admin) -> None:
@@ -217,7 +270,9 @@ async def test_the_page_tells_what_the_document_tells(admin: Admin) -> None:
     assert "The store cannot be used (peek: TimeoutError)" in page
 
 
-@pytest.mark.parametrize("path", ["/v1/token", "/", "/status.json/", "/status/", "/status.html", "/liv%65z"])
+@pytest.mark.parametrize(
+    "path", ["/v1/token", "/", "/status.json/", "/status/", "/status.html", "/liv%65z", "/readyz/", "/readyz/a/b"]
+)
 async def test_another_path_is_404(admin: Admin, path: str) -> None:
     reply = await admin.get(path)
     assert (reply.status, reply.code) == (404, "not-found")

@@ -208,7 +208,7 @@ async def test_status_says_what_matters_of_each_profile(capsys: pytest.CaptureFi
         assert await command("status", "--url", url) == 1
     text = capsys.readouterr().out
     for said in (
-        ": not ready, store DOWN",
+        ": ready, store DOWN",
         "default: fresh",
         "2026-01-01T00:15:00Z",
         "late: partner-cooling-down",

@@ -77,5 +77,7 @@ async def test_it_reads_the_state() -> None:
         await call("vending.get_token", service.vending, **asking())
         ready = await call("admin.readyz", service.admin)
         status = await call("admin.status", service.admin)
+        of_one = await call("admin.readyz_of_profile", service.admin, profile="default")
+        assert (of_one.ready, of_one.profiles.additional_keys) == (True, ["default"])
         assert (ready.ready, status.ready, status.store_up) == (True, True, True)
         assert status.profiles["default"].budget.calls == 1000

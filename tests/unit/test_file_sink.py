@@ -154,9 +154,11 @@ async def test_a_write_that_failed_is_told_with_its_cause_and_tried_again(scene:
     async with scene.running():
         assert scene.state() == (None, True)
         assert [event.cause for event in scene.sink.of(TokenFileFailed)] == ["EISDIR"]
+        assert scene.follower.failed
         in_the_way.rmdir()
         await scene.vendor.next_look()
         assert scene.state() == ("access-token-one", False)
+        assert not scene.follower.failed
 
 
 async def test_a_token_that_changes_while_it_is_written_is_followed_without_a_wait(scene: Scene) -> None:
