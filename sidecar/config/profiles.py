@@ -17,12 +17,17 @@ from sidecar.core.model import Credentials, Profile
 
 DEFAULT_NAME = "default"
 _OF_ONE_ACCOUNT = (table.CREDENTIALS_DIR, table.API_KEY, table.API_SECRET, table.ACCOUNT)
+_OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (table.PARTNER, table.BASE_URL, *_OF_ONE_ACCOUNT, table.ROLE)
+"""In the file, preset, base URL and role above the tables are defaults that a table overrides; in the environment they
+would override the tables, and send the credentials of one account to the partner of another."""
 
 
 def build(sources: Sources, presets: Mapping[str, str], findings: Findings) -> tuple[ProfileSettings, ...]:
     """Build every profile: those of the file's tables, else one made of the plain settings."""
     if len(sources.profiles) > 1:
         _refuse_one_account_for_all(sources, findings)
+    for layer in sources.profiles.values() if len(sources.profiles) == 1 else ():
+        _warn_of_overridden(sources.environment, layer, findings)
     built = tuple(
         _build_one(name, Values((sources.environment, layer, sources.file), findings, place), presets, findings)
         for name, layer, place in _tables(sources)
@@ -113,14 +118,23 @@ def _credentials(name: str, values: Values, findings: Findings) -> tuple[Path | 
 
 def _refuse_one_account_for_all(sources: Sources, findings: Findings) -> None:
     """What tells accounts apart belongs into their tables: one for all is one account under many names."""
-    shared = [
-        layer[setting.key].origin
-        for layer in (sources.environment, sources.file)
-        for setting in _OF_ONE_ACCOUNT
-        if setting.key in layer
-    ]
-    for origin in shared:
-        findings.problem(f"{origin} would be the same for all {len(sources.profiles)} profiles: set it in each table")
+    tables = ", ".join(f"[profiles.{name}]" for name in sources.profiles)
+    judged = ((sources.environment, _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT), (sources.file, _OF_ONE_ACCOUNT))
+    for layer, settings in judged:
+        for setting in settings:
+            if setting.key in layer:
+                findings.problem(
+                    f"{layer[setting.key].origin} would be the same for all {len(sources.profiles)} profiles: set "
+                    f"{setting.key} in each table of {sources.config} instead, {tables}"
+                )
+
+
+def _warn_of_overridden(environment: Layer, layer: Layer, findings: Findings) -> None:
+    """The environment wins over a single table as well: what stands there may be another account's."""
+    for setting in _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT:
+        given, overridden = environment.get(setting.key), layer.get(setting.key)
+        if given and overridden and given.text != overridden.text:
+            findings.warn(f"{given.origin} wins over {overridden.origin}: keep one of the two")
 
 
 def _refuse_one_file_twice(built: tuple[ProfileSettings, ...], findings: Findings) -> None:

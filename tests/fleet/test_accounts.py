@@ -85,14 +85,14 @@ async def test_a_named_account_is_one_whatever_the_key(fleet: Fleet, other_key: 
 def profiles(fleet: Fleet, *names: str) -> str:
     """A file with these profiles, all of them the one account."""
     path: Path = fleet.folder / f"{'-'.join(names)}.toml"
-    path.write_text("".join(f'[profiles.{name}]\ncredentials_dir = "{fleet.folder}/credentials"\n' for name in names))
+    tables = "".join(f'[profiles.{name}]\ncredentials_dir = "{fleet.folder}/credentials"\n' for name in names)
+    path.write_text(f'base_url = "{fleet.partner_url}"\n{tables}')
     return str(path)
 
 
 async def start_under_many_names(fleet: Fleet, **settings: str) -> list[tuple[Replica, str]]:
     """Two deployments with a name each, and one process with both; what to ask each of them for."""
-    without = {name: text for name, text in fleet.settings.items() if name != "SIDECAR_CREDENTIALS_DIR"}
-    fleet.settings = without
+    del fleet.settings["SIDECAR_CREDENTIALS_DIR"], fleet.settings["SIDECAR_BASE_URL"]
     started = []
     for names in ((NAMES[0],), (NAMES[1],), NAMES):
         replica = (await fleet.start(1, CONFIG=profiles(fleet, *names), **settings))[0]
