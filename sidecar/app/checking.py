@@ -17,6 +17,7 @@ from sidecar.app.accounts import (
     settings_sealer,
 )
 from sidecar.app.clock import SystemClock
+from sidecar.app.tracing import open_spans
 from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import (
@@ -44,6 +45,8 @@ from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.caller_token_file import read_caller_tokens
 from sidecar.web.problems import partner_document, whole_seconds
+
+_TRACES_CLOSE_S = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     lines += [_check_sink_file(profile) for profile in settings.profiles if profile.sink_file is not None]
     if settings.caller_token_file is not None:
         lines += _check_caller_tokens(settings.caller_token_file)
+    if settings.traces:
+        lines += await _check_traces()
     try:
         sealer = settings_sealer(settings)
     except ConfigurationError as error:
@@ -148,6 +153,14 @@ def _check_caller_tokens(path: Path) -> list[CheckLine]:
     except ConfigurationError as error:
         return [CheckLine(False, "caller token", problem) for problem in error.problems]
     return [CheckLine(True, "caller token", str(path))]
+
+
+async def _check_traces() -> list[CheckLine]:
+    """Whether they can be sent at all; the collector is not asked. They stop nothing, so it is a note."""
+    spans, warnings = open_spans(SystemClock())
+    if spans is not None:
+        await spans.close(_TRACES_CLOSE_S)
+    return [CheckLine(True, "traces", warning, is_note=True) for warning in warnings]
 
 
 async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, TextIO, cast
+from typing import Literal, TextIO, cast
 
 from sidecar import __version__
+from sidecar.app.tracing import open_spans
 from sidecar.config.settings import Settings
 from sidecar.core.events import Level, LogLinesDropped
 from sidecar.core.model import Seconds
@@ -23,9 +24,6 @@ from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent import RecentEvents
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.vendor import Vendor
-
-if TYPE_CHECKING:
-    from sidecar.telemetry.spans import Spans
 
 
 class Observers:
@@ -48,7 +46,7 @@ class Observers:
         self.recent = RecentEvents(clock)
         names = [profile.profile.name for profile in settings.profiles]
         self.metrics = Metrics(vendors, names, __version__, connections, lambda: self._lines.dropped)
-        self.spans, self.warnings = _open_spans(clock) if settings.traces else (None, ())
+        self.spans, self.warnings = open_spans(clock) if settings.traces else (None, ())
         told: list[EventSink] = [self.metrics, self._log, self.recent]
         self.sink = Fanout([*told, self.spans] if self.spans is not None else told)
         self.audit: EventSink | None = None
@@ -79,12 +77,3 @@ class Observers:
     def close_log(self, limit_s: Seconds) -> None:
         """Write the lines that are queued, for so long at most. Blocks: nothing else runs any more."""
         self._lines.close(limit_s)
-
-
-def _open_spans(clock: Clock) -> tuple[Spans | None, tuple[str, ...]]:
-    """With a warning where they cannot be had; variables may come from the platform, so it is no error."""
-    try:
-        from sidecar.telemetry.spans import Spans
-    except ImportError:
-        return None, ("OpenTelemetry's variables ask for traces, but the extra 'otel' is not installed: none are sent",)
-    return Spans(__version__, clock), ()

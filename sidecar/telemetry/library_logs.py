@@ -8,9 +8,15 @@ from collections.abc import Callable
 from sidecar.core.events import Level
 from sidecar.telemetry.logs import LogSink
 
+_OF_TRACES = "opentelemetry."
+_HTTP_STATUSES = range(100, 600)
+
 
 class LibraryLogs(logging.Handler):
-    """Turns each record into a line `library_message`: who, how bad, where in the source, and the exception's class."""
+    """Turns each record into a line `library_message`: who, how bad, where in the source, and the exception's class.
+
+    OpenTelemetry's exporter puts the collector's HTTP status and the exception into the record's arguments.
+    """
 
     def __init__(self, sink: LogSink) -> None:
         super().__init__(logging.WARNING)
@@ -20,8 +26,21 @@ class LibraryLogs(logging.Handler):
         fields: dict[str, object] = {"logger": record.name, "where": f"{record.filename}:{record.lineno}"}
         if record.exc_info and record.exc_info[0] is not None:
             fields["cause"] = record.exc_info[0].__name__
+        elif record.name.startswith(_OF_TRACES) and isinstance(record.args, tuple):
+            fields |= _cause_in(record.args)
         level: Level = "error" if record.levelno >= logging.ERROR else "warning"
         self._sink.write(level, "library_message", fields)
+
+
+def _cause_in(arguments: tuple[object, ...]) -> dict[str, object]:
+    """Of what a text is made of, that which quotes nobody."""
+    found: dict[str, object] = {}
+    for argument in arguments:
+        if isinstance(argument, BaseException):
+            found["cause"] = type(argument).__name__
+        elif isinstance(argument, int) and argument in _HTTP_STATUSES:
+            found["status"] = argument
+    return found
 
 
 def capture_library_logs(sink: LogSink) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 
 from opentelemetry.context import Context
@@ -35,17 +36,33 @@ SERVICE_NAME = "pay1st-token-sidecar"
 _GOOD = ("ok", "not-modified")
 
 
+_logger = logging.getLogger(__name__)
+
+
 class Spans:
     """An event sink; spans wait in memory (2,048 at most) for a thread of the SDK's that sends them."""
 
     def __init__(self, version: str, clock: Clock) -> None:
+        """Raises whatever the SDK raises on its variables, those of spans included: one is made, and thrown away."""
         ours = Resource.create({"service.name": SERVICE_NAME, "service.version": version})
         self._provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("sidecar", version)
         self._clock = clock
+        try:
+            self._tracer.start_span("trial")
+        except Exception:
+            self._provider.shutdown()
+            raise
 
     def emit(self, event: Event) -> None:
+        """Never raises: tracing stops no request and no partner call."""
+        try:
+            self._emit(event)
+        except Exception:
+            _logger.exception("a span could not be made")
+
+    def _emit(self, event: Event) -> None:
         match event:
             case RequestServed(trace=TraceContext() as trace):
                 code = "" if event.code in _GOOD else event.code

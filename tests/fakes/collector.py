@@ -32,6 +32,8 @@ class Collector(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.spans: list[Sent] = []
         self.bodies = b""
+        self.status = 200
+        """The status of its answers."""
         super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
@@ -65,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/v1/traces":
             self.server.take(body)
-        self.send_response(200)
+        self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

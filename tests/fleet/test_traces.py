@@ -96,3 +96,49 @@ async def test_without_the_extra_it_serves_and_says_so(fleet: Fleet) -> None:
     assert (await replica.ask(headers=SAMPLED)).status == 200
     (warning,) = replica.events("configuration_warning")
     assert "the extra 'otel' is not installed" in warning["warning"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "256"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "many"),
+        ("OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER", "nowhere"),
+    ],
+)
+async def test_a_variable_that_does_not_fit_stops_nothing_and_is_named(
+    fleet: Fleet, collector: Collector, name: str, text: str
+) -> None:
+    fleet.settings[name] = text
+    replica = await exporting(fleet, collector.url)
+    assert (await replica.ask(headers=SAMPLED)).status == 200
+    (warning,) = replica.events("configuration_warning")
+    assert name in warning["warning"]
+    checked = fleet.launch(("-m", "sidecar", "check"))
+    assert await checked.ended() == 0
+    (line,) = [line for line in checked.output.splitlines() if name in line]
+    assert line.partition(" ")[0] in ("warning", "note")
+    await fleet.stop(replica)
+    assert collector.spans == []
+
+
+async def test_an_endpoint_without_a_scheme_is_told_with_its_cause(fleet: Fleet) -> None:
+    replica = await exporting(fleet, "collector:4318")
+    assert (await replica.ask(headers=SAMPLED)).status == 200
+    (warning,) = replica.events("configuration_warning")
+    assert warning["warning"].startswith("OTEL_EXPORTER_OTLP_ENDPOINT: it must be http:// or https:// and a host")
+
+
+async def test_a_collector_that_refuses_is_told_with_its_status(fleet: Fleet, collector: Collector) -> None:
+    collector.status = 401
+    replica = await exporting(fleet, collector.url)
+    await fleet.stop(replica)
+    told = [line for line in replica.events("library_message") if line["logger"].startswith("opentelemetry.")]
+    assert {line.get("status") for line in told} == {401}
+
+
+async def test_a_collector_that_cannot_be_reached_is_told_with_the_exceptions_class(fleet: Fleet) -> None:
+    replica = await exporting(fleet, "http://127.0.0.1:1")
+    await fleet.stop(replica, UNHINDERED_S)
+    told = [line for line in replica.events("library_message") if line["logger"].startswith("opentelemetry.")]
+    assert "ConnectionError" in {line.get("cause") for line in told}
