@@ -6,7 +6,7 @@ import ipaddress
 import re
 import sys
 
-from sidecar.config.parsers import is_loopback
+from sidecar.core.hosts import is_loopback
 from sidecar.core.model import Address
 
 MAX_SOCKET_PATH_BYTES = 103

@@ -8,6 +8,7 @@ from sidecar.config import profiles, sources, table
 from sidecar.config.addresses import is_local
 from sidecar.config.findings import Findings
 from sidecar.config.otel import traces_wanted
+from sidecar.config.proxies import judge_proxies
 from sidecar.config.settings import Settings
 from sidecar.config.store_files import judge_store_files
 from sidecar.config.values import Values
@@ -27,6 +28,7 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
         # What else is amiss may be said in the file: a word about it would only mislead.
         raise ConfigurationError(findings.problems)
     built = profiles.build(written, presets, findings)
+    judge_proxies(built, environ, findings)
     values = Values((written.environment, written.file), findings)
     _judge_listeners(values, findings)
     _judge_sealing(values, findings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 import unicodedata
@@ -159,16 +158,6 @@ def store_url(text: str) -> Secret:
         known = ", ".join(f"{name}://" for name in (*SCHEMES, "sqlite"))
         raise ValueError(f"must start with memory:// or {known}")
     return Secret(text)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address never leaves this machine (RFC 6761 section 6.3 for `localhost`)."""
-    if host.lower() == "localhost" or host.lower().endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_file_path(text: str, parts: SplitResult) -> bool:

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from sidecar.config import rules, table
 from sidecar.config.findings import Findings
-from sidecar.config.parsers import is_loopback
 from sidecar.config.settings import ProfileSettings
 from sidecar.config.shared_accounts import judge_shared_accounts
 from sidecar.config.sources import Sources
 from sidecar.config.values import Layer, Values
+from sidecar.core.hosts import is_loopback
 from sidecar.core.model import Credentials, Profile
 
 DEFAULT_NAME = "default"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import urllib.request
-from urllib.parse import urlsplit
+import os
 
 import aiohttp
 
 from sidecar import __version__
 from sidecar.core.model import Seconds
+from sidecar.core.proxies import proxy_of
 from sidecar.partner.bounded import BoundedConnector
 from sidecar.partner.resolver import PartnerResolver
 from sidecar.resolver import Resolver
@@ -41,11 +41,9 @@ def open_session(resolver: Resolver | None = None) -> aiohttp.ClientSession:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy the environment names for `url` (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), or None.
+    """The proxy the environment names for `url` (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), or None; none for loopback.
 
     May hold the proxy's user name and password.
     """
-    parts = urlsplit(url)
-    if parts.hostname is None or urllib.request.proxy_bypass(parts.hostname):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
+    proxy = proxy_of(url, os.environ)
+    return None if proxy is None else proxy.url

@@ -18,6 +18,9 @@ from tests.servers import free_port
 
 CANARY = "canary-4711"
 
+PROXIES = {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
+"""Nothing listens there."""
+
 
 def spoken(demo: subprocess.Popen[str]) -> tuple[str, bytes]:
     """The next curl line that posts: its URL and its body."""
@@ -78,13 +81,15 @@ def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], t
     assert json.loads(done.stdout.splitlines()[-1]) == needed
 
 
-def test_a_sandbox_a_check_a_sidecar_and_its_token() -> None:
-    """The whole way a person goes, each step a process."""
+@pytest.mark.parametrize("proxies", [{}, PROXIES])
+def test_a_sandbox_a_check_a_sidecar_and_its_token(proxies: dict[str, str]) -> None:
+    """The whole way a person goes, each step a process; on loopback, whatever proxy the environment names."""
     with process("sandbox", "--listen", "127.0.0.1:0") as sandbox:
         partner = wait_for(r"(http://\S+);", sandbox.stdout)
         admin_url = f"127.0.0.1:{free_port()}"
         environ = {
             "SIDECAR_BASE_URL": partner,
+            **proxies,
             "SIDECAR_API_KEY": "demo-api-key",
             "SIDECAR_API_SECRET": "demo-api-secret",
             "SIDECAR_LISTEN": f"127.0.0.1:{free_port()}",
@@ -110,8 +115,9 @@ def test_a_sandbox_a_check_a_sidecar_and_its_token() -> None:
         assert sandbox.wait(START_LIMIT_S) == 0
 
 
-def test_the_demo_prints_a_curl_line_and_ends_with_0_on_ctrl_c() -> None:
-    with process("demo", "--port", "0", "--admin-port", "0") as demo:
+@pytest.mark.parametrize("proxies", [{}, PROXIES])
+def test_the_demo_prints_a_curl_line_and_ends_with_0_on_ctrl_c(proxies: dict[str, str]) -> None:
+    with process("demo", "--port", "0", "--admin-port", "0", environ=proxies) as demo:
         url = wait_for(r"curl -H 'Sidecar-Request: true' (http://\S+)/v1/token", demo.stdout)
         with process("token", "--url", url) as token:
             out, _ = token.communicate(timeout=START_LIMIT_S)
@@ -121,6 +127,14 @@ def test_the_demo_prints_a_curl_line_and_ends_with_0_on_ctrl_c() -> None:
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=START_LIMIT_S)
         assert demo.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_a_proxy_without_a_scheme_is_told_by_its_variable_and_without_its_value(command: str) -> None:
+    pair = {"SIDECAR_API_KEY": "k", "SIDECAR_API_SECRET": "s"}
+    with process(command, environ={"HTTPS_PROXY": f"{CANARY}:3128", **pair}) as wrong:
+        out, err = wrong.communicate(timeout=START_LIMIT_S)
+    assert (wrong.returncode, "HTTPS_PROXY must be http:// and a host" in err, CANARY in out + err) == (2, True, False)
 
 
 def test_a_wrong_configuration_is_told_without_a_traceback() -> None:
