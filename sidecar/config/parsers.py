@@ -50,12 +50,12 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def one_of(**choices: T) -> Callable[[str], T]:
-    """Make a parser for a closed set of words."""
+    """Make a parser for a closed set of words, in capitals or not: INFO and True mean what they say."""
 
     def parse(text: str) -> T:
-        if text not in choices:
+        if text.lower() not in choices:
             raise ValueError(f"must be {' or '.join(choices)}")
-        return choices[text]
+        return choices[text.lower()]
 
     return parse
 

@@ -30,7 +30,6 @@ PROFILES = 4
 UNSET = {"BASE_URL": "", "API_KEY": "", "API_SECRET": ""}
 """What stands in a file instead."""
 DOCKERFILE = Path(__file__).resolve().parents[2] / "deploy/docker/Dockerfile"
-IMAGES_PORT = "9181"
 COUNTED = re.compile(r"^token_sidecar_requests_total{.*} (\S+)$", re.MULTILINE)
 """Whatever they were for and got."""
 
@@ -171,7 +170,7 @@ def _healthcheck(admin_port: int) -> list[str]:
     found = re.search(r"HEALTHCHECK .*?CMD (\[.*?\])$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
     _, *arguments = json.loads(found[1])
-    return [sys.executable, *(argument.replace(IMAGES_PORT, str(admin_port)) for argument in arguments)]
+    return ["env", f"SIDECAR_ADMIN_LISTEN=127.0.0.1:{admin_port}", sys.executable, *arguments]
 
 
 def _spent(what: str, command: Sequence[str], runs: int) -> Finding:

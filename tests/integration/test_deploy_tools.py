@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,8 +25,10 @@ DEPLOY = ROOT / "deploy"
 DOCKERFILE = DEPLOY / "docker/Dockerfile"
 
 
-def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+def run(*command: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run it with these variables beside the tests' own."""
+    variables = {**os.environ, **environ}
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False)
 
 
 def output_of(*command: str | Path) -> str:
@@ -84,21 +88,42 @@ def livez_answering(status: int) -> Iterator[int]:
         yield server.server_port
 
 
-def health(port: int) -> int:
-    """The exit code of the image's own HEALTHCHECK, with only the port replaced."""
+def health(**environ: str) -> int:
+    """The exit code of the image's own HEALTHCHECK."""
     written = re.search(r"^HEALTHCHECK .*?CMD (\[.*?\])$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
     assert written is not None
     python, *arguments = json.loads(written[1])
     assert python == "python"
-    return run(sys.executable, *(argument.replace("9181", str(port)) for argument in arguments)).returncode
+    return run(sys.executable, *arguments, **environ).returncode
 
 
-def test_the_health_check_passes_while_the_sidecar_is_alive() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_the_health_check_passes_while_the_sidecar_is_alive_wherever_its_admin_listener_is(host: str) -> None:
     with livez_answering(200) as port:
-        assert health(port) == 0
+        assert health(SIDECAR_ADMIN_LISTEN=f"{host}:{port}") == 0
 
 
-def test_the_health_check_fails_when_the_sidecar_is_not_well_or_not_there() -> None:
+def test_the_health_check_follows_the_file_of_settings(tmp_path: Path) -> None:
+    config = tmp_path / "sidecar.toml"
+    with livez_answering(200) as port:
+        config.write_text(f'admin_listen = "127.0.0.1:{port}"\n')
+        assert health(SIDECAR_CONFIG=str(config)) == 0
+
+
+async def test_the_health_check_follows_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "admin.sock"
+
+    async def livez(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_unix_server(livez, path):
+        assert await asyncio.to_thread(health, SIDECAR_ADMIN_LISTEN=f"unix:{path}") == 0
+
+
+def test_the_health_check_fails_with_1_when_the_sidecar_is_not_well_or_not_there() -> None:
     with livez_answering(503) as port:
-        assert health(port) == 1
-    assert health(port) == 1
+        assert health(SIDECAR_ADMIN_LISTEN=f"127.0.0.1:{port}") == 1
+    assert health(SIDECAR_ADMIN_LISTEN=f"127.0.0.1:{port}") == 1
+    assert health(SIDECAR_ADMIN_LISTEN="nonsense") == 1

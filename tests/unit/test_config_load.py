@@ -186,3 +186,10 @@ def test_a_running_sidecar_is_reached_on_its_first_listeners(tmp_path: Path) -> 
 def test_a_listener_that_cannot_be_read_is_no_address_to_ask() -> None:
     with pytest.raises(ConfigurationError, match="SIDECAR_LISTEN must be"):
         reach({"SIDECAR_LISTEN": "nowhere"})
+
+
+@pytest.mark.parametrize("text", ["INFO", "Info", "info"])
+def test_words_of_a_closed_set_are_taken_in_capitals_too(text: str) -> None:
+    assert loaded(LOG_LEVEL=text).log_level == "info"
+    assert loaded(REQUIRE_HEADER="False", LOG_FORMAT="JSON", AUDIT="Changes", WARM="OFF").require_header is False
+    assert loaded(STORE_FAILURE="Fail").profiles[0].profile.store_failure is StoreFailure.FAIL

@@ -23,9 +23,9 @@ BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
         *[("fleet_size", text) for text in ("0", "1.5", "10001", "9" * 5000)],
         *[("call_budget", text) for text in ("6", "0/60", "6/0", "6/", "/60", "1.5/60", "1001/60", "6/60/2")],
         *[("refresh_at", text) for text in ("0", "1", "nan")],
-        *[("require_header", text) for text in ("True", "1", "yes", "on")],
-        *[("seal", text) for text in ("true", "OFF", "0")],
-        *[("log_level", text) for text in ("INFO", "trace")],
+        *[("require_header", text) for text in ("1", "yes", "on")],
+        *[("seal", text) for text in ("true", "0")],
+        *[("log_level", text) for text in ("trace", "in fo")],
         *[("allowed_uids", text) for text in ("root", "-1", "1,1", ",")],
         *[("allowed_hosts", text) for text in ("http://a", "*", "a b", "a/b")],
         *[

@@ -1,0 +1,29 @@
+"""The image's HEALTHCHECK: whether the sidecar with these settings is alive, as exit code 0 or 1.
+
+A module of its own, which loads little, for it runs every few seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from sidecar.cli.ask import UnreachableError, ask
+from sidecar.config.reach import reach
+from sidecar.core.errors import ConfigurationError
+
+_TIMEOUT_S = 2
+
+
+def health(environ: Mapping[str, str]) -> int:
+    """0 when `/livez` of the first admin listener is 200. Docker reserves every code but 0 and 1."""
+    try:
+        answer = ask(str(reach(environ).admin), "/livez", {}, timeout_s=_TIMEOUT_S)
+    except (UnreachableError, ConfigurationError) as error:
+        print(error)
+        return 1
+    return int(answer.status != 200)
+
+
+if __name__ == "__main__":
+    raise SystemExit(health(os.environ))
