@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import threading
+from urllib.parse import urlsplit
 
+import requests
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -27,6 +30,7 @@ from opentelemetry.trace import (
 )
 
 from sidecar.core.events import Event, PartnerCalled
+from sidecar.core.hosts import is_loopback
 from sidecar.core.model import Seconds
 from sidecar.core.ports import Clock
 from sidecar.core.request_events import RequestServed
@@ -34,6 +38,12 @@ from sidecar.core.trace_context import TraceContext
 
 SERVICE_NAME = "pay1st-token-sidecar"
 _GOOD = ("ok", "not-modified")
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_CREDENTIAL_PROVIDERS = (
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER",
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
+)
+"""With one of these the SDK takes the provider's session, and a session of ours would turn it off."""
 
 
 _logger = logging.getLogger(__name__)
@@ -46,7 +56,7 @@ class Spans:
         """Raises whatever the SDK raises on its variables, those of spans included: one is made, and thrown away."""
         ours = Resource.create({"service.name": SERVICE_NAME, "service.version": version})
         self._provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(BatchSpanProcessor(_exporter()))
         self._tracer = self._provider.get_tracer("sidecar", version)
         self._clock = clock
         try:
@@ -106,6 +116,17 @@ class Spans:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await done.wait()
+
+
+def _exporter() -> OTLPSpanExporter:
+    """One that takes no proxy to a collector on loopback; the SDK's own session would, unless `NO_PROXY` names it."""
+    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
+    nearby = is_loopback(urlsplit(endpoint).hostname or "")
+    if not nearby or any(os.environ.get(name) for name in _CREDENTIAL_PROVIDERS):
+        return OTLPSpanExporter()
+    session = requests.Session()
+    session.trust_env = False
+    return OTLPSpanExporter(session=session)
 
 
 def _parent(trace: TraceContext) -> Context:

@@ -122,6 +122,15 @@ async def test_a_variable_that_does_not_fit_stops_nothing_and_is_named(
     assert collector.spans == []
 
 
+async def test_a_collector_on_loopback_is_asked_without_the_environments_proxy(
+    fleet: Fleet, collector: Collector
+) -> None:
+    fleet.settings |= {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
+    replica = await exporting(fleet, collector.url)
+    await fleet.stop(replica)
+    assert {span.name for span in collector.spans} == {"partner grant"}
+
+
 async def test_an_endpoint_without_a_scheme_is_told_with_its_cause(fleet: Fleet) -> None:
     replica = await exporting(fleet, "collector:4318")
     assert (await replica.ask(headers=SAMPLED)).status == 200
