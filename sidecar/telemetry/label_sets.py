@@ -13,7 +13,7 @@ from sidecar.core.model import Operation, Reason
 from sidecar.core.request_events import Endpoint
 from sidecar.telemetry.line_writer import LineStream
 
-ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
+ROUTES: tuple[str, ...] = get_args(Endpoint)
 OPERATIONS = tuple(Operation)
 OUTCOMES: tuple[str, ...] = ("ok", *FailureKind)
 REASONS = tuple(Reason)

@@ -22,7 +22,7 @@ BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0
 
 
 class _Durations:
-    """One endpoint's histogram; the last count is of what took longer than every bound."""
+    """One route's histogram; the last count is of what took longer than every bound."""
 
     __slots__ = ("counts", "sum_s")
 
@@ -52,14 +52,14 @@ class RequestCounts(Collector):
     """`requests_total` and `request_duration_seconds`; a profile nobody configured counts as ""."""
 
     def __init__(self, profiles: Sequence[str]) -> None:
-        self._durations = {endpoint: _Durations() for endpoint in label_sets.ENDPOINTS}
+        self._durations = {route: _Durations() for route in label_sets.ROUTES}
         self._tallies = {
-            (profile, endpoint): Tally(self._durations[endpoint])
-            for profile, endpoint in itertools.product((*profiles, ""), label_sets.ENDPOINTS)
+            (profile, route): Tally(self._durations[route])
+            for profile, route in itertools.product((*profiles, ""), label_sets.ROUTES)
         }
 
-    def tally(self, profile: str, endpoint: Endpoint) -> Tally:
-        return self._tallies.get((profile, endpoint)) or self._tallies["", endpoint]
+    def tally(self, profile: str, route: Endpoint) -> Tally:
+        return self._tallies.get((profile, route)) or self._tallies["", route]
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the names are ours alone."""
@@ -67,18 +67,18 @@ class RequestCounts(Collector):
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
-            f"{NAMESPACE}_requests", "Vending requests answered.", labels=("profile", "endpoint", "code")
+            f"{NAMESPACE}_requests", "Vending requests answered.", labels=("profile", "route", "code")
         )
-        for (profile, endpoint), tally in self._tallies.items():
+        for (profile, route), tally in self._tallies.items():
             for code, count in tally.codes.items():
-                requests.add_metric([profile, endpoint, code], count)
+                requests.add_metric([profile, route, code], count)
         yield requests
         took = HistogramMetricFamily(
-            f"{NAMESPACE}_request_duration_seconds", "How long vending answers took.", labels=("endpoint",)
+            f"{NAMESPACE}_request_duration_seconds", "How long vending answers took.", labels=("route",)
         )
-        for endpoint, durations in self._durations.items():
+        for route, durations in self._durations.items():
             bounds = [*map(floatToGoString, BUCKETS_S), "+Inf"]
             took.add_metric(
-                [endpoint], list(zip(bounds, itertools.accumulate(durations.counts), strict=True)), durations.sum_s
+                [route], list(zip(bounds, itertools.accumulate(durations.counts), strict=True)), durations.sum_s
             )
         yield took

@@ -13,8 +13,8 @@ import uvloop
 from aiohttp import web
 from prometheus_client import Counter, Histogram
 
-REQUESTS = Counter("requests", "Requests.", ("endpoint", "code"))
-TOOK = Histogram("took", "How long they took.", ("endpoint",))
+REQUESTS = Counter("requests", "Requests.", ("route", "code"))
+TOOK = Histogram("took", "How long they took.", ("route",))
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ async def test_10000_warm_requests_cause_no_redis_command(fleet: Fleet) -> None:
 
     assert good == REQUESTS
     assert set(fleet.redis.command_counts()) <= {"config|resetstat", "info"}, "ours, and nobody else's"
-    assert await replica.metric("requests_total", endpoint="token", code="ok") == REQUESTS
+    assert await replica.metric("requests_total", route="token", code="ok") == REQUESTS
     assert len(fleet.calls) == 1
 
 

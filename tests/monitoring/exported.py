@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sidecar.telemetry.metrics import Metrics
 from tests.fakes.vendor import FakeVendor
 
-TARGET_LABELS = {"job", "namespace", "pod", "instance"}
-"""What Prometheus adds to every series, some of it only in Kubernetes."""
+SCRAPER_LABELS = {"cluster", "container", "endpoint", "instance", "job", "namespace", "node", "pod", "service"}
+"""What Prometheus, its operator or a collector adds to every series."""
 
 
 def _exported() -> dict[str, set[str]]:
@@ -41,4 +41,4 @@ def labels_in(expr: str) -> set[str]:
 
 def labels_of(names: set[str]) -> set[str]:
     """All that these series have."""
-    return TARGET_LABELS.union(*(EXPORTED[name] for name in names))
+    return SCRAPER_LABELS.union(*(EXPORTED[name] for name in names))

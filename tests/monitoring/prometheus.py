@@ -19,6 +19,14 @@ from tests.servers import free_port
 
 RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
 JOB, NAMESPACE = "pay", "shop"
+OPERATOR_LABELS = {
+    "container": "token-sidecar",
+    "endpoint": "admin",
+    "namespace": NAMESPACE,
+    "pod": "pay-0",
+    "service": "pay",
+}
+"""What its operator gives each target: a label of ours by one of these names would be renamed."""
 SCRAPE_S = 0.5
 STEP_S = 0.25
 """Expressions speak of the time between scrapes, too."""
@@ -95,7 +103,7 @@ class Prometheus:
 
 def _config(targets: Sequence[str]) -> dict[str, Any]:
     every = f"{round(SCRAPE_S * 1000)}ms"
-    static = {"targets": list(targets), "labels": {"namespace": NAMESPACE}}
+    static = {"targets": list(targets), "labels": OPERATOR_LABELS}
     return {
         "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
         "rule_files": [str(RULES)],

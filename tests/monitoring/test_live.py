@@ -50,6 +50,12 @@ def test_an_alert_is_silent_in_the_quiet_and_speaks_when_things_fail(day: Day, r
     assert day.prometheus.during(rule["expr"], day.faults) != []
 
 
+def test_no_label_is_renamed_where_the_operator_scrapes(day: Day) -> None:
+    series = day.prometheus.ask("series", **{"match[]": '{__name__=~"token_sidecar_.+"}'})
+    assert series
+    assert {label for labels in series for label in labels if label.startswith("exported_")} == set()
+
+
 @every_expression
 def test_an_expression_of_the_dashboard_finds_series(day: Day, title: str, expr: str) -> None:
     assert day.prometheus.during(substituted(expr, SCRAPE_S), day.whole) != []

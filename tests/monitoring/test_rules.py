@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.monitoring.exported import EXPORTED, TARGET_LABELS, labels_in, labels_of, metrics_in
+from tests.monitoring.exported import EXPORTED, SCRAPER_LABELS, labels_in, labels_of, metrics_in
 
 PROMETHEUS = Path(__file__).parents[2] / "deploy/prometheus"
 RULES: list[dict[str, Any]] = [
@@ -57,7 +57,7 @@ def test_cases_are_of_alerts_and_series_that_exist() -> None:
     assert {check["alertname"] for case in CASES for check in case["alert_rule_test"]} == set(ALERTS)
     for series in (entry["series"] for case in CASES for entry in case.get("input_series", ())):
         (metric,) = metrics_in(series)
-        assert labels_in(series) <= EXPORTED[metric] | TARGET_LABELS
+        assert labels_in(series) <= EXPORTED[metric] | SCRAPER_LABELS
         assert labels_in(series) >= EXPORTED[metric]
 
 

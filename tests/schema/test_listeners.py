@@ -49,11 +49,11 @@ async def asked(location: str, url: str, *options: str) -> tuple[int, str]:
 
 
 async def reply_codes(admin: str) -> set[tuple[str, str]]:
-    """(endpoint, code) of the answers there were."""
+    """(route, code) of the answers there were."""
     async with aiohttp.ClientSession() as session, session.get(f"{admin}/metrics") as response:
         text = await response.text()
-    counted = re.findall(r'requests_total\{code="(.+?)",endpoint="(.+?)",.*?\} ([0-9.]+)', text)
-    return {(endpoint, code) for code, endpoint, times in counted if float(times)}
+    counted = re.findall(r'requests_total\{code="(.+?)",profile=".*?",route="(.+?)"\} ([0-9.]+)', text)
+    return {(route, code) for code, route, times in counted if float(times)}
 
 
 def cases(report: str) -> int:

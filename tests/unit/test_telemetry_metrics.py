@@ -26,10 +26,11 @@ from sidecar.telemetry.label_sets import CODES, STORE_OPERATIONS
 from sidecar.telemetry.metrics import Metrics
 from sidecar.web.problems import PROBLEMS
 from tests.fakes.vendor import NOW, FakeVendor
+from tests.monitoring.exported import SCRAPER_LABELS
 
 CONTRACT = {
-    "requests_total": ("counter", {"profile", "endpoint", "code"}),
-    "request_duration_seconds": ("histogram", {"endpoint"}),
+    "requests_total": ("counter", {"profile", "route", "code"}),
+    "request_duration_seconds": ("histogram", {"route"}),
     "partner_requests_total": ("counter", {"profile", "operation", "outcome"}),
     "partner_request_duration_seconds": ("histogram", {"profile", "operation"}),
     "flights_total": ("counter", {"profile", "reason", "result"}),
@@ -82,6 +83,11 @@ def test_every_metric_of_the_contract_is_there_and_no_other(metrics: Metrics) ->
             name = family.name.removeprefix("token_sidecar_") + ("_total" if family.type == "counter" else "")
             found[name] = (family.type, set().union(*(s.labels for s in family.samples)) - {"le"})
     assert found == CONTRACT
+
+
+def test_no_label_is_one_that_scrapers_set() -> None:
+    """Prometheus would rename ours to `exported_…`, and expressions that name it would match the scraper's."""
+    assert not set().union(*(labels for _, labels in CONTRACT.values())) & SCRAPER_LABELS
 
 
 def test_the_output_is_what_promtool_wants(metrics: Metrics) -> None:
@@ -154,12 +160,12 @@ def test_every_error_code_is_a_label_from_the_start() -> None:
         (
             RequestServed(profile="default", endpoint="token", code="ok", duration_s=0.0002),
             "requests_total",
-            {"profile": "default", "endpoint": "token", "code": "ok"},
+            {"profile": "default", "route": "token", "code": "ok"},
         ),
         (
             RequestServed(profile="default", endpoint="token", code="ok", duration_s=0.0002),
             "request_duration_seconds_bucket",
-            {"endpoint": "token", "le": "0.00025"},
+            {"route": "token", "le": "0.00025"},
         ),
         (
             PartnerCalled(profile="default", operation=Operation.GRANT, outcome="ok", duration_s=0.1),
@@ -208,7 +214,7 @@ def test_what_is_in_no_closed_set_makes_no_series(metrics: Metrics, event: Event
 
 def test_an_unknown_profile_is_counted_without_its_name(metrics: Metrics) -> None:
     metrics.emit(RequestServed(profile="unheard-of", endpoint="token", code="unknown-profile", duration_s=0))
-    assert value(metrics, "requests_total", profile="", endpoint="token", code="unknown-profile") == 1
+    assert value(metrics, "requests_total", profile="", route="token", code="unknown-profile") == 1
     assert b"unheard-of" not in metrics.render("")[0]
 
 
