@@ -12,7 +12,7 @@ from sidecar.core.shared import Lesson
 MAX_COOLDOWN_S: Seconds = 900
 """Where our own doubling of a cool-down stops."""
 MAX_RETRY_AFTER_S: Seconds = 86_400
-"""A `Retry-After` beyond a day is no usable one: a typing error at the partner must not stop payments for a year."""
+"""A wait beyond a day counts as a day: a typing error at the partner must not stop payments for a year."""
 BACKOFF_BASE_S: Seconds = 1
 BACKOFF_CAP_S: Seconds = 30
 BACKOFF_FLOOR_S: Seconds = 0.2
@@ -88,18 +88,18 @@ def condition(
 def pause_s(kind: FailureKind, strikes: int, retry_after_s: Seconds | None, profile: Profile, jitter: float) -> Seconds:
     """How long nobody calls after a failure; `strikes` counts this one (1 for the first).
 
-    A wait the partner named is honoured to the letter. Back-off uses full jitter: the whole of it is random, so that
-    fleets which share a partner do not come back together.
+    A wait the partner named is honoured to the letter, up to a day. Back-off uses full jitter: the whole of it is
+    random, so that fleets which share a partner do not come back together.
     """
     doublings = min(strikes - 1, 16)
     if kind is FailureKind.THROTTLED:
-        if retry_after_s is not None and 0 < retry_after_s <= MAX_RETRY_AFTER_S:
-            return retry_after_s
+        if retry_after_s is not None and retry_after_s > 0:
+            return min(retry_after_s, MAX_RETRY_AFTER_S)
         return min(profile.cooldown_s * 2.0**doublings, max(MAX_COOLDOWN_S, profile.cooldown_s))
     if kind in (FailureKind.REJECTED, FailureKind.REFUSED):
         return min(SLOW_RETRY_BASE_S * 2.0**doublings, SLOW_RETRY_CAP_S) * (1 + jitter / 10)
-    if retry_after_s is not None and 0 < retry_after_s <= MAX_RETRY_AFTER_S:
-        return retry_after_s
+    if retry_after_s is not None and retry_after_s > 0:
+        return min(retry_after_s, MAX_RETRY_AFTER_S)
     ceiling = min(BACKOFF_BASE_S * 2.0**doublings, BACKOFF_CAP_S)
     return max(BACKOFF_FLOOR_S, jitter * ceiling)
 

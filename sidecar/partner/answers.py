@@ -11,7 +11,7 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.model import Instant, PartnerToken, Secret
 from sidecar.partner.details import read_detail
 from sidecar.partner.lifetimes import declared_lifetime_s, read_integer
-from sidecar.partner.retry_after import answered_at, parse_retry_after
+from sidecar.partner.retry_after import answered_at, named_wait_s
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_TOKEN_CHARS = 16 * 1024
@@ -78,7 +78,7 @@ def _failure(
 ) -> PartnerError:
     wait_s = None
     if kind in _MAY_NAME_A_WAIT:
-        wait_s = parse_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date"), now_wall)
+        wait_s = named_wait_s(answer.headers, now_wall, throttled=kind is FailureKind.THROTTLED)
     return PartnerError(kind, read_detail(answer.status, document, secrets), wait_s)
 
 

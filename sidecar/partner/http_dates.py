@@ -1,4 +1,7 @@
-"""HTTP dates: the one form servers send and the two old ones they may (RFC 9110 section 5.6.7)."""
+"""HTTP dates: the one form servers send and the two old ones they may (RFC 9110 section 5.6.7).
+
+The zone may also be written `UTC`, `+0000` or `-0000`, as libraries for mail do.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _LONG_DAY = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
 _TIME = "(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-5][0-9]|60)"
+_ZONE = r"(?:GMT|UTC|[+-]0000)"
 _MONTH = f"(?P<month>{'|'.join(_MONTHS)})"
 _FORMS = tuple(
     re.compile(form)
     for form in (
-        f"{_DAY}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT",
-        f"{_LONG_DAY}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT",
+        f"{_DAY}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} {_ZONE}",
+        f"{_LONG_DAY}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} {_ZONE}",
         f"{_DAY} {_MONTH} (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
     )
 )

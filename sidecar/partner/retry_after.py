@@ -1,38 +1,99 @@
-"""How long a partner asks us to wait (RFC 9110 section 10.2.3)."""
+"""How long a partner asks us to wait: `Retry-After` (RFC 9110 section 10.2.3), or when its rate limit starts again."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 
 from sidecar.core.model import Instant, Seconds
 from sidecar.core.policy import MAX_RETRY_AFTER_S
 from sidecar.partner.http_dates import parse_http_date
 
-# Ten digits are beyond every usable wait: a longer run is never turned into a number.
-_DELTA = re.compile("[0-9]{1,10}")
+RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
+"""Of draft-ietf-httpapi-ratelimit-headers (up to 07), and what was in use before it."""
+_SECONDS = re.compile(r"0*(?P<whole>[0-9]+)(?:\.[0-9]*)?")
+_MAX_WHOLE_DIGITS = 15
+"""A longer run is beyond every wait and every instant, and is never turned into a number."""
+_OLDEST_INSTANT_AT: Instant = 1_000_000_000
+"""2001. As a wait it would be 31 years."""
+_OLDEST_INSTANT_MS = 1_000 * _OLDEST_INSTANT_AT
+
+
+def named_wait_s(headers: Mapping[str, str], now_wall: Instant, *, throttled: bool) -> Seconds | None:
+    """The wait in an answer's headers, in (0, `MAX_RETRY_AFTER_S`], or None when they hold no usable one.
+
+    `throttled` (429): where `Retry-After` has none, `RateLimit-Reset` and then `X-RateLimit-Reset` count. On other
+    answers they speak of a limit that was not what failed.
+    """
+    date_header = headers.get("Date")
+    wait_s = parse_retry_after(headers.get("Retry-After"), date_header, now_wall)
+    if throttled:
+        for name in RESET_HEADERS:
+            if wait_s is None:
+                wait_s = _parse_reset(headers.get(name), date_header, now_wall)
+    return wait_s
 
 
 def parse_retry_after(value: str | None, date_header: str | None, now_wall: Instant) -> Seconds | None:
     """The wait in a `Retry-After` value, in (0, `MAX_RETRY_AFTER_S`], or None when it holds no usable one.
 
-    A date counts from the answer's own `Date` where there is one: the difference of two readings of the partner's
-    clock is right even when ours is not.
+    Beyond what RFC 9110 allows, decimals and a list of one repeated value are read: proxies write both. Decimals are
+    rounded up, so that 12.5 is no less than 12, and 0.5 no less than 0. A wait beyond a day is a day. A date counts
+    from the answer's own `Date` where there is one: the difference of two readings of the partner's clock is right even
+    when ours is not.
     """
     if value is None:
         return None
-    # HTTP's own white space: `strip()` would take separators away that `float()` refuses.
-    digits = value.strip(" \t")
-    if _DELTA.fullmatch(digits):
-        wait_s = float(digits)
-    else:
-        until = parse_http_date(value, now_wall)
+    text = _without_repeats(value)
+    wait_s = _parse_seconds(text)
+    if wait_s is None:
+        until = parse_http_date(text, now_wall)
         if until is None:
             return None
         wait_s = until - answered_at(date_header, now_wall)
-    return wait_s if 0 < wait_s <= MAX_RETRY_AFTER_S else None
+    return _usable(wait_s)
 
 
 def answered_at(date_header: str | None, now_wall: Instant) -> Instant:
     """When the partner answered, by its own clock where it says so."""
     said = parse_http_date(date_header, now_wall) if date_header is not None else None
     return now_wall if said is None else said
+
+
+def _parse_reset(value: str | None, date_header: str | None, now_wall: Instant) -> Seconds | None:
+    """The wait in a reset header: seconds, or the instant itself as a UTC epoch, in seconds or milliseconds.
+
+    Which of them is told by the size: no wait is as large as an instant.
+    """
+    number = None if value is None else _parse_seconds(_without_repeats(value))
+    if number is None:
+        return None
+    if number >= _OLDEST_INSTANT_MS:
+        number /= 1000
+    return _usable(number if number < _OLDEST_INSTANT_AT else number - answered_at(date_header, now_wall))
+
+
+def _usable(wait_s: Seconds) -> Seconds | None:
+    return min(wait_s, MAX_RETRY_AFTER_S) if wait_s > 0 else None
+
+
+def _parse_seconds(text: str) -> Seconds | None:
+    """Whole seconds, rounded up."""
+    found = _SECONDS.fullmatch(text)
+    if found is None:
+        return None
+    return math.ceil(float(text)) if len(found["whole"]) <= _MAX_WHOLE_DIGITS else math.inf
+
+
+def _without_repeats(value: str) -> str:
+    """The one value of a list that repeats it; else the whole, which is no valid value then.
+
+    Only HTTP's own white space is taken away: `strip()` would take separators that `float()` refuses.
+    """
+    parts = [part.strip(" \t") for part in value.split(",")]
+    # Two: a date has a comma of its own.
+    for size in (1, 2):
+        if parts == parts[:size] * (len(parts) // size):
+            return ", ".join(parts[:size])
+    return value

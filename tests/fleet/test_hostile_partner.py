@@ -51,7 +51,7 @@ HOSTILE: list[Play] = [
     then_say_nothing(OK + b"Content-Length: 9\r\n\r\n{"),
     reply(OK + b"Content-Length: -1\r\n\r\n{}"),
     http("429 Too Many Requests", b"{}", "Retry-After: 1e309"),
-    http("503 No", b"{}", "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT"),
+    http("503 No", b"{}", "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"),
     http("200 OK", b'{"role": "API_USER", "accessToken": "harm", "expiresIn": 1e-300}'),
 ]
 

@@ -15,7 +15,10 @@ from sidecar.partner.http_dates import parse_http_date
 from sidecar.partner.retry_after import parse_retry_after
 from tests.fuzz.findings import hold
 
-WORDS = (b"120", b"1e309", b"-1", b"Wed, 21 Oct 2026 07:28:00 GMT", b"Sunday, 06-Nov-94 08:49:37 GMT", b"9999", b"\n")
+WORDS = (
+    b"120", b"1e309", b"-1", b"Wed, 21 Oct 2026 07:28:00 GMT", b"Sunday, 06-Nov-94 08:49:37 GMT", b"9999", b"12.5",
+    b"300, 300", b" UTC", b" +0000", b"\n",
+)  # fmt: skip
 NOW_AT = 1_767_225_600.0
 _YEAR_1000_AT = -30_610_224_000.0
 _DIGITS = re.compile("[0-9]{1,9}")
@@ -28,7 +31,7 @@ def check(data: bytes) -> None:
     wait_s = parse_retry_after(value, date if newline else None, NOW_AT)
     hold(true=wait_s is None or 0 < wait_s <= MAX_RETRY_AFTER_S, what="a wait is out of its bounds")
     if _DIGITS.fullmatch(value):
-        expected = float(value) if 0 < int(value) <= MAX_RETRY_AFTER_S else None
+        expected = min(float(value), MAX_RETRY_AFTER_S) if int(value) else None
         hold(true=wait_s == expected, what="plain seconds were not taken as they stand")
     for text in (value, date):
         _hold_date(text)

@@ -143,8 +143,7 @@ async def test_a_partner_that_speaks_first_is_bounded_too(
 @pytest.mark.parametrize(
     "values",
     [
-        ["1e309"], ["-1"], ["0"], ["99999999999"], ["9" * 8000],
-        ["Fri, 31 Dec 9999 23:59:59 GMT"], ["\u0663"], ["1e309", "7"],
+        ["1e309"], ["-1"], ["0"], ["\u0663"], ["1e309", "7"],
         ["Sat, 01 Jan 0000 00:00:00 GMT"], ["NaN"], [""], ["30, 60"],
     ],
     ids=lambda values: repr(values)[:30],
@@ -155,3 +154,24 @@ async def test_a_wait_nobody_can_wait_is_a_cool_down_of_ours(
     partner.play = http("429 Too Many Requests", b"{}", *(f"Retry-After: {value}" for value in values))
     error = await failure(client)
     assert (error.kind, error.retry_after_s) == (FailureKind.THROTTLED, None)
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [
+        ("Retry-After: 12.5", 13),
+        ("Retry-After: 300, 300", 300),
+        ("Retry-After: 99999999999", 86_400),
+        ("Retry-After: " + "9" * 8000, 86_400),
+        ("Retry-After: Fri, 31 Dec 9999 23:59:59 UTC", 86_400),
+        ("RateLimit-Reset: 17", 17),
+        ("X-RateLimit-Reset: 17", 17),
+    ],
+    ids=lambda header: str(header)[:30],
+)
+async def test_a_wait_is_read_as_gateways_and_limiters_write_it(
+    client: PartnerClient, partner: RawPartner, header: str, wait_s: float
+) -> None:
+    partner.play = http("429 Too Many Requests", b"{}", header)
+    error = await failure(client)
+    assert (error.kind, error.retry_after_s) == (FailureKind.THROTTLED, wait_s)

@@ -131,9 +131,20 @@ def test_a_usable_retry_after_comes_along(status: int) -> None:
     assert failure(answer({}, status, {"retry-after": "17"})).retry_after_s == 17
 
 
-@pytest.mark.parametrize(("status", "value"), [(429, "0"), (429, "soon"), (503, "90000"), (401, "17"), (400, "17")])
+@pytest.mark.parametrize(("status", "value"), [(429, "0"), (429, "soon"), (401, "17"), (400, "17")])
 def test_an_unusable_retry_after_or_one_on_another_failure_does_not(status: int, value: str) -> None:
     assert failure(answer({}, status, {"Retry-After": value})).retry_after_s is None
+
+
+@pytest.mark.parametrize("name", ["RateLimit-Reset", "X-RateLimit-Reset"])
+def test_a_429_without_a_usable_retry_after_waits_until_the_limit_starts_again(name: str) -> None:
+    assert failure(answer({}, 429, {name: "17"})).retry_after_s == 17
+    assert failure(answer({}, 429, {name: "17", "Retry-After": "0"})).retry_after_s == 17
+    assert failure(answer({}, 429, {name: "17", "Retry-After": "5"})).retry_after_s == 5
+
+
+def test_when_the_limit_starts_again_says_nothing_of_other_failures() -> None:
+    assert failure(answer({}, 503, {"RateLimit-Reset": "17"})).retry_after_s is None
 
 
 def test_the_first_of_several_retry_after_headers_counts() -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sidecar.partner.http_dates import parse_http_date
-from sidecar.partner.retry_after import parse_retry_after
+from sidecar.partner.retry_after import named_wait_s, parse_retry_after
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110
 
@@ -19,10 +19,25 @@ NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110
         (" 30 ", 30),
         ("007", 7),
         ("86400", 86_400),
+        ("86401", 86_400),
+        ("9" * 100_000, 86_400),
+        ("12.0", 12),
+        ("12.", 12),
+        ("12.5", 13),
+        ("0.0001", 1),
+        ("300, 300", 300),
+        ("300 ,300,\t300", 300),
         ("Sun, 06 Nov 1994 08:50:37 GMT", 60),
         ("Sunday, 06-Nov-94 08:50:37 GMT", 60),
         ("Sun Nov  6 08:50:37 1994", 60),
+        ("Sun, 06 Nov 1994 08:50:37 UTC", 60),
+        ("Sun, 06 Nov 1994 08:50:37 +0000", 60),
+        ("Sun, 06 Nov 1994 08:50:37 -0000", 60),
+        ("Sunday, 06-Nov-94 08:50:37 UTC", 60),
+        ("Sun, 06 Nov 1994 08:50:37 GMT, Sun, 06 Nov 1994 08:50:37 GMT", 60),
         ("Mon, 07 Nov 1994 08:49:37 GMT", 86_400),
+        ("Mon, 07 Nov 1994 08:49:38 GMT", 86_400),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
     ],
 )
 def test_a_usable_wait_is_taken_in_every_legal_form(value: str, wait_s: float) -> None:
@@ -37,25 +52,27 @@ def test_a_usable_wait_is_taken_in_every_legal_form(value: str, wait_s: float) -
         "0",
         "-1",
         "+5",
-        "1.5",
-        "86401",
+        "0.0",
+        ".5",
+        "1.5.5",
+        "1 5",
         "1e309",
         "1e3",
         "16\x1c",
         "NaN",
         "٣",
         "30, 60",
+        "30,",
+        ",",
         "soon",
-        "9" * 100_000,
         "Sun, 06 Nov 1994 08:49:37 GMT",
         "Sun, 06 Nov 1994 08:49:36 GMT",
-        "Mon, 07 Nov 1994 08:49:38 GMT",
-        "Fri, 31 Dec 9999 23:59:59 GMT",
         "Sun, 06 Nov 0000 08:50:37 GMT",
         "Sun, 31 Feb 1995 08:50:37 GMT",
         "Sun, 06 Nov 1994 25:50:37 GMT",
         "Sun, 06 Nov 1994 08:49:61 GMT",
-        "Sun, 06 Nov 1994 08:50:37 +0100",
+        "Sun, 06 Nov 1994 10:50:37 +0100",
+        "Sun, 06 Nov 1994 08:50:37 GMT, Sun, 06 Nov 1994 08:51:37 GMT",
         "1994-11-06T08:50:37Z",
     ],
 )
@@ -72,10 +89,42 @@ def test_an_unreadable_date_header_leaves_our_clock() -> None:
     assert parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", "yesterday", NOW) == 60
 
 
-def test_a_long_run_of_digits_is_refused_without_reading_it_as_a_number() -> None:
+def test_a_long_run_of_digits_is_a_day_without_reading_it_as_a_number() -> None:
     started = time.process_time()
-    assert parse_retry_after("9" * 1_000_000, None, NOW) is None
+    assert parse_retry_after("9" * 1_000_000, None, NOW) == 86_400
     assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("name", ["RateLimit-Reset", "X-RateLimit-Reset"])
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("60", 60),
+        ("59.2", 60),
+        ("60, 60", 60),
+        ("90000", 86_400),
+        ("1767225660", 60),
+        ("1767225659.5", 60),
+        ("1767225660000", 60),
+        ("1767325660", 86_400),
+        ("9" * 100_000, 86_400),
+        ("1767225600", None),
+        ("1000000000", None),
+        ("0", None),
+        ("-60", None),
+        ("Thu, 01 Jan 2026 00:01:00 GMT", None),
+        ("2026-01-01T00:01:00Z", None),
+    ],
+)
+def test_a_reset_header_is_seconds_or_an_instant(name: str, value: str, wait_s: float | None) -> None:
+    """The partner's clock, by its `Date`, counts for an instant."""
+    headers = {name: value, "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
+    assert named_wait_s(headers, NOW, throttled=True) == wait_s
+
+
+def test_the_standard_reset_header_goes_before_the_older_one() -> None:
+    assert named_wait_s({"X-RateLimit-Reset": "7", "RateLimit-Reset": "5"}, NOW, throttled=True) == 5
+    assert named_wait_s({"X-RateLimit-Reset": "7", "RateLimit-Reset": "soon"}, NOW, throttled=True) == 7
 
 
 @pytest.mark.parametrize(
