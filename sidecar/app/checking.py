@@ -243,6 +243,8 @@ def _explained(error: NoTokenError, heard: _Listening) -> str:
     line = f"{error} ({error.code})"
     if heard.last is not None and heard.last.cause:
         line += f"; cause: {heard.last.cause}"
+    if heard.last is not None and heard.last.problem:
+        line += f"; problem: {heard.last.problem}"
     if heard.store_failure is not None:
         line += f"; store: {_failed(heard.store_failure)}"
     if error.partner is not None:

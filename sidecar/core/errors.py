@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     # Not at run time: the command line needs the errors, and neither of these.
-    from sidecar.core.failures import FailureKind, PartnerDetail
+    from sidecar.core.failures import AnswerProblem, FailureKind, PartnerDetail
     from sidecar.core.model import Seconds
 
 
@@ -68,7 +68,8 @@ class StoreError(SidecarError):
 class PartnerError(SidecarError):
     """A partner call failed. `retry_after_s` is set only when the partner named a usable wait.
 
-    `cause` is the class name of the exception that ended the call; empty when an answer came.
+    `cause` is the class name of the exception that ended the call; empty when an answer came. `problem` says in which
+    way an answer is malformed; None for other failures.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class PartnerError(SidecarError):
         detail: PartnerDetail | None = None,
         retry_after_s: Seconds | None = None,
         cause: str = "",
+        problem: AnswerProblem | None = None,
     ) -> None:
         super().__init__(f"partner call failed: {kind}")
         self.kind = kind
         self.detail = detail
         self.retry_after_s = retry_after_s
         self.cause = cause
+        self.problem = problem
 
 
 class UnsentError(SidecarError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.failures import AnswerProblem, FailureKind, PartnerDetail
 from sidecar.core.model import Instant, Lifetime, Operation, Reason, Seconds
 
 FlightResult: TypeAlias = Literal["fetched", "adopted", "failed"]
@@ -75,7 +75,10 @@ class FlightEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerCalled(Event):
-    """One call ended; `cause` is the class name of the exception that ended it, empty when an answer came."""
+    """One call ended; `cause` is the class name of the exception that ended it, empty when an answer came.
+
+    `problem` says in which way an answer is malformed; empty for every other outcome.
+    """
 
     name = "partner_called"
     operation: Operation
@@ -83,6 +86,7 @@ class PartnerCalled(Event):
     duration_s: Seconds
     detail: PartnerDetail | None = None
     cause: str = ""
+    problem: AnswerProblem | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,32 @@ class FailureKind(StrEnum):
     """5xx."""
 
 
+class AnswerProblem(StrEnum):
+    """In which way an answer is malformed; the values are the field `problem` of the event `partner_called`.
+
+    A closed set: it says nothing of the content.
+    """
+
+    TRANSFER = "transfer"
+    """No valid HTTP, less of it than announced, or too much; the event's `cause` has the class of the exception."""
+    STATUS = "status"
+    """A redirect, or a success other than 200."""
+    TOO_LONG = "too-long"
+    """The body, or what it is decompressed to."""
+    BAD_GZIP = "bad-gzip"
+    """It begins as gzip does, and is broken, cut off or followed by more."""
+    EMPTY = "empty"
+    NOT_JSON = "not-json"
+    """A page, or JSON that was cut off or is not UTF-8; other compressions than gzip too."""
+    NOT_OBJECT = "not-object"
+    NO_TOKEN = "no-token"  # noqa: S105 - a word of the log
+    """None in its field, or none that can stand in an HTTP header."""
+    ROLE = "role"
+    """The token is for another role."""
+    ENDED = "ended"
+    """The token was over when it came."""
+
+
 MAX_TEXT_CHARS = 200
 """The longest text of a partner that is kept, shown or logged."""
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.errors import PartnerError
-from sidecar.core.failures import FailureKind
+from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import Instant, PartnerToken, Secret
+from sidecar.partner.bodies import Document, read_document
 from sidecar.partner.details import read_detail
-from sidecar.partner.lifetimes import declared_lifetime_s, read_integer
+from sidecar.partner.lifetimes import declared_lifetime_s
 from sidecar.partner.retry_after import answered_at, named_wait_s
 
-MAX_BODY_BYTES = 64 * 1024
 MAX_TOKEN_CHARS = 16 * 1024
 
 _BY_STATUS: Mapping[int, FailureKind] = {
@@ -30,7 +29,7 @@ _MAY_NAME_A_WAIT = (FailureKind.THROTTLED, FailureKind.SERVER_ERROR)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer. `headers` look up without regard to case; `body` is at most `MAX_BODY_BYTES` + 1 long.
+    """One HTTP answer. `headers` look up without regard to case; `body` is at most `bodies.MAX_BODY_BYTES` + 1 long.
 
     Not printed: the body may hold a token.
     """
@@ -55,15 +54,29 @@ def read_answer(answer: Answer, role: str, now_wall: Instant, secrets: Sequence[
     grant later. A token whose declared end has passed makes no sense, like any other malformed response: a partner that
     hands out one token until it ends may answer so in its last second. Raises `PartnerError`.
     """
-    document = _read_document(answer.body)
+    found = read_document(answer.body)
+    document: Document = {} if isinstance(found, AnswerProblem) else found
+
+    def failure(kind: FailureKind, problem: AnswerProblem | None) -> PartnerError:
+        detail = read_detail(answer.status, document, secrets)
+        wait_s = None
+        if kind in _MAY_NAME_A_WAIT:
+            wait_s = named_wait_s(answer.headers, now_wall, throttled=kind is FailureKind.THROTTLED)
+        return PartnerError(kind, detail, wait_s, problem=problem)
+
     if answer.status != 200:
-        raise _failure(kind_of_status(answer.status), answer, document or {}, now_wall, secrets)
-    access = _usable_token((document or {}).get("accessToken"))
-    if document is None or access is None or document.get("role", role) != role:
-        raise _failure(FailureKind.MALFORMED, answer, document or {}, now_wall, secrets)
+        kind = kind_of_status(answer.status)
+        raise failure(kind, AnswerProblem.STATUS if kind is FailureKind.MALFORMED else None)
+    if isinstance(found, AnswerProblem):
+        raise failure(FailureKind.MALFORMED, found)
+    access = _usable_token(document.get("accessToken"))
+    if access is None:
+        raise failure(FailureKind.MALFORMED, AnswerProblem.NO_TOKEN)
+    if document.get("role", role) != role:
+        raise failure(FailureKind.MALFORMED, AnswerProblem.ROLE)
     lifetime_s = declared_lifetime_s(document, access, answered_at(answer.headers.get("Date"), now_wall))
     if lifetime_s is not None and lifetime_s <= 0:
-        raise _failure(FailureKind.MALFORMED, answer, document, now_wall, secrets)
+        raise failure(FailureKind.MALFORMED, AnswerProblem.ENDED)
     refresh = _usable_token(document.get("refreshToken"))
     return PartnerToken(
         access=Secret(access),
@@ -71,26 +84,6 @@ def read_answer(answer: Answer, role: str, now_wall: Instant, secrets: Sequence[
         role=role,
         lifetime_s=lifetime_s,
     )
-
-
-def _failure(
-    kind: FailureKind, answer: Answer, document: Mapping[str, object], now_wall: Instant, secrets: Sequence[str]
-) -> PartnerError:
-    wait_s = None
-    if kind in _MAY_NAME_A_WAIT:
-        wait_s = named_wait_s(answer.headers, now_wall, throttled=kind is FailureKind.THROTTLED)
-    return PartnerError(kind, read_detail(answer.status, document, secrets), wait_s)
-
-
-def _read_document(body: bytes) -> Mapping[str, object] | None:
-    """The JSON object in `body`, or None when it holds anything else."""
-    if len(body) > MAX_BODY_BYTES:
-        return None
-    try:
-        document = json.loads(body.decode(), parse_int=read_integer)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _usable_token(value: object) -> str | None:

@@ -13,10 +13,11 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from sidecar.core.errors import PartnerError, UnsentError
-from sidecar.core.failures import FailureKind
+from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import Credentials, PartnerToken, Seconds, Secret
 from sidecar.core.ports import Clock, MaySend
-from sidecar.partner.answers import MAX_BODY_BYTES, Answer, read_answer
+from sidecar.partner.answers import Answer, read_answer
+from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.presets import Preset
 from sidecar.partner.session import proxy_for
 from sidecar.partner.transport_errors import TRANSPORT_ERRORS, kind_of_error
@@ -98,7 +99,9 @@ class PartnerClient:
                 # The status says it all, a 429 above all; the rest of the body would only have explained it.
                 return head
             # Without the cause: aiohttp's texts quote what the partner or a proxy sent, secrets included.
-            raise PartnerError(kind_of_error(error), cause=type(error).__name__) from None
+            kind = kind_of_error(error)
+            problem = AnswerProblem.TRANSFER if kind is FailureKind.MALFORMED else None
+            raise PartnerError(kind, cause=type(error).__name__, problem=problem) from None
 
 
 class _TimelyBody(aiohttp.BytesPayload):

@@ -20,9 +20,10 @@ FALLBACK_AFTER_S: Seconds = 0.5
 def open_session(resolver: Resolver | None = None) -> aiohttp.ClientSession:
     """A session for `PartnerClient`s; the caller closes it. Needs a running event loop.
 
-    No cookies, no decompression, one connection a call: with one call in minutes a kept connection saves nothing and
-    may be dead when it is needed. The trusted certificates are the system's, or those `SSL_CERT_FILE` named when the
-    process started: aiohttp reads them as it is imported, and reading them again would take as long once more.
+    No cookies, no decompression (`partner.bodies` does it, within bounds), one connection a call: with one call in
+    minutes a kept connection saves nothing and may be dead when it is needed. The trusted certificates are the
+    system's, or those `SSL_CERT_FILE` named when the process started: aiohttp reads them as it is imported, and reading
+    them again would take as long once more.
     """
     partner_resolver = PartnerResolver(resolver or Resolver(FALLBACK_AFTER_S))
     # The resolver remembers results already.

@@ -19,7 +19,7 @@ from sidecar.core.events import (
     PartnerCalled,
     PauseStarted,
 )
-from sidecar.core.failures import FailureKind
+from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import Credentials, Moment, Operation, PartnerToken, Token, token_id_of
 from sidecar.core.policy import Condition
 from sidecar.core.shared import Committed, Failed, Lesson, Pause
@@ -124,7 +124,7 @@ class Call:
         """A token that is over on arrival is no answer: taken for one, it would be fetched again and again."""
         age_s = self._crew.clock.monotonic() - self._sent_at
         if answer.lifetime_s is not None and policy.usable_s(answer.lifetime_s, self._crew.profile) <= age_s:
-            raise PartnerError(FailureKind.MALFORMED)
+            raise PartnerError(FailureKind.MALFORMED, problem=AnswerProblem.ENDED)
 
     def _called(self, outcome: FailureKind | Literal["ok"], error: PartnerError | None) -> None:
         self._crew.sink.emit(
@@ -135,6 +135,7 @@ class Call:
                 duration_s=self._crew.clock.monotonic() - self._sent_at,
                 detail=None if error is None else error.detail,
                 cause="" if error is None else error.cause,
+                problem="" if error is None or error.problem is None else error.problem,
             )
         )
 

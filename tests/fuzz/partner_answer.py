@@ -5,7 +5,9 @@ An input is the status on a line, header lines, an empty line, and the body.
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 
 from aiohttp import hdrs
 from multidict import CIMultiDict
@@ -22,7 +24,7 @@ from tests.fuzz.findings import CANARY, hold, hold_secret, planted
 WORDS = (
     b'{"accessToken":"', b'"refreshToken":"', b'"expiresIn":', b'"expires_at":', b'"role":"API_USER"', b'"errorCode":"',
     b'"errorMessage":"', b"429\n", b"401\n", b"503\n", b"Retry-After: ", b"Date: ", b"\n\n", b"\\ud800", b"1e999",
-    b"\xfe", b"X-RateLimit-Reset: ",
+    b"\xfe", b"\xef\xbb\xbf", b"X-RateLimit-Reset: ",
 )  # fmt: skip
 ROLE = "API_USER"
 NOW_AT = 1_767_225_600.0
@@ -60,7 +62,9 @@ def _answer(data: bytes) -> Answer:
 
 def _hold_token(token: PartnerToken, answer: Answer) -> None:
     hold(true=answer.status == 200, what=f"a token came of status {answer.status}")
-    document = json.loads(answer.body)
+    document = _document(answer.body)
+    if document is None:
+        raise AssertionError("a token came of a body that is no object")
     hold(true=document["accessToken"] == token.access.reveal(), what="the token is not the one that was answered")
     hold(true=document.get("role", ROLE) == ROLE, what="a token for another role was taken")
     for secret in (token.access, token.refresh):
@@ -85,12 +89,20 @@ def _hold_failure(error: PartnerError, answer: Answer) -> None:
         raise AssertionError("an answer came, so there is a detail")
     texts = (detail.error_code, detail.error_message, detail.session_id)
     hold(true=all(text.isprintable() and len(text) <= _MAX_TEXT_CHARS for text in texts), what="an odd text")
-    try:
-        document = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        document = None
+    document = _document(answer.body)
+    hold(true=(error.problem is not None) == (error.kind is FailureKind.MALFORMED), what="a problem is not said")
     for text in (*texts, str(error), repr(answer)):
         _hold_silence(text, document)
+
+
+def _document(body: bytes) -> dict[str, object] | None:
+    """What a plain reading makes of the body."""
+    try:
+        plain = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+        document = json.loads(plain.decode("utf-8-sig"))
+    except (ValueError, RecursionError, OSError, EOFError, zlib.error):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _hold_silence(text: str, document: object) -> None:

@@ -16,6 +16,7 @@ from sidecar.app.checking import CheckLine, check
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
 from sidecar.core.errors import ConfigurationError
+from sidecar.partner.sandbox.faults import Fault
 from tests.fakes.canary_call import GOOD
 from tests.fakes.fault_proxy import fault_proxy
 from tests.fakes.raw_partner import RawPartner, http
@@ -154,6 +155,13 @@ async def test_a_live_check_names_the_class_of_what_broke_the_call(environ: Envi
     line = await token_line(environ | {"SIDECAR_BASE_URL": f"http://127.0.0.1:{free_port()}"})
     assert not line.ok
     assert "(partner-unavailable); cause: ClientConnectorError; try again in " in line.detail
+
+
+async def test_a_live_check_says_in_which_way_an_answer_is_malformed(environ: Environ, bench: Bench) -> None:
+    bench.sandbox.state.faults.add(Fault(fault="html", count=0))
+    line = await token_line(environ)
+    assert not line.ok
+    assert "(partner-unavailable); problem: not-json; partner: status 200; try again in " in line.detail
 
 
 async def test_a_live_check_never_calls_on_the_share_of_a_store_that_is_down(

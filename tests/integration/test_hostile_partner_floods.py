@@ -14,7 +14,7 @@ import pytest
 from aiohttp import http_parser
 
 from sidecar.core.failures import FailureKind
-from sidecar.partner.answers import MAX_BODY_BYTES
+from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.bounded import MAX_ANSWER_BYTES
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS

@@ -14,7 +14,7 @@ import pytest
 from sidecar.core.errors import PartnerError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Secret
-from sidecar.partner.answers import MAX_BODY_BYTES
+from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from tests.fakes.canary_call import ACCESS, GOOD, KEY, PAIR, REFRESH, SECRET, always, assert_no_canary, failure, grant
@@ -48,7 +48,8 @@ from tests.fakes.replica import HANG_S
         (http("200 OK", b""), FailureKind.MALFORMED),
         (http("200 OK", GOOD[:-20]), FailureKind.MALFORMED),
         (http("200 OK", b"<html>canary-access</html>", "Content-Type: text/html"), FailureKind.MALFORMED),
-        (http("200 OK", gzip.compress(GOOD), "Content-Encoding: gzip"), FailureKind.MALFORMED),
+        (http("200 OK", gzip.compress(GOOD)[:-1], "Content-Encoding: gzip"), FailureKind.MALFORMED),
+        (http("200 OK", gzip.compress(bytes(60_000_000)), "Content-Encoding: gzip"), FailureKind.MALFORMED),
         (http("200 OK", GOOD.ljust(MAX_BODY_BYTES + 1)), FailureKind.MALFORMED),
         (http("201 Created", GOOD), FailureKind.MALFORMED),
         (http("302 Found", b"", "Location: http://127.0.0.1:9/"), FailureKind.MALFORMED),

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.errors import CredentialsError, CredentialsRejectedError, NoTokenError, PartnerUnavailableError
-from sidecar.core.events import CredentialsUnreadable, InternalFailure, LeaseLost
-from sidecar.core.failures import FailureKind
+from sidecar.core.events import CredentialsUnreadable, InternalFailure, LeaseLost, PartnerCalled
+from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import (
     Budget,
     Credentials,
@@ -468,6 +468,23 @@ async def test_a_partner_that_hands_out_one_token_until_its_end_is_not_asked_eve
     await asyncio.sleep(597)
     assert await replica.token() == "token-1"
     assert [round(at) for at, _ in partner.calls] == [0, pytest.approx(495, abs=15), pytest.approx(588, abs=3)]
+    await fleet.stop()
+
+
+@virtual
+async def test_a_token_that_ended_on_its_way_is_no_answer_and_the_log_says_why() -> None:
+    partner = FakePartner()
+    partner.lifetime_s = 1
+
+    async def take_longer() -> None:
+        await asyncio.sleep(2)
+
+    partner.always = take_longer
+    fleet = Fleet(partner=partner)
+    (replica,) = fleet.start(1)
+    await asyncio.sleep(5)
+    called = replica.sink.of(PartnerCalled)[0]
+    assert (called.outcome, called.problem) == (FailureKind.MALFORMED, AnswerProblem.ENDED)
     await fleet.stop()
 
 

@@ -15,7 +15,8 @@ from sidecar.core.errors import PartnerError
 from sidecar.core.failures import MAX_TEXT_CHARS, FailureKind
 from sidecar.core.model import PartnerToken, Secret
 from sidecar.core.policy import MAX_RETRY_AFTER_S
-from sidecar.partner.answers import MAX_BODY_BYTES, Answer, read_answer
+from sidecar.partner.answers import Answer, read_answer
+from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.details import read_detail
 from sidecar.partner.lifetimes import MAX_LIFETIME_S
 from sidecar.partner.retry_after import RESET_HEADERS
@@ -99,7 +100,7 @@ GOOD = b'{"role": "R", "accessToken": "good"}'
 @pytest.mark.parametrize(
     "body",
     [
-        b"\xef\xbb\xbf" + GOOD, GOOD.decode().encode("utf-16"), GOOD.decode().encode("utf-32"), b"\x00" + GOOD,
+        b"\xef\xbb\xbf" * 2 + GOOD, GOOD.decode().encode("utf-16"), GOOD.decode().encode("utf-32"), b"\x00" + GOOD,
         GOOD + b"\x00",
         GOOD + GOOD, b"9" * 60_000, b"-" * 60_000, b'"' + b"\\u0000" * 10_000 + b'"', b"NaN", b"1e309",
         b'{"role": 1e309, "accessToken": "good"}', b'{"role": NaN, "accessToken": "good"}',

@@ -9,9 +9,9 @@ import pytest
 from multidict import CIMultiDict
 
 from sidecar.core.errors import PartnerError
-from sidecar.core.failures import FailureKind
+from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import Secret
-from sidecar.partner.answers import MAX_BODY_BYTES, MAX_TOKEN_CHARS, Answer, kind_of_status, read_answer
+from sidecar.partner.answers import MAX_TOKEN_CHARS, Answer, kind_of_status, read_answer
 
 NOW = 1_767_225_600.0
 GOOD = {"role": "API_USER", "accessToken": "access-1", "refreshToken": "refresh-1"}
@@ -79,34 +79,30 @@ def test_the_longest_token_is_taken_and_a_longer_one_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "problem"),
     [
-        b"",
-        b"<html><body>OK</body></html>",
-        b'{"role": "API_USER", "accessToken": "acc',
-        b"null",
-        b"[]",
-        b'"accessToken"',
-        b"[" * 60_000,
-        b'{"a":' * 10_000,
-        b"\xff\xfe",
-        b"\x1f\x8b\x08\x00gzip",
-        b"{}",
-        b'{"role": "ADMIN", "accessToken": "a"}',
-        b'{"role": null, "accessToken": "a"}',
-        b'{"role": ["API_USER"], "accessToken": "a"}',
+        (b"<html><body>OK</body></html>", AnswerProblem.NOT_JSON),
+        (b"{}", AnswerProblem.NO_TOKEN),
+        (b'{"role": "ADMIN"}', AnswerProblem.NO_TOKEN),
+        (b'{"role": "ADMIN", "accessToken": "a"}', AnswerProblem.ROLE),
+        (b'{"role": null, "accessToken": "a"}', AnswerProblem.ROLE),
+        (b'{"role": ["API_USER"], "accessToken": "a"}', AnswerProblem.ROLE),
+        (b'{"role": "API_USER", "accessToken": "a", "expiresIn": 0}', AnswerProblem.ENDED),
     ],
-    ids=lambda body: repr(body[:24]),
+    ids=lambda value: repr(value)[:24],
 )
-def test_a_200_that_makes_no_sense_is_malformed(body: bytes) -> None:
+def test_a_200_that_makes_no_sense_is_malformed_and_says_in_which_way(body: bytes, problem: AnswerProblem) -> None:
     error = failure(answer(body))
     assert (error.kind, error.detail and error.detail.status) == (FailureKind.MALFORMED, 200)
+    assert error.problem is problem
 
 
-def test_a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_malformed() -> None:
-    body = json.dumps(GOOD).encode().ljust(MAX_BODY_BYTES)
-    assert read_answer(answer(body), "API_USER", NOW).access == Secret("access-1")
-    assert failure(answer(body + b" ")).kind is FailureKind.MALFORMED
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [(201, AnswerProblem.STATUS), (302, AnswerProblem.STATUS), (400, None), (429, None), (503, None)],
+)
+def test_of_another_status_only_one_that_is_no_failure_is_malformed(status: int, problem: AnswerProblem | None) -> None:
+    assert failure(answer(b"<html>", status)).problem is problem
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from sidecar.core.events import (
     TokenFileFailed,
     TokenReported,
 )
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.failures import AnswerProblem, FailureKind, PartnerDetail
 from sidecar.core.model import Lifetime, Operation, Secret
 from sidecar.core.request_events import MalformedRequest, RequestServed
 from sidecar.telemetry.library_logs import LibraryLogs, capture_library_logs
@@ -169,6 +169,15 @@ def test_the_class_of_what_broke_a_call_is_told(log: Log) -> None:
         )
     )
     assert log.lines[0]["cause"] == "ClientConnectorSSLError"
+
+
+def test_in_which_way_an_answer_is_malformed_is_told(log: Log) -> None:
+    log.sink.emit(
+        PartnerCalled(
+            operation=Operation.GRANT, outcome=FailureKind.MALFORMED, duration_s=0.1, problem=AnswerProblem.NOT_JSON
+        )
+    )
+    assert (log.lines[0]["outcome"], log.lines[0]["problem"]) == ("malformed", "not-json")
 
 
 def test_another_operation_is_told_at_once(log: Log) -> None:

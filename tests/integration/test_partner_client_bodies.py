@@ -1,0 +1,47 @@
+"""What gateways make of an answer is read, and what stays malformed says in which way."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from sidecar.core.failures import AnswerProblem
+from sidecar.core.model import Secret
+from sidecar.partner.bodies import MAX_BODY_BYTES
+from sidecar.partner.client import PartnerClient
+from tests.fakes.canary_call import ACCESS, GOOD, failure, grant
+from tests.fakes.raw_partner import Play, RawPartner, http, reply, reset
+
+
+@pytest.mark.parametrize(
+    ("play", "problem"),
+    [
+        (reply(b"SSH-2.0-OpenSSH_9.2 canary-access\r\n\r\n"), AnswerProblem.TRANSFER),
+        (reply(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + GOOD), AnswerProblem.TRANSFER),
+        (http("200 OK", b"<html>canary-access</html>"), AnswerProblem.NOT_JSON),
+        (http("200 OK", GOOD.ljust(MAX_BODY_BYTES + 1)), AnswerProblem.TOO_LONG),
+        (http("302 Found", b"", "Location: http://127.0.0.1:9/"), AnswerProblem.STATUS),
+        (http("503 Service Unavailable", b""), None),
+        (reset, None),
+    ],
+)
+async def test_what_is_malformed_says_in_which_way(
+    client: PartnerClient, partner: RawPartner, play: Play, problem: AnswerProblem | None
+) -> None:
+    partner.play = play
+    assert (await failure(client)).problem is problem
+
+
+@pytest.mark.parametrize("headers", [("Content-Encoding: gzip",), ()], ids=["said", "not said"])
+async def test_an_answer_that_is_compressed_unasked_is_read(
+    client: PartnerClient, partner: RawPartner, headers: tuple[str, ...]
+) -> None:
+    partner.play = http("200 OK", gzip.compress(GOOD), *headers)
+    assert (await grant(client)).access == Secret(ACCESS)
+    assert b"accept-encoding: identity" in partner.received[0].lower()
+
+
+async def test_an_answer_with_a_byte_order_mark_is_read(client: PartnerClient, partner: RawPartner) -> None:
+    partner.play = http("200 OK", b"\xef\xbb\xbf" + GOOD)
+    assert (await grant(client)).access == Secret(ACCESS)
