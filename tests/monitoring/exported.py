@@ -28,6 +28,12 @@ EXPORTED = _exported()
 held by tests/unit/test_telemetry_metrics.py."""
 
 
+def exported_labels(series: str) -> set[str]:
+    """Of one series as promtool's cases write it; Prometheus's own `up` has none but the target's."""
+    name = series.partition("{")[0]
+    return set() if name == "up" else EXPORTED[name.removeprefix(PREFIX)]
+
+
 def metrics_in(text: str) -> set[str]:
     return set(re.findall(rf"\b{PREFIX}([a-z_]+)", text))
 

@@ -31,6 +31,15 @@ SCRAPE_S = 0.5
 STEP_S = 0.25
 """Expressions speak of the time between scrapes, too."""
 TIMEOUT_S = 10
+SHORTENED = {"[6h:5m]": "[1m:250ms]", "[5m:30s]": "[2500ms:250ms]"}
+"""Spans over which an expression counts looks, with as many looks in spans that a test can wait for."""
+
+
+def shortened(expr: str) -> str:
+    """The expression with spans of seconds in place of minutes and hours; the numbers it compares with stay."""
+    for span, short in SHORTENED.items():
+        expr = expr.replace(span, short)
+    return expr
 
 
 class QueryError(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.monitoring.exported import EXPORTED, metrics_in
+from tests.monitoring.exported import EXPORTED, exported_labels
 from tests.monitoring.test_rules import CASES, PROMETHEUS
 
 CLUSTER, NAMESPACE = "eu", "shop"
@@ -33,7 +33,7 @@ def as_scraped(series: str) -> str:
         "pod": f"{found['job']}-{found['instance']}",
         "service": found["job"],
     }
-    exported = EXPORTED[metrics_in(series).pop()]
+    exported = exported_labels(series)
     own = {f"exported_{label}" if label in target else label: found[label] for label in exported}
     labels = ", ".join(f'{label}="{value}"' for label, value in (target | own).items())
     return f"{name}{{{labels}}}"
