@@ -1,9 +1,11 @@
-"""Two real sidecars with four profiles: a quiet beginning, then a trouble of its own for each profile, then the
+"""Two real sidecars with five profiles: a quiet beginning, then a trouble of its own for each profile, then the
 store is gone, and then they are."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator
@@ -29,6 +31,7 @@ PROFILES = {
     "locked": "",
     "spent": 'call_budget = "3/600"\nsink_file = "{folder}/sink/token"',
     "throttled": "",
+    "sealed": "",
 }
 """Each with what it is set to beside the defaults."""
 STATUSES = {"down": 500, "locked": 401, "throttled": 429}
@@ -69,7 +72,11 @@ def _launch(fleet: Fleet, urls: dict[str, str], number: int, admin: str) -> Repl
         own = settings.replace("{folder}", str(folder))
         with config.open("a") as file:
             file.write(f'[profiles.{name}]\nbase_url = "{urls[name]}"\n{common}\n{own}\n')
-    return fleet.launch(CONFIG=str(config), ADMIN_LISTEN=admin, POLL_S="0.3", REQUEST_TIMEOUT_S="0.3")
+    seal_key = _seal_key_file(fleet, number)
+    shutil.copy(fleet.folder / "seal-key", seal_key)
+    return fleet.launch(
+        CONFIG=str(config), SEAL_KEY_FILE=str(seal_key), ADMIN_LISTEN=admin, POLL_S="0.3", REQUEST_TIMEOUT_S="0.3"
+    )
 
 
 async def _ask_all_day(replicas: list[Replica]) -> None:
@@ -102,9 +109,7 @@ async def _everything_fails(fleet: Fleet, partners: dict[str, tuple[Sandbox, str
     for number in range(2):
         shutil.rmtree(fleet.folder / f"pod-{number}/sink")
     for profile in ("locked", "spent", "throttled"):
-        held = (await replica.ask(f"/v1/token/{profile}")).token_id
-        answer = await replica.post(f"/v1/token/{profile}/rejected", json={"tokenId": held})
-        assert answer.body["verdict"] == "refreshing"
+        await _report(replica, profile)
     while await replica.metric("requests_total", code="header-required") < 4 * await replica.metric(
         "requests_total", code="ok"
     ):
@@ -120,6 +125,29 @@ async def _everything_fails(fleet: Fleet, partners: dict[str, tuple[Sandbox, str
         )
 
     await until(all_felt)
+
+
+async def _report(replica: Replica, profile: str) -> None:
+    held = (await replica.ask(f"/v1/token/{profile}")).token_id
+    answer = await replica.post(f"/v1/token/{profile}/rejected", json={"tokenId": held})
+    assert answer.body["verdict"] == "refreshing"
+
+
+async def _use_two_seal_keys(fleet: Fleet, replicas: list[Replica]) -> None:
+    """The second replica gets another key, and seals a token with it that the first cannot open."""
+    reading, sealing = replicas
+    _seal_key_file(fleet, 1).write_bytes(base64.b64encode(os.urandom(32)))
+    await until(lambda: bool(sealing.events("seal_keys_changed")))
+    await _report(sealing, "sealed")
+
+    async def noticed() -> bool:
+        return await reading.metric("stored_token_unreadable", profile="sealed") == 1
+
+    await until(noticed)
+
+
+def _seal_key_file(fleet: Fleet, number: int) -> Path:
+    return fleet.folder / f"pod-{number}/seal-key"
 
 
 async def live_through(folder: Path, redis: RedisServer, stack: AsyncExitStack) -> Day:
@@ -157,6 +185,7 @@ async def _watched(
         await _seen(prometheus, 3)
         faults_from = time.time()
         await _everything_fails(fleet, partners, replicas[0])
+        await _use_two_seal_keys(fleet, replicas)
         await _seen(prometheus, 2)
         fleet.redis.stop()
         await until(lambda: all(replica.events("store_failed") for replica in replicas))

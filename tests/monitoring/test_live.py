@@ -81,5 +81,5 @@ def test_a_variable_offers_what_there_is(day: Day, name: str) -> None:
 def test_the_table_of_sidecars_in_trouble_names_each_trouble_there_was(day: Day) -> None:
     expr = dict(EXPRESSIONS)["Sidecars in trouble, A"]
     found = {series["metric"]["trouble"] for series in day.prometheus.during(substituted(expr, SCRAPE_S), day.faults)}
-    assert found == {"no token", "suspect token", "credentials", "store"}
+    assert found == {"no token", "suspect token", "credentials", "store", "seal key"}
     assert day.prometheus.during(substituted(expr, SCRAPE_S), day.quiet) == []
