@@ -23,6 +23,7 @@ class StoreWatch:
         self._told_at = -1.0
         """When it was last told of a 429."""
         self._granted_at: dict[str, float] = {}
+        self._leases: set[tuple[str, int]] = set()
         """By nonce."""
         self._told: set[str] = set()
         """Nonces whose failure the store knows: telling it again changes nothing."""
@@ -58,8 +59,9 @@ class StoreWatch:
     def _granted(self, ask: Ask, granted: Granted, state: State, before: Token | None) -> None:
         truth, now = self._truth, self._truth.now()
         running = None if truth.split else truth.lease
-        if running is not None and (running.nonce, running.fence) == (ask.nonce, granted.fence):
-            return
+        if (ask.nonce, granted.fence) in self._leases:
+            return  # a repeated claim, also of a lease that was thought lost with a master
+        self._leases.add((ask.nonce, granted.fence))
         if running is not None and now < running.until - ROUNDING_S:
             raise ViolationError(f"a second lease, {running.until - now:.2f} s before the end of {running.nonce}'s")
         if now < truth.cool_until - ROUNDING_S and not truth.split:
