@@ -46,8 +46,6 @@ from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.caller_token_file import read_caller_tokens
 from sidecar.web.problems import partner_document, whole_seconds
 
-_TRACES_CLOSE_S = 1
-
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
@@ -159,7 +157,7 @@ async def _check_traces() -> list[CheckLine]:
     """Whether they can be sent at all; the collector is not asked. They stop nothing, so it is a note."""
     spans, warnings = open_spans(SystemClock())
     if spans is not None:
-        await spans.close(_TRACES_CLOSE_S)
+        await spans.close(limit_s=1)
     return [CheckLine(True, "traces", warning, is_note=True) for warning in warnings]
 
 
