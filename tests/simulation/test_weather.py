@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.simulation.plan import plan_of
+from tests.simulation.plan import Fault, plan_of
 from tests.simulation.process import ProcessLoop
 from tests.simulation.weather import Weather
 from tests.simulation.world import World
@@ -32,3 +32,21 @@ def test_faults_that_last_until_the_calm_end_in_the_order_in_which_they_began() 
     with asyncio.Runner(loop_factory=ProcessLoop) as runner:
         runner.run(storm())
     assert ended == list(range(FAULTS))
+
+
+def test_a_process_that_goes_on_at_the_calm_is_not_struck_at_its_next_step() -> None:
+    """Nothing would end that fault."""
+
+    async def storm() -> bool:
+        world = World(plan_of(0))
+        weather, victim = Weather(world), world.start()
+        weather._strikes.at(victim, Fault.PAUSE, 1000)
+        weather._strikes.before_step(victim, Fault.PAUSE, 0, 1000)
+        await asyncio.sleep(1)
+        assert victim.process.stopped
+        await weather._calm()
+        await asyncio.sleep(10)
+        return victim.process.stopped
+
+    with asyncio.Runner(loop_factory=ProcessLoop) as runner:
+        assert not runner.run(storm())

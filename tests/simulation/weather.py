@@ -69,6 +69,9 @@ class Weather:
         """Each fault ends in its own way, now; then nothing is left that a person would have to mend."""
         world = self._world
         world.on_call = lambda _: None
+        # First of all: a process that goes on now must not be struck once more, by what nobody would end.
+        for replica in world.replicas.values():
+            replica.process.before_step = None
         for task in self._lasting:
             task.cancel()
         await asyncio.gather(*self._lasting, return_exceptions=True)
@@ -79,7 +82,6 @@ class Weather:
                 replica.places[ground.profile.name].files.pair = pair(ground.secret)
         for replica in world.replicas.values():
             replica.path.mend()
-            replica.process.before_step = None
         world.note("weather", "calm")
 
     def _last(self, fault: Coroutine[Any, Any, None]) -> None:
