@@ -59,7 +59,7 @@ class Crew:
             if not (view.clock_stepped or view.unsaved):
                 self.sink.emit(StoreDataLost(profile=self.profile.name))
             asked_at = self.clock.monotonic()
-            # The seed may fail, and then this answer is never followed. Its pauses must be known even so.
+            # This answer is never followed: the seed may fail, or reach another master. What it tells counts even so.
             view.hear(state)
             state = await self._seed()
             while view.unsaved:

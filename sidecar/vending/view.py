@@ -134,8 +134,11 @@ class View:
         return brought
 
     def hear(self, state: State) -> None:
-        """Take the pauses from the store's reply, and nothing else."""
-        self._state = with_pauses(self._now_state(), state)
+        """Take from the store's reply what must not be lost with it: the pauses, and a report of the held token."""
+        heard = with_pauses(self._now_state(), state)
+        if state.reported is not None and state.reported.token_id == self.token_id:
+            heard = replace(heard, reported=state.reported)
+        self._state = heard
 
     def clock_was_set(self) -> None:
         """The store's clock was set: the held token's instant is told by it as it is now."""

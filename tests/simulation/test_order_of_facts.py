@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Ask, Granted, Lesson, Pause, Remembered, State
+from sidecar.core.shared import Ask, Granted, Lesson, Pause, Rejection, Remembered, State
 from sidecar.stores.mending import mend
 from tests.fakes.fleet import Fleet, Replica, credentials
 from tests.fakes.partner import FakePartner, failure
@@ -262,6 +262,31 @@ async def test_a_report_that_nobody_could_decide_in_time_counts() -> None:
     await asyncio.sleep(3 * ALONE.request_timeout_s)
     vended = await replica.broker.vend()
     assert (vended.token.token_id, vended.suspect) == (token.token_id, True)
+    await fleet.stop()
+
+
+@virtual
+async def test_a_report_counts_though_its_answer_asks_for_a_reminder_and_its_master_is_lost() -> None:
+    """The store's clock was set, so it is told of the token first; by then another master answers."""
+    fleet = Fleet(profile=ALONE)
+    (replica,) = fleet.start(1)
+    token = (await replica.broker.vend()).token
+    fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=COOL_DOWN_S))
+    set_store_clock_back(fleet)
+    before, reject = copy.deepcopy(fleet.store._cells), replica.wire.reject
+
+    async def reject_at_the_lost_master(token_id: str, age_s: float) -> Rejection:
+        answer = await reject(token_id, age_s)
+        fleet.store._cells = before
+        return answer
+
+    replica.wire.reject = reject_at_the_lost_master  # type: ignore[method-assign]
+    assert (await replica.broker.report(token.token_id)).verdict == "refreshing"
+    assert replica.wire.operations[-2:] == ["reject", "seed"]
+    assert replica.broker.current() is None
+    reported = (await store_of(fleet).peek(0)).reported
+    assert reported is not None
+    assert reported.token_id == token.token_id
     await fleet.stop()
 
 
