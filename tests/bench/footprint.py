@@ -136,7 +136,8 @@ def _idle(folder: Path, port: int, sealed: dict[str, str], seconds: float) -> Fi
     """With four profiles, and nobody who asks."""
     with partner() as pay1st:
         tables = (
-            f'[profiles.p{number}]\nbase_url = "{pay1st.url}"\napi_key = "{KEY}"\napi_secret = "{SECRET}"\n'
+            f'[profiles.p{number}]\naccount = "p{number}"\nbase_url = "{pay1st.url}"\n'
+            f'api_key = "{KEY}"\napi_secret = "{SECRET}"\n'
             for number in range(PROFILES)
         )
         (folder / "profiles.toml").write_text("".join(tables))
