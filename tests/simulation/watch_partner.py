@@ -29,7 +29,10 @@ class PartnerWatch:
             self._within_the_budget(call)
 
     def _heeds_what_it_was_told(self, call: Call) -> None:
-        """Who was answered 429, or told of one, waits, whatever becomes of the store, until a later call's token."""
+        """Who was answered 429, or told of one, waits, whatever becomes of the store, until a later call's token.
+
+        What the store lost since is missed from `NOTICED_S` on: of two masters each may know its own replica's 429.
+        """
         cool, now = self._truth.seats[call.replica].cool, call.sent_at
         if cool is not None and now > cool.heard_at + ROUNDING_S and now < cool.until - NOTICED_S:
             raise ViolationError(f"a call by whom the store told to wait {cool.until - now:.2f} s more")
@@ -39,7 +42,7 @@ class PartnerWatch:
                 token_asked_at = max(token_asked_at, earlier.sent_at)
             if earlier.replica == call.replica and earlier.outcome == "throttled" and token_asked_at < earlier.over_at:
                 left_s = earlier.over_at + (earlier.wait_s or self._truth.profile.cooldown_s) - now
-                if left_s > ROUNDING_S:
+                if left_s > (NOTICED_S if self._truth.forgot_since(earlier.sent_at) else ROUNDING_S):
                     raise ViolationError(f"a call by who was told to wait {left_s:.2f} s more")
 
     def _one_at_a_time(self, call: Call) -> None:
