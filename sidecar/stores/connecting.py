@@ -124,6 +124,17 @@ class ServerConnection(Connection):
             self._streams_of = {"sock": await self._tcp.connect(self.host, self.port), **tls}
             await super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
 
+    async def disconnect(
+        self,
+        nowait: bool = False,
+        *options: Any,  # noqa: ANN401 - redis-py's own
+        **more: Any,  # noqa: ANN401 - the same
+    ) -> None:
+        """Close; with `nowait` at once: with TLS the socket would stay until the server has said goodbye too."""
+        if nowait and self._writer is not None:
+            self._writer.transport.abort()
+        await super().disconnect(nowait, *options, **more)
+
     def _connection_arguments(self) -> dict[str, Any]:
         """What redis-py has asyncio make its streams of."""
         arguments, self._streams_of = self._streams_of, {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import StoreError
+from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.resolver import Resolver
+from sidecar.stores.connecting import Connecting
 from tests.certificates import Authority, Pair
 from tests.clusters import ClusterTrio
 from tests.contract.operations import OPERATIONS, opened, run_one
@@ -150,3 +154,22 @@ async def test_every_node_of_a_cluster_speaks_tls(bench: Bench, tmp_path_factory
         assert all(node.command("DBSIZE") > 0 for node in cluster.nodes)
     finally:
         cluster.stop()
+
+
+@needs_tls
+async def test_a_connection_that_is_given_up_is_closed_although_the_server_says_no_goodbye(
+    bench: Bench, server: RedisServer
+) -> None:
+    url = parse_redis_url(f"rediss://127.0.0.1:{server.tls_port}{bench.query()}")
+    connection = Connecting(url, 60, None, Resolver(60)).connection(url.addresses[0])
+    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
+    assert connection._writer is not None
+    open_socket = connection._writer.get_extra_info("socket")
+    server.pause()
+    try:
+        await connection.disconnect(nowait=True)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert open_socket.fileno() == -1
+    finally:
+        server.resume()
