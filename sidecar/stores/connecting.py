@@ -65,6 +65,16 @@ class Connecting:
         """A connection outside any pool."""
         return ServerConnection(**self._reach, **_place(address), **self._settings)
 
+    async def ask(self, address: Address, *command: str) -> Any:  # noqa: ANN401 - not looked at yet
+        """Send one command over a connection of its own. Raises what redis-py raises, `OSError` and `RuntimeError`."""
+        connection = self.connection(address)
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
+            await connection.send_command(*command)
+            return await connection.read_response()
+        finally:
+            await connection.disconnect(nowait=True)
+
 
 class CertificateRefusedError(RedisConnectionError):
     """A TLS connection was closed before its first answer: the server wants a certificate of ours, or another one."""

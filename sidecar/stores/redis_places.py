@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import ClusterDownError, ResponseError
@@ -13,7 +12,7 @@ from sidecar.core.model import Address
 from sidecar.core.redis_url import RedisUrl, Topology
 from sidecar.stores.connecting import Connecting
 from sidecar.stores.finding import Finding
-from sidecar.stores.redis_probe import FAILURES, Command
+from sidecar.stores.redis_probe import FAILURES
 from sidecar.stores.redis_words import code_of, words_for
 from sidecar.stores.rights import CLUSTER_RIGHTS, SENTINEL_RIGHTS
 from sidecar.stores.slots import Slots
@@ -57,7 +56,7 @@ async def _by_sentinels(url: RedisUrl, connecting: Connecting, key: str) -> Plac
     votes: dict[Address, int] = {}
     for sentinel in url.addresses:
         try:
-            answer = await _ask(connecting, sentinel, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.service))
+            answer = await connecting.ask(sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.service)
             if answer is None:
                 wrong[sentinel] = _UNKNOWN
                 continue
@@ -84,7 +83,7 @@ async def _by_nodes(url: RedisUrl, connecting: Connecting, key_of: Callable[[int
     named: set[Address] = set()
     for node in url.addresses:
         try:
-            slots = Slots(await _ask(connecting, node, ("CLUSTER", "SLOTS")), node)
+            slots = Slots(await connecting.ask(node, "CLUSTER", "SLOTS"), node)
             named |= slots.nodes
         except FAILURES as error:
             wrong[node] = _words(error, url, CLUSTER_RIGHTS, _NO_CLUSTER)
@@ -116,16 +115,6 @@ def _owners(slots: Slots) -> tuple[dict[int, Address], int]:
         except ClusterDownError:
             continue
     return owners, REDIS_CLUSTER_HASH_SLOTS - len(owners)
-
-
-async def _ask(connecting: Connecting, address: Address, command: Command) -> Any:  # noqa: ANN401 - not looked at yet
-    connection = connecting.connection(address)
-    try:
-        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
-        await connection.send_command(*command)
-        return await connection.read_response()
-    finally:
-        await connection.disconnect(nowait=True)
 
 
 def _words(error: Exception, url: RedisUrl, rights: str, not_known: str) -> str:

@@ -80,13 +80,7 @@ class Sentinels:
         return _votes(asked).most_common(1)[0][0]
 
     async def _ask(self, address: Address) -> Address | None:
-        connection = self._connecting.connection(address)
-        try:
-            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
-            await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service)
-            answer = await connection.read_response()
-        finally:
-            await connection.disconnect(nowait=True)
+        answer = await self._connecting.ask(address, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service)
         return None if answer is None else Address(answer[0].decode(), int(answer[1]))
 
 
