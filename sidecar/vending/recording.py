@@ -58,15 +58,17 @@ def with_failure(state: State, failed: Failed) -> State:
     return replace(state, pause=_longer(state.pause, pause), strikes=strikes)
 
 
-def with_pauses(ours: State, theirs: State) -> State:
-    """Our state with the store's pauses added; of two pauses of the same thing the one that ends later.
+def with_heard(ours: State, theirs: State, held_id: str) -> State:
+    """Our state with what must not be lost of an answer of the store: its pauses, and a report of the held token.
 
-    Of rejected credentials only the `MOST_REJECTED` that end last are kept, whatever a store says look by look.
+    Of two pauses of the same thing the one that ends later counts. Of rejected credentials only the `MOST_REJECTED`
+    that end last are kept, whatever a store says look by look.
     """
     refused = {**ours.refused, **{key: _later(ours.refused.get(key), pause) for key, pause in theirs.refused.items()}}
     last = sorted(refused.items(), key=lambda item: item[1].left_s)[-MOST_REJECTED:]
     pause = ours.pause if theirs.pause is None else _later(ours.pause, theirs.pause)
-    return replace(ours, pause=pause, refused=dict(last))
+    is_ours = theirs.reported is not None and theirs.reported.token_id == held_id
+    return replace(ours, pause=pause, refused=dict(last), reported=theirs.reported if is_ours else ours.reported)
 
 
 def is_running(pause: Pause | None) -> bool:

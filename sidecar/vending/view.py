@@ -18,7 +18,7 @@ from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
 from sidecar.core.run_on import run_on
 from sidecar.core.shared import Failed, Lesson, Pause, Remembered, Reported, State
-from sidecar.vending.recording import is_running, with_failure, with_pauses, with_success
+from sidecar.vending.recording import is_running, with_failure, with_heard, with_success
 from sidecar.vending.store_time import StoreTime
 from sidecar.vending.vendor import LastFailure
 
@@ -134,11 +134,8 @@ class View:
         return brought
 
     def hear(self, state: State) -> None:
-        """Take from the store's reply what must not be lost with it: the pauses, and a report of the held token."""
-        heard = with_pauses(self._now_state(), state)
-        if state.reported is not None and state.reported.token_id == self.token_id:
-            heard = replace(heard, reported=state.reported)
-        self._state = heard
+        """Take from the store's reply what must not be lost with it."""
+        self._state = with_heard(self._now_state(), state, self.token_id)
 
     def clock_was_set(self) -> None:
         """The store's clock was set: the held token's instant is told by it as it is now."""
