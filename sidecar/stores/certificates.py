@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 
 from sidecar.core.redis_url import RedisUrl
+from sidecar.secret_file import FileStamp, stamp_of
 
-_Version = tuple[tuple[int, int, int], ...]
+_Version = tuple[FileStamp, ...]
 
 
 class Certificates:
@@ -36,9 +36,4 @@ class Certificates:
 
     def _read_version(self) -> _Version:
         """Changes whenever a file does: cheaper than loading the system's certificates for each connection."""
-        return tuple(_version_of(path) for path in self._files)
-
-
-def _version_of(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns, found.st_size
+        return tuple(stamp_of(path.stat()) for path in self._files)
