@@ -14,6 +14,7 @@ from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Profile, Secret
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
+from sidecar.file_operations import FileOperations, FileStalls
 from sidecar.file_sink.token_file import TokenFile
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.credentials import DirectoryCredentials, StaticCredentials
@@ -66,14 +67,15 @@ def _secrets(pair: Credentials) -> Iterator[Secret]:
 
 
 def credentials_source(
-    settings: ProfileSettings, redactor: Redactor, clock: Clock, on_change: Callable[[], None] = lambda: None
+    settings: ProfileSettings, redactor: Redactor, stalls: FileStalls, on_change: Callable[[], None] = lambda: None
 ) -> CredentialsSource:
     """The mounted directory, or the pair of the environment. `on_change` as for `BackgroundCredentials`."""
     if settings.credentials_dir is not None:
         directory = DirectoryCredentials(settings.credentials_dir)
         keep = RedactedCredentials(directory, redactor).keep
         place = str(settings.credentials_dir)
-        return BackgroundCredentials(directory, clock, place, keep=keep, on_change=on_change)
+        operations = FileOperations("credentials", stalls, settings.profile.name)
+        return BackgroundCredentials(directory, operations, place, keep=keep, on_change=on_change)
     if settings.credentials is not None:
         return RedactedCredentials(StaticCredentials(settings.credentials), redactor)
     raise ConfigurationError([f"profile {settings.profile.name} has no credentials"])
@@ -109,10 +111,11 @@ class Process:
     sink: EventSink
     beat: Beat
     budgets: LocalBudgets
+    stalls: FileStalls
 
     def open_profile(self, settings: ProfileSettings) -> ProfileVendor:
         """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
-        source = credentials_source(settings, self.redactor, self.clock, lambda: vendor.reread_credentials())
+        source = credentials_source(settings, self.redactor, self.stalls, lambda: vendor.reread_credentials())
         vendor = ProfileVendor(settings.profile, source, self._assemble, self.clock, self.sink)
         return vendor
 

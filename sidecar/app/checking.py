@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from sidecar.core.events import (
     StoreRecovered,
 )
 from sidecar.core.model import StoreFailure
+from sidecar.file_operations import FileStalls
 from sidecar.partner.session import open_session
 from sidecar.stores.checking import check_store
 from sidecar.stores.opening import Store
@@ -89,8 +89,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     A live check takes the budgeted path of a running sidecar: where the store holds a token it is adopted, and a
     cool-down is kept. Addresses are not tried: the sidecar that runs here may hold them.
     """
-    lines = [_check_credentials(profile) for profile in settings.profiles]
-    lines += _check_accounts(settings)
+    lines = [*_check_credentials(settings)]
     lines += [_check_sink_file(profile) for profile in settings.profiles if profile.sink_file is not None]
     if settings.caller_token_file is not None:
         lines += _check_caller_tokens(settings.caller_token_file)
@@ -115,23 +114,19 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     return lines
 
 
-def _check_credentials(settings: ProfileSettings) -> CheckLine:
-    what = f"credentials of profile {settings.profile.name}"
-    try:
-        credentials_source(settings, Redactor(), SystemClock()).read()
-    except CredentialsError as error:
-        return CheckLine(False, what, str(error))
-    place = "" if settings.credentials_dir is None else f" ({settings.credentials_dir})"
-    return CheckLine(True, what, f"from {settings.credentials_origin}{place}")
-
-
-def _check_accounts(settings: Settings) -> Iterator[CheckLine]:
-    """What profiles of one account must agree on: which they are is known once the keys are read."""
+def _check_credentials(settings: Settings) -> Iterator[CheckLine]:
+    """Each profile's, and what profiles of one account must agree on: the keys tell which profiles those are."""
     profiles = []
     for one in settings.profiles:
-        with contextlib.suppress(CredentialsError):
-            pair = credentials_source(one, Redactor(), SystemClock()).read()
-            profiles.append(replace(one.profile, account=one.profile.account or pair.account))
+        what = f"credentials of profile {one.profile.name}"
+        try:
+            pair = credentials_source(one, Redactor(), FileStalls(_Listening())).read()
+        except CredentialsError as error:
+            yield CheckLine(False, what, str(error))
+            continue
+        profiles.append(replace(one.profile, account=one.profile.account or pair.account))
+        place = "" if one.credentials_dir is None else f" ({one.credentials_dir})"
+        yield CheckLine(True, what, f"from {one.credentials_origin}{place}")
     for problem in disagreements(profiles):
         yield CheckLine(False, "profiles", problem)
 
@@ -184,6 +179,7 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
             sink=heard,
             beat=Beat(clock),
             budgets=LocalBudgets(clock),
+            stalls=FileStalls(heard),
         )
         vendor = process.open_profile(settings)
         try:

@@ -13,6 +13,7 @@ from sidecar.config.settings import Settings
 from sidecar.core.events import Level, LogLinesDropped
 from sidecar.core.model import Seconds
 from sidecar.core.ports import Clock, EventSink
+from sidecar.file_operations import FileStalls
 from sidecar.telemetry.audit import Audit
 from sidecar.telemetry.audit_lines import open_lines
 from sidecar.telemetry.event_fields import event_fields
@@ -45,10 +46,13 @@ class Observers:
         self._log = LogSink(log_format, cast(Level, settings.log_level), output, self.redactor, clock)
         self.recent = RecentEvents(clock)
         names = [profile.profile.name for profile in settings.profiles]
-        self.metrics = Metrics(vendors, names, __version__, connections, lambda: self._lines.dropped)
+        self.metrics = Metrics(
+            vendors, names, __version__, connections, lambda: self._lines.dropped, lambda: self.stalls()
+        )
         self.spans, self.warnings = open_spans(clock) if settings.traces else (None, ())
         told: list[EventSink] = [self.metrics, self._log, self.recent]
         self.sink = Fanout([*told, self.spans] if self.spans is not None else told)
+        self.stalls = FileStalls(self.sink)
         self.audit: EventSink | None = None
         if settings.audit != "off":
             lines = open_lines(log_format, self._lines.output("audit"), self.redactor, clock)

@@ -122,6 +122,7 @@ class Service:
             sink=self._sink,
             beat=Beat(self._clock),
             budgets=LocalBudgets(self._clock),
+            stalls=self._observers.stalls,
         )
         problems = []
         for profile in self._settings.profiles:
@@ -153,6 +154,7 @@ class Service:
             lambda: self._draining,
             self._token_file,
             self._waited,
+            self._observers.stalls,
         )
         limits = self._settings.limits
         self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", limits, warm, give_back))

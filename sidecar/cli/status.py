@@ -95,6 +95,8 @@ def _rows(profile: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]
     yield "lease holder", profile["leaseHolder"] or "none"
     if not profile["credentialsValid"]:
         yield "credentials", "REJECTED"
+    if profile.get("stalledFiles"):
+        yield "hanging files", ", ".join(profile["stalledFiles"])
     yield "last error", _error(profile["lastError"], now)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from sidecar.core.file_events import StalledFile
 from sidecar.core.policy import Condition
 from sidecar.telemetry.closed_counter import NAMESPACE
-from sidecar.telemetry.label_sets import LINE_STREAMS
+from sidecar.telemetry.label_sets import FILES, LINE_STREAMS
 from sidecar.telemetry.line_writer import LineStream
 from sidecar.vending.vendor import Snapshot, Vendor
 
@@ -104,6 +106,24 @@ class DroppedLines(Collector):
         for stream in LINE_STREAMS:
             counter.add_metric([stream], dropped.get(stream, 0))
         yield counter
+
+
+class StalledFiles(Collector):
+    """How many file operations hang now; `stalled` has an item for each."""
+
+    def __init__(self, stalled: Callable[[], Sequence[StalledFile]]) -> None:
+        self._stalled = stalled
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the same."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        gauge = _gauge("file_stalled", "File operations that hang now, by what the file is for.", "file")
+        counts = Counter(stalled.file for stalled in self._stalled())
+        for file in FILES:
+            gauge.add_metric([file], counts[file])
+        yield gauge
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

@@ -8,6 +8,7 @@ from typing import get_args
 from sidecar.core.errors import AnswerError
 from sidecar.core.events import FlightResult, Verdict
 from sidecar.core.failures import FailureKind
+from sidecar.core.file_events import FileName
 from sidecar.core.limits import Limit, ListenerName
 from sidecar.core.model import Operation, Reason
 from sidecar.core.request_events import Endpoint
@@ -21,6 +22,7 @@ RESULTS: tuple[str, ...] = get_args(FlightResult)
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 LISTENERS: tuple[str, ...] = get_args(ListenerName)
 LIMITS: tuple[str, ...] = get_args(Limit)
+FILES: tuple[FileName, ...] = get_args(FileName)
 LINE_STREAMS: tuple[LineStream, ...] = get_args(LineStream)
 STORE_OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed", "ping")
 

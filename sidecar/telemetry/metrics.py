@@ -24,10 +24,11 @@ from sidecar.core.events import (
     TokenFileFailed,
     TokenReported,
 )
+from sidecar.core.file_events import StalledFile
 from sidecar.core.request_events import LimitHit, RequestServed
 from sidecar.telemetry import label_sets
 from sidecar.telemetry.closed_counter import NAMESPACE, ClosedCounter
-from sidecar.telemetry.gauges import ConnectionGauge, DroppedLines, VendorGauges
+from sidecar.telemetry.gauges import ConnectionGauge, DroppedLines, StalledFiles, VendorGauges
 from sidecar.telemetry.line_writer import LineStream
 from sidecar.telemetry.request_counts import RequestCounts
 from sidecar.vending.vendor import Vendor
@@ -48,8 +49,12 @@ class Metrics:
         version: str,
         connections: Callable[[], Mapping[str, int]] = dict,
         lines_dropped: Callable[[], Mapping[LineStream, int]] = dict,
+        stalled_files: Callable[[], Sequence[StalledFile]] = tuple,
     ) -> None:
-        """`connections` counts those that are open now, by listener; `lines_dropped` those of the log, by stream."""
+        """`connections` counts those that are open now, by listener; `lines_dropped` those of the log, by stream.
+
+        `stalled_files` has one item for each file operation that hangs now.
+        """
         # Process-wide in prometheus_client: `_created` series double the output and nothing reads them.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one out
         registry = CollectorRegistry()
@@ -105,6 +110,7 @@ class Metrics:
         registry.register(VendorGauges(vendors))
         registry.register(ConnectionGauge(connections))
         registry.register(DroppedLines(lines_dropped))
+        registry.register(StalledFiles(stalled_files))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 

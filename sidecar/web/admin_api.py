@@ -14,6 +14,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 
 import sidecar
+from sidecar.core.file_events import StalledFile
 from sidecar.core.model import Instant
 from sidecar.vending.vendor import Snapshot, Vendor
 from sidecar.web.answers import answer, json_answer
@@ -34,7 +35,8 @@ class AdminApi:
     `render_metrics` takes the request's `Accept` and answers (body, content type); `recent_events` the latest events,
     newest last; `wall` this machine's UTC; `alive` None while the event loop's tasks run, else what is wrong;
     `draining` whether SIGTERM came; `token_file` how it is with a profile's token file;
-    `waited` whether apps have waited long enough for the first token, and should start without one.
+    `waited` whether apps have waited long enough for the first token, and should start without one; `stalled_files`
+    has an item for each file operation that hangs.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class AdminApi:
         draining: Callable[[], bool],
         token_file: Callable[[str], TokenFileState] = lambda _: "written",
         waited: Callable[[], bool] = lambda: False,
+        stalled_files: Callable[[], Sequence[StalledFile]] = tuple,
     ) -> None:
         self._vendors = vendors
         self._render_metrics = render_metrics
@@ -56,6 +59,7 @@ class AdminApi:
         self._draining = draining
         self._token_file = token_file
         self._waited = waited
+        self._stalled_files = stalled_files
         self._routes: dict[str, Callable[[BaseRequest], Response]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
@@ -122,6 +126,7 @@ class AdminApi:
             at=self._wall(),
             version=sidecar.__version__,
             draining=self._draining(),
+            stalled_files=self._stalled_files(),
         )
 
     def _snapshots(self) -> list[Snapshot]:

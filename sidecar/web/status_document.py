@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from sidecar.core.file_events import StalledFile
 from sidecar.core.iso8601 import iso, iso_or_none
 from sidecar.core.model import Instant
 from sidecar.core.policy import Condition
@@ -30,6 +31,7 @@ def status(
     at: Instant,
     version: str,
     draining: bool,
+    stalled_files: Sequence[StalledFile] = (),
 ) -> dict[str, object]:
     """The whole state as of `at`; instants are ISO 8601 in UTC, None where there is none, durations are seconds."""
     return {
@@ -38,7 +40,7 @@ def status(
         "ready": readiness(snapshots, draining=draining)["ready"],
         "draining": draining,
         "storeUp": all(snapshot.store_up for snapshot in snapshots),
-        "profiles": {snapshot.profile: _profile_status(snapshot) for snapshot in snapshots},
+        "profiles": {snapshot.profile: _profile_status(snapshot, stalled_files) for snapshot in snapshots},
         "events": [{_camel(name): value for name, value in event.items()} for event in events],
     }
 
@@ -60,7 +62,7 @@ def _profile_readiness(snapshot: Snapshot) -> dict[str, object]:
     }
 
 
-def _profile_status(snapshot: Snapshot) -> dict[str, object]:
+def _profile_status(snapshot: Snapshot, stalled_files: Sequence[StalledFile]) -> dict[str, object]:
     return {
         **_profile_readiness(snapshot),
         "suspect": snapshot.condition is Condition.SUSPECT,
@@ -89,6 +91,8 @@ def _profile_status(snapshot: Snapshot) -> dict[str, object]:
         "leaseUntil": iso_or_none(snapshot.lease_until),
         "waiters": snapshot.waiters,
         "resting": snapshot.resting,
+        # Its own, and those that all profiles share.
+        "stalledFiles": sorted({file for file, profile in stalled_files if profile in ("", snapshot.profile)}),
         "lastError": _failure(snapshot.last_failure),
     }
 

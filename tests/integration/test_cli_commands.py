@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from sidecar.cli.commands import run
 from sidecar.cli.status import _when
 from sidecar.core.errors import CoolingDownError
 from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.file_events import StalledFile
 from sidecar.core.model import Address, Secret
 from sidecar.core.policy import Condition
 from sidecar.vending.vendor import LastFailure, Snapshot
@@ -37,12 +38,20 @@ async def command(*argv: str, **environ: str) -> int:
 
 
 @asynccontextmanager
-async def admin(*snapshots: Snapshot) -> AsyncIterator[str]:
+async def admin(*snapshots: Snapshot, stalled: Sequence[StalledFile] = ()) -> AsyncIterator[str]:
     """The admin listener over profiles in these states."""
     vendors = {one.profile: FakeVendor(one.profile) for one in snapshots}
     for one in snapshots:
         vendors[one.profile].shown = one
-    api = AdminApi(vendors, lambda _accept: (b"", "text/plain"), list, FixedClock().wall, lambda: None, lambda: False)
+    api = AdminApi(
+        vendors,
+        lambda _accept: (b"", "text/plain"),
+        list,
+        FixedClock().wall,
+        lambda: None,
+        lambda: False,
+        stalled_files=lambda: stalled,
+    )
     async with serving(api, ListSink()) as address:
         yield str(address)
 
@@ -220,6 +229,12 @@ async def test_status_says_what_matters_of_each_profile(capsys: pytest.CaptureFi
         "errorCode E7, sessionId s-1",
     ):
         assert said in text
+
+
+async def test_status_names_the_files_that_hang(capsys: pytest.CaptureFixture[str]) -> None:
+    async with admin(snapshot(), stalled=[StalledFile("caller-tokens", "")]) as url:
+        assert await command("status", "--url", url) == 0
+    assert "hanging files caller-tokens" in " ".join(capsys.readouterr().out.split())
 
 
 async def test_status_is_0_when_every_profile_has_a_token_and_json_is_the_document(

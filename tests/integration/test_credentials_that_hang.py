@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from sidecar.app import background_credentials
+from sidecar import file_operations
 from sidecar.core.model import Credentials
 from sidecar.partner.credentials import DirectoryCredentials
 from sidecar.vending import maintainer
@@ -29,10 +30,14 @@ async def test_a_sidecar_vends_and_answers_probes_while_its_credentials_hang_and
         answers.wait()
         return read(source)
 
-    async def said(credentials_valid: int) -> None:
-        line = f'token_sidecar_credentials_valid{{profile="default"}} {credentials_valid}.0'
-        while line not in await text(f"{service.admin}/metrics"):
-            pass
+    async def said(*, credentials_valid: int, file_stalled: int) -> None:
+        lines = (
+            f'token_sidecar_credentials_valid{{profile="default"}} {credentials_valid}.0',
+            f'token_sidecar_file_stalled{{file="credentials"}} {file_stalled}.0',
+        )
+        metrics = ""
+        while not all(line in metrics for line in lines):
+            metrics = await text(f"{service.admin}/metrics")
 
     async def text(url: str) -> str:
         async with http.get(url, headers={"Sidecar-Request": "true"}) as answer:
@@ -40,20 +45,25 @@ async def test_a_sidecar_vends_and_answers_probes_while_its_credentials_hang_and
             return await answer.text()
 
     monkeypatch.setattr(DirectoryCredentials, "read", read_when_it_answers)
-    monkeypatch.setattr(background_credentials, "STALLED_AFTER_S", 0.5)
+    monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.5)
     monkeypatch.setattr(maintainer, "CREDENTIALS_LOOK_S", 0.01)
     settings = {"API_KEY": "", "API_SECRET": "", "CREDENTIALS_DIR": str(tmp_path)}
     async with whole_service(**settings) as service, aiohttp.ClientSession() as http:
         await text(f"{service.vending}/v1/token")
         try:
             answers.clear()
-            await said(credentials_valid=0)
+            await said(credentials_valid=0, file_stalled=1)
             assert hangs.is_set()
             await text(f"{service.vending}/v1/token")
             for path in ("livez", "readyz"):
                 await text(f"{service.admin}/{path}")
             status = await text(f"{service.admin}/status.json")
             assert f"{tmp_path}: not read within 0.5 s, the file system hangs" in status
+            assert json.loads(status)["profiles"]["default"]["stalledFiles"] == ["credentials"]
+            assert "the file system hangs under the credentials" in await text(f"{service.admin}/status")
         finally:
             answers.set()
-        await said(credentials_valid=1)
+        await said(credentials_valid=1, file_stalled=0)
+    lines = [json.loads(line) for line in service.log.getvalue().splitlines()]
+    stalls = [(line["event"], line["file"], line["profile"]) for line in lines if "file" in line]
+    assert stalls == [("file_stalled", "credentials", "default"), ("file_stall_ended", "credentials", "default")]

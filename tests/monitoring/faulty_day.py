@@ -16,6 +16,7 @@ from pathlib import Path
 from sidecar.app.clock import SystemClock
 from sidecar.partner.sandbox import Sandbox
 from sidecar.partner.sandbox.faults import Fault
+from tests.fakes.hanging_folder import HangingFolder, mount
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import Replica, until
 from tests.monitoring.prometheus import STEP_S, Prometheus
@@ -45,6 +46,8 @@ class Day:
     prometheus: Prometheus
     quiet: tuple[float, float]
     faults: tuple[float, float]
+    file_system_hung: bool
+    """Whether one could be mounted that hangs."""
 
     @property
     def whole(self) -> tuple[float, float]:
@@ -67,8 +70,9 @@ def _launch(fleet: Fleet, urls: dict[str, str], number: int, admin: str) -> Repl
     folder = fleet.folder / f"pod-{number}"
     (folder / "sink").mkdir(parents=True)
     config = folder / "sidecar.toml"
-    common = f'credentials_dir = "{fleet.folder}/credentials"'
     for name, settings in PROFILES.items():
+        folder_name = "held-credentials" if name == "locked" else "credentials"
+        common = f'credentials_dir = "{fleet.folder}/{folder_name}"'
         own = settings.replace("{folder}", str(folder))
         with config.open("a") as file:
             file.write(f'[profiles.{name}]\nbase_url = "{urls[name]}"\n{common}\n{own}\n')
@@ -159,18 +163,33 @@ async def live_through(folder: Path, redis: RedisServer, stack: AsyncExitStack) 
     admins = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     prometheus = Prometheus(folder, admins)
     urls = {name: url for name, (_, url) in partners.items()}
+    held = _held_credentials(fleet, stack)
     replicas = [_launch(fleet, urls, number, admin) for number, admin in enumerate(admins)]
     try:
-        quiet_from, faults_from = await _watched(fleet, partners, prometheus, replicas)
+        quiet_from, faults_from = await _watched(fleet, partners, prometheus, replicas, held)
     except BaseException:
         prometheus.stop()
         raise
     # Its last look may be a moment younger than the last step of a query before now.
-    return Day(prometheus, (quiet_from, faults_from), (faults_from, time.time() + STEP_S))
+    return Day(prometheus, (quiet_from, faults_from), (faults_from, time.time() + STEP_S), held is not None)
+
+
+def _held_credentials(fleet: Fleet, stack: AsyncExitStack) -> HangingFolder | None:
+    """Credentials in a folder that can hang; in a plain one where none can be mounted."""
+    folder = mount(fleet.folder / "held-credentials")
+    if folder is not None:
+        stack.callback(folder.close)
+    place = fleet.folder / "held-credentials" if folder is None else folder.real
+    shutil.copytree(fleet.folder / "credentials", place, dirs_exist_ok=True)
+    return folder
 
 
 async def _watched(
-    fleet: Fleet, partners: dict[str, tuple[Sandbox, str]], prometheus: Prometheus, replicas: list[Replica]
+    fleet: Fleet,
+    partners: dict[str, tuple[Sandbox, str]],
+    prometheus: Prometheus,
+    replicas: list[Replica],
+    held: HangingFolder | None,
 ) -> tuple[float, float]:
     """The whole day; when the quiet and when the faults began."""
     for replica in replicas:
@@ -186,6 +205,9 @@ async def _watched(
         faults_from = time.time()
         await _everything_fails(fleet, partners, replicas[0])
         await _use_two_seal_keys(fleet, replicas)
+        if held is not None:
+            held.hang()
+            await until(lambda: all(replica.events("file_stalled") for replica in replicas))
         await _seen(prometheus, 2)
         fleet.redis.stop()
         await until(lambda: all(replica.events("store_failed") for replica in replicas))

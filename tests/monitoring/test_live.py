@@ -47,6 +47,8 @@ def test_prometheus_evaluates_every_rule_without_a_complaint(day: Day) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=ALERTS)
 def test_an_alert_is_silent_in_the_quiet_and_speaks_when_things_fail(day: Day, rule: dict[str, Any]) -> None:
     expr = shortened(rule["expr"])
+    if "file_stalled" in expr and not day.file_system_hung:
+        pytest.skip("mounting a FUSE file system is not allowed here")
     assert day.prometheus.during(expr, day.quiet) == []
     assert day.prometheus.during(expr, day.faults) != []
 
@@ -81,5 +83,6 @@ def test_a_variable_offers_what_there_is(day: Day, name: str) -> None:
 def test_the_table_of_sidecars_in_trouble_names_each_trouble_there_was(day: Day) -> None:
     expr = dict(EXPRESSIONS)["Sidecars in trouble, A"]
     found = {series["metric"]["trouble"] for series in day.prometheus.during(substituted(expr, SCRAPE_S), day.faults)}
-    assert found == {"no token", "suspect token", "credentials", "store", "seal key"}
+    hung = {"file system"} if day.file_system_hung else set()
+    assert found == {"no token", "suspect token", "credentials", "store", "seal key", *hung}
     assert day.prometheus.during(substituted(expr, SCRAPE_S), day.quiet) == []

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.file_events import StalledFile
 from sidecar.core.policy import Condition
 from sidecar.vending.vendor import LastFailure
+from sidecar.web.status_document import status
+from sidecar.web.status_page.page import page
 from tests.fakes.gallery import NO_TOKEN, gallery_events, shown, words
 from tests.fakes.vendor import NOW, snapshot
 
@@ -117,6 +120,18 @@ TROUBLES = [
 def test_each_trouble_says_what_comes_of_it(changes: dict[str, Any], further: str) -> None:
     assert further in words(one(**changes))
     assert further not in words(one())
+
+
+def test_a_file_that_hangs_is_a_trouble_of_its_profile_or_of_all() -> None:
+    stalled = [StalledFile("credentials", "a"), StalledFile("caller-tokens", "")]
+    document = status([snapshot("a"), snapshot("b")], [], at=NOW, version="1", draining=False, stalled_files=stalled)
+    profiles: Any = document["profiles"]
+    assert profiles["a"]["stalledFiles"] == ["caller-tokens", "credentials"]
+    assert profiles["b"]["stalledFiles"] == ["caller-tokens"]
+    text = words(page(document))
+    assert "but the file system hangs under the caller tokens and the credentials." in text
+    assert "but the file system hangs under the caller tokens." in text
+    assert "hangs" not in words(shown(snapshot()))
 
 
 NEXT_STEPS = [

@@ -18,11 +18,12 @@ from sidecar.core.events import (
     TokenReported,
 )
 from sidecar.core.failures import FailureKind
+from sidecar.core.file_events import StalledFile
 from sidecar.core.model import Operation, Reason
 from sidecar.core.policy import Condition
 from sidecar.core.ports import SharedState
 from sidecar.core.request_events import LimitHit, RequestServed
-from sidecar.telemetry.label_sets import CODES, STORE_OPERATIONS
+from sidecar.telemetry.label_sets import CODES, FILES, STORE_OPERATIONS
 from sidecar.telemetry.metrics import Metrics
 from sidecar.web.problems import PROBLEMS
 from tests.fakes.vendor import NOW, FakeVendor
@@ -52,6 +53,7 @@ CONTRACT = {
     "limits_hit_total": ("counter", {"listener", "limit"}),
     "log_lines_dropped_total": ("counter", {"stream"}),
     "credentials_valid": ("gauge", {"profile"}),
+    "file_stalled": ("gauge", {"file"}),
     "build_info": ("gauge", {"version"}),
 }
 
@@ -110,6 +112,13 @@ def test_openmetrics_is_given_to_who_asks_for_it(metrics: Metrics) -> None:
 def test_an_accept_that_makes_no_sense_gets_plain_text(metrics: Metrics) -> None:
     _, content_type = metrics.render("application/openmetrics-text; version=abc")
     assert content_type.startswith("text/plain")
+
+
+def test_file_operations_that_hang_are_counted_by_file() -> None:
+    hanging = [StalledFile("credentials", "a"), StalledFile("credentials", "b"), StalledFile("token-file", "a")]
+    metrics = Metrics(list, [], "1", stalled_files=lambda: hanging)
+    counts = {file: value(metrics, "file_stalled", file=file) for file in FILES}
+    assert counts == {**dict.fromkeys(FILES, 0), "credentials": 2, "token-file": 1}
 
 
 def test_no_created_series_are_written(metrics: Metrics) -> None:

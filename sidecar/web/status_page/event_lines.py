@@ -25,6 +25,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "token_file_written": "The token is in its file",
         "token_file_removed": "The token file is gone: no token, or a suspect one",
         "token_file_failed": "The token file cannot be written: {cause}",
+        "file_stalled": "The file system hangs under a file: {file}",
+        "file_stall_ended": "The file system answers again: {file}",
         "store_failed": "The store cannot be used ({operation}: {cause})",
         "store_recovered": "The store can be used again",
         "store_data_lost": "The store lost its data; it was told what we remember",

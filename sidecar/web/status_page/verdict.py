@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -21,6 +21,7 @@ _UNREADABLE = Markup(
     "The seal key of another replica is missing here: add it to the file of seal keys. The partner may have revoked "
     "the token that is vended meanwhile."
 )
+_STALLED = Markup("What was read before stays in use. The file is used again as soon as its file system answers.")
 _SUSPECT = Markup("An app reported it as refused, or it is past its assumed end.")
 
 
@@ -98,6 +99,8 @@ def _why_not(reason: str) -> str:
 
 
 def _troubles(profile: Document, at: str) -> Iterator[Trouble]:
+    if profile["stalledFiles"]:
+        yield Trouble(f"the file system hangs under {_files(profile['stalledFiles'])}", _STALLED)
     if not profile["credentialsValid"]:
         again = fill("; these again $when", when=until(profile["retryAt"], at)) if profile["retryAt"] else ""
         text = fill("New ones are tried as soon as they are there$again.", again=again)
@@ -120,3 +123,8 @@ def _troubles(profile: Document, at: str) -> Iterator[Trouble]:
         yield Trouble("the token in the store cannot be opened here", _UNREADABLE)
     if profile["suspect"]:
         yield Trouble("the token is suspect", _SUSPECT)
+
+
+def _files(names: Sequence[str]) -> str:
+    """`the caller tokens and the seal keys`."""
+    return " and ".join(f"the {name.replace('-', ' ')}" for name in names)

@@ -1,0 +1,230 @@
+"""File operations in daemon threads: on a file system that hangs (dead NFS or FUSE, a frozen disk) one never returns.
+
+Nothing waits for such a thread when the process ends. It does for those of executors, `asyncio.to_thread` among them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from sidecar.core.file_events import FileName, FileStalled, FileStallEnded, StalledFile
+from sidecar.core.model import Seconds
+from sidecar.core.ports import EventSink
+
+STALLED_AFTER_S: Seconds = 5
+THREAD_NAME = "file"
+
+T = TypeVar("T")
+
+
+class FileOperationError(Exception):
+    """A file operation could not be started, or hangs."""
+
+
+class FileHangsError(FileOperationError):
+    """A file operation has not returned within `STALLED_AFTER_S`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"not read within {STALLED_AFTER_S:g} s, the file system hangs")
+
+
+class FileStalls:
+    """The file operations of a process that hang at the moment. Tells the beginning and the end of each."""
+
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
+        self._stalled: list[StalledFile] = []
+
+    def __call__(self) -> Sequence[StalledFile]:
+        return tuple(self._stalled)
+
+    def begin(self, stalled: StalledFile) -> None:
+        self._stalled.append(stalled)
+        self._sink.emit(FileStalled(file=stalled.file, profile=stalled.profile))
+
+    def end(self, stalled: StalledFile) -> None:
+        self._stalled.remove(stalled)
+        self._sink.emit(FileStallEnded(file=stalled.file, profile=stalled.profile))
+
+
+class FileOperations:
+    """Runs the operations on one file, or on files that belong together: one at a time, each in a daemon thread.
+
+    All calls have to come from the thread of one running event loop.
+    """
+
+    def __init__(self, file: FileName, stalls: FileStalls, profile: str = "") -> None:
+        self._file = StalledFile(file, profile)
+        self._stalls = stalls
+        self.busy = False
+        """Whether an operation has not returned. It is never given up: a second one would hang as well."""
+        self.stalled = False
+        """Whether it has not returned within `STALLED_AFTER_S`."""
+
+    def start(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Start `work`, while not `busy`. The future gets its result or its exception; cancelling that ends no `work`.
+
+        `FileOperationError` where no thread can be started.
+        """
+        if self.busy:
+            raise RuntimeError("one operation at a time")
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[T] = loop.create_future()
+        stall = loop.call_later(STALLED_AFTER_S, self._stall)
+
+        def end(set_result: Callable[[Any], None], outcome: object) -> None:
+            stall.cancel()
+            self._end()
+            if not result.cancelled():
+                set_result(outcome)
+
+        def run() -> None:
+            try:
+                outcome: tuple[Callable[[Any], None], object] = result.set_result, work()
+            except BaseException as error:  # noqa: BLE001 - the loop raises it
+                outcome = result.set_exception, error
+            # RuntimeError: the loop is closed, so nothing waits for the result.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(end, *outcome)
+
+        self.busy = True
+        try:
+            _start_thread(run)
+        except FileOperationError as error:
+            end(result.set_exception, error)
+        return result
+
+    def _stall(self) -> None:
+        self.stalled = True
+        self._stalls.begin(self._file)
+
+    def _end(self) -> None:
+        self.busy = False
+        if self.stalled:
+            self.stalled = False
+            self._stalls.end(self._file)
+
+
+class BackgroundReading(Generic[T]):
+    """Holds what the last reading of a file gave, and reads it again without holding up the event loop.
+
+    While a reading hangs, what was read before stays in use.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], T],
+        operations: FileOperations,
+        *,
+        keep: Callable[[T], T] = lambda found: found,
+        on_end: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        """`keep` gets each result that differs from the last one, and returns it or an equal one.
+
+        `on_end` is told at the end of each background reading whether it gave something else than the last one.
+        """
+        self._read = read
+        self._operations = operations
+        self._keep = keep
+        self._on_end = on_end
+        self._last: tuple[T] | Exception | None = None
+        """A result or an exception; None before the first reading has ended."""
+        self._under_way: asyncio.Future[tuple[T] | Exception] | None = None
+
+    @property
+    def stalled(self) -> bool:
+        return self._operations.stalled
+
+    def read_first(self) -> bool:
+        """Read, unless something was read before; returns whether it did. The outcome is `latest`'s.
+
+        Blocks, for `STALLED_AFTER_S` at most. Raises `FileOperationError`.
+        """
+        if self._last is not None:
+            return False
+        self._take(read_in_time(lambda: _attempt(self._read)))
+        return True
+
+    def latest(self) -> T:
+        """Return or raise what the last reading did; raises `FileHangsError` before the first one has ended."""
+        if self._last is None:
+            raise FileHangsError
+        if isinstance(self._last, Exception):
+            raise self._last.with_traceback(None)
+        return self._last[0]
+
+    def start(self) -> None:
+        """Start a reading, unless one is under way."""
+        if not self._operations.busy:
+            self._under_way = self._operations.start(lambda: _attempt(self._read))
+            self._under_way.add_done_callback(self._end)
+
+    async def read(self, wait_s: Seconds) -> T:
+        """Read now, or join the reading under way, and return or raise what `latest` does after `wait_s` at most.
+
+        A reading that hangs is not waited for.
+        """
+        self.start()
+        if self._under_way is not None and not self.stalled:
+            await asyncio.wait((self._under_way,), timeout=wait_s)
+        return self.latest()
+
+    def _end(self, reading: asyncio.Future[tuple[T] | Exception]) -> None:
+        self._under_way = None
+        error = reading.exception()  # where no thread could be started
+        self._on_end(self._take(error if isinstance(error, FileOperationError) else reading.result()))
+
+    def _take(self, outcome: tuple[T] | Exception) -> bool:
+        """Whether the outcome differs from the last one."""
+        if _same(outcome, self._last):
+            # The object of before is kept: one copy of a secret in memory is enough.
+            return False
+        if isinstance(outcome, Exception):
+            # Its frames hold what was read.
+            outcome.__traceback__ = outcome.__context__ = outcome.__cause__ = None
+            self._last = outcome
+        else:
+            self._last = (self._keep(outcome[0]),)
+        return True
+
+
+def read_in_time(read: Callable[[], T]) -> T:
+    """Return or raise what `read` does. Blocks, for `STALLED_AFTER_S` at most: for the start, before anything runs.
+
+    Raises `FileOperationError`.
+    """
+    outcomes: SimpleQueue[tuple[T] | Exception] = SimpleQueue()
+    _start_thread(lambda: outcomes.put(_attempt(read)))
+    try:
+        outcome = outcomes.get(timeout=STALLED_AFTER_S)
+    except Empty:
+        raise FileHangsError from None
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome[0]
+
+
+def _attempt(read: Callable[[], T]) -> tuple[T] | Exception:
+    try:
+        return (read(),)
+    except Exception as error:  # noqa: BLE001 - raised in another thread
+        return error
+
+
+def _same(outcome: tuple[T] | Exception, other: tuple[T] | Exception | None) -> bool:
+    if isinstance(outcome, Exception):
+        return type(outcome) is type(other) and str(outcome) == str(other)
+    return outcome == other
+
+
+def _start_thread(run: Callable[[], None]) -> None:
+    """Raises `FileOperationError`."""
+    try:
+        threading.Thread(target=run, name=THREAD_NAME, daemon=True).start()
+    except RuntimeError:
+        raise FileOperationError("no thread can be started") from None

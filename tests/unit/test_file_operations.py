@@ -1,0 +1,190 @@
+"""File operations on a file system that hangs: nothing waits for them, the stall is told, and so is its end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar import file_operations
+from sidecar.core.file_events import FileStalled, FileStallEnded, StalledFile
+from sidecar.file_operations import (
+    BackgroundReading,
+    FileHangsError,
+    FileOperationError,
+    FileOperations,
+    FileStalls,
+    read_in_time,
+)
+from tests.fakes.held_reading import HeldReading
+from tests.fakes.replica import HANG_S, until
+from tests.fakes.sink import ListSink
+
+HANGS = r"not read within 0\.01 s, the file system hangs"
+
+
+class Watched:
+    """One file's operations, and what is told of them."""
+
+    def __init__(self) -> None:
+        self.sink = ListSink()
+        self.stalls = FileStalls(self.sink)
+        self.operations = FileOperations("seal-keys", self.stalls, "p")
+        self.held = HeldReading[str]("first")
+        self.reading = BackgroundReading(self.held, self.operations)
+
+    async def hang(self) -> None:
+        """Start a reading that hangs, until that is told."""
+        self.held.answers.clear()
+        self.reading.start()
+        await until(lambda: self.operations.stalled)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
+    found = Watched()
+    yield found
+    found.held.answers.set()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stall that no busy machine brings about."""
+    monkeypatch.setattr(file_operations, "STALLED_AFTER_S", HANG_S)
+
+
+def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_an_operation_runs_in_a_daemon_thread_and_gives_its_result_or_its_exception(watched: Watched) -> None:
+    assert await watched.operations.start(watched.held) == "first"
+    watched.held.now = ValueError("odd")
+    with pytest.raises(ValueError, match="odd"):
+        await watched.operations.start(watched.held)
+    assert all(thread.daemon and thread is not threading.current_thread() for thread in watched.held.threads)
+    assert watched.sink.events == []
+
+
+async def test_a_stall_is_told_once_and_so_is_its_end(watched: Watched) -> None:
+    await watched.hang()
+    assert watched.stalls() == (StalledFile("seal-keys", "p"),)
+    assert watched.sink.events == [FileStalled(file="seal-keys", profile="p")]
+    watched.held.answers.set()
+    await until(lambda: not watched.operations.busy)
+    assert watched.stalls() == ()
+    assert watched.sink.events[1:] == [FileStallEnded(file="seal-keys", profile="p")]
+
+
+async def test_while_an_operation_hangs_no_second_one_is_started(watched: Watched) -> None:
+    await watched.hang()
+    watched.reading.start()
+    with pytest.raises(RuntimeError):
+        watched.operations.start(watched.held)
+    assert watched.held.calls == 1
+
+
+async def test_a_cancelled_wait_leaves_the_operation_to_its_end(watched: Watched) -> None:
+    watched.held.answers.clear()
+    result = watched.operations.start(watched.held)
+    result.cancel()
+    assert watched.operations.busy
+    watched.held.answers.set()
+    await until(lambda: not watched.operations.busy)
+
+
+async def test_an_operation_that_returns_after_the_loop_was_closed_is_passed_over(watched: Watched) -> None:
+    def run() -> None:
+        async def start() -> None:
+            watched.held.answers.clear()
+            watched.operations.start(watched.held)
+
+        asyncio.run(start())
+
+    await asyncio.to_thread(run)
+    watched.held.answers.set()
+    for thread in watched.held.threads:
+        await asyncio.to_thread(thread.join)
+
+
+async def test_without_a_thread_that_is_said(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_threads(monkeypatch)
+    for attempt in (watched.operations.start(watched.held), watched.reading.read(HANG_S)):
+        with pytest.raises(FileOperationError, match="no thread can be started"):
+            await attempt
+    with pytest.raises(FileOperationError, match="no thread can be started"):
+        read_in_time(watched.held)
+    assert not watched.operations.busy
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_background_reading_gives_what_is_there_now(watched: Watched) -> None:
+    assert await watched.reading.read(HANG_S) == "first"
+    watched.held.now = "second"
+    assert await watched.reading.read(HANG_S) == "second"
+    watched.held.now = OSError("gone")
+    with pytest.raises(OSError, match="gone"):
+        await watched.reading.read(HANG_S)
+
+
+async def test_while_a_reading_hangs_what_was_read_before_stays_in_use(watched: Watched) -> None:
+    assert await watched.reading.read(HANG_S) == "first"
+    watched.held.now = "second"
+    await watched.hang()
+    assert await watched.reading.read(HANG_S) == "first"
+    watched.held.answers.set()
+    await until(lambda: not watched.operations.busy)
+    assert watched.reading.latest() == "second"
+
+
+async def test_before_the_first_reading_has_ended_there_is_nothing(watched: Watched) -> None:
+    await watched.hang()
+    with pytest.raises(FileHangsError, match=HANGS):
+        await watched.reading.read(HANG_S)
+    with pytest.raises(FileHangsError, match=HANGS):
+        watched.reading.latest()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_result_that_stays_is_the_same_object_and_is_kept_once(watched: Watched) -> None:
+    kept: list[list[str]] = []
+
+    def keep(found: list[str]) -> list[str]:
+        kept.append(found)
+        return found
+
+    changes: list[bool] = []
+    reading = BackgroundReading(lambda: ["same"], watched.operations, keep=keep, on_end=changes.append)
+    first = await reading.read(HANG_S)
+    assert await reading.read(HANG_S) is first
+    assert kept == [first]
+    assert changes == [True, False]
+
+
+@pytest.mark.usefixtures("patient")
+async def test_an_exception_that_is_kept_holds_nothing_of_what_was_read(watched: Watched) -> None:
+    def read() -> str:
+        content = "of the file"
+        try:
+            return str(int(content))
+        except ValueError:
+            raise OSError("odd") from None
+
+    with pytest.raises(OSError, match="odd") as caught:
+        await BackgroundReading(read, watched.operations).read(HANG_S)
+    assert caught.value.__context__ is None
+    assert all("content" not in entry.frame.f_locals for entry in caught.traceback)
+
+
+async def test_a_reading_at_the_start_is_given_up_when_it_hangs(watched: Watched) -> None:
+    watched.held.answers.clear()
+    with pytest.raises(FileHangsError, match=HANGS):
+        read_in_time(watched.held)
+    assert all(thread.daemon for thread in watched.held.threads)
