@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 
 from sidecar.core.failures import FailureKind
-from sidecar.core.model import Lifetime, Profile, Seconds
+from sidecar.core.model import Budget, Lifetime, Profile, Seconds
 from sidecar.core.shared import Lesson
 
 MAX_COOLDOWN_S: Seconds = 900
@@ -104,12 +104,25 @@ def pause_s(kind: FailureKind, strikes: int, retry_after_s: Seconds | None, prof
     return max(BACKOFF_FLOOR_S, jitter * ceiling)
 
 
-def permit_wait_s(ages_s: Sequence[Seconds], calls: int, window_s: Seconds) -> Seconds:
+def permit_wait_s(ages_s: Iterable[Seconds], calls: int, window_s: Seconds) -> Seconds:
     """How long until the sliding window has room; 0: now. `ages_s` are those of permits spent, in any order."""
     running = sorted((age for age in ages_s if age < window_s), reverse=True)
     if len(running) < calls:
         return 0
     return window_s - running[len(running) - calls]
+
+
+def budget_wait_s(
+    ages_s: Iterable[Seconds], on_demand_ages_s: Iterable[Seconds], budget: Budget, *, on_demand: bool
+) -> Seconds:
+    """How long until the budget has room; 0: now. `on_demand`: in the share for calls that apps ask for too.
+
+    `ages_s` are those of all permits spent, `on_demand_ages_s` of those that such calls spent.
+    """
+    wait_s = permit_wait_s(ages_s, budget.calls, budget.window_s)
+    if on_demand:
+        wait_s = max(wait_s, permit_wait_s(on_demand_ages_s, budget.on_demand_calls, budget.window_s))
+    return wait_s
 
 
 def learned_floor_s(profile: Profile) -> Seconds:

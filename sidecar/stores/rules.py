@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile, Seconds, Token
-from sidecar.core.policy import permit_wait_s
+from sidecar.core.policy import budget_wait_s
 from sidecar.core.shared import Ask, Failed, Lesson, Pause, Remembered
 from sidecar.stores.gate import (
     Gate,
@@ -204,12 +204,9 @@ def _end_lease(gate: Gate, nonce: str) -> None:
 
 
 def _budget_wait_ms(gate: Gate, now_ms: int, profile: Profile, *, on_demand: bool) -> int:
-    budget = profile.budget
-    wait_s = permit_wait_s([(now_ms - grant.at_ms) / 1000 for grant in gate.grants], budget.calls, budget.window_s)
-    if on_demand:
-        ages_s = [(now_ms - grant.at_ms) / 1000 for grant in gate.grants if grant.on_demand]
-        wait_s = max(wait_s, permit_wait_s(ages_s, budget.on_demand_calls, budget.window_s))
-    return ms(wait_s)
+    ages_s = ((now_ms - grant.at_ms) / 1000 for grant in gate.grants)
+    on_demand_ages_s = ((now_ms - grant.at_ms) / 1000 for grant in gate.grants if grant.on_demand)
+    return ms(budget_wait_s(ages_s, on_demand_ages_s, profile.budget, on_demand=on_demand))
 
 
 def _pause_after(gate: Gate, previous: StoredPause | None, pause: Pause, strikes: int, now_ms: int) -> StoredPause:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from sidecar.core.model import Budget, Moment, Profile, Seconds
-from sidecar.core.policy import permit_wait_s
+from sidecar.core.policy import budget_wait_s
 from sidecar.core.ports import Clock
 from sidecar.vending.ledger import Ledger
 
@@ -26,12 +26,9 @@ class Share:
 
     def wait_s(self, *, on_demand: bool) -> Seconds:
         """How long until there is a permit; 0: now."""
-        now, share = self._clock.monotonic(), self._share
-        wait_s = permit_wait_s([now - at for at in self._spent], share.calls, share.window_s)
-        if on_demand:
-            ages_s = [now - at for at in self._spent_on_demand]
-            wait_s = max(wait_s, permit_wait_s(ages_s, share.on_demand_calls, share.window_s))
-        return wait_s
+        now = self._clock.monotonic()
+        ages_s, on_demand_ages_s = (now - at for at in self._spent), (now - at for at in self._spent_on_demand)
+        return budget_wait_s(ages_s, on_demand_ages_s, self._share, on_demand=on_demand)
 
     def spend(self, *, on_demand: bool) -> None:
         """Take one permit, before the call."""

@@ -238,12 +238,9 @@ class View:
 
     def permit_wait_s(self, *, on_demand: bool) -> Seconds:
         """How long until the fleet's budget has room again; 0 while it has."""
-        state, budget = self._now_state(), self._profile.budget
-        wait_s = policy.permit_wait_s([grant.age_s for grant in state.grants], budget.calls, budget.window_s)
-        if on_demand:
-            ages_s = [grant.age_s for grant in state.grants if grant.on_demand]
-            wait_s = max(wait_s, policy.permit_wait_s(ages_s, budget.on_demand_calls, budget.window_s))
-        return wait_s
+        grants = self._now_state().grants
+        ages_s, on_demand_ages_s = (one.age_s for one in grants), (one.age_s for one in grants if one.on_demand)
+        return policy.budget_wait_s(ages_s, on_demand_ages_s, self._profile.budget, on_demand=on_demand)
 
     @property
     def permits_left(self) -> int:
