@@ -10,7 +10,7 @@ import time
 from sidecar.core.model import Instant, Moment, Seconds
 
 # Read for every warm answer: bound once.
-_clock_gettime = time.clock_gettime
+_clock_gettime, _time = time.clock_gettime, time.time
 _RUNNING = time.CLOCK_BOOTTIME if hasattr(time, "CLOCK_BOOTTIME") else time.CLOCK_MONOTONIC
 """Like `time.monotonic`, and it goes on while the machine is suspended: tokens do not stop to age then."""
 
@@ -22,7 +22,7 @@ class SystemClock:
         return _clock_gettime(_RUNNING)
 
     def wall(self) -> Instant:
-        return time.time()
+        return _time()
 
     async def sleep(self, delay_s: Seconds) -> None:
         await asyncio.sleep(delay_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sidecar.cli.command import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, HELP_FORM, complain
@@ -63,7 +63,7 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if args.json:
         print(answer.body.decode().rstrip("\n"))
     else:
-        print("\n".join(_lines(document, profiles, datetime.now(UTC))))
+        print("\n".join(_lines(document, profiles, datetime.fromisoformat(document["at"]))))
     # A profile that rests is ready and may have no token all the same: `expired` also stands for "none".
     vendable = all(profile["condition"] != "expired" for profile in profiles.values())
     return EXIT_OK if vendable else EXIT_FAILED

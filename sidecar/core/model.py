@@ -149,7 +149,8 @@ def token_id_of(access: Secret) -> str:
 class Token:
     """One access token and what is believed of it. Never mixes fields of two generations.
 
-    `issued_at` is the instant the request for it was sent, the earliest it can have been issued.
+    `issued_at` is the instant the request for it was sent, the earliest it can have been issued. It is the store's
+    and means nothing to an app, which is told `Vended.issued_at`.
     `fence` orders tokens: the larger one is the newer.
     """
 
@@ -162,10 +163,6 @@ class Token:
     lifetime_s: Seconds
     lifetime: Lifetime
     credentials_id: str
-
-    @property
-    def expires_at(self) -> Instant:
-        return self.issued_at + self.lifetime_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

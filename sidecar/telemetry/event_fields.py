@@ -8,12 +8,16 @@ from enum import Enum
 from sidecar.core.events import Event
 from sidecar.core.failures import PartnerDetail
 from sidecar.core.iso8601 import iso
+from sidecar.core.model import Seconds
 from sidecar.core.trace_context import TraceContext
 
 
-def event_fields(event: Event) -> dict[str, object]:
+def event_fields(event: Event, *, later_s: Seconds = 0) -> dict[str, object]:
     """The event's fields by name; without empty ones; enums as text, instants (`…_at`) in ISO 8601, a
-    `PartnerDetail` as its four fields, a `TraceContext` as its two ids."""
+    `PartnerDetail` as its four fields, a `TraceContext` as its two ids.
+
+    `later_s`: by how much instants are shown later than they stand in the event, for its clock was set since.
+    """
     found: dict[str, object] = {}
     for field in fields(event):
         value = getattr(event, field.name)
@@ -22,7 +26,7 @@ def event_fields(event: Event) -> dict[str, object]:
         elif isinstance(value, TraceContext):
             found |= {"trace_id": value.trace_id, "parent_id": value.parent_id}
         else:
-            found[field.name] = iso(value) if field.name.endswith("_at") else _plain(value)
+            found[field.name] = iso(value + later_s) if field.name.endswith("_at") else _plain(value)
     return {name: value for name, value in found.items() if value not in (None, "", ())}
 
 

@@ -75,7 +75,8 @@ class Broker:
         if left_s < min_ttl_s:
             return None
         usable_left_s = usable_s(view.token.lifetime_s, self.profile) - view.age_s(now)
-        return Vended(view.token, False, max(1, int(left_s)), good_until=now + min(left_s % 1, usable_left_s))
+        good_until = now + min(left_s % 1, usable_left_s)
+        return Vended(view.token, False, max(1, int(left_s)), view.issued_at, good_until)
 
     def holds(self, token: Token) -> bool:
         return self._view.token is token and not self._view.rejected
@@ -149,8 +150,9 @@ class Broker:
 
     def _suspect_or_raise(self, no: NoTokenError, min_ttl_s: Seconds) -> Vended:
         """No other token can be had now: a suspect one is better than none, unless more was asked of it."""
-        if self._view.token is not None and self._suspect(min_ttl_s):
-            return Vended(self._view.token, suspect=True, expires_in_s=1)
+        view = self._view
+        if view.token is not None and self._suspect(min_ttl_s):
+            return Vended(view.token, suspect=True, expires_in_s=1, issued_at=view.issued_at)
         raise no
 
     def _suspect(self, min_ttl_s: Seconds) -> bool:

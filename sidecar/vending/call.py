@@ -24,6 +24,7 @@ from sidecar.core.model import Credentials, Moment, Operation, PartnerToken, Tok
 from sidecar.core.policy import Condition
 from sidecar.core.shared import Committed, Failed, Lesson, Pause
 from sidecar.vending.crew import Crew
+from sidecar.vending.recording import OwnFailure
 
 REFUSED_REFRESH_FENCES = 24 * 3600 * 1000
 """After a refused refresh the fleet only grants for a day: fences grow by a thousand a second at least. Where refresh
@@ -214,7 +215,7 @@ class Call:
         strikes = self._view.strikes(error.kind, self._credentials.credentials_id) + 1
         delay_s = policy.pause_s(error.kind, strikes, error.retry_after_s, crew.profile, crew.clock.jitter())
         crew.sink.emit(PauseStarted(profile=crew.profile.name, kind=error.kind, pause_s=delay_s, strikes=strikes))
-        self._view.failed(error.kind, error.detail)
+        self._view.last_failure = OwnFailure(error.kind, error.detail, crew.clock.monotonic())
         pause = Pause(kind=error.kind, left_s=delay_s, strikes=strikes, detail=error.detail)
         # Used once, then replaced: after any failed refresh nobody knows whether the partner still takes the token.
         refreshed = self._replaced if self._operation is Operation.REFRESH else None

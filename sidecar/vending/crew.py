@@ -102,8 +102,8 @@ class Crew:
                 token_id=token.token_id,
                 fetched=fetched,
                 fence=token.fence,
-                issued_at=token.issued_at,
-                expires_at=token.expires_at,
+                issued_at=self.view.issued_at,
+                expires_at=self.view.issued_at + token.lifetime_s,
                 lifetime=token.lifetime,
             )
         )

@@ -6,15 +6,24 @@ by the same rules (`stores/rules.py`), for what they are told.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from sidecar.core.failures import FailureKind
-from sidecar.core.model import Token
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Moment, Token
 from sidecar.core.policy import TICK_S
 from sidecar.core.shared import Confirmed, Failed, FailureCount, Lesson, Pause, State, is_leased
 
 MOST_REJECTED = 8
 """Twice what a store keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFailure:
+    """A partner call of this replica that brought no token, and when it ended; for people."""
+
+    kind: FailureKind
+    detail: PartnerDetail | None
+    ended: Moment
 
 
 def with_success(state: State, token: Token, lesson: Lesson) -> State:

@@ -7,22 +7,24 @@ from sidecar.core.model import Instant, Lifetime, Seconds
 from sidecar.core.policy import Condition
 from sidecar.vending.crew import Crew
 from sidecar.vending.obstacle import obstacle
-from sidecar.vending.vendor import Snapshot
+from sidecar.vending.recording import OwnFailure
+from sidecar.vending.shown_time import ShownTime
+from sidecar.vending.vendor import LastFailure, Snapshot
 
 
 def take_snapshot(crew: Crew, *, waiters: int, resting: bool, has_outcome: bool) -> Snapshot:
-    """Everything `Snapshot` names, in this machine's UTC."""
+    """Everything `Snapshot` names."""
     view, profile, token = crew.view, crew.profile, crew.view.token
-    now, wall = crew.clock.monotonic(), crew.clock.wall()
+    now, shown = crew.clock.monotonic(), view.shown_time
     condition = view.condition(now)
     no = obstacle(crew, on_demand=False)
     pause, refused = view.pause(), view.refused()
     vendable = condition is not Condition.EXPIRED
 
     def after(left_s: Seconds) -> Instant:
-        return wall + left_s if left_s > 0 else 0
+        return shown.at(view.ends.after(left_s)) if left_s > 0 else 0
 
-    next_refresh_s = max(view.refresh_at_s - view.age_s(now), 0 if no is None else no.retry_after_s)
+    retry_at = 0 if no is None else after(no.retry_after_s)
     return Snapshot(
         profile=profile.name,
         profile_id=profile.profile_id,
@@ -34,14 +36,16 @@ def take_snapshot(crew: Crew, *, waiters: int, resting: bool, has_outcome: bool)
         left_s=view.left_s(now),
         why_not="" if vendable or resting else (no.code if no is not None else "starting"),
         token_id="" if token is None else token.token_id,
-        issued_at=0 if token is None else token.issued_at,
-        expires_at=0 if token is None else token.expires_at,
+        issued_at=0 if token is None else view.issued_at,
+        expires_at=0 if token is None else view.issued_at + token.lifetime_s,
         lifetime_s=view.lifetime_s,
         lifetime="" if token is None else token.lifetime,
         learned_s=view.state.lesson.learned_s,
         declared_s=token.lifetime_s if token is not None and token.lifetime is Lifetime.DECLARED else 0,
-        next_refresh_at=0 if token is None or resting else wall + max(0, next_refresh_s),
-        last_success_at=view.taken_at,
+        next_refresh_at=0
+        if token is None or resting
+        else max(shown.at(max(now, view.born + view.refresh_at_s)), retry_at),
+        last_success_at=0 if view.taken is None else shown.at(view.taken),
         cooldown_until=after(pause.left_s) if pause is not None and pause.kind is FailureKind.THROTTLED else 0,
         pause_kind="" if pause is None else pause.kind,
         pause_until=0 if pause is None else after(pause.left_s),
@@ -55,7 +59,13 @@ def take_snapshot(crew: Crew, *, waiters: int, resting: bool, has_outcome: bool)
         credentials_valid=crew.keyring.readable and crew.keyring.newest.credentials_id not in refused,
         store_up=crew.store.up,
         stored_token_unreadable=view.state.has_unreadable_token,
-        retry_at=0 if no is None else after(no.retry_after_s),
-        last_failure=view.last_failure,
-        has_outcome=has_outcome or view.taken_at > 0,
+        retry_at=retry_at,
+        last_failure=_shown(view.last_failure, shown),
+        has_outcome=has_outcome or view.taken is not None,
     )
+
+
+def _shown(failure: OwnFailure | None, shown: ShownTime) -> LastFailure | None:
+    if failure is None:
+        return None
+    return LastFailure(kind=failure.kind, at=shown.at(failure.ended), detail=failure.detail)

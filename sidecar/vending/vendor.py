@@ -15,14 +15,20 @@ from sidecar.core.policy import Condition
 class Vended:
     """A token for a caller, with what is true of it at this moment.
 
-    `expires_in_s` is whole seconds, at least 1, and exactly 1 for a suspect one. Until `good_until` all of it
-    stays true, should nothing happen to the token; 0 where that is not known.
+    `expires_in_s` is whole seconds, at least 1, and exactly 1 for a suspect one. `issued_at` and `expires_at` are
+    this machine's UTC. Until `good_until` all of it stays true, should nothing happen to the token and nobody set this
+    machine's clock; 0 where that is not known.
     """
 
     token: Token
     suspect: bool
     expires_in_s: int
+    issued_at: Instant
     good_until: Moment = 0
+
+    @property
+    def expires_at(self) -> Instant:
+        return self.issued_at + self.token.lifetime_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +54,8 @@ class LastFailure:
 class Snapshot:
     """One profile at one moment, for probes, metrics and the status page. Holds no secret.
 
-    Instants are this machine's UTC, but for a token's `issued_at` and `expires_at`, which are the store's, as vended.
-    0 means "none" for instants, and "" for names.
+    Instants are this machine's UTC, and agree with it: they stay what they are until somebody sets its clock. 0 means
+    "none" for instants, and "" for names.
     """
 
     profile: str
@@ -62,7 +68,7 @@ class Snapshot:
     condition: Condition
     """EXPIRED also stands for "there is no token"."""
     left_s: Seconds
-    """The life the token has left by this machine's monotonic clock, whatever the store's says; 0 without one."""
+    """The life the token has left; 0 without one."""
     why_not: str
     """The contract's error code a caller would get now; empty when there is a token to vend."""
     token_id: str

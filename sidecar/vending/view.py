@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sidecar.core import policy
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.failures import FailureKind
 from sidecar.core.forgotten import forgot
 from sidecar.core.model import Instant, Lifetime, Moment, Profile, Seconds, Token
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
 from sidecar.core.run_on import run_on
 from sidecar.core.shared import Failed, Lesson, Pause, Remembered, Reported, State
-from sidecar.vending.recording import is_running, with_failure, with_heard, with_success
+from sidecar.vending.recording import OwnFailure, is_running, with_failure, with_heard, with_success
+from sidecar.vending.shown_time import Ends, ShownTime
 from sidecar.vending.store_time import StoreTime
-from sidecar.vending.vendor import LastFailure
 
 
 class View:
@@ -34,10 +34,10 @@ class View:
         """When the token was asked for. Fixed at first sight, so no later step of any clock makes it younger."""
         self.refresh_at_s: Seconds = 0
         """The age at which this replica refreshes the token ahead."""
-        self.taken_at: Instant = 0
+        self.taken: Moment | None = None
         self.replaced_ids: deque[str] = deque(maxlen=8)
         """Ids of the tokens vended before: a report of one is late."""
-        self.last_failure: LastFailure | None = None
+        self.last_failure: OwnFailure | None = None
         self.calling = 0
         """The fence of this replica's partner call that is out; 0 while none is."""
         self.unanswered: tuple[str, int] = ("", 0)
@@ -50,6 +50,7 @@ class View:
         self._state = State()
         self._seen_at: Moment = clock.monotonic()
         self.store_time = StoreTime(clock)
+        self.shown_time, self.ends = ShownTime(clock), Ends(clock)
         self._changed = asyncio.Event()
 
     # -- what is held -------------------------------------------------------------------------------------------------
@@ -63,6 +64,11 @@ class View:
     def token_id(self) -> str:
         """The held token's; empty without one."""
         return self.token.token_id if self.token is not None else ""
+
+    @property
+    def issued_at(self) -> Instant:
+        """When the held token was asked for, as it is shown."""
+        return self.shown_time.at(self.born)
 
     def age_s(self, now: Moment) -> Seconds:
         return now - self.born
@@ -169,13 +175,10 @@ class View:
         if again and token.lifetime is Lifetime.DECLARED:
             # The partner hands out one token until it ends: whoever asked for another before would ask in vain.
             self.refresh_at_s = policy.usable_s(token.lifetime_s, self._profile)
-        self.taken_at = self._clock.wall()
+        # What this machine's clocks ran apart under the token before is not carried on.
+        self.taken, self.shown_time = self._clock.monotonic(), ShownTime(self._clock)
         self._changed.set()
         self._changed = asyncio.Event()
-
-    def failed(self, kind: FailureKind, detail: PartnerDetail | None) -> None:
-        """Remember the latest failure of this replica's own calls, for people."""
-        self.last_failure = LastFailure(kind=kind, at=self._clock.wall(), detail=detail)
 
     # -- what this replica had to note itself, because the store was away ---------------------------------------------
 

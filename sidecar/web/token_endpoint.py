@@ -9,7 +9,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response
 
 from sidecar.core.iso8601 import iso
-from sidecar.core.model import Seconds
+from sidecar.core.model import Instant, Seconds
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import JSON, TEXT, Answered, answer
@@ -33,7 +33,7 @@ class TokenEndpoint:
         self._vendor = vendor
         self.profile = vendor.profile.name
         # The bytes of the latest answer and what they were made of: within one second every caller gets the same.
-        self._made_of: tuple[str, bool, int] | None = None
+        self._made_of: tuple[str, bool, int, Instant] | None = None
         self._bytes = b""
 
     async def __call__(self, request: BaseRequest) -> Answered:
@@ -53,7 +53,7 @@ class TokenEndpoint:
         return Answered("ok", response) if request.method == "HEAD" else handed_over(vended, response)
 
     def _json(self, vended: Vended) -> bytes:
-        made_of = (vended.token.token_id, vended.suspect, vended.expires_in_s)
+        made_of = (vended.token.token_id, vended.suspect, vended.expires_in_s, vended.issued_at)
         if made_of != self._made_of:
             self._bytes = msgspec.json.encode(_document(self.profile, vended))
             self._made_of = made_of
@@ -86,8 +86,8 @@ def _document(profile: str, vended: Vended) -> dict[str, object]:
         "tokenType": "Bearer",
         "accessToken": token.access.reveal(),
         "tokenId": token.token_id,
-        "issuedAt": iso(token.issued_at),
-        "expiresAt": iso(token.expires_at),
+        "issuedAt": iso(vended.issued_at),
+        "expiresAt": iso(vended.expires_at),
         "expiresIn": vended.expires_in_s,
         "lifetime": token.lifetime,
     }

@@ -5,7 +5,8 @@ same answer from the whole of aiohttp, the guards and the endpoint. Identical by
 identically, so every guard decides as it did. What else an answer is made of is looked at each time, or ends it:
 
 - the token: `Vendor.holds` says whether it is still vended, unmarked;
-- `expiresIn` and `Date` are whole seconds: an answer lives until the first of them changes, or the token's life ends;
+- `expiresIn` and `Date` are whole seconds: an answer lives until the first of them changes, or the token's life ends.
+  The second of `Date` is compared with the wall clock: once that is set, every instant in the answer is another;
 - the connection: nothing is under way on it, and everything before came one whole request a piece (`Connection`);
 - where callers are told apart (a caller token, user ids, the audit) or requests are logged, there is no table at all;
 - where traces are exported, a request with a `traceparent` is never answered from here.
@@ -65,6 +66,8 @@ class Warm:
     token: Token | None
     vendor: Vendor
     good_until: Moment
+    second: int
+    """The second of the wall clock that it is dated with."""
     tally: RequestTally
 
     @property
@@ -83,8 +86,7 @@ class WarmAnswers:
         self, clock: Clock, tally_of: Callable[[str, Endpoint], RequestTally], *, traced: bool = False
     ) -> None:
         """`traced`: each request with a `traceparent` is told of."""
-        self._clock = clock
-        self._now = clock.monotonic
+        self._now, self._wall = clock.monotonic, clock.wall
         self._tally_of = tally_of
         self._traced = traced
         self._unread = _TRACES_BUT_ONE if traced else _TRACES
@@ -97,10 +99,10 @@ class WarmAnswers:
         warm = self._known.get(request) or self._known.get(self._without_traces(request))
         if warm is None:
             return None
-        began = self._now()
-        if began >= warm.good_until or not warm.is_held:
+        if self._now() >= warm.good_until or int(self._wall()) != warm.second or not warm.is_held:
             return None
-        warm.tally.count("ok", self._now() - began)
+        # What a look takes is less than clocks can tell.
+        warm.tally.count("ok", 0.0)
         return warm
 
     def learn(
@@ -122,15 +124,16 @@ class WarmAnswers:
         for warm in self._known.values():
             if not warm.is_held:
                 warm.forget()
-        wall = self._clock.wall()
+        second = int(self._wall())
         if request not in self._known and len(self._known) >= MAX_REQUESTS:
             del self._known[next(iter(self._known))]
         self._known[request] = Warm(
-            answer=wire_bytes(response, date=_http_date(int(wall)), closes=closes),
+            answer=wire_bytes(response, date=_http_date(second), closes=closes),
             closes=closes,
             token=vended.token,
             vendor=vendor,
-            good_until=min(vended.good_until, self._now() + 1 - wall % 1),
+            good_until=vended.good_until,
+            second=second,
             tally=self._tally_of(vendor.profile.name, endpoint),
         )
 

@@ -27,8 +27,10 @@ def token(text: str = "access-token-one", *, fence: int = 1, issued_at: float = 
     )
 
 
-def vended(text: str = "access-token-one", *, suspect: bool = False, expires_in_s: int = 900) -> Vended:
-    return Vended(token(text), suspect, 1 if suspect else expires_in_s)
+def vended(
+    text: str = "access-token-one", *, suspect: bool = False, expires_in_s: int = 900, good_until: float = 0
+) -> Vended:
+    return Vended(token(text), suspect, 1 if suspect else expires_in_s, NOW, good_until)
 
 
 def snapshot(profile: str = "default") -> Snapshot:
@@ -125,16 +127,17 @@ class FakeVendor:
 
 
 class FixedClock:
-    """The `Clock` port, standing at `NOW` until somebody adds to `passed_s`."""
+    """The `Clock` port, at `NOW` until somebody adds to `passed_s`; `wall_step_s` moves the wall clock only."""
 
     def __init__(self) -> None:
         self.passed_s = 0.0
+        self.wall_step_s = 0.0
 
     def monotonic(self) -> float:
         return self.passed_s
 
     def wall(self) -> float:
-        return NOW + self.passed_s
+        return NOW + self.passed_s + self.wall_step_s
 
     async def sleep(self, delay_s: float) -> None:
         self.passed_s += delay_s

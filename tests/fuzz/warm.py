@@ -2,8 +2,8 @@
 
 An input is a list of steps, parted by the byte 0xff. The first byte of a step says what happens: 0xf0 and 0xf1 send the
 rest to one of two connections as it is, 0xe0 and 0xe1 send the plain question three times, 0xd0 lets a quarter of a
-second pass, 0xd1 a whole one, 0xc0 brings another token, 0xc1 takes it away, 0xc2 releases who waits for another. Any
-other step is sent to the first connection.
+second pass, 0xd1 a whole one, 0xd2 sets the wall clock ahead by a day, 0xc0 brings another token, 0xc1 takes it away,
+0xc2 releases who waits for another. Any other step is sent to the first connection.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tests.fuzz.findings import hold
 from tests.warm.twins import Twins
 
 WORDS = (
-    PLAIN, b"\xff\xf0" + PLAIN, b"\xff\xf1" + PLAIN, b"\xff\xe0", b"\xff\xe1", b"\xff\xd0", b"\xff\xd1", b"\xff\xc0",
-    b"\xff\xc1", b"\xff\xc2", b"\r\n\r\n", b"Accept: text/plain\r\n", b"Connection: close\r\n", b"?wait=30",
-    b"If-None-Match: *\r\n", b"Content-Length: 4\r\n", b"Upgrade: websocket\r\n", b"HTTP/1.0", b"HEAD ",
+    PLAIN, b"\xff\xf0" + PLAIN, b"\xff\xf1" + PLAIN, b"\xff\xe0", b"\xff\xe1", b"\xff\xd0", b"\xff\xd1", b"\xff\xd2",
+    b"\xff\xc0", b"\xff\xc1", b"\xff\xc2", b"\r\n\r\n", b"Accept: text/plain\r\n", b"Connection: close\r\n",
+    b"?wait=30", b"If-None-Match: *\r\n", b"Content-Length: 4\r\n", b"Upgrade: websocket\r\n", b"HTTP/1.0", b"HEAD ",
     b"\r\ntraceparent: 00-1-2-01", b"\r\nX-Request-Id: 1", b"\r\nb3: 0",
 )  # fmt: skip
 _PART = b"\xff"
@@ -46,6 +46,8 @@ async def _step(twins: Twins, what: bytes, rest: bytes, number: int) -> None:
             await twins.send(what[0] & 1, PLAIN)
     elif what in (b"\xd0", b"\xd1"):
         twins.clock.passed_s += 0.25 if what == b"\xd0" else 1
+    elif what == b"\xd2":
+        twins.clock.wall_step_s += 86_400
     elif what == b"\xc0":
         twins.vendor.issue(number)
     elif what == b"\xc1":

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from sidecar.core.model import Secret, token_id_of
 from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.vendor import token, vended
+from tests.fakes.vendor import NOW, token, vended
 from tests.fakes.wire import ask
 
 ONE = token_id_of(Secret("access-token-one"))
@@ -54,6 +55,12 @@ async def test_the_answer_follows_the_seconds_and_the_token(service: VendingServ
         service.vendor.now = given
         document = (await service.get("/v1/token")).json()
         assert (document["expiresIn"], document["tokenId"]) == (given.expires_in_s, given.token.token_id)
+
+
+async def test_the_answer_follows_a_clock_that_is_set_within_the_second(service: VendingService) -> None:
+    for step_s, ends in ((0, "2026-01-01T00:15:00Z"), (86_400, "2026-01-02T00:15:00Z"), (0, "2026-01-01T00:15:00Z")):
+        service.vendor.now = replace(vended(), issued_at=NOW + step_s)
+        assert (await service.get("/v1/token")).json()["expiresAt"] == ends
 
 
 async def test_a_lifetime_beyond_the_calendar_is_still_answered(service: VendingService) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sidecar.core.events import (
     FlightEnded,
     LifetimeLearned,
     StoreFailed,
     StoreRecovered,
+    TokenChanged,
     TokenReported,
 )
-from sidecar.core.model import Reason
+from sidecar.core.iso8601 import iso
+from sidecar.core.model import Lifetime, Reason
 from sidecar.core.request_events import RequestServed
 from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.recent import RecentEvents
 from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FixedClock
+from tests.fakes.vendor import NOW, FixedClock
 
+DAY_S = 86_400
 DOWN = StoreFailed(profile="default", operation="peek", cause="TimeoutError")
 
 
@@ -37,6 +42,23 @@ def test_events_are_kept_with_their_time_newest_last() -> None:
         },
         {"at": "2026-01-01T00:01:01Z", "event": "store_recovered", "level": "info", "count": 1},
     ]
+
+
+@pytest.mark.parametrize("step_s", [-DAY_S, DAY_S])
+def test_the_instants_of_an_event_are_of_the_clock_as_it_goes_now(step_s: float) -> None:
+    """Its own and those it tells of; the events after it are dated in their order."""
+    clock = FixedClock()
+    recent = RecentEvents(clock)
+    recent.emit(
+        TokenChanged(
+            token_id="t-1", fetched=True, fence=2, issued_at=NOW - 1, expires_at=NOW + 899, lifetime=Lifetime.ASSUMED
+        )
+    )
+    clock.passed_s, clock.wall_step_s = 60, step_s
+    recent.emit(StoreRecovered())
+    changed, recovered = recent()
+    assert (changed["at"], recovered["at"]) == (iso(NOW + step_s), iso(NOW + step_s + 60))
+    assert (changed["issued_at"], changed["expires_at"]) == (iso(NOW + step_s - 1), iso(NOW + step_s + 899))
 
 
 def test_requests_and_flights_pass_by() -> None:

@@ -9,14 +9,13 @@ import pytest
 
 from sidecar.app.clock import SystemClock
 from sidecar.core.limits import Limits
-from sidecar.vending.vendor import Vended
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.token_api import TokenApi
 from sidecar.web.warm import WarmAnswers
 from tests.fakes.replica import HANG_S
 from tests.fakes.room import Caller, Room, opened
 from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, token
+from tests.fakes.vendor import FakeVendor, vended
 from tests.fakes.wire import PLAIN
 from tests.fuzz.conversation import settle
 from tests.warm.test_table import Counting
@@ -29,7 +28,7 @@ class WarmRoom(Room):
     def __init__(self, limits: Limits) -> None:
         clock, vendor = SystemClock(), FakeVendor()
         self.tally = Counting()
-        vendor.now = Vended(token(), suspect=False, expires_in_s=900, good_until=clock.monotonic() + 3600)
+        vendor.now = vended(good_until=clock.monotonic() + 3600)
         warm = WarmAnswers(clock, lambda _profile, _endpoint: self.tally)
         api = TokenApi(
             {"default": vendor}, Guards(GuardSettings()), ListSink(), clock, {"default": "AccessToken"}, warm=warm

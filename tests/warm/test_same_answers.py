@@ -77,6 +77,7 @@ STEPS = st.lists(
         st.tuples(st.just("send"), _callers, _pieces),
         st.tuples(st.just("ask"), _callers, st.integers(2, 4)),
         st.tuples(st.just("time"), st.sampled_from((0.1, 0.4, 1.0, 5.0)), st.none()),
+        st.tuples(st.just("clock"), st.sampled_from((-86_400.0, -20.0, 0.0, 1e5)), st.none()),
         st.tuples(st.just("token"), st.integers(1, 5), st.none()),
         st.tuples(st.sampled_from(("none", "release")), st.none(), st.none()),
     ),
@@ -115,6 +116,9 @@ async def step(twins: Twins, what: str, one: object, other: object) -> None:
     elif what == "time":
         assert isinstance(one, float)
         twins.clock.passed_s += one
+    elif what == "clock":
+        assert isinstance(one, float)
+        twins.clock.wall_step_s = one
     elif what == "token":
         assert isinstance(one, int)
         twins.vendor.issue(one)
@@ -138,6 +142,11 @@ def test_both_ways_answer_alike(steps: list[Step]) -> None:
 def test_what_is_asked_again_is_answered_warm() -> None:
     """The first time it is seen, the second time learned."""
     assert drive([("ask", 0, 10), ("ask", 1, 10)]) == 18
+
+
+def test_a_clock_that_is_set_is_followed_by_the_next_answer() -> None:
+    """One goes the long way, and the next is warm again."""
+    assert drive([("ask", 0, 4), ("clock", 1e5, None), ("ask", 0, 3)]) == 4
 
 
 def test_a_trace_makes_no_difference() -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.vending.vendor import Vended
 from sidecar.web.answers import json_answer
 from sidecar.web.warm import MAX_REQUEST_BYTES, MAX_REQUESTS, MAX_SEEN, WarmAnswers
-from tests.fakes.vendor import FakeVendor, FixedClock, token
+from tests.fakes.vendor import FakeVendor, FixedClock, vended
 
 
 class Counting:
@@ -24,7 +23,7 @@ class Bench:
     def __init__(self, *, traced: bool = False) -> None:
         self.clock, self.vendor, self.tally = FixedClock(), FakeVendor(), Counting()
         self.warm = WarmAnswers(self.clock, lambda _profile, _endpoint: self.tally, traced=traced)
-        self.vendor.now = Vended(token(), suspect=False, expires_in_s=900, good_until=0.5)
+        self.vendor.now = vended(good_until=0.5)
 
     def learn(self, request: bytes, times: int = 2) -> None:
         assert self.vendor.now is not None
@@ -61,7 +60,7 @@ def test_an_answer_lives_until_a_whole_second_in_it_changes() -> None:
 
 def test_an_answer_lives_no_longer_than_its_date() -> None:
     bench = Bench()
-    bench.vendor.now = Vended(token(), suspect=False, expires_in_s=900, good_until=100)
+    bench.vendor.now = vended(good_until=100)
     bench.clock.passed_s = 7.9
     bench.learn(b"GET /")
     assert bench.warm.find(b"GET /") is not None
@@ -69,10 +68,22 @@ def test_an_answer_lives_no_longer_than_its_date() -> None:
     assert bench.warm.find(b"GET /") is None
 
 
+@pytest.mark.parametrize("step_s", [-86_400, -1.5, 1.5, 86_400])
+def test_an_answer_ends_at_once_when_the_wall_clock_is_set(step_s: float) -> None:
+    """Every instant in it would be another now; what is left of the token's life is not."""
+    bench = Bench()
+    bench.vendor.now = vended(good_until=100)
+    bench.clock.passed_s = 7.5
+    bench.learn(b"GET /")
+    assert bench.warm.find(b"GET /") is not None
+    bench.clock.wall_step_s = step_s
+    assert bench.warm.find(b"GET /") is None
+
+
 def test_an_answer_is_gone_with_its_token() -> None:
     bench = Bench()
     bench.learn(b"GET /")
-    bench.vendor.now = Vended(token(), suspect=False, expires_in_s=900, good_until=0.5)
+    bench.vendor.now = vended(good_until=0.5)
     assert bench.warm.find(b"GET /") is None
 
 
@@ -80,7 +91,7 @@ def test_an_answer_that_is_over_is_learned_anew_at_once() -> None:
     bench = Bench()
     bench.learn(b"GET /")
     bench.clock.passed_s = 1.0
-    bench.vendor.now = Vended(token("another"), suspect=False, expires_in_s=899, good_until=1.5)
+    bench.vendor.now = vended("another", expires_in_s=899, good_until=1.5)
     bench.learn(b"GET /", times=1)
     assert bench.warm.find(b"GET /") is not None
 
@@ -120,7 +131,7 @@ def test_a_token_that_is_vended_no_more_is_forgotten_with_the_next_answer() -> N
     """Also that of a request nobody asks again."""
     bench = Bench()
     bench.learn(b"GET /1")
-    bench.vendor.now = Vended(token("another"), suspect=False, expires_in_s=900, good_until=0.5)
+    bench.vendor.now = vended("another", good_until=0.5)
     bench.learn(b"GET /2")
     old = bench.warm._known[b"GET /1"]
     assert (old.answer, old.token) == (b"", None)

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 from sidecar.core.limits import Limits
 from sidecar.core.request_events import Endpoint, RequestServed
+from sidecar.vending.shown_time import ShownTime
 from sidecar.vending.vendor import Vended
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.http_server import HttpServer
 from sidecar.web.token_api import TokenApi
 from sidecar.web.warm import WarmAnswers
 from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, FixedClock, token, vended
+from tests.fakes.vendor import FakeVendor, FixedClock, vended
 from tests.fuzz.conversation import Wire, settle
 
 LIFE_S = 900
@@ -28,6 +29,7 @@ class AgingVendor(FakeVendor):
     def __init__(self, clock: FixedClock) -> None:
         super().__init__()
         self._clock = clock
+        self._shown_time = ShownTime(clock)
         self.later = vended(suspect=True)
         # Who waits for another token waits until `release`.
         self.patient = True
@@ -37,10 +39,15 @@ class AgingVendor(FakeVendor):
             return None
         now = self._clock.monotonic()
         left_s = LIFE_S - now
-        return replace(self.now, expires_in_s=max(1, int(left_s)), good_until=now + left_s % 1)
+        return replace(
+            self.now,
+            expires_in_s=max(1, int(left_s)),
+            issued_at=self._shown_time.at(0),
+            good_until=now + left_s % 1,
+        )
 
     def issue(self, number: int) -> None:
-        self.now = Vended(token(f"token-{number}"), suspect=False, expires_in_s=1)
+        self.now = vended(f"token-{number}", expires_in_s=1)
 
 
 class _Tallies:

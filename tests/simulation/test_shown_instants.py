@@ -1,0 +1,128 @@
+"""Every instant that is shown is this machine's clock and what is left: whatever the store's says, and steadily."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.core.events import TokenChanged
+from sidecar.core.failures import FailureKind
+from sidecar.core.iso8601 import iso
+from sidecar.core.model import Instant, Profile
+from sidecar.vending.vendor import Snapshot
+from tests.fakes.fleet import Fleet, Replica
+from tests.fakes.partner import failure
+from tests.fakes.virtual_time import VirtualClock, virtual
+
+DAY_S = 86_400
+BEHIND_S = 1200
+TOKEN = ("issued_at", "expires_at", "last_success_at", "next_refresh_at")
+NEAR_S = 1.5
+"""An answer's way from the store, and a clock that wavers."""
+
+
+def clock_of(replica: Replica) -> VirtualClock:
+    clock = replica.broker._clock
+    assert isinstance(clock, VirtualClock)
+    return clock
+
+
+async def agrees(replica: Replica) -> tuple[Instant, Instant]:
+    """The token's instants: an answer and the snapshot agree on them, and with the machine's clock."""
+    vended, shown, clock = await replica.broker.vend(), replica.broker.snapshot(), clock_of(replica)
+    assert vended.expires_at == pytest.approx(clock.wall() + shown.left_s, abs=NEAR_S)
+    assert vended.expires_at - clock.wall() == pytest.approx(vended.expires_in_s, abs=NEAR_S)
+    assert (shown.issued_at, shown.expires_at) == (vended.issued_at, vended.expires_at)
+    assert vended.expires_at - vended.issued_at == pytest.approx(vended.token.lifetime_s)
+    assert shown.issued_at <= shown.last_success_at <= clock.wall() + NEAR_S
+    assert shown.issued_at <= shown.next_refresh_at <= shown.expires_at
+    return vended.issued_at, vended.expires_at
+
+
+@pytest.mark.parametrize("ahead_s", [-DAY_S, -BEHIND_S, BEHIND_S, DAY_S])
+@virtual
+async def test_a_store_whose_clock_is_another_changes_no_instant(ahead_s: float) -> None:
+    """For the replica that fetched the token and for those that were told of it by the store."""
+    fleet = Fleet()
+    fleet.clock.set_forward_s = ahead_s
+    fleet.lose_data()  # a store that has started with that clock
+    replicas = fleet.start(3)
+    await asyncio.gather(*(replica.token() for replica in replicas))
+    shown = [await agrees(replica) for replica in replicas]
+    assert max(shown)[0] - min(shown)[0] < 1
+    for replica in replicas:
+        (told,) = replica.sink.of(TokenChanged)
+        assert (told.issued_at, told.expires_at) == await agrees(replica)
+    await fleet.stop()
+
+
+@virtual
+async def test_a_clock_that_is_set_after_the_start_is_followed_at_once_both_ways() -> None:
+    fleet = Fleet()
+    replicas = fleet.start(2)
+    await asyncio.gather(*(replica.token() for replica in replicas))
+    began = [await agrees(replica) for replica in replicas]
+    for step_s in (-DAY_S, DAY_S, 5.0, 0.0):
+        await asyncio.sleep(3)
+        for replica, (issued_at, _) in zip(replicas, began, strict=True):
+            clock_of(replica).wall_step_s = step_s
+            assert (await agrees(replica))[0] == pytest.approx(issued_at + step_s, abs=1e-3)
+    assert fleet.partner.count == 1
+    await fleet.stop()
+
+
+@virtual
+async def test_a_failure_is_shown_when_it_was_by_the_clock_as_it_goes_now() -> None:
+    fleet = Fleet()
+    fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=300))
+    (replica,) = fleet.start(1)
+    await asyncio.sleep(10)
+    clock = clock_of(replica)
+    clock.wall_step_s = DAY_S
+    shown = replica.broker.snapshot()
+    assert shown.last_failure is not None
+    assert clock.wall() - 11 < shown.last_failure.at < clock.wall() - 8
+    assert clock.wall() + 285 < shown.cooldown_until == shown.retry_at == shown.pause_until < clock.wall() + 300
+    assert shown.last_success_at == 0
+    await fleet.stop()
+
+
+def instants(shown: Snapshot) -> Iterator[tuple[str, str]]:
+    """Those that say when something began or will end, as apps read them."""
+    for name in (*TOKEN, "cooldown_until", "pause_until", "retry_at"):
+        if at := getattr(shown, name):
+            yield name, iso(at)
+
+
+async def seen_over(fleet: Fleet, looks: int, seed: int) -> dict[str, set[str]]:
+    """All that is shown while answers of the store take now this long and now that."""
+    rng, found = random.Random(seed), dict[str, set[str]]()
+    for _ in range(looks):
+        for replica in fleet.replicas:
+            replica.wire.delay_s, replica.wire.answer_delay_s["peek"] = rng.random() / 4, rng.random() / 4
+            clock_of(replica).wall_step_s = rng.random() / 2
+            for name, text in instants(replica.broker.snapshot()):
+                found.setdefault(f"{replica.name} {name}", set()).add(text)
+        await asyncio.sleep(1.3)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+@virtual
+async def test_nothing_that_is_shown_flickers_while_clocks_stand(seed: int) -> None:
+    """A good token, and then a cool-down under it: many looks at the store, each as late as it likes."""
+    fleet = Fleet(Profile(base_url="https://partner.example", poll_s=0.5))
+    fleet.start(3)
+    await asyncio.sleep(5)
+    young = await seen_over(fleet, 60, seed)
+    fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=600))
+    await fleet.partner.called(2)
+    await asyncio.sleep(10)
+    cooling = await seen_over(fleet, 60, seed)
+    assert {name.partition(" ")[2] for name in cooling} >= {"expires_at", "cooldown_until", "retry_at"}
+    for found in (young, cooling):
+        assert {name: texts for name, texts in found.items() if len(texts) > 1} == {}
+    await fleet.stop()
