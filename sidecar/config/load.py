@@ -30,6 +30,7 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
     built = profiles.build(written, presets, findings)
     judge_proxies(built, environ, findings)
     values = Values((written.environment, written.file), findings)
+    values.read_all(table.SETTINGS)
     _judge_listeners(values, findings)
     _judge_sealing(values, findings)
     judge_store_files(values, findings)

@@ -46,6 +46,7 @@ def _tables(sources: Sources) -> Iterator[tuple[str, Layer, str]]:
 
 
 def _build_one(name: str, values: Values, presets: Mapping[str, str], findings: Findings) -> ProfileSettings:
+    values.read_all(one for one in table.SETTINGS if one.per_profile)
     profile = Profile(
         name=name,
         partner=values[table.PARTNER],

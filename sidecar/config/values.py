@@ -54,6 +54,11 @@ class Values:
             self._broken.add(setting.name)
             return None
 
+    def read_all(self, settings: Iterable[Setting[Any]]) -> None:
+        """Report each value that cannot be read, also one that is used in some cases only."""
+        for setting in settings:
+            self.get(setting)
+
     def given(self, setting: Setting[T]) -> Given | None:
         return next((layer[setting.key] for layer in self._layers if setting.key in layer), None)
 
