@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sidecar.config import profiles, sources, table
 from sidecar.config.addresses import is_local
+from sidecar.config.environment import judge_passed_over
 from sidecar.config.findings import Findings
 from sidecar.config.otel import traces_wanted
 from sidecar.config.proxies import judge_proxies
@@ -29,6 +30,7 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
         raise ConfigurationError(findings.problems)
     built = profiles.build(written, presets, findings)
     judge_proxies(built, environ, findings)
+    judge_passed_over(environ, findings)
     values = Values((written.environment, written.file), findings)
     values.read_all(table.SETTINGS)
     _judge_listeners(values, findings)
