@@ -11,6 +11,7 @@ from sidecar.config.findings import Findings
 from sidecar.config.settings import ProfileSettings
 from sidecar.config.shared_accounts import judge_shared_accounts
 from sidecar.config.sources import Sources
+from sidecar.config.token_files import refuse_shared_token_files
 from sidecar.config.values import Layer, Values
 from sidecar.core.hosts import is_loopback
 from sidecar.core.model import Credentials, Profile
@@ -33,7 +34,7 @@ def build(sources: Sources, presets: Mapping[str, str], findings: Findings) -> t
         for name, layer, place in _tables(sources)
     )
     judge_shared_accounts(built, findings)
-    _refuse_one_file_twice(built, findings)
+    refuse_shared_token_files(built, findings)
     return built
 
 
@@ -136,16 +137,3 @@ def _warn_of_overridden(environment: Layer, layer: Layer, findings: Findings) ->
         given, overridden = environment.get(setting.key), layer.get(setting.key)
         if given and overridden and given.text != overridden.text:
             findings.warn(f"{given.origin} wins over {overridden.origin}: keep one of the two")
-
-
-def _refuse_one_file_twice(built: tuple[ProfileSettings, ...], findings: Findings) -> None:
-    first_of: dict[Path, str] = {}
-    for one in built:
-        if one.sink_file is None:
-            continue
-        first = first_of.setdefault(one.sink_file, one.profile.name)
-        if first != one.profile.name:
-            findings.problem(
-                f"profiles {first} and {one.profile.name} would keep their tokens in one file, {one.sink_file}: "
-                f"set another {table.SINK_FILE.key} in each table"
-            )

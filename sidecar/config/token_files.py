@@ -1,0 +1,46 @@
+"""Two profiles must not keep their tokens in one file, however it is spelled."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from sidecar.config import table
+from sidecar.config.findings import Findings
+from sidecar.config.settings import ProfileSettings
+
+_Identity: TypeAlias = tuple[object, ...]
+
+
+def refuse_shared_token_files(profiles: Iterable[ProfileSettings], findings: Findings) -> None:
+    """Name each pair of profiles whose token files are one, by both of their settings."""
+    named = [(one, path, set(_identities(path))) for one in profiles if (path := one.sink_file) is not None]
+    for (first, path, found), (second, other, others) in itertools.combinations(named, 2):
+        if found & others:
+            names = f"{first.profile.name} and {second.profile.name}"
+            where = f"{path}"
+            if path != other:
+                where += f" ({first.sink_file_origin}), which is {other} ({second.sink_file_origin})"
+            findings.problem(
+                f"profiles {names} would keep their tokens in one file, {where}: "
+                f"set another {table.SINK_FILE.key} in each table"
+            )
+
+
+def _identities(path: Path) -> Iterator[_Identity]:
+    """Two paths that share one of these lead to one file.
+
+    The folder's device and inode are the same through links and mounts. Those of the file are the same under names that
+    differ in case, on a file system that ignores case.
+    """
+    yield (os.path.realpath(path.parent), path.name)
+    try:
+        folder = path.parent.stat()
+        yield ("folder", folder.st_dev, folder.st_ino, path.name)
+        file = path.lstat()
+        yield ("file", file.st_dev, file.st_ino)
+    except OSError:
+        return
