@@ -15,6 +15,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Profile, Secret
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.file_operations import FileOperations, FileStalls
+from sidecar.file_sink.place import refuse_place
 from sidecar.file_sink.token_file import TokenFile
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.credentials import DirectoryCredentials, StaticCredentials
@@ -96,7 +97,8 @@ def open_token_file(settings: ProfileSettings) -> TokenFile | None:
     """Where the profile's token is kept for apps that read a file. Raises `ConfigurationError`."""
     if settings.sink_file is None:
         return None
-    return TokenFile(settings.sink_file, settings.sink_file_origin)
+    refuse_place(settings.sink_file, settings.sink_file_origin)
+    return TokenFile(settings.sink_file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

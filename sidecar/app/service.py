@@ -198,11 +198,13 @@ class Service:
         return f"the maintainer of {', '.join(ended)} has ended" if ended else None
 
     def _token_file(self, profile: str) -> TokenFileState:
-        """Whether the profile's token file was written at least once; a profile without one has nothing to write."""
+        """A profile without a token file has nothing to write."""
         follower = self._followers.get(profile)
-        if follower is None or not follower.behind:
+        if follower is None:
             return "written"
-        return "failed" if follower.failed else "awaited"
+        if follower.failed:
+            return "failed"
+        return "awaited" if follower.behind else "written"
 
     def reread_credentials(self) -> None:
         """Look at the files of credentials and seal keys now (SIGHUP)."""

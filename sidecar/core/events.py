@@ -139,30 +139,6 @@ class LifetimeLearned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenFileWritten(Event):
-    """The profile's token file holds this token from now on."""
-
-    name = "token_file_written"
-    token_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenFileRemoved(Event):
-    """There is no token that could be vended unmarked, and so no token file."""
-
-    name = "token_file_removed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenFileFailed(Event):
-    """The token file could not be written or removed; `cause` is the error's symbol, such as ENOSPC."""
-
-    name = "token_file_failed"
-    level = "error"
-    cause: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed(Event):
     """One store operation failed; `cause` is an exception's class name, `address` the server that was asked last."""
 

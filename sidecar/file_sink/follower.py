@@ -1,24 +1,32 @@
 """One task a profile: its token file holds what a caller would get now, and is not there when that is none.
 
-A file cannot be marked as suspect, so a suspect token is in no file.
+A file cannot be marked as suspect, so a suspect token is in no file. The file is looked at once a second: what another
+process changed is put right, whoever wrote it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 
 from sidecar.core.errors import NoTokenError
-from sidecar.core.events import Event, InternalFailure, TokenFileFailed, TokenFileRemoved, TokenFileWritten
+from sidecar.core.events import Event, InternalFailure
 from sidecar.core.model import Seconds, Token
 from sidecar.core.ports import EventSink
+from sidecar.core.token_file_events import (
+    TokenFileChange,
+    TokenFileChanged,
+    TokenFileFailed,
+    TokenFileRemoved,
+    TokenFileWritten,
+)
 from sidecar.core.trace import bare_trace
-from sidecar.file_sink.token_file import TokenFile
+from sidecar.file_sink.token_file import TokenFile, TokenFileError
 from sidecar.vending.vendor import Vendor
 
 LOOK_S: Seconds = 1
-"""How long a rejected token may stay in its file, and how soon a write that failed is tried again."""
+"""How long a rejected token may stay in its file, and how soon a file that was changed is put right or a write that
+failed is tried again."""
 
 
 class Follower:
@@ -40,42 +48,39 @@ class Follower:
         with contextlib.suppress(NoTokenError):
             await self._vendor.vend()
         while True:
+            # The suspect one's id, too, or its change from nothing to itself would be one for ever. Taken now, for the
+            # token may change while it is written.
+            token_id = self._vendor.snapshot().token_id
             try:
-                changed = await self._follow()
+                await self._follow()
             except Exception as error:  # noqa: BLE001 - a bug must not leave a token in the file for ever
-                changed = False
                 profile = self._vendor.profile.name
                 self._sink.emit(InternalFailure(profile=profile, where="file sink", trace=bare_trace(error)))
-            if not changed:
-                # The suspect one's id, too, or its change from nothing to itself would be one for ever.
-                await self._vendor.changed(self._vendor.snapshot().token_id, LOOK_S)
+            await self._vendor.changed(token_id, LOOK_S)
 
-    async def _follow(self) -> bool:
-        """Whether the file was changed; while that took, the token may have changed again."""
+    async def _follow(self) -> None:
         vended = self._vendor.current()
         token = None if vended is None else vended.token
-        token_id = "" if token is None else token.token_id
-        if token_id == self._held:
-            return False
-        profile, any_token = self._vendor.profile.name, bool(self._vendor.snapshot().token_id)
+        any_token = bool(self._vendor.snapshot().token_id)
         try:
-            done = await asyncio.to_thread(self._put, token)
-        except OSError as error:
+            change = await asyncio.to_thread(self._file.put, None if token is None else token.access)
+        except TokenFileError as error:
             self._held = None
             self.failed = True
-            cause = errno.errorcode.get(error.errno or 0, type(error).__name__)
-            self._sink.emit(TokenFileFailed(profile=profile, cause=cause))
-            return False
-        self._held = token_id
+            profile = self._vendor.profile.name
+            failed = TokenFileFailed(profile=profile, cause=error.cause, old_token_left=error.old_token_left)
+            self._sink.emit(failed)
+            return
+        before, self._held = self._held, "" if token is None else token.token_id
         self.failed = False
         self.behind = self.behind and not any_token
-        if done is not None:
+        if (done := self._done(token, change, before)) is not None:
             self._sink.emit(done)
-        return True
 
-    def _put(self, token: Token | None) -> Event | None:
+    def _done(self, token: Token | None, change: TokenFileChange | None, before: str | None) -> Event | None:
         profile = self._vendor.profile.name
+        if self._held == before:
+            return None if change is None else TokenFileChanged(profile=profile, change=change)
         if token is not None:
-            self._file.write(token.access)
             return TokenFileWritten(profile=profile, token_id=token.token_id)
-        return TokenFileRemoved(profile=profile) if self._file.remove() else None
+        return None if change is None else TokenFileRemoved(profile=profile)

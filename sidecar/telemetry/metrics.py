@@ -21,11 +21,11 @@ from sidecar.core.events import (
     LeaseLost,
     PartnerCalled,
     StoreFailed,
-    TokenFileFailed,
     TokenReported,
 )
 from sidecar.core.file_events import StalledFile
 from sidecar.core.request_events import LimitHit, RequestServed
+from sidecar.core.token_file_events import TokenFileFailed
 from sidecar.telemetry import label_sets
 from sidecar.telemetry.closed_counter import NAMESPACE, ClosedCounter
 from sidecar.telemetry.gauges import ConnectionGauge, DroppedLines, StalledFiles, VendorGauges

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from sidecar.core.events import Event, StoreFailed, TokenFileFailed, TokenReported
+from sidecar.core.events import Event, StoreFailed, TokenReported
 from sidecar.core.model import Moment, Seconds
 from sidecar.core.ports import Clock
 from sidecar.core.request_events import LimitHit, MalformedRequest, RequestRefused
+from sidecar.core.token_file_events import TokenFileChanged, TokenFileFailed
 
 QUIET_S: Seconds = 10
 MAX_THINGS = 256
@@ -22,7 +23,9 @@ def repeated_as(event: Event) -> Hashable | None:
         case StoreFailed():
             return event.name, event.profile, event.operation
         case TokenFileFailed():
-            return event.name, event.profile, event.cause
+            return event.name, event.profile, event.cause, event.old_token_left
+        case TokenFileChanged():
+            return event.name, event.profile, event.change
         case MalformedRequest():
             return event.name, event.cause
         case LimitHit():

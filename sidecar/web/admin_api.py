@@ -26,7 +26,8 @@ _OF_A_PROFILE = re.compile(r"/readyz/[^/]+")
 
 
 TokenFileState: TypeAlias = Literal["written", "awaited", "failed"]
-"""Of the file a profile keeps its token in, since the start: written at least once, not yet, or the write failed."""
+"""Of the file a profile keeps its token in: as it should be, not written yet since the start, or the latest write or
+removal failed."""
 
 
 class AdminApi:
@@ -133,7 +134,7 @@ class AdminApi:
         return [self._snapshot(name, vendor) for name, vendor in self._vendors.items()]
 
     def _snapshot(self, name: str, vendor: Vendor) -> Snapshot:
-        """A profile that keeps its token in a file is not ready before that is written: its apps read nothing else."""
+        """A profile whose token is not in its file is not ready: its apps read nothing else."""
         snapshot, file = vendor.snapshot(), self._token_file(name)
         if not snapshot.ready or file == "written":
             return snapshot

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import stat
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from sidecar.core.errors import StartingError
-from sidecar.core.events import InternalFailure, TokenFileFailed, TokenFileRemoved, TokenFileWritten
+from sidecar.core.events import InternalFailure
 from sidecar.core.model import Secret, token_id_of
+from sidecar.core.token_file_events import (
+    TokenFileChange,
+    TokenFileChanged,
+    TokenFileFailed,
+    TokenFileRemoved,
+    TokenFileWritten,
+)
 from sidecar.file_sink.follower import LOOK_S, Follower
 from sidecar.file_sink.token_file import TokenFile
 from sidecar.vending.vendor import Vended
@@ -23,7 +31,7 @@ NONE_YET = StartingError("There is no token yet.", retry_after_s=1)
 
 
 class Vendor(FakeVendor):
-    """A wait for another token ends when the test says so."""
+    """A wait for another token ends when there is one, or when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,6 +41,8 @@ class Vendor(FakeVendor):
 
     async def changed(self, token_id: str, wait_s: float) -> bool:
         self.waited_for.append((token_id, wait_s))
+        if self.shown.token_id != token_id:
+            return True
         self._looked.release()
         await self._waits.acquire()
         return True
@@ -49,7 +59,7 @@ class Vendor(FakeVendor):
 class Scene:
     def __init__(self, path: Path) -> None:
         self.path, self.vendor, self.sink = path, Vendor(), ListSink()
-        self.file = TokenFile(path, "SIDECAR_SINK_FILE")
+        self.file = TokenFile(path)
         self.follower = Follower(self.vendor, self.file, self.sink)
 
     def content(self) -> str | None:
@@ -149,29 +159,81 @@ async def test_what_an_earlier_process_left_stays_until_there_is_a_token_or_none
 
 
 async def test_a_write_that_failed_is_told_with_its_cause_and_tried_again(scene: Scene) -> None:
-    in_the_way = scene.path.parent / ".token.tmp"
-    in_the_way.mkdir()
+    scene.path.parent.rmdir()
     async with scene.running():
         assert scene.state() == (None, True)
-        assert [event.cause for event in scene.sink.of(TokenFileFailed)] == ["EISDIR"]
+        failures = [(event.cause, event.old_token_left) for event in scene.sink.of(TokenFileFailed)]
+        assert failures == [("ENOENT", False)]
         assert scene.follower.failed
-        in_the_way.rmdir()
+        scene.path.parent.mkdir()
         await scene.vendor.next_look()
         assert scene.state() == ("access-token-one", False)
         assert not scene.follower.failed
 
 
+async def test_a_file_that_stops_to_be_writable_is_told_at_the_next_look(scene: Scene) -> None:
+    async with scene.running():
+        scene.path.unlink()
+        scene.path.parent.rmdir()
+        await scene.vendor.next_look()
+        assert (scene.follower.failed, len(scene.sink.of(TokenFileFailed))) == (True, 1)
+        scene.path.parent.mkdir()
+        await scene.vendor.next_look()
+        assert (scene.follower.failed, scene.content(), scene.told) == (False, "access-token-one", [ONE, ONE])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda path: path.unlink(), "removed"),
+        (lambda path: path.write_text(""), "content"),
+        (lambda path: path.write_text("access-token-xxx"), "content"),
+        (lambda path: path.chmod(0o600), "mode"),
+    ],
+)
+async def test_a_file_that_another_changed_is_put_right_at_the_next_look_and_that_is_told(
+    change: Callable[[Path], None], named: TokenFileChange, scene: Scene
+) -> None:
+    async with scene.running():
+        change(scene.path)
+        await scene.vendor.next_look()
+        assert scene.content() == "access-token-one"
+        assert stat.S_IMODE(scene.path.stat().st_mode) == 0o640
+        assert [event.change for event in scene.sink.of(TokenFileChanged)] == [named]
+        assert scene.told == [ONE]
+
+
+async def test_a_file_that_comes_while_there_is_no_token_to_vend_is_removed_whoever_wrote_it(scene: Scene) -> None:
+    scene.vendor.now = None
+    async with scene.running():
+        scene.path.write_text("of another sidecar")
+        await scene.vendor.next_look()
+        assert scene.content() is None
+        assert [event.change for event in scene.sink.of(TokenFileChanged)] == ["created"]
+
+
+async def test_a_token_that_is_in_the_file_already_is_not_written_again(scene: Scene) -> None:
+    scene.path.write_text("access-token-one")
+    scene.path.chmod(0o640)
+    before = scene.path.stat()
+    async with scene.running():
+        assert scene.path.stat() == before
+        assert (scene.told, scene.follower.behind) == ([ONE], False)
+
+
 async def test_a_token_that_changes_while_it_is_written_is_followed_without_a_wait(scene: Scene) -> None:
-    write = scene.file.write
+    put = scene.file.put
 
-    def slowly(token: Secret) -> None:
-        write(token)
+    def slowly(token: Secret | None) -> TokenFileChange | None:
+        change = put(token)
         scene.vendor.now = vended("access-token-two")
+        scene.vendor.show(token_id=TWO)
+        return change
 
-    scene.file.write = slowly  # type: ignore[method-assign]  # a disk in the test's hand
+    scene.file.put = slowly  # type: ignore[method-assign]  # a disk in the test's hand
     async with scene.running():
         assert scene.content() == "access-token-two"
-        assert len(scene.vendor.waited_for) == 1
+        assert [token_id for token_id, _ in scene.vendor.waited_for] == [ONE, TWO]
 
 
 async def test_a_bug_is_told_and_the_file_followed_on(scene: Scene) -> None:

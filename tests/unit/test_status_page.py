@@ -92,7 +92,7 @@ STATES = [
     ({"resting": True}, "Resting", "Nobody has asked for a while; the next request wakes it"),
     ({**NO_TOKEN, "why_not": "starting"}, "No token", "Apps get no token yet: the first one is on its way"),
     ({**NO_TOKEN, "why_not": "store-unavailable"}, "No token", "Apps get no token: the shared store is down"),
-    ({"ready": False, "why_not": "token-file"}, "No token", "The token is not in its file yet, where apps look for it"),
+    ({"ready": False, "why_not": "token-file"}, "No token", "The token is not in its file, where apps look for it"),
 ]
 
 

@@ -16,12 +16,12 @@ from sidecar.core.events import (
     ServiceStarted,
     StoreFailed,
     TokenChanged,
-    TokenFileFailed,
     TokenReported,
 )
 from sidecar.core.failures import AnswerProblem, FailureKind, PartnerDetail
 from sidecar.core.model import Lifetime, Operation, Secret
 from sidecar.core.request_events import MalformedRequest, RequestServed
+from sidecar.core.token_file_events import TokenFileChange, TokenFileChanged, TokenFileFailed
 from sidecar.telemetry.library_logs import LibraryLogs, capture_library_logs
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.redaction import Redactor
@@ -189,8 +189,17 @@ def test_another_operation_is_told_at_once(log: Log) -> None:
 
 def test_a_disk_that_stays_full_is_told_once_and_another_trouble_at_once(log: Log) -> None:
     for cause in ("ENOSPC", "ENOSPC", "EROFS"):
-        log.sink.emit(TokenFileFailed(profile="default", cause=cause))
+        log.sink.emit(TokenFileFailed(profile="default", cause=cause, old_token_left=False))
     assert [line["cause"] for line in log.lines] == ["ENOSPC", "EROFS"]
+    log.sink.emit(TokenFileFailed(profile="default", cause="EROFS", old_token_left=True))
+    assert log.lines[-1]["old_token_left"] is True
+
+
+def test_two_sidecars_that_write_different_tokens_to_one_file_do_not_fill_the_log(log: Log) -> None:
+    changes: tuple[TokenFileChange, ...] = ("content", "content", "removed", "content")
+    for change in changes:
+        log.sink.emit(TokenFileChanged(profile="default", change=change))
+    assert [line["change"] for line in log.lines] == ["content", "removed"]
 
 
 def test_secrets_are_masked_by_type_by_name_and_by_text(log: Log) -> None:

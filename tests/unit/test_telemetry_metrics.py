@@ -14,7 +14,6 @@ from sidecar.core.events import (
     PartnerCalled,
     ServiceStopped,
     StoreFailed,
-    TokenFileFailed,
     TokenReported,
 )
 from sidecar.core.failures import FailureKind
@@ -23,6 +22,7 @@ from sidecar.core.model import Operation, Reason
 from sidecar.core.policy import Condition
 from sidecar.core.ports import SharedState
 from sidecar.core.request_events import LimitHit, RequestServed
+from sidecar.core.token_file_events import TokenFileFailed
 from sidecar.telemetry.label_sets import CODES, FILES, STORE_OPERATIONS
 from sidecar.telemetry.metrics import Metrics
 from sidecar.web.problems import PROBLEMS
@@ -198,7 +198,11 @@ def test_every_error_code_is_a_label_from_the_start() -> None:
         ),
         (LeaseLost(profile="default", stage="commit"), "lease_lost_total", {"profile": "default"}),
         (StoreFailed(profile="default", operation="peek", cause="X"), "store_errors_total", {"operation": "peek"}),
-        (TokenFileFailed(profile="default", cause="ENOSPC"), "sink_errors_total", {"profile": "default"}),
+        (
+            TokenFileFailed(profile="default", cause="ENOSPC", old_token_left=False),
+            "sink_errors_total",
+            {"profile": "default"},
+        ),
     ],
 )
 def test_an_event_is_counted(metrics: Metrics, event: Event, name: str, labels: dict[str, str]) -> None:

@@ -44,7 +44,7 @@ class Verdict:
 def verdict_of(profile: Document, at: str) -> Verdict:
     troubles = tuple(_troubles(profile, at))
     if profile["reason"] == "token-file":
-        return Verdict("bad", "The token is not in its file yet, where apps look for it", troubles)
+        return Verdict("bad", "The token is not in its file, where apps look for it", troubles)
     if profile["resting"]:
         return Verdict("resting", "Nobody has asked for a while; the next request wakes it", troubles)
     if not profile["ready"]:

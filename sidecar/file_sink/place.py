@@ -1,0 +1,88 @@
+"""What lies at the path of a token file, and whether a token file can be kept there.
+
+A rename replaces whatever has the name: `/dev/stdout`, a link, would be gone for the whole machine. Only a regular file
+is ever replaced or removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+
+from sidecar.core.errors import ConfigurationError
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_MOUNTS = Path("/proc/self/mountinfo")
+"""https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html"""
+_MOUNT_POINT_FIELD = 4
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+
+
+class NotRegularError(OSError):
+    """Something that is no regular file has the name of the token file."""
+
+
+def refuse_place(path: Path, origin: str) -> None:
+    """`origin` names the setting. Raises `ConfigurationError` when no token file can be kept at `path`."""
+    if problem := _problem(path):
+        raise ConfigurationError([f"{origin}: {problem}"])
+
+
+def require_regular(path: Path) -> os.stat_result | None:
+    """Return what is known of the regular file at `path`, None when nothing lies there.
+
+    Raises `NotRegularError`, `OSError`.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise NotRegularError(errno.EEXIST, "not a regular file", str(path))
+    return status
+
+
+def _problem(path: Path) -> str:
+    """Empty where there is none."""
+    # An error here is one of the folder, which is judged below.
+    with contextlib.suppress(OSError):
+        if kind := _kind(path.lstat().st_mode):
+            target = f" to {path.readlink()}" if path.is_symlink() else ""
+            return f"{path} is {kind}{target}, and must be a regular file, there or not"
+    if _is_mount_point(path):
+        return f"{path} is a mount point, which cannot be replaced: mount its folder, {path.parent}, instead"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"{path.parent} must be a directory that user {os.geteuid()} may write to"
+    return ""
+
+
+def _kind(mode: int) -> str:
+    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "")
+
+
+def _is_mount_point(path: Path) -> bool:
+    """Whether a file system or a single file is mounted at `path`; False where the system does not say (not Linux).
+
+    A mounted file may be of the same device as its folder, so `os.path.ismount` does not see it.
+    """
+    place = os.fsencode(Path(os.path.realpath(path.parent)) / path.name)
+    try:
+        lines = _MOUNTS.read_bytes().splitlines()
+    except OSError:
+        return False
+    return any(_unescaped(line.split(b" ")[_MOUNT_POINT_FIELD]) == place for line in lines)
+
+
+def _unescaped(field: bytes) -> bytes:
+    return _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), field)
