@@ -15,8 +15,6 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Profile, Secret
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.file_operations import FileOperations, FileStalls
-from sidecar.file_sink.place import refuse_place
-from sidecar.file_sink.token_file import TokenFile
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.credentials import DirectoryCredentials, StaticCredentials
 from sidecar.partner.presets import PRESETS
@@ -91,14 +89,6 @@ def settings_sealer(settings: Settings) -> Sealer:
 def open_settings_store(settings: Settings, sealer: Sealer, clock: Clock) -> Store:
     """The store the settings name. Raises `ConfigurationError`."""
     return open_store(settings.store_url, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock)
-
-
-def open_token_file(settings: ProfileSettings) -> TokenFile | None:
-    """Where the profile's token is kept for apps that read a file. Raises `ConfigurationError`."""
-    if settings.sink_file is None:
-        return None
-    refuse_place(settings.sink_file, settings.sink_file_origin)
-    return TokenFile(settings.sink_file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ from sidecar.app.accounts import (
     Process,
     credentials_source,
     open_settings_store,
-    open_token_file,
     settings_sealer,
 )
 from sidecar.app.clock import SystemClock
+from sidecar.app.token_files import open_token_file
 from sidecar.app.tracing import open_spans
 from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.config.shared_accounts import disagreements
@@ -90,7 +90,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     cool-down is kept. Addresses are not tried: the sidecar that runs here may hold them.
     """
     lines = [*_check_credentials(settings)]
-    lines += [_check_sink_file(profile) for profile in settings.profiles if profile.sink_file is not None]
+    lines += _check_sink_files(settings)
     if settings.caller_token_file is not None:
         lines += _check_caller_tokens(settings.caller_token_file)
     if settings.traces:
@@ -131,13 +131,14 @@ def _check_credentials(settings: Settings) -> Iterator[CheckLine]:
         yield CheckLine(False, "profiles", problem)
 
 
-def _check_sink_file(settings: ProfileSettings) -> CheckLine:
-    what = f"token file of profile {settings.profile.name}"
-    try:
-        open_token_file(settings)
-    except ConfigurationError as error:
-        return CheckLine(False, what, "; ".join(error.problems))
-    return CheckLine(True, what, str(settings.sink_file))
+def _check_sink_files(settings: Settings) -> Iterator[CheckLine]:
+    for one in settings.profiles:
+        what = f"token file of profile {one.profile.name}"
+        try:
+            if open_token_file(one) is not None:
+                yield CheckLine(True, what, str(one.sink_file))
+        except ConfigurationError as error:
+            yield CheckLine(False, what, "; ".join(error.problems))
 
 
 def _check_caller_tokens(path: Path) -> list[CheckLine]:

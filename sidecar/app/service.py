@@ -13,19 +13,19 @@ from typing import TextIO
 import aiohttp
 
 from sidecar import __version__
-from sidecar.app.accounts import Process, open_settings_store, open_token_file
+from sidecar.app.accounts import Process, open_settings_store
 from sidecar.app.clock import SystemClock
 from sidecar.app.memory import give_back
 from sidecar.app.observers import Observers
 from sidecar.app.open_files import allow_open_files
 from sidecar.app.seal_keys import SealKeyFile
+from sidecar.app.token_files import TokenFiles
 from sidecar.config.settings import Settings
 from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
 from sidecar.core.ports import Clock
-from sidecar.file_sink.follower import Follower
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
@@ -33,7 +33,7 @@ from sidecar.stores.seal import OpenSealer
 from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
-from sidecar.web.admin_api import AdminApi, TokenFileState
+from sidecar.web.admin_api import AdminApi
 from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.http_server import HttpServer
@@ -55,7 +55,7 @@ class Service:
         self._observers = Observers(settings, self._clock, log, self.vendors.values, self._connections)
         self._sink = self._observers.sink
         self._tasks: list[asyncio.Task[None]] = []
-        self._followers: dict[str, Follower] = {}
+        self._token_files = TokenFiles(self._observers.stalls, self._sink)
         self._follower_tasks: list[asyncio.Task[None]] = []
         self._draining = False
         patience_s = max(profile.profile.request_timeout_s for profile in settings.profiles)
@@ -108,7 +108,7 @@ class Service:
         await self._listen()
         # Only now, when no wrong setting can stop us any more, may the partner hear of us.
         self._tasks = [asyncio.create_task(vendor.run()) for vendor in self.vendors.values()]
-        self._follower_tasks = [asyncio.create_task(follower.run()) for follower in self._followers.values()]
+        self._follower_tasks = self._token_files.start()
         if self._seal_keys is not None:
             self._follower_tasks.append(asyncio.create_task(self._seal_keys.follow()))
 
@@ -128,15 +128,13 @@ class Service:
         for profile in self._settings.profiles:
             try:
                 vendor = process.open_profile(profile)
-                file = open_token_file(profile)
+                self._token_files.open(profile, vendor)
             except CredentialsError as error:
                 problems.append(f"profile {profile.profile.name}: {error}")
             except ConfigurationError as error:
                 problems += error.problems
             else:
                 self.vendors[profile.profile.name] = vendor
-                if file is not None:
-                    self._followers[profile.profile.name] = Follower(vendor, file, self._sink)
         problems += disagreements(vendor.profile for vendor in self.vendors.values())
         if problems:
             raise ConfigurationError(problems)
@@ -152,7 +150,7 @@ class Service:
             self._clock.wall,
             self._ailment,
             lambda: self._draining,
-            self._token_file,
+            self._token_files.state,
             self._waited,
             self._observers.stalls,
         )
@@ -196,15 +194,6 @@ class Service:
         """Why the process should be restarted; None while its maintainers run."""
         ended = [name for name, task in zip(self.vendors, self._tasks, strict=True) if task.done()]
         return f"the maintainer of {', '.join(ended)} has ended" if ended else None
-
-    def _token_file(self, profile: str) -> TokenFileState:
-        """A profile without a token file has nothing to write."""
-        follower = self._followers.get(profile)
-        if follower is None:
-            return "written"
-        if follower.failed:
-            return "failed"
-        return "awaited" if follower.behind else "written"
 
     def reread_credentials(self) -> None:
         """Look at the files of credentials and seal keys now (SIGHUP)."""

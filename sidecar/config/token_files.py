@@ -11,13 +11,14 @@ from typing import TypeAlias
 from sidecar.config import table
 from sidecar.config.findings import Findings
 from sidecar.config.settings import ProfileSettings
+from sidecar.file_operations import FileOperationError, read_in_time
 
 _Identity: TypeAlias = tuple[object, ...]
 
 
 def refuse_shared_token_files(profiles: Iterable[ProfileSettings], findings: Findings) -> None:
     """Name each pair of profiles whose token files are one, by both of their settings."""
-    named = [(one, path, set(_identities(path))) for one in profiles if (path := one.sink_file) is not None]
+    named = [(one, path, _identities_in_time(path)) for one in profiles if (path := one.sink_file) is not None]
     for (first, path, found), (second, other, others) in itertools.combinations(named, 2):
         if found & others:
             names = f"{first.profile.name} and {second.profile.name}"
@@ -28,6 +29,14 @@ def refuse_shared_token_files(profiles: Iterable[ProfileSettings], findings: Fin
                 f"profiles {names} would keep their tokens in one file, {where}: "
                 f"set another {table.SINK_FILE.key} in each table"
             )
+
+
+def _identities_in_time(path: Path) -> set[_Identity]:
+    try:
+        return read_in_time(lambda: set(_identities(path)))
+    except FileOperationError:
+        # On a file system that hangs. The start says so, when it looks at the path.
+        return {(os.path.normpath(path.parent), path.name)}
 
 
 def _identities(path: Path) -> Iterator[_Identity]:

@@ -22,7 +22,7 @@ class TokenFileWritten(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenFileRemoved(Event):
-    """There is no token that could be vended unmarked, and so no token file."""
+    """The token file was removed: no token can be vended unmarked, or the one that can could not be written in time."""
 
     name = "token_file_removed"
 
@@ -40,8 +40,8 @@ class TokenFileChanged(Event):
 class TokenFileFailed(Event):
     """The token file could not be written or removed.
 
-    `cause` is the error's symbol, such as ENOSPC, or `not-regular`; `old_token_left` whether an earlier token can still
-    be read from the file.
+    `cause` is the error's symbol, such as ENOSPC, or `not-regular`, `stalled` or `no-thread`; `old_token_left` says
+    whether an earlier token can still be read from the file.
     """
 
     name = "token_file_failed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 from sidecar.core.model import Secret
@@ -20,7 +21,7 @@ _SURE_AFTER_LOOKS = 2
 
 
 class TokenFileError(Exception):
-    """The token file is not as it should be. Says the `cause`, and whether an earlier token is still in the file.
+    """The token file is not as it should be. Says why, and whether an earlier token is still in the file.
 
     `cause` is the error's symbol, such as ENOSPC, or `not-regular`.
     """
@@ -32,7 +33,7 @@ class TokenFileError(Exception):
 
 
 class TokenFile:
-    """Blocks for the disk: `put` belongs in a thread, and never in two at once.
+    """Blocks for the disk. `put` belongs in a thread, and never in two at once; `give_up` in another while it hangs.
 
     What follows a new name or the loss of one is written out (fsync of the folder), so that a token which was taken
     away does not come back with the power.
@@ -48,6 +49,10 @@ class TokenFile:
         """How many looks in a row saw this."""
         self._tidied = False
         """Whether what an earlier process left behind was removed."""
+        self._renaming = threading.Lock()
+        """Held by `put` while it gives the new file its name, and by `give_up`: one of the two is first."""
+        self._given_up = False
+        """Whether the `put` that is under way must not give a file the name any more."""
 
     def put(self, token: Secret | None) -> TokenFileChange | None:
         """Make the file hold this token alone, without a line break; where there is none, remove the file.
@@ -56,6 +61,7 @@ class TokenFile:
         not at all. Raises `TokenFileError`; then the old token is gone too, unless the error says otherwise: it is
         vended no more, and an app that reads it would be refused without knowing why.
         """
+        self._given_up = False
         try:
             change = self._look(token)
             if change is not None or not self._tidied:
@@ -70,6 +76,20 @@ class TokenFile:
         except OSError as error:
             raise TokenFileError(_cause(error), old_token_left=self._old_token_left(token)) from None
         return change
+
+    def give_up(self) -> bool:
+        """Remove the file, and keep the `put` that is under way from making one.
+
+        Returns whether there was one. Raises `TokenFileError`.
+        """
+        try:
+            with self._renaming:
+                self._given_up = True
+                there = require_regular(self._path) is not None
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise TokenFileError(_cause(error), old_token_left=not isinstance(error, NotRegularError)) from None
+        return there
 
     def _look(self, token: Secret | None) -> TokenFileChange | None:
         """In which way the file differs from what it should be. Raises `OSError`."""
@@ -106,9 +126,12 @@ class TokenFile:
             with open(descriptor, "wb", closefd=False) as file:
                 file.write(token.reveal().encode())
             os.fsync(descriptor)
-            # Once more, for writing took its time.
-            require_regular(self._path)
-            temporary.replace(self._path)
+            with self._renaming:
+                # Once more, for writing took its time.
+                require_regular(self._path)
+                if self._given_up:
+                    raise OSError(errno.ECANCELED, "given up")
+                temporary.replace(self._path)
         self._sync()
 
     def _remove(self) -> None:

@@ -6,12 +6,15 @@ import asyncio
 import base64
 import io
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sidecar import file_operations
+from sidecar.app import token_files
 from sidecar.app.checking import CheckLine, check
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
@@ -89,6 +92,26 @@ async def test_a_token_file_that_cannot_be_written_fails(environ: Environ, tmp_p
     assert [(line.what, line.ok) for line in found] == [("token file of profile default", ok) for ok in (False, True)]
     assert f"SIDECAR_SINK_FILE: {path.parent} must be a directory" in found[0].detail
     assert not path.exists()
+
+
+@pytest.mark.parametrize("command", ["check", "start"])
+async def test_a_token_file_on_a_disk_that_hangs_is_refused_in_time(
+    command: str, environ: Environ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(token_files, "refuse_place", lambda *_: ended.wait())
+    monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
+    environ["SIDECAR_SINK_FILE"] = str(tmp_path / "token")
+    said = f"SIDECAR_SINK_FILE: {tmp_path}/token: not read within 0.01 s, the file system hangs"
+    try:
+        if command == "check":
+            assert [line.detail for line in await lines(environ) if not line.ok] == [said]
+        else:
+            with pytest.raises(ConfigurationError) as caught:
+                await Service(load_settings(environ), log=io.StringIO()).start()
+            assert caught.value.problems == (said,)
+    finally:
+        ended.set()
 
 
 async def test_a_caller_token_the_service_could_not_start_with_fails(environ: Environ, tmp_path: Path) -> None:

@@ -37,9 +37,10 @@ def keys_of(document: object) -> set[str]:
 
 STATUS = keys_of(status([snapshot()], [], at=0, version="1.2.3", draining=False)) | {"sessionId"}
 """The partner's own `sessionId` is there only after a failure."""
-OTHERS = {"runbook", "cluster", "namespace", "job", "admin", "token-file", "not-regular", "gaierror"}
-"""An annotation, labels, a port, a reason that only the admin listener gives, a cause of `token_file_failed`, and an
-exception of Python's."""
+CAUSES = {"not-regular", "stalled", "no-thread"}
+"""Of `token_file_failed`, beside the errors' symbols."""
+OTHERS = {"runbook", "cluster", "namespace", "job", "admin", "token-file", "gaierror", *CAUSES}
+"""An annotation, labels, a port, a reason that only the admin listener gives, and an exception of Python's."""
 FIELDS = {"event"}.union(*(kind.__dataclass_fields__ for kind in EVENTS.values()))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,75 +16,14 @@ from sidecar.core.token_file_events import (
     TokenFileChange,
     TokenFileChanged,
     TokenFileFailed,
-    TokenFileRemoved,
-    TokenFileWritten,
 )
-from sidecar.file_sink.follower import LOOK_S, Follower
-from sidecar.file_sink.token_file import TokenFile
+from sidecar.file_sink.follower import LOOK_S
 from sidecar.vending.vendor import Vended
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, vended
+from tests.fakes.token_file_scene import Scene
+from tests.fakes.vendor import vended
 
 ONE, TWO = (token_id_of(Secret(text)) for text in ("access-token-one", "access-token-two"))
 NONE_YET = StartingError("There is no token yet.", retry_after_s=1)
-
-
-class Vendor(FakeVendor):
-    """A wait for another token ends when there is one, or when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waited_for: list[tuple[str, float]] = []
-        self._waits = asyncio.Semaphore(0)
-        self._looked = asyncio.Semaphore(0)
-
-    async def changed(self, token_id: str, wait_s: float) -> bool:
-        self.waited_for.append((token_id, wait_s))
-        if self.shown.token_id != token_id:
-            return True
-        self._looked.release()
-        await self._waits.acquire()
-        return True
-
-    async def looked(self) -> None:
-        """The file is as it should be now, as far as its follower knows."""
-        await self._looked.acquire()
-
-    async def next_look(self) -> None:
-        self._waits.release()
-        await self.looked()
-
-
-class Scene:
-    def __init__(self, path: Path) -> None:
-        self.path, self.vendor, self.sink = path, Vendor(), ListSink()
-        self.file = TokenFile(path)
-        self.follower = Follower(self.vendor, self.file, self.sink)
-
-    def content(self) -> str | None:
-        return self.path.read_text() if self.path.exists() else None
-
-    def state(self) -> tuple[str | None, bool]:
-        """What is in the file, and whether it is behind."""
-        return self.content(), self.follower.behind
-
-    @property
-    def told(self) -> list[str]:
-        """The ids of what was written, and an empty one for each time it was removed."""
-        told = [event for event in self.sink.events if isinstance(event, TokenFileWritten | TokenFileRemoved)]
-        return [event.token_id if isinstance(event, TokenFileWritten) else "" for event in told]
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """From the first look on."""
-        task = asyncio.create_task(self.follower.run())
-        try:
-            await self.vendor.looked()
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-        assert task.cancelled()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "token_reported": "An app reported a token as refused; we said: {verdict}",
         "lifetime_learned": "Tokens are refused early: they are taken to live {learnedS}",
         "token_file_written": "The token is in its file",
-        "token_file_removed": "The token file is gone: no token, or a suspect one",
+        "token_file_removed": "The token file was removed",
         "token_file_changed": "Another process changed the token file ({change}); it is as it was again",
         "token_file_failed": "The token file cannot be written: {cause}",
         "file_stalled": "The file system hangs under a file: {file}",
