@@ -15,7 +15,7 @@ from sidecar.app.accounts import (
     settings_sealer,
 )
 from sidecar.app.clock import SystemClock
-from sidecar.app.token_files import open_token_file
+from sidecar.app.token_files import leftovers_in_time, open_token_file
 from sidecar.app.tracing import open_spans
 from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.config.shared_accounts import disagreements
@@ -139,6 +139,8 @@ def _check_sink_files(settings: Settings) -> Iterator[CheckLine]:
                 yield CheckLine(True, what, str(one.sink_file))
         except ConfigurationError as error:
             yield CheckLine(False, what, "; ".join(error.problems))
+    for warning in leftovers_in_time(settings):
+        yield CheckLine(True, "token files", warning, is_note=True)
 
 
 def _check_caller_tokens(path: Path) -> list[CheckLine]:

@@ -55,7 +55,7 @@ class Service:
         self._observers = Observers(settings, self._clock, log, self.vendors.values, self._connections)
         self._sink = self._observers.sink
         self._tasks: list[asyncio.Task[None]] = []
-        self._token_files = TokenFiles(self._observers.stalls, self._sink)
+        self._token_files = TokenFiles(settings, self._observers.stalls, self._sink)
         self._follower_tasks: list[asyncio.Task[None]] = []
         self._draining = False
         patience_s = max(profile.profile.request_timeout_s for profile in settings.profiles)

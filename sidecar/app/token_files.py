@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
-from sidecar.config.settings import ProfileSettings
+from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
+from sidecar.core.events import ConfigurationWarned
 from sidecar.core.ports import EventSink
-from sidecar.file_operations import FileOperationError, FileStalls, read_in_time
+from sidecar.file_operations import FileOperationError, FileOperations, FileStalls, read_in_time
 from sidecar.file_sink.follower import Follower
+from sidecar.file_sink.leftovers import leftovers
 from sidecar.file_sink.place import refuse_place
 from sidecar.file_sink.token_file import TokenFile
 from sidecar.vending.vendor import Vendor
@@ -30,10 +35,21 @@ def open_token_file(settings: ProfileSettings) -> TokenFile | None:
     return TokenFile(path)
 
 
+def leftovers_in_time(settings: Settings) -> list[str]:
+    """Return a warning for each token file of a profile that is gone. Blocks, for a limited time.
+
+    Only the folders of the token files that are in use are looked at. On a disk that hangs there are none.
+    """
+    with contextlib.suppress(FileOperationError):
+        return read_in_time(lambda: _leftovers(settings))
+    return []
+
+
 class TokenFiles:
     """The token files of a running sidecar."""
 
-    def __init__(self, stalls: FileStalls, sink: EventSink) -> None:
+    def __init__(self, settings: Settings, stalls: FileStalls, sink: EventSink) -> None:
+        self._settings = settings
         self._stalls = stalls
         self._sink = sink
         self._followers: dict[str, Follower] = {}
@@ -47,7 +63,8 @@ class TokenFiles:
 
     def start(self) -> list[asyncio.Task[None]]:
         """Return the tasks that keep the files true; they run until they are cancelled, and leave the files."""
-        return [asyncio.create_task(follower.run()) for follower in self._followers.values()]
+        work = [follower.run() for follower in self._followers.values()]
+        return [asyncio.create_task(each) for each in (*work, *([self._warn_of_leftovers()] if work else []))]
 
     def state(self, profile: str) -> TokenFileState:
         """A profile without a token file has nothing to write."""
@@ -57,3 +74,22 @@ class TokenFiles:
         if follower.failed:
             return "failed"
         return "awaited" if follower.behind else "written"
+
+    async def _warn_of_leftovers(self) -> None:
+        with contextlib.suppress(FileOperationError):
+            operations = FileOperations("token-file", self._stalls)
+            for warning in await operations.start(lambda: _leftovers(self._settings)):
+                self._sink.emit(ConfigurationWarned(warning=warning))
+
+
+def _leftovers(settings: Settings) -> list[str]:
+    files = [one.sink_file for one in settings.profiles if one.sink_file is not None]
+    return leftovers(files, list(_other_files(settings)))
+
+
+def _other_files(settings: Settings) -> Iterator[Path]:
+    """The files of secrets, which may have the mode and the form of a token file."""
+    yield from (path for path in (settings.seal_key_file, settings.caller_token_file) if path is not None)
+    for one in settings.profiles:
+        if one.credentials_dir is not None:
+            yield from (one.credentials_dir / name for name in ("api-key", "api-secret", "signing-key"))

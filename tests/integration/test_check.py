@@ -23,6 +23,7 @@ from sidecar.partner.sandbox.faults import Fault
 from tests.fakes.canary_call import GOOD
 from tests.fakes.fault_proxy import fault_proxy
 from tests.fakes.raw_partner import RawPartner, http
+from tests.fakes.replica import until
 from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, Bench, open_bench
 from tests.servers import RedisServer, free_port
 
@@ -92,6 +93,27 @@ async def test_a_token_file_that_cannot_be_written_fails(environ: Environ, tmp_p
     assert [(line.what, line.ok) for line in found] == [("token file of profile default", ok) for ok in (False, True)]
     assert f"SIDECAR_SINK_FILE: {path.parent} must be a directory" in found[0].detail
     assert not path.exists()
+
+
+async def test_the_token_file_of_a_profile_that_is_gone_is_a_note_and_a_warning_at_the_start(
+    environ: Environ, tmp_path: Path
+) -> None:
+    (gone := tmp_path / "gone").write_text("an-old-token")
+    gone.chmod(0o640)
+    (caller := tmp_path / "caller-token").write_text("sixteen-characters")
+    caller.chmod(0o640)
+    environ |= {"SIDECAR_SINK_FILE": str(tmp_path / "token"), "SIDECAR_CALLER_TOKEN_FILE": str(caller)}
+    said = f"{gone} looks like the token file of a profile that is gone: if no sidecar writes it, remove it"
+    assert [line.detail for line in await lines(environ) if line.is_note] == [said]
+    environ |= {"SIDECAR_LISTEN": "127.0.0.1:0", "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0"}
+    log = io.StringIO()
+    service = Service(load_settings(environ), log=log)
+    await service.start()
+    try:
+        await until(lambda: said in log.getvalue())
+    finally:
+        await service.stop()
+    assert gone.exists()
 
 
 @pytest.mark.parametrize("command", ["check", "start"])
