@@ -34,6 +34,7 @@ from tests.fakes.bad_day import (
 )
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import Replica, until
+from tests.fakes.spellings import rewritten
 from tests.fakes.witness import Witness, found
 from tests.servers import RedisServer, free_port
 
@@ -71,7 +72,10 @@ async def talkative(fleet: Fleet, **settings: str) -> Replica:
 
 @pytest.mark.parametrize(
     ("quoted", "log_format", "password_in"),
-    [("", "json", "url"), (f"{KEY} {SECRET} {ACCESS} {REFRESH}", "console", "file")],
+    [
+        ("", "json", "url"),
+        (" ".join((KEY, SECRET, ACCESS, REFRESH, *rewritten(SECRET).values())), "console", "file"),
+    ],
     ids=["what-was-sent", "all-it-knows"],
 )
 async def test_no_secret_is_seen_anywhere(

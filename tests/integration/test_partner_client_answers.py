@@ -29,6 +29,7 @@ from tests.fakes.raw_partner import (
     then_say_nothing,
 )
 from tests.fakes.replica import HANG_S
+from tests.fakes.spellings import rewritten
 
 # What comes back
 
@@ -156,6 +157,18 @@ async def test_what_a_hostile_partner_echoes_is_masked(client: PartnerClient, pa
     detail = (await failure(client)).detail
     assert detail is not None
     assert (detail.error_message, detail.error_code, detail.session_id) == ("no key *** with ***", "***", "s-1")
+
+
+@pytest.mark.parametrize("form", rewritten(SECRET))
+async def test_what_a_partner_echoes_in_another_form_is_masked(
+    client: PartnerClient, partner: RawPartner, form: str
+) -> None:
+    """Of the secret, and of the header that was sent."""
+    document = {"errorMessage": f"not {rewritten(SECRET)[form]}, no", "errorCode": rewritten(PAIR)[form]}
+    partner.play = http("401 Unauthorized", json.dumps(document).encode())
+    detail = (await failure(client)).detail
+    assert detail is not None
+    assert (detail.error_message, detail.error_code) == ("not ***, no", "***")
 
 
 async def test_an_echoed_refresh_token_is_masked(client: PartnerClient, partner: RawPartner) -> None:
