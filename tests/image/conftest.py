@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -31,14 +31,14 @@ def base(engine: Engine) -> str:
 
 
 @pytest.fixture(scope="session")
-def usable(engine: Engine, base: str) -> Iterator[set[str]]:
-    with beside(engine) as names:
-        yield names
+def usable(engine: Engine, base: str) -> Iterator[Mapping[str, str]]:
+    with beside(engine) as images:
+        yield images
 
 
 @pytest.fixture(scope="session")
-def pod(engine: Engine, usable: set[str]) -> Iterator[Pod]:
-    with open_pod(engine) as pod:
+def pod(engine: Engine, usable: Mapping[str, str]) -> Iterator[Pod]:
+    with open_pod(engine, usable["redis"]) as pod:
         yield pod
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,17 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 IMAGE: str = SERVICES["sandbox"]["image"]
-REDIS: str = SERVICES["redis"]["image"]
-PROMETHEUS: str = SERVICES["prometheus"]["image"]
 STAND_IN_BASE = "pay1st-token-sidecar-base:stand-in"
 
-# The official image's Redis lets everybody in who reaches it; Debian's does not unless told.
-_REDIS = ['ENTRYPOINT ["/bin/sh", "-c", "exec \\"$@\\" --protected-mode no", "sh"]']
-_PROMETHEUS = [
-    'ENTRYPOINT ["prometheus", "--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/tmp/prometheus"]'
-]
+_FINISH = {
+    # The official image's Redis lets everybody in who reaches it; Debian's does not unless told.
+    "redis": ['ENTRYPOINT ["/bin/sh", "-c", "exec \\"$@\\" --protected-mode no", "sh"]'],
+    "prometheus": [
+        'CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/tmp/prometheus"]',
+        'ENTRYPOINT ["prometheus"]',
+    ],
+}
+"""The instructions that finish the stand-in for a service's image."""
 
 
 def default_base() -> str:
@@ -43,14 +45,18 @@ def build(engine: Engine) -> str:
 
 
 @contextmanager
-def beside(engine: Engine) -> Iterator[set[str]]:
-    """The names of all images that compose can use. Stand-ins do not stay under others' names."""
-    wanted = {REDIS: _REDIS, PROMETHEUS: _PROMETHEUS}
-    missing = {name: finish for name, finish in wanted.items() if not is_there(engine, name)}
-    if missing:
-        make(engine, ["redis-server", "prometheus"], missing)
+def beside(engine: Engine) -> Iterator[Mapping[str, str]]:
+    """The image to run each service with, by the service's name; a service whose image cannot be had is left out.
+
+    What is named by its digest cannot be made here: a stand-in has a name of its own, and does not stay.
+    """
+    named: dict[str, str] = {name: service["image"] for name, service in SERVICES.items()}
+    there = {image for image in set(named.values()) if is_there(engine, image)}
+    stand_ins = {name: f"pay1st-token-sidecar-{name}:stand-in" for name in _FINISH if named[name] not in there}
+    if stand_ins:
+        make(engine, ["redis-server", "prometheus"], {image: _FINISH[name] for name, image in stand_ins.items()})
     try:
-        yield {name for name in {service["image"] for service in SERVICES.values()} if is_there(engine, name)}
+        yield {name: image for name, image in named.items() if image in there} | stand_ins
     finally:
-        if missing:
-            engine.docker("rmi", "--force", *missing)
+        if stand_ins:
+            engine.docker("rmi", "--force", *stand_ins.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from tests.image.engine import Engine
-from tests.image.images import IMAGE, REDIS, ROOT
+from tests.image.images import IMAGE, ROOT
 
 HARDENED = [
     *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
@@ -24,12 +24,12 @@ SETTINGS = {
 class Pod:
     """No way out of it: its network is a loopback and nothing else."""
 
-    def __init__(self, engine: Engine, containers: ExitStack) -> None:
+    def __init__(self, engine: Engine, containers: ExitStack, redis: str) -> None:
         self.engine, self._containers = engine, containers
         self._loopback = ["--network", "none"]
         partner = self.start(IMAGE, "sandbox", "--listen", "127.0.0.1:8080", "--credentials-dir", "/run/secrets")
         self._loopback = ["--network", f"container:{partner}"]
-        self.start(REDIS, "redis-server", "--save", "")
+        self.start(redis, "redis-server", "--save", "")
 
     def start(self, image: str, *command: str, options: tuple[str, ...] = ()) -> str:
         """One container; returns its id."""
@@ -57,6 +57,6 @@ class Pod:
 
 
 @contextmanager
-def open_pod(engine: Engine) -> Iterator[Pod]:
+def open_pod(engine: Engine, redis: str) -> Iterator[Pod]:
     with ExitStack() as containers:
-        yield Pod(engine, containers)
+        yield Pod(engine, containers, redis)

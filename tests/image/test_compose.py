@@ -8,7 +8,7 @@ import re
 import sysconfig
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,12 @@ COMPOSES = {"new": str(Path(sysconfig.get_path("scripts")) / "docker-compose"), 
 class Composed:
     """The services that are up."""
 
-    def __init__(self, engine: Engine, program: str, services: list[str]) -> None:
-        self._engine, self._program, self.services = engine, program, services
+    def __init__(self, engine: Engine, program: str, images: Path, services: list[str]) -> None:
+        self._engine, self._program, self._images, self.services = engine, program, images, services
 
     def say(self, *words: str) -> str:
-        file = ("--file", ROOT / "docker-compose.yml", "--project-name", "image-test")
-        return self._engine.output_of(self._program, *file, *words)
+        files = ("--file", ROOT / "docker-compose.yml", "--file", self._images)
+        return self._engine.output_of(self._program, *files, "--project-name", "image-test", *words)
 
     def tokens(self, app: str) -> list[str]:
         """The ids of the tokens that this app got, each once."""
@@ -44,12 +44,18 @@ class Composed:
 
 
 @pytest.fixture(scope="module", params=COMPOSES)
-def composed(request: pytest.FixtureRequest, engine: Engine, usable: set[str]) -> Iterator[Composed]:
-    services = [name for name, service in SERVICES.items() if service["image"] in usable]
-    logger.info("left out, for their images cannot be had: %s", sorted(set(SERVICES) - set(services)))
-    composed = Composed(engine, COMPOSES[request.param], services)
+def composed(
+    request: pytest.FixtureRequest,
+    engine: Engine,
+    usable: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Composed]:
+    logger.info("left out, for their images cannot be had: %s", sorted(set(SERVICES) - set(usable)))
+    images = tmp_path_factory.mktemp("compose") / "images.json"
+    images.write_text(json.dumps({"services": {name: {"image": image} for name, image in usable.items()}}))
+    composed = Composed(engine, COMPOSES[request.param], images, list(usable))
     try:
-        composed.say("up", "--detach", "--no-build", *services)
+        composed.say("up", "--detach", "--no-build", *usable)
         yield composed
     finally:
         composed.say("down", "--volumes")

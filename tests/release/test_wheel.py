@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email
-import re
 import sysconfig
 import tomllib
 import zipfile
@@ -12,6 +11,7 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from sidecar import __version__
 from tests.release.building import build
@@ -53,9 +53,11 @@ def test_it_says_what_it_is(metadata: Message) -> None:
         "Requires-Python": project["requires-python"],
         "License-Expression": "Apache-2.0",
     }
-    needed = {re.sub(r"\s", "", line) for line in metadata.get_all("Requires-Dist", [])}
-    extras = {f'{line};extra=="{extra}"' for extra, lines in project["optional-dependencies"].items() for line in lines}
-    assert needed == {*project["dependencies"], *extras}
+    extras = [
+        f'{line}; extra == "{extra}"' for extra, lines in project["optional-dependencies"].items() for line in lines
+    ]
+    needed = {Requirement(line) for line in metadata.get_all("Requires-Dist", [])}
+    assert needed == {Requirement(line) for line in (*project["dependencies"], *extras)}
 
 
 def test_it_brings_the_license(files: dict[str, str], metadata: Message) -> None:

@@ -30,11 +30,14 @@ def test_each_app_shares_the_network_of_its_sidecar_and_has_no_secret() -> None:
     assert not any("secrets" in SERVICES[app] or "environment" in SERVICES[app] for app in APPS)
 
 
-def test_every_image_is_named_once_and_of_a_fixed_version() -> None:
+def test_every_image_is_named_once_and_those_of_others_are_pinned_by_digest() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     named = re.findall(r"^ +image: (\S+)$", text, re.MULTILINE)
     assert sorted(named) == sorted({service["image"] for service in SERVICES.values()})
-    assert all(re.search(r":v?\d+\.\d", image) for image in named)
+    ours = SERVICES["sandbox"]["image"]
+    assert re.fullmatch(r"pay1st-token-sidecar:\d+\.\d+\.\d+", ours)
+    pinned = re.compile(r"[a-z/]+:v?\d+\.\d+\.\d+(-[a-z]+)?@sha256:[0-9a-f]{64}")
+    assert [image for image in named if image != ours and not pinned.fullmatch(image)] == []
 
 
 def test_it_is_read_alike_by_old_and_new_compose() -> None:
@@ -146,3 +149,17 @@ def test_grafana_finds_prometheus_and_the_dashboard_among_the_mounted_files() ->
     grafana = SERVICES["grafana"]
     assert grafana["volumes"] == [f"./deploy/grafana:{provider['options']['path']}:ro"]
     assert grafana["environment"]["GF_PATHS_PROVISIONING"] == f"{provider['options']['path']}/provisioning"
+
+
+def test_nobody_can_log_in_to_grafana_and_whoever_looks_only_looks() -> None:
+    """Without an account there is no default password; `docker compose up` needs none."""
+    settings = SERVICES["grafana"]["environment"]
+    assert {
+        name: value for name, value in settings.items() if not name.startswith(("GF_PATHS_", "GF_DASHBOARDS_"))
+    } == {
+        "GF_AUTH_ANONYMOUS_ENABLED": "true",
+        "GF_AUTH_ANONYMOUS_ORG_ROLE": "Viewer",
+        "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION": "true",
+        "GF_AUTH_DISABLE_LOGIN_FORM": "true",
+        "GF_AUTH_BASIC_ENABLED": "false",
+    }

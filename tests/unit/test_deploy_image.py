@@ -47,9 +47,10 @@ def test_needs_no_shell_to_start_stop_or_be_checked() -> None:
     assert json.loads(stage["HEALTHCHECK"].partition(" CMD ")[2])[0] == "python"
 
 
-def test_the_default_base_is_pinned_to_a_patch_release() -> None:
+def test_the_default_base_is_a_patch_release_pinned_by_its_digest_in_one_place() -> None:
     base = next(rest for name, rest in instructions() if name == "ARG")
-    assert re.fullmatch(r"BASE=python:3\.13\.\d+-slim-[a-z]+", base)
+    assert re.fullmatch(r"BASE=python:3\.13\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", base)
+    assert DOCKERFILE.read_text().count("@sha256:") == 1
 
 
 def test_every_stage_starts_from_the_same_base() -> None:

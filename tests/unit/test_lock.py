@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text()
 PINS = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", LOCK, re.MULTILINE))
@@ -28,15 +30,30 @@ def test_every_run_time_dependency_is_locked() -> None:
     assert named <= set(PINS)
 
 
-def test_aiohttp_is_past_the_heap_read_of_its_response_parser() -> None:
-    assert _numbers(PINS["aiohttp"]) >= (3, 14, 3)
+@pytest.mark.parametrize(
+    ("package", "floor"), [("aiohttp", (3, 14, 4)), ("cryptography", (46, 0, 7)), ("redis", (8, 1))]
+)
+def test_no_version_that_does_not_do_is_allowed(package: str, floor: tuple[int, ...]) -> None:
+    """aiohttp sent a body again that it no longer had, cryptography had CVE-2026-39892, redis-py refused a setting."""
+    assert _bounds()[package][0] >= floor
 
 
-def test_every_pin_meets_the_floor_its_dependency_has() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    floors = [re.fullmatch(r"([a-z0-9-]+)(?:\[\w+\])?>=([0-9.]+)", line) for line in project["dependencies"]]
-    assert None not in floors, "a dependency without a floor"
-    assert [found[1] for found in floors if found and _numbers(PINS[found[1]]) < _numbers(found[2])] == []
+def test_every_pin_is_within_the_bounds_its_dependency_has() -> None:
+    bounds = _bounds()
+    assert len(bounds) > 5
+    for package, (floor, ceiling) in bounds.items():
+        assert _numbers(PINS[package]) >= floor, package
+        assert ceiling is None or _numbers(PINS[package]) < ceiling, package
+
+
+def _bounds() -> dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]]:
+    """The floor of each run-time dependency and, where it has one, the version that is no longer allowed."""
+    bounds = {}
+    for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
+        found = re.fullmatch(r"([a-z0-9-]+)(?:\[\w+\])?>=([0-9.]+)(?:,<([0-9.]+))?", line)
+        assert found, f"a dependency without a floor: {line}"
+        bounds[found[1]] = (_numbers(found[2]), _numbers(found[3]) if found[3] else None)
+    return bounds
 
 
 def _numbers(version: str) -> tuple[int, ...]:
