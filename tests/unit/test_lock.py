@@ -31,7 +31,8 @@ def test_every_run_time_dependency_is_locked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "floor"), [("aiohttp", (3, 14, 4)), ("cryptography", (46, 0, 7)), ("redis", (8, 1))]
+    ("package", "floor"),
+    [("aiohttp", (3, 14, 4)), ("cryptography", (46, 0, 7)), ("redis", (8, 1)), ("prometheus-client", (0, 23, 1))],
 )
 def test_no_version_that_does_not_do_is_allowed(package: str, floor: tuple[int, ...]) -> None:
     """aiohttp sent a body again that it no longer had, cryptography had CVE-2026-39892, redis-py refused a setting."""
