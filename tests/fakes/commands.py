@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
@@ -13,10 +13,15 @@ START_LIMIT_S = 60
 
 
 @contextmanager
-def process(*argv: str, environ: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """`token-sidecar ARGV` as people start it, with nothing of this environment but the path."""
+def process(
+    *argv: str, environ: dict[str, str] | None = None, started_by: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """`token-sidecar ARGV` as people start it, with nothing of this environment but the path.
+
+    `started_by` is a command that runs the one after it, such as setpriv.
+    """
     started = subprocess.Popen(
-        [sys.executable, "-m", "sidecar", *argv],
+        [*started_by, sys.executable, "-m", "sidecar", *argv],
         env={"PATH": "/usr/bin:/bin"} | (environ or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -61,6 +61,15 @@ def test_its_root_cannot_be_written_to(pod: Pod, sidecar: str) -> None:
     assert b"Read-only file system" in done.stdout
 
 
+def test_it_runs_under_any_user_id_of_group_0(pod: Pod, without_shell: str) -> None:
+    """As OpenShift runs it."""
+    environ = {"SIDECAR_LISTEN": "127.0.0.1:8182", "SIDECAR_ADMIN_LISTEN": "127.0.0.1:9182"}
+    started = pod.sidecar(without_shell, environ, "--user", "1000680000:0")
+    wait_until(lambda: pod.healthy(started), START_S)
+    told = pod.ask(started, "token-sidecar", "token", "--url", "http://127.0.0.1:8182", "--format", "json")
+    assert json.loads(told)["accessToken"]
+
+
 def test_five_floods_at_once_at_the_memory_limit_kill_nothing(pod: Pod, sidecar: str) -> None:
     seen = json.loads(pod.attack(LOAD_S))
     counted = pod.ask(sidecar, "python", "-c", COUNTED)

@@ -65,7 +65,9 @@ def write_overlay(folder: Path, components: Sequence[str], resources: Sequence[M
 
 
 def template_of(manifest: Manifest) -> Manifest:
-    """The pod template of a workload."""
+    """The pod template of a workload; a Pod is its own."""
+    if manifest["kind"] == "Pod":
+        return manifest
     spec = manifest["spec"]
     template: Manifest = spec["jobTemplate"]["spec"]["template"] if manifest["kind"] == "CronJob" else spec["template"]
     return template

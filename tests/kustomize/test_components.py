@@ -27,13 +27,14 @@ NAME = "token-sidecar"
 
 
 def without_the_sidecar(manifest: Manifest) -> Manifest:
-    """Take out exactly what a component may bring: one container, its volumes, one label."""
+    """Take out exactly what a component may bring: one container, its volumes, one label, which a Pod has itself."""
     stripped = copy.deepcopy(manifest)
     pod = pod_of(stripped)
     for group in ("initContainers", "containers"):
         pod[group] = [container for container in pod[group] if container["name"] != NAME]
     pod["volumes"] = [volume for volume in pod["volumes"] if not volume["name"].startswith(f"{NAME}-")]
-    del template_of(stripped)["metadata"]["labels"][NAME]
+    if stripped["kind"] != "Pod":
+        del template_of(stripped)["metadata"]["labels"][NAME]
     return stripped
 
 
@@ -110,3 +111,19 @@ def test_a_cron_job_gets_what_the_others_get(component: str) -> None:
     pod, cron_job = (yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in ("pod", "cronjob"))
     assert cron_job["kind"] == "CronJob"
     assert cron_job["spec"] == {"jobTemplate": {"spec": pod["spec"]}}
+
+
+@pytest.mark.parametrize(
+    ("of_a_template", "of_a_pod"),
+    [
+        ("sidecar/pod", "sidecar/bare-pod"),
+        ("sidecar-unix/pod", "sidecar-unix/bare-pod"),
+        ("sidecar-classic/drain", "sidecar-classic/bare-pod-drain"),
+    ],
+)
+def test_a_pod_of_its_own_gets_what_the_others_get(of_a_template: str, of_a_pod: str) -> None:
+    folder = KUSTOMIZE / "components"
+    pod, bare = (yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in (of_a_template, of_a_pod))
+    assert bare["kind"] == "Pod"
+    assert bare["spec"] == pod["spec"]["template"]["spec"]
+    assert bare["metadata"].get("labels") == pod["spec"]["template"].get("metadata", {}).get("labels")

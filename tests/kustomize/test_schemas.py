@@ -19,7 +19,15 @@ OF_THE_OPERATOR = "monitoring.coreos.com/v1"
 
 
 def of_kubernetes(manifests: list[Manifest]) -> list[Manifest]:
-    return [manifest for manifest in manifests if manifest["apiVersion"] != OF_THE_OPERATOR]
+    """All that there are schemas for: an Argo Rollout, but for its strategy, is a Deployment."""
+    return [plain(manifest) for manifest in manifests if manifest["apiVersion"] != OF_THE_OPERATOR]
+
+
+def plain(manifest: Manifest) -> Manifest:
+    if manifest["kind"] != "Rollout":
+        return manifest
+    spec = {name: value for name, value in manifest["spec"].items() if name != "strategy"}
+    return {**manifest, "apiVersion": "apps/v1", "kind": "Deployment", "spec": spec}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -41,7 +49,7 @@ def test_all_of_it_conforms_strictly_to_the_schemas_of_1_(minor: int, everything
 def test_the_classic_sidecar_conforms_to_the_schemas_of_1_(minor: int, made: Made) -> None:
     for variant, kind in CASES:
         if "classic" in variant:
-            kubernetes_validate.validate(made(variant, kind), f"1.{minor}", strict=True)
+            kubernetes_validate.validate(plain(made(variant, kind)), f"1.{minor}", strict=True)
 
 
 def test_the_schemas_reach_from_the_first_native_sidecars_to_the_newest_release_they_know() -> None:

@@ -30,6 +30,7 @@ POD: Manifest = {
     "volumes": [{"name": "data", "emptyDir": {}}],
 }
 PODS = {"app.kubernetes.io/name": "billing"}
+CANARY: Manifest = {"canary": {"steps": [{"setWeight": 20}, {"pause": {"duration": 60}}]}}
 
 
 def _long_running(pod: Manifest, **more: Any) -> Manifest:  # noqa: ANN401 - what one kind has and another has not
@@ -45,11 +46,14 @@ _SPECS: dict[str, tuple[str, Callable[[Manifest], Manifest]]] = {
     "Deployment": ("apps/v1", lambda pod: _long_running(pod, replicas=3)),
     "StatefulSet": ("apps/v1", lambda pod: _long_running(pod, serviceName="billing")),
     "DaemonSet": ("apps/v1", _long_running),
+    "ReplicaSet": ("apps/v1", lambda pod: _long_running(pod, replicas=3)),
+    "Rollout": ("argoproj.io/v1alpha1", lambda pod: _long_running(pod, replicas=3, strategy=CANARY)),
+    "Pod": ("v1", lambda pod: {**pod, "restartPolicy": "Always"}),
     "Job": ("batch/v1", _job),
     "CronJob": ("batch/v1", lambda pod: {"schedule": "0 4 * * *", "jobTemplate": {"spec": _job(pod)}}),
 }
 KINDS = list(_SPECS)
-LONG_RUNNING = ["Deployment", "StatefulSet", "DaemonSet"]
+LONG_RUNNING = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout", "Pod"]
 
 
 def workload(kind: str, *, pod: Manifest = POD, labels: dict[str, str] | None = None) -> Manifest:
@@ -69,6 +73,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "unix": ("sidecar-unix",),
     "classic": ("sidecar-classic",),
     "classic-unix": ("sidecar-unix", "sidecar-classic"),
+    "openshift": ("openshift",),
+    "openshift-unix": ("sidecar-unix", "openshift"),
 }
 """The components as one may combine them."""
 CASES = [(variant, kind) for variant in VARIANTS for kind in KINDS if "classic" not in variant or kind in LONG_RUNNING]

@@ -13,6 +13,7 @@ STATED = {
     "deploy/README.md",  # the rest names the image, which a person builds and tags
     "deploy/kustomize/components/sidecar/pod.yaml",
     "deploy/kustomize/components/sidecar/cronjob.yaml",
+    "deploy/kustomize/components/sidecar/bare-pod.yaml",
     "docker-compose.yml",
 }
 # Tests have versions of their own, a lock those of the libraries, and the changelog those of before.
