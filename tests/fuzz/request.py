@@ -29,7 +29,7 @@ WORDS = (
     b"Connection: close\r\n", b"Upgrade: h2c\r\n", b"?wait=1", b"If-None-Match: *\r\n", b"\r\n\r\n", b"\r\n ", b"\xfe",
     b"\xff",
 )  # fmt: skip
-CALLER_TOKEN = "caller-token-7d10e8"
+CALLER_TOKEN = "7d10e8-opens-sesame"
 CODES = {
     200: set[str](),
     202: set[str](),
