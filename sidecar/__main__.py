@@ -16,6 +16,7 @@ _SERVING = ("serve", "sandbox", "demo")
 
 def main() -> NoReturn:
     """Run one command, and end the process with its exit code."""
+    _open_standard_descriptors()
     if sys.argv[1:2] and sys.argv[1] in _SERVING:
         signals.install()
     # Imported late: all of it takes most of the start, in which a signal may come.
@@ -26,7 +27,10 @@ def main() -> NoReturn:
     # Before anything is read: every command but `--help` comes to hold a secret, a token at least.
     forbid_dumps()
     bare_hooks.install()
-    code = run(sys.argv[1:], take(os.environ))
+    try:
+        code = run(sys.argv[1:], take(os.environ))
+    except SystemExit as end:
+        code = int(end.code or 0)
     # Both may have been closed from the start, and who read may have gone.
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -35,6 +39,16 @@ def main() -> NoReturn:
     # Every command has closed what it opened. Python's own ending would take each module and object apart, which costs
     # a seventh of `status`, asked by probes, and leaves nothing that the kernel would not free.
     os._exit(code)
+
+
+def _open_standard_descriptors() -> None:
+    """Put the null device where stdin, stdout or stderr was closed: the next socket would take its place otherwise.
+
+    Libraries that write to a number would write there, and libuv aborts when it closes a socket below 3.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:

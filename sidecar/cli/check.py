@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM
+from sidecar.cli.output import say
 
 if TYPE_CHECKING:
+    from sidecar.app.checking import CheckLine
     from sidecar.cli.command import Commands
 
 _DESCRIPTION = """\
@@ -27,7 +29,7 @@ examples:
   token-sidecar check                     before a deployment
   token-sidecar check --live              and get a token, as the service would
 
-exit codes: 0 all is well, 1 something failed, 2 the configuration is wrong
+exit codes: 0 all is well, 1 something failed, 2 the configuration is wrong, 74 stdout cannot be written
 """
 
 
@@ -48,10 +50,12 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.app.running import load_settings, run
 
     settings = load_settings(environ)
-    for warning in settings.warnings:
-        print(f"warning  {warning}")
+    say(*(f"warning  {warning}" for warning in settings.warnings))
     lines = run(lambda: check(settings, live=args.live))
-    for line in lines:
-        verdict = "note" if line.is_note else "ok" if line.ok else "FAILED"
-        print(f"{verdict:8} {line.what}{': ' if line.detail else ''}{line.detail}")
+    say(*map(_shown, lines))
     return EXIT_OK if all(line.ok for line in lines) else EXIT_FAILED
+
+
+def _shown(line: CheckLine) -> str:
+    verdict = "note" if line.is_note else "ok" if line.ok else "FAILED"
+    return f"{verdict:8} {line.what}{': ' if line.detail else ''}{line.detail}"

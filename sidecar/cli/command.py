@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
+
+from sidecar.cli.output import warn
 
 if TYPE_CHECKING:
     # Only for types: at run time this class takes no parameter.
@@ -14,6 +15,8 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 EXIT_UNREACHABLE = 3
+EXIT_OUTPUT = 74
+"""The output cannot be written: EX_IOERR of sysexits.h. Also when the reader of a pipe has gone."""
 EXIT_INTERRUPTED = 130
 """What shells expect after Ctrl-C: 128 + SIGINT."""
 
@@ -22,5 +25,5 @@ HELP_FORM = argparse.RawDescriptionHelpFormatter
 
 
 def complain(command: str, line: str) -> None:
-    """Say on stderr, in one line, what went wrong."""
-    print(f"token-sidecar {command}: {line}", file=sys.stderr)
+    """Say on stderr, in one line, what went wrong; `command` is empty where none was named."""
+    warn(f"token-sidecar{' ' if command else ''}{command}: {line}")

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 
 from sidecar import __version__
 from sidecar.cli import check, demo, print_token, sandbox, serve, status
-from sidecar.cli.command import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_INTERRUPTED, HELP_FORM, complain
+from sidecar.cli.command import (
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OUTPUT,
+    HELP_FORM,
+    complain,
+)
+from sidecar.cli.output import OutputError, say, warn
 from sidecar.core.errors import ConfigurationError, SidecarError
 
 _EPILOG = """\
@@ -18,7 +26,8 @@ first steps:
   token-sidecar serve --help              every setting with its default
   token-sidecar check --live              do my settings, credentials and store work?
 
-exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong; status: 3 no sidecar answers there
+exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong; status: 3 no sidecar answers there;
+74 the output cannot be written (closed, a full disk, a pipe whose reader has gone), said on stderr
 """
 
 
@@ -34,25 +43,37 @@ _COMMANDS = {
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command that `argv` names and return its exit code. Raises `SystemExit` for `--help` and misuse (2)."""
-    args = _parser(argv).parse_args(argv)
+    command = argv[0] if argv and argv[0] in _COMMANDS else ""
     try:
+        args = _parsed(argv)
         code: int = args.run(args, environ)
-        if sys.stdout is not None:
-            sys.stdout.flush()
     except ConfigurationError as error:
         for problem in error.problems:
-            complain(args.command, problem)
+            complain(command, problem)
         return EXIT_CONFIGURATION
+    except OutputError as error:
+        complain(command, str(error))
+        return EXIT_OUTPUT
     except SidecarError as error:
-        complain(args.command, str(error))
-        return EXIT_FAILED
-    except BrokenPipeError:
-        # Whoever read has gone. Python flushes stdout once more at exit, which must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        complain(command, str(error))
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return code
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line. Raises `OutputError` for a help text that cannot be written, and `SystemExit`."""
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        # Argparse hides that a stream cannot be written, or ends with a traceback, depending on the version of Python.
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            return _parser(argv).parse_args(argv)
+    except SystemExit:
+        warn(*err.getvalue().splitlines())
+        if out.getvalue():
+            say(*out.getvalue().splitlines())
+        raise
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

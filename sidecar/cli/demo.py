@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sidecar.cli.command import HELP_FORM
+from sidecar.cli.output import say
 
 if TYPE_CHECKING:
     from sidecar.cli.command import Commands
@@ -47,6 +48,6 @@ def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 def _say(line: str) -> None:
     from sidecar.telemetry.unread_streams import takes_a_line
 
-    if takes_a_line(sys.stdout):
-        # Flushed line by line: the curl line must be seen at once, through a pipe too.
-        print(line, flush=True)
+    # The demo goes on while nobody reads its pipe.
+    if sys.stdout is None or takes_a_line(sys.stdout):
+        say(line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM, complain
+from sidecar.cli.output import say
 
 if TYPE_CHECKING:
     from sidecar.cli.ask import Answer
@@ -31,7 +32,7 @@ examples:
 The sidecar is looked for where SIDECAR_LISTEN (or the file SIDECAR_CONFIG names) puts it; the caller token is the
 first line of SIDECAR_CALLER_TOKEN_FILE.
 
-exit codes: 0 printed, 1 no token, 2 the configuration or the command line is wrong
+exit codes: 0 printed, 1 no token, 2 the configuration or the command line is wrong, 74 stdout cannot be written
 """
 
 
@@ -79,9 +80,9 @@ def _show(answer: Answer, form: str) -> int:
     # Its name is the partner's; the value's form is the same for all.
     header = next((f"{name}: {value}" for name, value in answer.headers.items() if value.startswith("Bearer ")), None)
     if answer.status == 200 and form != "header":
-        print(answer.body.decode().rstrip("\n"))
+        say(answer.body.decode().rstrip("\n"))
     elif answer.status == 204 and form == "header" and header:
-        print(header)
+        say(header)
     else:
         complain("token", _refusal(answer))
         return EXIT_FAILED

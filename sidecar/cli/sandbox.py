@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM, complain
+from sidecar.cli.output import say
 
 if TYPE_CHECKING:
     from sidecar.cli.command import Commands
@@ -110,7 +111,7 @@ async def _serve(sandbox: Sandbox, host: str, port: int) -> int:
     try:
         # Before it is said: whoever reads that may send one.
         with signals.delivered(asyncio.get_running_loop(), stop.set, lambda: None):
-            print(f"the simulated partner answers at {url}; Ctrl-C ends it", flush=True)
+            say(f"the simulated partner answers at {url}; Ctrl-C ends it")
             await stop.wait()
     finally:
         await sandbox.stop()

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sidecar.cli.command import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, HELP_FORM, complain
+from sidecar.cli.output import say
 
 if TYPE_CHECKING:
     from sidecar.cli.command import Commands
@@ -26,7 +27,7 @@ examples:
 The sidecar is looked for where SIDECAR_ADMIN_LISTEN (or the file SIDECAR_CONFIG names) puts it.
 
 exit codes: 0 every profile has a token, 1 one has not, 2 the configuration or the command line is wrong,
-3 no sidecar answers there
+3 no sidecar answers there, 74 stdout cannot be written
 """
 
 
@@ -61,9 +62,9 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         complain("status", f"the answer {answer.status} of {url} is not a sidecar's: is this the admin listener?")
         return EXIT_UNREACHABLE
     if args.json:
-        print(answer.body.decode().rstrip("\n"))
+        say(answer.body.decode().rstrip("\n"))
     else:
-        print("\n".join(_lines(document, profiles, datetime.fromisoformat(document["at"]))))
+        say(*_lines(document, profiles, datetime.fromisoformat(document["at"])))
     # A profile that rests is ready and may have no token all the same: `expired` also stands for "none".
     vendable = all(profile["condition"] != "expired" for profile in profiles.values())
     return EXIT_OK if vendable else EXIT_FAILED

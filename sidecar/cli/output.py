@@ -1,0 +1,54 @@
+"""Writes what commands say to stdout and stderr.
+
+Control, format and other unprintable characters are replaced by spaces, wherever a line's text comes from. A command
+whose output cannot be written fails, with an exit code that means nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TextIO
+
+from sidecar.core.errors import SidecarError
+from sidecar.core.failures import printable
+
+
+class OutputError(SidecarError):
+    """Stdout cannot be written; the text names the cause."""
+
+
+def say(*lines: str) -> None:
+    """Write lines to stdout, and flush it. Raises `OutputError`."""
+    if sys.stdout is None:
+        raise OutputError("cannot write to stdout: it is closed")
+    try:
+        _write(sys.stdout, lines)
+    except (OSError, ValueError) as error:
+        _discard_buffered(sys.stdout)
+        raise OutputError(f"cannot write to stdout: {getattr(error, 'strerror', None) or 'it is closed'}") from error
+
+
+def warn(*lines: str) -> None:
+    """Write lines to stderr, where there is one: a message that nobody can read changes no exit code."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            _write(sys.stderr, lines)
+
+
+def _write(stream: TextIO, lines: tuple[str, ...]) -> None:
+    text = "".join(f"{printable(line)}\n" for line in lines)
+    encoding = stream.encoding or "ascii"
+    # A terminal may speak less than Unicode.
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def _discard_buffered(stream: TextIO) -> None:
+    # What could not be written stays in the buffer, and Python tries once more at exit: it would complain then, and
+    # change the exit code.
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
