@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60
 """Above what a sidecar lets callers wait by default (5 s), with room for a larger SIDECAR_REQUEST_TIMEOUT_S."""
+_MAX_TEXT_CHARACTERS = 200
+_TOKEN = re.compile("[!-~]{1,16384}")
+"""What a sidecar takes from a partner, and what can stand in a header."""
+_CODE = re.compile("[a-z][a-z-]{0,63}")
 
 _DESCRIPTION = """\
 Print the current token of a running sidecar. Nothing else goes to stdout; a token that the sidecar marks as suspect
@@ -30,7 +36,9 @@ examples:
   curl -H "$(token-sidecar token --format header)" https://partner.example.com/api/...
 
 The sidecar is looked for where SIDECAR_LISTEN (or the file SIDECAR_CONFIG names) puts it; the caller token is the
-first line of SIDECAR_CALLER_TOKEN_FILE.
+first line of SIDECAR_CALLER_TOKEN_FILE. It is sent to loopback addresses and unix sockets, also where a name leads to
+one; to any other address only with --allow-remote, for it goes there unencrypted. No proxy of the environment is used.
+All of it may take 60 s.
 
 exit codes: 0 printed, 1 no token, 2 the configuration or the command line is wrong, 74 stdout cannot be written
 """
@@ -52,6 +60,9 @@ def add_to(commands: Commands) -> None:
         default="raw",
         help="the token alone, the whole answer, or the header line the partner expects (default: %(default)s)",
     )
+    parser.add_argument(
+        "--allow-remote", action="store_true", help="send the caller token to an address beyond loopback, too"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -63,43 +74,76 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     path = "/v1/authorize" if args.format == "header" else "/v1/token"
     if args.profile:
         path += "/" + quote(args.profile, safe="")
-    headers = _headers(args.format, known.caller_token_file)
-    return _show(ask(args.url or str(known.vending), path, headers, timeout_s=_TIMEOUT_S), args.format)
+    answer = ask(
+        args.url or str(known.vending),
+        path,
+        {"Sidecar-Request": "true", "Accept": "text/plain" if args.format == "raw" else "application/json"},
+        timeout_s=_TIMEOUT_S,
+        caller_token=_caller_token(known.caller_token_file),
+        allow_remote=args.allow_remote,
+    )
+    return _show(answer, args.format)
 
 
-def _headers(form: str, caller_token_file: Path | None) -> dict[str, str]:
-    headers = {"Sidecar-Request": "true", "Accept": "text/plain" if form == "raw" else "application/json"}
-    if caller_token_file is not None:
-        from sidecar.web.caller_token_file import read_caller_tokens
+def _caller_token(path: Path | None) -> str:
+    if path is None:
+        return ""
+    from sidecar.web.caller_token_file import read_caller_tokens
 
-        headers["Authorization"] = f"Bearer {read_caller_tokens(caller_token_file)[0].reveal()}"
-    return headers
+    return read_caller_tokens(path)[0].reveal()
 
 
 def _show(answer: Answer, form: str) -> int:
-    # Its name is the partner's; the value's form is the same for all.
-    header = next((f"{name}: {value}" for name, value in answer.headers.items() if value.startswith("Bearer ")), None)
-    if answer.status == 200 and form != "header":
-        say(answer.body.decode().rstrip("\n"))
-    elif answer.status == 204 and form == "header" and header:
-        say(header)
-    else:
+    line = {"raw": _raw, "json": _json, "header": _header}[form](answer)
+    if line is None:
         complain("token", _refusal(answer))
         return EXIT_FAILED
+    say(line)
     if answer.headers.get("Token-Suspect") == "true":
         complain("token", "warning: this token is suspect, no other can be had right now")
     return EXIT_OK
 
 
+def _raw(answer: Answer) -> str | None:
+    """Return the token alone; None when the answer is no 200 with one."""
+    token = answer.body.decode("latin-1").removesuffix("\n")
+    return token if answer.status == 200 and _TOKEN.fullmatch(token) else None
+
+
+def _json(answer: Answer) -> str | None:
+    """Return the document in ASCII, whatever it was written in; None when it holds no token."""
+    document = answer.document()
+    token = document.get("accessToken")
+    if answer.status != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        return None
+    return json.dumps(document)
+
+
+def _header(answer: Answer) -> str | None:
+    """Return the header line with the token; None when the answer has none."""
+    # Its name is the partner's; the value's form is the same for all.
+    found = (
+        f"{name}: {value}"
+        for name, value in answer.headers.items()
+        if value.startswith("Bearer ") and _TOKEN.fullmatch(value.removeprefix("Bearer "))
+    )
+    return next(found, None) if answer.status in (200, 204) else None
+
+
 def _refusal(answer: Answer) -> str:
     """Put a problem document (RFC 9457) into one line: its detail, its code, and when to ask again."""
     problem = answer.document()
-    if "code" not in problem:
+    code, wait_s, partner = problem.get("code"), problem.get("retryAfter"), problem.get("partner")
+    if not isinstance(code, str) or not _CODE.fullmatch(code):
         return f"the answer {answer.status} is not a sidecar's: is this the vending listener?"
-    line = f"{problem.get('detail') or problem.get('title')} ({problem['code']})"
-    partner = problem.get("partner")
+    line = f"{_text(problem.get('detail') or problem.get('title'))} ({code})"
     if isinstance(partner, dict):
-        line += "; partner: " + ", ".join(f"{key} {value}" for key, value in partner.items() if value)
-    if "retryAfter" in problem:
-        line += f"; try again in {problem['retryAfter']} s"
+        said = ((key, partner.get(key)) for key in ("status", "errorCode", "errorMessage", "sessionId"))
+        line += "; partner: " + ", ".join(f"{key} {_text(value)}" for key, value in said if value)
+    if isinstance(wait_s, int):
+        line += f"; try again in {wait_s} s"
     return line
+
+
+def _text(value: object) -> str:
+    return str(value)[:_MAX_TEXT_CHARACTERS] if isinstance(value, str | int) else "?"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,11 @@ from sidecar.cli.command import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, HELP_FOR
 from sidecar.cli.output import say
 
 if TYPE_CHECKING:
+    from sidecar.cli.ask import Answer
     from sidecar.cli.command import Commands
 
 _TIMEOUT_S = 5
+_MAX_LINE_CHARACTERS = 400
 
 _DESCRIPTION = """\
 Ask a running sidecar for its state: token and expiry, cool-down, budget, lease holder, last error, for each profile.
@@ -25,6 +29,7 @@ examples:
   token-sidecar status --url 10.0.0.7:9181 --json | jq .profiles.default.expiresAt
 
 The sidecar is looked for where SIDECAR_ADMIN_LISTEN (or the file SIDECAR_CONFIG names) puts it.
+No caller token and no proxy is used. All of it may take 5 s.
 
 exit codes: 0 every profile has a token, 1 one has not, 2 the configuration or the command line is wrong,
 3 no sidecar answers there, 74 stdout cannot be written
@@ -56,18 +61,39 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except UnreachableError as error:
         complain("status", str(error))
         return EXIT_UNREACHABLE
-    document: dict[str, Any] = answer.document()
-    profiles = document.get("profiles")
-    if answer.status != 200 or not isinstance(profiles, dict):
+    state = _state(answer)
+    if state is None:
         complain("status", f"the answer {answer.status} of {url} is not a sidecar's: is this the admin listener?")
         return EXIT_UNREACHABLE
-    if args.json:
-        say(answer.body.decode().rstrip("\n"))
-    else:
-        say(*_lines(document, profiles, datetime.fromisoformat(document["at"])))
-    # A profile that rests is ready and may have no token all the same: `expired` also stands for "none".
-    vendable = all(profile["condition"] != "expired" for profile in profiles.values())
-    return EXIT_OK if vendable else EXIT_FAILED
+    say(*([json.dumps(state.document)] if args.json else state.lines))
+    return EXIT_OK if state.has_tokens else EXIT_FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a sidecar said of itself: its document, and the same for people."""
+
+    document: Mapping[str, Any]
+    lines: Sequence[str]
+    has_tokens: bool
+    """Whether every profile has one."""
+
+
+def _state(answer: Answer) -> _State | None:
+    """Read the answer; None when it is not a sidecar's."""
+    document: dict[str, Any] = answer.document()
+    profiles = document.get("profiles")
+    if answer.status != 200 or not isinstance(profiles, dict) or not profiles:
+        return None
+    try:
+        now = datetime.fromisoformat(document["at"])
+        lines = [line[:_MAX_LINE_CHARACTERS] for line in _lines(document, profiles, now)]
+        # A profile that rests is ready and may have no token all the same: `expired` also stands for "none".
+        has_tokens = all(str(profile["condition"]) != "expired" for profile in profiles.values())
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        # Not the fields that a sidecar sends.
+        return None
+    return _State(document, lines, has_tokens)
 
 
 def _lines(document: Mapping[str, Any], profiles: Mapping[str, Any], now: datetime) -> Iterator[str]:

@@ -1,0 +1,142 @@
+"""Connects to a running sidecar, over TCP or a unix socket, within one time limit that name look-ups count towards."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from sidecar.core.errors import ConfigurationError, SidecarError
+from sidecar.core.hosts import is_loopback
+from sidecar.core.model import Seconds
+
+_Addresses: TypeAlias = list[tuple[int, tuple[Any, ...]]]
+"""Families, and addresses as the socket module has them: first the address in numbers."""
+
+
+class UnreachableError(SidecarError):
+    """No sidecar answers there."""
+
+
+class Deadline:
+    """One time limit over all that a command waits for."""
+
+    def __init__(self, limit_s: Seconds) -> None:
+        self._ends_at = time.monotonic() + limit_s
+
+    def left_s(self) -> Seconds:
+        """Return what is left of it, above 0. Raises `TimeoutError` when nothing is."""
+        left_s = self._ends_at - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        return left_s
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sidecar listens: the path of a unix socket, with a null byte before an abstract one, or host and port."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    @property
+    def host_header(self) -> str:
+        if self.path:
+            return "localhost"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def place(url: str) -> Place:
+    """Parse `http://host:port`, `host:port`, `unix:/path` or `unix:@name`. Raises `UnreachableError`."""
+    if url.startswith("unix:"):
+        path = url.removeprefix("unix:")
+        return Place(path=f"\0{path[1:]}" if path.startswith("@") else "/" + path.lstrip("/"))
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        found = Place(host=parts.hostname or "", port=parts.port or 80) if _is_plain(parts) else None
+    except ValueError:
+        found = None
+    if found is None or not found.host:
+        raise UnreachableError("the address must be http://host:port, host:port, unix:/path or unix:@name")
+    return found
+
+
+def _is_plain(parts: SplitResult) -> bool:
+    """Whether nothing is in the URL that a sidecar has no use for, nor what would split the header `Host`."""
+    alone = parts.path in ("", "/") and not parts.query and not parts.fragment and parts.username is None
+    return alone and parts.scheme == "http" and parts.netloc.isascii() and parts.netloc.isprintable()
+
+
+def dial(where: Place, deadline: Deadline, *, loopback_only: bool) -> socket.socket:
+    """Connect. `loopback_only` stands for a caller token that must not leave this machine.
+
+    Raises `ConfigurationError` when only other machines could be reached, before any of them is; `OSError` when nothing
+    answers, `TimeoutError` among them.
+    """
+    if where.path:
+        return _connected(socket.AF_UNIX, where.path, deadline.left_s())
+    found = _addresses(where, deadline)
+    if loopback_only:
+        # By the address that is connected to: whoever answers for a name may name any machine.
+        found = [one for one in found if is_loopback(one[1][0])]
+        if not found:
+            only = "the caller token is sent to loopback addresses and unix sockets alone"
+            raise ConfigurationError([f"{only}, and {where.host} is neither: see --allow-remote"])
+    for left, (family, address) in zip(range(len(found), 1, -1), found, strict=False):
+        try:
+            # A silent address leaves time for the ones after it.
+            return _connected(family, address, deadline.left_s() / left)
+        except OSError:
+            continue
+    return _connected(*found[-1], deadline.left_s())
+
+
+def _connected(family: int, address: str | tuple[Any, ...], limit_s: Seconds) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(limit_s)
+        connection.connect(address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _addresses(where: Place, deadline: Deadline) -> _Addresses:
+    """Return at least one address family and address. Raises `OSError`."""
+
+    def look_up(flags: int = 0) -> _Addresses:
+        found = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM, flags=flags)
+        return [(family, address) for family, _, _, _, address in found]
+
+    try:
+        return look_up(socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return _in_a_thread(look_up, deadline)
+
+
+def _in_a_thread(look_up: Callable[[], _Addresses], deadline: Deadline) -> _Addresses:
+    """Wait for a look-up no longer than the limit: no signal and no time limit ends one."""
+    done: list[_Addresses | OSError] = []
+
+    def run() -> None:
+        try:
+            done.append(look_up())
+        except OSError as error:
+            done.append(error)
+        except UnicodeError:
+            done.append(OSError(None, "no host can have this name"))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(deadline.left_s())
+    if not done:
+        raise TimeoutError
+    if isinstance(done[0], OSError):
+        raise done[0]
+    return done[0]
