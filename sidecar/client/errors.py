@@ -25,9 +25,10 @@ class TokenUnavailableError(ClientError):
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
-        super().__init__(self._text())
+        # With the arguments of this class: copies and pickles are made from them.
+        super().__init__(status, code, retry_after_s)
 
-    def _text(self) -> str:
+    def __str__(self) -> str:
         if not self.code:
             return f"the answer {self.status} is not a sidecar's: is this the address of the vending listener?"
         wait = "" if self.retry_after_s is None else f"; try again in {self.retry_after_s} s"

@@ -1,0 +1,36 @@
+"""What apps do with an error of `sidecar.client`: hand it to another process, or keep a copy."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from sidecar.client.errors import TokenUnavailableError
+
+ERRORS = [
+    TokenUnavailableError(503, "partner-cooling-down", 12),
+    TokenUnavailableError(503, "timeout"),
+    TokenUnavailableError(200),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=str)
+def test_an_error_keeps_its_text_and_fields_through_copy_and_pickle(error: TokenUnavailableError) -> None:
+    error.add_note("beside order 7")
+    copies = [copy.copy(error), copy.deepcopy(error)]
+    copies += [pickle.loads(pickle.dumps(error, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for each in copies:
+        assert type(each) is TokenUnavailableError
+        assert str(each) == str(error)
+        assert (each.status, each.code, each.retry_after_s) == (error.status, error.code, error.retry_after_s)
+        assert each.__notes__ == ["beside order 7"]
+
+
+def test_the_text_says_what_when_and_how_long() -> None:
+    assert [str(error) for error in ERRORS] == [
+        "the sidecar has no token to give: partner-cooling-down (503); try again in 12 s",
+        "the sidecar has no token to give: timeout (503)",
+        "the answer 200 is not a sidecar's: is this the address of the vending listener?",
+    ]
