@@ -47,8 +47,10 @@ async function expect(status, answering) {
   } catch {
     // Whatever answers there is no sidecar; the status says enough.
   }
-  const wait = problem.retryAfter ? `; try again in ${problem.retryAfter} s` : "";
-  throw new Error(`no token: ${problem.code ?? "not a sidecar's answer"} (${answer.status})${wait}`);
+  // What answers there may be anything, and this goes to a terminal.
+  const code = /^[a-z][a-z-]{0,63}$/.test(problem?.code) ? problem.code : "not a sidecar's answer";
+  const wait = Number.isInteger(problem?.retryAfter) ? `; try again in ${problem.retryAfter} s` : "";
+  throw new Error(`no token: ${code} (${answer.status})${wait}`);
 }
 
 /** [name, value] of the header that the partner expects now. */
@@ -57,9 +59,14 @@ async function currentHeader() {
   return Object.entries(headers).find(([, value]) => value.startsWith("Bearer "));
 }
 
-/** As fetch, with the current token; after a 401 once more with the next, if there is one. */
+/**
+ * As fetch, with the current token; after a 401 once more with the next, if there is one. A redirect is not followed:
+ * fetch would send the token along, wherever it leads.
+ */
 async function fetchFromPartner(url, options = {}) {
-  const call = ([name, value]) => fetch(url, { ...options, headers: { ...options.headers, [name]: value } });
+  const call = ([name, value]) => {
+    return fetch(url, { ...options, redirect: "manual", headers: { ...options.headers, [name]: value } });
+  };
   const header = await currentHeader();
   const response = await call(header);
   if (response.status !== 401) return response;

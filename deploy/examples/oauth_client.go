@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 )
 
@@ -32,8 +33,11 @@ var (
 	sidecar     = setting("TOKEN_SIDECAR", "http://127.0.0.1:8181")
 	callerToken = strings.TrimSpace(os.Getenv("TOKEN_SIDECAR_CALLER"))
 	partnerURL  = setting("PARTNER_URL", "https://api-gateway.carry1st.com/api/pay1st/payments/methods")
-	client      = &http.Client{Timeout: time.Minute}
+	client      = &http.Client{Timeout: time.Minute, CheckRedirect: dontFollow}
 )
+
+// dontFollow hands a redirect on as the answer: net/http would send the partner's header along, wherever it leads.
+func dontFollow(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func setting(name, otherwise string) string {
 	if value := os.Getenv(name); value != "" {
@@ -45,7 +49,7 @@ func setting(name, otherwise string) string {
 // fetchToken asks each time: a TokenSource would keep the token, also one that the partner has refused meanwhile.
 func fetchToken(ctx context.Context) (string, error) {
 	config := clientcredentials.Config{ClientID: profile, ClientSecret: callerToken, TokenURL: sidecar + "/oauth/token"}
-	token, err := config.Token(ctx)
+	token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, client))
 	if err != nil {
 		return "", fmt.Errorf("no token: %w", err)
 	}

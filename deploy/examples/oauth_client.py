@@ -36,9 +36,12 @@ def fetch_token(session: OAuth2Session) -> str:
 
 
 def call(session: OAuth2Session, access_token: str) -> Response:
-    """The partner wants the token in a header of its own, so `Authorization` stays away."""
+    """The partner wants the token in a header of its own, so `Authorization` stays away.
+
+    A redirect is not followed: requests would send that header along, wherever it leads.
+    """
     headers = {"AccessToken": f"Bearer {access_token}"}
-    return session.request("GET", PARTNER_URL, headers=headers, withhold_token=True, timeout=60)
+    return session.request("GET", PARTNER_URL, headers=headers, withhold_token=True, allow_redirects=False, timeout=60)
 
 
 def report(session: OAuth2Session, access_token: str) -> None:
@@ -49,6 +52,7 @@ def report(session: OAuth2Session, access_token: str) -> None:
         json={"accessToken": access_token},
         headers={"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}"},
         withhold_token=True,
+        allow_redirects=False,
         timeout=60,
     ).raise_for_status()
 

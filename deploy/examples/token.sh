@@ -26,7 +26,8 @@ ask() {
     if ! said=$(printf 'Sidecar-Request: true\n%s' \
         "${TOKEN_SIDECAR_CALLER:+Authorization: Bearer $TOKEN_SIDECAR_CALLER}" |
         curl --silent --show-error --fail-with-body --noproxy '*' --max-time 60 --header @- "$@"); then
-        echo "no token: $said" >&2
+        # What answers there may be anything, and this goes to a terminal.
+        printf 'no token: %s\n' "$said" | LC_ALL=C tr -cd '\n -~' >&2
         return 1
     fi
     printf '%s\n' "$said"

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.redirector import Redirector
 from tests.clients.site import CALLER_TOKEN, EXAMPLES, Partner, Site, site_with
+from tests.fakes.flood import flooding
 from tests.fakes.programs import needs
+from tests.fakes.threaded import in_a_thread
 
 COMMANDS = [
     pytest.param(("sh", EXAMPLES / "token.sh"), id="sh", marks=needs("curl")),
@@ -100,6 +103,37 @@ def test_it_gives_the_caller_token(command: Command, locked_site: Site) -> None:
     done = locked_site.run(*command, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
     assert (done.returncode, done.stderr) == (0, "")
     assert locked_site.partner.probes() == {"200": 2, "401": 1}
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_the_token_goes_no_further_than_the_partner(command: Command, status: int, site: Site) -> None:
+    with in_a_thread(Redirector()) as partner, in_a_thread(Redirector()) as other:
+        partner.locations["/go"] = status, f"{other.url}/here"
+        done = site.run(*command, PARTNER_URL=f"{partner.url}/go")
+        assert (partner.tokens, other.tokens) == ([True], [])
+    assert (done.returncode, f"the partner answered {status}" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_an_oauth_clients_token_goes_no_further_than_the_partner(
+    oauth_client: OAuthClient, status: int, locked_site: Site
+) -> None:
+    with in_a_thread(Redirector()) as partner, in_a_thread(Redirector()) as other:
+        partner.locations["/go"] = status, f"{other.url}/here"
+        locked_site.run(*oauth_client, TOKEN_SIDECAR_CALLER=CALLER_TOKEN, PARTNER_URL=f"{partner.url}/go")
+        assert (partner.tokens, other.tokens) == ([True], [])
+
+
+def test_what_is_no_sidecar_writes_nothing_to_the_terminal_but_printable_characters(
+    command: Command, site: Site
+) -> None:
+    body = b'{"code": "\\u001b]0;x\\u0007", "detail": "\x1b]0;x\x07\x9b"}'
+    head = f"HTTP/1.1 503 No\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+    with flooding(head + body) as flood:
+        done = site.run(*command, url=f"http://127.0.0.1:{flood.port}")
+    assert done.returncode == 1
+    assert "no token" in done.stderr
+    assert all(char == "\n" or " " <= char <= "~" for char in done.stdout + done.stderr)
 
 
 def test_an_oauth_client_gets_the_token_with_the_caller_token_as_its_secret(

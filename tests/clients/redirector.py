@@ -1,0 +1,58 @@
+"""A server that redirects: it remembers what it was sent, and answers as a test wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request; `token` is its header `AccessToken`."""
+
+    method: str
+    target: str
+    token: str | None
+    body: bytes = field(default=b"")
+
+
+class Redirector(ThreadingHTTPServer):
+    """`locations` has a status and a `Location` for targets; any other target is answered with `status`.
+
+    As a proxy its targets are whole URLs.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self.locations: dict[str, tuple[int, str]] = {}
+        self.status = 200
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def tokens(self) -> list[bool]:
+        """Whether there was a token, request by request."""
+        return [seen.token is not None for seen in self.seen]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Redirector
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        tokens = self.headers.get_all("AccessToken")
+        self.server.seen.append(Seen(self.command, self.path, ",".join(tokens) if tokens else None, body))
+        status, location = self.server.locations.get(self.path, (self.server.status, ""))
+        self.send_response(status)
+        if location:
+            self.send_header("Location", location)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = _answer  # noqa: N815 - the standard library's names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's form
+        """Nothing: the output is the tests'."""
