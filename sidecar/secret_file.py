@@ -16,10 +16,12 @@ MAX_SECRET_BYTES = 16 * 1024
 """For a file with one secret."""
 MAX_LINES_BYTES = 64 * 1024
 """For a file with one secret a line."""
+MIN_CALLER_TOKEN_CHARACTERS, MAX_CALLER_TOKEN_CHARACTERS = 16, 4096
 
 FileStamp: TypeAlias = tuple[int, ...]
 
 _ATTEMPTS = 100
+_VISIBLE_ASCII = re.compile("[!-~]+")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _QUOTES = ('""', "''", "``", "\u201c\u201d", "\u201e\u201c", "\u2018\u2019")
 _CONTROL = ("Cc", "Cs")
@@ -94,6 +96,19 @@ def secret_problem(text: str) -> str:
             return f"has an invisible character (U+{ord(char):04X})"
     if len(text) > 1 and text[0] + text[-1] in _QUOTES:
         return "has quotes around it"
+    return ""
+
+
+def caller_token_problem(line: str) -> str:
+    """Say why a line of a file of caller tokens is none; empty when it is one."""
+    if problem := secret_problem(line):
+        return problem
+    if not _VISIBLE_ASCII.fullmatch(line):
+        return "has a space or a character beyond ASCII"
+    if len(line) < MIN_CALLER_TOKEN_CHARACTERS:
+        return f"shorter than {MIN_CALLER_TOKEN_CHARACTERS} characters"
+    if len(line) > MAX_CALLER_TOKEN_CHARACTERS:
+        return f"longer than {MAX_CALLER_TOKEN_CHARACTERS} characters"
     return ""
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from typing import TypeAlias
+
 import aiohttp
 from aiohttp.payload import Payload
 
+from sidecar.client.aiohttp_origin import first_origin, remember
 from sidecar.client.questions import (
     DEFAULT_URL,
+    MAX_ANSWER_BYTES,
     TIMEOUT_S,
     PartnerHeader,
     Question,
@@ -16,7 +23,8 @@ from sidecar.client.questions import (
 )
 
 _UNAUTHORIZED = 401
-_TIMEOUT = aiohttp.ClientTimeout(total=TIMEOUT_S)
+
+_Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
 
 
 class SidecarAuth:
@@ -24,16 +32,28 @@ class SidecarAuth:
 
     A 401 is handed on when there is no other token, when the second try is refused, too, or when the body was a stream
     that cannot be sent again. The sidecar is asked directly: the session's proxies, cookies and headers stay outside.
-    Use it for the partner alone, with `allow_redirects=False` where the partner might redirect to others: a middleware
-    sees each hop as a request, and this one puts the token on it.
+    Use it for the partner alone.
 
-    Requests raise `TokenUnavailableError` when the sidecar has no token, `aiohttp.ClientConnectionError` when none
-    answers.
+    The token goes to the origin (scheme, host and port) of the request alone. Where the session follows a redirect to
+    another one, the request goes there without it, and a 401 from there is neither reported nor tried again. A
+    middleware around this one must not run each request in a task of its own: redirects are known by their task.
+
+    The sidecar is waited for as long as the request's or the session's own `timeout` allows, and at most `timeout_s`
+    seconds a question. Requests raise `TokenUnavailableError` when the sidecar has no token, `aiohttp.ClientError` or
+    `TimeoutError` when none answers.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, profile: str = "", caller_token: str = "") -> None:
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        profile: str = "",
+        caller_token: str = "",
+        caller_token_file: str | PathLike[str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         """As `Questions` takes them. Raises `ValueError`."""
-        self._questions = Questions(url, profile, caller_token)
+        self._questions = Questions(url, profile, caller_token, caller_token_file, timeout_s)
 
     def __repr__(self) -> str:
         return f"SidecarAuth({self._questions!r})"
@@ -41,13 +61,22 @@ class SidecarAuth:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        sent = await self._header()
+        first = first_origin(request)
+        if request.url.origin() != first:
+            return remember(request, first, await handler(request))
+        return remember(request, first, await self._with_token(request, handler))
+
+    async def _with_token(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        limits = self._limits(request, handler)
+        sent = await self._header(limits)
         request.headers[sent.name] = sent.value
         response = await handler(request)
         if response.status != _UNAUTHORIZED:
             return response
         try:
-            current = await self._header_instead_of(sent)
+            current = await self._header_instead_of(sent, limits)
         except BaseException:
             # Also when cancelled: nobody gets this response, so nobody else would give its connection back.
             response.close()
@@ -58,25 +87,58 @@ class SidecarAuth:
         request.headers[current.name] = current.value
         return await handler(request)
 
-    async def _header(self) -> PartnerHeader:
-        return partner_header(*await self._ask(self._questions.header()))
+    def _limits(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientTimeout:
+        """Return how long a question may take: what the app allows its request, and ours at most."""
+        theirs = next(_limits_in(handler), request.session.timeout)
+        return aiohttp.ClientTimeout(
+            # None and 0 mean no limit.
+            total=min(self._questions.timeout_s, theirs.total or math.inf),
+            connect=theirs.connect,
+            sock_connect=theirs.sock_connect,
+            sock_read=theirs.sock_read,
+        )
 
-    async def _header_instead_of(self, refused: PartnerHeader) -> PartnerHeader:
-        status, _, body = await self._ask(self._questions.rejected(refused))
+    async def _header(self, limits: aiohttp.ClientTimeout) -> PartnerHeader:
+        return partner_header(*await self._ask(self._questions.header(), limits))
+
+    async def _header_instead_of(self, refused: PartnerHeader, limits: aiohttp.ClientTimeout) -> PartnerHeader:
+        status, _, body = await self._ask(self._questions.rejected(refused), limits)
         check_reported(status, body)
-        return await self._header()
+        return await self._header(limits)
 
-    async def _ask(self, question: Question) -> tuple[int, dict[str, str], bytes]:
+    async def _ask(self, question: Question, limits: aiohttp.ClientTimeout) -> _Reply:
+        reply = await self._ask_once(question, limits)
+        again = self._questions.again(question, reply[0])
+        return reply if again is None else await self._ask_once(again, limits)
+
+    async def _ask_once(self, question: Question, limits: aiohttp.ClientTimeout) -> _Reply:
         """Status, headers and body. A session of its own, for the app's may have proxies and default headers."""
         path = self._questions.socket_path
         connector = aiohttp.UnixConnector(path) if path else aiohttp.TCPConnector()
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session,
+            aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=False) as session,
             session.request(
                 question.method, question.url, headers=question.headers, data=question.body, allow_redirects=False
             ) as answer,
         ):
-            return answer.status, dict(answer.headers), await answer.read()
+            body = b""
+            while len(body) <= MAX_ANSWER_BYTES and (part := await answer.content.read(MAX_ANSWER_BYTES)):
+                body += part
+            return answer.status, dict(answer.headers), body
+
+
+def _limits_in(handler: object) -> Iterator[aiohttp.ClientTimeout]:
+    """Find the limits of this one request: aiohttp shows a middleware those of the session alone.
+
+    They are what the innermost handler, a function within aiohttp, holds on to; none are found where that changes.
+    """
+    if not str(getattr(handler, "__module__", "")).startswith("aiohttp."):
+        return
+    for cell in getattr(handler, "__closure__", None) or ():
+        if isinstance(cell.cell_contents, aiohttp.ClientTimeout):
+            yield cell.cell_contents
+        else:
+            yield from _limits_in(cell.cell_contents)
 
 
 def _can_be_sent_again(request: aiohttp.ClientRequest) -> bool:

@@ -6,19 +6,26 @@ Everything here that holds a secret is masked in `repr`.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from os import PathLike
 from urllib.parse import quote, urlsplit
 
+from sidecar.client.caller_token import CallerToken
 from sidecar.client.errors import TokenUnavailableError
 
 DEFAULT_URL = "http://127.0.0.1:8181"
 TIMEOUT_S = 60
 """Above what a sidecar lets callers wait by default (5 s), with room for a larger SIDECAR_REQUEST_TIMEOUT_S."""
+MAX_ANSWER_BYTES = 1 << 16
+"""What is read of an answer; the rest is left."""
 
+_UNAUTHORIZED = 401
 _SCHEME = "Bearer "
 _CODE = re.compile(r"[a-z][a-z-]{0,63}")
+_TOKEN = re.compile("[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class Question:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
 
 
@@ -42,46 +49,70 @@ class PartnerHeader:
 class Questions:
     """What to ask the sidecar at `url` for one profile (empty: `default`).
 
-    `url` is `http://host:port` or `unix:/path`. `caller_token` is a line of SIDECAR_CALLER_TOKEN_FILE, or its whole
-    content, of which the first line counts, where the sidecar wants one, else empty. Raises `ValueError`, which quotes
-    neither, when one of them cannot be used.
+    `url` is `http://host:port` or `unix:/path`. Where the sidecar wants a caller token, `caller_token_file` is a file
+    such as its SIDECAR_CALLER_TOKEN_FILE: the first line is sent, the file is looked at before each question and read
+    again when it changed, and where the sidecar refuses a line, the next other one is tried. `caller_token` is such a
+    line, or the whole content, and stays as it is. `timeout_s` is the longest that the sidecar is waited for.
+
+    Raises `ValueError`, which quotes no secret, when one of them cannot be used.
     """
 
-    __slots__ = ("_base", "_headers", "_profile", "socket_path", "url")
+    __slots__ = ("_base", "_caller_token", "_profile", "socket_path", "timeout_s", "url")
 
-    def __init__(self, url: str = DEFAULT_URL, profile: str = "", caller_token: str = "") -> None:
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        profile: str = "",
+        caller_token: str = "",
+        caller_token_file: str | PathLike[str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        if not 0 < timeout_s < math.inf:
+            raise ValueError("timeout_s must be a number of seconds above 0")
+        self.timeout_s = timeout_s
         self.url = url
         self.socket_path = url.removeprefix("unix:") if url.startswith("unix:/") else None
         """Where to connect to; None: to the URL's host."""
         # On a unix socket the name means nothing, but HTTP wants one.
         self._base = "http://localhost" if self.socket_path else _checked(url)
         self._profile = f"/{quote(profile, safe='')}" if profile else ""
-        self._headers = {"Sidecar-Request": "true"}
-        if caller_token := _first_line(caller_token):
-            # Checked here because the HTTP library's own error would quote it.
-            if not caller_token.isascii() or not caller_token.isprintable():
-                raise ValueError("the caller token must be one line of ASCII text")
-            self._headers["Authorization"] = f"Bearer {caller_token}"
+        self._caller_token = CallerToken(caller_token, caller_token_file)
 
     def __repr__(self) -> str:
         return f"Questions({self.url}{self._profile})"
 
     def header(self) -> Question:
         """Which header does the partner expect now?"""
-        return Question("GET", f"{self._base}/v1/authorize{self._profile}", self._headers)
+        return Question("GET", f"{self._base}/v1/authorize{self._profile}", self._headers())
 
     def rejected(self, refused: PartnerHeader) -> Question:
         """The partner refused the token in this header. The answer is nothing an app has to read."""
         body = json.dumps({"accessToken": refused.value.removeprefix(_SCHEME)}).encode()
-        headers = {**self._headers, "Content-Type": "application/json"}
+        headers = {**self._headers(), "Content-Type": "application/json"}
         return Question("POST", f"{self._base}/v1/token{self._profile}/rejected", headers, body)
+
+    def again(self, question: Question, status: int) -> Question | None:
+        """Return the question with another caller token; None unless this one was refused and there is another."""
+        if status != _UNAUTHORIZED:
+            return None
+        refused = question.headers.get("Authorization", "").removeprefix(_SCHEME)
+        other = self._caller_token.instead_of(refused)
+        if other is None:
+            return None
+        return replace(question, headers=question.headers | {"Authorization": _SCHEME + other})
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Sidecar-Request": "true"}
+        if caller_token := self._caller_token.current():
+            headers["Authorization"] = _SCHEME + caller_token
+        return headers
 
 
 def partner_header(status: int, headers: Mapping[str, str], body: bytes) -> PartnerHeader:
     """Read the answer to `Questions.header`. Raises `TokenUnavailableError`."""
     # Its name is the partner's; the value's form is the same for all.
-    found = next((PartnerHeader(*field) for field in headers.items() if field[1].startswith(_SCHEME)), None)
-    if status != 204 or found is None:
+    found = next((PartnerHeader(*field) for field in headers.items() if _holds_token(field[1])), None)
+    if status not in (200, 204) or found is None:
         raise _unavailable(status, body)
     return found
 
@@ -92,21 +123,20 @@ def check_reported(status: int, body: bytes) -> None:
         raise _unavailable(status, body)
 
 
+def _holds_token(value: str) -> bool:
+    return value.startswith(_SCHEME) and _TOKEN.fullmatch(value.removeprefix(_SCHEME)) is not None
+
+
 def _unavailable(status: int, body: bytes) -> TokenUnavailableError:
     """From a problem document (RFC 9457). Its texts are left out: what answers here may be anything."""
     try:
         problem = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         problem = None
     if not isinstance(problem, dict) or not _CODE.fullmatch(str(problem.get("code"))):
         return TokenUnavailableError(status)
     wait_s = problem.get("retryAfter")
-    return TokenUnavailableError(status, str(problem["code"]), wait_s if isinstance(wait_s, int) else None)
-
-
-def _first_line(text: str) -> str:
-    # Some editors begin a file with a byte order mark.
-    return text.removeprefix("\ufeff").strip().partition("\n")[0].rstrip()
+    return TokenUnavailableError(status, str(problem["code"]), wait_s if type(wait_s) is int else None)
 
 
 def _checked(url: str) -> str:

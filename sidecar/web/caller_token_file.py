@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +9,8 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import CredentialsUnreadable
 from sidecar.core.model import Secret
 from sidecar.core.ports import EventSink
-from sidecar.secret_file import SecretFileError, file_stamp, read_lines, secret_problem
+from sidecar.secret_file import SecretFileError, caller_token_problem, file_stamp, read_lines
 from sidecar.web.caller_tokens import CallerTokens
-
-MIN_CHARACTERS, MAX_CHARACTERS = 16, 4096
-_VISIBLE_ASCII = re.compile("[!-~]+")
 
 
 class CallerTokenFile:
@@ -66,24 +62,11 @@ def read_caller_tokens(path: Path) -> tuple[Secret, ...]:
     if not lines:
         raise ConfigurationError([f"{_place(path)}: empty"])
     problems = [
-        f"{_place(path)}, line {number}: {problem}" for number, line in lines if (problem := _line_problem(line))
+        f"{_place(path)}, line {number}: {problem}" for number, line in lines if (problem := caller_token_problem(line))
     ]
     if problems:
         raise ConfigurationError(problems)
     return tuple(Secret(line) for _, line in lines)
-
-
-def _line_problem(line: str) -> str:
-    """Say why a line is not a caller token; empty when it is one."""
-    if problem := secret_problem(line):
-        return problem
-    if not _VISIBLE_ASCII.fullmatch(line):
-        return "has a space or a character beyond ASCII"
-    if len(line) < MIN_CHARACTERS:
-        return f"shorter than {MIN_CHARACTERS} characters"
-    if len(line) > MAX_CHARACTERS:
-        return f"longer than {MAX_CHARACTERS} characters"
-    return ""
 
 
 def _place(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import httpx
@@ -25,7 +26,15 @@ class Client:
     def __init__(self, auth: type[HttpxAuth | AiohttpAuth], send: Callable[..., int]) -> None:
         self.auth, self._send = auth, send
 
-    def send(self, sidecar_url: str, url: str, *, body: object = None, proxy: str | None = None, **auth: str) -> int:
+    def send(
+        self,
+        sidecar_url: str,
+        url: str,
+        *,
+        body: object = None,
+        proxy: str | None = None,
+        **auth: Any,  # noqa: ANN401 - the arguments of both classes
+    ) -> int:
         return self._send(self.auth(sidecar_url, **auth), url, body, proxy)
 
 

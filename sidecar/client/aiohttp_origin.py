@@ -1,0 +1,55 @@
+"""Keeps the token at one origin while aiohttp follows redirects: the scheme, host and port that the app asked for.
+
+To a middleware each request of a chain of redirects looks like the app's own. They follow one another in one task, so
+what a request was answered with tells what the next one in this task is.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from weakref import ReferenceType, ref
+
+import aiohttp
+from yarl import URL
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True, slots=True)
+class _Redirect:
+    """What this task was answered last: the origin its chain began with, and the one it leads to (None: unclear)."""
+
+    session: ReferenceType[aiohttp.ClientSession]
+    first: URL
+    target: URL | None
+
+
+_redirect: ContextVar[_Redirect | None] = ContextVar("sidecar_client_redirect", default=None)
+
+
+def first_origin(request: aiohttp.ClientRequest) -> URL:
+    """Return the origin that the app asked for: the request's own, unless it follows a redirect."""
+    origin = request.url.origin()
+    redirect = _redirect.get()
+    if redirect is None or redirect.session() is not request.session or redirect.target not in (None, origin):
+        return origin
+    return redirect.first
+
+
+def remember(request: aiohttp.ClientRequest, first: URL, response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+    """Note what a request of a chain that began at `first` was answered, for the next one; return the response.
+
+    To be called for each response and for no failure: aiohttp itself repeats a request whose connection broke.
+    """
+    is_redirect = response.status in _REDIRECTS
+    _redirect.set(_Redirect(ref(request.session), first, _target(response)) if is_redirect else None)
+    return response
+
+
+def _target(response: aiohttp.ClientResponse) -> URL | None:
+    location = response.headers.get("Location") or response.headers.get("URI")
+    try:
+        return None if location is None else response.url.join(URL(location)).origin()
+    except ValueError:
+        return None

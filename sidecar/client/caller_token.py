@@ -1,0 +1,77 @@
+"""The caller token that is shown to the sidecar: a text, or a file that is read again when it changes."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from sidecar.secret_file import SecretFileError, caller_token_problem, file_stamp, read_lines
+
+
+class CallerToken:
+    """Holds the caller token in use; empty when the sidecar wants none. No `repr` and no error shows it."""
+
+    __slots__ = ("_current", "_path", "_stamp")
+
+    def __init__(self, text: str = "", file: str | PathLike[str] | None = None) -> None:
+        """`text` is a line of the sidecar's file, or its whole content; the first line is taken of either.
+
+        Raises `ValueError` when it cannot be used, or both are given.
+        """
+        if text and file is not None:
+            raise ValueError("the caller token must be given as a text or as a file, not as both")
+        self._path = None if file is None else Path(file)
+        self._stamp = None if self._path is None else file_stamp(self._path)
+        self._current = _checked(text) if self._path is None else _read(self._path)[0]
+
+    def current(self) -> str:
+        """Return the first line of the file, or the one taken after a refusal until the file changes.
+
+        A file that cannot be used any more changes nothing: the sidecar, too, goes on with what it has read.
+        """
+        if self._path is not None and (stamp := file_stamp(self._path)) != self._stamp:
+            self._stamp = stamp
+            self._current = _usable(self._path, self._current)[0]
+        return self._current
+
+    def instead_of(self, refused: str) -> str | None:
+        """Return another line of the file as it is now, to be used from now on; None when there is none.
+
+        In a rotation the sidecar may have read the new file before this process can see it, or after.
+        """
+        if self._path is None:
+            return None
+        self._stamp = file_stamp(self._path)
+        other = next((line for line in _usable(self._path, refused) if line != refused), None)
+        self._current = other or self._current
+        return other
+
+
+def _usable(path: Path, otherwise: str) -> list[str]:
+    try:
+        return _read(path)
+    except ValueError:
+        return [otherwise]
+
+
+def _read(path: Path) -> list[str]:
+    """Return the lines of the file, at least one. Raises `ValueError` with the path and the problem."""
+    try:
+        lines = read_lines(path)
+    except SecretFileError as error:
+        raise ValueError(f"the caller token file must be readable: {path}: {error}") from None
+    for number, line in lines:
+        if problem := caller_token_problem(line):
+            raise ValueError(f"the caller token file must hold a token a line: {path}, line {number}: {problem}")
+    if not lines:
+        raise ValueError(f"the caller token file must hold a token a line: {path}: empty")
+    return [line for _, line in lines]
+
+
+def _checked(text: str) -> str:
+    # Some editors begin a file with a byte order mark.
+    line = text.removeprefix("\ufeff").strip().partition("\n")[0].rstrip()
+    # Checked here because the HTTP library's own error would quote it.
+    if not line.isascii() or not line.isprintable():
+        raise ValueError("the caller token must be one line of ASCII text")
+    return line
