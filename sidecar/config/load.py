@@ -90,6 +90,13 @@ def _judge_listeners(values: Values, findings: Findings) -> None:
             f"{values.origin(table.ALLOWED_UIDS)} says nothing about {', '.join(over_tcp)}: the kernel names the "
             f"caller on unix sockets only; listen on those alone, or set {table.CALLER_TOKEN_FILE.name}"
         )
+    abstract = [str(address) for address in vending if address.path and not address.file]
+    if abstract and values.given(table.ALLOWED_UIDS) is None and values.given(table.CALLER_TOKEN_FILE) is None:
+        findings.warn(
+            f"{values.origin(table.LISTEN)} listens on {', '.join(abstract)}, which has no file mode: every user of "
+            "this network namespace may take the token; set "
+            f"{table.ALLOWED_UIDS.name} or {table.CALLER_TOKEN_FILE.name}"
+        )
 
 
 def _judge_sealing(values: Values, findings: Findings) -> None:

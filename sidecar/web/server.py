@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from sidecar.core.model import Address, Seconds
 from sidecar.web.http_server import HttpServer
 from sidecar.web.sockets import BACKLOG, bound_address, open_sockets
 
 _SHORTEST_GRACE_S: Seconds = 0.02
+
+FileIdentity: TypeAlias = tuple[int, int]
 
 
 class Listener:
@@ -22,7 +24,7 @@ class Listener:
         self._make = make
         self._http: HttpServer | None = None
         self._servers: list[asyncio.Server] = []
-        self._unix_files: list[tuple[Path, int]] = []
+        self._unix_files: list[tuple[Path, FileIdentity]] = []
         self._bound: tuple[Address, ...] = ()
 
     @property
@@ -83,14 +85,22 @@ class Listener:
 
     def _remove_unix_files(self) -> None:
         """Remove our socket files, but not one that a successor has put in their place."""
-        for path, inode in self._unix_files:
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == inode:
-                    path.unlink()
+        for path, identity in self._unix_files:
+            if _identity(path) == identity:
+                path.unlink(missing_ok=True)
         self._unix_files = []
 
 
-def _unix_files(addresses: Sequence[Address]) -> list[tuple[Path, int]]:
-    """Our socket files with their inodes, by which they are told from a successor's."""
-    paths = [Path(address.file) for address in addresses if address.file]
-    return [(path, path.stat().st_ino) for path in paths]
+def _unix_files(addresses: Sequence[Address]) -> list[tuple[Path, FileIdentity]]:
+    """Our socket files with what tells them from a successor's; one that is gone already is left out."""
+    found = ((path, _identity(path)) for address in addresses if address.file for path in [Path(address.file)])
+    return [(path, identity) for path, identity in found if identity is not None]
+
+
+def _identity(path: Path) -> FileIdentity | None:
+    """Device and inode of what lies there, a link itself included; None where nothing does."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

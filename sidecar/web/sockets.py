@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import stat
 from pathlib import Path
@@ -75,16 +76,30 @@ def _unix(address: Address) -> socket.socket:
         _remove_stale(Path(address.file))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.bind(address.file or f"\0{address.path[1:]}")
         if address.file:
-            # Nobody can connect before `listen`, so there is no moment with a wider mode.
-            Path(address.file).chmod(UNIX_MODE)
+            _bind_file(sock, address.file)
+        else:
+            sock.bind(f"\0{address.path[1:]}")
         sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise
     sock.setblocking(False)
     return sock
+
+
+def _bind_file(sock: socket.socket, path: str) -> None:
+    """Create the socket's file with `UNIX_MODE`, whatever the umask is. Raises `OSError`.
+
+    The mode is part of the creation. A `chmod` by path afterwards would follow a link that another user has put in the
+    place of the file by then, and an `fchmod` of a bound socket does not reach its file.
+    """
+    # The umask is that of the whole process: while the listeners open, no other thread creates files.
+    umask = os.umask(0o777 & ~UNIX_MODE)
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(umask)
 
 
 def _remove_stale(path: Path) -> None:

@@ -270,10 +270,3 @@ def test_no_secret_is_in_problems_errors_or_repr() -> None:
 def test_no_setting_looks_like_a_name_kubernetes_makes() -> None:
     """Otherwise a Service could set it."""
     assert not [name for name in BY_KEY if name.endswith(("_host", "_port", "_addr", "_proto", "_tcp"))]
-
-
-def test_user_ids_that_say_nothing_about_a_listener_are_a_warning() -> None:
-    (warning,) = loaded(ALLOWED_UIDS="1000", LISTEN="127.0.0.1:1,unix:/run/a.sock").warnings
-    assert "says nothing about 127.0.0.1:1" in warning
-    assert loaded(ALLOWED_UIDS="1000", LISTEN="unix:/run/a.sock,unix:@a").warnings == ()
-    assert loaded(ALLOWED_UIDS="1000", CALLER_TOKEN_FILE="/t").warnings == ()
