@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers import RedisServer
+
+# Whatever that of the shell is: a folder or file that another user may write to is refused in many places.
+os.umask(0o022)
 
 
 @pytest.fixture(scope="session")

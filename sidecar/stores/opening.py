@@ -58,13 +58,28 @@ def open_store(url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock:
 
 
 def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> Store:
-    """A folder that is missing is a volume that was not mounted: said at the start, not called a fault for ever."""
+    """Build the file store, and its folder where only that is missing.
+
+    Raises `ConfigurationError` for what is wrong from the start: it would be called a fault of the store for ever.
+    """
     from sidecar.stores.sqlite import SqliteStore
+    from sidecar.stores.sqlite_errors import SharedFileError
+    from sidecar.stores.sqlite_rights import refuse_shared
 
     path = Path("/" + unquote(urlsplit(url.reveal()).path).lstrip("/"))
-    if not path.parent.is_dir():
-        raise ConfigurationError(["SIDECAR_STORE: the folder of its file does not exist: make it, or mount it"])
-    return SqliteStore(path, timeout_s=timeout_s, sealer=sealer, clock=clock)
+    try:
+        # Not the folders above it as well: a volume that is missing must not be replaced by a folder.
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        refuse_shared(path)
+    except FileNotFoundError:
+        problem = "the folder of its file does not exist: make it, or mount it"
+    except SharedFileError as error:
+        problem = str(error)
+    except OSError as error:
+        problem = f"the folder of its file cannot be used or made ({error.strerror or type(error).__name__})"
+    else:
+        return SqliteStore(path, timeout_s=timeout_s, sealer=sealer, clock=clock)
+    raise ConfigurationError([f"SIDECAR_STORE: {problem}"])
 
 
 def _scheme_of(url: Secret) -> str:

@@ -21,7 +21,8 @@ from sidecar.stores.desk import Desk, DeskState
 from sidecar.stores.kept_clock import MachineReadings, Readings
 from sidecar.stores.seal import Sealer
 from sidecar.stores.sqlite_cell import StoredCell, drop, load
-from sidecar.stores.sqlite_file import FileError, SqliteFile, is_busy
+from sidecar.stores.sqlite_errors import FileError
+from sidecar.stores.sqlite_file import SqliteFile, is_busy
 from sidecar.stores.sqlite_words import words_for
 
 LOOKING = ("peek", "reject")
@@ -95,7 +96,7 @@ class SqliteStore:
     def _work(self, work: Callable[[sqlite3.Connection], T], deadline: Moment) -> T:
         try:
             return work(self._file.connection(deadline))
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, FileError) as error:
             if not is_busy(error):
                 # Whatever it was, the next operation begins anew.
                 self._file.close()

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
-from sidecar.core.errors import SidecarError
 from sidecar.core.model import Moment
+from sidecar.stores.sqlite_errors import FileVersionError, ForeignFileError
+from sidecar.stores.sqlite_rights import refuse_shared
 
 APPLICATION_ID = int.from_bytes(b"pts1")
 VERSION = 1
@@ -26,18 +27,6 @@ STEPS = 100_000
 """Of SQLite's machine between two looks at the time: some milliseconds."""
 BUSY_SHARE = 0.9
 """Of the time that is left, for waiting on a lock: that it was the lock can still be said in time."""
-
-
-class FileError(SidecarError):
-    """The file is a database, but none that can be used here."""
-
-
-class ForeignFileError(FileError):
-    """It is another program's."""
-
-
-class FileVersionError(FileError):
-    """It was written by another version of this program."""
 
 
 class SqliteFile:
@@ -62,8 +51,9 @@ class SqliteFile:
     def connection(self, deadline: Moment) -> sqlite3.Connection:
         """A connection in autocommit mode to the file that lies at the path now, made where there is none.
 
-        Raises `sqlite3.Error`, `OSError` and the errors above.
+        Raises `sqlite3.Error`, `OSError` and `FileError`.
         """
+        refuse_shared(self._path)
         if self._connection is not None and (self._place != _place(self._path) or self._log.exists()):
             # Another file by now, or another process has given it a log.
             self.close()

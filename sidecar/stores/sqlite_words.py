@@ -1,10 +1,11 @@
-"""What to tell whoever runs `check` when a file cannot be used: constant words, without a path or SQLite's own text."""
+"""What to tell whoever runs `check` when a file cannot be used: words without a path or SQLite's own text."""
 
 from __future__ import annotations
 
 import sqlite3
 
-from sidecar.stores.sqlite_file import PRIMARY_CODE, FileVersionError, ForeignFileError
+from sidecar.stores.sqlite_errors import FileVersionError, ForeignFileError, SharedFileError
+from sidecar.stores.sqlite_file import PRIMARY_CODE
 
 _BY_CODE = {
     sqlite3.SQLITE_BUSY: "another process kept the file locked for longer than SIDECAR_STORE_TIMEOUT_S",
@@ -29,5 +30,7 @@ _BY_CLASS: dict[type[Exception], str] = {
 
 def words_for(error: Exception) -> str:
     """Empty where there is nothing to add to the error's class."""
+    if isinstance(error, SharedFileError):
+        return str(error)
     code = getattr(error, "sqlite_errorcode", None)
     return _BY_CLASS.get(type(error), "") if code is None else _BY_CODE.get(code & PRIMARY_CODE, "")

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.errors import ConfigurationError, StoreError
+from sidecar.core.errors import StoreError
 from sidecar.core.model import Secret
 from sidecar.stores.opening import open_store
 from sidecar.stores.sqlite import SqliteStore
-from sidecar.stores.sqlite_file import SCHEMA, FileError, is_ours
+from sidecar.stores.sqlite_errors import FileError
+from sidecar.stores.sqlite_file import SCHEMA, is_ours
 from sidecar.stores.sqlite_words import words_for
 from tests.contract.operations import OPERATIONS, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted
@@ -198,13 +199,6 @@ async def test_a_connection_that_went_bad_is_made_anew(path: Path, store: Sqlite
     other.close()
 
 
-def test_a_folder_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
-    url = Secret(f"sqlite://{tmp_path}/canary/state.db")
-    with pytest.raises(ConfigurationError, match="folder of its file does not exist") as caught:
-        open_store(url, timeout_s=1, sealer=SEALER, clock=HandClock())
-    assert "canary" not in str(caught.value)
-
-
 @pytest.mark.parametrize("slashes", ["sqlite://", "sqlite:///"])
 async def test_a_url_names_an_absolute_path_by_three_slashes_or_four(tmp_path: Path, slashes: str) -> None:
     (tmp_path / "a b").mkdir()
@@ -224,7 +218,7 @@ def test_what_an_administrator_can_mend_has_words(name: str) -> None:
 
 @pytest.mark.parametrize("error", [*FileError.__subclasses__(), NotADirectoryError, IsADirectoryError, PermissionError])
 def test_every_kind_of_file_that_cannot_be_used_has_words(error: type[Exception]) -> None:
-    assert words_for(error())
+    assert words_for(error("text"))
 
 
 def test_what_has_no_words_says_nothing() -> None:

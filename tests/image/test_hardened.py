@@ -95,7 +95,7 @@ def test_sigterm_ends_it_well_after_its_drain(pod: Pod, without_shell: str, drai
     assert pod.engine.inspect(started)["State"]["ExitCode"] == 0
 
 
-@pytest.mark.parametrize("store", ["memory://", "redis://127.0.0.1:6379/0", "sqlite:////tmp/state.db"])
+@pytest.mark.parametrize("store", ["memory://", "redis://127.0.0.1:6379/0", "sqlite:////tmp/state/state.db"])
 def test_a_start_compiles_nothing(pod: Pod, store: str) -> None:
     """Python says of each module whether it was read from a .pyc file or compiled, which a read-only root repeats."""
     started = pod.sidecar(

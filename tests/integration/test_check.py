@@ -157,10 +157,10 @@ async def test_seal_keys_the_service_could_not_start_with_fail(environ: Environ,
 
 
 async def test_a_file_store_says_in_words_what_is_wrong_with_it(environ: Environ, tmp_path: Path) -> None:
-    path = tmp_path / "state" / "token-sidecar.db"
+    path = tmp_path / "volume" / "state" / "token-sidecar.db"
     environ |= {"SIDECAR_STORE": f"sqlite://{path}", "SIDECAR_SEAL": "off", "SIDECAR_STORE_TIMEOUT_S": "10"}
     missing = (await lines(environ))[-1]
-    path.parent.mkdir()
+    path.parent.parent.mkdir()
     good = (await lines(environ))[-1]
     path.write_text("no database " * 99)
     bad = (await lines(environ))[-1]
