@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from sidecar.core.model import Seconds
+from sidecar.file_limit import file_limit_error
 
 IpAddresses: TypeAlias = tuple[str, ...]
 """In numbers, link-local ones with their interface (`%eth0`), in the order in which they should be tried."""
@@ -31,7 +32,19 @@ _DEFINITE = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
 
 
 def system_look_up(host: str) -> IpAddresses:
-    """Resolve as the system does. Raises `OSError`."""
+    """Resolve as the system does. Raises `OSError`.
+
+    Without a file to open the system says that there is no such name; then the limit of open files is the error.
+    """
+    try:
+        return _asked(host)
+    except socket.gaierror:
+        if (limit := file_limit_error()) is not None:
+            raise limit from None
+        raise
+
+
+def _asked(host: str) -> IpAddresses:
     try:
         return _found(host, socket.AI_ADDRCONFIG)
     except ValueError:

@@ -17,7 +17,7 @@ from sidecar.app.accounts import Process, open_settings_store
 from sidecar.app.clock import SystemClock
 from sidecar.app.memory import give_back
 from sidecar.app.observers import Observers
-from sidecar.app.open_files import allow_open_files
+from sidecar.app.open_files import share_open_files
 from sidecar.app.seal_keys import SealKeyFile
 from sidecar.app.token_files import TokenFiles
 from sidecar.config.settings import Settings
@@ -58,6 +58,7 @@ class Service:
         self._token_files = TokenFiles(settings, self._observers.stalls, self._sink)
         self._follower_tasks: list[asyncio.Task[None]] = []
         self._draining = False
+        self._warnings: list[str] = []
         patience_s = max(profile.profile.request_timeout_s for profile in settings.profiles)
         self._patience_ends = self._clock.monotonic() + patience_s
         self._release_logs: Callable[[], None] = lambda: None
@@ -84,8 +85,7 @@ class Service:
             await self._close()
             self._observers.close_log(STOP_GRACE_S)
             raise
-        few_files = allow_open_files(2 * self._settings.limits.max_connections)
-        for warning in (*self._settings.warnings, *self._observers.warnings, *((few_files,) if few_files else ())):
+        for warning in (*self._settings.warnings, *self._observers.warnings, *self._warnings):
             self._sink.emit(ConfigurationWarned(warning=warning))
         self._sink.emit(
             ServiceStarted(
@@ -155,8 +155,11 @@ class Service:
             self._observers.stalls,
         )
         limits = self._settings.limits
-        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", limits, warm, give_back))
-        self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", limits, dispersed=give_back))
+        shares = share_open_files(limits.max_connections)
+        self._warnings += [shares.warning] if shares.warning else []
+        for_vending, for_admin = (replace(limits, max_connections=share) for share in (shares.vending, shares.admin))
+        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", for_vending, warm, give_back))
+        self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", for_admin, dispersed=give_back))
         await self._admin.start(self._settings.admin_listen)
         await self._vending.start(self._settings.listen)
 

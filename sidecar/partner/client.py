@@ -16,6 +16,7 @@ from sidecar.core.errors import PartnerError, UnsentError
 from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import Credentials, PartnerToken, Seconds, Secret
 from sidecar.core.ports import Clock, MaySend
+from sidecar.file_limit import cause_of
 from sidecar.partner.answers import Answer, read_answer
 from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.presets import Preset
@@ -101,7 +102,7 @@ class PartnerClient:
             # Without the cause: aiohttp's texts quote what the partner or a proxy sent, secrets included.
             kind = kind_of_error(error)
             problem = AnswerProblem.TRANSFER if kind is FailureKind.MALFORMED else None
-            raise PartnerError(kind, cause=type(error).__name__, problem=problem) from None
+            raise PartnerError(kind, cause=cause_of(error), problem=problem) from None
 
 
 class _TimelyBody(aiohttp.BytesPayload):

@@ -17,6 +17,7 @@ from sidecar.core.model import Seconds, Secret
 from sidecar.core.ports import Clock
 from sidecar.core.redis_url import RedisUrl, Topology
 from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.file_limit import cause_of
 from sidecar.resolver import Resolver
 from sidecar.stores.cluster import ClusterServers
 from sidecar.stores.connecting import MAX_CONNECTIONS
@@ -136,4 +137,4 @@ def root_of(error: BaseException) -> BaseException:
 
 
 def _cause(error: BaseException) -> str:
-    return type(root_of(error)).__name__
+    return cause_of(root_of(error))

@@ -14,6 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sidecar.core.redis_url import RedisUrl, Topology
+from sidecar.file_limit import WORDS as FILE_LIMIT
+from sidecar.file_limit import is_file_limit
 from sidecar.stores.connecting import CertificateRefusedError
 from sidecar.stores.link import root_of
 from sidecar.stores.password_file import PasswordFileError
@@ -93,4 +95,4 @@ def words_for(error: BaseException, url: RedisUrl) -> str:
     if isinstance(root, (RedisConnectionError, ConnectionError)):
         # A server that is full says so; any other only closes.
         return _FULL if code else _CLOSED_TLS if url.tls else _CLOSED
-    return f"it cannot be reached ({type(root).__name__})"
+    return FILE_LIMIT if is_file_limit(root) else f"it cannot be reached ({type(root).__name__})"

@@ -17,12 +17,13 @@ from typing import TypeVar
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Moment, Profile, Seconds
 from sidecar.core.ports import Clock, SharedState
+from sidecar.file_limit import cause_of, file_limit_error
 from sidecar.stores.desk import Desk, DeskState
 from sidecar.stores.kept_clock import MachineReadings, Readings
 from sidecar.stores.seal import Sealer
 from sidecar.stores.sqlite_cell import StoredCell, drop, load
 from sidecar.stores.sqlite_errors import FileError
-from sidecar.stores.sqlite_file import SqliteFile, is_busy
+from sidecar.stores.sqlite_file import SqliteFile, could_not_open, is_busy
 from sidecar.stores.sqlite_words import words_for
 
 LOOKING = ("peek", "reject")
@@ -91,15 +92,19 @@ class SqliteStore:
                 # Cancelling takes it out of the queue: what nobody waits for any more need not be claimed.
                 return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work, deadline)
         except (sqlite3.Error, OSError, FileError) as error:
-            raise StoreError(operation, type(error).__name__, words_for(error)) from None
+            raise StoreError(operation, cause_of(error), words_for(error)) from None
 
     def _work(self, work: Callable[[sqlite3.Connection], T], deadline: Moment) -> T:
         try:
             return work(self._file.connection(deadline))
         except (sqlite3.Error, OSError, FileError) as error:
+            # Looked at before files are closed.
+            limit = file_limit_error() if could_not_open(error) else None
             if not is_busy(error):
                 # Whatever it was, the next operation begins anew.
                 self._file.close()
+            if limit is not None:
+                raise limit from None
             raise
         finally:
             self._file.rest()

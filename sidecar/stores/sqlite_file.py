@@ -165,6 +165,11 @@ def is_busy(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_BUSY
 
 
+def could_not_open(error: Exception) -> bool:
+    """Whether SQLite could not open a file; it does not say why."""
+    return getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_CANTOPEN
+
+
 def _wait_until(connection: sqlite3.Connection, deadline: Moment) -> None:
     """Let the connection wait for locks, and work, until then. Raises `TimeoutError` when it is too late for that."""
     wait_ms = round((deadline - time.monotonic()) * 1000 * BUSY_SHARE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from sidecar.file_limit import WORDS as FILE_LIMIT
+from sidecar.file_limit import is_file_limit
 from sidecar.stores.sqlite_errors import FileVersionError, ForeignFileError, SharedFileError
 from sidecar.stores.sqlite_file import PRIMARY_CODE
 
@@ -30,6 +32,8 @@ _BY_CLASS: dict[type[Exception], str] = {
 
 def words_for(error: Exception) -> str:
     """Empty where there is nothing to add to the error's class."""
+    if is_file_limit(error):
+        return FILE_LIMIT
     if isinstance(error, SharedFileError):
         return str(error)
     code = getattr(error, "sqlite_errorcode", None)

@@ -27,12 +27,15 @@ class Guest(Protocol):
         ...
 
     def cut(self) -> None:
-        """End it now, without another word."""
+        """End it now."""
         ...
 
 
 MANY = 256
 """Connections that take memory worth giving back."""
+
+TURNED_AWAY = 4
+"""Connections beyond the limit that may be open at a time, until they were told that there is no room."""
 
 
 class Crowd:
@@ -51,25 +54,39 @@ class Crowd:
         # In the order they came, so that the first is the one to make room.
         self._strangers: dict[Guest, None] = {}
         self._known: dict[Guest, None] = {}
+        self._turned_away: dict[Guest, None] = {}
         self._next_look: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._strangers) + len(self._known)
+        return len(self._strangers) + len(self._known) + len(self._turned_away)
 
     def enter(self, stranger: Guest) -> bool:
         """Take in who has not said anything yet. False when there is no room: it is to be told so, and to go."""
-        room = len(self) < self.limits.max_connections
-        if not room:
-            self.limited("connections")
-            longest_silent = next(iter(self._strangers), None) or self._longest_silent()
-            if longest_silent is not None:
-                self._end(longest_silent)
-                room = True
-        self._strangers[stranger] = None
+        room = self._has_room() or self._make_room()
+        if room:
+            self._strangers[stranger] = None
+        else:
+            self._turn_away(stranger)
         self._most = max(self._most, len(self))
         if self._next_look is None:
             self._look_later()
         return room
+
+    def _has_room(self) -> bool:
+        return len(self._strangers) + len(self._known) < self.limits.max_connections
+
+    def _make_room(self) -> bool:
+        self.limited("connections")
+        longest_silent = next(iter(self._strangers), None) or self._longest_silent()
+        if longest_silent is not None:
+            self._end(longest_silent)
+        return longest_silent is not None
+
+    def _turn_away(self, stranger: Guest) -> None:
+        # They take files, too: however many come at once, only a few of them are kept for the answer.
+        if len(self._turned_away) >= TURNED_AWAY:
+            self._end(next(iter(self._turned_away)))
+        self._turned_away[stranger] = None
 
     def know(self, stranger: Guest, guest: Guest) -> None:
         """The stranger spoke: `guest` stands in its place from now on."""
@@ -78,14 +95,17 @@ class Crowd:
 
     def leave(self, guest: Guest) -> None:
         """Its connection is gone."""
-        self._strangers.pop(guest, None)
-        self._known.pop(guest, None)
+        for group in (self._strangers, self._known, self._turned_away):
+            group.pop(guest, None)
 
     def close(self) -> None:
         """End the connections that are owed nothing."""
-        for guest in (*self._strangers, *self._known):
+        for guest in self._everybody():
             if guest.silent_since() is not None:
                 self._end(guest)
+
+    def _everybody(self) -> list[Guest]:
+        return [*self._strangers, *self._known, *self._turned_away]
 
     def _look_later(self) -> None:
         # Often enough for the shortest limit to mean something, rarely enough to cost nothing.
@@ -103,7 +123,7 @@ class Crowd:
         # Arranged first: a bug in one look must not be the end of all of them.
         self._look_later()
         now = asyncio.get_running_loop().time()
-        for guest in (*self._strangers, *self._known):
+        for guest in self._everybody():
             limit = guest.overdue(now)
             if limit is not None:
                 self.limited(limit)

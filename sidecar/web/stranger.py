@@ -21,7 +21,7 @@ from sidecar.web.warm import WarmAnswers
 OVERLOADED = wire_bytes(
     problem(
         "overloaded",
-        "All connections this sidecar may have are in use (SIDECAR_MAX_CONNECTIONS).",
+        "All connections this sidecar may have are in use (SIDECAR_MAX_CONNECTIONS, or its limit of open files).",
         retry_after_s=1,
     )
 )
@@ -103,4 +103,9 @@ class Stranger(asyncio.Protocol):
         return None
 
     def cut(self) -> None:
-        self._transport.abort()
+        if self._turned_away:
+            # It had no time to ask. Most clients read what is there before they find the connection closed.
+            self._transport.write(OVERLOADED)
+            self._transport.close()
+        else:
+            self._transport.abort()

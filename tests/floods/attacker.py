@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import uvloop
 
-from sidecar.app.open_files import allow_open_files
+from sidecar.app.open_files import share_open_files
 
 _END = "Host: localhost\r\nSidecar-Request: true\r\n\r\n"
 _MALFORMED = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer CANARY\x01\r\n\r\n"
@@ -107,7 +107,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 async def _main(kind: str, host: str, port: str, seconds: str, connections: str, enough: str) -> None:
-    allow_open_files(int(connections))
+    share_open_files(int(connections))
     attacker = Attacker(host, int(port), int(connections))
     attack = asyncio.ensure_future(KINDS[kind](attacker))
     await asyncio.wait({attack}, timeout=float(seconds))

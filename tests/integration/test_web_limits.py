@@ -10,6 +10,7 @@ from aiohttp import web
 from sidecar.core.limits import Limits
 from sidecar.core.request_events import LimitHit, MalformedRequest
 from sidecar.web.answers import answer
+from sidecar.web.crowd import TURNED_AWAY
 from tests.fakes.replica import HANG_S, until
 from tests.fakes.room import GET, HEAD, room
 from tests.fakes.vending_service import vending_service
@@ -63,6 +64,27 @@ async def test_where_all_are_owed_an_answer_the_newcomer_is_told_to_come_again()
         assert reply.header("Cache-Control") == "no-store"
         here.free.set()
         assert (await answered).status == 200
+
+
+async def test_the_limit_holds_however_many_come_and_each_is_told() -> None:
+    """Files are few: those that wait to be told are held to a number, too."""
+    async with room(Limits(max_connections=1)) as here:
+        here.free.clear()
+        busy = await here.caller()
+        answered = asyncio.create_task(busy.ask())
+        await here.asked.wait()
+        newcomers = [await here.caller() for _ in range(TURNED_AWAY + 3)]
+        for newcomer in newcomers[:3]:
+            reply = parse(await newcomer.end())
+            assert (reply.status, reply.code) == (503, "overloaded")
+        await here.has(1 + TURNED_AWAY)
+        for newcomer in newcomers[3:]:
+            newcomer.writer.write(GET)
+            assert parse(await newcomer.end()).status == 503
+        await here.has(1)
+        here.free.set()
+        assert (await answered).status == 200
+        assert set(here.hit) == {"connections"}
 
 
 @pytest.mark.parametrize("pieces", [1, 7])

@@ -1,0 +1,56 @@
+"""What no more files may be opened for is named as that, whatever library it happens in."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+
+from sidecar.core.errors import PartnerError
+from sidecar.file_limit import cause_of, file_limit_error
+from sidecar.resolver import system_look_up
+from tests.fakes.exhausted import exhausted
+from tests.fakes.sandbox_bench import CONFIG, open_bench
+
+KEY = ConnectionKey("partner", 443, False, True, None, None, None)
+
+
+def test_an_error_is_named_by_its_class_or_by_the_limit() -> None:
+    assert cause_of(KeyError("x")) == "KeyError"
+    assert cause_of(OSError(errno.EMFILE, "")) == "EMFILE"
+    assert cause_of(OSError(errno.ENFILE, "")) == "ENFILE"
+    assert cause_of(OSError(errno.ENOSPC, "")) == "OSError"
+    assert cause_of(aiohttp.ClientConnectorError(KEY, OSError(errno.EMFILE, ""))) == "EMFILE"
+    assert cause_of(aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(111, ""))) == "ClientConnectorError"
+
+
+def test_the_limit_is_seen_while_it_is_reached_and_not_else() -> None:
+    assert file_limit_error() is None
+    with exhausted():
+        error = file_limit_error()
+    assert error is not None
+    assert error.errno == errno.EMFILE
+
+
+def test_a_look_up_does_not_take_the_limit_for_a_name_that_does_not_exist() -> None:
+    with exhausted(), pytest.raises(OSError, match="open files") as caught:
+        system_look_up("localhost")
+    assert (caught.value.errno, type(caught.value)) == (errno.EMFILE, OSError)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_partner_call_names_it(host: str) -> None:
+    async with open_bench(CONFIG) as bench:
+        bench.client._base_url = bench.url.replace("127.0.0.1", host)
+        with exhausted(), pytest.raises(PartnerError) as caught:
+            await bench.grant()
+        assert (caught.value.kind, caught.value.cause) == ("connect", "EMFILE")
+        await bench.grant()
+
+
+def test_an_address_in_numbers_needs_no_file() -> None:
+    with exhausted():
+        assert socket.getaddrinfo("127.0.0.1", 1, flags=socket.AI_NUMERICHOST)
