@@ -25,6 +25,7 @@ from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent import RecentEvents
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.vendor import Vendor
+from sidecar.web.warm import WarmAnswers
 
 
 class Observers:
@@ -38,6 +39,8 @@ class Observers:
         vendors: Callable[[], Iterable[Vendor]],
         connections: Callable[[], Mapping[str, int]],
     ) -> None:
+        self._settings = settings
+        self._clock = clock
         self.redactor = Redactor()
         self.redactor.register(settings.store_url)
         log_format = cast(Literal["json", "console"], settings.log_format)
@@ -57,6 +60,17 @@ class Observers:
         if settings.audit != "off":
             lines = open_lines(log_format, self._lines.output("audit"), self.redactor, clock)
             self.audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, clock)
+
+    def warm_answers(self) -> WarmAnswers | None:
+        """Answers that may be given without a look at the request; None where each request is told of.
+
+        Nor are there any where callers are told apart.
+        """
+        settings = self._settings
+        apart = settings.caller_token_file is not None or settings.allowed_uids is not None
+        if not settings.warm or apart or self.audit is not None or settings.log_level == "debug":
+            return None
+        return WarmAnswers(self._clock, self.metrics.requests.tally, traced=self.spans is not None)
 
     def start_log(self) -> Callable[[], None]:
         """Begin to write the log; what libraries log goes there too, until the returned function is called."""

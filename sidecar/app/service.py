@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TextIO
 
@@ -15,10 +15,10 @@ import aiohttp
 from sidecar import __version__
 from sidecar.app.accounts import Process, open_settings_store
 from sidecar.app.clock import SystemClock
-from sidecar.app.memory import give_back
+from sidecar.app.listeners import Listeners
 from sidecar.app.observers import Observers
-from sidecar.app.open_files import share_open_files
 from sidecar.app.seal_keys import SealKeyFile
+from sidecar.app.service_manager import Health, ServiceManager, words_of
 from sidecar.app.token_files import TokenFiles
 from sidecar.config.settings import Settings
 from sidecar.config.shared_accounts import disagreements
@@ -36,10 +36,7 @@ from sidecar.vending.profile_vendor import ProfileVendor
 from sidecar.web.admin_api import AdminApi
 from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.guards import Guards, GuardSettings
-from sidecar.web.http_server import HttpServer
-from sidecar.web.server import Listener
 from sidecar.web.token_api import TokenApi
-from sidecar.web.warm import WarmAnswers
 
 STOP_GRACE_S = 0.5
 """How long running answers may take after the drain."""
@@ -48,34 +45,43 @@ STOP_GRACE_S = 0.5
 class Service:
     """`start`, then `drain` and `stop`. The same object serves production, the demo and the tests (on port 0)."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None, log: TextIO | None = sys.stdout) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        log: TextIO | None = sys.stdout,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environ` has the variables of a service manager, where one is to be told how the service is."""
         self._settings = settings
         self._clock = clock if clock is not None else SystemClock()
         self.vendors: dict[str, ProfileVendor] = {}
-        self._observers = Observers(settings, self._clock, log, self.vendors.values, self._connections)
+        self._observers = Observers(
+            settings, self._clock, log, self.vendors.values, lambda: self._listeners.connections()
+        )
         self._sink = self._observers.sink
+        self._listeners = Listeners(settings, self._sink)
+        self._manager = ServiceManager(environ or {}, self._clock, self._warn)
         self._tasks: list[asyncio.Task[None]] = []
         self._token_files = TokenFiles(settings, self._observers.stalls, self._sink)
         self._follower_tasks: list[asyncio.Task[None]] = []
         self._draining = False
-        self._warnings: list[str] = []
-        patience_s = max(profile.profile.request_timeout_s for profile in settings.profiles)
-        self._patience_ends = self._clock.monotonic() + patience_s
+        self._patience_s = max(profile.profile.request_timeout_s for profile in settings.profiles)
+        self._patience_ends = self._clock.monotonic() + self._patience_s
         self._release_logs: Callable[[], None] = lambda: None
         self._seal_keys: SealKeyFile | None = None
         self._store: Store | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._vending: Listener | None = None
-        self._admin: Listener | None = None
 
     @property
     def bound(self) -> tuple[Address, ...]:
         """Where tokens are vended, with real ports."""
-        return self._vending.bound if self._vending is not None else ()
+        return self._listeners.bound
 
     @property
     def admin_bound(self) -> tuple[Address, ...]:
-        return self._admin.bound if self._admin is not None else ()
+        return self._listeners.admin_bound
 
     async def start(self) -> None:
         """Open everything. Raises `ConfigurationError` with nothing left open; an unreachable store is no error."""
@@ -85,8 +91,8 @@ class Service:
             await self._close()
             self._observers.close_log(STOP_GRACE_S)
             raise
-        for warning in (*self._settings.warnings, *self._observers.warnings, *self._warnings):
-            self._sink.emit(ConfigurationWarned(warning=warning))
+        for warning in (*self._settings.warnings, *self._observers.warnings, *self._listeners.warnings):
+            self._warn(warning)
         self._sink.emit(
             ServiceStarted(
                 version=__version__,
@@ -105,12 +111,14 @@ class Service:
         self._store = open_settings_store(self._settings, sealer, self._clock)
         self._session = open_session()
         self._assemble(self._store, self._session)
-        await self._listen()
+        admin = await self._listen()
         # Only now, when no wrong setting can stop us any more, may the partner hear of us.
         self._tasks = [asyncio.create_task(vendor.run()) for vendor in self.vendors.values()]
         self._follower_tasks = self._token_files.start()
         if self._seal_keys is not None:
             self._follower_tasks.append(asyncio.create_task(self._seal_keys.follow()))
+        told = self._manager.run(lambda: self._health(admin), self._patience_s)
+        self._follower_tasks.append(asyncio.create_task(told))
 
     def _assemble(self, store: Store, session: aiohttp.ClientSession) -> None:
         process = Process(
@@ -139,9 +147,9 @@ class Service:
         if problems:
             raise ConfigurationError(problems)
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> AdminApi:
         headers = {name: PRESETS[vendor.profile.partner].token_header for name, vendor in self.vendors.items()}
-        warm = self._warm_answers()
+        warm = self._observers.warm_answers()
         tokens = TokenApi(self.vendors, self._guards(), self._sink, self._clock, headers, self._observers.audit, warm)
         admin = AdminApi(
             self.vendors,
@@ -154,24 +162,8 @@ class Service:
             self._waited,
             self._observers.stalls,
         )
-        limits = self._settings.limits
-        shares = share_open_files(limits.max_connections)
-        self._warnings += [shares.warning] if shares.warning else []
-        for_vending, for_admin = (replace(limits, max_connections=share) for share in (shares.vending, shares.admin))
-        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", for_vending, warm, give_back))
-        self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", for_admin, dispersed=give_back))
-        await self._admin.start(self._settings.admin_listen)
-        await self._vending.start(self._settings.listen)
-
-    def _warm_answers(self) -> WarmAnswers | None:
-        """None where callers are told apart, or each request is told of."""
-        settings = self._settings
-        apart = settings.caller_token_file is not None or settings.allowed_uids is not None
-        if not settings.warm or apart or self._observers.audit is not None or settings.log_level == "debug":
-            return None
-        return WarmAnswers(
-            self._clock, self._observers.metrics.requests.tally, traced=self._observers.spans is not None
-        )
+        await self._listeners.open(tokens, admin, warm)
+        return admin
 
     def _guards(self) -> Guards:
         settings = self._settings
@@ -185,10 +177,6 @@ class Service:
             guard = replace(guard, caller_tokens=caller_tokens)
         return Guards(guard)
 
-    def _connections(self) -> dict[str, int]:
-        listeners = {"vending": self._vending, "admin": self._admin}
-        return {name: listener.connections for name, listener in listeners.items() if listener is not None}
-
     def _waited(self) -> bool:
         """Whether an app that waited since the start would have been told by now that there is no token."""
         return self._clock.monotonic() >= self._patience_ends
@@ -198,16 +186,27 @@ class Service:
         ended = [name for name, task in zip(self.vendors, self._tasks, strict=True) if task.done()]
         return f"the maintainer of {', '.join(ended)} has ended" if ended else None
 
+    def _health(self, admin: AdminApi) -> Health:
+        shown = admin.snapshots()
+        vended = (one.profile for one in shown if one.ready)
+        missing = ((one.profile, one.why_not) for one in shown if not one.ready)
+        return Health(started=admin.started(), alive=self._ailment() is None, words=words_of(vended, missing))
+
+    def _warn(self, warning: str) -> None:
+        self._sink.emit(ConfigurationWarned(warning=warning))
+
     def reread_credentials(self) -> None:
         """Look at the files of credentials and seal keys now (SIGHUP)."""
         if self._seal_keys is not None:
             self._seal_keys.reload()
         for vendor in self.vendors.values():
             vendor.reread_credentials()
+        self._manager.reloading()
 
     def drain(self) -> None:
         """`/readyz` turns 503; everything else goes on."""
         self._draining = True
+        self._manager.stopping(self._settings.drain_s)
         self._sink.emit(ServiceStopping(drain_s=self._settings.drain_s))
 
     async def stop(self) -> None:
@@ -223,8 +222,7 @@ class Service:
         for vendor in self.vendors.values():
             vendor.stop()
         # Together: a flight that ends here is what a waiting caller's answer depends on.
-        listeners = [listener.stop(STOP_GRACE_S) for listener in (self._vending, self._admin) if listener is not None]
-        await asyncio.gather(*(vendor.close() for vendor in self.vendors.values()), *listeners)
+        await asyncio.gather(*(vendor.close() for vendor in self.vendors.values()), self._listeners.close(STOP_GRACE_S))
         await self._cancel(self._tasks)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE_S):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
 from sidecar.app import signals
 from sidecar.app.memory import settle
@@ -11,12 +12,12 @@ from sidecar.app.service import Service
 from sidecar.config.settings import Settings
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT, drain, and answer exit code 0. A second signal ends the drain at once.
 
-    Before it serves, the first signal ends the process.
+    Before it serves, the first signal ends the process. `environ` says whether a service manager wants to be told.
     """
-    service = Service(settings)
+    service = Service(settings, environ=environ)
     # Before there is anything secret in what may be garbage one day.
     settle()
     await service.start()

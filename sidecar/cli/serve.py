@@ -17,6 +17,9 @@ Run the service until SIGTERM or SIGINT: /readyz turns 503 at once, vending goes
 ends with exit code 0; a second SIGTERM or SIGINT ends the drain at once. Before it serves, the first one ends it at
 once, with 0 as well. SIGHUP reads the credentials again at once.
 A configuration error ends it with exit code 2 and every problem on stderr, one a line.
+
+Under systemd (NOTIFY_SOCKET is set) it says when it is ready, when it stops and how it is, and pings the watchdog
+(WATCHDOG_USEC). It is ready once there is a token, or SIDECAR_REQUEST_TIMEOUT_S has passed without one.
 """
 
 _EPILOG = """\
@@ -44,7 +47,7 @@ def _run(_args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.app.serving import serve
 
     settings = load_settings(environ)
-    return run(lambda: serve(settings))
+    return run(lambda: serve(settings, environ))
 
 
 class _HelpWithSettings(argparse.Action):

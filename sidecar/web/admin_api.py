@@ -84,6 +84,10 @@ class AdminApi:
             return refused(error).response
         return problem("unknown-profile", "No profile has this name.") if route is None else route(request)
 
+    def started(self) -> bool:
+        """Whether `/startupz` is 200: there is a token, or there has been time enough to get one."""
+        return bool(self._readiness()["ready"]) or self._waited()
+
     def _livez(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         reason = self._alive()
         return json_answer(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
@@ -93,12 +97,11 @@ class AdminApi:
         return json_answer(200 if document["ready"] else 503, document)
 
     def _startupz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
-        document = self._readiness()
-        return json_answer(200 if document["ready"] or self._waited() else 503, document)
+        return json_answer(200 if self.started() else 503, self._readiness())
 
     def _readiness(self, profile: str = "") -> dict[str, object]:
         """Of the one profile; without a name, of all."""
-        shown = [snapshot for snapshot in self._snapshots() if profile in ("", snapshot.profile)]
+        shown = [snapshot for snapshot in self.snapshots() if profile in ("", snapshot.profile)]
         return readiness(shown, draining=self._draining())
 
     def _metrics(self, request: BaseRequest) -> Response:
@@ -122,7 +125,7 @@ class AdminApi:
 
     def _document(self) -> dict[str, object]:
         return status(
-            self._snapshots(),
+            self.snapshots(),
             self._recent_events(),
             at=self._wall(),
             version=sidecar.__version__,
@@ -130,7 +133,8 @@ class AdminApi:
             stalled_files=self._stalled_files(),
         )
 
-    def _snapshots(self) -> list[Snapshot]:
+    def snapshots(self) -> list[Snapshot]:
+        """Of all profiles, as the probes see them."""
         return [self._snapshot(name, vendor) for name, vendor in self._vendors.items()]
 
     def _snapshot(self, name: str, vendor: Vendor) -> Snapshot:

@@ -96,15 +96,15 @@ def test_every_configuration_problem_is_a_line_on_stderr_and_ends_with_2(
 
 
 def test_serve_runs_the_service_with_the_settings_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    served: list[Settings] = []
+    served: list[tuple[Settings, Mapping[str, str]]] = []
 
-    async def serve(settings: Settings) -> int:
-        served.append(settings)
+    async def serve(settings: Settings, environ: Mapping[str, str]) -> int:
+        served.append((settings, environ))
         return 0
 
     monkeypatch.setattr(serving, "serve", serve)
-    assert run(["serve"], PAIR | {"SIDECAR_DRAIN_S": "7"}) == 0
-    assert [settings.drain_s for settings in served] == [7]
+    assert run(["serve"], PAIR | {"SIDECAR_DRAIN_S": "7", "NOTIFY_SOCKET": "/n"}) == 0
+    assert [(settings.drain_s, environ["NOTIFY_SOCKET"]) for settings, environ in served] == [(7, "/n")]
 
 
 @pytest.mark.parametrize(("works", "code", "word"), [(True, 0, "ok "), (False, 1, "FAILED ")])

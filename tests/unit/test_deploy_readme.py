@@ -53,7 +53,7 @@ def test_the_commands_make_the_secrets_of_the_example() -> None:
 
 
 def test_every_file_it_points_to_is_there() -> None:
-    pointed = re.findall(r"`((?:docker|grafana|kustomize|prometheus|demo|examples|\.\.)/[^`]*)`", README)
+    pointed = re.findall(r"`((?:docker|grafana|kustomize|prometheus|systemd|demo|examples|\.\.)/[^`]*)`", README)
     assert pointed
     assert [path for path in pointed if not (ROOT / "deploy" / path).exists()] == []
 

@@ -15,6 +15,8 @@ PROGRAMS = {
     "docker-compose": "docker-compose",
     "faketime": "faketime",
     "curl": "curl",
+    "systemd-analyze": "systemd",
+    "strace": "strace",
     "spin": "spin",
     "gcc": "build-essential",
     "node": "nodejs",

@@ -14,7 +14,7 @@ PAIR = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret"}
 
 def has_warm_answers(**settings: str) -> bool:
     environ = PAIR | {f"SIDECAR_{name}": text for name, text in settings.items()}
-    return Service(load_settings(environ))._warm_answers() is not None
+    return Service(load_settings(environ))._observers.warm_answers() is not None
 
 
 def test_answers_are_warm_unless_somebody_says_otherwise() -> None:

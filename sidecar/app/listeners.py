@@ -1,0 +1,57 @@
+"""Both listeners, opened and closed together, with the connections that each may have."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from sidecar.app.memory import give_back
+from sidecar.app.open_files import share_open_files
+from sidecar.config.settings import Settings
+from sidecar.core.model import Address, Seconds
+from sidecar.core.ports import EventSink
+from sidecar.web.http_server import Handler, HttpServer
+from sidecar.web.server import Listener
+from sidecar.web.warm import WarmAnswers
+
+
+class Listeners:
+    """Closed at first. The vending listener opens last: who finds it open finds the admin listener open too."""
+
+    def __init__(self, settings: Settings, sink: EventSink) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._vending: Listener | None = None
+        self._admin: Listener | None = None
+        self.warnings: tuple[str, ...] = ()
+        """What to tell at the start, once they are open."""
+
+    @property
+    def bound(self) -> tuple[Address, ...]:
+        """Where tokens are vended, with real ports."""
+        return self._vending.bound if self._vending is not None else ()
+
+    @property
+    def admin_bound(self) -> tuple[Address, ...]:
+        return self._admin.bound if self._admin is not None else ()
+
+    def connections(self) -> dict[str, int]:
+        """How many there are now, by listener."""
+        listeners = {"vending": self._vending, "admin": self._admin}
+        return {name: listener.connections for name, listener in listeners.items() if listener is not None}
+
+    async def open(self, tokens: Handler, admin: Handler, warm: WarmAnswers | None) -> None:
+        """Raises `ConfigurationError` when an address cannot be had."""
+        limits = self._settings.limits
+        shares = share_open_files(limits.max_connections)
+        self.warnings = (shares.warning,) if shares.warning else ()
+        for_vending, for_admin = (replace(limits, max_connections=share) for share in (shares.vending, shares.admin))
+        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", for_vending, warm, give_back))
+        self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", for_admin, dispersed=give_back))
+        await self._admin.start(self._settings.admin_listen)
+        await self._vending.start(self._settings.listen)
+
+    async def close(self, grace_s: Seconds) -> None:
+        """Accept nothing more, and let running requests end within `grace_s`."""
+        opened = [listener for listener in (self._vending, self._admin) if listener is not None]
+        await asyncio.gather(*(listener.stop(grace_s) for listener in opened))

@@ -1,0 +1,59 @@
+"""A service manager, as far as a service can see one: a datagram socket that takes what it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Manager:
+    """`address` is what `NOTIFY_SOCKET` has."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.told: list[str] = []
+        """Every line so far, in order; of `WATCHDOG=1` those that were read."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(f"\0{address[1:]}" if address[0] == "@" else address)
+
+    def hear(self) -> list[str]:
+        """Read what has come since the last time, and answer its lines."""
+        news: list[str] = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                news += self._socket.recv(65_536).decode().split("\n")
+        self.told += news
+        return news
+
+    def heard(self, line: str) -> bool:
+        self.hear()
+        return line in self.told
+
+    def status(self) -> str:
+        """The latest status line; empty before the first."""
+        self.hear()
+        return next((line[7:] for line in reversed(self.told) if line.startswith("STATUS=")), "")
+
+    def fill(self) -> None:
+        """Take up all the room there is for what has not been read."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(BlockingIOError):
+            sender.setblocking(False)
+            while True:
+                sender.sendto(b"X=1", self._socket.getsockname())
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@contextlib.contextmanager
+def manager(folder: Path, *, abstract: bool = False) -> Iterator[Manager]:
+    """One that listens in `folder`, or on an abstract socket of this process's own."""
+    opened = Manager(f"@token-sidecar-manager-{os.getpid()}" if abstract else str(folder / "notify"))
+    try:
+        yield opened
+    finally:
+        opened.close()
