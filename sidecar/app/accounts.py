@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from sidecar.app.background_credentials import BackgroundCredentials
+from sidecar.app.seal_keys import read_seal_keys
 from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Profile, Secret
@@ -19,7 +20,7 @@ from sidecar.partner.client import PartnerClient
 from sidecar.partner.credentials import DirectoryCredentials, StaticCredentials
 from sidecar.partner.presets import PRESETS
 from sidecar.stores.opening import Store, open_store
-from sidecar.stores.seal import AesSealer, OpenSealer, Sealer, load_seal_keys
+from sidecar.stores.seal import AesSealer, OpenSealer, Sealer
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.beat import Beat
@@ -82,7 +83,7 @@ def credentials_source(
 
 def settings_sealer(settings: Settings) -> Sealer:
     """What seals tokens as the settings say. Raises `ConfigurationError`."""
-    keys = None if settings.seal_key_file is None else load_seal_keys(settings.seal_key_file)
+    keys = None if settings.seal_key_file is None else read_seal_keys(settings.seal_key_file)
     return OpenSealer() if keys is None else AesSealer(keys)
 
 

@@ -43,7 +43,7 @@ from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.vendor import Vended, Vendor
-from sidecar.web.caller_token_file import read_caller_tokens
+from sidecar.web.caller_token_file import first_caller_tokens
 from sidecar.web.problems import partner_document, whole_seconds
 
 
@@ -145,7 +145,7 @@ def _check_sink_files(settings: Settings) -> Iterator[CheckLine]:
 
 def _check_caller_tokens(path: Path) -> list[CheckLine]:
     try:
-        read_caller_tokens(path)
+        first_caller_tokens(path)
     except ConfigurationError as error:
         return [CheckLine(False, "caller token", problem) for problem in error.problems]
     return [CheckLine(True, "caller token", str(path))]

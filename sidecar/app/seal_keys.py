@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,46 +10,42 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import SealKeysChanged, SealKeysUnreadable
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
+from sidecar.file_operations import FileOperationError, FileOperations, read_in_time
 from sidecar.stores.seal import AesSealer, SealKey, load_seal_keys
 
 LOOK_EVERY_S: Seconds = 5
 """As for credentials: the kubelet itself takes up to a minute to change a mounted file."""
 
 
+def read_seal_keys(path: Path) -> tuple[SealKey, ...]:
+    """Read them at the start, as `load_seal_keys` does. Raises `ConfigurationError`, also where the file hangs."""
+    try:
+        return read_in_time(lambda: load_seal_keys(path))
+    except FileOperationError as error:
+        raise ConfigurationError([f"{path}: {error}"]) from None
+
+
 class SealKeyFile:
     """Gives a sealer the keys of a file, and those of every later content that can be used."""
 
-    def __init__(self, path: Path, sink: EventSink) -> None:
+    def __init__(self, path: Path, sink: EventSink, operations: FileOperations) -> None:
         """Raises `ConfigurationError`."""
         self._path = path
         self._sink = sink
+        self._operations = operations
         self._problem = ""
-        self._asked = asyncio.Event()
-        keys = load_seal_keys(path)
+        keys = read_seal_keys(path)
         self._in_use = _digest(keys)
         self.sealer = AesSealer(keys)
 
-    def reload(self) -> None:
-        """Look now."""
-        self._asked.set()
-
-    async def follow(self) -> None:
-        """Look every few seconds, until cancelled."""
-        while True:
-            try:
-                async with asyncio.timeout(LOOK_EVERY_S):
-                    await self._asked.wait()
-            except TimeoutError:
-                pass
-            self._asked.clear()
-            await self.look()
-
     async def look(self) -> None:
-        """Read the file in a thread. One that cannot be used is reported once, and the keys of before stay in use."""
+        """Read the file, however long that takes. One that cannot be used is reported once, and the keys of before
+        stay in use.
+        """
         try:
-            keys = await asyncio.to_thread(load_seal_keys, self._path)
-        except ConfigurationError as error:
-            problem = "; ".join(error.problems)
+            keys = await self._operations.start(lambda: load_seal_keys(self._path))
+        except (ConfigurationError, FileOperationError) as error:
+            problem = "; ".join(str(error).splitlines())
             if problem != self._problem:
                 self._problem = problem
                 self._sink.emit(SealKeysUnreadable(problem=problem))

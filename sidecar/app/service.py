@@ -17,9 +17,9 @@ from sidecar.app.accounts import Process, open_settings_store
 from sidecar.app.clock import SystemClock
 from sidecar.app.listeners import Listeners
 from sidecar.app.observers import Observers
-from sidecar.app.seal_keys import SealKeyFile
 from sidecar.app.service_manager import Health, ServiceManager, words_of
 from sidecar.app.token_files import TokenFiles
+from sidecar.app.watched_files import WatchedFiles
 from sidecar.config.settings import Settings
 from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import ConfigurationError, CredentialsError
@@ -29,12 +29,10 @@ from sidecar.core.ports import Clock
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.stores.opening import Store
-from sidecar.stores.seal import OpenSealer
 from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
 from sidecar.web.admin_api import AdminApi
-from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.token_api import TokenApi
 
@@ -70,7 +68,7 @@ class Service:
         self._patience_s = max(profile.profile.request_timeout_s for profile in settings.profiles)
         self._patience_ends = self._clock.monotonic() + self._patience_s
         self._release_logs: Callable[[], None] = lambda: None
-        self._seal_keys: SealKeyFile | None = None
+        self._files = WatchedFiles(settings, self._observers)
         self._store: Store | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -105,18 +103,14 @@ class Service:
 
     async def _open(self) -> None:
         self._release_logs = self._observers.start_log()
-        if self._settings.seal_key_file is not None:
-            self._seal_keys = SealKeyFile(self._settings.seal_key_file, self._sink)
-        sealer = OpenSealer() if self._seal_keys is None else self._seal_keys.sealer
-        self._store = open_settings_store(self._settings, sealer, self._clock)
+        self._store = open_settings_store(self._settings, self._files.sealer(), self._clock)
         self._session = open_session()
         self._assemble(self._store, self._session)
         admin = await self._listen()
         # Only now, when no wrong setting can stop us any more, may the partner hear of us.
         self._tasks = [asyncio.create_task(vendor.run()) for vendor in self.vendors.values()]
         self._follower_tasks = self._token_files.start()
-        if self._seal_keys is not None:
-            self._follower_tasks.append(asyncio.create_task(self._seal_keys.follow()))
+        self._follower_tasks += [asyncio.create_task(look) for look in self._files.looks()]
         told = self._manager.run(lambda: self._health(admin), self._patience_s)
         self._follower_tasks.append(asyncio.create_task(told))
 
@@ -172,8 +166,7 @@ class Service:
             allowed_hosts=settings.allowed_hosts,
             allowed_uids=settings.allowed_uids,
         )
-        if settings.caller_token_file is not None:
-            caller_tokens = CallerTokenFile(settings.caller_token_file, self._sink, self._observers.redactor.register)
+        if (caller_tokens := self._files.caller_tokens()) is not None:
             guard = replace(guard, caller_tokens=caller_tokens)
         return Guards(guard)
 
@@ -196,9 +189,8 @@ class Service:
         self._sink.emit(ConfigurationWarned(warning=warning))
 
     def reread_credentials(self) -> None:
-        """Look at the files of credentials and seal keys now (SIGHUP)."""
-        if self._seal_keys is not None:
-            self._seal_keys.reload()
+        """Look at the files of credentials, caller tokens and seal keys now (SIGHUP)."""
+        self._files.look_now()
         for vendor in self.vendors.values():
             vendor.reread_credentials()
         self._manager.reloading()

@@ -88,9 +88,9 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _caller_token(path: Path | None) -> str:
     if path is None:
         return ""
-    from sidecar.web.caller_token_file import read_caller_tokens
+    from sidecar.web.caller_token_file import first_caller_tokens
 
-    return read_caller_tokens(path)[0].reveal()
+    return first_caller_tokens(path)[0].reveal()
 
 
 def _show(answer: Answer, form: str) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Run the service until SIGTERM or SIGINT: /readyz turns 503 at once, vending goes on for SIDECAR_DRAIN_S, then it
 ends with exit code 0; a second SIGTERM or SIGINT ends the drain at once. Before it serves, the first one ends it at
-once, with 0 as well. SIGHUP reads the credentials again at once.
+once, with 0 as well. SIGHUP reads the credentials, caller tokens and seal keys again at once.
 A configuration error ends it with exit code 2 and every problem on stderr, one a line.
 
 Under systemd (NOTIFY_SOCKET is set) it says when it is ready, when it stops and how it is, and pings the watchdog

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import CredentialsUnreadable
-from sidecar.core.model import Secret
+from sidecar.core.model import Seconds, Secret
 from sidecar.core.ports import EventSink
-from sidecar.secret_file import SecretFileError, caller_token_problem, file_stamp, read_lines
+from sidecar.file_operations import FileOperationError, FileOperations, read_in_time
+from sidecar.secret_file import FileStamp, SecretFileError, caller_token_problem, file_stamp, read_lines
 from sidecar.web.caller_tokens import CallerTokens
+
+LOOK_EVERY_S: Seconds = 1
+"""A token that was taken out of the file is accepted for so long."""
+
+T = TypeVar("T")
+_Version: TypeAlias = tuple[FileStamp | None, tuple[Secret, ...] | ConfigurationError]
 
 
 class CallerTokenFile:
-    """Called at each request; reads the file only when it has changed.
+    """Called at each request: gives the tokens as of the latest `look`.
 
     A new version that cannot be used is told once, and the tokens before it stay in force.
     """
 
-    def __init__(self, path: Path, sink: EventSink, learn: Callable[[Secret], None] = lambda _: None) -> None:
+    def __init__(
+        self, path: Path, sink: EventSink, operations: FileOperations, learn: Callable[[Secret], None] = lambda _: None
+    ) -> None:
         """`learn` is told each token that was not in the file before.
 
         Raises `ConfigurationError` when there is none to start with.
@@ -27,27 +37,57 @@ class CallerTokenFile:
         self._path = path
         self._learn = learn
         self._sink = sink
-        self._stamp = file_stamp(path)
-        self._tokens = CallerTokens(())
-        self._read()
+        self._operations = operations
+        # Before the reading: what is written meanwhile differs from it at the next look.
+        self._stamp, self._tokens = _in_time(path, lambda: file_stamp(path)), CallerTokens(())
+        self._use(first_caller_tokens(path))
 
     def __call__(self) -> CallerTokens:
-        stamp = file_stamp(self._path)
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._read()
-            except ConfigurationError as error:
-                self._sink.emit(CredentialsUnreadable(problem="; ".join(error.problems)))
         return self._tokens
 
-    def _read(self) -> None:
-        """Raises `ConfigurationError`."""
-        tokens = read_caller_tokens(self._path)
+    async def look(self) -> None:
+        """Read the file if it has changed, however long that takes."""
+        try:
+            found = await self._operations.start(lambda: _version_after(self._stamp, self._path))
+        except FileOperationError:
+            return  # no thread could be started: the next look may have one
+        if found is None:
+            return
+        self._stamp, tokens = found
+        if isinstance(tokens, ConfigurationError):
+            self._sink.emit(CredentialsUnreadable(problem="; ".join(tokens.problems)))
+        else:
+            self._use(tokens)
+
+    def _use(self, tokens: Sequence[Secret]) -> None:
         for token in tokens:
             if not self._tokens.accept(token.reveal()):
                 self._learn(token)
         self._tokens = CallerTokens(tokens)
+
+
+def first_caller_tokens(path: Path) -> tuple[Secret, ...]:
+    """Read them at the start. Raises `ConfigurationError` as `read_caller_tokens` does, also where the file hangs."""
+    return _in_time(path, lambda: read_caller_tokens(path))
+
+
+def _in_time(path: Path, read: Callable[[], T]) -> T:
+    """Raises `ConfigurationError`."""
+    try:
+        return read_in_time(read)
+    except FileOperationError as error:
+        raise ConfigurationError([f"{_place(path)}: {error}"]) from None
+
+
+def _version_after(stamp: FileStamp | None, path: Path) -> _Version | None:
+    """The stamp of the file and the tokens in it, or what is wrong with them; None where its stamp is still `stamp`."""
+    found = file_stamp(path)
+    if found == stamp:
+        return None
+    try:
+        return found, read_caller_tokens(path)
+    except ConfigurationError as error:
+        return found, error
 
 
 def read_caller_tokens(path: Path) -> tuple[Secret, ...]:

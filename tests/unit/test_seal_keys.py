@@ -10,6 +10,7 @@ import pytest
 from sidecar.app.seal_keys import SealKeyFile
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import SealKeysChanged, SealKeysUnreadable
+from sidecar.file_operations import FileOperations, FileStalls
 from sidecar.stores.seal import UnsealError
 from tests.fakes.sink import ListSink
 
@@ -26,6 +27,10 @@ def write(path: Path, content: str | bytes | None) -> None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def seal_key_file(path: Path, sink: ListSink) -> SealKeyFile:
+    return SealKeyFile(path, sink, FileOperations("seal-keys", FileStalls(sink)))
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     (tmp_path / "seal-keys").write_text(f"old:{key(1)}\n")
@@ -34,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 async def test_a_second_line_opens_and_a_first_line_seals(path: Path) -> None:
     sink = ListSink()
-    ours, other = SealKeyFile(path, sink), SealKeyFile(path, ListSink())
+    ours, other = seal_key_file(path, sink), seal_key_file(path, ListSink())
     write(path, f"new:{key(2)}\nold:{key(1)}\n")
     await other.look()
     sealed = other.sealer.seal(b"token", "context")
@@ -48,7 +53,7 @@ async def test_a_second_line_opens_and_a_first_line_seals(path: Path) -> None:
 
 
 async def test_a_key_that_was_removed_opens_nothing_any_more(path: Path) -> None:
-    ours = SealKeyFile(path, ListSink())
+    ours = seal_key_file(path, ListSink())
     sealed = ours.sealer.seal(b"token", "context")
     write(path, f"new:{key(2)}\n")
     await ours.look()
@@ -61,7 +66,7 @@ async def test_a_file_that_cannot_be_used_is_reported_once_and_changes_nothing(
     path: Path, content: bytes | None
 ) -> None:
     sink = ListSink()
-    ours = SealKeyFile(path, sink)
+    ours = seal_key_file(path, sink)
     sealed = ours.sealer.seal(b"token", "context")
     write(path, content)
     for _ in range(3):
@@ -78,4 +83,4 @@ async def test_a_file_that_cannot_be_used_is_reported_once_and_changes_nothing(
 
 def test_a_file_that_cannot_be_used_at_the_start_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
-        SealKeyFile(tmp_path / "missing", ListSink())
+        seal_key_file(tmp_path / "missing", ListSink())

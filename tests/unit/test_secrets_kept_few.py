@@ -10,6 +10,7 @@ from sidecar.app.service import Service
 from sidecar.config.environment import take
 from sidecar.config.table import SETTINGS
 from sidecar.core.model import Credentials, Secret
+from sidecar.file_operations import FileOperations, FileStalls
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.caller_token_file import CallerTokenFile
 from sidecar.web.rejected_endpoint import _ReportBody
@@ -83,12 +84,17 @@ def test_a_secret_that_another_still_counts_on_is_not_forgotten() -> None:
     assert redactor.text("shared") == "shared"
 
 
-def test_a_new_caller_token_is_masked_too(tmp_path: Path) -> None:
+def rewrite(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+async def test_a_new_caller_token_is_masked_too(tmp_path: Path) -> None:
     file, redactor = tmp_path / "caller-token", Redactor()
-    file.write_text("first-caller-token")
-    token = CallerTokenFile(file, ListSink(), redactor.register)
-    file.write_text("next-caller-token ")
-    token()
+    rewrite(file, "first-caller-token")
+    operations = FileOperations("caller-tokens", FileStalls(ListSink()))
+    tokens = CallerTokenFile(file, ListSink(), operations, redactor.register)
+    rewrite(file, "next-caller-token ")
+    await tokens.look()
     assert redactor.text("first-caller-token next-caller-token") == "*** ***"
 
 
