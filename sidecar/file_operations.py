@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from sidecar.core.events import Event
 from sidecar.core.file_events import FileName, FileStalled, FileStallEnded, StalledFile
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
@@ -36,7 +37,8 @@ class FileHangsError(FileOperationError):
 class FileStalls:
     """The file operations of a process that hang at the moment. Tells the beginning and the end of each."""
 
-    def __init__(self, sink: EventSink) -> None:
+    def __init__(self, sink: EventSink | None = None) -> None:
+        """`sink` is told; None: nobody is."""
         self._sink = sink
         self._stalled: list[StalledFile] = []
 
@@ -45,11 +47,15 @@ class FileStalls:
 
     def begin(self, stalled: StalledFile) -> None:
         self._stalled.append(stalled)
-        self._sink.emit(FileStalled(file=stalled.file, profile=stalled.profile))
+        self._tell(FileStalled(file=stalled.file, profile=stalled.profile))
 
     def end(self, stalled: StalledFile) -> None:
         self._stalled.remove(stalled)
-        self._sink.emit(FileStallEnded(file=stalled.file, profile=stalled.profile))
+        self._tell(FileStallEnded(file=stalled.file, profile=stalled.profile))
+
+    def _tell(self, event: Event) -> None:
+        if self._sink is not None:
+            self._sink.emit(event)
 
 
 class FileOperations:
@@ -165,13 +171,14 @@ class BackgroundReading(Generic[T]):
             self._under_way.add_done_callback(self._end)
 
     async def read(self, wait_s: Seconds) -> T:
-        """Read now, or join the reading under way, and return or raise what `latest` does after `wait_s` at most.
+        """Read now, or join the reading under way, and return or raise what `latest` does then.
 
-        A reading that hangs is not waited for.
+        After `wait_s` what was read before is used, if there is something. A reading that hangs is not waited for.
         """
         self.start()
         if self._under_way is not None and not self.stalled:
-            await asyncio.wait((self._under_way,), timeout=wait_s)
+            limit_s = STALLED_AFTER_S if self._last is None else min(wait_s, STALLED_AFTER_S)
+            await asyncio.wait((self._under_way,), timeout=limit_s)
         return self.latest()
 
     def _end(self, reading: asyncio.Future[tuple[T] | Exception]) -> None:

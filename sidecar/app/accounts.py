@@ -87,9 +87,9 @@ def settings_sealer(settings: Settings) -> Sealer:
     return OpenSealer() if keys is None else AesSealer(keys)
 
 
-def open_settings_store(settings: Settings, sealer: Sealer, clock: Clock) -> Store:
+def open_settings_store(settings: Settings, sealer: Sealer, clock: Clock, stalls: FileStalls) -> Store:
     """The store the settings name. Raises `ConfigurationError`."""
-    return open_store(settings.store_url, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock)
+    return open_store(settings.store_url, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock, stalls=stalls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     if settings.seal_key_file is not None:
         lines.append(CheckLine(True, "seal keys", str(settings.seal_key_file)))
     try:
-        store = open_settings_store(settings, sealer, SystemClock())
+        store = open_settings_store(settings, sealer, SystemClock(), FileStalls())
     except ConfigurationError as error:
         return [*lines, *(CheckLine(False, "store", problem) for problem in error.problems)]
     try:
@@ -120,7 +120,7 @@ def _check_credentials(settings: Settings) -> Iterator[CheckLine]:
     for one in settings.profiles:
         what = f"credentials of profile {one.profile.name}"
         try:
-            pair = credentials_source(one, Redactor(), FileStalls(_Listening())).read()
+            pair = credentials_source(one, Redactor(), FileStalls()).read()
         except CredentialsError as error:
             yield CheckLine(False, what, str(error))
             continue

@@ -103,7 +103,7 @@ class Service:
 
     async def _open(self) -> None:
         self._release_logs = self._observers.start_log()
-        self._store = open_settings_store(self._settings, self._files.sealer(), self._clock)
+        self._store = open_settings_store(self._settings, self._files.sealer(), self._clock, self._observers.stalls)
         self._session = open_session()
         self._assemble(self._store, self._session)
         admin = await self._listen()

@@ -11,6 +11,7 @@ from sidecar.config.findings import Findings, did_you_mean
 from sidecar.config.setting import PREFIX
 from sidecar.config.table import CONFIG, SETTINGS
 from sidecar.config.values import Given, Layer
+from sidecar.file_operations import FileOperationError, read_in_time
 from sidecar.secret_file import SecretFileError, read_text
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -84,8 +85,8 @@ def _read_file(path: Path, findings: Findings) -> dict[str, object] | None:
     import tomllib  # only where a file is named
 
     try:
-        return tomllib.loads(read_text(path, _MAX_FILE_BYTES))
-    except SecretFileError as error:
+        return tomllib.loads(read_in_time(lambda: read_text(path, _MAX_FILE_BYTES)))
+    except (SecretFileError, FileOperationError) as error:
         findings.problem(f"{CONFIG.name}: {path}: {error}")
     except (ValueError, RecursionError) as error:
         # Also an integer that is too long and what is too deep, for which tomllib has no error of its own.

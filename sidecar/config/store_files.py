@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from sidecar.config import table
@@ -11,6 +12,7 @@ from sidecar.config.findings import Findings
 from sidecar.config.values import Values
 from sidecar.core.redis_url import RedisUrl
 from sidecar.core.redis_url_text import is_redis_url, parse_redis_url
+from sidecar.file_operations import FileOperationError, read_in_time
 from sidecar.secret_file import SecretFileError, read_bytes, read_secret
 
 _MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
@@ -26,15 +28,17 @@ def judge_store_files(values: Values, findings: Findings) -> None:
     unreadable = set()
     for option, path, read in _files(url):
         try:
-            read(path)
-        except SecretFileError as error:
+            read_in_time(partial(read, path))
+        except (SecretFileError, FileOperationError) as error:
             findings.problem(f"{origin}: {option} {path}: {error}")
             unreadable.add(path)
     for option, paths, load in _loads(url):
         if unreadable.intersection(paths):
             continue
         try:
-            load()
+            read_in_time(load)
+        except FileOperationError as error:
+            findings.problem(f"{origin}: {option}: {error}")
         except ssl.SSLError as error:
             # OpenSSL's name for what is wrong, and nothing of the file.
             findings.problem(f"{origin}: {option} cannot be used ({error.reason or 'no certificate in it'})")

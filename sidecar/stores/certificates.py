@@ -1,26 +1,45 @@
-"""TLS towards Redis: whom we trust and who we are, read anew when the files change."""
+"""TLS towards Redis: whom we trust and who we are, read again when the files change."""
 
 from __future__ import annotations
 
 import ssl
 
+from sidecar.core.model import Seconds
 from sidecar.core.redis_url import RedisUrl
+from sidecar.file_operations import BackgroundReading, FileOperationError, FileOperations
 from sidecar.secret_file import FileStamp, stamp_of
 
 _Version = tuple[FileStamp, ...]
 
 
+class CertificatesHangError(OSError):
+    """The files have not been read yet, and their file system hangs."""
+
+
 class Certificates:
     """Makes the TLS context of each new connection; a certificate that was renewed counts from the next one on."""
 
-    def __init__(self, url: RedisUrl) -> None:
+    def __init__(self, url: RedisUrl, operations: FileOperations, wait_s: Seconds) -> None:
+        """A connection waits for `wait_s` for the files, where there is a context of before."""
         self._url = url
+        self._wait_s = wait_s
         self._files = tuple(path for path in (url.ca_file, url.certificate_file, url.key_file) if path is not None)
         self._version: _Version | None = None
         self._context: ssl.SSLContext | None = None
+        self._reading = BackgroundReading(self._read, operations)
 
-    def context(self) -> ssl.SSLContext:
-        """The server's certificate is checked, its name too, by the given CA or the system's. Raises `OSError`."""
+    async def context(self) -> ssl.SSLContext:
+        """Return a context for the files as they are now; while they hang, the one of before.
+
+        The server's certificate is checked, its name too, by the given CA or the system's. Raises `OSError`.
+        """
+        try:
+            return await self._reading.read(self._wait_s)
+        except FileOperationError as error:
+            raise CertificatesHangError(str(error)) from None
+
+    def _read(self) -> ssl.SSLContext:
+        """Runs in a thread. Raises `OSError`."""
         version = self._read_version()
         if self._context is None or version != self._version:
             # In a fresh one: connections that are being made keep theirs whole.

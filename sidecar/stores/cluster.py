@@ -15,10 +15,10 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainErr
 from sidecar.core.model import Address, Seconds
 from sidecar.core.redis_url import RedisUrl
 from sidecar.resolver import Resolver
+from sidecar.stores.access import Access
 from sidecar.stores.aside import Aside
 from sidecar.stores.connecting import Connecting
 from sidecar.stores.nodes import Nodes
-from sidecar.stores.password_file import server_login
 from sidecar.stores.renewed import LOST, OPTIONAL_WAIT, Word
 
 TRY_AGAIN_S: Seconds = 0.02
@@ -30,9 +30,9 @@ MAX_HOPS = 8
 class ClusterServers:
     """Follows the keys for as long as an operation's time limit allows."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver) -> None:
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
         self._aside = Aside()
-        connecting = Connecting(url, timeout_s, server_login(url), resolver)
+        connecting = Connecting(timeout_s, resolver, access.server, access.certificates)
         self._nodes = Nodes(url.addresses, connecting.client, self._aside, timeout_s * OPTIONAL_WAIT)
         self._timeout_s = timeout_s
 

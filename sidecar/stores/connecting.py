@@ -15,7 +15,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from sidecar.core.model import Address, Seconds
-from sidecar.core.redis_url import RedisUrl
 from sidecar.resolver import Resolver
 from sidecar.stores.certificates import Certificates
 from sidecar.stores.last_contact import note_contact
@@ -31,11 +30,20 @@ Locate = Callable[[], Awaitable[Address]]
 
 
 class Connecting:
-    """Makes clients of single servers out of what the URL says of all of them."""
+    """Makes clients of single servers, all of which take one login and one kind of certificates."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, login: Login | None, resolver: Resolver) -> None:
+    def __init__(
+        self,
+        timeout_s: Seconds,
+        resolver: Resolver,
+        login: Login | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
+        """`certificates` is None where no TLS is spoken, `login` where nobody has to say who they are."""
+        self._login = login
         self._reach: dict[str, Any] = {
-            "certificates": Certificates(url) if url.tls else None,
+            "login": login,
+            "certificates": certificates,
             "tcp": TcpConnector(resolver, timeout_s),
         }
         self._settings: dict[str, Any] = {
@@ -54,7 +62,7 @@ class Connecting:
         """A client with a pool of its own; connects to nothing yet."""
         settings = {**self._settings, "db": database}
         if address.path:
-            return _pooled(UnixDomainSocketConnection, path=address.path, **settings)
+            return _pooled(LocalConnection, login=self._login, path=address.path, **settings)
         return _pooled(ServerConnection, **self._reach, **_place(address), **settings)
 
     def following_client(self, locate: Locate, database: int) -> Redis:
@@ -80,16 +88,32 @@ class CertificateRefusedError(RedisConnectionError):
     """A TLS connection was closed before its first answer: the server wants a certificate of ours, or another one."""
 
 
+class LocalConnection(UnixDomainSocketConnection):
+    """A connection over a unix socket."""
+
+    def __init__(self, *, login: Login | None, **settings: Any) -> None:  # noqa: ANN401 - redis-py's own
+        self._login = login
+        super().__init__(**settings)
+
+    async def _connect(self) -> None:
+        if self._login is not None:
+            async with asyncio.timeout(self.socket_connect_timeout):
+                await self._login.prepare()
+        await super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
+
+
 class ServerConnection(Connection):
     """A TCP connection, with TLS where there are certificates."""
 
     def __init__(
         self,
         *,
+        login: Login | None,
         certificates: Certificates | None,
         tcp: TcpConnector,
         **settings: Any,  # noqa: ANN401 - redis-py's own
     ) -> None:
+        self._login = login
         self._certificates = certificates
         self._tcp = tcp
         self._streams_of: dict[str, Any] = {}
@@ -125,14 +149,23 @@ class ServerConnection(Connection):
     async def _connect(self) -> None:
         self._was_answered = False
         note_contact(Address(self.host, self.port))
-        tls: dict[str, Any] = {}
-        if self._certificates is not None:
-            # By its name, whichever address that led to.
-            tls = {"ssl": self._certificates.context(), "server_hostname": self.host}
-        # One limit for the look-up, all attempts and TLS together.
+        # One limit for the files, the look-up, all attempts and TLS together.
         async with asyncio.timeout(self.socket_connect_timeout):
+            tls = await self._read_files()
             self._streams_of = {"sock": await self._tcp.connect(self.host, self.port), **tls}
             await super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
+
+    async def _read_files(self) -> dict[str, Any]:
+        """Read them before there is a connection: a cancellation leaves none that never said who it is.
+
+        Return what asyncio is told of TLS.
+        """
+        if self._login is not None:
+            await self._login.prepare()
+        if self._certificates is None:
+            return {}
+        # By its name, whichever address that led to.
+        return {"ssl": await self._certificates.context(), "server_hostname": self.host}
 
     async def disconnect(
         self,

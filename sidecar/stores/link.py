@@ -18,7 +18,9 @@ from sidecar.core.ports import Clock
 from sidecar.core.redis_url import RedisUrl, Topology
 from sidecar.core.redis_url_text import parse_redis_url
 from sidecar.file_limit import cause_of
+from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
+from sidecar.stores.access import Access
 from sidecar.stores.cluster import ClusterServers
 from sidecar.stores.connecting import MAX_CONNECTIONS
 from sidecar.stores.gate import View
@@ -28,7 +30,7 @@ from sidecar.stores.sentinel import SentinelServers
 from sidecar.stores.servers import OneServer, Servers
 from sidecar.stores.wire import UNREADABLE, Arguments, decode_view, encode_arguments
 
-_SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds, Resolver], Servers]] = {
+_SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds, Resolver, Access], Servers]] = {
     Topology.SERVER: OneServer,
     Topology.SENTINEL: SentinelServers,
     Topology.CLUSTER: ClusterServers,
@@ -51,13 +53,15 @@ class Script:
 class RedisLink:
     """One store. Any number of operations may run at once; each takes at most `timeout_s`, connect included."""
 
-    def __init__(self, url: Secret, *, timeout_s: Seconds, clock: Clock) -> None:
+    def __init__(self, url: Secret, *, timeout_s: Seconds, clock: Clock, stalls: FileStalls) -> None:
         """Raises `ConfigurationError` for a URL that cannot be used. Connects to nothing yet."""
         self._clock = clock
         self._timeout_s = timeout_s
         parsed = _parse(url)
         self.topology = parsed.topology
-        self._servers = _SERVERS[parsed.topology](parsed, timeout_s, Resolver(timeout_s * OPTIONAL_WAIT))
+        self._servers = _SERVERS[parsed.topology](
+            parsed, timeout_s, Resolver(timeout_s * OPTIONAL_WAIT), Access(parsed, stalls, timeout_s)
+        )
         self._only_address = parsed.addresses[0] if parsed.topology is Topology.SERVER else None
         # redis-py's own blocking pool is unfair: some callers starve. This one is first come, first served.
         self._free_connections = asyncio.Semaphore(MAX_CONNECTIONS)

@@ -10,6 +10,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Profile, Seconds, Secret
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.redis_url import SCHEMES
+from sidecar.file_operations import FileStalls
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.seal import Sealer
 
@@ -35,11 +36,13 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock: Clock) -> Store:
+def open_store(
+    url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock: Clock, stalls: FileStalls | None = None
+) -> Store:
     """Build the store for `memory://`, `sqlite://` or one of Redis's `SCHEMES`; connects to nothing yet.
 
-    `timeout_s` limits one operation, connect included. `sealer` may be None only for `memory://`. Raises
-    `ConfigurationError` without a word of the URL, which may hold a password.
+    `timeout_s` limits one operation, connect included. `sealer` may be None only for `memory://`. `stalls`
+    is told of files that hang. Raises `ConfigurationError` without a word of the URL, which may hold a password.
     """
     scheme = _scheme_of(url)
     if scheme == "memory":
@@ -54,7 +57,7 @@ def open_store(url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock:
     # Imported late: memory:// runs without redis-py.
     from sidecar.stores.redis import RedisStore
 
-    return RedisStore(url, timeout_s=timeout_s, sealer=sealer, clock=clock)
+    return RedisStore(url, timeout_s=timeout_s, sealer=sealer, clock=clock, stalls=stalls)
 
 
 def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> Store:

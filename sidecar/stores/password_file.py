@@ -7,8 +7,8 @@ from pathlib import Path
 from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from sidecar.core.model import Secret
-from sidecar.core.redis_url import RedisUrl
+from sidecar.core.model import Seconds, Secret
+from sidecar.file_operations import BackgroundReading, FileOperationError, FileOperations
 from sidecar.secret_file import SecretFileError, read_secret
 
 
@@ -17,36 +17,50 @@ class PasswordFileError(RedisConnectionError):
 
 
 class Login(CredentialProvider):
-    """Asked by redis-py for every new connection, so that a password that rotated counts from the next one on."""
+    """A user's name and a password that stays as it is."""
 
-    def __init__(self, username: str, password: Secret | None, password_file: Path | None) -> None:
+    def __init__(self, username: str, password: Secret) -> None:
         self._username = username
         self._password = password
-        self._file = password_file
+
+    async def prepare(self) -> None:
+        """Make ready for a new connection. Raises `PasswordFileError`."""
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
         """Raises `PasswordFileError`."""
-        password = read_password(self._file) if self._file is not None else self._password
-        text = "" if password is None else password.reveal()
+        text = self._current().reveal()
         return (self._username, text) if self._username else (text,)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
         # Without an await inside: a cancellation here would leave a connection open that never said who it is.
         return self.get_credentials()
 
-
-def server_login(url: RedisUrl) -> Login | None:
-    """For Redis itself; None where nobody has to say anything."""
-    return _login(url.username, url.password, url.password_file)
+    def _current(self) -> Secret:
+        return self._password
 
 
-def sentinel_login(url: RedisUrl) -> Login | None:
-    """For the sentinels, which have users of their own."""
-    return _login(url.sentinel_username, None, url.sentinel_password_file)
+class FileLogin(Login):
+    """A password in a file. It is read before each new connection, so one that rotated counts from the next one on."""
 
+    def __init__(self, username: str, path: Path, operations: FileOperations, wait_s: Seconds) -> None:
+        """A connection waits for `wait_s` for the file, where there is a password of before."""
+        super().__init__(username, Secret(""))
+        self._path = path
+        self._wait_s = wait_s
+        self._reading = BackgroundReading(lambda: read_password(path), operations)
 
-def _login(username: str, password: Secret | None, password_file: Path | None) -> Login | None:
-    return None if password is None and password_file is None else Login(username, password, password_file)
+    async def prepare(self) -> None:
+        """Read the file. While it hangs, the password of before stays in use."""
+        try:
+            await self._reading.read(self._wait_s)
+        except FileOperationError as error:
+            raise PasswordFileError(f"{self._path}: {error}") from None
+
+    def _current(self) -> Secret:
+        try:
+            return self._reading.latest()
+        except FileOperationError as error:
+            raise PasswordFileError(f"{self._path}: {error}") from None
 
 
 def read_password(path: Path) -> Secret:

@@ -13,6 +13,7 @@ from sidecar.core.errors import StoreError
 from sidecar.core.model import Profile, Seconds, Secret, Token
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.shared import Adopt, Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from sidecar.file_operations import FileStalls
 from sidecar.stores.answers import ContradictionError, claimed, state_of
 from sidecar.stores.earlier_release import left_behind
 from sidecar.stores.gate import View, ms
@@ -38,9 +39,14 @@ MAX_OFFERS = 4
 class RedisStore:
     """One store, shared by all profiles of a process."""
 
-    def __init__(self, url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> None:
-        """Raises `ConfigurationError` for a URL that cannot be used. Connects to nothing yet."""
-        self._link = RedisLink(url, timeout_s=timeout_s, clock=clock)
+    def __init__(
+        self, url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock, stalls: FileStalls | None = None
+    ) -> None:
+        """`stalls` is told of files that hang. Raises `ConfigurationError` for a URL that cannot be used.
+
+        Connects to nothing yet.
+        """
+        self._link = RedisLink(url, timeout_s=timeout_s, clock=clock, stalls=stalls or FileStalls())
         self._sealer = sealer
 
     @property

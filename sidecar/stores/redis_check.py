@@ -7,11 +7,12 @@ from sidecar.core.model import Seconds, Secret
 from sidecar.core.ports import Clock
 from sidecar.core.redis_url import Topology
 from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
+from sidecar.stores.access import Access
 from sidecar.stores.connecting import Connecting
 from sidecar.stores.finding import Finding, finding_of
 from sidecar.stores.opening import Store
-from sidecar.stores.password_file import sentinel_login, server_login
 from sidecar.stores.redis_places import Places, locate
 from sidecar.stores.redis_probe import CONNECTIONS, RedisProbe, expiring
 from sidecar.stores.trial import trial_profile, try_operations
@@ -21,8 +22,9 @@ async def check_redis(store: Store, url: Secret, *, timeout_s: Seconds, clock: C
     """Try the servers that are there one by one, and then the store, by its own scripts."""
     parsed, trial_id = parse_redis_url(url.reveal()), clock.new_id()
     resolver = Resolver(timeout_s)
-    to_servers = Connecting(parsed, timeout_s, server_login(parsed), resolver)
-    to_sentinels = Connecting(parsed, timeout_s, sentinel_login(parsed), resolver)
+    access = Access(parsed, FileStalls(), timeout_s)
+    to_servers = Connecting(timeout_s, resolver, access.server, access.certificates)
+    to_sentinels = Connecting(timeout_s, resolver, access.sentinel, access.certificates)
     asked = to_sentinels if parsed.topology is Topology.SENTINEL else to_servers
     places = await locate(parsed, asked, lambda number: f"pts:{{check-{trial_id}-{number}}}:gate")
     probe = RedisProbe(parsed, to_servers)

@@ -16,9 +16,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sidecar.core.model import Address, Seconds
 from sidecar.core.redis_url import RedisUrl
 from sidecar.resolver import Resolver
+from sidecar.stores.access import Access
 from sidecar.stores.aside import Aside
 from sidecar.stores.connecting import Connecting
-from sidecar.stores.password_file import sentinel_login, server_login
 from sidecar.stores.renewed import OPTIONAL_WAIT, RenewedClient, Word
 
 
@@ -29,10 +29,10 @@ class ServiceUnknownError(RedisConnectionError):
 class SentinelServers:
     """The master of one service."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver) -> None:
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
         self._aside = Aside()
-        sentinels = Sentinels(url, timeout_s, resolver, self._aside)
-        connecting = Connecting(url, timeout_s, server_login(url), resolver)
+        sentinels = Sentinels(url, timeout_s, resolver, access, self._aside)
+        connecting = Connecting(timeout_s, resolver, access.server, access.certificates)
         self._client = RenewedClient(
             lambda: connecting.following_client(sentinels.master, url.database), self._aside, timeout_s * OPTIONAL_WAIT
         )
@@ -52,8 +52,8 @@ Asked: TypeAlias = Sequence[asyncio.Task[Address | None]]
 class Sentinels:
     """Asks all sentinels at once: a dead one costs nothing, and one that was cut off is outvoted."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, aside: Aside) -> None:
-        self._connecting = Connecting(url, timeout_s, sentinel_login(url), resolver)
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access, aside: Aside) -> None:
+        self._connecting = Connecting(timeout_s, resolver, access.sentinel, access.certificates)
         self._url = url
         self._timeout_s = timeout_s
         self._aside = aside

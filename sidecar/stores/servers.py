@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from sidecar.core.model import Seconds
 from sidecar.core.redis_url import RedisUrl
 from sidecar.resolver import Resolver
+from sidecar.stores.access import Access
 from sidecar.stores.aside import Aside
 from sidecar.stores.connecting import Connecting
-from sidecar.stores.password_file import server_login
 from sidecar.stores.renewed import OPTIONAL_WAIT, RenewedClient, Word
 
 
@@ -31,9 +31,9 @@ class Servers(Protocol):
 class OneServer:
     """Always the same address, whoever stands behind it."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver) -> None:
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
         self._aside = Aside()
-        connecting = Connecting(url, timeout_s, server_login(url), resolver)
+        connecting = Connecting(timeout_s, resolver, access.server, access.certificates)
         self._client = RenewedClient(
             lambda: connecting.client(url.addresses[0], url.database), self._aside, timeout_s * OPTIONAL_WAIT
         )

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
+from sidecar.stores.access import Access
 from sidecar.stores.link import _SERVERS
 from sidecar.stores.opening import Store
 from sidecar.stores.redis import RedisStore
@@ -27,7 +29,9 @@ async def named(url: str, zone: Zone, timeout_s: float = TIMEOUT_S) -> AsyncIter
         assert isinstance(store, RedisStore)
         resolver = Resolver(timeout_s * OPTIONAL_WAIT, zone.look_up)
         await store._link._servers.close()
-        store._link._servers = _SERVERS[store._link.topology](parse_redis_url(url), timeout_s, resolver)
+        parsed = parse_redis_url(url)
+        access = Access(parsed, FileStalls(), timeout_s)
+        store._link._servers = _SERVERS[store._link.topology](parsed, timeout_s, resolver, access)
         yield store
 
 

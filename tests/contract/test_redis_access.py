@@ -82,7 +82,7 @@ def test_a_store_outside_the_process_needs_a_sealer() -> None:
 
 async def test_time_limits_and_retries_are_ours() -> None:
     url = parse_redis_url("redis://127.0.0.1:1")
-    connection = Connecting(url, 0.25, None, Resolver(1)).connection(url.addresses[0])
+    connection = Connecting(0.25, Resolver(1)).connection(url.addresses[0])
     assert (connection.socket_timeout, connection.socket_connect_timeout) == (0.25, 0.25)
     assert connection.retry._retries == 0
 

@@ -133,7 +133,7 @@ class Careless:
 
     def __init__(self, url: str) -> None:
         address: Address = parse_redis_url(url).addresses[0]
-        self._connection = Connecting(parse_redis_url(url), TIMEOUT_S, None, Resolver(1)).connection(address)
+        self._connection = Connecting(TIMEOUT_S, Resolver(1)).connection(address)
         self._turn = asyncio.Lock()
 
     async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - the form of `Servers`

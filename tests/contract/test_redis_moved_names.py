@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from sidecar.core.model import Address
-from sidecar.core.redis_url_text import parse_redis_url
 from sidecar.resolver import Resolver
 from sidecar.stores import renewed
 from sidecar.stores.aside import Aside
@@ -132,7 +131,7 @@ async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis
         await free.wait()
         return Address("127.0.0.1", redis_server.port)
 
-    connecting = Connecting(parse_redis_url(redis_server.url), TIMEOUT_S, None, Resolver(TIMEOUT_S))
+    connecting = Connecting(TIMEOUT_S, Resolver(TIMEOUT_S))
     client = RenewedClient(lambda: connecting.following_client(locate, 0), aside, 0.01)
     await client.run("PING")
     free.clear()

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from sidecar import file_operations
 from sidecar.core.errors import StoreError
 from sidecar.core.ports import SharedState
+from sidecar.stores import password_file as password_file_module
 from sidecar.stores.rights import LEAST_RIGHTS
 from tests.contract.operations import opened
 from tests.contract.worlds import PROFILE, granted
+from tests.fakes.held_reading import HeldReading
+from tests.fakes.replica import HANG_S
 from tests.servers import RedisServer
 
 
@@ -96,3 +100,38 @@ async def test_a_password_of_the_default_user_needs_no_name(own_redis_server: Re
     own_redis_server.command("CONFIG", "SET", "requirepass", "canary-one")
     async with opened(f"redis://127.0.0.1:{own_redis_server.port}?password_file={password_file}") as store:
         await granted(store.shared_state(PROFILE))
+
+
+async def test_while_the_file_hangs_new_connections_say_the_password_of_before(
+    own_redis_server: RedisServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = HeldReading[str]("canary-one")
+    monkeypatch.setattr(password_file_module, "read_secret", lambda _: held())
+    async with opened(url, 2 * HANG_S) as store:
+        shared = store.shared_state(PROFILE)
+        await granted(shared)
+        monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
+        held.answers.clear()
+        try:
+            for _ in range(2):
+                await close_connections(own_redis_server)
+                await shared.peek(0)
+            assert held.calls == 2
+        finally:
+            held.answers.set()
+
+
+async def test_a_caller_that_goes_away_while_the_file_is_read_leaves_no_connection_that_never_said_who_it_is(
+    own_redis_server: RedisServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = HeldReading[str]("canary-one")
+    monkeypatch.setattr(password_file_module, "read_secret", lambda _: held())
+    held.answers.clear()
+    async with opened(url, HANG_S) as store:
+        shared = store.shared_state(PROFILE)
+        asked = asyncio.create_task(shared.peek(0))
+        await asyncio.to_thread(held.entered.acquire)
+        asked.cancel()
+        held.answers.set()
+        await shared.peek(0)
+        assert held.calls == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,15 +12,22 @@ from pathlib import Path
 
 import pytest
 
+from sidecar import file_operations
 from sidecar.core.errors import StoreError
 from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
+from sidecar.stores import certificates
+from sidecar.stores.access import Access
 from sidecar.stores.connecting import Connecting
+from sidecar.stores.opening import Store
 from tests.certificates import Authority, Pair
 from tests.clusters import ClusterTrio
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, granted
+from tests.fakes.held_reading import HeldReading
 from tests.fakes.programs import server_with_tls
+from tests.fakes.replica import HANG_S, until
 from tests.sentinels import SERVICE, Sentinel
 from tests.servers import RedisServer, free_port
 
@@ -161,7 +170,8 @@ async def test_a_connection_that_is_given_up_is_closed_although_the_server_says_
     bench: Bench, server: RedisServer
 ) -> None:
     url = parse_redis_url(f"rediss://127.0.0.1:{server.tls_port}{bench.query()}")
-    connection = Connecting(url, 60, None, Resolver(60)).connection(url.addresses[0])
+    trusted = Access(url, FileStalls(), 60).certificates
+    connection = Connecting(60, Resolver(60), None, trusted).connection(url.addresses[0])
     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
     assert connection._writer is not None
     open_socket = connection._writer.get_extra_info("socket")
@@ -173,3 +183,29 @@ async def test_a_connection_that_is_given_up_is_closed_although_the_server_says_
         assert open_socket.fileno() == -1
     finally:
         server.resume()
+
+
+async def is_reachable(store: Store) -> bool:
+    with contextlib.suppress(StoreError):
+        await store.ping()
+        return True
+    return False
+
+
+@needs_tls
+async def test_while_the_certificates_hang_those_of_before_are_used_for_new_connections(
+    bench: Bench, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = HeldReading[os.stat_result](bench.mine.certificate.stat())
+    async with opened(f"rediss://127.0.0.1:{server.tls_port}{bench.query()}", HANG_S) as store:
+        await store.ping()
+        monkeypatch.setattr(certificates, "stamp_of", lambda _: held())
+        monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
+        held.answers.clear()
+        try:
+            for _ in range(2):
+                await asyncio.to_thread(server.command, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                await until(lambda: is_reachable(store))
+            assert held.calls == 1
+        finally:
+            held.answers.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import signal
 from collections.abc import Iterator
@@ -9,26 +10,34 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import Authority
 from tests.fakes.hanging_folder import HangingFolder, hanging_folder
 from tests.fakes.processes import KEY, SECRET, Fleet
 from tests.fakes.replica import Replica, until
+from tests.servers import free_port, has_tls, server_binary
 
 CALLER_TOKEN = "a-caller-token-of-some-length"
+PASSWORD = "a-store-password"
 CONTENTS = {
     "api-key": KEY,
     "api-secret": SECRET,
     "caller-token": CALLER_TOKEN,
     "seal-key": base64.b64encode(bytes(32)).decode(),
+    "store-password": PASSWORD,
 }
-SETTINGS = {
-    "credentials": ("CREDENTIALS_DIR", ""),
-    "caller-tokens": ("CALLER_TOKEN_FILE", "caller-token"),
-    "seal-keys": ("SEAL_KEY_FILE", "seal-key"),
+FILES = {
+    "credentials": "",
+    "caller-tokens": "caller-token",
+    "seal-keys": "seal-key",
+    "store-password": "store-password",
+    "store-certificates": "ca.pem",
 }
-"""By the word for a file, the setting that names it, and its name in the folder."""
+"""By the word for a file, its name in the folder."""
+CONFIGURED = ("store-password", "store-certificates")
+"""Files that are looked at with the settings, also by `check`."""
 HEADERS = {"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}"}
 
-each_file = pytest.mark.parametrize("file", SETTINGS)
+each_file = pytest.mark.parametrize("file", FILES)
 
 
 @pytest.fixture
@@ -39,9 +48,45 @@ def held(tmp_path: Path) -> Iterator[HangingFolder]:
         yield folder
 
 
-def settings(held: HangingFolder, file: str) -> dict[str, str]:
-    setting, name = SETTINGS[file]
-    return {setting: str(held.path / name)}
+def settings(held: HangingFolder, file: str, fleet: Fleet) -> dict[str, str]:
+    """What names the file, by the names of settings."""
+    path, port = held.path / FILES[file], fleet.redis.port
+    match file:
+        case "credentials":
+            return {"CREDENTIALS_DIR": str(path)}
+        case "caller-tokens":
+            return {"CALLER_TOKEN_FILE": str(path)}
+        case "seal-keys":
+            return {"SEAL_KEY_FILE": str(path)}
+        case "store-password":
+            fleet.redis.command("CONFIG", "SET", "requirepass", PASSWORD)
+            return {"STORE": f"redis://127.0.0.1:{port}?password_file={path}"}
+        case _:
+            return {"STORE": f"rediss://127.0.0.1:{_speak_tls(held, fleet)}?ssl_ca_certs={path}"}
+
+
+def _speak_tls(held: HangingFolder, fleet: Fleet) -> int:
+    """Let the store speak TLS too; its port."""
+    if not has_tls(server_binary()):
+        pytest.skip("this server is built without TLS")
+    authority, port = Authority(fleet.folder / "ca"), free_port()
+    pair = authority.issue("server")
+    (held.real / "ca.pem").write_bytes(authority.certificate.read_bytes())
+    options = {"cert-file": pair.certificate, "key-file": pair.key, "ca-cert-file": authority.certificate}
+    words = [word for name, path in options.items() for word in (f"tls-{name}", str(path))]
+    fleet.redis.command("CONFIG", "SET", *words, "tls-auth-clients", "no", "tls-port", port)
+    return port
+
+
+async def hang(held: HangingFolder, fleet: Fleet, replica: Replica) -> None:
+    """Until the replica says so. The store's files are read when it connects."""
+    held.hang()
+
+    async def has_said() -> bool:
+        await asyncio.to_thread(fleet.redis.command, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        return bool(replica.events("file_stalled"))
+
+    await until(has_said)
 
 
 async def stalled(replica: Replica, file: str) -> float:
@@ -52,9 +97,8 @@ async def stalled(replica: Replica, file: str) -> float:
 async def test_a_sidecar_goes_on_says_so_and_ends_while_a_file_hangs(
     file: str, fleet: Fleet, held: HangingFolder
 ) -> None:
-    (replica,) = await fleet.ready(1, **settings(held, file))
-    held.hang()
-    await until(lambda: bool(replica.events("file_stalled")))
+    (replica,) = await fleet.ready(1, **settings(held, file, fleet))
+    await hang(held, fleet, replica)
     assert await stalled(replica, file) == 1
     assert (await replica.status())["stalledFiles"] == [file]
     assert f"the file system hangs under the {file.replace('-', ' ')}" in (await replica.admin("/status")).text.lower()
@@ -71,9 +115,8 @@ async def test_a_sidecar_goes_on_says_so_and_ends_while_a_file_hangs(
 async def test_a_file_system_that_answers_again_is_said_and_the_file_is_followed(
     file: str, fleet: Fleet, held: HangingFolder
 ) -> None:
-    (replica,) = await fleet.ready(1, **settings(held, file))
-    held.hang()
-    await until(lambda: bool(replica.events("file_stalled")))
+    (replica,) = await fleet.ready(1, **settings(held, file, fleet))
+    await hang(held, fleet, replica)
     held.answer()
     await until(lambda: bool(replica.events("file_stall_ended")))
     assert await stalled(replica, file) == 0
@@ -85,9 +128,18 @@ async def test_a_file_system_that_answers_again_is_said_and_the_file_is_followed
 async def test_a_file_that_hangs_at_the_start_is_an_error_that_names_it(
     file: str, command: str, fleet: Fleet, held: HangingFolder
 ) -> None:
+    named = settings(held, file, fleet)
     held.hang()
-    replica = fleet.launch(("-m", "sidecar", command), **settings(held, file))
-    assert await replica.ended() == (2 if command == "serve" else 1)
-    (place,) = settings(held, file).values()
-    assert f"{Path(place)}: not read within 5 s, the file system hangs" in replica.output
+    replica = fleet.launch(("-m", "sidecar", command), **named)
+    assert await replica.ended() == (2 if command == "serve" or file in CONFIGURED else 1)
+    place = str(held.path / FILES[file])
+    assert f"{place}: not read within 5 s, the file system hangs" in replica.output
     assert "Traceback" not in replica.output
+
+
+async def test_settings_that_hang_are_an_error_too(fleet: Fleet, held: HangingFolder) -> None:
+    (held.real / "sidecar.toml").write_text("drain_s = 0")
+    held.hang()
+    replica = fleet.launch(CONFIG=str(held.path / "sidecar.toml"))
+    assert await replica.ended() == 2
+    assert f"SIDECAR_CONFIG: {held.path}/sidecar.toml: not read within 5 s, the file system hangs" in replica.output

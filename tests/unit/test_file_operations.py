@@ -28,7 +28,8 @@ HANGS = r"not read within 0\.01 s, the file system hangs"
 class Watched:
     """One file's operations, and what is told of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
         self.sink = ListSink()
         self.stalls = FileStalls(self.sink)
         self.operations = FileOperations("seal-keys", self.stalls, "p")
@@ -37,23 +38,22 @@ class Watched:
 
     async def hang(self) -> None:
         """Start a reading that hangs, until that is told."""
+        self.stall_soon()
         self.held.answers.clear()
         self.reading.start()
         await until(lambda: self.operations.stalled)
 
+    def stall_soon(self) -> None:
+        self._monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
+
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
-    monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
-    found = Watched()
+    """A stall that no busy machine brings about, until the test wants one."""
+    monkeypatch.setattr(file_operations, "STALLED_AFTER_S", HANG_S)
+    found = Watched(monkeypatch)
     yield found
     found.held.answers.set()
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stall that no busy machine brings about."""
-    monkeypatch.setattr(file_operations, "STALLED_AFTER_S", HANG_S)
 
 
 def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,6 @@ def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
-@pytest.mark.usefixtures("patient")
 async def test_an_operation_runs_in_a_daemon_thread_and_gives_its_result_or_its_exception(watched: Watched) -> None:
     assert await watched.operations.start(watched.held) == "first"
     watched.held.now = ValueError("odd")
@@ -124,7 +123,6 @@ async def test_without_a_thread_that_is_said(watched: Watched, monkeypatch: pyte
     assert not watched.operations.busy
 
 
-@pytest.mark.usefixtures("patient")
 async def test_a_background_reading_gives_what_is_there_now(watched: Watched) -> None:
     assert await watched.reading.read(HANG_S) == "first"
     watched.held.now = "second"
@@ -152,7 +150,6 @@ async def test_before_the_first_reading_has_ended_there_is_nothing(watched: Watc
         watched.reading.latest()
 
 
-@pytest.mark.usefixtures("patient")
 async def test_a_result_that_stays_is_the_same_object_and_is_kept_once(watched: Watched) -> None:
     kept: list[list[str]] = []
 
@@ -168,7 +165,6 @@ async def test_a_result_that_stays_is_the_same_object_and_is_kept_once(watched: 
     assert changes == [True, False]
 
 
-@pytest.mark.usefixtures("patient")
 async def test_an_exception_that_is_kept_holds_nothing_of_what_was_read(watched: Watched) -> None:
     def read() -> str:
         content = "of the file"
@@ -185,6 +181,7 @@ async def test_an_exception_that_is_kept_holds_nothing_of_what_was_read(watched:
 
 async def test_a_reading_at_the_start_is_given_up_when_it_hangs(watched: Watched) -> None:
     watched.held.answers.clear()
+    watched.stall_soon()
     with pytest.raises(FileHangsError, match=HANGS):
         read_in_time(watched.held)
     assert all(thread.daemon for thread in watched.held.threads)
