@@ -10,7 +10,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Profile, Seconds, Secret
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.redis_url import SCHEMES
-from sidecar.file_operations import FileStalls
+from sidecar.file_operations import FileOperationError, FileStalls, read_in_time
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.seal import Sealer
 
@@ -67,13 +67,12 @@ def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock)
     """
     from sidecar.stores.sqlite import SqliteStore
     from sidecar.stores.sqlite_errors import SharedFileError
-    from sidecar.stores.sqlite_rights import refuse_shared
 
     path = Path("/" + unquote(urlsplit(url.reveal()).path).lstrip("/"))
     try:
-        # Not the folders above it as well: a volume that is missing must not be replaced by a folder.
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        refuse_shared(path)
+        read_in_time(lambda: _prepare(path))
+    except FileOperationError as error:
+        problem = f"the folder of its file: {error}"
     except FileNotFoundError:
         problem = "the folder of its file does not exist: make it, or mount it"
     except SharedFileError as error:
@@ -83,6 +82,15 @@ def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock)
     else:
         return SqliteStore(path, timeout_s=timeout_s, sealer=sealer, clock=clock)
     raise ConfigurationError([f"SIDECAR_STORE: {problem}"])
+
+
+def _prepare(path: Path) -> None:
+    """Make the folder of the file if it is missing. Raises `OSError`, `SharedFileError`."""
+    from sidecar.stores.sqlite_rights import refuse_shared
+
+    # Not the folders above it as well: a volume that is missing must not be replaced by a folder.
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    refuse_shared(path)
 
 
 def _scheme_of(url: Secret) -> str:

@@ -10,7 +10,6 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from sidecar.core.ports import Clock, SharedState
 from sidecar.file_limit import cause_of, file_limit_error
 from sidecar.stores.desk import Desk, DeskState
 from sidecar.stores.kept_clock import MachineReadings, Readings
+from sidecar.stores.one_thread import OneThread
 from sidecar.stores.seal import Sealer
 from sidecar.stores.sqlite_cell import StoredCell, drop, load
 from sidecar.stores.sqlite_errors import FileError
@@ -51,7 +51,7 @@ class SqliteStore:
         self._readings = readings or MachineReadings(clock)
         self._file = SqliteFile(path)
         self._closed = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        self._thread = OneThread("sqlite")
 
     def shared_state(self, profile: Profile) -> SharedState:
         async def visit(operation: str, work: Callable[[Desk], T]) -> T:
@@ -76,11 +76,13 @@ class SqliteStore:
         await self._run("forget", lambda connection: drop(connection, profile))
 
     async def close(self) -> None:
+        """Close the file after what is under way, or leave that to the end of the process: a disk may hang."""
         if self._closed:
             return
         self._closed = True
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
-        self._thread.shutdown(wait=False)
+        closing = asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
+        self._thread.shutdown()
+        await asyncio.wait((closing,), timeout=self._timeout_s)
 
     async def _run(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
         """Let the thread do it. Raises `StoreError`."""

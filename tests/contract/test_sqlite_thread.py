@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -104,3 +106,42 @@ async def test_a_store_that_was_closed_leaves_one_file_that_holds_everything(sql
     assert [each.name for each in sqlite_world.path.parent.iterdir()] == [sqlite_world.path.name]
     sqlite_world.store = sqlite_world.another()
     assert (await sqlite_world.store.shared_state(PROFILE).peek(0)).token_id == token.token_id
+
+
+HANGS = """
+import asyncio, sys, threading
+from pathlib import Path
+from sidecar.core.errors import StoreError
+from sidecar.stores.sqlite import SqliteStore
+from tests.contract.worlds import PROFILE, SEALER
+from tests.fakes.hand_clock import HandClock
+from tests.fakes.hand_readings import HandReadings
+
+class HangingReadings(HandReadings):
+    def uptime_ms(self):
+        threading.Event().wait()
+
+async def main():
+    store = SqliteStore(
+        Path(sys.argv[1]), timeout_s=0.1, sealer=SEALER, clock=HandClock(), readings=HangingReadings()
+    )
+    try:
+        await store.shared_state(PROFILE).peek(0)
+    except StoreError:
+        await store.close()
+        print("closed")
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_ends_while_its_disk_hangs(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS, path],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=HANG_S,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", "")
