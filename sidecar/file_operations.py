@@ -5,17 +5,19 @@ Nothing waits for such a thread when the process ends. It does for those of exec
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sidecar.core.events import Event
 from sidecar.core.file_events import FileName, FileStalled, FileStallEnded, StalledFile
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
+
+if TYPE_CHECKING:
+    import asyncio  # elsewhere imported late: a command that asks a sidecar reads files too, and has no event loop
 
 STALLED_AFTER_S: Seconds = 5
 THREAD_NAME = "file"
@@ -77,6 +79,8 @@ class FileOperations:
 
         `FileOperationError` where no thread can be started.
         """
+        import asyncio
+
         if self.busy:
             raise RuntimeError("one operation at a time")
         loop = asyncio.get_running_loop()
@@ -175,6 +179,8 @@ class BackgroundReading(Generic[T]):
 
         After `wait_s` what was read before is used, if there is something. A reading that hangs is not waited for.
         """
+        import asyncio
+
         self.start()
         if self._under_way is not None and not self.stalled:
             limit_s = STALLED_AFTER_S if self._last is None else min(wait_s, STALLED_AFTER_S)

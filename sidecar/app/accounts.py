@@ -15,7 +15,8 @@ from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Profile, Secret
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
-from sidecar.file_operations import FileOperations, FileStalls
+from sidecar.file_operations import FileOperationError, FileOperations, FileStalls
+from sidecar.partner.certificates import PartnerCertificates
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.credentials import DirectoryCredentials, StaticCredentials
 from sidecar.partner.presets import PRESETS
@@ -92,6 +93,14 @@ def open_settings_store(settings: Settings, sealer: Sealer, clock: Clock, stalls
     return open_store(settings.store_url, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock, stalls=stalls)
 
 
+def partner_certificates(sink: EventSink, stalls: FileStalls) -> PartnerCertificates:
+    """The certificates that partner calls trust. Raises `ConfigurationError`."""
+    try:
+        return PartnerCertificates(sink, stalls)
+    except FileOperationError as error:
+        raise ConfigurationError([f"trusted certificates: {error}"]) from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """What all accounts of a process share."""
@@ -100,6 +109,7 @@ class Process:
     clock: Clock
     store: Store
     session: aiohttp.ClientSession
+    certificates: PartnerCertificates
     redactor: Redactor
     sink: EventSink
     beat: Beat
@@ -126,6 +136,7 @@ class Process:
                 self.session,
                 self.clock,
                 lambda: redactor.texts,
+                self.certificates,
             ),
             credentials=credentials,
             sink=self.sink,

@@ -12,6 +12,7 @@ from sidecar.app.accounts import (
     Process,
     credentials_source,
     open_settings_store,
+    partner_certificates,
     settings_sealer,
 )
 from sidecar.app.clock import SystemClock
@@ -171,18 +172,19 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
     """By the shared budget alone: a call on this replica's own share would say nothing of the store."""
     shared_only = replace(settings.profile, store_failure=StoreFailure.FAIL)
     settings = replace(settings, profile=shared_only)
-    session, clock, heard = open_session(), SystemClock(), _Listening()
+    session, clock, heard, stalls = open_session(), SystemClock(), _Listening(), FileStalls()
     try:
         process = Process(
             replica_id=f"{socket.gethostname()}-check-{clock.new_id()[:6]}",
             clock=clock,
             store=store,
             session=session,
+            certificates=partner_certificates(heard, stalls),
             redactor=Redactor(),
             sink=heard,
             beat=Beat(clock),
             budgets=LocalBudgets(clock),
-            stalls=FileStalls(heard),
+            stalls=stalls,
         )
         vendor = process.open_profile(settings)
         try:

@@ -13,7 +13,7 @@ from typing import TextIO
 import aiohttp
 
 from sidecar import __version__
-from sidecar.app.accounts import Process, open_settings_store
+from sidecar.app.accounts import Process, open_settings_store, partner_certificates
 from sidecar.app.clock import SystemClock
 from sidecar.app.listeners import Listeners
 from sidecar.app.observers import Observers
@@ -120,6 +120,7 @@ class Service:
             clock=self._clock,
             store=store,
             session=session,
+            certificates=partner_certificates(self._sink, self._observers.stalls),
             redactor=self._observers.redactor,
             sink=self._sink,
             beat=Beat(self._clock),

@@ -46,10 +46,12 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from sidecar.app.checking import check
     from sidecar.app.running import load_settings, run
 
     settings = load_settings(environ)
+    # Not before: aiohttp loads the trusted certificates while it is imported, and their file system may hang.
+    from sidecar.app.checking import check
+
     say(*(f"warning  {warning}" for warning in settings.warnings))
     lines = run(lambda: check(settings, live=args.live))
     say(*map(_shown, lines))

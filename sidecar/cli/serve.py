@@ -44,9 +44,11 @@ def add_to(commands: Commands) -> None:
 
 def _run(_args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.app.running import load_settings, run
-    from sidecar.app.serving import serve
 
     settings = load_settings(environ)
+    # Not before: aiohttp loads the trusted certificates while it is imported, and their file system may hang.
+    from sidecar.app.serving import serve
+
     return run(lambda: serve(settings, environ))
 
 

@@ -12,6 +12,7 @@ from sidecar.config.otel import traces_wanted
 from sidecar.config.proxies import judge_proxies
 from sidecar.config.settings import Settings
 from sidecar.config.store_files import judge_store_files
+from sidecar.config.trusted import judge_trusted_certificates
 from sidecar.config.values import Values
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.limits import Limits
@@ -36,6 +37,7 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
     _judge_listeners(values, findings)
     _judge_sealing(values, findings)
     judge_store_files(values, findings)
+    judge_trusted_certificates(environ, findings)
     uids = values.get(table.ALLOWED_UIDS)
     settings = Settings(
         listen=values[table.LISTEN],

@@ -1,4 +1,4 @@
-"""Frozen records of file operations that hang; see `events`."""
+"""Frozen records of what happened to files; see `events`."""
 
 from __future__ import annotations
 
@@ -41,3 +41,19 @@ class FileStallEnded(Event):
 
     name = "file_stall_ended"
     file: FileName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerCertificatesChanged(Event):
+    """Partner calls trust the certificates that the files hold now."""
+
+    name = "partner_certificates_changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerCertificatesUnreadable(Event):
+    """The changed files of trusted certificates cannot be used; those of before stay in use."""
+
+    name = "partner_certificates_unreadable"
+    level = "error"
+    problem: str

@@ -19,6 +19,7 @@ from sidecar.core.ports import Clock, MaySend
 from sidecar.file_limit import cause_of
 from sidecar.partner.answers import Answer, read_answer
 from sidecar.partner.bodies import MAX_BODY_BYTES
+from sidecar.partner.certificates import PartnerCertificates
 from sidecar.partner.presets import Preset
 from sidecar.partner.session import proxy_for
 from sidecar.partner.transport_errors import TRANSPORT_ERRORS, kind_of_error
@@ -39,14 +40,19 @@ class PartnerClient:
         session: aiohttp.ClientSession,
         clock: Clock,
         other_secrets: Callable[[], Sequence[str]] = tuple,
+        certificates: PartnerCertificates | None = None,
     ) -> None:
-        """`other_secrets` are masked in what the partner says, beside those it was sent or issued here."""
+        """`other_secrets` are masked in what the partner says, beside those it was sent or issued here.
+
+        `certificates` are those that are trusted; None: those that were there when the process started.
+        """
         self._preset = preset
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._session = session
         self._clock = clock
         self._other_secrets = other_secrets
+        self._certificates = certificates
         self._issued: deque[Secret] = deque(maxlen=8)
 
     @property
@@ -88,7 +94,12 @@ class PartnerClient:
             async with (
                 asyncio.timeout(self._timeout_s),
                 self._session.post(
-                    url, data=body, headers=headers, proxy=proxy_for(url), allow_redirects=False
+                    url,
+                    data=body,
+                    headers=headers,
+                    proxy=proxy_for(url),
+                    allow_redirects=False,
+                    ssl=True if self._certificates is None else await self._certificates.context(),
                 ) as response,
             ):
                 head = Answer(response.status, response.headers)

@@ -21,9 +21,8 @@ def open_session(resolver: Resolver | None = None) -> aiohttp.ClientSession:
     """A session for `PartnerClient`s; the caller closes it. Needs a running event loop.
 
     No cookies, no decompression (`partner.bodies` does it, within bounds), one connection a call: with one call in
-    minutes a kept connection saves nothing and may be dead when it is needed. The trusted certificates are the
-    system's, or those `SSL_CERT_FILE` named when the process started: aiohttp reads them as it is imported, and reading
-    them again would take as long once more.
+    minutes a kept connection saves nothing and may be dead when it is needed, or made with certificates that have
+    changed since.
     """
     partner_resolver = PartnerResolver(resolver or Resolver(FALLBACK_AFTER_S))
     # The resolver remembers results already.

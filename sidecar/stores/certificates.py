@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from typing import TypeAlias
 
 from sidecar.core.model import Seconds
 from sidecar.core.redis_url import RedisUrl
 from sidecar.file_operations import BackgroundReading, FileOperationError, FileOperations
 from sidecar.secret_file import FileStamp, stamp_of
+from sidecar.trusted_certificates import TrustedCertificates, Version
 
-_Version = tuple[FileStamp, ...]
+_Version: TypeAlias = tuple[Version | tuple[()], tuple[FileStamp, ...]]
 
 
 class CertificatesHangError(OSError):
@@ -23,6 +26,7 @@ class Certificates:
         """A connection waits for `wait_s` for the files, where there is a context of before."""
         self._url = url
         self._wait_s = wait_s
+        self._default = TrustedCertificates(os.environ)
         self._files = tuple(path for path in (url.ca_file, url.certificate_file, url.key_file) if path is not None)
         self._version: _Version | None = None
         self._context: ssl.SSLContext | None = None
@@ -47,12 +51,21 @@ class Certificates:
         return self._context
 
     def _load(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._url.ca_file)
+        ca_file = self._url.ca_file
+        context = self._load_default() if ca_file is None else ssl.create_default_context(cafile=ca_file)
         if self._url.certificate_file is not None:
             # An empty pass phrase, or OpenSSL would ask the terminal for that of a key that has one.
             context.load_cert_chain(self._url.certificate_file, self._url.key_file, password="")
         return context
 
+    def _load_default(self) -> ssl.SSLContext:
+        try:
+            return self._default.load()
+        except OSError:
+            # What the environment names cannot be read. OpenSSL passes over that, and trusts what there is beside it.
+            return ssl.create_default_context()
+
     def _read_version(self) -> _Version:
         """Changes whenever a file does: cheaper than loading the system's certificates for each connection."""
-        return tuple(stamp_of(path.stat()) for path in self._files)
+        default = self._default.version() if self._url.ca_file is None else ()
+        return default, tuple(stamp_of(path.stat()) for path in self._files)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 
 @asynccontextmanager
-async def relay(host: str, port: int, to_port: int) -> AsyncIterator[None]:
-    """What connects to `host` gets to 127.0.0.1."""
+async def relay(host: str, port: int, to_port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
+    """What connects to `host` gets to 127.0.0.1; by `tls`, where that is given."""
     tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
 
@@ -32,7 +33,7 @@ async def relay(host: str, port: int, to_port: int) -> AsyncIterator[None]:
         writers.append(server_writer)
         tasks.update(map(asyncio.create_task, (carry(reader, server_writer), carry(server_reader, writer))))
 
-    server = await asyncio.start_server(serve, host, port)
+    server = await asyncio.start_server(serve, host, port, ssl=tls)
     try:
         yield
     finally:

@@ -31,9 +31,10 @@ FILES = {
     "seal-keys": "seal-key",
     "store-password": "store-password",
     "store-certificates": "ca.pem",
+    "partner-certificates": "partner-ca.pem",
 }
 """By the word for a file, its name in the folder."""
-CONFIGURED = ("store-password", "store-certificates")
+CONFIGURED = ("store-password", "store-certificates", "partner-certificates")
 """Files that are looked at with the settings, also by `check`."""
 HEADERS = {"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}"}
 
@@ -61,6 +62,10 @@ def settings(held: HangingFolder, file: str, fleet: Fleet) -> dict[str, str]:
         case "store-password":
             fleet.redis.command("CONFIG", "SET", "requirepass", PASSWORD)
             return {"STORE": f"redis://127.0.0.1:{port}?password_file={path}"}
+        case "partner-certificates":
+            (held.real / "partner-ca.pem").write_bytes(Authority(fleet.folder / "ca").certificate.read_bytes())
+            fleet.settings["SSL_CERT_FILE"] = str(path)
+            return {}
         case _:
             return {"STORE": f"rediss://127.0.0.1:{_speak_tls(held, fleet)}?ssl_ca_certs={path}"}
 
@@ -79,8 +84,10 @@ def _speak_tls(held: HangingFolder, fleet: Fleet) -> int:
 
 
 async def hang(held: HangingFolder, fleet: Fleet, replica: Replica) -> None:
-    """Until the replica says so. The store's files are read when it connects."""
+    """Until the replica says so. The store's files are read when it connects, the partner's when it calls."""
+    token_id = (await replica.ask(headers=HEADERS)).token_id
     held.hang()
+    await replica.post("/v1/token/rejected", headers=HEADERS, json={"tokenId": token_id})
 
     async def has_said() -> bool:
         await asyncio.to_thread(fleet.redis.command, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")

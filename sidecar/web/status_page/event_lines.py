@@ -35,6 +35,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "stored_value_discarded": "A value in the store could not be used: {what}",
         "credentials_changed": "There are new credentials",
         "credentials_unreadable": "The credentials cannot be read: {problem}",
+        "partner_certificates_changed": "Partner calls trust other certificates",
+        "partner_certificates_unreadable": "Certificates cannot be read, those of before stay in use: {problem}",
         "seal_keys_changed": "Other seal keys are in use: {keyIds}",
         "seal_keys_unreadable": "The seal keys cannot be read, those of before stay in use: {problem}",
         "request_refused": "A caller was turned away: {code}",

@@ -1,0 +1,92 @@
+"""The certificates a TLS client trusts by default: the system's, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+
+https://docs.openssl.org/3.0/man3/SSL_CTX_load_verify_locations/#environment
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from sidecar.secret_file import FileStamp, SecretFileError, file_stamp, read_bytes
+
+FILE_VARIABLE, FOLDER_VARIABLE = "SSL_CERT_FILE", "SSL_CERT_DIR"
+MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
+"""Many times what a bundle of all public CAs has."""
+Version: TypeAlias = tuple[tuple[Path, FileStamp | None], ...]
+
+_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""What OpenSSL looks for in a folder; `openssl rehash` makes such links."""
+
+
+class UnreadableError(OSError):
+    """One of the files cannot be read."""
+
+
+class TrustedCertificates:
+    """`version` and `load` block for files, nothing else does."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._named_file = environ.get(FILE_VARIABLE, "")
+        folders = environ.get(FOLDER_VARIABLE, "")
+        self.folders = tuple(Path(folder) for folder in folders.split(os.pathsep) if folder)
+        """Those that the environment names; empty where the system's is used."""
+
+    @property
+    def are_named(self) -> bool:
+        """Whether the environment names any."""
+        return bool(self._named_file or self.folders)
+
+    @property
+    def place(self) -> str:
+        """The files and folders, with what names them."""
+        file = f"{FILE_VARIABLE}: {self._named_file}" if self._named_file else ""
+        folders = f"{FOLDER_VARIABLE}: {os.pathsep.join(map(str, self.folders))}" if self.folders else ""
+        return ", ".join(filter(None, (file, folders))) or "the system's trusted certificates"
+
+    def version(self) -> Version:
+        """Return what differs once a file was written, replaced, added or removed."""
+        return tuple((path, file_stamp(path)) for path in (self._file(), *self._hashed()))
+
+    def load(self) -> ssl.SSLContext:
+        """Make a context that trusts what is there now. Raises `OSError`."""
+        file = self._file()
+        files = [file] if self._named_file or file.exists() else []
+        if not files and not self.folders:
+            return ssl.create_default_context()
+        try:
+            # By a reader that no FIFO and no device holds up.
+            contents = [read_bytes(path, MAX_CERTIFICATES_BYTES) for path in (*files, *self._hashed())]
+        except SecretFileError as error:
+            raise UnreadableError(str(error)) from None
+        # Comments may be in any language.
+        text = b"\n".join(contents).decode("ascii", "ignore")
+        if not text.strip():
+            raise UnreadableError("no certificate in it")
+        context = ssl.create_default_context(cadata=text)
+        default_folder = ssl.get_default_verify_paths().openssl_capath
+        if not self.folders and Path(default_folder).is_dir():
+            # Read during handshakes, as OpenSSL does. It is the system's own, on the disk that our code is on.
+            context.load_verify_locations(capath=default_folder)
+        return context
+
+    def _file(self) -> Path:
+        # Looks at the files, too.
+        return Path(self._named_file or ssl.get_default_verify_paths().openssl_cafile)
+
+    def _hashed(self) -> Iterator[Path]:
+        """The certificates in the folders. OpenSSL would read them during handshakes, on the event loop."""
+        for folder in self.folders:
+            if folder.is_dir():
+                yield from sorted(path for path in folder.iterdir() if _HASHED_NAME.fullmatch(path.name))
+
+
+def words_for(error: OSError) -> str:
+    """Say why they cannot be used; nothing of their content."""
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "no certificate in it"
+    return error.strerror or str(error)
