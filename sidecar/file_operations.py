@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sidecar.core.events import Event
 from sidecar.core.file_events import FileName, FileStalled, FileStallEnded, StalledFile
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
@@ -49,15 +48,44 @@ class FileStalls:
 
     def begin(self, stalled: StalledFile) -> None:
         self._stalled.append(stalled)
-        self._tell(FileStalled(file=stalled.file, profile=stalled.profile))
+        if self._sink is not None:
+            self._sink.emit(FileStalled(file=stalled.file, profile=stalled.profile))
 
     def end(self, stalled: StalledFile) -> None:
         self._stalled.remove(stalled)
-        self._tell(FileStallEnded(file=stalled.file, profile=stalled.profile))
-
-    def _tell(self, event: Event) -> None:
         if self._sink is not None:
-            self._sink.emit(event)
+            self._sink.emit(FileStallEnded(file=stalled.file, profile=stalled.profile))
+
+
+def run_aside(work: Callable[[], T], on_end: Callable[[], None] = lambda: None) -> asyncio.Future[T]:
+    """Run `work` in a daemon thread; the future gets its result or its exception. Cancelling that ends no `work`.
+
+    `on_end` is called in the event loop once `work` has returned. `FileOperationError` where no thread can be started.
+    """
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[T] = loop.create_future()
+
+    def end(set_result: Callable[[Any], None], outcome: object) -> None:
+        on_end()
+        if not result.cancelled():
+            set_result(outcome)
+
+    def run() -> None:
+        try:
+            outcome: tuple[Callable[[Any], None], object] = result.set_result, work()
+        except BaseException as error:  # noqa: BLE001 - the loop raises it
+            outcome = result.set_exception, error
+        # RuntimeError: the loop is closed, so nothing waits for the result.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(end, *outcome)
+
+    try:
+        _start_thread(run)
+    except FileOperationError as error:
+        end(result.set_exception, error)
+    return result
 
 
 class FileOperations:
@@ -75,39 +103,19 @@ class FileOperations:
         """Whether it has not returned within `STALLED_AFTER_S`."""
 
     def start(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Start `work`, while not `busy`. The future gets its result or its exception; cancelling that ends no `work`.
-
-        `FileOperationError` where no thread can be started.
-        """
+        """Start `work`, while not `busy`, as `run_aside` does."""
         import asyncio
 
         if self.busy:
             raise RuntimeError("one operation at a time")
-        loop = asyncio.get_running_loop()
-        result: asyncio.Future[T] = loop.create_future()
-        stall = loop.call_later(STALLED_AFTER_S, self._stall)
+        self.busy = True
+        stall = asyncio.get_running_loop().call_later(STALLED_AFTER_S, self._stall)
 
-        def end(set_result: Callable[[Any], None], outcome: object) -> None:
+        def end() -> None:
             stall.cancel()
             self._end()
-            if not result.cancelled():
-                set_result(outcome)
 
-        def run() -> None:
-            try:
-                outcome: tuple[Callable[[Any], None], object] = result.set_result, work()
-            except BaseException as error:  # noqa: BLE001 - the loop raises it
-                outcome = result.set_exception, error
-            # RuntimeError: the loop is closed, so nothing waits for the result.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(end, *outcome)
-
-        self.busy = True
-        try:
-            _start_thread(run)
-        except FileOperationError as error:
-            end(result.set_exception, error)
-        return result
+        return run_aside(work, end)
 
     def _stall(self) -> None:
         self.stalled = True
@@ -121,10 +129,7 @@ class FileOperations:
 
 
 class BackgroundReading(Generic[T]):
-    """Holds what the last reading of a file gave, and reads it again without holding up the event loop.
-
-    While a reading hangs, what was read before stays in use.
-    """
+    """Holds what the last reading of a file gave, also while the next one takes long."""
 
     def __init__(
         self,
@@ -136,7 +141,7 @@ class BackgroundReading(Generic[T]):
     ) -> None:
         """`keep` gets each result that differs from the last one, and returns it or an equal one.
 
-        `on_end` is told at the end of each background reading whether it gave something else than the last one.
+        `on_end` is told after each background reading whether it gave something else than the last one.
         """
         self._read = read
         self._operations = operations
@@ -188,7 +193,8 @@ class BackgroundReading(Generic[T]):
         return self.latest()
 
     def _end(self, reading: asyncio.Future[tuple[T] | Exception]) -> None:
-        self._under_way = None
+        if self._under_way is reading:  # else the next one was started already
+            self._under_way = None
         error = reading.exception()  # where no thread could be started
         self._on_end(self._take(error if isinstance(error, FileOperationError) else reading.result()))
 
@@ -200,9 +206,7 @@ class BackgroundReading(Generic[T]):
         if isinstance(outcome, Exception):
             # Its frames hold what was read.
             outcome.__traceback__ = outcome.__context__ = outcome.__cause__ = None
-            self._last = outcome
-        else:
-            self._last = (self._keep(outcome[0]),)
+        self._last = outcome if isinstance(outcome, Exception) else (self._keep(outcome[0]),)
         return True
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from sidecar.core.model import Address, Seconds
+from sidecar.file_operations import run_aside
 from sidecar.web.http_server import HttpServer
 from sidecar.web.sockets import BACKLOG, bound_address, open_sockets
 
@@ -62,7 +64,7 @@ class Listener:
             return
         for server in self._servers:
             server.close()
-        self._remove_unix_files()
+        removal = run_aside(self._remove_unix_files)
         # Connections whose first bytes are in already are served before the idle ones are closed.
         await asyncio.sleep(0)
         self._http.crowd.close()
@@ -71,6 +73,8 @@ class Listener:
         await self._http.shutdown(max(grace_s, _SHORTEST_GRACE_S) / 2)
         for server in self._servers:
             await server.wait_closed()
+        # A file system that hangs does not hold up the end: the next start removes what is left.
+        await asyncio.wait((removal,), timeout=grace_s)
         self._servers = []
         self._http = None
 
@@ -86,8 +90,9 @@ class Listener:
     def _remove_unix_files(self) -> None:
         """Remove our socket files, but not one that a successor has put in their place."""
         for path, identity in self._unix_files:
-            if _identity(path) == identity:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                if _identity(path) == identity:
+                    path.unlink()
         self._unix_files = []
 
 

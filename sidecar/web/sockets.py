@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Address
+from sidecar.file_operations import FileOperationError, read_in_time
 
 UNIX_MODE = 0o660
 BACKLOG = 1024
@@ -26,6 +27,8 @@ def open_sockets(address: Address) -> list[socket.socket]:
     """
     try:
         return [_unix(address)] if address.path else _tcp(address)
+    except FileOperationError as error:
+        raise ConfigurationError([f"cannot listen on {address}: {error}"]) from None
     except OSError as error:
         raise ConfigurationError([f"cannot listen on {address}: {error.strerror or type(error).__name__}"]) from error
 
@@ -73,7 +76,7 @@ def _listen_tcp(family: int, where: tuple[object, ...]) -> socket.socket:
 
 def _unix(address: Address) -> socket.socket:
     if address.file:
-        _remove_stale(Path(address.file))
+        read_in_time(lambda: _remove_stale(Path(address.file)))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if address.file:

@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from sidecar import file_operations
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address
+from sidecar.web import sockets
 from sidecar.web.answers import json_answer
 from sidecar.web.http_server import Handler, HttpServer
 from sidecar.web.server import Listener
+from tests.fakes.held_reading import HeldReading
 from tests.fakes.replica import HANG_S
 from tests.fakes.sink import ListSink
 from tests.fakes.wire import LOOPBACK, ask, serving
@@ -184,3 +187,30 @@ async def test_an_idle_connection_does_not_delay_the_end() -> None:
 
 async def test_stopping_what_never_started_is_no_error() -> None:
     await listener_of(hello).stop(GRACE_S)
+
+
+async def test_a_socket_file_that_hangs_does_not_hold_up_the_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = listener_of(hello)
+    await listener.start([Address(path=str(file))])
+    held = HeldReading[None](None)
+    monkeypatch.setattr(listener, "_remove_unix_files", held)
+    held.answers.clear()
+    try:
+        async with asyncio.timeout(HANG_S):
+            await listener.stop(GRACE_S)
+    finally:
+        held.answers.set()
+
+
+async def test_a_folder_of_sockets_that_hangs_at_the_start_is_an_error_that_names_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = HeldReading[None](None)
+    monkeypatch.setattr(sockets, "_remove_stale", lambda _: held())
+    monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
+    held.answers.clear()
+    try:
+        with pytest.raises(ConfigurationError, match=r"sidecar\.sock: not read within 0\.01 s, the file system hangs"):
+            await listener_of(hello).start([Address(path=str(file))])
+    finally:
+        held.answers.set()

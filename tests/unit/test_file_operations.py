@@ -132,6 +132,28 @@ async def test_a_background_reading_gives_what_is_there_now(watched: Watched) ->
         await watched.reading.read(HANG_S)
 
 
+async def test_a_reading_that_is_started_right_after_the_one_before_is_waited_for(watched: Watched) -> None:
+    """Also where that one's result has not been taken over yet."""
+    started: list[int] = []
+
+    class Hasty(FileOperations):
+        def _end(self) -> None:
+            super()._end()
+            if not started:
+                started.append(1)
+                watched.held.answers.clear()
+                watched.held.now = "second"
+                reading.start()
+
+    reading = BackgroundReading(watched.held, Hasty("seal-keys", watched.stalls))
+    assert await reading.read(HANG_S) == "first"
+    second = asyncio.create_task(reading.read(HANG_S))
+    await asyncio.sleep(0)
+    watched.held.answers.set()
+    assert await second == "second"
+    assert watched.held.calls == 2
+
+
 async def test_while_a_reading_hangs_what_was_read_before_stays_in_use(watched: Watched) -> None:
     assert await watched.reading.read(HANG_S) == "first"
     watched.held.now = "second"
