@@ -65,5 +65,5 @@ async def test_a_sidecar_vends_and_answers_probes_while_its_credentials_hang_and
             answers.set()
         await said(credentials_valid=1, file_stalled=0)
     lines = [json.loads(line) for line in service.log.getvalue().splitlines()]
-    stalls = [(line["event"], line["file"], line["profile"]) for line in lines if "file" in line]
-    assert stalls == [("file_stalled", "credentials", "default"), ("file_stall_ended", "credentials", "default")]
+    told = [(line["event"], line["profile"]) for line in lines if line.get("file") == "credentials"]
+    assert told[:2] == [("file_stalled", "default"), ("file_stall_ended", "default")]
