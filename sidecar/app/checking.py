@@ -170,8 +170,7 @@ async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:
 
 async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
     """By the shared budget alone: a call on this replica's own share would say nothing of the store."""
-    shared_only = replace(settings.profile, store_failure=StoreFailure.FAIL)
-    settings = replace(settings, profile=shared_only)
+    settings = replace(settings, profile=replace(settings.profile, store_failure=StoreFailure.FAIL))
     session, clock, heard, stalls = open_session(), SystemClock(), _Listening(), FileStalls()
     try:
         process = Process(
