@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from sidecar.app.settings_files import problems_with_files
 from sidecar.config.load import load
 from sidecar.config.settings import Settings
 from sidecar.partner.presets import PRESETS
@@ -16,8 +17,8 @@ T = TypeVar("T")
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings of the environment. Raises `ConfigurationError` with every problem."""
-    return load(environ, {name: preset.base_url for name, preset in PRESETS.items()})
+    """The settings of the environment. Raises `ConfigurationError` with every problem, those of files included."""
+    return load(environ, {name: preset.base_url for name, preset in PRESETS.items()}, problems_with_files)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -22,7 +22,7 @@ def read_seal_keys(path: Path) -> tuple[SealKey, ...]:
     try:
         return read_in_time(lambda: load_seal_keys(path))
     except FileOperationError as error:
-        raise ConfigurationError([f"{path}: {error}"]) from None
+        raise ConfigurationError([f"SIDECAR_SEAL_KEY_FILE: {path}: {error}"]) from None
 
 
 class SealKeyFile:

@@ -18,6 +18,7 @@ from sidecar.app.clock import SystemClock
 from sidecar.app.listeners import Listeners
 from sidecar.app.observers import Observers
 from sidecar.app.service_manager import Health, ServiceManager, words_of
+from sidecar.app.settings_files import problems_with_files
 from sidecar.app.token_files import TokenFiles
 from sidecar.app.watched_files import WatchedFiles
 from sidecar.config.settings import Settings
@@ -85,9 +86,13 @@ class Service:
         """Open everything. Raises `ConfigurationError` with nothing left open; an unreachable store is no error."""
         try:
             await self._open()
-        except BaseException:
+        except BaseException as error:
             await self._close()
             self._observers.close_log(STOP_GRACE_S)
+            if isinstance(error, ConfigurationError):
+                # Opening ends at the first of several files that cannot be used.
+                all_problems = (*error.problems, *problems_with_files(self._settings))
+                raise ConfigurationError(tuple(dict.fromkeys(all_problems))) from None
             raise
         for warning in (*self._settings.warnings, *self._observers.warnings, *self._listeners.warnings):
             self._warn(warning)
@@ -133,7 +138,7 @@ class Service:
                 vendor = process.open_profile(profile)
                 self._token_files.open(profile, vendor)
             except CredentialsError as error:
-                problems.append(f"profile {profile.profile.name}: {error}")
+                problems += [f"profile {profile.profile.name}: {problem}" for problem in error.problems]
             except ConfigurationError as error:
                 problems += error.problems
             else:

@@ -18,7 +18,7 @@ from sidecar.cli.command import (
     complain,
 )
 from sidecar.cli.output import OutputError, say, warn
-from sidecar.core.errors import ConfigurationError, SidecarError
+from sidecar.core.errors import ConfigurationError, CredentialsError, SidecarError
 
 _EPILOG = """\
 first steps:
@@ -51,6 +51,10 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         for problem in error.problems:
             complain(command, problem)
         return EXIT_CONFIGURATION
+    except CredentialsError as error:
+        for problem in error.problems:
+            complain(command, problem)
+        return EXIT_FAILED
     except OutputError as error:
         complain(command, str(error))
         return EXIT_OUTPUT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sidecar.config import profiles, sources, table
 from sidecar.config.addresses import is_local
@@ -18,11 +18,16 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.limits import Limits
 
 
-def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
+def load(
+    environ: Mapping[str, str],
+    presets: Mapping[str, str],
+    problems_with_files: Callable[[Settings], Iterable[str]] = lambda _: (),
+) -> Settings:
     """Make settings of the environment and of the TOML file it names.
 
     `presets` maps a preset's name to its production base URL. Raises `ConfigurationError` with every problem, a line
-    each, which says what to do and never shows a secret.
+    each, which says what to do and never shows a secret. Then `problems_with_files` adds those of the files that the
+    settings name, as far as these can be read.
     """
     findings = Findings()
     written = sources.read(environ, findings)
@@ -68,7 +73,7 @@ def load(environ: Mapping[str, str], presets: Mapping[str, str]) -> Settings:
         warnings=findings.warnings,
     )
     if findings.problems:
-        raise ConfigurationError(findings.problems)
+        raise ConfigurationError([*findings.problems, *problems_with_files(settings)])
     return settings
 
 

@@ -46,7 +46,11 @@ class ConfigurationError(SidecarError):
 
 
 class CredentialsError(SidecarError):
-    """The credential files are missing, empty or unreadable; the text names the file, never its content."""
+    """The credential files are missing, empty or unreadable. `problems` name each file, never its content."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class StoreError(SidecarError):

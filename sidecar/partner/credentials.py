@@ -84,7 +84,7 @@ class DirectoryCredentials:
         try:
             return _read_credentials(directory)
         except CredentialsError as error:
-            return CredentialsError(f"{self._path}/{error}")
+            return CredentialsError(*(f"{self._path}/{problem}" for problem in error.problems))
 
     def _data_path(self) -> Path:
         versions = self._path / "..data"
@@ -117,20 +117,22 @@ def _file_state(name: str, directory: int) -> FileStamp | None:
 
 
 def _read_credentials(directory: int) -> Credentials:
-    """Raises `CredentialsError`, which names the file."""
-    signing_key = _read_text("signing-key", directory)
-    return Credentials(
-        api_key=Secret(_read_required("api-key", directory)),
-        api_secret=Secret(_read_required("api-secret", directory)),
-        signing_key=None if signing_key is None else Secret(signing_key),
-    )
-
-
-def _read_required(name: str, directory: int) -> str:
-    text = _read_text(name, directory)
-    if text is None:
-        raise CredentialsError(f"{name}: no such file")
-    return text
+    """Raises `CredentialsError` with every problem, each of which names the file."""
+    found: dict[str, Secret] = {}
+    problems: list[str] = []
+    for name in _FILES:
+        try:
+            text = _read_text(name, directory)
+        except CredentialsError as error:
+            problems += error.problems
+            continue
+        if text is not None:
+            found[name] = Secret(text)
+        elif name != "signing-key":
+            problems.append(f"{name}: no such file")
+    if problems:
+        raise CredentialsError(*problems)
+    return Credentials(api_key=found["api-key"], api_secret=found["api-secret"], signing_key=found.get("signing-key"))
 
 
 def _read_text(name: str, directory: int) -> str | None:

@@ -104,10 +104,11 @@ def load_seal_keys(path: Path) -> tuple[SealKey, ...]:
     Without an id a key is named by a short digest of itself. Raises `ConfigurationError` with every problem by file
     and line, never with content.
     """
+    place = f"SIDECAR_SEAL_KEY_FILE: {path}"
     try:
         lines = read_lines(path)
     except SecretFileError as error:
-        raise ConfigurationError([f"{path}: {error}"]) from None
+        raise ConfigurationError([f"{place}: {error}"]) from None
     keys: dict[str, SealKey] = {}
     problems: list[str] = []
     for number, line in lines:
@@ -116,13 +117,13 @@ def load_seal_keys(path: Path) -> tuple[SealKey, ...]:
         try:
             key = _parsed(line)
         except ValueError as problem:
-            problems.append(f"{path}, line {number}: {problem}")
+            problems.append(f"{place}, line {number}: {problem}")
             continue
         if key.key_id in keys:
-            problems.append(f"{path}, line {number}: a second key with the same id")
+            problems.append(f"{place}, line {number}: a second key with the same id")
         keys[key.key_id] = key
     if not keys and not problems:
-        problems.append(f"{path}: no key in it; make one with: openssl rand -base64 {KEY_BYTES}")
+        problems.append(f"{place}: no key in it; make one with: openssl rand -base64 {KEY_BYTES}")
     if problems:
         raise ConfigurationError(problems)
     return tuple(keys.values())

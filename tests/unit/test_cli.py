@@ -175,6 +175,7 @@ def test_what_stops_a_command_becomes_a_line_and_a_code(
 
 
 def test_the_sandbox_reads_its_pair_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whose absence is said in one line."""
+    """Whose absence is said in one line each."""
     assert run(["sandbox", "--credentials-dir", str(tmp_path)], {}) == 1
-    assert capsys.readouterr().err == f"token-sidecar sandbox: {tmp_path}/api-key: no such file\n"
+    said = [f"token-sidecar sandbox: {tmp_path}/{name}: no such file" for name in ("api-key", "api-secret")]
+    assert capsys.readouterr().err.splitlines() == said

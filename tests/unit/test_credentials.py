@@ -62,10 +62,20 @@ def test_a_change_is_seen_by_the_next_reading(tmp_path: Path) -> None:
     assert source.read() != before
 
 
+def test_every_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    write(tmp_path, api_key="can:ary", signing_key="")
+    with pytest.raises(CredentialsError) as caught:
+        DirectoryCredentials(tmp_path).read()
+    assert [line.rpartition("/")[2] for line in caught.value.problems] == [
+        "api-key: has a colon, which would end it early",
+        "api-secret: no such file",
+        "signing-key: empty",
+    ]
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({}, "api-key: no such file"),
         ({"api_secret": "canary"}, "api-key: no such file"),
         ({"api_key": "canary"}, "api-secret: no such file"),
         ({"api_key": "", "api_secret": "canary"}, "api-key: empty"),

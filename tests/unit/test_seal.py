@@ -103,8 +103,8 @@ def test_every_problem_is_named_by_file_and_line_and_never_by_content(tmp_path: 
     path.write_text(f"canary!\n{short}\nbad id: {ENCODED[0]}\none: {ENCODED[1]}\none: {ENCODED[2]}\n: {ENCODED[3]}\n")
     with pytest.raises(ConfigurationError) as caught:
         load_seal_keys(path)
-    assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
-        f"{path}, line {number}" for number in (1, 2, 3, 5, 6)
+    assert [problem.rpartition(": ")[0] for problem in caught.value.problems] == [
+        f"SIDECAR_SEAL_KEY_FILE: {path}, line {number}" for number in (1, 2, 3, 5, 6)
     ]
     for content in ("canary", short, "bad id", *ENCODED):
         assert content not in str(caught.value)
@@ -116,9 +116,9 @@ def test_quotes_and_invisible_characters_in_a_key_are_named(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError) as caught:
         load_seal_keys(path)
     assert caught.value.problems == (
-        f"{path}, line 1: has quotes around it",
-        f"{path}, line 2: has quotes around it",
-        f"{path}, line 3: has an invisible character (U+200B)",
+        f"SIDECAR_SEAL_KEY_FILE: {path}, line 1: has quotes around it",
+        f"SIDECAR_SEAL_KEY_FILE: {path}, line 2: has quotes around it",
+        f"SIDECAR_SEAL_KEY_FILE: {path}, line 3: has an invisible character (U+200B)",
     )
 
 
