@@ -15,8 +15,11 @@ from sidecar.client.aiohttp import SidecarAuth as AiohttpAuth
 from sidecar.client.errors import TokenUnavailableError
 from sidecar.client.httpx import SidecarAuth as HttpxAuth
 from tests.clients.site import CALLER_TOKEN, Site
+from tests.fakes.commands import START_LIMIT_S
+from tests.sentinels import wait_until
 
 NEXT, LAST = "canary-next-caller-token", "canary-last-caller-token"
+LINES = (CALLER_TOKEN, NEXT, LAST)
 Auth: TypeAlias = HttpxAuth | AiohttpAuth
 
 
@@ -54,7 +57,13 @@ class App:
         self.file.write_text("\n".join(lines))
 
     def rotate_the_sidecar(self, *lines: str) -> None:
+        """Return once the sidecar, which looks at its file now and then, accepts these lines and no others."""
         self.sidecars_file.write_text("\n".join(lines))
+        wait_until(lambda: all(self._accepts(line) == (line in lines) for line in LINES), START_LIMIT_S)
+
+    def _accepts(self, line: str) -> bool:
+        headers = {"Sidecar-Request": "true", "Authorization": f"Bearer {line}"}
+        return httpx.get(f"{self._site.url}/v1/token", headers=headers, trust_env=False).status_code == 200
 
     def get(self) -> int:
         return self._send(self.auth, self._site.partner.probe_url)

@@ -72,7 +72,7 @@ async def test_secrets_given_by_file_are_one_text_each(tmp_path: Path, redis_wit
         found = await judged(
             fleet, replica, KEY, SECRET, SIGNING, CALLER_TOKEN, second, refresh.refresh, PASSWORD, *seal, f"{KEY}:"
         )
-        assert found["held"] == [1, 1, 1, 1, 2, 1, 0, 0, 0, 0]
+        assert found["held"] == [1, 1, 1, 1, 2, 1, 1, 0, 0, 0]
 
 
 async def test_secrets_given_by_environment_are_one_text_each_too(
