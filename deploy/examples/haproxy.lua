@@ -15,7 +15,7 @@ core.register_action("partner_token", { "http-req" }, function(txn)
             -- ["authorization"] = { "Bearer ..." },
         },
     }
-    if answer.status == 204 then
+    if answer.status == 200 then
         txn:set_var("txn.partner_token", answer.headers["accesstoken"][0])
     else
         local wait = answer.headers and answer.headers["retry-after"]

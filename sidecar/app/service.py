@@ -169,6 +169,7 @@ class Service:
         settings = self._settings
         guard = GuardSettings(
             require_header=settings.require_header,
+            forward_auth=settings.forward_auth,
             allowed_hosts=settings.allowed_hosts,
             allowed_uids=settings.allowed_uids,
         )

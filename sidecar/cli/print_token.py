@@ -127,7 +127,7 @@ def _header(answer: Answer) -> str | None:
         for name, value in answer.headers.items()
         if value.startswith("Bearer ") and _TOKEN.fullmatch(value.removeprefix("Bearer "))
     )
-    return next(found, None) if answer.status in (200, 204) else None
+    return next(found, None) if answer.status == 200 else None
 
 
 def _refusal(answer: Answer) -> str:

@@ -112,7 +112,7 @@ def partner_header(status: int, headers: Mapping[str, str], body: bytes) -> Part
     """Read the answer to `Questions.header`. Raises `TokenUnavailableError`."""
     # Its name is the partner's; the value's form is the same for all.
     found = next((PartnerHeader(*field) for field in headers.items() if _holds_token(field[1])), None)
-    if status not in (200, 204) or found is None:
+    if status != 200 or found is None:
         raise _unavailable(status, body)
     return found
 

@@ -53,6 +53,7 @@ def load(
         seal=values[table.SEAL],
         require_header=values[table.REQUIRE_HEADER],
         caller_token_file=values.get(table.CALLER_TOKEN_FILE),
+        forward_auth=values[table.FORWARD_AUTH],
         allowed_hosts=values.get(table.ALLOWED_HOSTS) or (),
         allowed_uids=None if uids is None else frozenset(uids),
         limits=Limits(
@@ -90,6 +91,11 @@ def _judge_listeners(values: Values, findings: Findings) -> None:
         findings.problem(
             f"{values.origin(table.LISTEN)} listens beyond loopback on {', '.join(beyond)}: who reaches it could take "
             f"the token; set {table.CALLER_TOKEN_FILE.name}, or listen on 127.0.0.1"
+        )
+    if values[table.FORWARD_AUTH] and not values.given(table.CALLER_TOKEN_FILE) and all(not a.path for a in vending):
+        findings.problem(
+            f"{values.origin(table.FORWARD_AUTH)} takes forwarded requests, so proxies have to show who they are: set "
+            f"{table.CALLER_TOKEN_FILE.name}, or listen on a unix socket ({table.LISTEN.name})"
         )
     over_tcp = [str(address) for address in vending if not address.path]
     if over_tcp and values.given(table.ALLOWED_UIDS) and values.given(table.CALLER_TOKEN_FILE) is None:

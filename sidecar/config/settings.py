@@ -37,6 +37,7 @@ class Settings:
     seal: bool
     require_header: bool
     caller_token_file: Path | None
+    forward_auth: bool
     allowed_hosts: tuple[str, ...]
     """Lower case, and only those beyond the loopback names, which are always allowed."""
     allowed_uids: frozenset[int] | None

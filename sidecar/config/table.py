@@ -172,6 +172,13 @@ CALLER_TOKEN_FILE = Setting(
     "callers must send Authorization: Bearer <a line of this file>; each line is accepted, so that it can be rotated "
     "without a gap; 16 to 4096 visible ASCII characters a line; required to listen beyond loopback",
 )
+FORWARD_AUTH = Setting(
+    "SIDECAR_FORWARD_AUTH",
+    parsers.one_of(off=False, on=True),
+    "off",
+    "on: /v1/authorize and /oauth/token also take forwarded requests and any Host, from proxies that present the "
+    "caller token (Sidecar-Token: ..., Authorization: Bearer ..., or the OAuth client secret) or use a unix socket",
+)
 ALLOWED_HOSTS = Setting(
     "SIDECAR_ALLOWED_HOSTS",
     parsers.items(parsers.allowed_host),

@@ -1,4 +1,4 @@
-"""`GET /v1/authorize`: the header the partner expects, for a proxy that copies it onto the request it forwards."""
+"""`/v1/authorize`: the header the partner expects, for a proxy that copies it onto the request it forwards."""
 
 from __future__ import annotations
 
@@ -11,23 +11,35 @@ from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import Answered, answer
 from sidecar.web.guards import Proof
 from sidecar.web.negotiation import seconds_of
+from sidecar.web.refusals import ANY_METHOD
 from sidecar.web.token_endpoint import SUSPECT, believed, handed_over
 
 
 class AuthorizeEndpoint:
-    """Answers 204 with the token in `token_header`."""
+    """Returns 200, an empty body and the token in `token_header`.
+
+    To every method, for Envoy repeats the client's, and as 200: Envoy takes any other status for a denial, and passes
+    the denial to the client with its headers, the token among them. So no other answer has that header.
+    """
 
     endpoint: ClassVar[Endpoint] = "authorize"
-    methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
-    proof: ClassVar[Proof] = Proof.HEADER
+    methods: ClassVar[tuple[str, ...]] = ANY_METHOD
+    proof: ClassVar[Proof] = Proof.PROXY
 
-    def __init__(self, vendor: Vendor, token_header: str) -> None:
+    def __init__(self, vendor: Vendor, token_header: str, *, reads_query: bool = True) -> None:
+        """`reads_query` is False where path and query end with those of the request that the proxy asks about."""
         self._vendor = vendor
         self._token_header = token_header
+        self._reads_query = reads_query
         self.profile = vendor.profile.name
 
     async def __call__(self, request: BaseRequest) -> Answered:
-        (min_ttl_s,) = seconds_of(request.raw_path.partition("?")[2], "min_ttl")
+        query = request.raw_path.partition("?")[2] if self._reads_query else ""
+        (min_ttl_s,) = seconds_of(query, "min_ttl")
         vended = await believed(self._vendor, min_ttl_s)
         headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
-        return handed_over(vended, answer(204, headers=headers | SUSPECT if vended.suspect else headers))
+        response = answer(200, headers=headers | SUSPECT if vended.suspect else headers)
+        if request.body_exists:
+            # A body nobody reads would be taken for the next request by whoever counts its bytes in another way.
+            response.force_close()
+        return handed_over(vended, response)

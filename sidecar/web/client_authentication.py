@@ -47,9 +47,14 @@ class Client:
         return any(tokens.accept(secret.reveal()) for secret in self.secrets)
 
 
-def client_of(request: BaseRequest, form: Mapping[str, str]) -> Client:
-    """The client by header or by form. Raises `OAuthError` when both are used, or the header is no Basic one."""
+def client_of(request: BaseRequest, form: Mapping[str, str], *, bearer: bool = False) -> Client:
+    """Return the client by header or by form. `bearer`: a Bearer header is no client's, and passed over.
+
+    Raises `OAuthError` when both are used, or the header is no Basic one.
+    """
     headers = request.headers.getall("Authorization", [])
+    if bearer:
+        headers = [header for header in headers if header.partition(" ")[0].lower() != "bearer"]
     posted = form.get("client_secret")
     if not headers:
         return Client(form.get("client_id", ""), () if posted is None else (Secret(posted),))

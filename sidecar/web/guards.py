@@ -17,6 +17,8 @@ from sidecar.web.peer import is_unix, peer_uid
 from sidecar.web.refusals import GuardError
 
 REQUIRED_HEADER = "Sidecar-Request"
+PROXY_HEADER = "Sidecar-Token"
+"""How a proxy presents the caller token: what it forwards may have an `Authorization` of its own."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 _FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
@@ -35,6 +37,8 @@ class Proof(Enum):
     """The required header, and the caller token where one is set."""
     CLIENT = auto()
     """OAuth client authentication where a caller token is set (checked by the endpoint), else the required header."""
+    PROXY = auto()
+    """As `HEADER`, or the caller token of a proxy that forwards what others sent, where such are served."""
     NONE = auto()
     """Nothing: the answer is public."""
 
@@ -47,6 +51,8 @@ class GuardSettings:
     caller_tokens: Callable[[], CallerTokens | None] = lambda: None
     allowed_hosts: tuple[str, ...] = ()
     allowed_uids: frozenset[int] | None = None
+    forward_auth: bool = False
+    """Whether proxies are served: by `Proof.PROXY` and `Proof.CLIENT`, with a caller token or over a unix socket."""
 
 
 class Guards:
@@ -59,19 +65,57 @@ class Guards:
         self._harmless: set[str] = set()
 
     def check(self, request: BaseRequest, proof: Proof = Proof.HEADER) -> None:
-        """Raises `GuardError` when the request must not be served."""
+        """Raise `GuardError` when the request must not be served."""
         self._check_uid(request)
+        if self._is_from_proxy(request, proof):
+            if proof is Proof.PROXY and not self.knows_proxy(request):
+                raise _unknown_caller(f"Send '{PROXY_HEADER}' with a line of the caller token file.")
+            return
         self._check_host(request)
         _check_no_page(request)
-        if proof is Proof.HEADER or (proof is Proof.CLIENT and self.caller_tokens is None):
+        if proof in (Proof.HEADER, Proof.PROXY) or (proof is Proof.CLIENT and self.caller_tokens is None):
             self._check_header(request)
         self._check_direct(request)
-        if proof is Proof.HEADER:
+        if proof in (Proof.HEADER, Proof.PROXY):
             self._check_caller(request)
 
     @property
     def caller_tokens(self) -> CallerTokens | None:
         return self._settings.caller_tokens()
+
+    @property
+    def serve_proxies(self) -> bool:
+        return self._settings.forward_auth
+
+    def knows_proxy(self, request: BaseRequest) -> bool:
+        """Whether proxies are served, and the caller presents the caller token as they do, or needs none.
+
+        The header that is a proxy's own counts before `Authorization`, which may be that of the proxy's client.
+        """
+        tokens = self.caller_tokens
+        if not self._settings.forward_auth or tokens is None:
+            return self._settings.forward_auth and is_unix(request)
+        own = request.headers.getall(PROXY_HEADER, [])
+        return tokens.accept(own[0].strip()) if len(own) == 1 else not own and _presents(request, tokens)
+
+    def serves_anywhere(self, request: BaseRequest, proof: Proof) -> bool:
+        """Whether a request that passed over a unix socket would have passed over TCP as well."""
+        hosts = request.headers.getall("Host", [])
+        named = len(hosts) == 1 and self._allows(hosts[0].lower())
+        return named and not (self._settings.forward_auth and proof is Proof.PROXY)
+
+    def _is_from_proxy(self, request: BaseRequest, proof: Proof) -> bool:
+        """Whether what a proxy forwards is served: no page and no foreign Host gets this far without the caller token.
+
+        For `Proof.CLIENT` the endpoint looks for it.
+        """
+        if not self._settings.forward_auth:
+            return False
+        if proof is Proof.CLIENT:
+            return self.caller_tokens is not None or is_unix(request)
+        if proof is not Proof.PROXY:
+            return False
+        return is_unix(request) or PROXY_HEADER in request.headers or self.knows_proxy(request)
 
     def _check_uid(self, request: BaseRequest) -> None:
         allowed = self._settings.allowed_uids
@@ -118,15 +162,18 @@ class Guards:
         tokens = self.caller_tokens
         if tokens is None:
             return
-        values = request.headers.getall("Authorization", [])
-        scheme, _, offered = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-        if scheme.lower() != "bearer" or not tokens.accept(offered.strip()):
-            raise GuardError(
-                "caller-not-allowed",
-                "Send 'Authorization: Bearer' with a line of the caller token file.",
-                status=401,
-                headers=_CHALLENGE,
-            )
+        if not _presents(request, tokens):
+            raise _unknown_caller("Send 'Authorization: Bearer' with a line of the caller token file.")
+
+
+def _presents(request: BaseRequest, tokens: CallerTokens) -> bool:
+    values = request.headers.getall("Authorization", [])
+    scheme, _, offered = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    return scheme.lower() == "bearer" and tokens.accept(offered.strip())
+
+
+def _unknown_caller(detail: str) -> GuardError:
+    return GuardError("caller-not-allowed", detail, status=401, headers=_CHALLENGE)
 
 
 def _check_no_page(request: BaseRequest) -> None:

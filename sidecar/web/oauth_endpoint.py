@@ -42,16 +42,20 @@ class OAuthEndpoint:
     async def __call__(self, request: BaseRequest) -> Answered:
         try:
             form = _form(await _body(request))
-            client = client_of(request, form)
-            vendor = self._admit(client, form)
+            proxy = self._guards.knows_proxy(request)
+            client = client_of(request, form, bearer=proxy)
+            vendor = self._admit(client, form, known=proxy)
         except OAuthError as error:
             return Answered(error.code, _refusal(error))
         return await _grant(vendor)
 
-    def _admit(self, client: Client, form: Mapping[str, str]) -> Vendor:
-        """The vendor to ask. Raises `OAuthError`; a stranger learns nothing, not even which profiles there are."""
+    def _admit(self, client: Client, form: Mapping[str, str], *, known: bool) -> Vendor:
+        """Return the vendor to ask. `known`: the caller token was presented in another way.
+
+        Raises `OAuthError`; an unknown client learns nothing, not even which profiles there are.
+        """
         tokens = self._guards.caller_tokens
-        if tokens is not None and not client.knows(tokens):
+        if tokens is not None and not known and not client.knows(tokens):
             raise OAuthError.stranger("Authenticate with the caller token as the client secret.")
         if form.get("grant_type") != _GRANT:
             error = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"

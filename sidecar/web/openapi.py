@@ -13,12 +13,20 @@ import sidecar
 from sidecar.web.answers import JSON, Answered, answer
 from sidecar.web.guards import Proof
 
+_TAKE_EVERY_METHOD = ("/v1/authorize", "/v1/authorize/{profile}")
+_OTHER_METHODS = ("head", "post", "put", "patch", "delete", "options", "trace")
+
 
 def document() -> dict[str, Any]:
     """The document as data."""
     text = Path(__file__).with_name("openapi.json").read_bytes()
     found: dict[str, Any] = msgspec.json.decode(text)
     found["info"]["version"] = sidecar.__version__
+    for path in _TAKE_EVERY_METHOD:
+        operation = found["paths"][path]["get"]
+        for method in _OTHER_METHODS:
+            name = f"{operation['operationId']}By{method.capitalize()}"
+            found["paths"][path][method] = {**operation, "operationId": name}
     return found
 
 

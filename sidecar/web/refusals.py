@@ -8,6 +8,9 @@ from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import SidecarError
 
+ANY_METHOD: tuple[str, ...] = ()
+"""In place of a path's methods: every method is taken, with or without a body, which is not read."""
+
 
 class RefusedError(SidecarError):
     """The request is refused with a code of the contract; `detail` says what to do and repeats nothing of the request.
@@ -35,7 +38,7 @@ def missing_default(profiles: Iterable[str]) -> str:
 
 
 def check_form(request: BaseRequest, methods: tuple[str, ...]) -> None:
-    """Raises `RefusedError` unless the request uses one of `methods`, and has a body only where that is a POST.
+    """Raise `RefusedError` unless the request uses one of `methods`, and has a body only where that is a POST.
 
     A body nobody reads would be taken for the next request by whoever counts bytes in another way.
     """

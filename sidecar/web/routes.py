@@ -18,11 +18,13 @@ from sidecar.web.guards import Guards, Proof
 from sidecar.web.oauth_endpoint import OAuthEndpoint
 from sidecar.web.openapi import OpenApiEndpoint
 from sidecar.web.problems import refused
-from sidecar.web.refusals import RefusedError, missing_default
+from sidecar.web.refusals import ANY_METHOD, RefusedError, missing_default
 from sidecar.web.rejected_endpoint import RejectedEndpoint
 from sidecar.web.token_endpoint import TokenEndpoint
 
 _OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
+_APPENDED = re.compile(r"(?P<path>/v1/authorize/[^/]+)/.*", re.DOTALL)
+"""A path of ours with the client's path after it, as Envoy's `path_prefix` makes it."""
 
 
 class Route(Protocol):
@@ -46,7 +48,7 @@ class _Nowhere:
 
     error: RefusedError | UnknownProfileError
     endpoint: Endpoint | None = None
-    methods: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ANY_METHOD
     proof: Proof = Proof.HEADER
     profile: str = ""
 
@@ -58,25 +60,42 @@ class _Nowhere:
 _NOT_FOUND = _Nowhere(RefusedError("not-found", "See /openapi.json for the paths there are."))
 
 
-def build_routes(vendors: Mapping[str, Vendor], guards: Guards, token_headers: Mapping[str, str]) -> dict[str, Route]:
-    """The table of every path that exists; a path without a profile name is the profile `default`."""
-    routes: dict[str, Route] = {"/oauth/token": OAuthEndpoint(vendors, guards), "/openapi.json": OpenApiEndpoint()}
-    for name, vendor in vendors.items():
-        token, rejected = TokenEndpoint(vendor), RejectedEndpoint(vendor)
-        authorize = AuthorizeEndpoint(vendor, token_headers[name])
-        for suffix in (f"/{name}", "") if name == "default" else (f"/{name}",):
-            routes[f"/v1/token{suffix}"] = token
-            routes[f"/v1/token{suffix}/rejected"] = rejected
-            routes[f"/v1/authorize{suffix}"] = authorize
-    return routes
+class Routes:
+    """Every path that exists; a path without a profile name is the profile `default`."""
+
+    def __init__(self, vendors: Mapping[str, Vendor], guards: Guards, token_headers: Mapping[str, str]) -> None:
+        self._profiles = tuple(vendors)
+        self._routes: dict[str, Route] = {
+            "/oauth/token": OAuthEndpoint(vendors, guards),
+            "/openapi.json": OpenApiEndpoint(),
+        }
+        self._appended: dict[str, Route] = {}
+        for name, vendor in vendors.items():
+            token, rejected, header = TokenEndpoint(vendor), RejectedEndpoint(vendor), token_headers[name]
+            authorize = AuthorizeEndpoint(vendor, header)
+            for suffix in (f"/{name}", "") if name == "default" else (f"/{name}",):
+                self._routes[f"/v1/token{suffix}"] = token
+                self._routes[f"/v1/token{suffix}/rejected"] = rejected
+                self._routes[f"/v1/authorize{suffix}"] = authorize
+            if guards.serve_proxies:
+                self._appended[f"/v1/authorize/{name}"] = AuthorizeEndpoint(vendor, header, reads_query=False)
+
+    def find(self, path: str) -> Route:
+        return self._routes.get(path) or self._find_appended(path) or _nowhere(path, self._profiles)
+
+    def _find_appended(self, path: str) -> Route | None:
+        form = _APPENDED.fullmatch(path) if self._appended else None
+        return None if form is None else self._appended.get(form["path"])
 
 
-def nowhere(path: str, profiles: Iterable[str]) -> Route:
-    """What stands behind a path that is not in the table; `profiles` are the names there are."""
+def _nowhere(path: str, profiles: Iterable[str]) -> Route:
     form = _OF_A_PROFILE.fullmatch(path)
     if form is None or (form["rejected"] and form["endpoint"] == "authorize"):
         return _NOT_FOUND
-    endpoint: Endpoint = "rejected" if form["rejected"] else "authorize" if form["endpoint"] == "authorize" else "token"
-    methods = RejectedEndpoint.methods if endpoint == "rejected" else TokenEndpoint.methods
     text = missing_default(profiles) if form["profile"] is None else "No profile has this name."
-    return _Nowhere(UnknownProfileError(text), endpoint, methods)
+    error = UnknownProfileError(text)
+    if form["endpoint"] == "authorize":
+        return _Nowhere(error, "authorize", AuthorizeEndpoint.methods, AuthorizeEndpoint.proof)
+    if form["rejected"]:
+        return _Nowhere(error, "rejected", RejectedEndpoint.methods)
+    return _Nowhere(error, "token", TokenEndpoint.methods)

@@ -21,7 +21,7 @@ from sidecar.web.guards import Guards
 from sidecar.web.peer import caller_name
 from sidecar.web.problems import INTERNAL_ERROR, refused
 from sidecar.web.refusals import RefusedError, check_form
-from sidecar.web.routes import Route, build_routes, nowhere
+from sidecar.web.routes import Route, Routes
 from sidecar.web.warm import WarmAnswers
 
 _NOT_LET_IN = (401, 403)
@@ -46,7 +46,7 @@ class TokenApi:
         warm: WarmAnswers | None = None,
     ) -> None:
         self._vendors = vendors
-        self._routes = build_routes(vendors, guards, token_headers)
+        self._routes = Routes(vendors, guards, token_headers)
         self._guards = guards
         self._sink = sink
         self._clock = clock
@@ -56,8 +56,7 @@ class TokenApi:
     async def __call__(self, request: BaseRequest) -> StreamResponse:
         started = self._clock.monotonic()
         trace = trace_context(request.headers.getall("traceparent", ()))
-        path = request.raw_path.partition("?")[0]
-        route = self._routes.get(path) or nowhere(path, self._vendors)
+        route = self._routes.find(request.raw_path.partition("?")[0])
         try:
             answered = await self._answer(request, route)
         except Exception:
@@ -86,8 +85,9 @@ class TokenApi:
     def _learn(self, warm: WarmAnswers, request: BaseRequest, route: Route, response: Response, vended: Vended) -> None:
         """What was asked plainly, and was answered from memory, will be answered so again."""
         asked = cast("Connection", request.protocol).asked
-        plain = request.method == "GET" and request.version == HttpVersion11
-        if asked is not None and plain and route.endpoint is not None and "?" not in request.raw_path:
+        plain = request.method == "GET" and request.version == HttpVersion11 and "?" not in request.raw_path
+        plain = plain and self._guards.serves_anywhere(request, route.proof)
+        if asked is not None and plain and route.endpoint is not None:
             vendor, closes = self._vendors[route.profile], not request.keep_alive
             warm.learn(asked, response, vended, vendor, route.endpoint, closes=closes)
 

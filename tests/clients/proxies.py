@@ -7,14 +7,18 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import certifi
+import yaml
 
-from tests.clients.site import EXAMPLES
+from tests.clients.site import CALLER_TOKEN, EXAMPLES
 from tests.fakes.commands import wait_for
 from tests.fakes.programs import found
 from tests.servers import free_port
 
+PORT = "8080"
+"""The port of each example."""
 TLS = (
     "server partner api-gateway.carry1st.com:443 ssl verify required ca-file @system-ca "
     "sni str(api-gateway.carry1st.com) verifyhost api-gateway.carry1st.com"
@@ -27,7 +31,7 @@ def nginx(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
     port = free_port()
     changes = {
         "server unix:/run/token-sidecar/sidecar.sock;": f"server {sidecar};",
-        "listen 127.0.0.1:8080;": f"listen 127.0.0.1:{port};",
+        f"listen 127.0.0.1:{PORT}": f"listen 127.0.0.1:{port}",
         "proxy_pass https://api-gateway.carry1st.com;": f"proxy_pass {partner_url};",
         "/etc/ssl/certs/ca-certificates.crt": certifi.where(),
     }
@@ -42,7 +46,7 @@ def haproxy(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
     port = free_port()
     partner = partner_url.removeprefix("http://")
     changes = {
-        "bind 127.0.0.1:8080": f"bind 127.0.0.1:{port}",
+        f"bind 127.0.0.1:{PORT}": f"bind 127.0.0.1:{port}",
         "/etc/haproxy/haproxy.lua": str(folder / "haproxy.lua"),
         "Host api-gateway.carry1st.com": f"Host {partner}",
         TLS: f"server partner {partner}",
@@ -57,15 +61,101 @@ def haproxy(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
         yield port
 
 
-PROXIES = {"nginx": nginx, "haproxy": haproxy}
+@contextmanager
+def envoy(sidecar: str, partner_url: str, folder: Path, *, own_path: str = "path_prefix") -> Iterator[int]:
+    """`own_path` is how Envoy makes the path of its question: `path_prefix`, or `path_override`."""
+    example = _envoy_example("envoy.yaml", sidecar, partner_url)
+    service = _first_filter(example)["http_service"]
+    if own_path == "path_override":
+        del service["path_prefix"]
+        service["path_override"] = "/v1/authorize"
+    if not sidecar.startswith("unix:"):
+        shown = {"key": "Sidecar-Token", "value": CALLER_TOKEN}
+        service["authorization_request"] = {"headers_to_add": [shown]}
+    with _running_envoy(example, folder) as port:
+        yield port
+
+
+@contextmanager
+def envoy_oauth(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
+    """Envoy gets its token beforehand, and answers 401 until it has one."""
+    example = _envoy_example("envoy_oauth.yaml", sidecar, partner_url)
+    if not sidecar.startswith("unix:"):
+        example["static_resources"]["secrets"][0]["generic_secret"]["secret"]["inline_string"] = CALLER_TOKEN
+    with _running_envoy(example, folder) as port:
+        yield port
+
+
+@contextmanager
+def caddy(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
+    port = free_port()
+    question = "forward_auth unix//run/token-sidecar/sidecar.sock {"
+    asked = sidecar.replace("unix:", "unix/")
+    shown = "" if sidecar.startswith("unix:") else f"\n\t\theader_up Sidecar-Token {CALLER_TOKEN}"
+    changes = {
+        f":{PORT}": f":{port}",
+        question: f"forward_auth {asked} {{{shown}",
+        "https://api-gateway.carry1st.com": partner_url,
+        "admin off": "admin off\n\tpersist_config off",
+    }
+    _changed("Caddyfile", changes, folder / "Caddyfile")
+    with _running("(serving initial configuration)", "caddy", "run", "--config", folder / "Caddyfile"):
+        yield port
+
+
+OF_THE_PROXY_ITSELF = {"nginx": nginx, "haproxy": haproxy}
+"""Ask with a request of their own, which has nothing of the app's."""
+OF_THE_APPS = {"envoy": envoy, "caddy": caddy}
+"""Ask with the app's request: need a sidecar with SIDECAR_FORWARD_AUTH."""
+PROXIES = OF_THE_PROXY_ITSELF | OF_THE_APPS
 
 
 def _changed(example: str, changes: Mapping[str, str], into: Path) -> None:
     text = (EXAMPLES / example).read_text()
     for theirs, ours in changes.items():
-        assert text.count(theirs) == 1, theirs
+        assert theirs in text, theirs
         text = text.replace(theirs, ours)
     into.write_text(text)
+
+
+def _envoy_example(name: str, sidecar: str, partner_url: str) -> dict[str, Any]:
+    example: dict[str, Any] = yaml.safe_load((EXAMPLES / name).read_text())
+    sidecars, partners = example["static_resources"]["clusters"]
+    _endpoint(partners)["socket_address"] = _socket_address(partner_url.removeprefix("http://"))
+    del partners["transport_socket"]
+    if sidecar.startswith("unix:"):
+        _endpoint(sidecars)["pipe"]["path"] = sidecar.removeprefix("unix:")
+    else:
+        del _endpoint(sidecars)["pipe"]
+        _endpoint(sidecars)["socket_address"] = _socket_address(sidecar)
+    return example
+
+
+@contextmanager
+def _running_envoy(example: dict[str, Any], folder: Path) -> Iterator[int]:
+    port = free_port()
+    example["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = port
+    (folder / "envoy.yaml").write_text(yaml.safe_dump(example))
+    with _running("(starting main dispatch loop)", "envoy", "--disable-hot-restart", "-c", folder / "envoy.yaml"):
+        yield port
+
+
+def _first_filter(example: dict[str, Any]) -> dict[str, Any]:
+    """Its configuration, in Envoy's."""
+    (manager,) = example["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
+    found: dict[str, Any] = manager["typed_config"]["http_filters"][0]["typed_config"]
+    return found
+
+
+def _endpoint(cluster: dict[str, Any]) -> dict[str, Any]:
+    """The address of the only endpoint."""
+    found: dict[str, Any] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
+    return found
+
+
+def _socket_address(address: str) -> dict[str, str | int]:
+    host, _, port = address.rpartition(":")
+    return {"address": host, "port_value": int(port)}
 
 
 @contextmanager

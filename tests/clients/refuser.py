@@ -33,7 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):
             self.wfile.write(_REFUSAL)
 
-    do_GET = do_POST = _refuse  # noqa: N815 - the standard library's names
+    do_GET = do_POST = do_PUT = do_DELETE = _refuse  # noqa: N815 - the standard library's names
 
     def _read(self, length: str | None) -> bytes:
         return self.rfile.read(int(length or 0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +14,9 @@ from tests.servers import has_tls, server_binary
 
 
 def found(name: str) -> str | None:
-    """Where the program is; daemons lie in /usr/sbin, which is on root's path alone."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    """Where the program is: daemons lie in /usr/sbin, which is on root's path alone, those of wheels beside Python."""
+    beside_python = Path(sys.executable).parent
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:{beside_python}")
 
 
 def needs(name: str) -> pytest.MarkDecorator:

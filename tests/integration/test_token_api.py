@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar.core.errors import WaitTimeoutError
 from sidecar.core.model import Secret, token_id_of
 from tests.fakes.vending_service import VendingService, vending_service
 from tests.fakes.vendor import NOW, token, vended
-from tests.fakes.wire import ask
+from tests.fakes.wire import PLAIN, ask, exchange
 
 ONE = token_id_of(Secret("access-token-one"))
 
@@ -160,13 +161,39 @@ async def test_min_ttl_beyond_what_is_left_asks_for_another_token(service: Vendi
     assert service.vendor.min_ttls_s == [899.5]
 
 
-async def test_authorize_answers_204_with_the_header_of_the_partner(service: VendingService) -> None:
-    reply = await service.get("/v1/authorize")
-    assert (reply.status, reply.body, reply.header("AccessToken")) == (204, b"", "Bearer access-token-one")
-    assert (await service.get("/v1/authorize/other")).header("X-Other") == "Bearer access-token-one"
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
+async def test_authorize_returns_200_with_the_header_of_the_partner_to_any_method(
+    service: VendingService, method: str
+) -> None:
+    reply = await ask(service.address, "/v1/authorize", method=method)
+    assert (reply.status, reply.body, reply.header("AccessToken")) == (200, b"", "Bearer access-token-one")
+    assert (await ask(service.address, "/v1/authorize/other", method=method)).header("X-Other") is not None
 
 
-@pytest.mark.parametrize("path", ["/v1/token", "/v1/authorize", "/openapi.json"])
+async def test_authorize_passes_over_a_body_and_ends_the_connection(service: VendingService) -> None:
+    """Envoy sends the body of the request that it asks about, where it is told to."""
+    head = b"POST /v1/authorize HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n"
+    for body in (b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"):
+        # `exchange` reads until the connection ends: what follows the body is no further request.
+        reply = await exchange(service.address, head + body + PLAIN)
+        assert (reply.status, reply.header("Connection"), reply.body) == (200, "close", b"")
+
+
+async def test_no_answer_of_authorize_but_200_has_the_header_of_the_partner(service: VendingService) -> None:
+    """A proxy passes a denial to its client, with its headers."""
+    refused = [
+        await ask(service.address, "/v1/authorize", headers={"Host": "x"}, bare=True),
+        await ask(service.address, "/v1/authorize?min_ttl=x"),
+        await ask(service.address, "/v1/authorize/nobody"),
+        await ask(service.address, "/v1/authorize/default/appended"),
+    ]
+    service.vendor.now, service.vendor.later = None, WaitTimeoutError("wait", retry_after_s=1)
+    refused.append(await ask(service.address, "/v1/authorize"))
+    assert [reply.status for reply in refused] == [403, 400, 404, 404, 503]
+    assert [reply.header("AccessToken") for reply in refused] == [None] * 5
+
+
+@pytest.mark.parametrize("path", ["/v1/token", "/openapi.json"])
 async def test_head_answers_like_get_without_a_body(service: VendingService, path: str) -> None:
     get, head = await service.get(path), await ask(service.address, path, method="HEAD")
     assert (head.status, head.body) == (get.status, b"")

@@ -12,7 +12,7 @@ from tests.fakes.vending_service import vending_service
 from tests.fakes.vendor import FakeVendor, FixedClock
 from tests.fakes.wire import ask, exchange, serving
 
-READ = ["/v1/token", "/v1/token/other", "/v1/authorize", "/openapi.json"]
+READ = ["/v1/token", "/v1/token/other", "/openapi.json"]
 WRITTEN = ["/v1/token/rejected", "/v1/token/other/rejected", "/oauth/token"]
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
 

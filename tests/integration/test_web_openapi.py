@@ -66,7 +66,7 @@ def conforms(path: str, method: str, reply: Reply) -> None:
             assert not followed(header)["required"], f"{name} is missing"
         else:
             validate(value, followed(header)["schema"])
-    if "content" not in described:
+    if method == "head" or "content" not in described:
         assert reply.body == b""
         return
     content_type = str(reply.header("Content-Type")).split(";")[0]
@@ -93,8 +93,8 @@ def test_every_error_code_is_described() -> None:
 
 def test_operations_have_names_of_their_own() -> None:
     items = DOCUMENT["paths"].values()
-    names = [item[method]["operationId"] for item in items for method in item.keys() & {"get", "post"}]
-    assert len(set(names)) == len(names) == len(items)
+    names = [operation["operationId"] for item in items for key, operation in item.items() if key != "servers"]
+    assert len(set(names)) == len(names) > len(items)
 
 
 def test_each_listeners_operations_name_its_server() -> None:
@@ -145,7 +145,7 @@ async def test_refusals_conform(path: str) -> None:
             assert stranger.status == 403
             conforms(path, method, stranger)
             wrong = await ask(service.address, path, method="PUT")
-            assert wrong.status == 405
+            assert wrong.status == (200 if path == "/v1/authorize" else 405)
             conforms(path, method, wrong)
 
 

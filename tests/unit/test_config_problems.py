@@ -197,6 +197,15 @@ def test_listening_beyond_loopback_takes_a_caller_token(where: str) -> None:
     assert loaded(LISTEN=where, CALLER_TOKEN_FILE="/t").listen
 
 
+def test_proxies_are_served_only_where_they_show_who_they_are() -> None:
+    (problem,) = problems(FORWARD_AUTH="on")
+    assert problem.startswith("SIDECAR_FORWARD_AUTH takes forwarded requests")
+    assert "set SIDECAR_CALLER_TOKEN_FILE, or listen on a unix socket (SIDECAR_LISTEN)" in problem
+    assert loaded(FORWARD_AUTH="on", CALLER_TOKEN_FILE="/t").forward_auth
+    assert loaded(FORWARD_AUTH="on", LISTEN="127.0.0.1:1,unix:/run/a.sock").forward_auth
+    assert not loaded(FORWARD_AUTH="off").forward_auth
+
+
 @pytest.mark.parametrize("where", ["127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/run/a.sock", "unix:@a"])
 def test_local_listeners_take_none(where: str) -> None:
     assert loaded(LISTEN=where).caller_token_file is None
