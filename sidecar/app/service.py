@@ -170,7 +170,8 @@ class Service:
         guard = GuardSettings(
             require_header=settings.require_header,
             forward_auth=settings.forward_auth,
-            allowed_hosts=settings.allowed_hosts,
+            # An address that is listened on is taken by its connections; a name is known here alone.
+            allowed_hosts=(*settings.allowed_hosts, *(address.host for address in settings.listen)),
             allowed_uids=settings.allowed_uids,
         )
         if (caller_tokens := self._files.caller_tokens()) is not None:

@@ -9,9 +9,10 @@ from aiohttp.web_request import BaseRequest
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import Answered, answer
-from sidecar.web.guards import Proof
+from sidecar.web.guards import Proof, is_forwarded
 from sidecar.web.negotiation import seconds_of
 from sidecar.web.refusals import ANY_METHOD
+from sidecar.web.target import path_and_query
 from sidecar.web.token_endpoint import SUSPECT, believed, handed_over
 
 
@@ -34,8 +35,9 @@ class AuthorizeEndpoint:
         self.profile = vendor.profile.name
 
     async def __call__(self, request: BaseRequest) -> Answered:
-        query = request.raw_path.partition("?")[2] if self._reads_query else ""
-        (min_ttl_s,) = seconds_of(query, "min_ttl")
+        query = path_and_query(request)[1] if self._reads_query else ""
+        # Caddy leaves the query of its client at the path it is told to ask, and that client has no say here.
+        (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)
         vended = await believed(self._vendor, min_ttl_s)
         headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
         response = answer(200, headers=headers | SUSPECT if vended.suspect else headers)

@@ -12,14 +12,15 @@ from enum import Enum, auto
 
 from aiohttp.web_request import BaseRequest
 
+from sidecar.core.hosts import literal_address, names_loopback
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.peer import is_unix, peer_uid
+from sidecar.web.peer import is_unix, local_address, peer_uid
 from sidecar.web.refusals import GuardError
+from sidecar.web.target import authority_of
 
 REQUIRED_HEADER = "Sidecar-Request"
 PROXY_HEADER = "Sidecar-Token"
 """How a proxy presents the caller token: what it forwards may have an `Authorization` of its own."""
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 _FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
 _FORWARDING_PREFIX = "x-forwarded"
@@ -60,7 +61,8 @@ class Guards:
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
-        self._hosts = LOOPBACK_NAMES | {host.lower() for host in settings.allowed_hosts}
+        # 0.0.0.0 and its like are no name of ours: a browser on this machine takes a page's URL with it to loopback.
+        self._hosts = frozenset(host.lower() for host in settings.allowed_hosts if not _is_unspecified(host))
         # Spellings of header names that were looked at once: callers send the same few each time.
         self._harmless: set[str] = set()
 
@@ -101,7 +103,7 @@ class Guards:
     def serves_anywhere(self, request: BaseRequest, proof: Proof) -> bool:
         """Whether a request that passed over a unix socket would have passed over TCP as well."""
         hosts = request.headers.getall("Host", [])
-        named = len(hosts) == 1 and self._allows(hosts[0].lower())
+        named = len(hosts) == 1 and self._allows(hosts[0])
         return named and not (self._settings.forward_auth and proof is Proof.PROXY)
 
     def _is_from_proxy(self, request: BaseRequest, proof: Proof) -> bool:
@@ -128,14 +130,17 @@ class Guards:
         if is_unix(request) and len(hosts) <= 1:
             # No name leads to a unix socket, so none can be rebound; clients put anything there.
             return
-        if len(hosts) != 1 or not self._allows(hosts[0].lower()):
+        # A target with an authority of its own names a second host (RFC 9112 section 3.2.2).
+        named = [*hosts, *filter(None, [authority_of(request)])]
+        if len(hosts) != 1 or not all(self._allows(host) or _is_where_it_came(request, host) for host in named):
             raise GuardError(
                 "host-not-allowed", "Send exactly one Host header: a loopback name, or one of SIDECAR_ALLOWED_HOSTS."
             )
 
     def _allows(self, host: str) -> bool:
+        host = host.lower()
         parts = _HOST.fullmatch(host)
-        return parts is not None and (parts[1] in self._hosts or host in self._hosts)
+        return parts is not None and (names_loopback(parts[1]) or parts[1] in self._hosts or host in self._hosts)
 
     def _check_header(self, request: BaseRequest) -> None:
         if not self._settings.require_header:
@@ -149,8 +154,7 @@ class Guards:
         for name in request.headers:
             if name in self._harmless:
                 continue
-            plain = name.lower().replace("_", "-")
-            if plain in _FORWARDING or plain.startswith(_FORWARDING_PREFIX):
+            if _tells_of_forwarding(name):
                 raise GuardError(
                     "forwarded-request",
                     "Call the sidecar directly: X-Forwarded-*, X-Real-IP, Forwarded and Via are refused.",
@@ -166,6 +170,18 @@ class Guards:
             raise _unknown_caller("Send 'Authorization: Bearer' with a line of the caller token file.")
 
 
+def _is_unspecified(host: str) -> bool:
+    address = literal_address(host if host.startswith("[") or ":" not in host else f"[{host}]")
+    return address is not None and address.is_unspecified
+
+
+def _is_where_it_came(request: BaseRequest, host: str) -> bool:
+    """Whether the host is the address that the connection was made to: it stands for no name that leads elsewhere."""
+    parts = _HOST.fullmatch(host.lower())
+    address = None if parts is None else literal_address(parts[1])
+    return address is not None and str(address) == local_address(request)
+
+
 def _presents(request: BaseRequest, tokens: CallerTokens) -> bool:
     values = request.headers.getall("Authorization", [])
     scheme, _, offered = values[0].partition(" ") if len(values) == 1 else ("", "", "")
@@ -174,6 +190,16 @@ def _presents(request: BaseRequest, tokens: CallerTokens) -> bool:
 
 def _unknown_caller(detail: str) -> GuardError:
     return GuardError("caller-not-allowed", detail, status=401, headers=_CHALLENGE)
+
+
+def is_forwarded(request: BaseRequest) -> bool:
+    """Whether a proxy says that it forwards what its client sent."""
+    return any(_tells_of_forwarding(name) for name in request.headers)
+
+
+def _tells_of_forwarding(name: str) -> bool:
+    plain = name.lower().replace("_", "-")
+    return plain in _FORWARDING or plain.startswith(_FORWARDING_PREFIX)
 
 
 def _check_no_page(request: BaseRequest) -> None:

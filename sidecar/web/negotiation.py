@@ -15,14 +15,23 @@ _QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 
 
 def seconds_of(query: str, *names: str) -> tuple[Seconds, ...]:
-    """The values of the named query parameters, 0 for an absent one; others are passed over.
+    """Return the values of the named query parameters, 0 for an absent one.
 
-    Raises `RefusedError` (`bad-request`) for a parameter given twice, or that is no plain decimal number.
+    Raises `RefusedError` (`bad-request`) for any other parameter, one given twice, or one that is no plain decimal
+    number.
     """
     if not query:
         return tuple(0.0 for _ in names)
     given = parse_qsl(query, keep_blank_values=True)
+    if any(name not in names for name, _ in given):
+        known = " and ".join(f"'{name}'" for name in names) or "none"
+        raise RefusedError("bad-request", f"Send no other query parameters than these: {known}.")
     return tuple(_seconds(name, [value for key, value in given if key == name]) for name in names)
+
+
+def refuse_query(query: str) -> None:
+    """Raise `RefusedError` (`bad-request`) for any query parameter."""
+    seconds_of(query)
 
 
 def _seconds(name: str, values: list[str]) -> Seconds:

@@ -16,8 +16,10 @@ from sidecar.web.answers import JSON, Answered, json_answer
 from sidecar.web.bodies import read_body
 from sidecar.web.client_authentication import Client, OAuthError, client_of
 from sidecar.web.guards import Guards, Proof
+from sidecar.web.negotiation import refuse_query
 from sidecar.web.problems import problem
 from sidecar.web.refusals import RefusedError, missing_default
+from sidecar.web.target import path_and_query
 from sidecar.web.token_endpoint import SUSPECT, believed, handed_over
 
 _FORM = "application/x-www-form-urlencoded"
@@ -40,6 +42,7 @@ class OAuthEndpoint:
         self._guards = guards
 
     async def __call__(self, request: BaseRequest) -> Answered:
+        refuse_query(path_and_query(request)[1])
         try:
             form = _form(await _body(request))
             proxy = self._guards.knows_proxy(request)

@@ -12,6 +12,8 @@ from aiohttp.web_request import BaseRequest
 import sidecar
 from sidecar.web.answers import JSON, Answered, answer
 from sidecar.web.guards import Proof
+from sidecar.web.negotiation import refuse_query
+from sidecar.web.target import path_and_query
 
 _TAKE_EVERY_METHOD = ("/v1/authorize", "/v1/authorize/{profile}")
 _OTHER_METHODS = ("head", "post", "put", "patch", "delete", "options", "trace")
@@ -44,5 +46,6 @@ class OpenApiEndpoint:
     proof: ClassVar[Proof] = Proof.NONE
     profile = ""
 
-    async def __call__(self, request: BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
+    async def __call__(self, request: BaseRequest) -> Answered:
+        refuse_query(path_and_query(request)[1])
         return Answered("ok", answer(200, _body(), content_type=JSON))

@@ -25,6 +25,12 @@ def peer_uid(request: BaseRequest) -> int | None:
     return int(uid)
 
 
+def local_address(request: BaseRequest) -> str:
+    """The IP address that the caller connected to; empty on a unix socket, or when the connection is gone."""
+    name = None if request.transport is None else request.transport.get_extra_info("sockname")
+    return str(name[0]) if isinstance(name, tuple) else ""
+
+
 def caller_name(request: BaseRequest) -> str:
     """The caller for people: `uid:1000`, or the address as `127.0.0.1:54321`; empty when the connection is gone."""
     peer = None if request.transport is None else request.transport.get_extra_info("peername")

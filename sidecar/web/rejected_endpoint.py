@@ -15,8 +15,10 @@ from sidecar.vending.vendor import Report, Vendor
 from sidecar.web.answers import JSON, Answered, json_answer
 from sidecar.web.bodies import read_body
 from sidecar.web.guards import Proof
+from sidecar.web.negotiation import refuse_query
 from sidecar.web.problems import whole_seconds
 from sidecar.web.refusals import RefusedError
+from sidecar.web.target import path_and_query
 
 MAX_REPORT_BYTES = 20 * 1024
 """The longest token there can be is 16 KiB; what JSON may add to it fits, too."""
@@ -43,6 +45,7 @@ class RejectedEndpoint:
         self.profile = vendor.profile.name
 
     async def __call__(self, request: BaseRequest) -> Answered:
+        refuse_query(path_and_query(request)[1])
         token_id = _reported_id(await read_body(request, JSON, MAX_REPORT_BYTES))
         report = await self._vendor.report(token_id)
         return Answered("ok", _verdict(report), token_id=token_id if report.known else "", outcome=report.verdict)

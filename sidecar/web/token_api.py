@@ -22,6 +22,7 @@ from sidecar.web.peer import caller_name
 from sidecar.web.problems import INTERNAL_ERROR, refused
 from sidecar.web.refusals import RefusedError, check_form
 from sidecar.web.routes import Route, Routes
+from sidecar.web.target import path_and_query
 from sidecar.web.warm import WarmAnswers
 
 _NOT_LET_IN = (401, 403)
@@ -56,7 +57,7 @@ class TokenApi:
     async def __call__(self, request: BaseRequest) -> StreamResponse:
         started = self._clock.monotonic()
         trace = trace_context(request.headers.getall("traceparent", ()))
-        route = self._routes.find(request.raw_path.partition("?")[0])
+        route = self._routes.find(path_and_query(request)[0])
         try:
             answered = await self._answer(request, route)
         except Exception:

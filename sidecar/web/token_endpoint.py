@@ -15,6 +15,7 @@ from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import JSON, TEXT, Answered, answer
 from sidecar.web.guards import Proof
 from sidecar.web.negotiation import none_match, prefers_text, seconds_of
+from sidecar.web.target import path_and_query
 
 MAX_WAIT_S: Seconds = 60
 SUSPECT = {"Token-Suspect": "true"}
@@ -37,7 +38,7 @@ class TokenEndpoint:
         self._bytes = b""
 
     async def __call__(self, request: BaseRequest) -> Answered:
-        min_ttl_s, wait_s = seconds_of(request.raw_path.partition("?")[2], "min_ttl", "wait")
+        min_ttl_s, wait_s = seconds_of(path_and_query(request)[1], "min_ttl", "wait")
         vended = await believed(self._vendor, min_ttl_s)
         known = request.headers.getall("If-None-Match", [])
         if known and none_match(known, vended.token.token_id):

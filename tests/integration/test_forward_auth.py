@@ -30,8 +30,15 @@ FORWARDED = {
     "Sec-Fetch-Site": "cross-site",
 }
 """What Caddy and Traefik send on behalf of a page in a browser."""
-PATHS = ["/v1/authorize", "/v1/authorize/default", "/v1/authorize/default/api/pay?x=1&x=2&min_ttl=none",
-         "/v1/authorize/default/", "/v1/authorize/default//%2e%2e/v1/token"]  # fmt: skip
+APPENDED = "/v1/authorize/default/api/pay?x=1&x=2&min_ttl=none"
+PATHS = [
+    "/v1/authorize",
+    "/v1/authorize?min_ttl=none&x=1",
+    "/v1/authorize/default",
+    APPENDED,
+    "/v1/authorize/default/",
+    "/v1/authorize/default//%2e%2e/v1/token",
+]
 GRANT = b"grant_type=client_credentials"
 
 
@@ -56,6 +63,16 @@ async def test_a_proxy_with_the_caller_token_is_served(path: str, shown: dict[st
     async with vending_service(PROXIES) as service:
         assert (await authorize(service, shown, path)).status == 200
         assert service.served == [("default", "authorize", "ok")]
+
+
+async def test_the_query_of_a_proxys_client_is_not_read_and_that_of_an_app_is() -> None:
+    async with vending_service(PROXIES) as service:
+        path = "/v1/authorize?min_ttl=1000"
+        assert (await authorize(service, OWN, path)).status == 200
+        assert service.vendor.min_ttls_s == []
+        direct = {"Host": "localhost", "Sidecar-Request": "true", **BEARER}
+        assert (await ask(service.address, path, headers=direct, bare=True)).status == 200
+        assert service.vendor.min_ttls_s == [1000]
 
 
 async def test_the_proxys_own_header_counts_before_the_clients_authorization() -> None:
@@ -87,7 +104,7 @@ async def test_nothing_forwarded_is_served_unless_it_is_switched_on(shown: dict[
     async with vending_service(OFF) as service:
         assert (await authorize(service, shown)).code == "host-not-allowed"
         direct = {"Host": "localhost", "Sidecar-Request": "true", **BEARER}
-        assert (await ask(service.address, PATHS[2], headers=direct, bare=True)).code == "not-found"
+        assert (await ask(service.address, APPENDED, headers=direct, bare=True)).code == "not-found"
 
 
 @pytest.mark.parametrize("path", ["/v1/token", "/v1/token/rejected", "/openapi.json", "/v1/authorize/nobody"])

@@ -61,8 +61,11 @@ async def test_a_forwarded_request_is_refused_in_any_spelling(name: str, path: s
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST:8181", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8181", "sidecar.test:80"]
-)
+    "host",
+    ["localhost", "LOCALHOST:8181", "localhost.", "localhost.:1", "127.0.0.1", "127.0.0.1:1", "127.0.0.2",
+     "127.255.255.254:8181", "[::1]", "[::1]:8181",
+     "[0:0:0:0:0:0:0:1]", "[0000:0000:0000:0000:0000:0000:0000:0001]:8181", "sidecar.test:80"],
+)  # fmt: skip
 async def test_a_loopback_or_allowed_host_is_served(host: str) -> None:
     settings = GuardSettings(allowed_hosts=("Sidecar.test",))
     assert (await send(settings, f"Host: {host}", "Sidecar-Request: true")).status == 200
@@ -71,7 +74,9 @@ async def test_a_loopback_or_allowed_host_is_served(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     ["evil.test", "localhost.evil.test", "localhost:x", "localhost:80:80", "::1", "", "evil.test@localhost",
-     "localhost, evil.test", "10.0.0.1"],
+     "localhost, evil.test", "10.0.0.1", "localhost..", "a.localhost", "128.0.0.1", "127.1", "127.0.0.1.", "0127.0.0.1",
+     "2130706433", "127.0.0.1.evil.test", "0.0.0.0", "[::]", "[::2]", "[127.0.0.1]", "[::ffff:127.0.0.1]", "[::1",
+     "::1]"],
 )  # fmt: skip
 async def test_any_other_host_is_refused(host: str) -> None:
     reply = await send(GuardSettings(), f"Host: {host}", "Sidecar-Request: true")
@@ -91,17 +96,40 @@ async def test_http_1_0_without_a_host_is_refused() -> None:
         assert (reply.status, reply.code) == (403, "host-not-allowed")
 
 
-async def test_the_authority_of_an_absolute_target_does_not_stand_in_for_the_host() -> None:
+@pytest.mark.parametrize(
+    ("target", "host", "code"),
+    [
+        ("http://localhost/v1/token", "evil.test", "host-not-allowed"),
+        ("http://evil.test/v1/token", "localhost", "host-not-allowed"),
+        ("http://user@localhost/v1/token", "localhost", "host-not-allowed"),
+        ("http://localhost/v1/token?x=1", "localhost", "bad-request"),
+        ("http://localhost", "localhost", "not-found"),
+        ("http://localhost//v1/token", "localhost", "not-found"),
+        ("ftp://localhost/v1/token", "localhost", "not-found"),
+    ],
+)
+async def test_an_absolute_target_has_to_name_an_allowed_host_beside_the_header(
+    target: str, host: str, code: str
+) -> None:
     async with vending_service() as service:
-        fields = b"Host: evil.test\r\nSidecar-Request: true\r\nConnection: close\r\n\r\n"
-        reply = await exchange(service.address, b"GET http://localhost/v1/token HTTP/1.1\r\n" + fields)
-        assert reply.code == "host-not-allowed"
+        reply = await ask(service.address, target, headers={"Host": host, "Sidecar-Request": "true"}, bare=True)
+        assert reply.code == code
 
 
-async def test_an_absolute_target_with_the_right_host_is_no_path_of_ours() -> None:
+@pytest.mark.parametrize("authority", ["localhost", "127.0.0.1:8181", "LOCALHOST:1", "[::1]:8181"])
+async def test_an_absolute_target_with_an_allowed_authority_is_served(authority: str) -> None:
     async with vending_service() as service:
-        reply = await ask(service.address, "http://localhost/v1/token")
-        assert (reply.status, reply.code) == (404, "not-found")
+        for target in (f"http://{authority}/v1/token?min_ttl=1", f"HTTP://{authority}/v1/authorize"):
+            assert (await ask(service.address, target)).status == 200
+
+
+async def test_an_address_that_is_listened_on_is_a_host_of_its_own_connections() -> None:
+    """Behind a listener of all addresses, too; an address of another machine, or of no machine, is none."""
+    async with vending_service(at=Address(host="0.0.0.0")) as service:
+        for host, status in (("127.0.0.1", 200), ("0.0.0.0", 403), ("[::]", 403), ("198.51.100.1", 403)):
+            at = Address(host="127.0.0.1", port=service.address.port)
+            headers = {"Host": f"{host}:{at.port}", "Sidecar-Request": "true"}
+            assert (await ask(at, "/v1/token", headers=headers, bare=True)).status == status
 
 
 @pytest.mark.parametrize(

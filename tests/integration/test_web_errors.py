@@ -97,7 +97,7 @@ async def test_an_unknown_profile_is_404_and_becomes_no_label(
 
 @pytest.mark.parametrize(
     "path", ["/", "/v1", "/v1/%74oken", "/v1/token/", "//v1/token", "/v1/token/a/b", "/v1/authorize/rejected/rejected",
-             "/V1/token", "/v1/token;x", "/metrics", "http://localhost/v1/token"]
+             "/V1/token", "/v1/token;x", "/metrics"]
 )  # fmt: skip
 async def test_a_path_is_taken_by_its_exact_bytes(service: VendingService, path: str) -> None:
     reply = await service.get(path)
