@@ -51,6 +51,12 @@ class Listeners:
         await self._admin.start(self._settings.admin_listen)
         await self._vending.start(self._settings.listen)
 
+    def drain(self) -> None:
+        """Serve on, and end each connection with its next answer."""
+        for listener in (self._vending, self._admin):
+            if listener is not None:
+                listener.drain()
+
     async def close(self, grace_s: Seconds) -> None:
         """Accept nothing more, and let running requests end within `grace_s`."""
         opened = [listener for listener in (self._vending, self._admin) if listener is not None]

@@ -204,9 +204,10 @@ class Service:
         self._manager.reloading()
 
     def drain(self) -> None:
-        """`/readyz` turns 503; everything else goes on."""
+        """`/readyz` turns 503, and each answer ends its connection; everything else goes on."""
         self._draining = True
         self._manager.stopping(self._settings.drain_s)
+        self._listeners.drain()
         self._sink.emit(ServiceStopping(drain_s=self._settings.drain_s))
 
     async def stop(self) -> None:

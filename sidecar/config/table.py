@@ -234,7 +234,7 @@ DRAIN_S = Setting(
     "SIDECAR_DRAIN_S",
     parsers.number(0, 600),
     "5",
-    "after SIGTERM: /readyz turns 503 at once, vending goes on for this long",
+    "after SIGTERM: /readyz turns 503 at once, vending goes on for this long, each answer the last of its connection",
 )
 
 SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in list(globals().values()) if isinstance(value, Setting))

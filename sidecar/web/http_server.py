@@ -35,7 +35,9 @@ class HttpServer(Server):
     ) -> None:
         """`dispersed` is called when most of many callers have gone."""
         # A long-poll whose caller went away is ended at once instead of a minute later.
-        super().__init__(handler, handler_cancellation=True)
+        super().__init__(self._answer, handler_cancellation=True)
+        self._handle = handler
+        self._draining = False
         self._sink = sink
         self._name = listener
         self._warm = warm
@@ -43,6 +45,18 @@ class HttpServer(Server):
 
     def __call__(self) -> asyncio.Protocol:  # type: ignore[override]  # the first protocol of two
         return Stranger(self.crowd, asyncio.get_running_loop(), self._welcome, self._warm)
+
+    def drain(self) -> None:
+        """From now on each answer ends its connection, so that no caller sends on one that is about to end."""
+        self._draining = True
+        if self._warm is not None:
+            self._warm.close()
+
+    async def _answer(self, request: BaseRequest) -> StreamResponse:
+        response = await self._handle(request)
+        if self._draining:
+            response.force_close()
+        return response
 
     def _welcome(self) -> Connection:
         return Connection(self, self.crowd, self._sink, asyncio.get_running_loop(), self._warm)

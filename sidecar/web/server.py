@@ -58,6 +58,11 @@ class Listener:
         for sock in sockets:
             self._servers.append(await self._serve(sock))
 
+    def drain(self) -> None:
+        """Serve on, and end each connection with its next answer."""
+        if self._http is not None:
+            self._http.drain()
+
     async def stop(self, grace_s: Seconds) -> None:
         """Accept nothing more, let running requests end within `grace_s`, then cut them off."""
         if self._http is None:

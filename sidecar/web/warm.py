@@ -89,6 +89,7 @@ class WarmAnswers:
         self._now, self._wall = clock.monotonic, clock.wall
         self._tally_of = tally_of
         self._traced = traced
+        self._closed = False
         self._unread = _TRACES_BUT_ONE if traced else _TRACES
         self._known: dict[bytes, Warm] = {}
         # By hash: a request that shares it with another only enters a little sooner.
@@ -105,6 +106,11 @@ class WarmAnswers:
         warm.tally.count("ok", 0.0)
         return warm
 
+    def close(self) -> None:
+        """Forget every answer, and learn none."""
+        self._closed = True
+        self._known.clear()
+
     def learn(
         self,
         request: bytes,
@@ -116,6 +122,8 @@ class WarmAnswers:
         closes: bool = False,
     ) -> None:
         """These bytes were answered so, just now, from memory."""
+        if self._closed:
+            return
         request = self._without_traces(request)
         if self._traced and _TRACEPARENT.search(request):
             return
