@@ -1,4 +1,4 @@
-"""Where to listen: `host:port`, `unix:/path` or `unix:@name`."""
+"""Where to listen: `host:port`, `:port`, `unix:/path` or `unix:@name`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ def address(text: str) -> Address:
     if text.startswith("unix:"):
         return _socket(text.removeprefix("unix:"))
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError("must be host:port such as 127.0.0.1:8181 or [::1]:8181, or unix:/path")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("must be host:port such as 127.0.0.1:8181 or [::1]:8181, :port, or unix:/path")
+    if not host:
+        return Address(port=int(port))
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not _is_host(bare, bracketed=bare != host):
         raise ValueError("must have a host name or address before the port; IPv6 addresses go in brackets")

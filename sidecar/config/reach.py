@@ -12,7 +12,8 @@ from sidecar.config.values import Values
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Address
 
-_SAME_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what was listened on is called on loopback
+# What was listened on is called on loopback.
+_SAME_MACHINE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +44,6 @@ def reach(environ: Mapping[str, str]) -> Reach:
 
 
 def _callable(address: Address) -> Address:
+    if address.path:
+        return address
     return Address(_SAME_MACHINE.get(address.host, address.host), address.port, address.path)

@@ -16,13 +16,14 @@ LISTEN = Setting(
     "SIDECAR_LISTEN",
     parsers.items(addresses.address),
     "127.0.0.1:8181",
-    "vending listeners, comma separated: host:port, unix:/path (mode 0660) or unix:@name (abstract, Linux)",
+    "vending listeners, comma separated: host:port, :port (all addresses), unix:/path (mode 0660) or unix:@name "
+    "(abstract, Linux)",
 )
 ADMIN_LISTEN = Setting(
     "SIDECAR_ADMIN_LISTEN",
     parsers.items(addresses.address),
     "127.0.0.1:9181",
-    "probes, metrics, status, in the same form; carries no token. 0.0.0.0:9181 in Kubernetes",
+    "probes, metrics, status, in the same form; carries no token. :9181 in Kubernetes, on IPv4, IPv6 and both",
 )
 STORE = Setting(
     "SIDECAR_STORE",

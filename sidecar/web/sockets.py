@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from sidecar.core.errors import ConfigurationError
@@ -16,7 +17,10 @@ UNIX_MODE = 0o660
 BACKLOG = 1024
 """A cold start of many callers must not meet a full queue; the kernel caps it at `somaxconn`."""
 
-# What a host name that also stands for IPv6 gives on a machine without IPv6.
+_HOSTS = {"": ("0.0.0.0", "::"), "localhost": ("127.0.0.1", "::1")}  # noqa: S104 - asked for by `:port`
+"""What is meant by all addresses, and by `localhost`, whatever a machine's /etc/hosts says of it."""
+_PORT_ATTEMPTS = 10
+# What an IPv6 address gives on a machine without IPv6.
 _NO_SUCH_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
@@ -42,24 +46,42 @@ def bound_address(sock: socket.socket) -> Address:
 
 
 def _tcp(address: Address) -> list[socket.socket]:
-    found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = dict.fromkeys(
+        (family, str(where[0]))
+        for host in _HOSTS.get(address.host.lower(), (address.host,))
+        for family, _, _, _, where in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    )
+    for attempt in range(_PORT_ATTEMPTS, 0, -1):
+        try:
+            return _listen_on_all(found, address.port)
+        except OSError as error:
+            # Any free port of the first address may be taken at the next one.
+            if address.port or error.errno != errno.EADDRINUSE or attempt == 1:
+                raise
+    raise AssertionError
+
+
+def _listen_on_all(found: Iterable[tuple[int, str]], port: int) -> list[socket.socket]:
+    """Listen on one port of every address; on a machine without IPv6 or without IPv4, on those of the other."""
     sockets: list[socket.socket] = []
     last: OSError | None = None
-    for family, _, _, _, where in dict.fromkeys(found):
+    for family, host in found:
         try:
-            sockets.append(_listen_tcp(family, where))
+            sockets.append(_listen_tcp(family, (host, port)))
         except OSError as error:
             if error.errno not in _NO_SUCH_FAMILY:
                 for sock in sockets:
                     sock.close()
                 raise
             last = error
+        else:
+            port = sockets[0].getsockname()[1]
     if last is not None and not sockets:
         raise last
     return sockets
 
 
-def _listen_tcp(family: int, where: tuple[object, ...]) -> socket.socket:
+def _listen_tcp(family: int, where: tuple[str, int]) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import stat
@@ -68,9 +69,57 @@ async def test_many_callers_may_come_at_once() -> None:
             caller.connect((address.host, address.port))
 
 
-async def test_a_host_name_is_listened_on_with_all_its_addresses() -> None:
-    async with serving(hello, ListSink(), Address(host="localhost")) as address:
-        assert (await ask(address, "/")).status == 200
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("host", "hosts"),
+    [("localhost", ["127.0.0.1", "::1"]), ("LOCALHOST", ["127.0.0.1", "::1"]), ("", ["0.0.0.0", "::"])],
+)
+async def test_localhost_is_both_loopback_addresses_and_no_host_is_all_addresses(host: str, hosts: list[str]) -> None:
+    """With one port, also where any free one was asked for."""
+    listener = listener_of(hello)
+    await listener.start([Address(host=host)])
+    assert [bound.host for bound in listener.bound] == (hosts if has_ipv6() else hosts[:1])
+    assert len({bound.port for bound in listener.bound}) == 1
+    for bound in listener.bound:
+        loopback = "::1" if ":" in bound.host else "127.0.0.1"
+        assert (await ask(Address(host=loopback, port=bound.port), "/")).status == 200
+    await listener.stop(GRACE_S)
+
+
+@pytest.mark.parametrize("cause", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+@pytest.mark.parametrize("host", ["localhost", ""])
+async def test_on_a_machine_without_ipv6_ipv4_is_listened_on_alone(
+    host: str, cause: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sockets._listen_tcp
+
+    def without_ipv6(family: int, where: tuple[str, int]) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(cause, os.strerror(cause))
+        return real(family, where)
+
+    monkeypatch.setattr(sockets, "_listen_tcp", without_ipv6)
+    listener = listener_of(hello)
+    await listener.start([Address(host=host)])
+    assert [bound.host for bound in listener.bound] == ["127.0.0.1" if host else "0.0.0.0"]
+    assert (await ask(Address(host="127.0.0.1", port=listener.bound[0].port), "/")).status == 200
+    await listener.stop(GRACE_S)
+
+
+async def test_a_port_that_one_of_two_addresses_does_not_have_is_not_listened_on_at_all() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigurationError, match="cannot listen on localhost:"):
+            await listener_of(hello).start([Address(host="localhost", port=taken.getsockname()[1])])
 
 
 async def test_a_unix_socket_is_for_owner_and_group_and_goes_with_the_listener(file: Path, address: Address) -> None:

@@ -78,7 +78,7 @@ def test_the_vending_listener_can_only_be_reached_inside_the_pod(
 def test_a_probe_asks_a_path_of_the_admin_api_where_it_listens(variant: str, kind: str, made: Made) -> None:
     container = sidecar_of(made(variant, kind))
     (port,) = container["ports"]
-    assert environment_of(container)["SIDECAR_ADMIN_LISTEN"] == f"0.0.0.0:{port['containerPort']}"
+    assert environment_of(container)["SIDECAR_ADMIN_LISTEN"] == f":{port['containerPort']}"
     for probe, path in PROBES.items():
         assert container[probe]["httpGet"] == {"path": path, "port": port["name"]}
         assert path in document()["paths"]

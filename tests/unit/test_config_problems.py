@@ -32,7 +32,8 @@ BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
             ("listen", text)
             for text in (
                 "8181",
-                ":8181",
+                ":",
+                ":x",
                 "a:",
                 "a:65536",
                 "::1:8181",
@@ -190,7 +191,7 @@ def test_http_beyond_loopback_is_refused(host: str) -> None:
         assert problem.startswith("SIDECAR_BASE_URL must be https:// beyond loopback")
 
 
-@pytest.mark.parametrize("where", ["0.0.0.0:8181", "[::]:8181", "10.0.0.1:8181", "pod.internal:8181"])
+@pytest.mark.parametrize("where", ["0.0.0.0:8181", "[::]:8181", ":8181", "10.0.0.1:8181", "pod.internal:8181"])
 def test_listening_beyond_loopback_takes_a_caller_token(where: str) -> None:
     (problem,) = problems(LISTEN=where)
     assert f"listens beyond loopback on {where}" in problem
