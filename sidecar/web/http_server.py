@@ -54,7 +54,7 @@ class HttpServer(Server):
 
     async def _answer(self, request: BaseRequest) -> StreamResponse:
         response = await self._handle(request)
-        if self._draining:
+        if self._draining or _taints_the_next(request):
             response.force_close()
         return response
 
@@ -63,3 +63,12 @@ class HttpServer(Server):
 
     def _limited(self, limit: Limit) -> None:
         self._sink.emit(LimitHit(listener=self._name, limit=limit))
+
+
+def _taints_the_next(request: BaseRequest) -> bool:
+    """Whether what follows on the connection must not be taken for a request.
+
+    aiohttp's C parser adds the last trailer field of a chunked request to the head of the next one (seen with 3.14.5):
+    the next caller behind a proxy would pass the guards by it. After `Upgrade` it drops the next request.
+    """
+    return request.method == "CONNECT" or any(name in request.headers for name in ("Transfer-Encoding", "Upgrade"))
