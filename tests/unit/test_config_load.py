@@ -193,3 +193,9 @@ def test_words_of_a_closed_set_are_taken_in_capitals_too(text: str) -> None:
     assert loaded(LOG_LEVEL=text).log_level == "info"
     assert loaded(REQUIRE_HEADER="False", LOG_FORMAT="JSON", AUDIT="Changes", WARM="OFF").require_header is False
     assert loaded(STORE_FAILURE="Fail").profiles[0].profile.store_failure is StoreFailure.FAIL
+
+
+def test_a_sidecar_that_listens_on_all_addresses_is_asked_on_loopback() -> None:
+    found = reach({"SIDECAR_LISTEN": ":1,unix:/a", "SIDECAR_ADMIN_LISTEN": ":2"})
+    assert (found.vending, found.admin) == (Address("127.0.0.1", 1), Address("127.0.0.1", 2))
+    assert reach({"SIDECAR_LISTEN": "unix:/a"}).vending == Address(path="/a")
