@@ -47,23 +47,36 @@ class Client:
         return any(tokens.accept(secret.reveal()) for secret in self.secrets)
 
 
-def client_of(request: BaseRequest, form: Mapping[str, str], *, bearer: bool = False) -> Client:
-    """Return the client by header or by form. `bearer`: a Bearer header is no client's, and passed over.
+def client_of_head(request: BaseRequest, *, bearer: bool = False) -> Client | None:
+    """Return the client by header, None without one. `bearer`: a Bearer header is no client's, and passed over.
 
-    Raises `OAuthError` when both are used, or the header is no Basic one.
+    Raises `OAuthError` when there are several headers, or the header is no Basic one.
     """
     headers = request.headers.getall("Authorization", [])
     if bearer:
         headers = [header for header in headers if header.partition(" ")[0].lower() != "bearer"]
+    if len(headers) > 1:
+        raise _twice()
+    return _basic(headers[0]) if headers else None
+
+
+def client_of(client: Client | None, form: Mapping[str, str]) -> Client:
+    """Return the client of the head, or without one that of the form.
+
+    Raises `OAuthError` when the form has another one, or its secret as well.
+    """
     posted = form.get("client_secret")
-    if not headers:
+    if client is None:
         return Client(form.get("client_id", ""), () if posted is None else (Secret(posted),))
-    if len(headers) > 1 or posted is not None:
-        raise OAuthError("invalid_request", "Authenticate in one way only: by header or by form.")
-    client = _basic(headers[0])
+    if posted is not None:
+        raise _twice()
     if form.get("client_id", client.client_id) != client.client_id:
         raise OAuthError("invalid_request", "Two different client_id were sent.")
     return client
+
+
+def _twice() -> OAuthError:
+    return OAuthError("invalid_request", "Authenticate in one way only: by header or by form.")
 
 
 def _basic(header: str) -> Client:

@@ -14,7 +14,7 @@ from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vendor
 from sidecar.web.answers import JSON, Answered, json_answer
 from sidecar.web.bodies import read_body
-from sidecar.web.client_authentication import Client, OAuthError, client_of
+from sidecar.web.client_authentication import Client, OAuthError, client_of, client_of_head
 from sidecar.web.guards import Guards, Proof
 from sidecar.web.negotiation import refuse_query
 from sidecar.web.problems import problem
@@ -44,22 +44,28 @@ class OAuthEndpoint:
     async def __call__(self, request: BaseRequest) -> Answered:
         refuse_query(path_and_query(request)[1])
         try:
-            form = _form(await _body(request))
             proxy = self._guards.knows_proxy(request)
-            client = client_of(request, form, bearer=proxy)
-            vendor = self._admit(client, form, known=proxy)
+            named = client_of_head(request, bearer=proxy)
+            if named is not None and not proxy:
+                # Who is refused by the head is not waited for.
+                self._authenticate(named)
+            form = _form(await _body(request))
+            client = client_of(named, form)
+            if not proxy:
+                self._authenticate(client)
+            vendor = self._find(client, form)
         except OAuthError as error:
             return Answered(error.code, _refusal(error))
         return await _grant(vendor)
 
-    def _admit(self, client: Client, form: Mapping[str, str], *, known: bool) -> Vendor:
-        """Return the vendor to ask. `known`: the caller token was presented in another way.
-
-        Raises `OAuthError`; an unknown client learns nothing, not even which profiles there are.
-        """
+    def _authenticate(self, client: Client) -> None:
+        """Raises `OAuthError`; an unknown client learns nothing, not even which profiles there are."""
         tokens = self._guards.caller_tokens
-        if tokens is not None and not known and not client.knows(tokens):
+        if tokens is not None and not client.knows(tokens):
             raise OAuthError.stranger("Authenticate with the caller token as the client secret.")
+
+    def _find(self, client: Client, form: Mapping[str, str]) -> Vendor:
+        """Return the vendor to ask. Raises `OAuthError`."""
         if form.get("grant_type") != _GRANT:
             error = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
             raise OAuthError(error, f"Send grant_type={_GRANT}.")

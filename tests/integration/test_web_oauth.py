@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.core import errors
 from sidecar.core.model import Secret
+from sidecar.core.request_events import LimitHit
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import VendingService, vending_service
@@ -91,6 +92,16 @@ async def test_a_client_that_is_not_known_is_an_invalid_client(form: str, author
         assert reply.header("WWW-Authenticate") == 'Basic realm="token-sidecar"'
         assert service.served == [("", "oauth", "caller-not-allowed")]
         assert b"canary" not in reply.raw
+
+
+@pytest.mark.parametrize("authorization", [basic("default", "wrong"), "Basic ???", f"Bearer {CALLER_TOKEN}"])
+async def test_a_client_that_its_head_does_not_authenticate_is_refused_before_its_body(authorization: str) -> None:
+    """The body never comes: who waits for it holds a connection, and so would any number of strangers."""
+    async with vending_service(LOCKED) as service:
+        for expects in ({}, {"Expect": "100-continue"}):
+            reply = await post(service, "", **{"Content-Length": "100", "Authorization": authorization}, **expects)
+            assert (reply.status, reply.json()["error"]) == (401, "invalid_client")
+        assert service.sink.of(LimitHit) == []
 
 
 async def test_a_client_id_that_is_no_profile_is_404_as_on_the_other_paths() -> None:
