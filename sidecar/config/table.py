@@ -197,7 +197,8 @@ MAX_CONNECTIONS = Setting(
     "SIDECAR_MAX_CONNECTIONS",
     parsers.whole(1, 100_000),
     "512",
-    "connections of each listener; past it the one that is silent longest makes room, where none is the answer is 503",
+    "connections of each listener; past it the one that owes bytes or is silent longest makes room, then the longest "
+    "long-poll, else the answer is 503; a quarter of them may have a body under way",
 )
 MAX_HEADER_BYTES = Setting(
     "SIDECAR_MAX_HEADER_BYTES", parsers.whole(1024, 1 << 20), "16384", "a request's line and headers together"

@@ -19,8 +19,9 @@ class Limits:
     """The same for both listeners; each has a connection count of its own, so that neither starves the other."""
 
     max_connections: int = 512
-    """Past it the connection that is silent longest makes room; where none is silent the newcomer is answered 503. A
-    connection that asks now and then takes 10 KiB."""
+    """Past it the connection that owes bytes or is silent longest makes room, then the longest long-poll; where there
+    is none the newcomer is answered 503. A quarter of them may have a body under way; of more, the one that is waited
+    for longest is answered 503. A connection that asks now and then takes 10 KiB."""
     max_header_bytes: int = 16 * 1024
     """One request's line and header lines together; a longer head is answered 400."""
     max_pipelined: int = 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import cast
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -12,21 +11,31 @@ from aiohttp.web_request import BaseRequest
 from sidecar.web.connection import Connection
 from sidecar.web.refusals import RefusedError
 
+_TOO_MANY = "Too many requests wait for their bodies, and this one has waited the longest: send head and body together."
+
 
 async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> bytes:
-    """The whole body. Raises `RefusedError` for another content type, or a body too large, too slow or malformed."""
+    """The whole body. Raises `RefusedError` for another content type, or a body too large, too slow or malformed.
+
+    A body that is waited for is also refused to make room for others.
+    """
     connection = cast("Connection", request.protocol)
-    timeout_s = connection.limits.body_timeout_s
     if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
         raise RefusedError("bad-request", f"Send the body as 'Content-Type: {media_type}', not encoded.")
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     try:
-        async with asyncio.timeout(timeout_s):
+        if request.content.is_eof():
+            return await _read(request, max_bytes)
+        async with connection.waiting_for_body():
             return await _read(request, max_bytes)
     except TimeoutError:
+        if connection.gives_way:
+            raise RefusedError("overloaded", _TOO_MANY, retry_after_s=1) from None
         connection.limited("slow-body")
-        raise RefusedError("bad-request", f"Send the whole body within {timeout_s:g} s.") from None
+        raise RefusedError(
+            "bad-request", f"Send the whole body within {connection.limits.body_timeout_s:g} s."
+        ) from None
     except (RequestPayloadError, HttpProcessingError):
         # Its text quotes the body.
         raise RefusedError("bad-request", "The body's transfer coding is malformed.") from None

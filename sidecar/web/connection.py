@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import cast
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -22,7 +24,7 @@ from sidecar.core.model import Moment
 from sidecar.core.ports import EventSink
 from sidecar.core.request_events import MalformedRequest
 from sidecar.core.trace import bare_trace
-from sidecar.web.crowd import Crowd
+from sidecar.web.crowd import Crowd, Seat, Standing
 from sidecar.web.head_meter import HeadMeter
 from sidecar.web.problems import INTERNAL_ERROR, problem
 from sidecar.web.warm import WarmAnswers
@@ -39,12 +41,16 @@ LINGER_S = 1.0
 class Connection(RequestHandler):
     """One connection; answers constant texts to what it cannot parse and to bugs."""
 
-    __slots__ = ("_crowd", "_meter", "_sink", "_socket", "_unread_since", "_warm", "asked", "limited", "limits")
+    __slots__ = (
+        "_answered", "_crowd", "_meter", "_patience", "_polls", "_seat", "_sink", "_socket", "_unread_since", "_warm",
+        "asked", "gives_way", "limited", "limits",
+    )  # fmt: skip
 
     def __init__(
         self,
         server: Server,
         crowd: Crowd,
+        seat: Seat,
         sink: EventSink,
         loop: asyncio.AbstractEventLoop,
         warm: WarmAnswers | None,
@@ -59,6 +65,13 @@ class Connection(RequestHandler):
         )
         self._sink = sink
         self._crowd = crowd
+        self._seat = seat
+        self._polls = False
+        # Ends what the request waits for.
+        self._patience: asyncio.Timeout | None = None
+        self._answered = 0
+        self.gives_way = False
+        """Whether the next answer ends the connection, because others need its place."""
         self.limits: Limits = crowd.limits
         self.limited = crowd.limited
         self._meter = HeadMeter(self, loop, self.limits, self.limited)
@@ -78,11 +91,11 @@ class Connection(RequestHandler):
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._crowd.leave(self)
+        self._crowd.leave(self._seat)
         super().connection_lost(exc)
-        # Both know us, and what refers to itself stays until the garbage collector comes, which an idle process never
+        # They know us, and what refers to itself stays until the garbage collector comes, which an idle process never
         # calls: ten thousand callers left a hundred megabytes, with what they had asked.
-        del self._meter
+        del self._meter, self._seat.guest
         self._socket = None
 
     def data_received(self, data: bytes) -> None:
@@ -93,12 +106,70 @@ class Connection(RequestHandler):
                 self._socket.write(warm.answer)
                 if warm.closes:
                     self._socket.close()
-                self._next_keepalive_close_time = self._loop.time() + KEEPALIVE_S
+                now = self._loop.time()
+                self._next_keepalive_close_time = now + KEEPALIVE_S
+                self._crowd.rests_again(self._seat, now)
                 return
             self.asked = data
         super().data_received(data)
         if not self._meter.whole:
             self.asked = None
+        self._stand()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stand()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stand()
+
+    async def _handle_request(
+        self,
+        request: BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[BaseRequest], Awaitable[StreamResponse]],
+    ) -> tuple[StreamResponse, bool]:
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        finally:
+            self._answered += 1
+            self._stand()
+
+    def _stand(self) -> None:
+        """Tell the crowd how this connection stands now."""
+        if self._socket is None:
+            return
+        if self._paused or not self._request_count or not self._meter.rests:
+            standing: Standing = "owes"
+        elif self.is_owed():
+            standing = "polls" if self._polls else "busy"
+        else:
+            standing = "rests"
+        self._crowd.stands(self._seat, standing)
+
+    @asynccontextmanager
+    async def waiting_for_body(self) -> AsyncIterator[None]:
+        """Raises `TimeoutError` after the time for a body, or once the connection has to give way."""
+        try:
+            async with asyncio.timeout(self.limits.body_timeout_s) as self._patience:
+                self._crowd.begin_body(self._seat)
+                yield
+        finally:
+            self._patience = None
+            self._crowd.end_body(self._seat)
+
+    @asynccontextmanager
+    async def polling(self) -> AsyncIterator[None]:
+        """While the request waits for news. Raises `TimeoutError` once the connection has to give way."""
+        try:
+            async with asyncio.timeout(None) as self._patience:
+                self._polls = True
+                self._stand()
+                yield
+        finally:
+            self._polls, self._patience = False, None
+            self._stand()
 
     def _is_idle(self) -> bool:
         """Whether nothing is under way and no answer lies unread, so that what comes now is answered next, at once."""
@@ -107,11 +178,9 @@ class Connection(RequestHandler):
         # Before the first request nobody waits for one yet.
         return self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
 
-    def silent_since(self) -> tuple[bool, Moment] | None:
-        """As `Guest`. A head that is under way is no reason to wait: it may be under way for ever."""
-        if self._request_in_progress or self._messages:
-            return None
-        return self._request_count > 0, self._next_keepalive_close_time - KEEPALIVE_S
+    def is_owed(self) -> bool:
+        """As `Guest`."""
+        return self._request_count > self._answered
 
     def overdue(self, now: Moment) -> Limit | None:
         """As `Guest`."""
@@ -125,6 +194,12 @@ class Connection(RequestHandler):
         if began_at is not None and now - began_at > self.limits.header_timeout_s:
             return "slow-headers"
         return None
+
+    def give_way(self) -> None:
+        """As `Guest`."""
+        self.gives_way = True
+        if self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(self._loop.time())
 
     def cut(self) -> None:
         """As `Guest`."""

@@ -83,6 +83,11 @@ class HeadMeter:
         self.whole = True
         """Whether all that came was one whole request without a body at a time, so that the next byte begins one."""
 
+    @property
+    def rests(self) -> bool:
+        """Whether no head and no body is under way."""
+        return self.began_at is None and (self._body is None or self._body.is_eof())
+
     def feed_data(self, data: bytes) -> tuple[Sequence[_Message], bool, bytes]:
         """As the parser's own. Raises `HttpProcessingError`."""
         # Looked at before: what ends a body may bring the next head's first bytes, which are not worth a count.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
@@ -14,7 +14,7 @@ from sidecar.core.limits import Limit, Limits, ListenerName
 from sidecar.core.ports import EventSink
 from sidecar.core.request_events import LimitHit
 from sidecar.web.connection import Connection
-from sidecar.web.crowd import Crowd
+from sidecar.web.crowd import Crowd, Seat
 from sidecar.web.stranger import Stranger
 from sidecar.web.warm import WarmAnswers
 
@@ -54,12 +54,13 @@ class HttpServer(Server):
 
     async def _answer(self, request: BaseRequest) -> StreamResponse:
         response = await self._handle(request)
-        if self._draining or _taints_the_next(request):
+        ends = self._draining or cast("Connection", request.protocol).gives_way
+        if ends or _taints_the_next(request):
             response.force_close()
         return response
 
-    def _welcome(self) -> Connection:
-        return Connection(self, self.crowd, self._sink, asyncio.get_running_loop(), self._warm)
+    def _welcome(self, seat: Seat) -> Connection:
+        return Connection(self, self.crowd, seat, self._sink, asyncio.get_running_loop(), self._warm)
 
     def _limited(self, limit: Limit) -> None:
         self._sink.emit(LimitHit(listener=self._name, limit=limit))

@@ -95,7 +95,10 @@ def partner_document(detail: PartnerDetail) -> dict[str, object]:
 def refused(error: RefusedError | AnswerError) -> Answered:
     """The answer to a request that is refused, or for which there is no token."""
     if isinstance(error, RefusedError):
-        return Answered(error.code, problem(error.code, error.detail, status=error.status, headers=error.headers))
+        response = problem(
+            error.code, error.detail, status=error.status, headers=error.headers, retry_after_s=error.retry_after_s
+        )
+        return Answered(error.code, response)
     if isinstance(error, NoTokenError):
         response = problem(error.code, str(error), retry_after_s=error.retry_after_s, partner=error.partner)
         return Answered(error.code, response)

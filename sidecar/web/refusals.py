@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import SidecarError
+from sidecar.core.model import Seconds
 
 ANY_METHOD: tuple[str, ...] = ()
 """In place of a path's methods: every method is taken, with or without a body, which is not read."""
@@ -15,17 +16,24 @@ ANY_METHOD: tuple[str, ...] = ()
 class RefusedError(SidecarError):
     """The request is refused with a code of the contract; `detail` says what to do and repeats nothing of the request.
 
-    `status` is set only where it differs from the code's own.
+    `status` is set only where it differs from the code's own, `retry_after_s` where it is worth another try.
     """
 
     def __init__(
-        self, code: str, detail: str, *, status: int | None = None, headers: Mapping[str, str] | None = None
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry_after_s: Seconds | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.status = status
         self.headers = dict(headers or {})
+        self.retry_after_s = retry_after_s
 
 
 class GuardError(RefusedError):

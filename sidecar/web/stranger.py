@@ -14,7 +14,7 @@ from sidecar.core.limits import Limit
 from sidecar.core.model import Moment
 from sidecar.web.answers import wire_bytes
 from sidecar.web.connection import KEEPALIVE_S, Connection
-from sidecar.web.crowd import Crowd
+from sidecar.web.crowd import Crowd, Seat
 from sidecar.web.problems import problem
 from sidecar.web.warm import WarmAnswers
 
@@ -30,30 +30,27 @@ OVERLOADED = wire_bytes(
 class Stranger(asyncio.Protocol):
     """`welcome` makes the connection that takes over."""
 
-    __slots__ = ("_asked", "_crowd", "_loop", "_paused", "_since", "_transport", "_turned_away", "_warm", "_welcome")
+    __slots__ = ("_crowd", "_loop", "_paused", "_seat", "_transport", "_turned_away", "_warm", "_welcome")
 
     def __init__(
         self,
         crowd: Crowd,
         loop: asyncio.AbstractEventLoop,
-        welcome: Callable[[], Connection],
+        welcome: Callable[[Seat], Connection],
         warm: WarmAnswers | None,
     ) -> None:
         self._crowd = crowd
         self._loop = loop
         self._welcome = welcome
         self._warm = warm
-        self._asked = False
         self._paused = False
         """What was answered lies unread, as much of it as may: nothing more is answered without waiting."""
-        self._since: Moment = 0
-        """When it came, or was answered last."""
         self._turned_away = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._since = self._loop.time()
-        self._turned_away = not self._crowd.enter(self)
+        self._seat, room = self._crowd.enter(self)
+        self._turned_away = not room
 
     def data_received(self, data: bytes) -> None:
         if self._turned_away:
@@ -66,13 +63,10 @@ class Stranger(asyncio.Protocol):
             if warm.closes:
                 self._transport.close()
                 return
-            self._since = self._loop.time()
-            if not self._asked:
-                self._asked = True
-                self._crowd.know(self, self)
+            self._crowd.stands(self._seat, "rests")
+            self._crowd.rests_again(self._seat, self._loop.time())
             return
-        connection = self._welcome()
-        self._crowd.know(self, connection)
+        connection = self._seat.guest = self._welcome(self._seat)
         self._transport.set_protocol(connection)
         connection.connection_made(self._transport)
         if self._paused:
@@ -86,14 +80,16 @@ class Stranger(asyncio.Protocol):
         self._paused = False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's form
-        self._crowd.leave(self)
+        self._crowd.leave(self._seat)
+        # It knows us: without this both stay until the garbage collector comes.
+        del self._seat.guest
 
-    def silent_since(self) -> tuple[bool, Moment]:
-        return self._asked, self._since
+    def is_owed(self) -> bool:
+        return False
 
     def overdue(self, now: Moment) -> Limit | None:
-        silent_s = now - self._since
-        if not self._asked:
+        silent_s = now - self._seat.since
+        if self._seat.standing == "owes":
             return "slow-headers" if silent_s > self._crowd.limits.header_timeout_s else None
         if self._transport.get_write_buffer_size():
             return "slow-reader" if silent_s > self._crowd.limits.write_timeout_s else None
@@ -101,6 +97,9 @@ class Stranger(asyncio.Protocol):
             # No limit that anybody hit: as aiohttp does with a connection that rests too long.
             self._transport.close()
         return None
+
+    def give_way(self) -> None:
+        self.cut()
 
     def cut(self) -> None:
         if self._turned_away:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import msgspec
 from aiohttp.web_request import BaseRequest
@@ -13,6 +13,7 @@ from sidecar.core.model import Instant, Seconds
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vended, Vendor
 from sidecar.web.answers import JSON, TEXT, Answered, answer
+from sidecar.web.connection import Connection
 from sidecar.web.guards import Proof
 from sidecar.web.negotiation import none_match, prefers_text, seconds_of
 from sidecar.web.target import path_and_query
@@ -42,7 +43,7 @@ class TokenEndpoint:
         vended = await believed(self._vendor, min_ttl_s)
         known = request.headers.getall("If-None-Match", [])
         if known and none_match(known, vended.token.token_id):
-            if not wait_s or not await self._vendor.changed(vended.token.token_id, min(wait_s, MAX_WAIT_S)):
+            if not wait_s or not await self._changed(request, vended, min(wait_s, MAX_WAIT_S)):
                 return Answered("not-modified", answer(304, headers=_headers(vended)))
             vended = await believed(self._vendor, min_ttl_s)
         if prefers_text(tuple(request.headers.getall("Accept", ()))):
@@ -52,6 +53,14 @@ class TokenEndpoint:
         response = answer(200, body, content_type=content_type, headers=_headers(vended))
         # HEAD gets the headers alone, and so no token.
         return Answered("ok", response) if request.method == "HEAD" else handed_over(vended, response)
+
+    async def _changed(self, request: BaseRequest, vended: Vended, wait_s: Seconds) -> bool:
+        """As `Vendor.changed`; also False where the connection has to give way."""
+        try:
+            async with cast("Connection", request.protocol).polling():
+                return await self._vendor.changed(vended.token.token_id, wait_s)
+        except TimeoutError:
+            return False
 
     def _json(self, vended: Vended) -> bytes:
         made_of = (vended.token.token_id, vended.suspect, vended.expires_in_s, vended.issued_at)

@@ -61,8 +61,9 @@ async def test_with_few_files_and_many_long_polls_probes_metrics_partner_and_sto
     assert f"the vending listener takes {ROOM} connections and the admin listener 6" in warning["warning"]
     polls = [asyncio.create_task(poll(replica, fleet.issued[-1])) for _ in range(POLLS)]
     await until(lambda: sum(task.done() for task in polls) == POLLS - ROOM)
-    # Those that were closed before they had asked got no answer.
-    assert {answer.code for task in polls if task.done() and (answer := task.result())} <= {"overloaded"}
+    # Those that were closed before they had asked got no answer; those that gave way to others got theirs early.
+    answered = {answer.status for task in polls if task.done() and (answer := task.result())}
+    assert answered <= {304, 503}
     await until(lambda: limited(replica) == {"vending"})
     # The store's connection is lost, so that another one needs a file; as do the new credentials, and a call with them.
     fleet.redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")

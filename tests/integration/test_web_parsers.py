@@ -19,8 +19,9 @@ def test_the_c_parser_is_the_one_in_use() -> None:
         assert http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 
-def test_guards_and_malformed_requests_hold_with_the_parser_in_python() -> None:
-    files = [str(HERE / name) for name in ("test_guards.py", "test_web_malformed.py", "test_web_trailers.py")]
+def test_guards_malformed_requests_and_slots_hold_with_the_parser_in_python() -> None:
+    names = ("test_guards.py", "test_web_malformed.py", "test_web_slots.py", "test_web_trailers.py")
+    files = [str(HERE / name) for name in names]
     uses_python = f"{__file__}::{test_the_c_parser_is_the_one_in_use.__name__}"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", *files, uses_python],

@@ -6,7 +6,7 @@ import asyncio
 
 from sidecar.core.limits import Limit, Limits
 from sidecar.core.model import Moment
-from sidecar.web.crowd import MANY, Crowd
+from sidecar.web.crowd import MANY, Crowd, Seat
 from tests.fakes.virtual_loop import running_loop
 from tests.fakes.virtual_time import virtual
 
@@ -14,8 +14,11 @@ from tests.fakes.virtual_time import virtual
 class Patient:
     """A guest who is owed an answer."""
 
-    def silent_since(self) -> tuple[bool, Moment] | None:
-        return None
+    def is_owed(self) -> bool:
+        return True
+
+    def give_way(self) -> None:
+        raise AssertionError("nobody is in the way")
 
     def overdue(self, now: Moment) -> Limit | None:
         return None
@@ -24,14 +27,11 @@ class Patient:
         raise AssertionError("nobody is in the way")
 
 
-def crowd_of(count: int) -> tuple[Crowd, list[Patient], list[int]]:
+def crowd_of(count: int) -> tuple[Crowd, list[Seat], list[int]]:
     """A crowd, who is in it, and how many were left each time it was told to have dispersed."""
     told: list[int] = []
     crowd = Crowd(Limits(max_connections=2 * MANY), lambda _: None, lambda: told.append(len(crowd)))
-    guests = [Patient() for _ in range(count)]
-    for guest in guests:
-        crowd.enter(guest)
-    return crowd, guests, told
+    return crowd, [crowd.enter(Patient())[0] for _ in range(count)], told
 
 
 @virtual
