@@ -44,7 +44,7 @@ bench: $(VENV)/.test ## measure speed, footprint and crowds beside nginx, Varnis
 	@tests/bench/install $(ARGS)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-floods: $(VENV)/.test ## flood one sidecar in five ways, FLOOD_S seconds each (10), and see what a good caller sees
+floods: $(VENV)/.test ## flood one sidecar in eight ways, FLOOD_S seconds each (10), and see what a good caller sees
 	@$(BIN)/python -m tests.floods
 
 servers: $(VENV)/.test $(VENV)/.servers ## what a second server, Valkey, makes of the store; TEST_SERVER=path names another

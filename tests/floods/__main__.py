@@ -1,17 +1,19 @@
-"""`make floods`: each kind of flood for FLOOD_S seconds (10) against one sidecar, as the table SECURITY.md holds."""
+"""`make floods`: each kind of flood for FLOOD_S seconds (10) against one sidecar, as the table SECURITY.md holds.
+
+Arguments name some kinds alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
 from pathlib import Path
 
-from tests.floods.attacker import KINDS
+from tests.floods.attacker import KINDS, connections_of
 from tests.floods.flood import flood, victim
 
-IDLE = 5000
-ASKING = 64
 MIB = 1 << 20
 
 
@@ -21,8 +23,8 @@ async def _main() -> None:
          "MiB before", "at most", "after", "open at most", "log lines")  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         async with victim(Path(folder)) as replica:
-            for kind in KINDS:
-                seen = await flood(replica, kind, seconds=seconds, connections=IDLE if kind == "idle" else ASKING)
+            for kind in sys.argv[1:] or KINDS:
+                seen = await flood(replica, kind, seconds=seconds, connections=connections_of(kind))
                 waits_ms = [f"{seen.caller.wait_s(share) * 1000:.1f}" for share in (0.5, 0.99, 1)]
                 sizes = [f"{size / MIB:.1f}" for size in (seen.before_bytes, seen.peak_bytes, seen.after_bytes)]
                 _row(kind, seen.connections, seen.requests, len(seen.caller.waits_s), len(seen.caller.lost),

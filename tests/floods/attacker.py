@@ -20,12 +20,19 @@ from sidecar.app.open_files import share_open_files
 
 _END = "Host: localhost\r\nSidecar-Request: true\r\n\r\n"
 _MALFORMED = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer CANARY\x01\r\n\r\n"
+_HALF_A_HEAD = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\n"
+_NO_BODY = (
+    f"POST /oauth/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n{_END}"
+).encode()
+_LONG_POLL = f"GET /v1/token?wait=60 HTTP/1.1\r\nIf-None-Match: *\r\n{_END}".encode()
 _STRANGE = b"GET /v1/token HTTP/1.1\r\nHost: evil.example\r\nSidecar-Request: true\r\n\r\n"
 
 
 LOOK_S = 0.02
-OPENING = 64
+OPENING, FEW = 64, 4
 """Connections that are being opened at once."""
+HALF_HEADS_PER_S = 1000
+"""No more than are accepted at once: else a good caller's request is there before its connection is accepted."""
 
 
 class Attacker:
@@ -38,16 +45,33 @@ class Attacker:
 
     async def idle(self) -> None:
         """Opens one silent connection after the other; those beyond its number are let go."""
+        await self._open_on()
+
+    async def half_heads(self) -> None:
+        """The same with the first half of a request's head."""
+        await self._open_on(_HALF_A_HEAD, at_once=FEW, pause_s=FEW / HALF_HEADS_PER_S)
+
+    async def bodies(self) -> None:
+        """Requests whose body never comes, each on a connection of its own, which is opened again when it is ended."""
+        await self._crowd(lambda: self._until_closed(_NO_BODY))
+
+    async def long_polls(self) -> None:
+        """One app whose clients wait for another token, and ask again as soon as they are answered."""
+        await self._crowd(lambda: self._until_closed(_LONG_POLL, again=True))
+
+    async def _open_on(self, sent: bytes = b"", at_once: int = OPENING, pause_s: float = 0) -> None:
         held: deque[asyncio.BaseTransport] = deque()
 
         async def open_one() -> None:
             transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, *self._where)
+            transport.write(sent)
             self.done["connections"] += 1
             held.append(transport)
             if len(held) > self._connections:
                 held.popleft().close()
+            await asyncio.sleep(pause_s)
 
-        await self._crowd(open_one, at_once=OPENING)
+        await self._crowd(open_one, at_once=at_once)
 
     async def malformed(self) -> None:
         """One request a connection: it is closed each time."""
@@ -84,6 +108,19 @@ class Attacker:
         finally:
             writer.transport.abort()
 
+    async def _until_closed(self, request: bytes, *, again: bool = False) -> None:
+        """Send the request, and with `again` once more after each answer, until the other side closes."""
+        reader, writer = await asyncio.open_connection(*self._where)
+        self.done["connections"] += 1
+        try:
+            writer.write(request)
+            while await reader.read(4096):
+                self.done["requests"] += 1
+                if again:
+                    writer.write(request)
+        finally:
+            writer.transport.abort()
+
     async def _keep_asking(self, request: Callable[[], bytes]) -> None:
         reader, writer = await asyncio.open_connection(*self._where)
         self.done["connections"] += 1
@@ -103,7 +140,17 @@ KINDS: Mapping[str, Kind] = {
     "unknown": Attacker.unknown,
     "nobody": Attacker.nobody,
     "strange": Attacker.strange,
+    "half-heads": Attacker.half_heads,
+    "bodies": Attacker.bodies,
+    "long-polls": Attacker.long_polls,
 }
+_ASKING = 64
+_CONNECTIONS: Mapping[str, int] = {"idle": 5000, "half-heads": 5000, "bodies": 600, "long-polls": 520}
+
+
+def connections_of(kind: str) -> int:
+    """How many an attacker of this kind has open at most."""
+    return _CONNECTIONS.get(kind, _ASKING)
 
 
 async def _main(kind: str, host: str, port: str, seconds: str, connections: str, enough: str) -> None:

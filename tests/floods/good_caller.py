@@ -12,6 +12,8 @@ LOST_S = 60
 """An answer that has not come by then will not come; a busy machine may take its time."""
 NEW_EACH = 10
 """Every so many requests come on a connection of their own."""
+HESITATES_S = 0.01
+"""From such a connection to its request: a program has other things to do."""
 
 
 class GoodCaller:
@@ -32,7 +34,7 @@ class GoodCaller:
             began = time.monotonic()
             own = count % NEW_EACH == 0
             try:
-                reader, writer = await asyncio.open_connection(*self._where) if own else kept
+                reader, writer = await self._hesitant() if own else kept
                 writer.write(PLAIN)
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LOST_S)
                 await reader.readuntil(b"}")
@@ -40,13 +42,18 @@ class GoodCaller:
                 self.lost.append(type(error).__name__)
                 kept = await asyncio.open_connection(*self._where)
                 continue
-            self.waits_s.append(time.monotonic() - began)
+            self.waits_s.append(time.monotonic() - began - HESITATES_S * own)
             if not head.startswith(b"HTTP/1.1 200 "):
                 self.lost.append(head[:12].decode())
             if own:
                 writer.close()
             await asyncio.sleep(max(0, began + EVERY_S - time.monotonic()))
         kept[1].close()
+
+    async def _hesitant(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        opened = await asyncio.open_connection(*self._where)
+        await asyncio.sleep(HESITATES_S)
+        return opened
 
     def wait_s(self, share: float) -> float:
         """The wait that this share of the requests did not exceed."""
