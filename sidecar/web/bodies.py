@@ -36,9 +36,11 @@ async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> by
         raise RefusedError(
             "bad-request", f"Send the whole body within {connection.limits.body_timeout_s:g} s."
         ) from None
-    except (RequestPayloadError, HttpProcessingError):
+    except (RequestPayloadError, HttpProcessingError) as error:
+        # The body keeps it, and it leads to frames that hold the body.
+        error.__traceback__ = None
         # Its text quotes the body.
-        raise RefusedError("bad-request", "The body's transfer coding is malformed.") from None
+        raise RefusedError("bad-request", "The body is incomplete, or its transfer coding is malformed.") from None
 
 
 async def _read(request: BaseRequest, max_bytes: int) -> bytes:

@@ -7,6 +7,7 @@ a control character in it ends up in both, before any handler of ours has run.
 from __future__ import annotations
 
 import asyncio
+import select
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -42,8 +43,8 @@ class Connection(RequestHandler):
     """One connection; answers constant texts to what it cannot parse and to bugs."""
 
     __slots__ = (
-        "_answered", "_crowd", "_meter", "_patience", "_polls", "_seat", "_sink", "_socket", "_unread_since", "_warm",
-        "asked", "gives_way", "limited", "limits",
+        "_answered", "_crowd", "_half_closed_at", "_meter", "_patience", "_polls", "_seat", "_sink", "_socket",
+        "_unread_since", "_warm", "asked", "gives_way", "limited", "limits",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,7 @@ class Connection(RequestHandler):
         # aiohttp forgets the transport while what it wrote may still lie unread.
         self._socket: asyncio.Transport | None = None
         self._unread_since: Moment | None = None
+        self._half_closed_at: Moment | None = None
         self._warm = warm
         self.asked: bytes | None = None
         """The bytes of the request that is being answered, where they came alone and are all of it."""
@@ -171,6 +173,33 @@ class Connection(RequestHandler):
             self._polls, self._patience = False, None
             self._stand()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's returns None: the transport closes at once
+        """Keep the connection open while requests that came whole wait for their answers.
+
+        A caller that closed its writing side may still read. One that is gone is told from it by its reset: an answer
+        that is sent to it brings one, and `overdue` looks for one.
+        """
+        if self._half_closed_at is None:
+            self._half_closed_at = self._loop.time()
+        self._meter.end()
+        if self._request_count == 0 or (self._waiter is not None and not self._waiter.done()):
+            return False
+        self._close_after_last()
+        return True
+
+    async def finish_response(
+        self, request: BaseRequest, resp: StreamResponse, start_time: float | None
+    ) -> tuple[StreamResponse, bool]:
+        """As aiohttp's. The last answer to a half-closed caller ends the connection."""
+        finished = await super().finish_response(request, resp, start_time)
+        self._close_after_last()
+        return finished
+
+    def _close_after_last(self) -> None:
+        if self._half_closed_at is not None and not self._messages:
+            # Not before: aiohttp would leave the requests that were sent ahead unanswered.
+            self._close = True
+
     def _is_idle(self) -> bool:
         """Whether nothing is under way and no answer lies unread, so that what comes now is answered next, at once."""
         if self._close or self._force_close or self._paused:
@@ -184,6 +213,10 @@ class Connection(RequestHandler):
 
     def overdue(self, now: Moment) -> Limit | None:
         """As `Guest`."""
+        if self._half_closed_at is not None and self._socket is not None and _was_reset(self._socket):
+            # No limit that anybody hit.
+            self._socket.abort()
+            return None
         if self._socket is None or not self._socket.get_write_buffer_size():
             self._unread_since = None
         elif self._unread_since is None:
@@ -235,6 +268,7 @@ class Connection(RequestHandler):
         exc = sys.exc_info()[1]
         if isinstance(exc, RequestPayloadError | HttpProcessingError):
             # A body that went wrong after its request was answered: the caller's fault, not ours.
+            exc.__traceback__ = None
             self._sink.emit(MalformedRequest(status=400, cause=type(exc).__name__))
         else:
             self._report(exc)
@@ -244,3 +278,13 @@ class Connection(RequestHandler):
 
     def _report(self, exc: BaseException | None) -> None:
         self._sink.emit(InternalFailure(where="web", trace=bare_trace(exc or sys.exc_info()[1])))
+
+
+def _was_reset(transport: asyncio.Transport) -> bool:
+    """Whether the other side is gone altogether. After the end of what it sends, no event loop looks for that."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return False
+    look = select.poll()
+    look.register(sock.fileno(), 0)
+    return bool(look.poll(0))

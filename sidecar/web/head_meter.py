@@ -124,6 +124,11 @@ class HeadMeter:
             self._limited("header-bytes")
             raise HeadTooLargeError
 
+    def end(self) -> None:
+        """Nothing more will come: whoever reads the body that is under way is told that it is incomplete."""
+        if self._body is not None and not self._body.is_eof():
+            self._body.set_exception(RequestPayloadError())
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the parser's other methods, which aiohttp calls
         return getattr(self._parser, name)
 

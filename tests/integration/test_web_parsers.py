@@ -10,6 +10,8 @@ from pathlib import Path
 from aiohttp import http_parser
 
 HERE = Path(__file__).parent
+BOTH = ("guards", "web_half_closed", "web_half_closed_waiting", "web_malformed", "web_trailers")
+"""The files of tests that are run once more with the parser in Python."""
 
 
 def test_the_c_parser_is_the_one_in_use() -> None:
@@ -19,8 +21,15 @@ def test_the_c_parser_is_the_one_in_use() -> None:
         assert http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 
-def test_guards_malformed_requests_and_slots_hold_with_the_parser_in_python() -> None:
-    names = ("test_guards.py", "test_web_malformed.py", "test_web_slots.py", "test_web_trailers.py")
+def test_what_is_shown_of_requests_holds_with_the_parser_in_python() -> None:
+    names = (
+        "test_guards.py",
+        "test_web_half_closed.py",
+        "test_web_half_closed_waiting.py",
+        "test_web_malformed.py",
+        "test_web_slots.py",
+        "test_web_trailers.py",
+    )
     files = [str(HERE / name) for name in names]
     uses_python = f"{__file__}::{test_the_c_parser_is_the_one_in_use.__name__}"
     done = subprocess.run(

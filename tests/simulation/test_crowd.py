@@ -20,6 +20,9 @@ class Patient:
     def give_way(self) -> None:
         raise AssertionError("nobody is in the way")
 
+    def half_closed_since(self) -> Moment | None:
+        return None
+
     def overdue(self, now: Moment) -> Limit | None:
         return None
 

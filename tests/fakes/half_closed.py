@@ -1,0 +1,51 @@
+"""Callers that close their writing side once they have asked, on both event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
+
+import uvloop
+
+from sidecar.core.model import Address
+from tests.fakes.replica import HANG_S
+from tests.fakes.wire import Reply, parse
+
+Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def run_on(loop: str) -> Run:
+    """What runs a test to its end on that event loop."""
+
+    def run(test: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+            runner.run(asyncio.wait_for(test, HANG_S))
+
+    return run
+
+
+async def call(address: Address, sent: bytes) -> socket.socket:
+    """A caller that sends all of it and the end at once, before the listener has read any of it."""
+    loop = asyncio.get_running_loop()
+    sock = socket.socket(socket.AF_UNIX if address.path else socket.AF_INET)
+    sock.setblocking(False)
+    await loop.sock_connect(sock, address.path or (address.host, address.port))
+    await loop.sock_sendall(sock, sent)
+    sock.shutdown(socket.SHUT_WR)
+    return sock
+
+
+async def rest_of(sock: socket.socket) -> bytes:
+    """What comes before the other side closes, which it must."""
+    loop, got = asyncio.get_running_loop(), b""
+    with sock:
+        while piece := await loop.sock_recv(sock, 65_536):
+            got += piece
+    return got
+
+
+async def answered(address: Address, sent: bytes) -> Reply:
+    return parse(await rest_of(await call(address, sent)))

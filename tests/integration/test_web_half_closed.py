@@ -1,0 +1,161 @@
+"""Callers that close their writing side after the request (socat, `nc -N`): they are answered, and then closed.
+
+On both event loops that a listener may run on. `test_web_parsers.py` runs this file once more with the other parser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sidecar.app.clock import SystemClock
+from sidecar.core.limits import Limits
+from sidecar.core.model import Address
+from sidecar.web.admin_api import AdminApi
+from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.http_server import Handler, HttpServer
+from sidecar.web.server import Listener
+from sidecar.web.token_api import TokenApi
+from sidecar.web.warm import WarmAnswers
+from tests.fakes.half_closed import LOOPS, Run, answered, call, rest_of, run_on
+from tests.fakes.sink import ListSink
+from tests.fakes.vending_service import vending_service
+from tests.fakes.vendor import FakeVendor, FixedClock, vended
+from tests.fakes.wire import LOOPBACK, PLAIN, serving
+
+MANY = 200
+REPORT = b'{"tokenId": "x"}'
+FORM = b"grant_type=client_credentials"
+
+
+def post(path: bytes, media_type: bytes, body: bytes, length: int = 0) -> bytes:
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\nContent-Type: " + media_type
+    return head + b"\r\nContent-Length: %d\r\n\r\n" % (length or len(body)) + body
+
+
+SENT = {
+    "a token": ("vending", PLAIN, 200),
+    "a minimum": ("vending", PLAIN.replace(b"/v1/token", b"/v1/token?min_ttl=5"), 200),
+    "authorization": ("vending", PLAIN.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer x\r\n\r\n"), 200),
+    "HTTP/1.0": ("vending", PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0"), 200),
+    "OAuth": ("vending", post(b"/oauth/token", b"application/x-www-form-urlencoded", FORM), 200),
+    "a report": ("vending", post(b"/v1/token/rejected", b"application/json", REPORT), 202),
+    "half a body": ("vending", post(b"/v1/token/rejected", b"application/json", b'{"tok', 100), 400),
+    "a refused body": ("vending", post(b"/v1/token", b"application/json", b"x", 100), 405),
+    "no HTTP": ("vending", b"CANARY\r\n\r\n", 400),
+    "readiness": ("admin", b"GET /readyz HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n", 200),
+    "metrics": ("admin", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+}
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Run:
+    return run_on(request.param)
+
+
+def admin() -> Handler:
+    vendors = {"default": FakeVendor()}
+    return AdminApi(vendors, lambda _: (b"x", "text/plain"), list, FixedClock().wall, lambda: None, lambda: False)
+
+
+@asynccontextmanager
+async def listener(name: str) -> AsyncIterator[Address]:
+    if name == "vending":
+        async with vending_service() as service:
+            yield service.address
+    else:
+        async with serving(admin(), ListSink()) as address:
+            yield address
+
+
+@asynccontextmanager
+async def warm_listener() -> AsyncIterator[Address]:
+    class NoTally:
+        def count(self, code: str, duration_s: float) -> None:
+            """Nothing is counted."""
+
+    clock, vendor, sink = SystemClock(), FakeVendor(), ListSink()
+    vendor.now = vended(good_until=clock.monotonic() + 3600)
+    warm = WarmAnswers(clock, lambda _profile, _endpoint: NoTally())
+    api = TokenApi({"default": vendor}, Guards(GuardSettings()), sink, clock, {"default": "AccessToken"}, warm=warm)
+    some = Listener(lambda: HttpServer(api, sink, "vending", Limits(), warm))
+    await some.start([LOOPBACK])
+    try:
+        yield some.bound[0]
+    finally:
+        await some.stop(0.1)
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_whatever_is_asked_is_answered_each_time(name: str, run: Run) -> None:
+    where, sent, status = SENT[name]
+
+    async def test() -> None:
+        async with listener(where) as address:
+            assert [(await answered(address, sent)).status for _ in range(MANY)] == [status] * MANY
+
+    run(test())
+
+
+def test_with_the_fast_path_on_everybody_is_answered_too(run: Run) -> None:
+    async def test() -> None:
+        async with warm_listener() as address:
+            for sent in (PLAIN, PLAIN * 3, SENT["authorization"][1]):
+                for _ in range(MANY // 4):
+                    got = await rest_of(await call(address, sent))
+                    assert got.count(b"HTTP/1.1 200 OK") == sent.count(PLAIN[:3])
+
+    run(test())
+
+
+def test_a_report_is_processed(run: Run) -> None:
+    async def test() -> None:
+        async with vending_service() as service:
+            for _ in range(10):
+                await answered(service.address, SENT["a report"][1])
+            assert len(service.vendor.reported) == 10
+
+    run(test())
+
+
+@pytest.mark.parametrize("end", [b"", b"GET /v1/tok"], ids=["whole", "half a head after"])
+@pytest.mark.parametrize("where", ["vending", "admin"])
+def test_all_that_were_sent_ahead_are_answered(where: str, end: bytes, run: Run) -> None:
+    """More of them than may be under way at a time."""
+    asked = PLAIN if where == "vending" else PLAIN.replace(b"/v1/token", b"/livez")
+
+    async def test() -> None:
+        async with listener(where) as address:
+            for count in (2, 16, 100):
+                got = await rest_of(await call(address, asked * count + end))
+                assert got.count(b"HTTP/1.1 200 OK") == count
+
+    run(test())
+
+
+@pytest.mark.parametrize("where", ["vending", "admin"])
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET /v1/tok", PLAIN[:-2]])
+def test_half_a_head_and_the_end_is_closed_at_once(where: str, sent: bytes, run: Run) -> None:
+    """Long before the time for a head is over."""
+
+    async def test() -> None:
+        async with listener(where) as address:
+            assert await rest_of(await call(address, sent)) == b""
+
+    run(test())
+
+
+def test_the_end_after_the_answer_closes_at_once(run: Run) -> None:
+    async def test() -> None:
+        async with vending_service() as service:
+            reader, writer = await asyncio.open_connection(service.address.host, service.address.port)
+            writer.write(PLAIN)
+            await reader.readuntil(b"}")
+            writer.write_eof()
+            assert await reader.read() == b""
+            writer.close()
+
+    run(test())
