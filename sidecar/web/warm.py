@@ -12,8 +12,10 @@ identically, so every guard decides as it did. What else an answer is made of is
 - where traces are exported, a request with a `traceparent` is never answered from here.
 
 What differs with each request is a trace: lines of the tracing headers below, in their plainest form, are left out
-before bytes are compared. Nothing else reads them, both of aiohttp's parsers take each line by itself, and what is that
-short is within every limit. Any other request that differs each time never enters: only what is seen twice does.
+before bytes are compared, where the bytes are one head: the request line first, the empty line last and nowhere
+before. Elsewhere the same bytes are no header lines. Nothing else reads them, both of aiohttp's parsers take each
+line by itself, and what has so few lines and bytes is within every limit. Any other request that differs each time
+never enters: only what is seen twice does.
 
 Nor does one that carries a secret, which would stay here with it. A token that is vended no more is forgotten when the
 next answer is learned.
@@ -38,9 +40,11 @@ from sidecar.web.answers import wire_bytes
 MAX_REQUESTS = 64
 MAX_SEEN = 1024
 MAX_REQUEST_BYTES = 4096
-MAX_TRACES = 8
+MAX_TRACED_LINES = 64
+"""Half as many as a request may have."""
 MAX_TRACED_BYTES = 1024
 """The least that SIDECAR_MAX_HEADER_BYTES may be."""
+_LINE_END, _HEAD_END = b"\r\n", b"\r\n\r\n"
 _NEVER_READ = (
     rb"tracestate|baggage|b3|x-b3-[a-z]{1,16}|x-request-id|request-id|x-correlation-id|correlation-id|x-trace-id|trace-id"
     rb"|x-amzn-trace-id|x-cloud-trace-context|uber-trace-id|sentry-trace"
@@ -54,7 +58,7 @@ def _lines(names: bytes) -> re.Pattern[bytes]:
 
 _TRACES, _TRACES_BUT_ONE = _lines(rb"traceparent|" + _NEVER_READ), _lines(_NEVER_READ)
 _TRACEPARENT = re.compile(rb"\r\ntraceparent[ \t]*:", re.IGNORECASE)
-_SECRETS = re.compile(rb"\r\n(?:(?:proxy-)?authorization|cookie)[ \t]*:", re.IGNORECASE)
+_SECRETS = re.compile(rb"\r\n(?:(?:proxy-)?authorization|cookie|sidecar-token)[ \t]*:", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -146,11 +150,12 @@ class WarmAnswers:
         )
 
     def _without_traces(self, request: bytes) -> bytes:
-        """The same request without the lines that nobody reads; as it is, where there are too many of them."""
-        if len(request) > MAX_TRACED_BYTES:
+        """The same request without the lines that nobody reads; as it is, where it is no head or a large one."""
+        if len(request) > MAX_TRACED_BYTES or request.count(_LINE_END) > MAX_TRACED_LINES:
             return request
-        plain, count = self._unread.subn(b"", request)
-        return plain if count <= MAX_TRACES else request
+        if request.startswith(_LINE_END) or request.find(_HEAD_END) != len(request) - len(_HEAD_END):
+            return request
+        return self._unread.sub(b"", request)
 
     def _seen_before(self, request: bytes) -> bool:
         if request in self._known:

@@ -61,6 +61,8 @@ _values = st.sampled_from((b"1", b"a-b", b"", b"a b", b"\x01"))
 _traces = st.tuples(_names, _colons, _values).map(b"".join)
 _callers = st.integers(0, CALLERS - 1)
 _pieces = st.one_of(
+    st.tuples(st.sampled_from(REQUESTS[:5]), _traces).map(lambda it: it[0] + it[1] + b"\r\n"),
+    st.tuples(st.sampled_from(REQUESTS[:5]), _traces).map(lambda it: b"\r\n" + it[1] + b"\r\n" + it[0]),
     st.sampled_from(REQUESTS),
     st.sampled_from(REQUESTS[:5]),
     st.lists(st.sampled_from(REQUESTS), min_size=2, max_size=20).map(b"".join),
@@ -158,6 +160,24 @@ def test_more_traces_than_any_caller_sends_make_one() -> None:
     """aiohttp takes 128 headers and no more."""
     many = reduce(traced, [b"b3: 1"] * 130, PLAIN)
     assert drive([("ask", 0, 4), ("send", 0, many), ("send", 1, many)]) == 2
+
+
+_LONGEST = PLAIN[:-2] + b"a: 1\r\n" * 120 + b"\r\n"
+NO_TRACES = {
+    "after the end": (PLAIN, PLAIN + b"b3: x\r\n"),
+    "twice after the end": (PLAIN, PLAIN + b"b3: x\r\n" * 2),
+    "after the end, and within": (PLAIN, traced(PLAIN, b"b3: 1") + b"b3: x\r\n"),
+    "in place of the request line": (b"\r\n" + PLAIN, b"\r\nb3: x\r\n" + PLAIN),
+    "more lines than a request may have": (_LONGEST, reduce(traced, [b"b3: 1"] * 8, _LONGEST)),
+}
+
+
+@pytest.mark.parametrize("name", NO_TRACES)
+def test_a_line_is_a_trace_only_where_it_is_a_header_line(name: str) -> None:
+    """The known request alone has warm answers; what is sent after it is what both ways make of it."""
+    known, sent = NO_TRACES[name]
+    asked: list[Step] = [("send", 0, known)] * 3
+    assert drive([*asked, ("send", 1, sent), ("send", 1, NOWHERE)]) == 1
 
 
 def test_a_warm_answer_may_be_the_last_one() -> None:

@@ -119,7 +119,9 @@ def test_a_long_request_is_not_kept() -> None:
     assert bench.warm.find(b"x" * (MAX_REQUEST_BYTES + 1)) is None
 
 
-@pytest.mark.parametrize("line", [b"Authorization: Bearer x", b"proxy-authorization : x", b"COOKIE: a=b"])
+@pytest.mark.parametrize(
+    "line", [b"Authorization: Bearer x", b"proxy-authorization : x", b"COOKIE: a=b", b"Sidecar-Token: x"]
+)
 def test_a_request_that_carries_a_secret_is_not_kept(line: bytes) -> None:
     bench = Bench()
     bench.learn(b"GET / HTTP/1.1\r\n" + line + b"\r\n\r\n", times=3)
