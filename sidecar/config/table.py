@@ -201,7 +201,11 @@ MAX_CONNECTIONS = Setting(
     "long-poll, else the answer is 503; a quarter of them may have a body under way",
 )
 MAX_HEADER_BYTES = Setting(
-    "SIDECAR_MAX_HEADER_BYTES", parsers.whole(1024, 1 << 20), "16384", "a request's line and headers together"
+    "SIDECAR_MAX_HEADER_BYTES",
+    parsers.whole(1024, 1 << 20),
+    "16384",
+    "a request's line and headers together, however long each line is, and empty lines before them; past it the answer "
+    "is 431",
 )
 MAX_PIPELINED = Setting(
     "SIDECAR_MAX_PIPELINED", parsers.whole(1, 1000), "16", "requests a connection may send ahead of their answers"

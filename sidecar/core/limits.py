@@ -23,7 +23,7 @@ class Limits:
     is none the newcomer is answered 503. A quarter of them may have a body under way; of more, the one that is waited
     for longest is answered 503. A connection that asks now and then takes 10 KiB."""
     max_header_bytes: int = 16 * 1024
-    """One request's line and header lines together; a longer head is answered 400."""
+    """One request's line and header lines together, with the empty lines before them; a longer head is answered 431."""
     max_pipelined: int = 16
     """Requests that one connection may have sent ahead; nothing more is read from it until they are answered."""
     header_timeout_s: Seconds = 10

@@ -32,8 +32,11 @@ from sidecar.web.warm import WarmAnswers
 
 KEEPALIVE_S = 75.0
 UNREADABLE = (
-    "The request could not be parsed as HTTP (also: exactly one Host header, header lines up to 8 KiB, "
-    "all of them together up to SIDECAR_MAX_HEADER_BYTES)."
+    "The request could not be parsed as HTTP/1.0 or 1.1 (also: exactly one Host header, a method in capitals, "
+    "at most 126 header lines)."
+)
+HEAD_TOO_LARGE = (
+    "The request's line and headers, with the empty lines before them, have more bytes than SIDECAR_MAX_HEADER_BYTES."
 )
 LINGER_S = 1.0
 """How long the rest of a refused body is read, so that the caller gets to see the refusal."""
@@ -255,7 +258,7 @@ class Connection(RequestHandler):
             if exc is not None:
                 # It leads to a frame of aiohttp's that holds the error itself, and what was sent.
                 exc.__traceback__ = None
-            response = problem("bad-request", UNREADABLE, status=status)
+            response = problem("bad-request", HEAD_TOO_LARGE if status == 431 else UNREADABLE, status=status)
         else:
             self._report(exc)
             response = problem(INTERNAL_ERROR, "The sidecar failed on this request; its log says where.")

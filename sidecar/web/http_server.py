@@ -15,6 +15,7 @@ from sidecar.core.ports import EventSink
 from sidecar.core.request_events import LimitHit
 from sidecar.web.connection import Connection
 from sidecar.web.crowd import Crowd, Seat
+from sidecar.web.head_meter import taints_the_next
 from sidecar.web.stranger import Stranger
 from sidecar.web.warm import WarmAnswers
 
@@ -55,7 +56,7 @@ class HttpServer(Server):
     async def _answer(self, request: BaseRequest) -> StreamResponse:
         response = await self._handle(request)
         ends = self._draining or cast("Connection", request.protocol).gives_way
-        if ends or _taints_the_next(request):
+        if ends or taints_the_next(request):
             response.force_close()
         return response
 
@@ -64,12 +65,3 @@ class HttpServer(Server):
 
     def _limited(self, limit: Limit) -> None:
         self._sink.emit(LimitHit(listener=self._name, limit=limit))
-
-
-def _taints_the_next(request: BaseRequest) -> bool:
-    """Whether what follows on the connection must not be taken for a request.
-
-    aiohttp's C parser adds the last trailer field of a chunked request to the head of the next one (seen with 3.14.5):
-    the next caller behind a proxy would pass the guards by it. After `Upgrade` it drops the next request.
-    """
-    return request.method == "CONNECT" or any(name in request.headers for name in ("Transfer-Encoding", "Upgrade"))

@@ -41,6 +41,7 @@ CODES = {
     404: {"unknown-profile", "not-found"},
     405: {"method-not-allowed"},
     413: {"payload-too-large"},
+    431: {"bad-request"},
 }
 """The contract's codes by status, as far as a listener can come that has a token."""
 _USUAL, _LOCKED = GuardSettings(), GuardSettings(caller_tokens=lambda: CallerTokens([Secret(CALLER_TOKEN)]))

@@ -102,7 +102,7 @@ async def test_a_head_may_have_as_many_bytes_as_the_limit_says(beyond: int, piec
             await asyncio.sleep(0.001 if pieces > 1 else 0)
         if beyond:
             reply = parse(await caller.end())
-            assert (reply.status, reply.code) == (400, "bad-request")
+            assert (reply.status, reply.code) == (431, "bad-request")
             assert here.hit == ["header-bytes"]
             assert [event.cause for event in here.sink.of(MalformedRequest)] == ["HeadTooLargeError"]
         else:

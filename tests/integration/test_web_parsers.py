@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import http_parser
 
 HERE = Path(__file__).parent
-BOTH = ("guards", "web_half_closed", "web_half_closed_waiting", "web_malformed", "web_trailers")
+BOTH = ("guards", "web_half_closed", "web_half_closed_waiting", "web_heads", "web_malformed", "web_trailers")
 """The files of tests that are run once more with the parser in Python."""
 
 
