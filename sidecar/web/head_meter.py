@@ -1,8 +1,7 @@
 """aiohttp's request parser, which is given one whole head at a time.
 
 This module decides where a head begins and ends, what its first line may be, and how many bytes it may have with the
-empty lines before it. aiohttp's two parsers decide that differently. The work for a head grows with its bytes, however
-many pieces they come in.
+empty lines before it; aiohttp's two parsers differ there. The work for a head grows with its bytes, not its pieces.
 """
 
 from __future__ import annotations

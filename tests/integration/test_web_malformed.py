@@ -22,7 +22,7 @@ from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.admin_api import AdminApi
-from sidecar.web.connection import UNREADABLE
+from sidecar.web.constant_errors import UNREADABLE
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink

@@ -18,8 +18,9 @@ NAMES: Mapping[str, set[str]] = {
     "aiohttp": {
         "BaseConnector._factory", "ResponseHandler._payload", "RequestHandler._close", "RequestHandler._force_close",
         "RequestHandler._handle_request", "BaseProtocol._loop", "RequestHandler._max_msg_queue_size",
-        "RequestHandler._msg_queue_resume_size", "RequestHandler._next_keepalive_close_time", "BaseProtocol._paused",
-        "BaseProtocol._parser", "RequestHandler._request_count", "RequestHandler._waiter", "_ErrInfo",
+        "RequestHandler._messages", "RequestHandler._msg_queue_resume_size",
+        "RequestHandler._next_keepalive_close_time", "BaseProtocol._paused", "BaseProtocol._parser",
+        "RequestHandler._request_count", "RequestHandler._waiter", "_ErrInfo",
     },
     "redis": {
         "_AsyncRESP2Parser", "AbstractConnection._connect", "AbstractConnection._writer",
