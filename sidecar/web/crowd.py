@@ -52,12 +52,14 @@ class Guest(Protocol):
 class Seat:
     """The place of one connection, whoever has it: in `standing` since `since`, by the event loop's clock."""
 
-    __slots__ = ("guest", "since", "standing")
+    __slots__ = ("guest", "placed", "since", "standing")
 
     def __init__(self, guest: Guest, standing: Standing, since: Moment) -> None:
         self.guest = guest
         self.standing = standing
         self.since = since
+        self.placed = since
+        """Its `since` when it was put where it is among the others."""
 
 
 MANY = 256
@@ -117,7 +119,7 @@ class Crowd:
 
     def _make_room(self, now: Moment) -> bool:
         self.limited("connections")
-        owes, rests, polls = (_first(self._seats[standing]) for standing in ("owes", "rests", "polls"))
+        owes, rests, polls = _first(self._seats["owes"]), self._longest_resting(), _first(self._seats["polls"])
         if owes is not None and (len(self._seats["owes"]) >= self._share or now - owes.since > MOMENT_S):
             self._end(owes)
         elif rests is not None and now - rests.since > MOMENT_S:
@@ -130,6 +132,17 @@ class Crowd:
                 return False
             self._end(seat)
         return True
+
+    def _longest_resting(self) -> Seat | None:
+        """Put those that were answered since where they belong, which is rarely worth it: most answers go to them."""
+        resting = self._seats["rests"]
+        for _ in range(len(resting)):
+            seat = next(iter(resting))
+            if seat.since == seat.placed:
+                break
+            seat.placed = seat.since
+            resting.move_to_end(seat)
+        return _first(resting)
 
     def _send_away(self, poll: Seat, now: Moment) -> bool:
         """End the long-poll with its answer. False where too many are being ended so."""
@@ -155,10 +168,11 @@ class Crowd:
             self._move(seat, standing)
 
     def rests_again(self, seat: Seat, now: Moment) -> None:
-        """It was answered while it rested."""
-        if seat in self._seats["rests"]:
+        """It was answered without ever leaving its rest."""
+        if seat.standing == "rests":
             seat.since = now
-            self._seats["rests"].move_to_end(seat)
+        else:
+            self.stands(seat, "rests")
 
     def _move(self, seat: Seat, standing: Standing) -> None:
         group = self._seats[seat.standing]
@@ -166,6 +180,7 @@ class Crowd:
             return
         del group[seat]
         seat.standing, seat.since = standing, _now()
+        seat.placed = seat.since
         self._seats[standing][seat] = None
 
     def begin_body(self, seat: Seat) -> None:

@@ -7,55 +7,32 @@ empty lines before it; aiohttp's two parsers differ there. The work for a head g
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader
 from aiohttp.http import HttpProcessingError, HttpRequestParser
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
-from multidict import CIMultiDictProxy
 
 from sidecar.core.limits import Limit, Limits
 from sidecar.core.model import Moment
+from sidecar.web.request_heads import (
+    HEAD_END,
+    LINE_END,
+    NO_TEXT,
+    Head,
+    HeadTooLargeError,
+    UnreadableHeadError,
+    asks_to_close,
+    check_line,
+    cut_empty_lines,
+    taints_the_next,
+)
 
 _BODY_BUFFER_BYTES = 64 * 1024
-_LINE_END, _HEAD_END = b"\r\n", b"\r\n\r\n"
-_EMPTY_LINES = re.compile(rb"(?:\r\n)*")
-_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ [^\x00-\x20\x7f]+ HTTP/1\.[01]\r\n")
-"""Methods tell upper from lower case (RFC 9110 section 9.1); RTSP and ICE have request lines of the same form."""
-_NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|(?<!\r)\n")
 
-
-class _Request(Protocol):
-    @property
-    def method(self) -> str: ...
-    @property
-    def headers(self) -> CIMultiDictProxy[str]: ...
-
-
-class _Head(_Request, Protocol):
-    """What both of aiohttp's parsers make of a head."""
-
-    @property
-    def should_close(self) -> bool: ...
-    def _replace(self, **changes: object) -> _Head: ...
-
-
-_Message: TypeAlias = tuple[_Head | _ErrInfo, StreamReader]
-
-
-class HeadTooLargeError(HttpProcessingError):
-    """A head of more bytes than the limit. Has no text: it would be a part of the head."""
-
-    code = 431
-
-
-class UnreadableHeadError(HttpProcessingError):
-    """Bytes that begin no request of HTTP/1.0 or 1.1, which parsers read in different ways."""
-
-    code = 400
+_Message: TypeAlias = tuple[Head | _ErrInfo, StreamReader]
 
 
 class HeadMeter:
@@ -112,10 +89,15 @@ class HeadMeter:
     def feed_data(self, data: bytes) -> tuple[Sequence[_Message], bool, bytes]:
         """As the parser's own, but never raises: an error is the last message, after those that came before it."""
         nothing_held = not self._held
-        self._held += data
         messages: list[_Message] = []
         try:
-            self._read(messages)
+            if nothing_held and self._is_one_head(data):
+                # As `_read` would, without a second look.
+                self._is_first, self.began_at, self._empty_bytes = False, None, 0
+                messages.append(self._parse(data))
+            else:
+                self._held += data
+                self._read(messages)
         except HttpProcessingError as error:
             # It leads to frames that hold the connection, which would hold it.
             error.__traceback__ = None
@@ -138,6 +120,18 @@ class HeadMeter:
         self.began_at = None
         if self._body is not None and not self._body.is_eof() and self._body.exception() is None:
             self._body.set_exception(RequestPayloadError())
+
+    def _is_one_head(self, data: bytes) -> bool:
+        """Whether these bytes are one head and nothing else, where one may begin: nearly every request is."""
+        size = len(data)
+        return (
+            data.find(HEAD_END) == size - len(HEAD_END) > 0
+            and self._empty_bytes + size - 2 <= self._limits.max_header_bytes
+            and not data.startswith(LINE_END)
+            and (self._body is None or self._body.is_eof())
+            and not self._is_last
+            and self._queued < self._limits.max_pipelined
+        )
 
     def _read(self, messages: list[_Message]) -> None:
         """Add the requests that are whole, as many as may be sent ahead."""
@@ -165,9 +159,9 @@ class HeadMeter:
         """The head that begins what is held, once it is whole. Raises `HttpProcessingError`."""
         held = self._held
         if not self._had_line:
-            self._empty_bytes += _cut_empty_lines(held)
+            self._empty_bytes += cut_empty_lines(held)
             self._looked_at = 0
-        end = held.find(_HEAD_END, max(0, self._looked_at - 3))
+        end = held.find(HEAD_END, max(0, self._looked_at - 3))
         # Its last line, which is empty, does not count. A part may end within that.
         if self._empty_bytes + (end + 2 if end >= 0 else len(held) - 1) > self._limits.max_header_bytes:
             self._limited("header-bytes")
@@ -175,7 +169,7 @@ class HeadMeter:
         if end < 0:
             self._look_at_part()
             return None
-        size = end + len(_HEAD_END)
+        size = end + len(HEAD_END)
         head = bytes(held[:size])
         del held[:size]
         self._looked_at = self._empty_bytes = 0
@@ -186,25 +180,25 @@ class HeadMeter:
     def _look_at_part(self) -> None:
         """Refuse at once what begins no request, such as TLS: who sent it may wait for a word of ours."""
         held, new = self._held, max(0, self._looked_at - 1)
-        if _NO_TEXT.search(held, new):
+        if NO_TEXT.search(held, new):
             raise UnreadableHeadError
-        if not self._had_line and held.find(_LINE_END, new) >= 0:
+        if not self._had_line and held.find(LINE_END, new) >= 0:
             self._had_line = True
-            _check_line(held)
+            check_line(held)
         self._looked_at = len(held)
         # Some old clients end a request with an empty line, and send the next one much later.
         if self.began_at is None and (held or self._is_first):
             self.began_at = self._loop.time()
 
     def _parse(self, head: bytes) -> _Message:
-        _check_line(head)
+        check_line(head)
         try:
-            ((message, self._body),) = cast("Sequence[tuple[_Head, StreamReader]]", self._parser.feed_data(head)[0])
+            ((message, self._body),) = cast("Sequence[tuple[Head, StreamReader]]", self._parser.feed_data(head)[0])
             self._body_left = int(message.headers.get("Content-Length", sys.maxsize))
         except ValueError:
             # aiohttp's, for a number of more digits than Python takes.
             raise UnreadableHeadError from None
-        if not message.should_close and _asks_to_close(message):
+        if not message.should_close and asks_to_close(message):
             message = message._replace(should_close=True)
         self._is_last = message.should_close or taints_the_next(message)
         return message, self._body
@@ -213,38 +207,5 @@ class HeadMeter:
         return getattr(self._parser, name)
 
 
-def taints_the_next(message: _Request) -> bool:
-    """Whether what follows on the connection must not be taken for a request.
-
-    aiohttp's C parser adds the last trailer field of a chunked request to the head of the next one (seen with 3.14.5):
-    the next caller behind a proxy would pass the guards by it. After `Upgrade` it drops the next request.
-    """
-    return message.method == "CONNECT" or any(name in message.headers for name in ("Transfer-Encoding", "Upgrade"))
-
-
-def _asks_to_close(message: _Head) -> bool:
-    """Whether `close` is among the connection options, which counts before `keep-alive` (RFC 9112 section 9.3).
-
-    To aiohttp's C parser `keep-alive` counts first where the version is 1.0.
-    """
-    options = ",".join(message.headers.getall("Connection", ())).lower().split(",")
-    return any(option.strip(" \t") == "close" for option in options)
-
-
-def _check_line(head: bytes | bytearray) -> None:
-    if not _REQUEST_LINE.match(head):
-        raise UnreadableHeadError
-
-
-def _cut_empty_lines(held: bytearray) -> int:
-    """Take the empty lines away that `held` begins with. Returns their bytes."""
-    found = _EMPTY_LINES.match(held)
-    size = found.end() if found else 0
-    # While it lives the bytes cannot be changed.
-    del found
-    del held[:size]
-    return size
-
-
 def _is_whole(data: bytes, messages: Sequence[_Message]) -> bool:
-    return len(messages) == 1 and messages[0][1] is EMPTY_PAYLOAD and data.find(_HEAD_END) == len(data) - len(_HEAD_END)
+    return len(messages) == 1 and messages[0][1] is EMPTY_PAYLOAD and data.find(HEAD_END) == len(data) - len(HEAD_END)

@@ -15,7 +15,7 @@ from sidecar.core.ports import EventSink
 from sidecar.core.request_events import LimitHit
 from sidecar.web.connection import Connection
 from sidecar.web.crowd import Crowd, Seat
-from sidecar.web.head_meter import taints_the_next
+from sidecar.web.request_heads import taints_the_next
 from sidecar.web.stranger import Stranger
 from sidecar.web.warm import WarmAnswers
 

@@ -63,7 +63,6 @@ class Stranger(asyncio.Protocol):
             if warm.closes:
                 self._transport.close()
                 return
-            self._crowd.stands(self._seat, "rests")
             self._crowd.rests_again(self._seat, self._loop.time())
             return
         connection = self._seat.guest = self._welcome(self._seat)
