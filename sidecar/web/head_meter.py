@@ -198,9 +198,9 @@ class HeadMeter:
         except ValueError:
             # aiohttp's, for a number of more digits than Python takes.
             raise UnreadableHeadError from None
-        if not message.should_close and asks_to_close(message):
+        if not message.should_close and (asks_to_close(message) or taints_the_next(message)):
             message = message._replace(should_close=True)
-        self._is_last = message.should_close or taints_the_next(message)
+        self._is_last = message.should_close
         return message, self._body
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the parser's other methods, which aiohttp calls

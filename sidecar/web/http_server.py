@@ -15,7 +15,6 @@ from sidecar.core.ports import EventSink
 from sidecar.core.request_events import LimitHit
 from sidecar.web.connection import Connection
 from sidecar.web.crowd import Crowd, Seat
-from sidecar.web.request_heads import taints_the_next
 from sidecar.web.stranger import Stranger
 from sidecar.web.warm import WarmAnswers
 
@@ -55,8 +54,7 @@ class HttpServer(Server):
 
     async def _answer(self, request: BaseRequest) -> StreamResponse:
         response = await self._handle(request)
-        ends = self._draining or cast("Connection", request.protocol).gives_way
-        if ends or taints_the_next(request):
+        if self._draining or cast("Connection", request.protocol).gives_way:
             response.force_close()
         return response
 

@@ -16,16 +16,13 @@ _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ [^\x00-\x20\x7f]+ HTTP/1\
 """Methods tell upper from lower case (RFC 9110 section 9.1); RTSP and ICE have request lines of the same form."""
 
 
-class Request(Protocol):
+class Head(Protocol):
+    """What both of aiohttp's parsers make of a head."""
+
     @property
     def method(self) -> str: ...
     @property
     def headers(self) -> CIMultiDictProxy[str]: ...
-
-
-class Head(Request, Protocol):
-    """What both of aiohttp's parsers make of a head."""
-
     @property
     def should_close(self) -> bool: ...
     def _replace(self, **changes: object) -> Head: ...
@@ -43,7 +40,7 @@ class UnreadableHeadError(HttpProcessingError):
     code = 400
 
 
-def taints_the_next(message: Request) -> bool:
+def taints_the_next(message: Head) -> bool:
     """Whether what follows on the connection must not be taken for a request.
 
     aiohttp's C parser adds the last trailer field of a chunked request to the head of the next one (seen with 3.14.5):

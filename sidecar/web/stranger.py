@@ -86,9 +86,6 @@ class Stranger(asyncio.Protocol):
     def is_owed(self) -> bool:
         return False
 
-    def half_closed_since(self) -> None:
-        """Never: it is owed no answer."""
-
     def overdue(self, now: Moment) -> Limit | None:
         silent_s = now - self._seat.since
         if self._seat.standing == "owes":

@@ -18,7 +18,7 @@ from sidecar.web.token_api import TokenApi
 from sidecar.web.warm import WarmAnswers
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock, vended
-from tests.fakes.wire import LOOPBACK, exchange
+from tests.fakes.wire import LOOPBACK, PLAIN, exchange
 
 
 class NoTally:
@@ -60,3 +60,11 @@ async def test_what_a_unix_socket_alone_is_answered_is_never_answered_over_tcp(
     async with both_transports(tmp_path, settings) as (tcp, unix):
         assert [(await exchange(unix, request)).status for _ in range(3)] == [200] * 3
         assert [(await exchange(tcp, request)).status for _ in range(3)] == [403] * 3
+
+
+async def test_a_request_whose_answer_ends_the_connection_ends_it_from_its_bytes_too(tmp_path: Path) -> None:
+    """What follows `Upgrade` is not read the same by all; `exchange` reads until the connection ends."""
+    request = PLAIN.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\n\r\n")
+    async with both_transports(tmp_path, GuardSettings()) as (tcp, _):
+        replies = [await exchange(tcp, request) for _ in range(4)]
+        assert [(reply.status, reply.header("Connection")) for reply in replies] == [(200, "close")] * 4
