@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sidecar.app.memory import give_back
 from sidecar.app.open_files import share_open_files
 from sidecar.config.settings import Settings
+from sidecar.core.hosts import literal_address
 from sidecar.core.model import Address, Seconds
 from sidecar.core.ports import EventSink
 from sidecar.web.http_server import Handler, HttpServer
@@ -61,3 +63,9 @@ class Listeners:
         """Accept nothing more, and let running requests end within `grace_s`."""
         opened = [listener for listener in (self._vending, self._admin) if listener is not None]
         await asyncio.gather(*(listener.stop(grace_s) for listener in opened))
+
+
+def names_of(addresses: Iterable[Address]) -> list[str]:
+    """The host names among the addresses. `0.0.0.0` is none: browsers take a page's URL with it to loopback."""
+    hosts = [address.host for address in addresses if address.host and ":" not in address.host]
+    return [host for host in hosts if literal_address(host) is None]

@@ -15,7 +15,7 @@ import aiohttp
 from sidecar import __version__
 from sidecar.app.accounts import Process, open_settings_store, partner_certificates
 from sidecar.app.clock import SystemClock
-from sidecar.app.listeners import Listeners
+from sidecar.app.listeners import Listeners, names_of
 from sidecar.app.observers import Observers
 from sidecar.app.service_manager import Health, ServiceManager, words_of
 from sidecar.app.settings_files import problems_with_files
@@ -170,8 +170,8 @@ class Service:
         guard = GuardSettings(
             require_header=settings.require_header,
             forward_auth=settings.forward_auth,
-            # An address that is listened on is taken by its connections; a name is known here alone.
-            allowed_hosts=(*settings.allowed_hosts, *(address.host for address in settings.listen)),
+            # An address that is listened on is a host of its own connections; that a name leads here is known here.
+            allowed_hosts=(*settings.allowed_hosts, *names_of(settings.listen)),
             allowed_uids=settings.allowed_uids,
         )
         if (caller_tokens := self._files.caller_tokens()) is not None:

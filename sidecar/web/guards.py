@@ -61,8 +61,7 @@ class Guards:
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
-        # 0.0.0.0 and its like are no name of ours: a browser on this machine takes a page's URL with it to loopback.
-        self._hosts = frozenset(host.lower() for host in settings.allowed_hosts if not _is_unspecified(host))
+        self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
         # Spellings of header names that were looked at once: callers send the same few each time.
         self._harmless: set[str] = set()
 
@@ -168,11 +167,6 @@ class Guards:
             return
         if not _presents(request, tokens):
             raise _unknown_caller("Send 'Authorization: Bearer' with a line of the caller token file.")
-
-
-def _is_unspecified(host: str) -> bool:
-    address = literal_address(host if host.startswith("[") or ":" not in host else f"[{host}]")
-    return address is not None and address.is_unspecified
 
 
 def _is_where_it_came(request: BaseRequest, host: str) -> bool:
