@@ -5,7 +5,8 @@ Imports neither aiohttp nor redis-py: the certificates that they load may be wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from sidecar.app.background_credentials import BackgroundCredentials
 from sidecar.app.seal_keys import read_seal_keys
@@ -19,15 +20,30 @@ from sidecar.web.caller_token_file import first_caller_tokens
 
 def problems_with_files(settings: Settings) -> list[str]:
     """Return what a start with these settings says of each file that cannot be used, and in the same words."""
-    found: list[str] = []
-    for look in (_seal_keys, _caller_tokens):
-        try:
-            look(settings)
-        except ConfigurationError as error:
-            found += error.problems
+    found = [*_problems(partial(_seal_keys, settings)), *_problems(partial(_caller_tokens, settings))]
     for profile in settings.profiles:
-        found += _of_profile(profile)
+        found += _credentials_problems(profile)
+        found += _problems(partial(check_token_file, profile))
     return found
+
+
+def check_token_file(settings: ProfileSettings) -> None:
+    """Look at where the profile's token is to be kept. Blocks, for a limited time. Raises `ConfigurationError`."""
+    path, origin = settings.sink_file, settings.sink_file_origin
+    if path is None:
+        return
+    try:
+        read_in_time(lambda: refuse_place(path, origin))
+    except FileOperationError as error:
+        raise ConfigurationError([f"{origin}: {path}: {error}"]) from None
+
+
+def _problems(look: Callable[[], None]) -> Sequence[str]:
+    try:
+        look()
+    except ConfigurationError as error:
+        return error.problems
+    return ()
 
 
 def _seal_keys(settings: Settings) -> None:
@@ -42,18 +58,12 @@ def _caller_tokens(settings: Settings) -> None:
         first_caller_tokens(settings.caller_token_file)
 
 
-def _of_profile(settings: ProfileSettings) -> Iterator[str]:
-    if (directory := settings.credentials_dir) is not None:
-        operations = FileOperations("credentials", FileStalls())
-        try:
-            BackgroundCredentials(DirectoryCredentials(directory), operations, str(directory)).read()
-        except CredentialsError as error:
-            yield from (f"profile {settings.profile.name}: {problem}" for problem in error.problems)
-    if (path := settings.sink_file) is not None:
-        origin = settings.sink_file_origin
-        try:
-            read_in_time(lambda: refuse_place(path, origin))
-        except FileOperationError as error:
-            yield f"{origin}: {path}: {error}"
-        except ConfigurationError as error:
-            yield from error.problems
+def _credentials_problems(settings: ProfileSettings) -> list[str]:
+    if (directory := settings.credentials_dir) is None:
+        return []
+    operations = FileOperations("credentials", FileStalls())
+    try:
+        BackgroundCredentials(DirectoryCredentials(directory), operations, str(directory)).read()
+    except CredentialsError as error:
+        return [f"profile {settings.profile.name}: {problem}" for problem in error.problems]
+    return []

@@ -7,14 +7,13 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from sidecar.app.settings_files import check_token_file
 from sidecar.config.settings import ProfileSettings, Settings
-from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import ConfigurationWarned
 from sidecar.core.ports import EventSink
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls, read_in_time
 from sidecar.file_sink.follower import Follower
 from sidecar.file_sink.leftovers import leftovers
-from sidecar.file_sink.place import refuse_place
 from sidecar.file_sink.token_file import TokenFile
 from sidecar.vending.vendor import Vendor
 from sidecar.web.admin_api import TokenFileState
@@ -25,14 +24,8 @@ def open_token_file(settings: ProfileSettings) -> TokenFile | None:
 
     Raises `ConfigurationError`.
     """
-    path, origin = settings.sink_file, settings.sink_file_origin
-    if path is None:
-        return None
-    try:
-        read_in_time(lambda: refuse_place(path, origin))
-    except FileOperationError as error:
-        raise ConfigurationError([f"{origin}: {path}: {error}"]) from None
-    return TokenFile(path)
+    check_token_file(settings)
+    return None if settings.sink_file is None else TokenFile(settings.sink_file)
 
 
 def leftovers_in_time(settings: Settings) -> list[str]:
