@@ -44,8 +44,14 @@ async def used(fleet: Fleet, **settings: str) -> tuple[Replica, str, str]:
     return replica, first.body["accessToken"], second.body["accessToken"]
 
 
+async def nobody_is_connected(replica: Replica) -> bool:
+    return await replica.metric("connections", listener="vending") == 0
+
+
 async def judged(fleet: Fleet, replica: Replica, *secrets: str) -> dict[str, Any]:
     """What the sidecar says of its own objects."""
+    # A connection that is being closed still holds its last request, the caller token included.
+    await until(lambda: nobody_is_connected(replica))
     (fleet.folder / "sought").write_text("\n".join(secret.encode().hex() for secret in secrets))
     replica.signal(signal.SIGUSR1)
     await until(lambda: bool(replica.events("judged")))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sidecar import file_operations
-from sidecar.app import token_files
+from sidecar.app import settings_files
 from sidecar.app.checking import CheckLine, check
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
@@ -121,7 +121,7 @@ async def test_a_token_file_on_a_disk_that_hangs_is_refused_in_time(
     command: str, environ: Environ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = threading.Event()
-    monkeypatch.setattr(token_files, "refuse_place", lambda *_: ended.wait())
+    monkeypatch.setattr(settings_files, "refuse_place", lambda *_: ended.wait())
     monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
     environ["SIDECAR_SINK_FILE"] = str(tmp_path / "token")
     said = f"SIDECAR_SINK_FILE: {tmp_path}/token: not read within 0.01 s, the file system hangs"
