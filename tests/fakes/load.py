@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 CLIENTS = 8
 PACE_S = 0.01
 """Between two requests of one client: enough load to hit every moment, and room for others on two cores."""
-QUIET_ANSWERS = 500
 
 
 class Load:
@@ -35,8 +34,6 @@ class Load:
         """Everything that was not a good token: problems, suspect tokens, broken connections."""
         self.wrong: list[str] = []
         """Answers that break the promise; there must be none, whatever goes wrong."""
-        self.took_s: list[float] = []
-        """How long each answer took."""
         self.asking: Counter[Replica] = Counter()
         """Requests that are under way."""
         self.told: dict[Replica, set[str]] = {}
@@ -58,18 +55,6 @@ class Load:
         if verdict in ("refreshing", "later"):
             self.told.setdefault(replica, set()).add(token_id)
 
-    async def quiet_s(self) -> float:
-        """What answers take here while nothing is wrong; of how busy the machine is too."""
-        await until(lambda: len(self.took_s) >= QUIET_ANSWERS)
-        quiet_s = self.slowest_s
-        self.took_s.clear()
-        return quiet_s
-
-    @property
-    def slowest_s(self) -> float:
-        """All answers but one in a hundred took less."""
-        return sorted(self.took_s)[int(len(self.took_s) * 0.99)]
-
     async def _ask_once(self) -> None:
         if not self._fleet.replicas:
             return
@@ -83,7 +68,6 @@ class Load:
             return
         finally:
             self.asking[replica] -= 1
-        self.took_s.append(self._fleet.now - asked_at)
         if broken := broken_promise(answer, self._fleet.sandbox, asked_at, told):
             self.wrong.append(f"{replica.log.stem}: {broken}")
         if answer.status != 200 or "suspect" in answer.body:

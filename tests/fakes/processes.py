@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
@@ -88,9 +89,27 @@ class Fleet:
 
     @property
     def gaps_s(self) -> list[float]:
-        """The time between one partner call and the next."""
-        at = [call.at_monotonic for call in self.calls]
-        return [later - earlier for earlier, later in itertools.pairwise(at)]
+        """The time between one partner call and the next, as they arrive.
+
+        Only for what a replica counts from the partner's answer on, such as a cool-down. A lease and a token's age
+        count from before the call: on a busy machine it arrives much later. `begun_gaps_s` is for those.
+        """
+        return _gaps_s([call.at_monotonic for call in self.calls])
+
+    async def begun_gaps_s(self) -> list[float]:
+        """The time between the beginnings of one partner call and the next: replicas count a token's age from there.
+
+        Taken from the logs of replicas that run and whose wall clocks agree, once every call that was answered is in
+        them. A token is never younger to a replica than it is; to another than its fetcher it may be older, by the
+        time that one operation on the store takes each of them.
+        """
+        answered = sum(call.status != 0 for call in self.calls)
+        await until(lambda: len(self._begun_at()) >= answered)
+        return _gaps_s(sorted(self._begun_at()))
+
+    def _begun_at(self) -> list[float]:
+        ended = itertools.chain.from_iterable(replica.events("partner_called") for replica in self.started)
+        return [datetime.fromisoformat(call["timestamp"]).timestamp() - call["duration_s"] for call in ended]
 
     def mount(self, key: str, secret: str, **more: str) -> None:
         """Swap the credential files as the kubelet does: a new directory, and `..data` linked to it in one step."""
@@ -150,6 +169,10 @@ class Fleet:
             self.replicas.remove(replica)
         replica.signal(signal.SIGTERM)
         assert await replica.ended(within_s) == 0
+
+
+def _gaps_s(at: Sequence[float]) -> list[float]:
+    return [later - earlier for earlier, later in itertools.pairwise(at)]
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,23 +10,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.fault_proxy import FaultProxy, fault_proxy
+from sidecar.stores.link import Script
+from sidecar.stores.redis import CLAIM, PEEK
+from tests.fakes.fault_proxy import FaultProxy, Link, fault_proxy
 from tests.fakes.load import Load, under_load
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import until
-from tests.fakes.way_faults import CUTTING, PASSABLE, black_hole, flapping, sliced, slow
+from tests.fakes.replica import HANG_S, Replica, until
+from tests.fakes.way_faults import CUTTING, PASSABLE, black_hole, deaf, flapping, sliced, slow
 from tests.servers import RedisServer
 
-LIFETIME_S, REFRESH_AT_S, POLL_S, STORE_TIMEOUT_S = 18, 1.8, 0.5, 1
+LIFETIME_S, REFRESH_AT_S, STORE_TIMEOUT_S = 25, 2.5, 1
 TIMES = {
     "TOKEN_LIFETIME_S": str(LIFETIME_S),
     "REFRESH_AT": "0.1",
-    "PARTNER_TIMEOUT_S": "1",
+    "PARTNER_TIMEOUT_S": "3",
     "STORE_TIMEOUT_S": str(STORE_TIMEOUT_S),
-    "POLL_S": str(POLL_S),
+    "POLL_S": "0.5",
     "FLEET_SIZE": "3",
     "CALL_BUDGET": "30/30",
 }
+DUE_AFTER_S = REFRESH_AT_S - 2 * STORE_TIMEOUT_S
+"""No call is due earlier after the beginning of the one before; see `Fleet.begun_gaps_s`."""
+HANGING = {"STORE_TIMEOUT_S": "10", "TOKEN_LIFETIME_S": "40", "REFRESH_AT": "0.1"}
 AWAY_S = 1.0
 """How long a cutting fault lasts beyond the refresh point."""
 SEED = 7
@@ -71,7 +77,6 @@ async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_serv
         fleet.settings["SIDECAR_STORE"] = f"redis://127.0.0.1:{proxy.port}"
         await fleet.ready(3, STORE_FAILURE="fail", **TIMES)
         async with under_load(fleet) as load:
-            quiet_s = await load.quiet_s()
             for begin in PASSABLE.values():
                 errors = await store_errors(fleet)
                 await before_the_refresh(fleet)
@@ -80,10 +85,10 @@ async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_serv
                 await proxy.heal()
                 assert begin in (slow, sliced) or await store_errors(fleet) != errors, "the fault did nothing"
             for begin in CUTTING.values():
-                errors = await store_errors(fleet)
                 await before_the_refresh(fleet)
                 begin(proxy)
-                # Who was granted the lease in the last moment calls yet.
+                errors = await store_errors(fleet)
+                # Who was granted the lease in the last moment calls yet, and fails only when it tells of the outcome.
                 await until(lambda: all_failed_since(fleet, errors))  # noqa: B023 - asked within this round only
                 calls = len(fleet.calls)
                 await until(lambda: age_s(fleet) > REFRESH_AT_S + AWAY_S)
@@ -96,8 +101,7 @@ async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_serv
                 await until(lambda: len(fleet.calls) > calls)
             await all_hold_the_newest(fleet, load, calls)
 
-    assert load.slowest_s < STORE_TIMEOUT_S / 2 + 3 * quiet_s, "an answer must not wait for the store"
-    assert min(fleet.gaps_s) > REFRESH_AT_S - 0.5, "one call a rotation"
+        assert min(await fleet.begun_gaps_s()) > DUE_AFTER_S, "one call a rotation"
 
 
 async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
@@ -115,7 +119,7 @@ async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
             async def called_alone() -> bool:
                 return await own_calls() > before
 
-            quiet_s, before = await load.quiet_s(), await own_calls()
+            before = await own_calls()
             black_hole(proxy)
             await until(called_alone)
             await proxy.heal()
@@ -125,6 +129,39 @@ async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
                 await until(lambda: len(fleet.calls) > calls + 1)
             await until(fleet.agree_on_the_newest)
 
-    assert not load.bad
-    assert load.slowest_s < STORE_TIMEOUT_S / 2 + 3 * quiet_s
-    assert sum(gap_s < REFRESH_AT_S - 0.5 for gap_s in fleet.gaps_s) <= 2, "one call of its own, before or after theirs"
+        assert not load.bad
+        early = [gap_s for gap_s in await fleet.begun_gaps_s() if gap_s < DUE_AFTER_S]
+        assert len(early) <= 2, "one call of its own, before or after theirs"
+
+
+async def test_apps_are_answered_while_an_operation_on_the_store_hangs(
+    tmp_path: Path, own_redis_server: RedisServer
+) -> None:
+    """A look, and the claim of a refresh that is due: neither has failed when many answers have come."""
+    async with spoilable_fleet(tmp_path, own_redis_server) as (fleet, proxy):
+        store = f"redis://127.0.0.1:{proxy.port}"
+        (replica,) = await fleet.ready(1, STORE=store, POLL_S="0.5", **HANGING)
+        for script in (PEEK, CLAIM):
+            await until(lambda: answers_meanwhile(replica, proxy, script))  # noqa: B023 - awaited in this round
+            await proxy.heal()
+
+
+async def answers_meanwhile(replica: Replica, proxy: FaultProxy, script: Script) -> bool:
+    """Let the replica's next operation of this kind hang until its time is over, and ask for the token meanwhile.
+
+    Whether it was answered while the operation was out. Where answers wait for the store, that is never so; on a busy
+    machine the time may be over now and then.
+    """
+    hanging = asyncio.Event()
+
+    def watch(_link: Link, chunk: bytes) -> None:
+        if script.sha.encode() in chunk:
+            deaf(proxy)
+            hanging.set()
+
+    proxy.watch = watch
+    await asyncio.wait_for(hanging.wait(), HANG_S)
+    errors = await replica.metric("store_errors_total")
+    answers = [await replica.ask() for _ in range(20)]
+    assert len({answer.token_id for answer in answers}) == 1
+    return await replica.metric("store_errors_total") == errors

@@ -23,9 +23,9 @@ SETTINGS = {
 }
 GROWTH_BYTES = 16 * 1024 * 1024
 LOG_BYTES = 40_000
-CLIENTS = 4
-QUIET_ANSWERS = 500
-"""So many are asked for before the first attack: what a busy machine adds to an answer is in them too."""
+CLIENTS, PACE_S = 4, 0.01
+LONGEST_SILENCE = 100
+"""Of one sidecar, in answers of another. In a second there are 300 on a machine with nothing else to do."""
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -57,35 +57,38 @@ HOSTILE: list[Play] = [
 
 
 class Apps:
-    """They never stop asking."""
+    """They never stop asking the attacked sidecar, and another one beside it that nobody attacks."""
 
     def __init__(self) -> None:
         self.tokens: list[str] = []
         self.bad: list[str] = []
-        self.took_s: list[float] = []
+        self.longest_silence = 0
+        """The most answers of the other one between two of the attacked one; a busy machine makes both slower."""
+        self._silence = 0
 
-    async def ask(self, replica: Replica) -> None:
-        loop = asyncio.get_running_loop()
+    async def ask(self, attacked: Replica) -> None:
         while True:
-            asked_at = loop.time()
-            answer = await replica.ask()
-            self.took_s.append(loop.time() - asked_at)
+            answer = await attacked.ask()
+            self._silence = 0
             if answer.status != 200 or "suspect" in answer.body:
                 self.bad.append(answer.text)
             else:
                 self.tokens.append(answer.body["accessToken"])
-            await asyncio.sleep(0.01)  # the pace of an app
+            await asyncio.sleep(PACE_S)
 
-
-def slowest(took_s: list[float]) -> float:
-    """All but one in a hundred were quicker."""
-    return sorted(took_s)[int(len(took_s) * 0.99)]
+    async def ask_beside(self, other: Replica) -> None:
+        while True:
+            await other.ask()
+            self._silence += 1
+            self.longest_silence = max(self.longest_silence, self._silence)
+            await asyncio.sleep(PACE_S)
 
 
 @asynccontextmanager
-async def asking(replica: Replica) -> AsyncIterator[Apps]:
+async def asking(attacked: Replica, other: Replica) -> AsyncIterator[Apps]:
     apps = Apps()
-    tasks = [asyncio.create_task(apps.ask(replica)) for _ in range(CLIENTS)]
+    asked = [work for _ in range(CLIENTS) for work in (apps.ask(attacked), apps.ask_beside(other))]
+    tasks = [asyncio.create_task(work) for work in asked]
     try:
         yield apps
     finally:
@@ -107,23 +110,22 @@ async def test_no_answer_keeps_the_valid_token_from_apps_or_makes_the_process_gr
 
     async with raw_partner() as partner:
         partner.play = in_turn
+        other = (await fleet.ready(1, STORE="memory://"))[0]
         replica = (await fleet.ready(1, BASE_URL=partner.url, **SETTINGS))[0]
-        async with asking(replica) as apps:
-            await until(lambda: len(apps.took_s) >= QUIET_ANSWERS)
-            quiet_s, apps.took_s = slowest(apps.took_s), []
+        async with asking(replica, other) as apps:
             waiting += HOSTILE
             with watched_memory(replica.process.pid) as growth:
                 await until(lambda: not waiting)
                 after = len(issued)
-                await until(lambda: len(issued) > after)
+                await until(lambda: len(issued) > after and issued[-1] in apps.tokens)
         arrived = await replica.metric("partner_requests_total", outcome="ok")
 
     assert apps.bad == []
     assert set(apps.tokens) <= set(issued)
-    # On a busy machine a good answer may come too late.
-    assert len(issued) >= arrived >= len(set(apps.tokens)) >= arrived - 1
-    assert len(partner.received) - len(issued) == len(HOSTILE)
+    # On a busy machine a good answer may come too late, and a token may be replaced before an app has asked for it.
+    assert len(issued) >= arrived >= len(set(apps.tokens))
+    assert len(partner.received) - len(issued) - len(HOSTILE) in (0, 1), "one call may be under way"
     assert len(partner.received) <= CALLS
-    assert slowest(apps.took_s) < 0.25 + 3 * quiet_s
+    assert apps.longest_silence < LONGEST_SILENCE
     assert growth.peak_bytes < GROWTH_BYTES
     assert len(replica.output) < LOG_BYTES

@@ -16,7 +16,7 @@ LIFETIME_S, REFRESH_AT_S = 12, 2.4
 TIMES = {
     "TOKEN_LIFETIME_S": str(LIFETIME_S),
     "REFRESH_AT": str(REFRESH_AT_S / LIFETIME_S),
-    "PARTNER_TIMEOUT_S": "1",
+    "PARTNER_TIMEOUT_S": "3",
     "STORE_TIMEOUT_S": "0.3",
     "POLL_S": "0.5",
     "FLEET_SIZE": "3",
@@ -64,7 +64,8 @@ async def test_a_fleet_that_stands_still_for_longer_than_a_token_lives_vends_onl
         for replica in replicas:
             replica.signal(signal.SIGCONT)
         answers = await asyncio.wait_for(asyncio.gather(*asking), HANG_S)
+        gaps_s = await fleet.begun_gaps_s()
 
     assert {answer.token_id for answer in answers} <= set(fleet.issued[before:])
     assert not any("suspect" in answer.body for answer in answers)
-    assert min(fleet.gaps_s[before - 1 :]) > REFRESH_AT_S / 2, "one call for all"
+    assert min(gaps_s[before - 1 :]) > REFRESH_AT_S / 2, "one call for all"

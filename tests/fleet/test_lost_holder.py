@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-from typing import Any
 
+from sidecar.stores.gate import Gate
 from sidecar.stores.redis import CLAIM
 from tests.fakes.fault_proxy import Link, fault_proxy
 from tests.fakes.processes import Fleet
 from tests.fakes.replica import HANG_S, Replica, until
+from tests.fakes.stored_gate import gate_in_redis
 
-TIMES = {"PARTNER_TIMEOUT_S": "2", "STORE_TIMEOUT_S": "1", "REQUEST_TIMEOUT_S": "30", "POLL_S": "0.5"}
+TIMES = {"PARTNER_TIMEOUT_S": "4", "STORE_TIMEOUT_S": "1", "REQUEST_TIMEOUT_S": "30", "POLL_S": "0.5"}
+"""A call may take 4 s: a holder that is to be killed or stopped in mid-call has to be by then."""
 ROUNDING_S = 0.01
 
 
@@ -24,16 +25,22 @@ async def calling_holder(fleet: Fleet, **settings: str) -> Replica:
     return holder
 
 
-def stored_gate(fleet: Fleet) -> dict[str, Any]:
-    """What the replicas agree on, as it lies in Redis; empty while there is nothing."""
-    keys = fleet.redis.command("KEYS", "pts:*:gate")
-    return dict(json.loads(fleet.redis.command("GET", keys[0]))) if keys else {}
+def stored_gate(fleet: Fleet) -> Gate:
+    gate = gate_in_redis(fleet.redis)
+    assert gate is not None
+    return gate
+
+
+def is_leased(fleet: Fleet) -> bool:
+    gate = gate_in_redis(fleet.redis)
+    return gate is not None and gate.lease is not None
 
 
 async def test_a_killed_holder_costs_one_more_call_and_no_more_than_the_lease(fleet: Fleet) -> None:
     holder = await calling_holder(fleet)
     # At once: on a slow machine its call would be over before the others have started.
-    lease = stored_gate(fleet)["lease"]
+    lease = stored_gate(fleet).lease
+    assert lease is not None, "the call was over before its process was killed"
     holder.kill()
     fleet.replicas.remove(holder)
     fleet.partner_clock.free.set()
@@ -44,7 +51,7 @@ async def test_a_killed_holder_costs_one_more_call_and_no_more_than_the_lease(fl
 
     assert len({answer.token_id for answer in answers}) == 1
     assert len(fleet.calls) == 2
-    assert fleet.calls[1].at > lease["until_ms"] / 1000 - ROUNDING_S, "nobody may call before the lease is over"
+    assert fleet.calls[1].at > lease.until_ms / 1000 - ROUNDING_S, "nobody may call before the lease is over"
 
 
 async def test_a_holder_stopped_beyond_its_lease_changes_nothing_when_it_wakes(fleet: Fleet) -> None:
@@ -64,7 +71,7 @@ async def test_a_holder_stopped_beyond_its_lease_changes_nothing_when_it_wakes(f
     assert answers[0].token_id == answers[1].token_id
     assert len(fleet.calls) == 2
     after = stored_gate(fleet)
-    assert (after["fence"], after.get("pause"), after.get("lease")) == (before["fence"], None, None)
+    assert (after.fence, after.pause, after.lease) == (before.fence, None, None)
 
 
 async def test_a_late_commit_is_refused_by_the_fence(fleet: Fleet) -> None:
@@ -106,7 +113,7 @@ async def test_a_holder_stopped_between_grant_and_send_does_not_call(fleet: Flee
     async with fault_proxy(fleet.redis.port) as proxy:
         proxy.watch = stop_at_the_first_claim
         stopped += [fleet.launch(**TIMES, STORE_FAILURE="fail", STORE=f"redis://127.0.0.1:{proxy.port}")]
-        await until(lambda: bool(stored_gate(fleet).get("lease")))
+        await until(lambda: is_leased(fleet))
         other = (await fleet.start(1, **TIMES))[0]
         token_id = (await asyncio.wait_for(other.ask(), HANG_S)).token_id
 
@@ -116,4 +123,4 @@ async def test_a_holder_stopped_between_grant_and_send_does_not_call(fleet: Flee
         await until(stopped[0].ready)
         assert (await stopped[0].ask()).token_id == token_id
     assert len(fleet.calls) == 1
-    assert stored_gate(fleet).get("pause") is None
+    assert stored_gate(fleet).pause is None

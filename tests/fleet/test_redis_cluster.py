@@ -12,7 +12,7 @@ from tests.clusters import ClusterTrio, slot_of
 from tests.fakes.load import under_load
 from tests.fakes.processes import Fleet, open_fleet
 from tests.fakes.replica import until
-from tests.fleet.test_redis_sentinel import REFRESH_AT_S, TIMES, agreed
+from tests.fleet.test_redis_sentinel import TIMES, agreed, calls_too_many
 
 
 @pytest.fixture
@@ -44,16 +44,16 @@ async def test_a_slot_that_moves_and_a_master_lost_elsewhere_cost_nothing(fleet:
     async with under_load(fleet) as load:
         cluster.begin_move(slot(fleet), source, target)
         assert cluster.move_keys(slot(fleet), source, target) == 2
-        await until(lambda: len(load.token_ids) == 2)
+        await until(lambda: len(load.token_ids) >= 2)
         assert target.command_counts().get("asking", 0) > 0
         cluster.end_move(slot(fleet), target)
         other.stop()
-        await until(lambda: len(load.token_ids) == 3)
+        tokens = len(load.token_ids)
+        await until(lambda: len(load.token_ids) > tokens)
         await until(lambda: agreed(fleet))
 
     assert not load.bad
-    assert len(fleet.calls) == 3
-    assert min(fleet.gaps_s) > REFRESH_AT_S / 2
+    assert await calls_too_many(fleet) == 0
 
 
 async def test_the_loss_of_the_keys_master_with_a_call_out_costs_no_answer_and_at_most_one_call(
@@ -72,4 +72,4 @@ async def test_the_loss_of_the_keys_master_with_a_call_out_costs_no_answer_and_a
         await until(lambda: agreed(fleet))
 
     assert not load.bad
-    assert 2 <= len(fleet.calls) <= 3
+    assert await calls_too_many(fleet) <= 1

@@ -12,6 +12,9 @@ from tests.fakes.replica import Replica, until
 from tests.servers import RedisServer
 
 POLL_S = 2
+LIFETIME_S, REFRESH_AT_S = 20, 3
+ENOUGH = 20
+"""Payments, on a machine that is too busy for more in the time of the rotations."""
 PARTNER = PRESETS["pay1st"]
 
 
@@ -38,14 +41,18 @@ async def test_an_app_that_reports_a_401_always_succeeds_at_the_second_try(
     """The partner ends the old token the moment it issues a new one, while replicas still vend the old one."""
     rotations = 3
     async with open_fleet(tmp_path, own_redis_server, replace(CONFIG, revoke_previous=True)) as fleet:
-        settings = {"TOKEN_LIFETIME_S": "20", "REFRESH_AT": "0.15", "PARTNER_TIMEOUT_S": "2", "CALL_BUDGET": "100/60"}
+        settings = {
+            "TOKEN_LIFETIME_S": str(LIFETIME_S),
+            "REFRESH_AT": str(REFRESH_AT_S / LIFETIME_S),
+            "PARTNER_TIMEOUT_S": "5",
+            "CALL_BUDGET": "100/60",
+        }
         replicas = await fleet.ready(3, POLL_S=str(POLL_S), **settings)
         tries: list[int] = []
-        while len(fleet.calls) <= rotations:
+        while len(fleet.calls) <= rotations or len(tries) <= ENOUGH:
             tries += [await tries_of_a_payment(fleet, replica) for replica in replicas]
         assert set(tries) <= {1, 2}
-        assert len(tries) > 20
-        assert min(fleet.gaps_s) > 2.5, [(call.operation, call.status) for call in fleet.calls]
+        assert min(await fleet.begun_gaps_s()) > REFRESH_AT_S / 2, "a call that a report brought would follow at once"
 
 
 async def tries_of_a_payment(fleet: Fleet, replica: Replica) -> int:
