@@ -39,7 +39,7 @@ scale: $(VENV)/.test ## measure what a fleet costs Redis, a quarter of an hour (
 	@tests/install-server $(BIN)/python
 	@$(BIN)/python -m tests.scale $(ARGS)
 
-bench: $(VENV)/.test ## measure speed, footprint and crowds beside nginx, Varnish and Go, a quarter of an hour (ARGS="footprint")
+bench: $(VENV)/.test ## measure speed, footprint and crowds beside nginx, Varnish and Go, a quarter of an hour (ARGS="footprint" or "speed default")
 	@tests/install-server $(BIN)/python
 	@tests/bench/install $(ARGS)
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -1,7 +1,8 @@
 """`make bench`: the sidecar beside what users would pick instead. Writes deploy/BENCHMARKS.md.
 
-BENCH_ROUNDS (3) rounds of BENCH_S (3) seconds each for every server and scenario; with BENCH_SMOKE=1 one short round of
-everything, and nothing is written. With arguments (footprint, rotation, stampede) only those are measured, and shown.
+BENCH_ROUNDS (7) rounds of BENCH_S (2) seconds each for every server and scenario; with BENCH_SMOKE=1 one short round of
+everything, and nothing is written. With arguments only these parts are measured, and shown: footprint, rotation,
+stampede, or `speed` with names of configurations and keys of scenarios after it (`speed caller-token kept-64`).
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from tests.bench import footprint, report, rotation, stampede
 from tests.bench.findings import Finding, table
-from tests.bench.measure import Results, check, measure, running, until_it_answers
-from tests.bench.partner import partner
-from tests.bench.peers import peers, sidecar
+from tests.bench.measure import Results
+from tests.bench.scenarios import SCENARIOS, Scenario, selected
+from tests.bench.speed import measure_speed
 
 
 class Part(Protocol):
@@ -28,48 +30,53 @@ class Part(Protocol):
 FIRST_PORT = 28_100
 PARTS: dict[str, Part] = {"footprint": footprint, "rotation": rotation, "stampede": stampede}
 TITLES = {"footprint": "Footprint", "rotation": "Through a rotation", "stampede": "Cold stampede"}
-OFF = "sidecar, SIDECAR_WARM=off"
+AUDIT = "Audit lines"
+SMOKE = os.environ.get("BENCH_SMOKE") == "1"
+ROUNDS = 1 if SMOKE else int(os.environ.get("BENCH_ROUNDS", "7"))
+SECONDS = 1 if SMOKE else int(os.environ.get("BENCH_S", "2"))
 TOP = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
-    smoke = os.environ.get("BENCH_SMOKE") == "1"
+    words = sys.argv[1:]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if sys.argv[1:]:
-            for title in sys.argv[1:]:
-                print(table(PARTS[title].measure(folder, FIRST_PORT, smoke=smoke)))
-            return
-        rounds = 1 if smoke else int(os.environ.get("BENCH_ROUNDS", "3"))
-        seconds = 1 if smoke else int(os.environ.get("BENCH_S", "3"))
-        results, names = _speed(folder, rounds, seconds, smoke=smoke)
-        beside = {}
-        for title, part in PARTS.items():
-            beside[TITLES[title]] = part.measure(folder, FIRST_PORT, smoke=smoke)
-            print(f"{title}: measured")
-    text = report.page(results, names, rounds, seconds, beside)
+        if not words:
+            _everything(folder)
+        elif words[0] == "speed":
+            _speed_alone(folder, words[1:])
+        else:
+            for title in words:
+                print(table(PARTS[title].measure(folder, FIRST_PORT, smoke=SMOKE)))
+
+
+def _everything(folder: Path) -> None:
+    results, audit = _speed(folder, SCENARIOS, all_of_them=not SMOKE)
+    beside = {AUDIT: audit}
+    for title, part in PARTS.items():
+        beside[TITLES[title]] = part.measure(folder, FIRST_PORT, smoke=SMOKE)
+        print(f"{title}: measured")
+    text = report.page(results, SCENARIOS, ROUNDS, SECONDS, beside)
     print(text)
-    if not smoke:
+    if not SMOKE:
         (TOP / "deploy/BENCHMARKS.md").write_text(text, encoding="utf-8")
-        (TOP / "deploy/benchmarks.svg").write_text(report.picture(results, names), encoding="utf-8")
+        (TOP / "deploy/benchmarks.svg").write_text(report.picture(results, SCENARIOS[0]), encoding="utf-8")
 
 
-def _speed(folder: Path, rounds: int, seconds: int, *, smoke: bool) -> tuple[Results, list[str]]:
-    """Of the sidecar and everybody beside it, and their names; in a smoke run of those whose programs are there."""
-    with partner() as pay1st:
-        ours = [
-            sidecar(report.OURS, FIRST_PORT + 20, pay1st.url),
-            sidecar(OFF, FIRST_PORT + 22, pay1st.url, WARM="off"),
-        ]
-        with running(ours, folder):
-            body = until_it_answers(ours[0], check)
-            others = peers(folder, FIRST_PORT, body, all_of_them=not smoke)
-            with running(others, folder):
-                everyone = [*others, *ours]
-                for peer in everyone:
-                    until_it_answers(peer, check)
-                results = measure(everyone, rounds=rounds, seconds=seconds, say=print)
-    return results, [peer.name for peer in everyone]
+def _speed_alone(folder: Path, words: Sequence[str]) -> None:
+    try:
+        scenarios = selected(words)
+    except ValueError as error:
+        sys.exit(str(error))
+    results, audit = _speed(folder, scenarios, all_of_them=False)
+    print(report.speed(results, scenarios), *([table(audit)] if audit else []), sep="\n")
+
+
+def _speed(folder: Path, scenarios: Sequence[Scenario], *, all_of_them: bool) -> tuple[Results, list[Finding]]:
+    """Without `all_of_them`, servers whose programs are not installed are left out."""
+    return measure_speed(
+        folder, FIRST_PORT, scenarios, rounds=ROUNDS, seconds=SECONDS, all_of_them=all_of_them, say=print
+    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import re
 import resource
 import statistics
@@ -15,12 +13,12 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.bench.configurations import sealed_store
 from tests.bench.findings import Finding, ratio
 from tests.bench.load import exactly
-from tests.bench.measure import check, running, until_it_answers
+from tests.bench.measure import check, counted, running, until_it_answers
 from tests.bench.partner import KEY, SECRET, partner
 from tests.bench.peers import SERVER_CORE, Peer, admin_url, sidecar
-from tests.servers import RedisServer
 
 FLOOR = "import sys; sys.modules['rich'] = None; import aiohttp, prometheus_client, redis.asyncio, structlog, uvloop"
 """Whoever builds this in Python has these in memory before the first line of their own. structlog takes `rich` where it
@@ -30,14 +28,12 @@ PROFILES = 4
 UNSET = {"BASE_URL": "", "API_KEY": "", "API_SECRET": ""}
 """What stands in a file instead."""
 DOCKERFILE = Path(__file__).resolve().parents[2] / "deploy/docker/Dockerfile"
-COUNTED = re.compile(r"^token_sidecar_requests_total{.*} (\S+)$", re.MULTILINE)
+REQUESTS = "token_sidecar_requests_total{"
 """Whatever they were for and got."""
 
 
 def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
-    redis = RedisServer(folder).start()
-    try:
-        (folder / "seal-key").write_bytes(base64.b64encode(os.urandom(32)))
+    with sealed_store(folder) as redis:
         sealed = {"STORE": redis.url, "SEAL_KEY_FILE": str(folder / "seal-key")}
         return [
             *_sizes(folder, first_port, sealed, rounds=1 if smoke else 5),
@@ -45,8 +41,6 @@ def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
             _idle(folder, first_port + 4, sealed, seconds=3 if smoke else 60),
             *_probes(folder, first_port + 6, runs=3 if smoke else 15),
         ]
-    finally:
-        redis.stop()
 
 
 def _sizes(folder: Path, port: int, sealed: dict[str, str], rounds: int) -> list[Finding]:
@@ -91,14 +85,14 @@ def _growth(folder: Path, port: int, requests: int, tokens: int) -> list[Finding
             # What is kept of the latest (events, ids, answers) fills up first, and is no growth.
             exactly(peer, 10_000)
             _replace_tokens(peer, tokens)
-            before_bytes, counted = peer.resident_bytes, _counted(peer)
+            before_bytes, before = peer.resident_bytes, counted(peer, REQUESTS)
             exactly(peer, requests)
-            counted, asked_bytes = _counted(peer) - counted, peer.resident_bytes
+            answered, asked_bytes = counted(peer, REQUESTS) - before, peer.resident_bytes
             _replace_tokens(peer, tokens)
             replaced_bytes = peer.resident_bytes
     return [
         Finding(
-            f"{requests:,} requests, as the metrics count them", f"{counted:,}", "all of them", counted == requests
+            f"{requests:,} requests, as the metrics count them", f"{answered:,}", "all of them", answered == requests
         ),
         _grown(f"memory after {requests:,} requests", before_bytes, asked_bytes),
         _grown(f"memory after {tokens:,} more tokens", asked_bytes, replaced_bytes),
@@ -107,11 +101,6 @@ def _growth(folder: Path, port: int, requests: int, tokens: int) -> list[Finding
 
 def _grown(what: str, before: int, after: int) -> Finding:
     return Finding(what, f"{(after - before) / MIB:+.1f} MiB", "less than 2 % more", after < 1.02 * before)
-
-
-def _counted(peer: Peer) -> int:
-    with urllib.request.urlopen(f"{admin_url(peer)}/metrics") as answer:
-        return sum(int(float(count)) for count in COUNTED.findall(answer.read().decode()))
 
 
 def _replace_tokens(peer: Peer, count: int) -> None:

@@ -1,4 +1,4 @@
-"""The load: wrk on a core of its own, and a caller at a fixed pace."""
+"""The load: wrk or our own load generator on a core of its own, and a caller at a fixed pace."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
-from tests.bench.peers import LOAD_CORE, Peer
+from tests.bench.peers import HERE, LOAD_CORE, Peer
+from tests.fakes.replica import HANG_S
 
 REQUIRED = "Sidecar-Request: true"
 REQUEST = f"GET /v1/token HTTP/1.1\r\nHost: 127.0.0.1\r\n{REQUIRED}\r\n\r\n".encode()
@@ -36,12 +38,40 @@ class Rate:
     slowest_s: float = 0
 
 
-def wrk(peer: Peer, *, connections: int, seconds: int, headers: tuple[str, ...] = (), script: str = "") -> Rate:
-    """Ask as fast as it goes. Raises `WrongAnswerError` when a single answer was none."""
+@dataclass(frozen=True)
+class Load:
+    """Requests over so many kept connections, each sent once the one before it is answered.
+
+    `headers` are sent beside those of the server's callers; `Connection: close` among them makes each request a new
+    connection. `script` is one for wrk. With `per_s`, one caller sends so many requests a second.
+    """
+
+    connections: int
+    headers: tuple[str, ...] = ()
+    script: str = ""
+    per_s: int = 0
+
+
+def apply_load(load: Load, peer: Peer, *, seconds: int, generator: Path) -> Rate:
+    """Measure a server under a load, with `generator` where it listens on a unix socket, which wrk does not have.
+
+    Raises `WrongAnswerError` when a single answer is not the token.
+    """
+    if load.per_s:
+        return paced(peer, per_s=load.per_s, seconds=seconds)
+    if peer.socket_path:
+        return generated(peer, load, seconds=seconds, generator=generator)
+    return wrk(peer, load, seconds=seconds)
+
+
+def wrk(peer: Peer, load: Load, *, seconds: int) -> Rate:
+    """Send requests as fast as they are answered. Raises `WrongAnswerError` when a single answer is not 200."""
+    headers = [part for header in _headers(peer, load) for part in ("-H", header)]
+    script = ["-s", load.script] if load.script else []
     command = [
-        "taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-        "-H", REQUIRED, *(part for header in headers for part in ("-H", header)), *(("-s", script) if script else ()),
-        peer.url,
+        "taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--latency",
+        # An answer that comes late on a busy machine is no socket error.
+        "--timeout", f"{HANG_S}s", *headers, *script, peer.url,
     ]  # fmt: skip
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in told or "Socket errors" in told:
@@ -53,8 +83,30 @@ def wrk(peer: Peer, *, connections: int, seconds: int, headers: tuple[str, ...] 
     return Rate(float(rate[1]), halves["50"], halves["99"])
 
 
+def build_generator(folder: Path) -> Path:
+    """Compile our own load generator into `folder`."""
+    program = folder / "load_generator"
+    subprocess.run(["gcc", "-O2", "-o", program, HERE / "load_generator.c"], check=True)
+    return program
+
+
+def generated(peer: Peer, load: Load, *, seconds: float, generator: Path) -> Rate:
+    """The same with our own load generator, over TCP or a unix socket; it keeps connections and takes no script."""
+    request = "\r\n".join(("GET /v1/token HTTP/1.1", "Host: localhost", *_headers(peer, load), "", ""))
+    command = ["taskset", "-c", LOAD_CORE, str(generator), peer.address, str(load.connections), str(seconds), request]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + HANG_S)
+    if done.returncode:
+        raise WrongAnswerError(f"{peer.name}: {done.stderr}")
+    per_s, p50_us, p99_us = done.stdout.split()
+    return Rate(float(per_s), int(p50_us) / 1e6, int(p99_us) / 1e6)
+
+
+def _headers(peer: Peer, load: Load) -> list[str]:
+    return [REQUIRED, *(f"{name}: {value}" for name, value in peer.headers.items()), *load.headers]
+
+
 def _share(told: str, share: str) -> re.Match[str] | None:
-    return re.search(rf"^\s+{share}%\s+([0-9.]+)(us|ms|s)$", told, re.MULTILINE)
+    return re.search(rf"^\s+{share}%\s+([0-9.]+)(us|ms|s)\s*$", told, re.MULTILINE)
 
 
 def _seconds(number: str, unit: str) -> float:

@@ -1,4 +1,4 @@
-"""Rounds of every scenario against every peer, interleaved, so that what the machine does meanwhile hits all alike."""
+"""Rounds of every scenario against its servers, interleaved, so that changes of the machine affect all alike."""
 
 from __future__ import annotations
 
@@ -6,65 +6,58 @@ import statistics
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TypeVar
 
-from tests.bench.load import WrongAnswerError, paced, wrk
-from tests.bench.peers import HERE, Peer
+from tests.bench.load import Rate, WrongAnswerError, apply_load
+from tests.bench.peers import Peer, admin_url
+from tests.bench.scenarios import Figure, Scenario
 from tests.fakes.replica import HANG_S
 
 T = TypeVar("T")
 
-TRACE = str(HERE / "trace.lua")
-
 
 @dataclass(frozen=True)
-class Scenario:
-    """`measure` answers a number; of two servers the better one has the larger, or with `less` the smaller one."""
+class Turn:
+    """One server in one scenario and one round.
 
-    key: str
-    title: str
-    unit: str
-    measure: Callable[[Peer, int], float]
-    less: bool = False
+    `busy` is the share of its core that the server used: well below 1 the load's core was the limit. `resident_bytes`
+    is its memory after the load.
+    """
 
-
-SCENARIOS = (
-    Scenario("many", "16 connections", "requests/s", lambda peer, s: wrk(peer, connections=16, seconds=s).per_s),
-    Scenario("one", "1 connection, p50", "µs", lambda p, s: wrk(p, connections=1, seconds=s).p50_s * 1e6, less=True),
-    Scenario(
-        "new", "a new connection each", "requests/s",
-        lambda peer, s: wrk(peer, connections=16, seconds=s, headers=("Connection: close",)).per_s,
-    ),
-    Scenario("trace", "a header that differs each time", "requests/s",
-             lambda peer, s: wrk(peer, connections=16, seconds=s, script=TRACE).per_s),
-    Scenario("paced", "500/s, p99", "µs",
-             lambda peer, s: paced(peer, per_s=500, seconds=s).p99_s * 1e6, less=True),
-)  # fmt: skip
+    rate: Rate
+    busy: float
+    resident_bytes: int
 
 
 @dataclass
 class Results:
-    """The numbers of every round, by scenario and peer."""
+    """The turns of all rounds, by the scenario's key and the server's name."""
 
-    rounds: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    busy: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    """The share of its core that a server spent in each round: below 1 the load's core was the limit."""
-    resident_bytes: dict[str, int] = field(default_factory=dict)
+    turns: dict[tuple[str, str], list[Turn]] = field(default_factory=lambda: defaultdict(list))
 
-    def median(self, scenario: str, peer: str) -> float:
-        return statistics.median(self.rounds[scenario, peer])
+    def of(self, scenario: str, server: str) -> list[Turn]:
+        """Empty where the server was not measured."""
+        return self.turns.get((scenario, server), [])
 
-    def spread(self, scenario: str, peer: str) -> float:
+    def median(self, scenario: str, server: str, figure: Figure) -> float:
+        return statistics.median(self._figures(scenario, server, figure))
+
+    def spread(self, scenario: str, server: str, figure: Figure) -> float:
         """How far the rounds lie apart, as a share of their median."""
-        numbers = self.rounds[scenario, peer]
-        return (max(numbers) - min(numbers)) / statistics.median(numbers)
+        figures = self._figures(scenario, server, figure)
+        return (max(figures) - min(figures)) / statistics.median(figures)
 
-    def ratio(self, scenario: str, ours: str, theirs: str) -> float:
-        return self.median(scenario, ours) / self.median(scenario, theirs)
+    def ratio(self, scenario: str, ours: str, theirs: str, figure: Figure) -> float:
+        """Of the medians."""
+        return self.median(scenario, ours, figure) / self.median(scenario, theirs, figure)
+
+    def _figures(self, scenario: str, server: str, figure: Figure) -> list[float]:
+        return [getattr(turn.rate, figure) for turn in self.turns[scenario, server]]
 
 
 @contextmanager
@@ -93,28 +86,53 @@ def until_it_answers(peer: Peer, ask: Callable[[Peer], T]) -> T:
             time.sleep(0.001)
 
 
-def measure(peers: list[Peer], *, rounds: int, seconds: int, say: Callable[[str], None]) -> Results:
-    """Raises `WrongAnswerError` when a server answers anything but the body that all of them have."""
+def measure(
+    peers: list[Peer],
+    scenarios: Sequence[Scenario],
+    *,
+    rounds: int,
+    seconds: int,
+    generator: Path,
+    say: Callable[[str], None],
+) -> Results:
+    """Measure the servers of each scenario that are among `peers`; in every other round in the opposite order.
+
+    Raises `WrongAnswerError` when a server answers anything but a token.
+    """
     results = Results()
+    by_name = {peer.name: peer for peer in peers}
     for number in range(rounds):
-        for scenario in SCENARIOS:
-            for peer in peers:
+        for scenario in scenarios:
+            there = [by_name[name] for name in scenario.servers if name in by_name]
+            for peer in there if number % 2 == 0 else reversed(there):
                 check(peer)
                 began, spent_s = time.monotonic(), peer.cpu_s
-                results.rounds[scenario.key, peer.name].append(scenario.measure(peer, seconds))
+                rate = apply_load(scenario.load, peer, seconds=seconds, generator=generator)
                 busy = (peer.cpu_s - spent_s) / (time.monotonic() - began)
-                results.busy[scenario.key, peer.name].append(busy)
+                results.turns[scenario.key, peer.name].append(Turn(rate, busy, peer.resident_bytes))
             say(f"round {number + 1} of {rounds}: {scenario.title}")
-    for peer in peers:
-        results.resident_bytes[peer.name] = peer.resident_bytes
     return results
 
 
 def check(peer: Peer) -> bytes:
-    """The body of one answer, which has to hold a token."""
-    request = urllib.request.Request(peer.url, headers={"Sidecar-Request": "true"})
-    with urllib.request.urlopen(request, timeout=5) as answer:
-        body: bytes = answer.read()
+    """The body of one answer, which has to hold a token. Raises `OSError` for any status but 200."""
+    connection = HTTPConnection("localhost")
+    connection.sock = peer.connect()
+    try:
+        connection.request("GET", "/v1/token", headers={"Sidecar-Request": "true", **peer.headers})
+        answer = connection.getresponse()
+        body = answer.read()
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise OSError(f"{peer.name} answers {answer.status}: {body[:200]!r}")
     if b'"accessToken":"' not in body or len(body) < 500:
         raise WrongAnswerError(f"{peer.name} answers {body[:200]!r}")
     return body
+
+
+def counted(peer: Peer, series: str) -> int:
+    """The sum of all series of a sidecar's metrics that begin so, with their name and labels."""
+    with urllib.request.urlopen(f"{admin_url(peer)}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(series))

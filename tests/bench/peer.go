@@ -1,11 +1,13 @@
 // What a team would write instead: Go's net/http with the answer in memory.
 //
-//	peer PORT FILE     FILE holds the body
+//	peer ADDRESS FILE     ADDRESS is HOST:PORT or unix:PATH; FILE holds the body
 package main
 
 import (
+	"net"
 	"net/http"
 	"os"
+	"strings"
 )
 
 func main() {
@@ -22,5 +24,13 @@ func main() {
 		answer.Header().Set("Cache-Control", "no-store")
 		answer.Write(body)
 	})
-	panic(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
+	network, address := "tcp", os.Args[1]
+	if strings.HasPrefix(address, "unix:") {
+		network, address = "unix", strings.TrimPrefix(address, "unix:")
+	}
+	listener, err := net.Listen(network, address)
+	if err != nil {
+		panic(err)
+	}
+	panic(http.Serve(listener, nil))
 }

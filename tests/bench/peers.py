@@ -1,12 +1,13 @@
-"""Everybody who is measured: how each is started, and where it answers. All of them get the same body, on one core."""
+"""The servers that the sidecar is compared with, and how any server is started. All of them run on one core."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,15 @@ from tests.fakes.resident import resident_bytes
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = "0", "1"
 ENVIRON = {**os.environ, "GOMAXPROCS": "1"}
+CONNECT_LIMIT_S = 5
+PEER_TITLES = {
+    "limit": "C epoll loop (the limit)",
+    "nginx": "nginx proxy_cache",
+    "varnish": "Varnish",
+    "go": "Go net/http",
+    "go-unix": "Go net/http (unix socket)",
+    "aiohttp": "aiohttp Application",
+}
 NGINX = """\
 {user}daemon off; pid {folder}/nginx.pid; worker_processes 1; error_log stderr crit;
 events {{ worker_connections 4096; }}
@@ -37,12 +47,19 @@ http {{
 
 @dataclass
 class Peer:
-    """One server; its children count as it."""
+    """One server; its child processes count as part of it.
+
+    `headers` are what its callers send beside the required one. With `socket_path` it listens there and not on `port`.
+    With `discards_output` what it writes to stdout is not kept, so that long logs cost all servers the same.
+    """
 
     name: str
     port: int
     command: Sequence[str]
     environ: Mapping[str, str] = field(default_factory=lambda: ENVIRON)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    socket_path: str = ""
+    discards_output: bool = False
     process: subprocess.Popen[bytes] | None = None
     log: Path | None = None
 
@@ -50,12 +67,29 @@ class Peer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1/token"
 
+    @property
+    def address(self) -> str:
+        return f"unix:{self.socket_path}" if self.socket_path else f"127.0.0.1:{self.port}"
+
+    def connect(self) -> socket.socket:
+        if not self.socket_path:
+            return socket.create_connection(("127.0.0.1", self.port), timeout=CONNECT_LIMIT_S)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(CONNECT_LIMIT_S)
+        try:
+            connection.connect(self.socket_path)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
     def start(self, log: Path) -> None:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                ["taskset", "-c", SERVER_CORE, *self.command], env=dict(self.environ), stdout=stream, stderr=stream
-            )
+                ["taskset", "-c", SERVER_CORE, *self.command],
+                env=dict(self.environ), stdout=subprocess.DEVNULL if self.discards_output else stream, stderr=stream,
+            )  # fmt: skip
 
     def stop(self) -> None:
         if self.process is not None:
@@ -73,7 +107,7 @@ class Peer:
 
     @property
     def cpu_s(self) -> float:
-        """What it has spent of its core so far, with all its processes."""
+        """The processor time that it has used, with all its processes."""
         return sum(cpu_s(pid) for pid in self._pids)
 
     @property
@@ -91,38 +125,59 @@ class Peer:
         return sum(resident_bytes(pid) for pid in self._pids)
 
 
-def peers(folder: Path, first_port: int, body: bytes, *, all_of_them: bool = True) -> list[Peer]:
-    """All but the sidecar; their files go to `folder`. The first is the machine's limit, and the caches' origin.
+def peers(
+    folder: Path, first_port: int, body: bytes, wanted: Collection[str], *, all_of_them: bool = True
+) -> list[Peer]:
+    """Those of `PEER_TITLES` that are wanted, and first of all the machine's limit, which is the caches' origin.
 
-    Without `all_of_them`, whose program is not there is left out.
+    Their files go to `folder`. Without `all_of_them`, those whose programs are not installed are left out.
     """
-    ports = iter(range(first_port, first_port + 10))
     fields = ("Content-Type: application/json", "Cache-Control: max-age=3600", f"Content-Length: {len(body)}")
     (folder / "answer").write_bytes("\r\n".join(("HTTP/1.1 200 OK", *fields, "", "")).encode() + body)
     (folder / "body").write_bytes(body)
+    made: dict[str, Callable[[int], Peer]] = {
+        "limit": lambda port: _limit(folder, port),
+        "nginx": lambda port: _nginx(folder, port, origin=first_port),
+        "varnish": lambda port: _varnish(folder, port, origin=first_port),
+        "go": lambda port: _go(folder, "go", port),
+        "go-unix": lambda port: _go(folder, "go-unix", port, socket_path=str(folder / "go.sock")),
+        "aiohttp": lambda port: Peer(
+            "aiohttp", port, [sys.executable, "-m", "tests.bench.application", str(port), str(folder / "body")]
+        ),
+    }
+    programs = {"nginx": "nginx", "varnish": "varnishd", "go": "go", "go-unix": "go"}
+    return [
+        make(first_port + at)
+        for at, (name, make) in enumerate(made.items())
+        if name == "limit" or name in wanted
+        if all_of_them or name not in programs or shutil.which(_program(programs[name]))
+    ]
+
+
+def _limit(folder: Path, port: int) -> Peer:
     subprocess.run(["gcc", "-O2", "-o", folder / "limit", HERE / "limit.c"], check=True)
-    if all_of_them or shutil.which("go"):
-        go_environ = {**ENVIRON, "GOCACHE": str(folder / "go"), "HOME": str(folder)}
-        subprocess.run(["go", "build", "-o", folder / "peer", HERE / "peer.go"], check=True, env=go_environ)
-    origin = next(ports)
-    cache = next(ports)
+    return Peer("limit", port, [str(folder / "limit"), str(port), str(folder / "answer")])
+
+
+def _nginx(folder: Path, port: int, origin: int) -> Peer:
     # Started by root it would give up that right, and with it the folder.
     user = "user root; " if os.getuid() == 0 else ""
-    (folder / "nginx.conf").write_text(NGINX.format(user=user, folder=folder, port=cache, origin=origin))
-    varnish = next(ports)
-    found = [
-        Peer("C epoll loop (the limit)", origin, [str(folder / "limit"), str(origin), str(folder / "answer")]),
-        Peer("nginx proxy_cache", cache, [_program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder)]),
-        Peer("Varnish", varnish, [
-            _program("varnishd"), "-F", "-a", f"127.0.0.1:{varnish}", "-b", f"127.0.0.1:{origin}", "-s", "malloc,64m",
-            "-n", str(folder / "varnish"), "-T", "none",
-        ]),
-        Peer("Go net/http", port := next(ports), [str(folder / "peer"), str(port), str(folder / "body")]),
-        Peer("aiohttp Application", port := next(ports), [
-            sys.executable, "-m", "tests.bench.application", str(port), str(folder / "body"),
-        ]),
-    ]  # fmt: skip
-    return [peer for peer in found if all_of_them or shutil.which(peer.command[0])]
+    (folder / "nginx.conf").write_text(NGINX.format(user=user, folder=folder, port=port, origin=origin))
+    return Peer("nginx", port, [_program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder)])
+
+
+def _varnish(folder: Path, port: int, origin: int) -> Peer:
+    return Peer("varnish", port, [
+        _program("varnishd"), "-F", "-a", f"127.0.0.1:{port}", "-b", f"127.0.0.1:{origin}", "-s", "malloc,64m",
+        "-n", str(folder / "varnish"), "-T", "none",
+    ])  # fmt: skip
+
+
+def _go(folder: Path, name: str, port: int, socket_path: str = "") -> Peer:
+    environ = {**ENVIRON, "GOCACHE": str(folder / "go-cache"), "HOME": str(folder)}
+    subprocess.run(["go", "build", "-o", folder / "peer", HERE / "peer.go"], check=True, env=environ)
+    address = f"unix:{socket_path}" if socket_path else f"127.0.0.1:{port}"
+    return Peer(name, port, [str(folder / "peer"), address, str(folder / "body")], socket_path=socket_path)
 
 
 def sidecar(name: str, port: int, partner_url: str, **settings: str) -> Peer:
@@ -137,7 +192,9 @@ def sidecar(name: str, port: int, partner_url: str, **settings: str) -> Peer:
         "SIDECAR_DRAIN_S": "0",
         **{f"SIDECAR_{key}": value for key, value in settings.items()},
     }
-    return Peer(name, port, [sys.executable, "-m", "sidecar", "serve"], environ)
+    listen = settings.get("LISTEN", "")
+    socket_path = listen.removeprefix("unix:") if listen.startswith("unix:") else ""
+    return Peer(name, port, [sys.executable, "-m", "sidecar", "serve"], environ, socket_path=socket_path)
 
 
 def admin_url(peer: Peer) -> str:

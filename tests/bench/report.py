@@ -1,4 +1,4 @@
-"""The page: figures, ratios, the machine they were had on, and a picture of them."""
+"""The page: figures, ratios, the machine that they were measured on, and a picture of them."""
 
 from __future__ import annotations
 
@@ -9,45 +9,48 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.bench.configurations import CONFIGURATIONS
 from tests.bench.findings import Finding, table
-from tests.bench.measure import SCENARIOS, Results, Scenario
+from tests.bench.measure import Results
+from tests.bench.scenarios import GOALS, TITLES, Figure, Scenario
 
 NOISY = 1 / 3
-"""Rounds of the limit that lie farther apart tell of the machine."""
-OURS = "sidecar"
-GOALS = (
-    ("many", "nginx proxy_cache", 1.1), ("many", "Go net/http", 1.5), ("many", "C epoll loop (the limit)", 0.8),
-    ("one", "nginx proxy_cache", 1.0), ("new", "Go net/http", 1.0), ("paced", "Go net/http", 1.0),
-    ("trace", "aiohttp Application", 1.3),
-)  # fmt: skip
-"""Scenario, peer, and how many times the peer's figure ours is to be: at least, or at most where less is better."""
-
-
+"""Rounds of a scenario's first server that lie farther apart say more about the machine than about the servers."""
+FIGURES: dict[Figure, str] = {"per_s": "requests/s", "p50_s": "p50", "p99_s": "p99"}
 INTRODUCTION = """\
 Written by `make bench`: every server on one core, the load on another, the same body for all. Medians of {rounds}
-interleaved rounds of {seconds:g} s, and how far they lie from it. The sidecar has every guard and metric on. An answer
-that was no token would have ended the run. Absolute figures move with the machine; the ratios of one run count. The
-header that differs is a trace id; what differs otherwise goes the long way, as all does with SIDECAR_WARM=off.
+interleaved rounds of {seconds:g} s; after ±, half the distance between the lowest and the highest round. Each sidecar
+is a process of its own with every guard, metric and audit line on. An answer without a token would have ended the run.
+Absolute figures change with the machine; the ratios of one run count. The load is wrk; over a unix socket it is
+`tests/bench/load_generator.c`, for Go as for the sidecar, and the goal for p99 names Go, since nginx is not measured
+there. What servers write to stdout goes to /dev/null. Core: how much of its core the server used; well below 100 %, the
+load's core was the limit. RSS: memory after that load.
 """
 
 
 def page(
-    results: Results, names: Sequence[str], rounds: int, seconds: float, beside: Mapping[str, Sequence[Finding]]
+    results: Results,
+    scenarios: Sequence[Scenario],
+    rounds: int,
+    seconds: float,
+    beside: Mapping[str, Sequence[Finding]],
 ) -> str:
     """`beside` holds what was measured besides speed, by title."""
     parts = [
         "# Benchmarks\n",
         INTRODUCTION.format(rounds=rounds, seconds=seconds),
         f"{_machine()}\n",
-        "![requests a second, 16 connections](benchmarks.svg)\n",
-        _noise(results),
-        _figures(results, names),
-        _busy(results, names),
-        "## Against the goals\n",
-        _goals(results, names),
+        f"![requests a second, {scenarios[0].title}](benchmarks.svg)\n",
+        speed(results, scenarios),
         *(f"## {title}\n\n{table(findings)}" for title, findings in beside.items()),
     ]
-    return "\n".join(part for part in parts if part)
+    return "\n".join(parts)
+
+
+def speed(results: Results, scenarios: Sequence[Scenario]) -> str:
+    """Whether the machine was too noisy, the goals, and the figures of each scenario."""
+    figures = [f"## {scenario.title}\n\n{_figures(results, scenario)}" for scenario in scenarios]
+    return "\n".join([*_noise(results, scenarios), f"## Against the goals\n\n{_goals(results, scenarios)}", *figures])
 
 
 def _machine() -> str:
@@ -58,67 +61,70 @@ def _machine() -> str:
     )
 
 
-def _noise(results: Results) -> str:
-    limit = "C epoll loop (the limit)"
-    noisy = [scenario.title for scenario in SCENARIOS if results.spread(scenario.key, limit) > NOISY]
+def _noise(results: Results, scenarios: Sequence[Scenario]) -> list[str]:
+    noisy = [
+        scenario.title
+        for scenario in scenarios
+        if results.of(scenario.key, scenario.servers[0])
+        and results.spread(scenario.key, scenario.servers[0], scenario.figure) > NOISY
+    ]
     if not noisy:
-        return ""
-    return (
-        f"**The machine was too noisy to tell** for: {', '.join(noisy)}. Rounds of the limit itself lie more than "
-        "a third apart.\n"
+        return []
+    text = (
+        f"**The machine was too noisy to tell** for: {'; '.join(noisy)}. Rounds of the first server there lie more "
+        "than a third apart.\n"
     )
+    return [text]
 
 
-def _figures(results: Results, names: Sequence[str]) -> str:
-    heads = [f"{scenario.title}, {scenario.unit}" for scenario in SCENARIOS]
-    lines = [f"| server | {' | '.join(heads)} | RSS, MiB |", "|---|" + "---|" * (len(heads) + 1)]
-    for name in names:
-        cells = [_cell(results, scenario, name) for scenario in SCENARIOS]
-        lines.append(f"| {name} | {' | '.join(cells)} | {results.resident_bytes[name] / (1 << 20):.0f} |")
+def _figures(results: Results, scenario: Scenario) -> str:
+    lines = ["| server | requests/s | p50, µs | p99, µs | core | RSS, MiB |", "|---|---|---|---|---|---|"]
+    for name in scenario.servers:
+        if turns := results.of(scenario.key, name):
+            cells = [
+                _cell(results, scenario, name, "per_s", 1), _cell(results, scenario, name, "p50_s", 1e6),
+                _cell(results, scenario, name, "p99_s", 1e6), f"{statistics.median(turn.busy for turn in turns):.0%}",
+                f"{statistics.median(turn.resident_bytes for turn in turns) / (1 << 20):.0f}",
+            ]  # fmt: skip
+            lines.append(f"| {TITLES[name]} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
-def _cell(results: Results, scenario: Scenario, name: str) -> str:
-    median, spread = results.median(scenario.key, name), results.spread(scenario.key, name)
-    return f"{median:,.0f} ± {spread / 2:.0%}"
+def _cell(results: Results, scenario: Scenario, name: str, figure: Figure, unit: float) -> str:
+    median, spread = results.median(scenario.key, name, figure), results.spread(scenario.key, name, figure)
+    return f"{median * unit:,.0f} ± {spread / 2:.0%}"
 
 
-def _busy(results: Results, names: Sequence[str]) -> str:
-    """With two cores the load may be the limit, of the cheapest servers above all."""
-    shares = ", ".join(f"{name} {statistics.median(results.busy['new', name]):.0%}" for name in names)
-    return (
-        "A new connection each costs the load more than it costs most servers, so that its core is the limit there. "
-        f"How busy the server's own core was: {shares}.\n"
-    )
-
-
-def _goals(results: Results, names: Sequence[str]) -> str:
-    lines = ["| scenario | beside | goal | ratio | reached |", "|---|---|---|---|---|"]
-    by_key = {scenario.key: scenario for scenario in SCENARIOS}
-    for key, theirs, goal in GOALS:
-        if theirs not in names:
-            continue
-        scenario, ratio = by_key[key], results.ratio(key, OURS, theirs)
-        reached = ratio <= goal if scenario.less else ratio >= goal
-        bound = "at most" if scenario.less else "at least"
-        lines.append(f"| {scenario.title} | {theirs} | {bound} {goal} | {ratio:.2f} | {'yes' if reached else 'no'} |")
+def _goals(results: Results, scenarios: Sequence[Scenario]) -> str:
+    """Of what was measured, with what it is compared with."""
+    lines = ["| scenario | server | figure | beside | goal | ratio | reached |", "|---|---|---|---|---|---|---|"]
+    titles = {scenario.key: scenario.title for scenario in scenarios}
+    for goal in GOALS:
+        if results.of(goal.scenario, goal.ours) and results.of(goal.scenario, goal.theirs):
+            ratio = results.ratio(goal.scenario, goal.ours, goal.theirs, goal.figure)
+            bound = f"{'at most' if goal.at_most else 'at least'} {goal.bound:g}"
+            cells = [
+                titles[goal.scenario], TITLES[goal.ours], FIGURES[goal.figure], TITLES[goal.theirs], bound,
+                f"{ratio:.2f}", "yes" if goal.is_reached(ratio) else "no",
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
-def picture(results: Results, names: Sequence[str]) -> str:
-    """Bars of the first scenario, as SVG that reads on light and on dark."""
-    most = max(results.median("many", name) for name in names)
-    rows = []
-    for at, name in enumerate(names):
-        rate, y = results.median("many", name), 30 + at * 30
-        colour = "#2563eb" if name.startswith(OURS) else "#94a3b8"
+def picture(results: Results, scenario: Scenario) -> str:
+    """Bars of a scenario's rates, as SVG that is legible on a light and on a dark ground."""
+    rates = {name: results.median(scenario.key, name, "per_s") for name in scenario.servers}
+    most, rows = max(rates.values()), []
+    for at, (name, rate) in enumerate(rates.items()):
+        y = 30 + at * 30
+        colour = "#2563eb" if name in CONFIGURATIONS else "#94a3b8"
         rows.append(
-            f'<text x="210" y="{y + 15}" text-anchor="end">{name}</text>'
-            f'<rect x="220" y="{y}" width="{rate / most * 400:.0f}" height="20" fill="{colour}"/>'
-            f'<text x="{226 + rate / most * 400:.0f}" y="{y + 15}">{rate:,.0f}</text>'
+            f'<text x="290" y="{y + 15}" text-anchor="end">{TITLES[name]}</text>'
+            f'<rect x="300" y="{y}" width="{rate / most * 400:.0f}" height="20" fill="{colour}"/>'
+            f'<text x="{306 + rate / most * 400:.0f}" y="{y + 15}">{rate:,.0f}</text>'
         )
-    height = 40 + 30 * len(names)
+    height = 40 + 30 * len(rates)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 {height}" font-family="sans-serif" font-size="13" '
-        f'fill="#64748b"><text x="220" y="18">requests a second, 16 connections</text>{"".join(rows)}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 780 {height}" font-family="sans-serif" font-size="13" '
+        f'fill="#64748b"><text x="300" y="18">requests a second, {scenario.title}</text>{"".join(rows)}</svg>\n'
     )

@@ -1,0 +1,69 @@
+"""The configurations of the sidecar that are measured, as data. Each is a `sidecar serve` process of its own."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench.peers import Peer, sidecar
+from tests.servers import RedisServer
+
+CALLER_TOKEN = "bench-caller-token-0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """`settings` lack the prefix; `{folder}`, `{redis}` and `{uid}` in them stand for what a run has there.
+
+    `headers` are what each caller sends beside the required one.
+    """
+
+    title: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+CONFIGURATIONS = {
+    "default": Configuration("sidecar"),
+    "redis": Configuration(
+        "sidecar, Redis and sealed", {"STORE": "{redis}", "SEAL_KEY_FILE": "{folder}/seal-key"}
+    ),
+    "caller-token": Configuration(
+        "sidecar, caller token", {"CALLER_TOKEN_FILE": "{folder}/caller-token"},
+        headers={"Authorization": f"Bearer {CALLER_TOKEN}"},
+    ),
+    "user-ids": Configuration(
+        "sidecar, user ids (unix socket)", {"LISTEN": "unix:{folder}/sidecar.sock", "ALLOWED_UIDS": "{uid}"}
+    ),
+    "audit-changes": Configuration("sidecar, audit changes", {"AUDIT": "changes"}),
+    "audit-all": Configuration("sidecar, audit all", {"AUDIT": "all"}),
+    "traces": Configuration("sidecar, traces and request ids"),
+    "long-way": Configuration("sidecar, the long way (SIDECAR_WARM=off)", {"WARM": "off"}),
+}  # fmt: skip
+"""By the name that `make bench ARGS="speed NAME"` takes. In `traces` the load is what differs."""
+
+
+@contextmanager
+def sealed_store(folder: Path) -> Iterator[RedisServer]:
+    """A Redis server, and the key that seals tokens in it as `folder/seal-key`."""
+    (folder / "seal-key").write_bytes(base64.b64encode(os.urandom(32)))
+    redis = RedisServer(folder)
+    try:
+        yield redis.start()
+    finally:
+        redis.stop()
+
+
+def configured(name: str, folder: Path, port: int, partner_url: str, redis_url: str) -> Peer:
+    """One of `CONFIGURATIONS`; its admin listener has the next port."""
+    (folder / "caller-token").write_text(f"{CALLER_TOKEN}\n")
+    chosen = CONFIGURATIONS[name]
+    run = {"folder": folder, "redis": redis_url, "uid": os.getuid()}
+    settings = {key: value.format_map(run) for key, value in chosen.settings.items()}
+    peer = sidecar(name, port, partner_url, **settings)
+    peer.headers = chosen.headers
+    return peer
