@@ -9,7 +9,7 @@ import time
 
 from sidecar.core.model import Instant, Moment, Seconds
 
-# Read for every warm answer: bound once.
+# Read for every answer: bound once.
 _clock_gettime, _time = time.clock_gettime, time.time
 _RUNNING = time.CLOCK_BOOTTIME if hasattr(time, "CLOCK_BOOTTIME") else time.CLOCK_MONOTONIC
 """Like `time.monotonic`, and it goes on while the machine is suspended: tokens do not stop to age then."""

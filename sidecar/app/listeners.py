@@ -12,9 +12,9 @@ from sidecar.config.settings import Settings
 from sidecar.core.hosts import literal_address
 from sidecar.core.model import Address, Seconds
 from sidecar.core.ports import EventSink
-from sidecar.web.http_server import Handler, HttpServer
-from sidecar.web.server import Listener
-from sidecar.web.warm import WarmAnswers
+from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.http_server import Handler, HttpServer
+from sidecar.web.server.listener import Listener
 
 
 class Listeners:
@@ -42,13 +42,13 @@ class Listeners:
         listeners = {"vending": self._vending, "admin": self._admin}
         return {name: listener.connections for name, listener in listeners.items() if listener is not None}
 
-    async def open(self, tokens: Handler, admin: Handler, warm: WarmAnswers | None) -> None:
+    async def open(self, tokens: Handler, admin: Handler, fast_path: FastPath | None) -> None:
         """Raises `ConfigurationError` when an address cannot be had."""
         limits = self._settings.limits
         shares = share_open_files(limits.max_connections)
         self.warnings = (shares.warning,) if shares.warning else ()
         for_vending, for_admin = (replace(limits, max_connections=share) for share in (shares.vending, shares.admin))
-        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", for_vending, warm, give_back))
+        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", for_vending, fast_path, give_back))
         self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", for_admin, dispersed=give_back))
         await self._admin.start(self._settings.admin_listen)
         await self._vending.start(self._settings.listen)

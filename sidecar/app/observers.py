@@ -25,7 +25,8 @@ from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent import RecentEvents
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.vendor import Vendor
-from sidecar.web.warm import WarmAnswers
+from sidecar.web.caller_tokens import CallerTokens
+from sidecar.web.server.fast_path import FastPath
 
 
 class Observers:
@@ -61,16 +62,18 @@ class Observers:
             lines = open_lines(log_format, self._lines.output("audit"), self.redactor, clock)
             self.audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, clock)
 
-    def warm_answers(self) -> WarmAnswers | None:
-        """Answers that may be given without a look at the request; None where each request is told of.
-
-        Nor are there any where callers are told apart.
-        """
+    def fast_path(self, caller_tokens: Callable[[], CallerTokens | None] | None) -> FastPath | None:
+        """Answers to known requests; None where that is switched off, or the log tells of each request (`debug`)."""
         settings = self._settings
-        apart = settings.caller_token_file is not None or settings.allowed_uids is not None
-        if not settings.warm or apart or self.audit is not None or settings.log_level == "debug":
+        if not settings.warm or settings.log_level == "debug":
             return None
-        return WarmAnswers(self._clock, self.metrics.requests.tally, traced=self.spans is not None)
+        return FastPath(
+            self._clock,
+            self.metrics.requests.tally,
+            caller_tokens=caller_tokens or (lambda: None),
+            audit=self.audit,
+            spans=self.spans,
+        )
 
     def start_log(self) -> Callable[[], None]:
         """Begin to write the log; what libraries log goes there too, until the returned function is called."""

@@ -34,6 +34,7 @@ from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
 from sidecar.web.admin_api import AdminApi
+from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.token_api import TokenApi
 
@@ -149,8 +150,9 @@ class Service:
 
     async def _listen(self) -> AdminApi:
         headers = {name: PRESETS[vendor.profile.partner].token_header for name, vendor in self.vendors.items()}
-        warm = self._observers.warm_answers()
-        tokens = TokenApi(self.vendors, self._guards(), self._sink, self._clock, headers, self._observers.audit, warm)
+        caller_tokens = self._files.caller_tokens()
+        fast_path, guards = self._observers.fast_path(caller_tokens), self._guards(caller_tokens)
+        tokens = TokenApi(self.vendors, guards, self._sink, self._clock, headers, self._observers.audit, fast_path)
         admin = AdminApi(
             self.vendors,
             self._observers.metrics.render,
@@ -162,10 +164,10 @@ class Service:
             self._waited,
             self._observers.stalls,
         )
-        await self._listeners.open(tokens, admin, warm)
+        await self._listeners.open(tokens, admin, fast_path)
         return admin
 
-    def _guards(self) -> Guards:
+    def _guards(self, caller_tokens: Callable[[], CallerTokens | None] | None) -> Guards:
         settings = self._settings
         guard = GuardSettings(
             require_header=settings.require_header,
@@ -174,7 +176,7 @@ class Service:
             allowed_hosts=(*settings.allowed_hosts, *names_of(settings.listen)),
             allowed_uids=settings.allowed_uids,
         )
-        if (caller_tokens := self._files.caller_tokens()) is not None:
+        if caller_tokens is not None:
             guard = replace(guard, caller_tokens=caller_tokens)
         return Guards(guard)
 

@@ -219,7 +219,7 @@ WARM = Setting(
     "SIDECAR_WARM",
     parsers.one_of(on=True, off=False),
     "on",
-    "off: every request goes the long way, also one that was answered with the same bytes a moment ago",
+    "the fast path; off: every request is parsed, also one that was answered with the same bytes before",
 )
 LOG_FORMAT = Setting(
     "SIDECAR_LOG_FORMAT", parsers.one_of(json="json", console="console"), "json", "json, or console for people"

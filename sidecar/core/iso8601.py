@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from sidecar.core.model import Instant
 
@@ -12,7 +13,13 @@ _LAST_INSTANT: Instant = 253_402_300_799
 
 def iso(at: Instant) -> str:
     """`2026-01-01T00:00:00Z`: UTC, rounded down to whole seconds, so that no end is promised too late."""
-    return datetime.fromtimestamp(int(min(max(at, 0), _LAST_INSTANT)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _text(int(min(max(at, 0), _LAST_INSTANT)))
+
+
+@lru_cache(maxsize=64)
+def _text(second: int) -> str:
+    # The two instants of a token are in each answer with it.
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def iso_or_none(at: Instant) -> str | None:

@@ -126,7 +126,7 @@ class EventSink(Protocol):
 
 
 class RequestTally(Protocol):
-    """Counts the vending requests of one profile and endpoint; cheap enough for every warm one."""
+    """Counts the vending requests of one profile and endpoint; cheap enough for every one."""
 
     def count(self, code: str, duration_s: Seconds) -> None:
         """One request was answered: `ok`, `not-modified` or an error code of the contract; any other is passed over."""

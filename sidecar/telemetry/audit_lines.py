@@ -1,4 +1,4 @@
-"""The audit's lines, made by hand: with one for each warm request, the log's way would cost as much as the answer."""
+"""The audit's lines, made by hand: with one for each request, the log's way would cost as much as the answer."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class LogSink:
         self._render = _for_people() if log_format == "console" else json.dumps
 
     def emit(self, event: Event) -> None:
-        # Looked at first: a warm request costs no more than this line when its level is off.
+        # Looked at first: a request costs no more than this line when its level is off.
         if _RANKS[event.level] < self._threshold:
             return
         same = repeated_as(event)

@@ -1,4 +1,4 @@
-"""The vending requests, counted in plain integers: each warm answer pays for it, and prometheus_client's own would
+"""The vending requests, counted in plain integers: each fast answer pays for it, and prometheus_client's own would
 cost as much as the answer."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sidecar.telemetry import label_sets
 from sidecar.telemetry.closed_counter import NAMESPACE
 
 BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-"""A warm answer takes well under a millisecond."""
+"""An answer from memory takes well under a millisecond."""
 
 
 class _Durations:

@@ -26,6 +26,10 @@ class ShownTime:
         self._clock = clock
         self._ahead_s = _ahead_s(clock)
 
+    def is_right(self, now: Moment) -> bool:
+        """Whether the wall clock has not been set since, at the present moment `now`."""
+        return abs(self._clock.wall() - now - self._ahead_s) <= SAME_S
+
     def at(self, moment: Moment) -> Instant:
         """The instant of a moment that was or will be."""
         ahead_s = _ahead_s(self._clock)

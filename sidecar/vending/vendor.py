@@ -112,7 +112,7 @@ class Vendor(Protocol):
     def profile(self) -> Profile: ...
 
     def current(self) -> Vended | None:
-        """The warm path: a believed-valid token from process memory, or None when a caller has to wait for `vend`.
+        """A believed-valid token from process memory, or None when a caller has to wait for `vend`.
 
         Touches neither store nor lock. A suspect token is never returned here.
         """

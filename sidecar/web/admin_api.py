@@ -11,16 +11,16 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import Response, StreamResponse
 
 import sidecar
 from sidecar.core.file_events import StalledFile
 from sidecar.core.model import Instant
 from sidecar.vending.vendor import Snapshot, Vendor
-from sidecar.web.answers import answer, json_answer
+from sidecar.web.answers import Response, answer, json_answer
 from sidecar.web.problems import problem, refused
 from sidecar.web.refusals import RefusedError, check_form
 from sidecar.web.status_document import readiness, status
+from sidecar.web.target import path_and_query
 
 _OF_A_PROFILE = re.compile(r"/readyz/[^/]+")
 
@@ -73,7 +73,7 @@ class AdminApi:
             "/status.js": self._page_file,
         }
 
-    async def __call__(self, request: BaseRequest) -> StreamResponse:
+    async def __call__(self, request: BaseRequest) -> Response:
         path = _path(request)
         route = self._routes.get(path)
         if route is None and _OF_A_PROFILE.fullmatch(path) is None:
@@ -146,4 +146,4 @@ class AdminApi:
 
 
 def _path(request: BaseRequest) -> str:
-    return request.raw_path.partition("?")[0]
+    return path_and_query(request)[0]

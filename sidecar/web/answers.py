@@ -1,21 +1,39 @@
-"""What every answer of both listeners has in common: never stored, never sniffed, no server version."""
+"""What every response of both listeners has in common, and how it is written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import lru_cache
 from http import HTTPStatus
 
 import msgspec
-from aiohttp.web_response import Response
 
+from sidecar.core.model import Instant
 from sidecar.core.request_events import Outcome
 from sidecar.vending.vendor import Vended
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
-_ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "token-sidecar"}
+_ALWAYS = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nServer: token-sidecar\r\n"
+"""Never stored, never sniffed, no server version."""
+_NO_LENGTH = (204, 304)
+
+
+@dataclass(slots=True)
+class Response:
+    """`headers` are those that not every response has. `closes`: the connection ends with it."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    closes: bool = False
+
+    def force_close(self) -> None:
+        self.closes = True
 
 
 @dataclass(slots=True)
@@ -32,30 +50,51 @@ class Answered:
     token_id: str = ""
     outcome: Outcome | None = None
     vended: Vended | None = None
-    """What is in the answer, where the same request would get the same for a while."""
+    render: Callable[[Vended], Response] | None = None
+    """Where a token is in the answer: what makes such an answer with any other."""
 
 
 def answer(
     status: int, body: bytes = b"", *, content_type: str = JSON, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A response with the headers that every answer carries; without a body it names no content type."""
-    described = {"Content-Type": content_type} if body else {}
-    return Response(status=status, body=body or None, headers={**_ALWAYS, **described, **(headers or {})})
+    """A response that names a content type where it has a body."""
+    if body:
+        return Response(status, body, {"Content-Type": content_type, **(headers or {})})
+    return Response(status, body, headers or {})
 
 
 def json_answer(status: int, document: object, *, headers: Mapping[str, str] | None = None) -> Response:
     return answer(status, msgspec.json.encode(document), headers=headers)
 
 
-def wire_bytes(response: Response, date: str = "", *, closes: bool = True) -> bytes:
-    """A response to HTTP/1.1 as aiohttp puts it on the wire, for where it has no hand in it; without a `date` none."""
-    body = response.body if isinstance(response.body, bytes) else b""
-    fields = dict(response.headers)
-    if response.status != 204:
-        fields["Content-Length"] = str(len(body))
-    if date:
-        fields["Date"] = date
+def wire_bytes(
+    response: Response, *, closes: bool, at: Instant | None = None, with_body: bool = True, minor_version: int = 1
+) -> bytes:
+    """The response as it is sent to a client of HTTP/1.0 or 1.1; dated `at`, or not at all.
+
+    Raises `ValueError` for a header that would be more than one line.
+    """
+    status, body = response.status, response.body
+    lines = [f"HTTP/1.{minor_version} {status} {_PHRASES[status]}\r\n{_ALWAYS}"]
+    lines += [f"{name}: {value}\r\n" for name, value in response.headers.items()]
+    if status not in _NO_LENGTH:
+        lines.append(f"Content-Length: {len(body)}\r\n")
+    if at is not None:
+        lines.append(f"Date: {_http_date(int(at))}\r\n")
     if closes:
-        fields["Connection"] = "close"
-    first = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"
-    return "\r\n".join([first, *(f"{name}: {value}" for name, value in fields.items()), "", ""]).encode() + body
+        lines.append("Connection: close\r\n")
+    elif minor_version == 0:
+        lines.append("Connection: keep-alive\r\n")
+    head = "".join(lines)
+    # Four of them are there always: the status line, and those of `_ALWAYS`.
+    if head.count("\n") != len(lines) + 3:
+        raise ValueError("a header with a line break in it")
+    return f"{head}\r\n".encode() + body if with_body else f"{head}\r\n".encode()
+
+
+_PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStatus}
+
+
+@lru_cache(maxsize=4)
+def _http_date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True)

@@ -7,8 +7,8 @@ from typing import ClassVar
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.request_events import Endpoint
-from sidecar.vending.vendor import Vendor
-from sidecar.web.answers import Answered, answer
+from sidecar.vending.vendor import Vended, Vendor
+from sidecar.web.answers import Answered, Response, answer
 from sidecar.web.guards import Proof, is_forwarded
 from sidecar.web.negotiation import seconds_of
 from sidecar.web.refusals import ANY_METHOD
@@ -39,9 +39,12 @@ class AuthorizeEndpoint:
         # Caddy leaves the query of its client at the path it is told to ask, and that client has no say here.
         (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)
         vended = await believed(self._vendor, min_ttl_s)
-        headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
-        response = answer(200, headers=headers | SUSPECT if vended.suspect else headers)
+        answered = handed_over(vended, self._header)
         if request.body_exists:
             # A body nobody reads would be taken for the next request by whoever counts its bytes in another way.
-            response.force_close()
-        return handed_over(vended, response)
+            answered.response.force_close()
+        return answered
+
+    def _header(self, vended: Vended) -> Response:
+        headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
+        return answer(200, headers=headers | SUSPECT if vended.suspect else headers)

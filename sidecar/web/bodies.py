@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 from aiohttp.web_request import BaseRequest
 
-from sidecar.web.connection import Connection
 from sidecar.web.refusals import RefusedError
+from sidecar.web.server.protocol import connection_of
 
 _TOO_MANY = "Too many requests wait for their bodies, and this one has waited the longest: send head and body together."
 
@@ -19,7 +17,7 @@ async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> by
 
     A body that is waited for is also refused to make room for others.
     """
-    connection = cast("Connection", request.protocol)
+    connection = connection_of(request)
     if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
         raise RefusedError("bad-request", f"Send the body as 'Content-Type: {media_type}', not encoded.")
     if (request.content_length or 0) > max_bytes:
@@ -45,9 +43,7 @@ async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> by
 
 async def _read(request: BaseRequest, max_bytes: int) -> bytes:
     if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # The interim answer does not count as one begun: a refusal may still follow it.
-        request.writer.output_size = 0
+        connection_of(request).write(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = bytearray()
     while not request.content.at_eof():
         body += await request.content.readany()

@@ -14,8 +14,9 @@ from aiohttp.web_request import BaseRequest
 
 from sidecar.core.hosts import literal_address, names_loopback
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.peer import is_unix, local_address, peer_uid
 from sidecar.web.refusals import GuardError
+from sidecar.web.server.peer import Peer
+from sidecar.web.server.protocol import connection_of
 from sidecar.web.target import authority_of
 
 REQUIRED_HEADER = "Sidecar-Request"
@@ -62,8 +63,9 @@ class Guards:
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
         self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
-        # Spellings of header names that were looked at once: callers send the same few each time.
+        # Spellings of header names and hosts that were checked once: callers send the same few each time.
         self._harmless: set[str] = set()
+        self._allowed: set[str] = set()
 
     def check(self, request: BaseRequest, proof: Proof = Proof.HEADER) -> None:
         """Raise `GuardError` when the request must not be served."""
@@ -95,15 +97,9 @@ class Guards:
         """
         tokens = self.caller_tokens
         if not self._settings.forward_auth or tokens is None:
-            return self._settings.forward_auth and is_unix(request)
+            return self._settings.forward_auth and peer_of(request).is_unix
         own = request.headers.getall(PROXY_HEADER, [])
         return tokens.accept(own[0].strip()) if len(own) == 1 else not own and _presents(request, tokens)
-
-    def serves_anywhere(self, request: BaseRequest, proof: Proof) -> bool:
-        """Whether a request that passed over a unix socket would have passed over TCP as well."""
-        hosts = request.headers.getall("Host", [])
-        named = len(hosts) == 1 and self._allows(hosts[0])
-        return named and not (self._settings.forward_auth and proof is Proof.PROXY)
 
     def _is_from_proxy(self, request: BaseRequest, proof: Proof) -> bool:
         """Whether what a proxy forwards is served: no page and no foreign Host gets this far without the caller token.
@@ -113,20 +109,25 @@ class Guards:
         if not self._settings.forward_auth:
             return False
         if proof is Proof.CLIENT:
-            return self.caller_tokens is not None or is_unix(request)
+            return self.caller_tokens is not None or peer_of(request).is_unix
         if proof is not Proof.PROXY:
             return False
-        return is_unix(request) or PROXY_HEADER in request.headers or self.knows_proxy(request)
+        return peer_of(request).is_unix or PROXY_HEADER in request.headers or self.knows_proxy(request)
 
     def _check_uid(self, request: BaseRequest) -> None:
         allowed = self._settings.allowed_uids
-        if allowed is not None and is_unix(request) and peer_uid(request) not in allowed:
+        if allowed is None:
+            return
+        peer = peer_of(request)
+        if peer.is_unix and peer.uid not in allowed:
             raise GuardError("caller-not-allowed", "This user id is not in SIDECAR_ALLOWED_UIDS.")
 
     def _check_host(self, request: BaseRequest) -> None:
         """`request.host` is no basis: it falls back to the socket's address, and an absolute target overrides it."""
         hosts = request.headers.getall("Host", [])
-        if is_unix(request) and len(hosts) <= 1:
+        if len(hosts) == 1 and hosts[0] in self._allowed and request.raw_path.startswith("/"):
+            return
+        if len(hosts) <= 1 and peer_of(request).is_unix:
             # No name leads to a unix socket, so none can be rebound; clients put anything there.
             return
         # A target with an authority of its own names a second host (RFC 9112 section 3.2.2).
@@ -137,9 +138,14 @@ class Guards:
             )
 
     def _allows(self, host: str) -> bool:
-        host = host.lower()
-        parts = _HOST.fullmatch(host)
-        return parts is not None and (names_loopback(parts[1]) or parts[1] in self._hosts or host in self._hosts)
+        if host in self._allowed:
+            return True
+        name = host.lower()
+        parts = _HOST.fullmatch(name)
+        allowed = parts is not None and (names_loopback(parts[1]) or parts[1] in self._hosts or name in self._hosts)
+        if allowed and len(host) <= _LONGEST_SPELLING and len(self._allowed) < _MOST_SPELLINGS:
+            self._allowed.add(host)
+        return allowed
 
     def _check_header(self, request: BaseRequest) -> None:
         if not self._settings.require_header:
@@ -169,11 +175,15 @@ class Guards:
             raise _unknown_caller("Send 'Authorization: Bearer' with a line of the caller token file.")
 
 
+def peer_of(request: BaseRequest) -> Peer:
+    return connection_of(request).peer
+
+
 def _is_where_it_came(request: BaseRequest, host: str) -> bool:
     """Whether the host is the address that the connection was made to: it stands for no name that leads elsewhere."""
     parts = _HOST.fullmatch(host.lower())
     address = None if parts is None else literal_address(parts[1])
-    return address is not None and str(address) == local_address(request)
+    return address is not None and str(address) == peer_of(request).local_address
 
 
 def _presents(request: BaseRequest, tokens: CallerTokens) -> bool:

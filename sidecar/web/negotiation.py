@@ -21,7 +21,7 @@ def seconds_of(query: str, *names: str) -> tuple[Seconds, ...]:
     number.
     """
     if not query:
-        return tuple(0.0 for _ in names)
+        return (0.0,) * len(names)
     given = parse_qsl(query, keep_blank_values=True)
     if any(name not in names for name, _ in given):
         known = " and ".join(f"'{name}'" for name in names) or "none"

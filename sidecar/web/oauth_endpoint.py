@@ -8,11 +8,10 @@ from typing import ClassVar
 from urllib.parse import parse_qsl
 
 from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import Response
 
 from sidecar.core.request_events import Endpoint
-from sidecar.vending.vendor import Vendor
-from sidecar.web.answers import JSON, Answered, json_answer
+from sidecar.vending.vendor import Vended, Vendor
+from sidecar.web.answers import JSON, Answered, Response, json_answer
 from sidecar.web.bodies import read_body
 from sidecar.web.client_authentication import Client, OAuthError, client_of, client_of_head
 from sidecar.web.guards import Guards, Proof
@@ -100,14 +99,16 @@ async def _body(request: BaseRequest) -> bytes:
 
 
 async def _grant(vendor: Vendor) -> Answered:
-    vended = await believed(vendor)
+    return handed_over(await believed(vendor), _granted, vendor.profile.name)
+
+
+def _granted(vended: Vended) -> Response:
     document = {
         "access_token": vended.token.access.reveal(),
         "token_type": "Bearer",
         "expires_in": vended.expires_in_s,
     }
-    response = json_answer(200, document, headers=SUSPECT if vended.suspect else None)
-    return handed_over(vended, response, vendor.profile.name)
+    return json_answer(200, document, headers=SUSPECT if vended.suspect else None)
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import msgspec
-from aiohttp.web_response import Response
 
 from sidecar.core.errors import AnswerError, NoTokenError
 from sidecar.core.failures import PartnerDetail
 from sidecar.core.model import Seconds
-from sidecar.web.answers import Answered, answer
+from sidecar.web.answers import Answered, Response, answer
 from sidecar.web.refusals import RefusedError
 
 PROBLEM_JSON = "application/problem+json"

@@ -7,12 +7,11 @@ from typing import ClassVar
 
 import msgspec
 from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import Response
 
 from sidecar.core.model import Secret, token_id_of
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Report, Vendor
-from sidecar.web.answers import JSON, Answered, json_answer
+from sidecar.web.answers import JSON, Answered, Response, json_answer
 from sidecar.web.bodies import read_body
 from sidecar.web.guards import Proof
 from sidecar.web.negotiation import refuse_query

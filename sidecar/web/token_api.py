@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 from aiohttp.http import HttpVersion11
 from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import Response, StreamResponse
 
 from sidecar.core.errors import AnswerError
 from sidecar.core.model import Moment
 from sidecar.core.ports import Clock, EventSink
 from sidecar.core.request_events import Audited, RequestRefused, RequestServed
 from sidecar.core.trace_context import TraceContext, trace_context
-from sidecar.vending.vendor import Vended, Vendor
-from sidecar.web.answers import Answered
-from sidecar.web.connection import Connection
+from sidecar.vending.vendor import Vendor
+from sidecar.web.answers import Answered, Response
+from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import Guards
-from sidecar.web.peer import caller_name
 from sidecar.web.problems import INTERNAL_ERROR, refused
 from sidecar.web.refusals import RefusedError, check_form
 from sidecar.web.routes import Route, Routes
+from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.protocol import connection_of
 from sidecar.web.target import path_and_query
-from sidecar.web.warm import WarmAnswers
 
 _NOT_LET_IN = (401, 403)
 """What the guards and the authentication of OAuth clients answer, and nobody else."""
@@ -44,7 +42,7 @@ class TokenApi:
         clock: Clock,
         token_headers: Mapping[str, str],
         audit: EventSink | None = None,
-        warm: WarmAnswers | None = None,
+        fast_path: FastPath | None = None,
     ) -> None:
         self._vendors = vendors
         self._routes = Routes(vendors, guards, token_headers)
@@ -52,12 +50,14 @@ class TokenApi:
         self._sink = sink
         self._clock = clock
         self._audit = audit
-        self._warm = warm
+        self._fast_path = fast_path
 
-    async def __call__(self, request: BaseRequest) -> StreamResponse:
+    async def __call__(self, request: BaseRequest) -> Response:
         started = self._clock.monotonic()
         trace = trace_context(request.headers.getall("traceparent", ()))
         route = self._routes.find(path_and_query(request)[0])
+        # As of now, when the guards look at the request.
+        caller_tokens = self._guards.caller_tokens
         try:
             answered = await self._answer(request, route)
         except Exception:
@@ -73,24 +73,39 @@ class TokenApi:
                 Audited(
                     profile=profile,
                     endpoint=route.endpoint,
-                    caller=caller_name(request),
+                    caller=connection_of(request).caller,
                     token_id=answered.token_id,
                     outcome=answered.outcome,
                     trace=trace,
                 )
             )
-        if self._warm is not None and answered.vended is not None and not answered.vended.suspect:
-            self._learn(self._warm, request, route, answered.response, answered.vended)
+        if self._fast_path is not None:
+            self._learn(self._fast_path, request, route, answered, caller_tokens)
         return answered.response
 
-    def _learn(self, warm: WarmAnswers, request: BaseRequest, route: Route, response: Response, vended: Vended) -> None:
+    def _learn(
+        self,
+        fast_path: FastPath,
+        request: BaseRequest,
+        route: Route,
+        answered: Answered,
+        caller_tokens: CallerTokens | None,
+    ) -> None:
         """What was asked plainly, and was answered from memory, will be answered so again."""
-        asked = cast("Connection", request.protocol).asked
+        connection, vended = connection_of(request), answered.vended
+        if connection.fast_key is None or vended is None or vended.suspect or answered.render is None:
+            return
         plain = request.method == "GET" and request.version == HttpVersion11 and "?" not in request.raw_path
-        plain = plain and self._guards.serves_anywhere(request, route.proof)
-        if asked is not None and plain and route.endpoint is not None:
-            vendor, closes = self._vendors[route.profile], not request.keep_alive
-            warm.learn(asked, response, vended, vendor, route.endpoint, closes=closes)
+        if plain and "If-None-Match" not in request.headers and route.endpoint is not None:
+            fast_path.add(
+                connection.fast_key,
+                answered.render,
+                vended,
+                self._vendors[route.profile],
+                route.endpoint,
+                caller_tokens=caller_tokens,
+                closes=connection.ends,
+            )
 
     async def _answer(self, request: BaseRequest, route: Route) -> Answered:
         try:

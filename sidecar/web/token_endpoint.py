@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from collections.abc import Callable
+from typing import ClassVar
 
 import msgspec
 from aiohttp.web_request import BaseRequest
-from aiohttp.web_response import Response
 
 from sidecar.core.iso8601 import iso
-from sidecar.core.model import Instant, Seconds
+from sidecar.core.model import Seconds
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vended, Vendor
-from sidecar.web.answers import JSON, TEXT, Answered, answer
-from sidecar.web.connection import Connection
+from sidecar.web.answers import TEXT, Answered, Response, answer
 from sidecar.web.guards import Proof
 from sidecar.web.negotiation import none_match, prefers_text, seconds_of
+from sidecar.web.server.protocol import connection_of
 from sidecar.web.target import path_and_query
 
 MAX_WAIT_S: Seconds = 60
@@ -28,15 +28,15 @@ class TokenEndpoint:
     endpoint: ClassVar[Endpoint] = "token"
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
     proof: ClassVar[Proof] = Proof.HEADER
+
     # And so no `vars`, which would show the answer.
-    __slots__ = ("_bytes", "_made_of", "_vendor", "profile")
+    __slots__ = ("_vendor", "_written", "profile")
 
     def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor
         self.profile = vendor.profile.name
-        # The bytes of the latest answer and what they were made of: within one second every caller gets the same.
-        self._made_of: tuple[str, bool, int, Instant] | None = None
-        self._bytes = b""
+        self._written: tuple[Vended, bytes] | None = None
+        """The latest document: within one second every caller gets the same."""
 
     async def __call__(self, request: BaseRequest) -> Answered:
         min_ttl_s, wait_s = seconds_of(path_and_query(request)[1], "min_ttl", "wait")
@@ -46,28 +46,25 @@ class TokenEndpoint:
             if not wait_s or not await self._changed(request, vended, min(wait_s, MAX_WAIT_S)):
                 return Answered("not-modified", answer(304, headers=_headers(vended)))
             vended = await believed(self._vendor, min_ttl_s)
-        if prefers_text(tuple(request.headers.getall("Accept", ()))):
-            body, content_type = vended.token.access.reveal().encode(), TEXT
-        else:
-            body, content_type = self._json(vended), JSON
-        response = answer(200, body, content_type=content_type, headers=_headers(vended))
+        render = self._text if prefers_text(tuple(request.headers.getall("Accept", ()))) else self._json
         # HEAD gets the headers alone, and so no token.
-        return Answered("ok", response) if request.method == "HEAD" else handed_over(vended, response)
+        return Answered("ok", render(vended)) if request.method == "HEAD" else handed_over(vended, render)
 
     async def _changed(self, request: BaseRequest, vended: Vended, wait_s: Seconds) -> bool:
         """As `Vendor.changed`; also False where the connection has to give way."""
         try:
-            async with cast("Connection", request.protocol).polling():
+            async with connection_of(request).polling():
                 return await self._vendor.changed(vended.token.token_id, wait_s)
         except TimeoutError:
             return False
 
-    def _json(self, vended: Vended) -> bytes:
-        made_of = (vended.token.token_id, vended.suspect, vended.expires_in_s, vended.issued_at)
-        if made_of != self._made_of:
-            self._bytes = msgspec.json.encode(_document(self.profile, vended))
-            self._made_of = made_of
-        return self._bytes
+    def _json(self, vended: Vended) -> Response:
+        if self._written is None or self._written[0] is not vended:
+            self._written = vended, msgspec.json.encode(_document(self.profile, vended))
+        return answer(200, self._written[1], headers=_headers(vended))
+
+    def _text(self, vended: Vended) -> Response:
+        return answer(200, vended.token.access.reveal().encode(), content_type=TEXT, headers=_headers(vended))
 
 
 async def believed(vendor: Vendor, min_ttl_s: Seconds = 0) -> Vended:
@@ -78,9 +75,17 @@ async def believed(vendor: Vendor, min_ttl_s: Seconds = 0) -> Vended:
     return await vendor.vend(min_ttl_s)
 
 
-def handed_over(vended: Vended, response: Response, profile: str = "") -> Answered:
-    """An answer with this token in it."""
-    return Answered("ok", response, profile, vended.token.token_id, "suspect" if vended.suspect else "ok", vended)
+def handed_over(vended: Vended, render: Callable[[Vended], Response], profile: str = "") -> Answered:
+    """The answer that `render` makes with this token."""
+    return Answered(
+        "ok",
+        render(vended),
+        profile=profile,
+        token_id=vended.token.token_id,
+        outcome="suspect" if vended.suspect else "ok",
+        vended=vended,
+        render=render,
+    )
 
 
 def _headers(vended: Vended) -> dict[str, str]:

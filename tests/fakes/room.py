@@ -11,10 +11,10 @@ from aiohttp import web
 
 from sidecar.core.limits import Limit, Limits
 from sidecar.core.request_events import LimitHit
-from sidecar.web.answers import answer
-from sidecar.web.http_server import Handler, HttpServer
-from sidecar.web.server import Listener
-from sidecar.web.warm import WarmAnswers
+from sidecar.web.answers import Response, answer
+from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.http_server import Handler, HttpServer
+from sidecar.web.server.listener import Listener
 from tests.fakes.replica import HANG_S, until
 from tests.fakes.sink import ListSink
 from tests.fakes.wire import LOOPBACK, Reply, parse
@@ -27,16 +27,16 @@ R = TypeVar("R", bound="Room")
 class Room:
     """A listener whose handler is `here`, and who is in it."""
 
-    def __init__(self, limits: Limits, handler: Handler | None = None, warm: WarmAnswers | None = None) -> None:
+    def __init__(self, limits: Limits, handler: Handler | None = None, fast_path: FastPath | None = None) -> None:
         self.sink = ListSink()
         self.callers: list[Caller] = []
         self.free = asyncio.Event()
         self.free.set()
         self.asked = asyncio.Event()
         """Set once the handler has been asked; it answers while `free` is set."""
-        self.listener = Listener(lambda: HttpServer(handler or self._hello, self.sink, "vending", limits, warm))
+        self.listener = Listener(lambda: HttpServer(handler or self._hello, self.sink, "vending", limits, fast_path))
 
-    async def _hello(self, request: web.BaseRequest) -> web.Response:
+    async def _hello(self, request: web.BaseRequest) -> Response:
         self.asked.set()
         await self.free.wait()
         return answer(200, b"hello", content_type="text/plain")

@@ -143,6 +143,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Those that are yet to come."""
         return [call for _, call in self._timers if not call.is_cancelled]
 
+    def is_idle(self) -> bool:
+        """Whether nothing but the caller is ready to run; timers may be left."""
+        return not self._due
+
     # -- how it runs --------------------------------------------------------------------------------------------------
 
     def may_run(self, call: Call) -> bool:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.limits import Limits
-from sidecar.web.crowd import TURNED_AWAY
+from sidecar.web.server.connection_registry import TURNED_AWAY
 from tests.fakes.replica import Replica
 from tests.floods.attacker import KINDS, connections_of
 from tests.floods.flood import flood, victim
 
 SECONDS = 2
-ENOUGH = 2000
+ENOUGH, ANSWERS = 2000, 20
+"""Of what the attacker does, and for the good caller meanwhile: on a busy machine a flood takes longer for both."""
 ROOM_BYTES, ROOM_OF_BODIES_BYTES = 16 << 20, 48 << 20
 """More than all connections there may be need at once; and twice as many, where half are ending, with a body each."""
 LINES = 3
@@ -35,9 +36,8 @@ async def series(replica: Replica) -> int:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_flood_costs_no_answer_no_memory_and_no_log(replica: Replica, kind: str) -> None:
     before = await series(replica)
-    seen = await flood(replica, kind, seconds=SECONDS, connections=connections_of(kind), enough=ENOUGH)
+    seen = await flood(replica, kind, seconds=SECONDS, connections=connections_of(kind), enough=ENOUGH, answers=ANSWERS)
     assert seen.caller.lost == []
-    assert len(seen.caller.waits_s) > 20
     assert seen.peak_bytes - seen.before_bytes < (ROOM_OF_BODIES_BYTES if kind == "bodies" else ROOM_BYTES)
     assert seen.open_at_most <= Limits().max_connections + 2 * TURNED_AWAY
     assert seen.log_lines <= LINES

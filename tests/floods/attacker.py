@@ -1,6 +1,7 @@
 """One attacker, a process of its own: python -m tests.floods.attacker KIND HOST PORT SECONDS CONNECTIONS ENOUGH.
 
-It ends by itself, after SECONDS and ENOUGH connections or requests, and prints how many of both there were.
+It ends after SECONDS and ENOUGH connections or requests, once its standard input is closed too, and prints how many of
+both there were.
 """
 
 from __future__ import annotations
@@ -160,6 +161,7 @@ async def _main(kind: str, host: str, port: str, seconds: str, connections: str,
     await asyncio.wait({attack}, timeout=float(seconds))
     while not attack.done() and max(attacker.done.values(), default=0) < int(enough):
         await asyncio.wait({attack}, timeout=LOOK_S)
+    await asyncio.to_thread(sys.stdin.read)
     attack.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await attack

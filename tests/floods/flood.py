@@ -60,8 +60,13 @@ async def victim(folder: Path) -> AsyncIterator[Replica]:
             await sandbox.stop()
 
 
-async def flood(replica: Replica, kind: str, *, seconds: float, connections: int, enough: int = 0) -> Flood:
-    """Let one attacker loose on it for so long, and for `enough` of what it does, while a good caller asks on."""
+async def flood(
+    replica: Replica, kind: str, *, seconds: float, connections: int, enough: int = 0, answers: int = 0
+) -> Flood:
+    """Let one attacker loose on it for so long, and for `enough` of what it does, while a good caller asks on.
+
+    The flood goes on until the good caller has this many `answers`.
+    """
     where = urlsplit(replica.url)
     host, port = str(where.hostname), int(where.port or 0)
     before, lines = resident_bytes(replica.process.pid), replica.output.count("\n")
@@ -69,17 +74,23 @@ async def flood(replica: Replica, kind: str, *, seconds: float, connections: int
     attacker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.floods.attacker", kind, host, str(port), str(seconds), str(connections),
         str(enough),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
+    assert attacker.stdin is not None
+    assert attacker.stdout is not None
     caller = GoodCaller(host, port)
-    asking, attacking = asyncio.create_task(caller.ask()), asyncio.create_task(attacker.communicate())
+    asking, attacking = asyncio.create_task(caller.ask()), asyncio.create_task(attacker.stdout.read())
     open_at_most = 0
     while not attacking.done():
+        if len(caller.waits_s) >= answers:
+            attacker.stdin.close()
         open_at_most = max(open_at_most, int(await replica.metric("connections", listener="vending")))
         await asyncio.wait({attacking}, timeout=0.5)
     caller.ends = True
     await asking
-    done = json.loads((await attacking)[0])
+    done = json.loads(await attacking)
+    await attacker.wait()
     return Flood(
         kind=kind,
         connections=done.get("connections", 0),

@@ -10,13 +10,12 @@ from functools import cache
 from typing import Any, cast
 from unittest.mock import patch
 
-from aiohttp import http_parser
+from aiohttp import http_parser, web_protocol
 
 from sidecar.core.events import Event
 from sidecar.core.limits import Limits
-from sidecar.web import head_meter
 from sidecar.web.guards import Guards, GuardSettings
-from sidecar.web.http_server import HttpServer
+from sidecar.web.server.http_server import HttpServer
 from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock, vended
@@ -85,6 +84,9 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None:
         pass
 
+    def can_write_eof(self) -> bool:
+        return False
+
     def get_write_buffer_size(self) -> int:
         return 0
 
@@ -131,7 +133,7 @@ async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: typ
     for feed in feeds:
         if wire.is_closing():
             break
-        with patch.object(head_meter, "HttpRequestParser", parser):
+        with patch.object(web_protocol, "HttpRequestParser", parser):
             wire.receive(feed)
         await settle(wire)
     wire.close()

@@ -18,7 +18,7 @@ ALLOWED_VALUES: Mapping[str, frozenset[str]] = {"sec-fetch-site": frozenset({"no
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) +HTTP/1\.[01]")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
-_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
+_HOST = re.compile(r"(localhost\.?|127(\.[0-9]{1,3}){3}|\[[0:]*:0{0,3}1\])(:[0-9]{1,5})?")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 
 

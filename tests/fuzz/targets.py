@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("request", "partner_answer", "retry_after", "seal", "settings", "warm")
+NAMES = ("request", "partner_answer", "retry_after", "seal", "settings", "fast_path")
 CORPUS = Path(__file__).parent / "corpus"
 
 

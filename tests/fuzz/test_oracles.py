@@ -14,14 +14,14 @@ from sidecar.core.model import PartnerToken, Secret
 from sidecar.partner.answers import read_answer
 from sidecar.stores.seal import AesSealer, OpenSealer, UnsealError
 from sidecar.web import answers
-from sidecar.web.connection import Connection
 from sidecar.web.guards import Guards
 from sidecar.web.routes import Route
+from sidecar.web.server.request_handler import WRITTEN_LAST, ConnectionHandler
 from sidecar.web.token_api import TokenApi
-from tests.fuzz import partner_answer, request, retry_after, seal, settings, warm
+from tests.fast_path.planted import old_vended
+from tests.fuzz import fast_path, partner_answer, request, retry_after, seal, settings
 from tests.fuzz.findings import CANARY, FindingError
 from tests.fuzz.targets import CORPUS
-from tests.warm.twins import AgingVendor
 
 Patch = pytest.MonkeyPatch
 
@@ -38,16 +38,19 @@ def test_a_guard_that_lets_everybody_pass_is_found(monkeypatch: Patch, name: str
 
 
 def test_an_answer_that_may_be_stored_is_found(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(answers, "_ALWAYS", {"Server": "token-sidecar"})
+    monkeypatch.setattr(answers, "_ALWAYS", "X: 1\r\nY: 2\r\nServer: token-sidecar\r\n")
     with pytest.raises(FindingError, match="may be stored"):
         request.check(kept("request", "token"))
 
 
 def test_a_secret_in_the_answer_to_a_malformed_request_is_found(monkeypatch: Patch) -> None:
-    def echo(self: Connection, request: web.BaseRequest, status: int, exc: BaseException, message: str) -> web.Response:
-        return answers.answer(400, f"{message} {exc}".encode())
+    def echo(
+        self: ConnectionHandler, request: web.BaseRequest, status: int, exc: BaseException, message: str
+    ) -> web.StreamResponse:
+        self.connection.write(answers.wire_bytes(answers.answer(400, f"{message} {exc}".encode()), closes=True))
+        return WRITTEN_LAST
 
-    monkeypatch.setattr(Connection, "handle_error", echo)
+    monkeypatch.setattr(ConnectionHandler, "handle_error", echo)
     with pytest.raises(FindingError, match="a part of a secret"):
         request.check(kept("request", "control-character"))
 
@@ -167,7 +170,7 @@ def refusing(problems: list[str]) -> Callable[..., object]:
     return load
 
 
-def test_a_warm_answer_that_outlives_its_token_is_found(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(AgingVendor, "holds", lambda *_: True)
+def test_a_fast_answer_that_outlives_its_token_is_found(monkeypatch: Patch) -> None:
+    old_vended(lambda *_: True)(monkeypatch)
     with pytest.raises(FindingError, match="answered in two ways"):
-        warm.check(kept("warm", "another-token"))
+        fast_path.check(kept("fast_path", "another-token"))

@@ -16,7 +16,12 @@ def earns(head: bytes) -> bool:
     return found.is_direct and found.has_header
 
 
-@pytest.mark.parametrize("host", [b"localhost", b"LOCALHOST:8181", b"127.0.0.1", b"[::1]:1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"localhost", b"LOCALHOST:8181", b"127.0.0.1", b"127.2.0.1:1", b"localhost.", b"[::1]:1", b"[0:0:0:0:0:0:0:1]",
+    ],
+)  # fmt: skip
 def test_a_caller_that_does_it_right_earns_a_token(host: bytes) -> None:
     assert earns(b"host: " + host + b"\r\nsidecar-request:  TRUE \r\n")
 

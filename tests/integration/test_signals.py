@@ -47,7 +47,7 @@ MOMENTS = {
         "import asyncio",
         "import uvloop",
         "import sidecar.partner.credentials",
-        "import sidecar.web.http_server",
+        "import sidecar.web.server.http_server",
         "socket.gethostname",
         "socket.bind",
     ),

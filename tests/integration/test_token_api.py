@@ -46,7 +46,7 @@ async def test_the_refresh_token_never_leaves(service: VendingService) -> None:
         assert b"refresh-of" not in (await service.get(path)).raw
 
 
-async def test_a_warm_answer_does_not_wait_for_vend(service: VendingService) -> None:
+async def test_an_answer_from_memory_does_not_wait_for_vend(service: VendingService) -> None:
     service.vendor.later = AssertionError("vend was called")
     assert (await service.get("/v1/token")).status == 200
 

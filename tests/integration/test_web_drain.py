@@ -11,10 +11,10 @@ import pytest
 
 from sidecar.core.limits import Limits
 from sidecar.web.guards import Guards, GuardSettings
-from sidecar.web.http_server import HttpServer
-from sidecar.web.server import Listener
+from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.http_server import HttpServer
+from sidecar.web.server.listener import Listener
 from sidecar.web.token_api import TokenApi
-from sidecar.web.warm import WarmAnswers
 from tests.fakes.replica import HANG_S
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock, vended
@@ -50,11 +50,13 @@ class Caller:
 
 
 @asynccontextmanager
-async def listening(vendor: FakeVendor, *, warm: bool) -> AsyncIterator[Listener]:
+async def listening(vendor: FakeVendor, *, fast: bool) -> AsyncIterator[Listener]:
     sink, clock = ListSink(), FixedClock()
     vendor.now = replace(vended(), good_until=60)
-    answers = WarmAnswers(clock, lambda _profile, _endpoint: NoTally()) if warm else None
-    api = TokenApi({"default": vendor}, Guards(GuardSettings()), sink, clock, {"default": "AccessToken"}, warm=answers)
+    answers = FastPath(clock, lambda _profile, _endpoint: NoTally()) if fast else None
+    api = TokenApi(
+        {"default": vendor}, Guards(GuardSettings()), sink, clock, {"default": "AccessToken"}, fast_path=answers
+    )
     listener = Listener(lambda: HttpServer(api, sink, "vending", Limits(), answers))
     await listener.start([LOOPBACK])
     try:
@@ -67,9 +69,9 @@ async def connected(listener: Listener) -> Caller:
     return Caller(*await asyncio.open_connection(listener.bound[0].host, listener.bound[0].port))
 
 
-@pytest.mark.parametrize("warm", [True, False])
-async def test_a_caller_that_keeps_its_connection_is_told_that_it_ends(warm: bool) -> None:
-    async with listening(FakeVendor(), warm=warm) as listener:
+@pytest.mark.parametrize("fast", [True, False])
+async def test_a_caller_that_keeps_its_connection_is_told_that_it_ends(fast: bool) -> None:
+    async with listening(FakeVendor(), fast=fast) as listener:
         caller = await connected(listener)
         assert [(await caller.ask()).header("Connection") for _ in range(4)] == [None] * 4
         listener.drain()
@@ -79,7 +81,7 @@ async def test_a_caller_that_keeps_its_connection_is_told_that_it_ends(warm: boo
 
 
 async def test_who_comes_during_the_drain_is_served_once_a_connection() -> None:
-    async with listening(FakeVendor(), warm=True) as listener:
+    async with listening(FakeVendor(), fast=True) as listener:
         listener.drain()
         for _ in range(4):
             caller = await connected(listener)
@@ -90,7 +92,7 @@ async def test_who_comes_during_the_drain_is_served_once_a_connection() -> None:
 async def test_a_long_poll_that_began_before_is_told_too() -> None:
     vendor = FakeVendor()
     vendor.patient = True
-    async with listening(vendor, warm=True) as listener:
+    async with listening(vendor, fast=True) as listener:
         caller = await connected(listener)
         caller.writer.write(LONG_POLL)
         await vendor.waiting.wait()

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.core.model import Address
-from sidecar.web.connection import Connection
-from sidecar.web.stranger import Stranger
+from sidecar.web.server.protocol import HttpConnection
+from sidecar.web.server.request_feed import RequestFeed
+from sidecar.web.server.request_handler import ConnectionHandler
 from tests.fakes.replica import until
 from tests.fakes.vending_service import vending_service
 from tests.fakes.wire import PLAIN
@@ -40,7 +41,7 @@ def no_collector() -> Iterator[None]:
 
 def connections() -> list[object]:
     """All there are in this process."""
-    return [thing for thing in gc.get_objects() if isinstance(thing, Connection | Stranger)]
+    return [thing for thing in gc.get_objects() if isinstance(thing, HttpConnection | ConnectionHandler | RequestFeed)]
 
 
 async def visit(address: Address, sent: bytes) -> None:

@@ -17,7 +17,7 @@ from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.web.admin_api import AdminApi
 from sidecar.web.guards import Guards, GuardSettings
-from sidecar.web.http_server import Handler
+from sidecar.web.server.http_server import Handler
 from sidecar.web.token_api import TokenApi
 from tests.fakes.replica import HANG_S
 from tests.fakes.sink import ListSink

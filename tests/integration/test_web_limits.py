@@ -9,8 +9,8 @@ from aiohttp import web
 
 from sidecar.core.limits import Limits
 from sidecar.core.request_events import LimitHit, MalformedRequest
-from sidecar.web.answers import answer
-from sidecar.web.crowd import TURNED_AWAY
+from sidecar.web.answers import Response, answer
+from sidecar.web.server.connection_registry import TURNED_AWAY
 from tests.fakes.replica import HANG_S, until
 from tests.fakes.room import GET, HEAD, room
 from tests.fakes.vending_service import vending_service
@@ -113,7 +113,7 @@ async def test_a_head_may_have_as_many_bytes_as_the_limit_says(beyond: int, piec
 async def test_a_body_is_no_part_of_a_head() -> None:
     began = asyncio.Event()
 
-    async def read(request: web.BaseRequest) -> web.Response:
+    async def read(request: web.BaseRequest) -> Response:
         began.set()
         body = b"".join([part async for part in request.content.iter_any()])
         return answer(200, b"%d hello" % len(body), content_type="text/plain")
@@ -179,7 +179,7 @@ async def test_a_connection_that_rests_between_two_requests_is_not_slow() -> Non
 async def test_who_does_not_read_its_answer_is_cut_off() -> None:
     asked = asyncio.Event()
 
-    async def much(request: web.BaseRequest) -> web.Response:
+    async def much(request: web.BaseRequest) -> Response:
         asked.set()
         return answer(200, b"x" * 20_000_000, content_type="text/plain")
 

@@ -19,10 +19,10 @@ from sidecar import file_operations
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address
-from sidecar.web import sockets
-from sidecar.web.answers import json_answer
-from sidecar.web.http_server import Handler, HttpServer
-from sidecar.web.server import Listener
+from sidecar.web.answers import Response, json_answer
+from sidecar.web.server import sockets
+from sidecar.web.server.http_server import Handler, HttpServer
+from sidecar.web.server.listener import Listener
 from tests.fakes.held_reading import HeldReading
 from tests.fakes.replica import HANG_S
 from tests.fakes.sink import ListSink
@@ -32,7 +32,7 @@ GRACE_S = 0.1
 ABSTRACT = Address(path=f"@token-sidecar-test-{os.getpid()}")
 
 
-async def hello(request: web.BaseRequest) -> web.Response:
+async def hello(request: web.BaseRequest) -> Response:
     return json_answer(200, {"hello": request.raw_path})
 
 
@@ -181,7 +181,7 @@ async def test_when_one_address_cannot_be_had_none_is_kept(address: Address) -> 
 async def test_a_running_request_may_end_and_new_ones_are_refused() -> None:
     running, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(request: web.BaseRequest) -> web.Response:
+    async def slow(request: web.BaseRequest) -> Response:
         running.set()
         await go_on.wait()
         return json_answer(200, {})
@@ -202,7 +202,7 @@ async def test_a_running_request_may_end_and_new_ones_are_refused() -> None:
 async def test_a_request_that_outlasts_the_grace_is_cut_off() -> None:
     running, cut = asyncio.Event(), asyncio.Event()
 
-    async def endless(request: web.BaseRequest) -> web.Response:
+    async def endless(request: web.BaseRequest) -> Response:
         running.set()
         try:
             await asyncio.Event().wait()

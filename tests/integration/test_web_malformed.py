@@ -22,8 +22,8 @@ from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.admin_api import AdminApi
-from sidecar.web.constant_errors import UNREADABLE
 from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.server.request_handler import UNREADABLE
 from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink
 from tests.fakes.vending_service import vending_service

@@ -7,10 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from aiohttp import http_parser
 
 HERE = Path(__file__).parent
-BOTH = ("guards", "web_half_closed", "web_half_closed_waiting", "web_heads", "web_malformed", "web_trailers")
+FILES = (
+    "test_guards.py",
+    "test_raw_requests.py",
+    "test_web_half_closed.py",
+    "test_web_half_closed_waiting.py",
+    "test_web_heads.py",
+    "test_web_malformed.py",
+    "test_web_slots.py",
+    "test_web_trailers.py",
+)
 """The files of tests that are run once more with the parser in Python."""
 
 
@@ -21,19 +31,12 @@ def test_the_c_parser_is_the_one_in_use() -> None:
         assert http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 
-def test_what_is_shown_of_requests_holds_with_the_parser_in_python() -> None:
-    names = (
-        "test_guards.py",
-        "test_web_half_closed.py",
-        "test_web_half_closed_waiting.py",
-        "test_web_malformed.py",
-        "test_web_slots.py",
-        "test_web_trailers.py",
-    )
-    files = [str(HERE / name) for name in names]
+@pytest.mark.timeout(900)  # a whole file of tests
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_shown_of_requests_holds_with_the_parser_in_python(file: str) -> None:
     uses_python = f"{__file__}::{test_the_c_parser_is_the_one_in_use.__name__}"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", *files, uses_python],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", str(HERE / file), uses_python],
         env={**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"},
         cwd=HERE.parents[1],
         capture_output=True,

@@ -12,7 +12,7 @@ from aiohttp import web
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address, Secret
 from sidecar.core.request_events import LimitHit
-from sidecar.web.answers import answer
+from sidecar.web.answers import Response, answer
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import GuardSettings
 from tests.fakes.replica import HANG_S
@@ -178,7 +178,7 @@ async def test_connections_that_rest_leave_a_quarter_of_the_slots_to_new_callers
 async def test_a_caller_that_does_not_read_its_answer_keeps_nobody_out() -> None:
     asked = asyncio.Event()
 
-    async def much_or_little(request: web.BaseRequest) -> web.Response:
+    async def much_or_little(request: web.BaseRequest) -> Response:
         asked.set()
         return answer(200, b"x" * 20_000_000 if request.path == "/much" else b"hello", content_type="text/plain")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sidecar.core.model import Address
-from sidecar.web.sockets import open_sockets
+from sidecar.web.server.sockets import open_sockets
 from tests.fakes.sink import ListSink
 from tests.fakes.wire import ask, serving
 from tests.integration.test_web_listener import GRACE_S, hello, listener_of

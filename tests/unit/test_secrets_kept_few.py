@@ -103,7 +103,7 @@ def test_a_service_masks_the_caller_token_from_the_start(tmp_path: Path) -> None
     file.write_text("first-caller-token")
     environ = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret", "SIDECAR_CALLER_TOKEN_FILE": str(file)}
     service = Service(load_settings(environ))
-    service._guards()
+    service._files.caller_tokens()
     assert service._observers.redactor.text("first-caller-token") == "***"
 
 

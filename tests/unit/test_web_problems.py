@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.core import errors
 from sidecar.core.trace import bare_trace
+from sidecar.web.answers import wire_bytes
 from sidecar.web.problems import PROBLEMS, problem, refused, whole_seconds
 
 
@@ -32,8 +33,8 @@ def test_a_wait_is_rounded_up_to_whole_seconds(wait_s: float, said: int) -> None
 def test_a_problem_has_the_status_of_its_code(code: str) -> None:
     response = problem(code, "why")
     assert response.status == PROBLEMS[code][0]
-    assert response.content_type == "application/problem+json"
-    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert b"\r\nCache-Control: no-store\r\n" in wire_bytes(response, closes=True)
 
 
 def test_the_error_that_no_profile_has_this_name_keeps_its_code() -> None:

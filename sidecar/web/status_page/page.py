@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from aiohttp.web_response import Response
-
-from sidecar.web.answers import answer
+from sidecar.web.answers import Response, answer
 from sidecar.web.status_page.event_lines import event_line
 from sidecar.web.status_page.icon import icon
 from sidecar.web.status_page.markup import Markup, file, fill, joined

@@ -1,4 +1,4 @@
-"""A warm answer touches no store."""
+"""An answer from memory touches no store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fakes.replica import until
 REQUESTS, CONNECTIONS = 10_000, 16
 
 
-async def test_10000_warm_requests_cause_no_redis_command(fleet: Fleet) -> None:
+async def test_10000_requests_for_a_token_in_memory_cause_no_redis_command(fleet: Fleet) -> None:
     """The replica looks at the store once in 42 to 60 seconds here, so in the meantime there is nothing to explain."""
     replica = (await fleet.ready(1, POLL_S="60"))[0]
     # Vended first, then committed: the token in Redis says that the replica has come to rest.

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from sidecar.core.model import Address, Seconds
 from sidecar.file_operations import run_aside
-from sidecar.web.http_server import HttpServer
-from sidecar.web.sockets import BACKLOG, bound_address, open_sockets
+from sidecar.web.server.http_server import HttpServer
+from sidecar.web.server.sockets import BACKLOG, bound_address, open_sockets
 
 _SHORTEST_GRACE_S: Seconds = 0.02
 
@@ -37,7 +37,7 @@ class Listener:
     @property
     def connections(self) -> int:
         """How many there are now."""
-        return len(self._http.crowd) if self._http is not None else 0
+        return len(self._http.registry) if self._http is not None else 0
 
     async def start(self, addresses: Sequence[Address]) -> None:
         """Listen on all of `addresses`, or on none.
@@ -72,7 +72,7 @@ class Listener:
         removal = run_aside(self._remove_unix_files)
         # Connections whose first bytes are in already are served before the idle ones are closed.
         await asyncio.sleep(0)
-        self._http.crowd.close()
+        self._http.registry.close()
         self._http.pre_shutdown()
         # aiohttp spends its limit twice: on waiting, and once more before it cancels. To it, 0 means "for ever".
         await self._http.shutdown(max(grace_s, _SHORTEST_GRACE_S) / 2)

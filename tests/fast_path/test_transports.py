@@ -12,10 +12,10 @@ import pytest
 from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.web.guards import Guards, GuardSettings
-from sidecar.web.http_server import HttpServer
-from sidecar.web.server import Listener
+from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.http_server import HttpServer
+from sidecar.web.server.listener import Listener
 from sidecar.web.token_api import TokenApi
-from sidecar.web.warm import WarmAnswers
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock, vended
 from tests.fakes.wire import LOOPBACK, PLAIN, exchange
@@ -28,12 +28,12 @@ class NoTally:
 
 @asynccontextmanager
 async def both_transports(folder: Path, settings: GuardSettings) -> AsyncIterator[tuple[Address, Address]]:
-    """The addresses of one listener with warm answers: over TCP, over a unix socket."""
+    """The addresses of one listener with the fast path: over TCP, over a unix socket."""
     vendor, sink, clock = FakeVendor(), ListSink(), FixedClock()
     vendor.now = replace(vended(), good_until=60)
-    warm = WarmAnswers(clock, lambda _profile, _endpoint: NoTally())
-    api = TokenApi({"default": vendor}, Guards(settings), sink, clock, {"default": "AccessToken"}, warm=warm)
-    listener = Listener(lambda: HttpServer(api, sink, "vending", Limits(), warm))
+    fast_path = FastPath(clock, lambda _profile, _endpoint: NoTally())
+    api = TokenApi({"default": vendor}, Guards(settings), sink, clock, {"default": "AccessToken"}, fast_path=fast_path)
+    listener = Listener(lambda: HttpServer(api, sink, "vending", Limits(), fast_path))
     await listener.start([LOOPBACK, Address(path=str(folder / "s"))])
     try:
         tcp, unix = listener.bound

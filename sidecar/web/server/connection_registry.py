@@ -1,0 +1,246 @@
+"""The connections of one listener, kept within its limits.
+
+Where all slots are taken, a new connection gets one from, in this order:
+
+1. the connection that has been receiving for the longest time, if that is more than `MOMENT_S`, or if a quarter of all
+   slots are receiving;
+2. the connection that has been idle for the longest time, if that is more than `MOMENT_S`;
+3. the longest long-poll: it is answered at once, and its connection ends;
+4. the connection that has been idle for the longest time, then the one that has been receiving for the longest time.
+
+A connection is receiving while its client owes bytes: it has sent nothing, a part of a head, or a part of a body, or it
+does not read its answers. So new connections have a quarter of the slots, unless connections that wait for an answer
+hold them. Where all are held so, the new one is answered 503.
+
+Slow connections are found by checking all of them now and then, which costs a request nothing; a timer for each would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from sidecar.core.limits import Limit, Limits
+from sidecar.core.model import Moment, Seconds
+
+Activity: TypeAlias = Literal["receiving", "idle", "polling", "answering", "leaving"]
+"""`idle`: every request was answered, or is just being answered. `polling`: a long-poll waits. `leaving`: a long-poll
+that was told to end."""
+
+MANY = 256
+"""Connections whose memory is worth returning to the system."""
+
+MOMENT_S: Seconds = 1
+"""Within this time a client sends what it has begun to send."""
+
+SHARE = 4
+"""One connection of so many may have a body under way; as many as that may be receiving and keep their slots."""
+
+TURNED_AWAY = 4
+"""Connections beyond the limit that may be open at a time, until they are answered 503, or their long-polls end."""
+
+
+class ManagedConnection(ABC):
+    """One connection, and its place in the registry: `activity` since `since`, by the event loop's clock."""
+
+    __slots__ = ("activity", "queued_at", "since")
+
+    def __init__(self) -> None:
+        self.activity: Activity = "receiving"
+        self.since: Moment = 0
+        self.queued_at: Moment = 0
+        """Its `since` when it was put at its place in the queue."""
+
+    @property
+    @abstractmethod
+    def is_owed_answer(self) -> bool:
+        """Whether it has sent a complete head that is not answered yet."""
+
+    @abstractmethod
+    def overdue(self, now: Moment) -> Limit | None:
+        """Return the time limit that is exceeded at `now`, by the event loop's clock."""
+
+    @abstractmethod
+    def give_way(self) -> None:
+        """Answer what it waits for, or what it sends, at once, and end it with that answer."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """End it now."""
+
+
+class ConnectionRegistry:
+    """`limited` is called each time a limit is enforced, `dispersed` when most of many connections have ended."""
+
+    def __init__(
+        self, limits: Limits, limited: Callable[[Limit], None], dispersed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.limits = limits
+        self.limited = limited
+        self._dispersed = dispersed
+        self._most = 0
+        self._share = max(1, limits.max_connections // SHARE)
+        # Each in the order of `since`, so that the first is the next to go.
+        self._queues: dict[Activity, OrderedDict[ManagedConnection, None]] = {
+            "receiving": OrderedDict(), "idle": OrderedDict(), "polling": OrderedDict(), "answering": OrderedDict(),
+            "leaving": OrderedDict(),
+        }  # fmt: skip
+        self._bodies: OrderedDict[ManagedConnection, None] = OrderedDict()
+        self._turned_away: OrderedDict[ManagedConnection, None] = OrderedDict()
+        self._next_check: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values())) + len(self._turned_away)
+
+    def add(self, connection: ManagedConnection) -> bool:
+        """Add one that was accepted. False when there is no room: it is to be answered 503, and to end."""
+        connection.since = connection.queued_at = _now()
+        room = self._has_room() or self._make_room(connection.since)
+        if room:
+            self._queues["receiving"][connection] = None
+        else:
+            self._turn_away(connection)
+        self._most = max(self._most, len(self))
+        if self._next_check is None:
+            self._check_later()
+        return room
+
+    def _has_room(self) -> bool:
+        return len(self) - len(self._turned_away) - len(self._queues["leaving"]) < self.limits.max_connections
+
+    def _make_room(self, now: Moment) -> bool:
+        self.limited("connections")
+        receiving, polling = _first(self._queues["receiving"]), _first(self._queues["polling"])
+        idle = self._longest_idle()
+        if receiving is not None and (
+            len(self._queues["receiving"]) >= self._share or now - receiving.since > MOMENT_S
+        ):
+            self._abort(receiving)
+        elif idle is not None and now - idle.since > MOMENT_S:
+            self._abort(idle)
+        elif polling is not None:
+            return self._end_poll(polling, now)
+        else:
+            last = idle or receiving
+            if last is None:
+                return False
+            self._abort(last)
+        return True
+
+    def _longest_idle(self) -> ManagedConnection | None:
+        """Sort those that asked since they were put there. Before each answer would cost more than it is worth here."""
+        idle = self._queues["idle"]
+        for _ in range(len(idle)):
+            connection = next(iter(idle))
+            if connection.is_owed_answer:
+                self._move(connection, "answering")
+            elif connection.since == connection.queued_at:
+                break
+            else:
+                connection.queued_at = connection.since
+                idle.move_to_end(connection)
+        return _first(idle)
+
+    def _end_poll(self, poll: ManagedConnection, now: Moment) -> bool:
+        """End the long-poll with its answer. False where too many are being ended so."""
+        leaving = self._queues["leaving"]
+        if len(leaving) >= TURNED_AWAY:
+            first = next(iter(leaving))
+            if now - first.since <= MOMENT_S:
+                return False
+            self._abort(first)
+        self._move(poll, "leaving")
+        poll.give_way()
+        return True
+
+    def _turn_away(self, connection: ManagedConnection) -> None:
+        # They take files, too: however many come at once, only a few of them are kept for the answer.
+        if len(self._turned_away) >= TURNED_AWAY:
+            self._abort(next(iter(self._turned_away)))
+        self._turned_away[connection] = None
+
+    def set_activity(self, connection: ManagedConnection, activity: Activity) -> None:
+        """Nothing changes where it is that already, is leaving, or is gone."""
+        if connection.activity not in (activity, "leaving"):
+            self._move(connection, activity)
+
+    def touch(self, connection: ManagedConnection, now: Moment) -> None:
+        """It was answered, and has nothing under way."""
+        if connection.activity == "idle":
+            connection.since = now
+        else:
+            self.set_activity(connection, "idle")
+
+    def _move(self, connection: ManagedConnection, activity: Activity) -> None:
+        queue = self._queues[connection.activity]
+        if connection not in queue:
+            return
+        del queue[connection]
+        connection.activity = activity
+        connection.since = connection.queued_at = _now()
+        self._queues[activity][connection] = None
+
+    def begin_body(self, connection: ManagedConnection) -> None:
+        """A body is waited for. Where there are too many, the one that is waited for the longest time is refused."""
+        if connection not in self._queues[connection.activity]:
+            return
+        if len(self._bodies) >= self._share:
+            self.limited("slow-body")
+            self._bodies.popitem(last=False)[0].give_way()
+        self._bodies[connection] = None
+
+    def end_body(self, connection: ManagedConnection) -> None:
+        """It is not waited for any more."""
+        self._bodies.pop(connection, None)
+
+    def remove(self, connection: ManagedConnection) -> None:
+        """It has ended."""
+        for queue in (self._queues[connection.activity], self._turned_away, self._bodies):
+            queue.pop(connection, None)
+
+    def close(self) -> None:
+        """End the connections that are owed nothing."""
+        for connection in self._all():
+            if not connection.is_owed_answer:
+                self._abort(connection)
+
+    def _all(self) -> list[ManagedConnection]:
+        return [*(connection for queue in self._queues.values() for connection in queue), *self._turned_away]
+
+    def _check_later(self) -> None:
+        # Often enough for the shortest limit to mean something, rarely enough to cost nothing.
+        every_s = min(1.0, self.limits.header_timeout_s / 4, self.limits.write_timeout_s / 4)
+        self._next_check = asyncio.get_running_loop().call_later(every_s, self._check)
+
+    def _check(self) -> None:
+        """Find the connections that are too slow, and check again as long as there are any."""
+        self._next_check = None
+        if self._most >= MANY and len(self) < self._most / 4:
+            self._most = len(self)
+            self._dispersed()
+        if not len(self):
+            return
+        # Arranged first: a bug in one check must not be the end of all of them.
+        self._check_later()
+        now = _now()
+        for connection in self._all():
+            limit = connection.overdue(now)
+            if limit is not None:
+                self.limited(limit)
+                self._abort(connection)
+
+    def _abort(self, connection: ManagedConnection) -> None:
+        # At once, not when its end is heard of: until then it would still count.
+        self.remove(connection)
+        connection.abort()
+
+
+def _first(queue: OrderedDict[ManagedConnection, None]) -> ManagedConnection | None:
+    return next(iter(queue), None)
+
+
+def _now() -> Moment:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,247 @@
+"""One accepted connection: limits, half-closed callers, back-pressure, drain and eviction, for both listeners.
+
+It has two states. At rest, every request that came was answered, and no byte of another one has come: a segment that
+the fast path knows is answered from it. Any other segment is handed over to aiohttp's handler, which does not exist
+before. Where that segment was plainly one whole request without a body, the connection is at rest again once our
+handler has written the whole response. Otherwise it stays handed over for good. So the fast path and the parser can
+never disagree about where a request begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+
+from aiohttp.http import HttpProcessingError
+from aiohttp.web_request import BaseRequest
+
+from sidecar.core.limits import Limit
+from sidecar.core.model import Moment, Seconds
+from sidecar.core.ports import EventSink
+from sidecar.web.answers import wire_bytes
+from sidecar.web.server.connection_registry import ConnectionRegistry
+from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.request_feed import RequestFeed
+from sidecar.web.server.request_handler import OVERLOADED, ConnectionHandler, malformed, owner_of
+from sidecar.web.server.request_parser import is_plain, is_whole_head
+from sidecar.web.server.socket_protocol import SocketProtocol
+
+KEEPALIVE_S: Seconds = 75
+
+
+class HttpConnection(SocketProtocol):
+    """Owns one socket from its acceptance to its end.
+
+    `make_handler` is called at the first request that the fast path does not know.
+    """
+
+    __slots__ = (
+        "_at_rest", "_fast_path", "_feed", "_has_spoken", "_is_polling", "_is_turned_away", "_make_handler", "_returns",
+        "_sink", "_timeout", "fast_key", "gives_way",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        registry: ConnectionRegistry,
+        fast_path: FastPath | None,
+        make_handler: Callable[[HttpConnection], ConnectionHandler],
+        sink: EventSink,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(registry, loop)
+        self._fast_path = fast_path
+        self._make_handler = make_handler
+        self._sink = sink
+        self._feed: RequestFeed | None = None
+        self._is_turned_away = False
+        self._has_spoken = False
+        self._at_rest = True
+        self._returns = False
+        """Whether the request that is being answered leads back to rest."""
+        self._is_polling = False
+        self._timeout: asyncio.Timeout | None = None
+        """Ends what the request waits for."""
+        self.gives_way = False
+        """Whether the next answer ends the connection, because others need its place."""
+        self.fast_key: bytes | None = None
+        """What the fast path would find the request by that is being answered; None where it may not."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._is_turned_away = not self.registry.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_closing:
+            return
+        if self._is_turned_away:
+            # Not before the request is in: closing on unread bytes is a reset, which may overtake the answer.
+            self.write(OVERLOADED)
+            self.close()
+        elif self._feed is not None and not self._at_rest:
+            self._returns, self.fast_key = False, None
+            self._feed.receive(data)
+        elif not self._answer_fast(data):
+            self._leave_rest(data)
+
+    def _answer_fast(self, data: bytes) -> bool:
+        """Whether `data` is a request that the fast path knows, and was answered."""
+        self._returns, self.fast_key = is_whole_head(data, self.limits.max_header_bytes), None
+        if not self._returns or self._fast_path is None or self.write_paused:
+            return False
+        self.fast_key = key = self._fast_path.key_of(data, self.peer)
+        found = self._fast_path.find(key, data, self) if key is not None else None
+        if found is None:
+            return False
+        self._has_spoken = True
+        self.write(found.data)
+        if found.closes:
+            self.close()
+        else:
+            self.registry.touch(self, self._loop.time())
+        return True
+
+    def _leave_rest(self, data: bytes) -> None:
+        if self._feed is None:
+            accepted_at = None if self._has_spoken else self.since
+            self._feed = RequestFeed(self, lambda: self._make_handler(self), self.limits, accepted_at)
+        self._at_rest, self._has_spoken = False, True
+        if self._returns:
+            self._feed.receive_head(data)
+        else:
+            self._feed.receive(data)
+
+    def eof_received(self) -> bool:
+        """Keep the connection open while requests that came whole wait for their answers.
+
+        A caller that closed its writing side may still read. One that is gone is told from it by its reset: an answer
+        that is sent to it brings one, and `overdue` looks for one.
+        """
+        if self.is_closing or self._at_rest or self._feed is None:
+            return False
+        self.is_half_closed = True
+        # Not before aiohttp has seen what came with the end.
+        self._loop.call_soon(self._feed.advance)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # What refers to itself stays until the garbage collector comes, which an idle process never calls.
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._feed is not None:
+            self._feed.pause_writing()
+        self._update_activity()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._feed is not None:
+            self._feed.resume_writing()
+        self._update_activity()
+
+    def begin(self, request: BaseRequest) -> None:
+        """aiohttp has read a head, and our handler begins. Raises `RuntimeError` for one that was not handed over."""
+        if self._feed is None:
+            raise ConnectionResetError
+        if self._returns and not is_plain(request):
+            self._returns, self.fast_key = False, None
+        self._feed.begin(request)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the answer to the present request is the last one."""
+        return self.gives_way or (self._feed is not None and self._feed.ends)
+
+    def finish(self, *, keeps: bool) -> None:
+        """Our handler has written the whole response."""
+        self.fast_key = None
+        if self._feed is not None:
+            self._feed.finish(keeps=keeps)
+            self._at_rest = self._returns and keeps and self._feed.is_at_boundary and not self.is_half_closed
+
+    def advanced(self) -> None:
+        """The feed has handed over what it could."""
+        if self.is_half_closed and not self.is_owed_answer:
+            self.close()
+        self._update_activity()
+
+    def refuse(self, error: HttpProcessingError) -> None:
+        """Answer what is no request, and end the connection."""
+        if error.code == 431:
+            self.limited("header-bytes")
+        self.write(wire_bytes(malformed(self._sink, error.code, error), closes=True))
+        self.linger()
+
+    @asynccontextmanager
+    async def waiting_for_body(self) -> AsyncIterator[None]:
+        """Raises `TimeoutError` after the time for a body, or once the connection has to give way."""
+        try:
+            async with asyncio.timeout(self.limits.body_timeout_s) as self._timeout:
+                self.registry.begin_body(self)
+                yield
+        finally:
+            self._timeout = None
+            self.registry.end_body(self)
+
+    @asynccontextmanager
+    async def polling(self) -> AsyncIterator[None]:
+        """While the request waits for news. Raises `TimeoutError` once the connection has to give way."""
+        try:
+            async with asyncio.timeout(None) as self._timeout:
+                self._is_polling = True
+                self._update_activity()
+                yield
+        finally:
+            self._is_polling, self._timeout = False, None
+            self._update_activity()
+
+    def _update_activity(self) -> None:
+        feed = self._feed
+        if self.write_paused or not self._has_spoken or (feed is not None and feed.is_receiving):
+            self.registry.set_activity(self, "receiving")
+        elif feed is None or not feed.is_answering:
+            self.registry.touch(self, self._loop.time())
+        elif self._is_polling:
+            self.registry.set_activity(self, "polling")
+        elif self.activity != "idle":
+            # One that was idle stays so for the moment: the registry asks `is_owed_answer` when it needs a place.
+            self.registry.set_activity(self, "answering")
+
+    @property
+    def is_owed_answer(self) -> bool:
+        """As `ManagedConnection`."""
+        return self._feed is not None and self._feed.is_answering
+
+    def overdue(self, now: Moment) -> Limit | None:
+        """As `ManagedConnection`."""
+        began_at = self._feed.began_at if self._feed is not None else None if self._has_spoken else self.since
+        if began_at is not None and now - began_at > self.limits.header_timeout_s:
+            return "slow-headers"
+        if self.activity == "idle" and now - self.since > KEEPALIVE_S and not self.is_owed_answer:
+            self.close()
+        return super().overdue(now)
+
+    def abort(self) -> None:
+        """As `ManagedConnection`."""
+        if self._is_turned_away and not self.is_closing:
+            # It had no time to ask. Most clients read what is there before they find the connection closed.
+            self.write(OVERLOADED)
+            self.close()
+        else:
+            super().abort()
+
+    def give_way(self) -> None:
+        """As `ManagedConnection`."""
+        self.gives_way = True
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(self._loop.time())
+
+
+def connection_of(request: BaseRequest) -> HttpConnection:
+    """The connection that a request came on."""
+    return cast("HttpConnection", owner_of(request))

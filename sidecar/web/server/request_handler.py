@@ -1,0 +1,188 @@
+"""aiohttp's request handler behind a connection of ours: it sees the bytes it is handed, and writes through it.
+
+Its own error answers and logs are replaced, since they repeat what the caller sent: stock aiohttp answers a malformed
+header with that header, in the response and in its log. A caller's `Authorization` with a control character in it would
+end up in both, before any handler of ours has run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any, Protocol, cast
+
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import StreamResponse
+from aiohttp.web_server import Server
+
+from sidecar.core.events import InternalFailure
+from sidecar.core.limits import Limits
+from sidecar.core.model import Seconds
+from sidecar.core.ports import EventSink
+from sidecar.core.request_events import MalformedRequest
+from sidecar.core.trace import bare_trace
+from sidecar.web.answers import Response, wire_bytes
+from sidecar.web.problems import INTERNAL_ERROR, problem
+from sidecar.web.server.socket_protocol import LINGER_S
+
+UNREADABLE = (
+    "The request could not be parsed as HTTP/1.0 or 1.1 (also: exactly one Host header, a method in capitals, "
+    "at most 126 header lines)."
+)
+HEAD_TOO_LARGE = (
+    "The request's line and headers, with the empty lines before them, have more bytes than SIDECAR_MAX_HEADER_BYTES."
+)
+OVERLOADED = wire_bytes(
+    problem(
+        "overloaded",
+        "All connections this sidecar may have are in use (SIDECAR_MAX_CONNECTIONS, or its limit of open files).",
+        retry_after_s=1,
+    ),
+    closes=True,
+)
+_NEVER_S: Seconds = 1e9
+"""Idle connections are ended by their owner: aiohttp does not hear of what the fast path answers."""
+_BODY_BUFFER_BYTES = 64 * 1024
+
+
+class Owner(Protocol):
+    """The connection behind the transport of a request handler."""
+
+    transport: asyncio.Transport | None
+    is_closing: bool
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def pause_reading(self, reason: str) -> None: ...
+    def resume_reading(self, reason: str) -> None: ...
+
+
+class OwnedTransport(asyncio.Transport):
+    """A connection as its request handler sees it."""
+
+    def __init__(self, owner: Owner) -> None:
+        super().__init__()
+        self._owner = owner
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._owner.write(data)
+
+    def is_closing(self) -> bool:
+        return self._owner.is_closing
+
+    def close(self) -> None:
+        self._owner.close()
+
+    def abort(self) -> None:
+        self._owner.abort()
+
+    def pause_reading(self) -> None:
+        self._owner.pause_reading("body")
+
+    def resume_reading(self) -> None:
+        self._owner.resume_reading("body")
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - asyncio's own
+        transport = self._owner.transport
+        return default if transport is None else transport.get_extra_info(name, default)
+
+
+class ConnectionHandler(RequestHandler):
+    """Answers constant texts to what it cannot parse and to bugs, and emits an event for both."""
+
+    __slots__ = ("_sink", "connection")
+
+    def __init__(
+        self, server: Server, connection: Owner, limits: Limits, sink: EventSink, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # documented: no access log
+            keepalive_timeout=_NEVER_S,
+            tcp_keepalive=True,
+            lingering_time=LINGER_S,
+            read_bufsize=_BODY_BUFFER_BYTES,
+            max_line_size=limits.max_header_bytes,
+            max_field_size=limits.max_header_bytes,
+            auto_decompress=False,
+        )
+        self.connection = connection
+        self._sink = sink
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's signature; holds what the caller sent
+    ) -> StreamResponse:
+        """Say what went wrong without a word of what was sent, and close.
+
+        Raises `ConnectionError` when the client is gone, or half an answer is out already: the connection is of no
+        more use.
+        """
+        if isinstance(exc, ConnectionError):
+            raise exc
+        if status < 500:
+            response = malformed(self._sink, status, exc)
+        else:
+            self._report(exc)
+            response = problem(INTERNAL_ERROR, "The sidecar failed on this request; its log says where.")
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer had been begun")
+        self.connection.write(wire_bytes(response, closes=True))
+        return WRITTEN_LAST
+
+    def log_exception(self, *args: object, **kwargs: object) -> None:  # noqa: ARG002 - texts may hold a secret
+        exc = sys.exc_info()[1]
+        if isinstance(exc, RequestPayloadError | HttpProcessingError):
+            # A body that went wrong after its request was answered: the caller's fault, not ours.
+            exc.__traceback__ = None
+            self._sink.emit(MalformedRequest(status=400, cause=type(exc).__name__))
+        else:
+            self._report(exc)
+
+    def log_debug(self, *args: object, **kwargs: object) -> None:
+        """Nothing: the stock one formats requests."""
+
+    def _report(self, exc: BaseException | None) -> None:
+        self._sink.emit(InternalFailure(where="web", trace=bare_trace(exc or sys.exc_info()[1])))
+
+
+class _Written(StreamResponse):
+    """Stands for a response whose bytes went through the connection; aiohttp asks it only what comes next."""
+
+    def __init__(self, *, keeps: bool) -> None:
+        super().__init__()
+        self._keeps = keeps
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._keeps
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002 - aiohttp's own
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+
+
+WRITTEN, WRITTEN_LAST = _Written(keeps=True), _Written(keeps=False)
+
+
+def malformed(sink: EventSink, status: int, exc: BaseException | None) -> Response:
+    """The answer to what is no request, which is told to `sink`."""
+    sink.emit(MalformedRequest(status=status, cause=type(exc).__name__))
+    if exc is not None:
+        # It leads to a frame that holds the error itself, and what was sent.
+        exc.__traceback__ = None
+    return problem("bad-request", HEAD_TOO_LARGE if status == 431 else UNREADABLE, status=status)
+
+
+def owner_of(request: BaseRequest) -> Owner:
+    return cast("ConnectionHandler", request.protocol).connection

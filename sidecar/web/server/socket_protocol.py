@@ -1,0 +1,139 @@
+"""One accepted socket: who is at its other end, and how it is read, written and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from typing import cast
+
+from sidecar.core.limits import Limit, Limits
+from sidecar.core.model import Moment, Seconds
+from sidecar.web.server.connection_registry import ConnectionRegistry, ManagedConnection
+from sidecar.web.server.peer import Peer, caller_name, peer_of
+
+LINGER_S: Seconds = 1.0
+"""How long the rest of a refused request is read and ignored: closing at once would be a reset, which may overtake the
+refusal."""
+_GONE = Peer(is_unix=False, uid=None, local_address="", key=b"")
+
+
+class SocketProtocol(ManagedConnection, asyncio.Protocol):
+    """Nothing but this reads, writes or closes the socket."""
+
+    __slots__ = (
+        "_loop", "_pauses", "_peer", "_unread_since", "is_closing", "is_half_closed", "registry", "transport",
+        "write_paused",
+    )  # fmt: skip
+
+    def __init__(self, registry: ConnectionRegistry, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.registry = registry
+        self._loop = loop
+        self._peer: Peer | None = None
+        self._pauses: set[str] = set()
+        self._unread_since: Moment | None = None
+        self.transport: asyncio.Transport | None = None
+        """None before the connection is made, and once it is lost."""
+        self.write_paused = False
+        """Whether what was written lies unread, as much of it as may."""
+        self.is_closing = False
+        """Whether nothing that is received matters any more."""
+        self.is_half_closed = False
+        """Whether the client has closed its writing side."""
+
+    @property
+    def limits(self) -> Limits:
+        return self.registry.limits
+
+    def limited(self, limit: Limit) -> None:
+        self.registry.limited(limit)
+
+    @property
+    def peer(self) -> Peer:
+        if self._peer is None:
+            if self.transport is None:
+                return _GONE
+            self._peer = peer_of(self.transport)
+        return self._peer
+
+    @property
+    def caller(self) -> str:
+        """The caller's name for the audit; empty when the connection is gone."""
+        return "" if self.transport is None else caller_name(self.transport, self.peer)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's form
+        self.is_closing = True
+        self.transport = None
+        self.registry.remove(self)
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def close(self) -> None:
+        """Close once all that was written is sent."""
+        self.is_closing = True
+        if self.transport is not None:
+            self.transport.close()
+
+    def linger(self) -> None:
+        """Close after the client, or after `LINGER_S`."""
+        if self.transport is None or self.is_half_closed or not self.transport.can_write_eof():
+            self.close()
+        else:
+            self.is_closing = True
+            self.transport.write_eof()
+            self._loop.call_later(LINGER_S, self.transport.close)
+
+    def abort(self) -> None:
+        """As `ManagedConnection`."""
+        self.is_closing = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def pause_reading(self, reason: str) -> None:
+        if not self._pauses and self.transport is not None and not self.is_closing:
+            self.transport.pause_reading()
+        self._pauses.add(reason)
+
+    def resume_reading(self, reason: str) -> None:
+        """Read on, unless there is another reason not to."""
+        if reason in self._pauses:
+            self._pauses.remove(reason)
+            if not self._pauses and self.transport is not None and not self.is_closing:
+                self.transport.resume_reading()
+
+    def overdue(self, now: Moment) -> Limit | None:
+        """As `ManagedConnection`: of what the client does not read."""
+        transport = self.transport
+        if transport is None:
+            return None
+        if self.is_half_closed and _was_reset(transport):
+            # No limit that anybody exceeded.
+            transport.abort()
+        elif not transport.get_write_buffer_size():
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        elif now - self._unread_since > self.limits.write_timeout_s:
+            return "slow-reader"
+        return None
+
+
+def _was_reset(transport: asyncio.Transport) -> bool:
+    """Whether the other side is gone altogether. After the end of what it sends, no event loop looks for that."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)
+    return bool(poll.poll(0))

@@ -1,0 +1,96 @@
+"""One fast path by itself: requests are learned and found without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sidecar.core.model import Secret
+from sidecar.vending.vendor import Vended
+from sidecar.web.answers import Response, json_answer
+from sidecar.web.caller_tokens import CallerTokens
+from sidecar.web.server.fast_path import CachedResponse, FastPath
+from sidecar.web.server.peer import Peer
+from tests.fakes.sink import ListSink
+from tests.fakes.vendor import FixedClock
+from tests.fast_path.aging_vendor import AgingVendor
+
+WALL_STEP_S = 0.9375
+"""How far the wall clock is into a second at the start."""
+TCP = Peer(is_unix=False, uid=None, local_address="127.0.0.1", key=b"tcp 127.0.0.1 ")
+
+
+class Counting:
+    """A tally that remembers."""
+
+    def __init__(self) -> None:
+        self.counted: list[tuple[str, float]] = []
+
+    def count(self, code: str, duration_s: float) -> None:
+        self.counted.append((code, duration_s))
+
+
+class Client:
+    caller = "127.0.0.1:50000"
+
+
+class Learner:
+    """`audit` and `spans` say whether the fast path tells of its responses."""
+
+    def __init__(self, *, audit: bool = False, spans: bool = False) -> None:
+        self.clock = FixedClock()
+        # Tokens and the seconds of the wall clock do not begin at the same moments.
+        self.clock.wall_step_s = WALL_STEP_S
+        self.vendor, self.tally = AgingVendor("default", self.clock), Counting()
+        self.caller_tokens: CallerTokens | None = None
+        self.audit, self.spans = ListSink(), ListSink()
+        self.rendered: list[Vended] = []
+        self.fast_path = FastPath(
+            self.clock,
+            lambda _profile, _endpoint: self.tally,
+            caller_tokens=lambda: self.caller_tokens,
+            audit=self.audit if audit else None,
+            spans=self.spans if spans else None,
+        )
+
+    def rotate(self, *caller_tokens: str) -> None:
+        self.caller_tokens = CallerTokens(map(Secret, caller_tokens))
+
+    def render(self, vended: Vended) -> Response:
+        self.rendered.append(vended)
+        document = {"token": vended.token.access.reveal(), "left": vended.expires_in_s, "since": vended.issued_at}
+        return json_answer(200, document)
+
+    def key(self, head: bytes, peer: Peer = TCP) -> bytes:
+        key = self.fast_path.key_of(head, peer)
+        assert key is not None
+        return key
+
+    def learn(self, head: bytes, times: int = 2, *, peer: Peer = TCP, closes: bool = False) -> None:
+        """The request was let pass and answered so many times."""
+        for _ in range(times):
+            vended = self.vendor.current()
+            assert vended is not None
+            self.fast_path.add(
+                self.key(head, peer),
+                self.render,
+                vended,
+                self.vendor,
+                "token",
+                caller_tokens=self.caller_tokens,
+                closes=closes,
+            )
+
+    def find(self, head: bytes, peer: Peer = TCP) -> CachedResponse | None:
+        key = self.fast_path.key_of(head, peer)
+        return None if key is None else self.fast_path.find(key, head, Client())
+
+    def response_to(self, head: bytes) -> bytes:
+        """The response from the fast path, of which there must be one."""
+        found = self.find(head)
+        assert found is not None
+        return found.data
+
+    @property
+    def parts_of_the_test(self) -> Sequence[object]:
+        """What the fast path leads to, and does not hold."""
+        return self, self.vendor, self.clock, self.tally, self.audit, self.spans

@@ -1,0 +1,94 @@
+"""Two listeners before one backend, one with the fast path and one without, and clients that do the same to both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.core.limits import Limits
+from tests.fakes.virtual_loop import running_loop
+from tests.fast_path.configurations import Configuration
+from tests.fast_path.listener import Backend, ObservedListener
+from tests.fast_path.transport import settle
+
+
+class DifferenceError(AssertionError):
+    """The two ways differ in something that clients or operators see."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many requests were answered with a token, or were told that it is the same, and how many of them fast."""
+
+    responses: int = 0
+    fast_responses: int = 0
+
+
+class ListenerPair:
+    """Make it on a running loop of virtual time. The clients are the peers of the configuration, by their numbers."""
+
+    def __init__(self, configuration: Configuration, limits: Limits | None = None) -> None:
+        self.backend = Backend(configuration, limits)
+        self.fast = ObservedListener(self.backend, has_fast_path=True)
+        self.long = ObservedListener(self.backend, has_fast_path=False)
+        self.listeners = (self.fast, self.long)
+        self.outcome = Outcome()
+        self._errors: list[str] = []
+        running_loop().set_exception_handler(lambda _, context: self._errors.append(repr(context)))
+
+    async def send(self, client: int, *pieces: bytes) -> None:
+        """Each piece arrives once both listeners have done what they do about the piece before it."""
+        for piece in pieces:
+            await self.send_at_once((client, piece))
+
+    async def send_at_once(self, *sent: tuple[int, bytes]) -> None:
+        """All of it arrives before the event loop runs again."""
+        for listener in self.listeners:
+            for client, piece in sent:
+                listener.connections[client].receive(piece)
+            await settle()
+
+    async def half_close(self, client: int, data: bytes = b"") -> None:
+        """`data` and the end of all that the client sends arrive before the event loop runs again."""
+        for listener in self.listeners:
+            if data:
+                listener.connections[client].receive(data)
+            listener.connections[client].receive_eof()
+            await settle()
+
+    async def reconnect(self, client: int) -> None:
+        for listener in self.listeners:
+            await listener.reconnect(client)
+
+    async def reconnect_closed(self, client: int) -> None:
+        """The client opens another connection where both listeners have closed the one that it has."""
+        connections = [listener.connections[client] for listener in self.listeners]
+        if all(connection.is_closing() or connection.wrote_eof for connection in connections):
+            await self.reconnect(client)
+
+    async def end_waits(self) -> None:
+        """Every request that waits for a token, or for another one, is answered."""
+        for vendor in self.backend.vendors.values():
+            vendor.another.set()
+        await settle()
+        for vendor in self.backend.vendors.values():
+            vendor.another.clear()
+
+    async def close(self) -> None:
+        for listener in self.listeners:
+            for connection in listener.connections:
+                connection.close()
+        await settle()
+
+    def begin_count(self) -> None:
+        """What was answered before does not count."""
+        self.compare()
+        self.outcome = Outcome()
+
+    def compare(self) -> None:
+        """Raise `DifferenceError` where anything that happened since the comparison before differs."""
+        fast, long = (listener.look() for listener in self.listeners)
+        if differences := fast.differences(long):
+            raise DifferenceError(differences)
+        if self._errors:
+            raise DifferenceError(f"the event loop complained: {self._errors}")
+        self.outcome = Outcome(self.outcome.responses + long.tokens, self.outcome.fast_responses + fast.fast_responses)

@@ -1,0 +1,206 @@
+"""What happens to a pair of listeners: what their clients do, and what becomes of time, tokens and caller tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tests.fakes.virtual_loop import VirtualLoop
+from tests.fast_path.configurations import Configuration
+from tests.fast_path.listener_pair import ListenerPair, Outcome
+from tests.fast_path.transport import settle
+
+LEARNED = 3
+
+
+class Step(Protocol):
+    async def run(self, pair: ListenerPair) -> None: ...
+
+
+@dataclass(frozen=True)
+class Send:
+    """A client sends these pieces, each when the one before it has been dealt with. Like all of them, it has a new
+    connection where the one before it was closed."""
+
+    client: int
+    pieces: tuple[bytes, ...]
+
+    async def run(self, pair: ListenerPair) -> None:
+        await pair.reconnect_closed(self.client)
+        await pair.send(self.client, *self.pieces)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A client sends the same request several times, and reads each response before it goes on."""
+
+    client: int
+    request: bytes
+    times: int
+
+    async def run(self, pair: ListenerPair) -> None:
+        for _ in range(self.times):
+            await pair.reconnect_closed(self.client)
+            await pair.send(self.client, self.request)
+
+
+@dataclass(frozen=True)
+class SendAtOnce:
+    """Pieces of several clients arrive before the event loop runs again."""
+
+    sent: tuple[tuple[int, bytes], ...]
+
+    async def run(self, pair: ListenerPair) -> None:
+        for client, _ in self.sent:
+            await pair.reconnect_closed(client)
+        await pair.send_at_once(*self.sent)
+
+
+@dataclass(frozen=True)
+class HalfClose:
+    """A client closes its writing listener."""
+
+    client: int
+
+    async def run(self, pair: ListenerPair) -> None:
+        await pair.half_close(self.client)
+
+
+@dataclass(frozen=True)
+class SendAndHalfClose:
+    """Both arrive before the event loop runs again."""
+
+    client: int
+    data: bytes
+
+    async def run(self, pair: ListenerPair) -> None:
+        await pair.reconnect_closed(self.client)
+        await pair.half_close(self.client, self.data)
+
+
+@dataclass(frozen=True)
+class Reconnect:
+    """A client closes its connection, and opens another one."""
+
+    client: int
+
+    async def run(self, pair: ListenerPair) -> None:
+        await pair.reconnect(self.client)
+
+
+@dataclass(frozen=True)
+class StopReading:
+    """A client reads no responses, and its connection's buffer is full."""
+
+    client: int
+
+    async def run(self, pair: ListenerPair) -> None:
+        for listener in pair.listeners:
+            listener.connections[self.client].fill()
+
+
+@dataclass(frozen=True)
+class ReadOn:
+    client: int
+
+    async def run(self, pair: ListenerPair) -> None:
+        for listener in pair.listeners:
+            listener.connections[self.client].empty()
+            await settle()
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Time passes: on the event loop, for tokens, and on the wall clock."""
+
+    delay_s: float
+
+    async def run(self, pair: ListenerPair) -> None:
+        await asyncio.sleep(self.delay_s)
+        await settle()
+
+
+@dataclass(frozen=True)
+class SetWallClock:
+    """Somebody sets the wall clock, by so much from what it was at the start."""
+
+    step_s: float
+
+    async def run(self, pair: ListenerPair) -> None:
+        pair.backend.clock.wall_step_s = self.step_s
+
+
+@dataclass(frozen=True)
+class IssueToken:
+    number: int
+    profile: str = "default"
+
+    async def run(self, pair: ListenerPair) -> None:
+        pair.backend.vendors[self.profile].issue(self.number)
+
+
+@dataclass(frozen=True)
+class ChangeToken:
+    """`how` is a method of `AgingVendor`: `copy`, `mark_suspect`, `withdraw` or `delay`."""
+
+    how: str
+    profile: str = "default"
+
+    async def run(self, pair: ListenerPair) -> None:
+        change: Callable[[], None] = getattr(pair.backend.vendors[self.profile], self.how)
+        change()
+
+
+@dataclass(frozen=True)
+class EndWaits:
+    """Whoever waits for a token, or for another one, is answered."""
+
+    async def run(self, pair: ListenerPair) -> None:
+        await pair.end_waits()
+
+
+@dataclass(frozen=True)
+class RotateCallerTokens:
+    """Where the configuration has caller tokens, these are in force from now on."""
+
+    caller_tokens: tuple[str, ...]
+
+    async def run(self, pair: ListenerPair) -> None:
+        if pair.backend.configuration.caller_tokens:
+            pair.backend.rotate(self.caller_tokens)
+
+
+@dataclass(frozen=True)
+class Drain:
+    async def run(self, pair: ListenerPair) -> None:
+        for listener in pair.listeners:
+            listener.drain()
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Each client sends the first known requests until the fast path knows them, where it may. These do not count."""
+
+    async def run(self, pair: ListenerPair) -> None:
+        for client in range(len(pair.backend.configuration.peers)):
+            known = pair.backend.configuration.known[:LEARNED]
+            await pair.send(client, *known, *known)
+        pair.begin_count()
+
+
+def run_steps(configuration: Configuration, steps: Sequence[Step]) -> Outcome:
+    """Do all of it to a new pair of listeners. Raises `DifferenceError` after the first step with a difference."""
+
+    async def run() -> Outcome:
+        pair = ListenerPair(configuration)
+        for step in steps:
+            await step.run(pair)
+            pair.compare()
+        await pair.close()
+        pair.compare()
+        return pair.outcome
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(run())

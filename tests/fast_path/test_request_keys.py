@@ -1,0 +1,164 @@
+"""Which requests the fast path takes for the same: by who sends them, and by every line that makes a difference."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import product
+
+import pytest
+
+from sidecar.web.server.fast_path import MAX_LINES, MAX_REQUEST_BYTES
+from sidecar.web.server.peer import Peer, peer_of
+from tests.fast_path.learner import TCP, Learner
+from tests.fast_path.requests import DROPPED_LINES, SIMILAR_LINES, USUAL, request, with_line
+from tests.fast_path.transport import TcpPeer, UnixPeer
+
+PLAIN = request(b"/v1/token", *USUAL)
+PLACES = range(len(USUAL) + 1)
+"""Before, between and after the other lines."""
+
+
+def peer(of: TcpPeer | UnixPeer) -> Peer:
+    return peer_of(asyncio.BaseTransport(dict(of.extra_info)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (TcpPeer(50_000), TcpPeer(50_001), True),
+        (TcpPeer(50_000), TcpPeer(50_000, "10.0.0.5"), False),
+        (TcpPeer(50_000), TcpPeer(50_000, "::1"), False),
+        (TcpPeer(50_000), UnixPeer(0), False),
+        (UnixPeer(1000), UnixPeer(1000), True),
+        (UnixPeer(1000), UnixPeer(1001), False),
+        (UnixPeer(1), UnixPeer(11), False),
+    ],
+)
+def test_a_request_is_known_from_peers_that_the_guards_do_not_tell_apart(
+    one: TcpPeer | UnixPeer, other: TcpPeer | UnixPeer, same: bool
+) -> None:
+    learner = Learner()
+    learner.learn(PLAIN, peer=peer(one))
+    assert (learner.find(PLAIN, peer(other)) is not None) == same
+
+
+def test_no_peer_and_request_together_are_those_of_another_peer() -> None:
+    """The key of a peer and the bytes after it have only one boundary."""
+    learner = Learner()
+    keys = {
+        learner.key(head, who)
+        for who in (peer(TcpPeer(1)), peer(TcpPeer(1, "10.0.0.5")), peer(UnixPeer(1)), peer(UnixPeer(10)))
+        for head in (PLAIN, b"0 " + PLAIN, b" " + PLAIN, b"tcp 127.0.0.1 " + PLAIN, b"unix 1 " + PLAIN)
+    }
+    assert len(keys) == 20
+
+
+@pytest.mark.parametrize("line", DROPPED_LINES)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_line_of_tracing_or_of_the_client_program_makes_no_difference(line: bytes, place: int) -> None:
+    learner = Learner()
+    assert learner.key(with_line(PLAIN, line, place)) == learner.key(PLAIN)
+
+
+def test_several_such_lines_make_no_difference() -> None:
+    learner, head = Learner(), PLAIN
+    for line in DROPPED_LINES:
+        head = with_line(head, line, 1)
+    assert learner.key(head) == learner.key(PLAIN)
+    assert learner.key(with_line(with_line(PLAIN, b"b3: 0", 0), b"b3: 1", 1)) == learner.key(PLAIN)
+
+
+@pytest.mark.parametrize("line", SIMILAR_LINES)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_similar_line_makes_a_difference(line: bytes, place: int) -> None:
+    """Whether a guard or aiohttp would refuse it, or nobody: what is not in the one strict form is not looked into."""
+    learner = Learner()
+    assert learner.fast_path.key_of(with_line(PLAIN, line, place), TCP) != learner.key(PLAIN)
+
+
+ENDS = (b"\r\n x", b"\r\n\tx", b"\r\n ", b" ", b"\t", b"\r", b"\x00", b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("line", "end"),
+    # The name of a client program has spaces in it, so it may end in one.
+    [(line, end) for line, end in product(DROPPED_LINES, ENDS) if not (line.startswith(b"User-Agent") and end == b" ")],
+)
+def test_a_line_that_is_continued_or_ends_in_another_way_makes_a_difference(line: bytes, end: bytes) -> None:
+    learner = Learner()
+    heads = (with_line(PLAIN, line + end, place) for place in PLACES)
+    assert learner.key(PLAIN) not in [learner.fast_path.key_of(head, TCP) for head in heads]
+
+
+@pytest.mark.parametrize("name", [b"Via", b"X-Forwarded-For", b"X-Real-IP", b"Origin", b"Host", b"Sec-Fetch-Site",
+                                  b"Sidecar-Request", b"Sidecar-Token", b"Authorization", b"If-None-Match", b"Accept",
+                                  b"Connection", b"Content-Length", b"Transfer-Encoding", b"Upgrade", b"Expect",
+                                  b"Forwarded"])  # fmt: skip
+def test_a_line_that_guards_endpoints_or_the_server_read_makes_a_difference(name: bytes) -> None:
+    learner = Learner()
+    for value, place in product((b"1", b"true", b"b3: 1", b"localhost", b"0"), PLACES):
+        head = with_line(PLAIN, name + b": " + value, place)
+        assert learner.fast_path.key_of(head, TCP) != learner.key(PLAIN)
+        assert learner.fast_path.key_of(with_line(head, b"b3: 1", place), TCP) != learner.key(PLAIN)
+
+
+ONE_USER_AGENT = (
+    b"User-Agent: a", b"user-agent: a", b"User-Agent:a", b"User-Agent:  a", b"User-Agent: a\t", b"User-Agent: \xe9",
+    b"User-Agent: " + b"a" * 600, b"User-Agent:", b"User-Agent: a\r\n b",
+)  # fmt: skip
+
+
+def test_several_client_programs_are_never_taken_for_one_or_none() -> None:
+    """aiohttp refuses such a request, whatever the forms of the lines."""
+    learner = Learner()
+    known = {learner.fast_path.key_of(PLAIN, TCP)}
+    known |= {
+        learner.fast_path.key_of(with_line(PLAIN, line, place), TCP) for line in ONE_USER_AGENT for place in PLACES
+    }
+    for first, second in product(ONE_USER_AGENT, repeat=2):
+        for place, next_place in product(PLACES, repeat=2):
+            head = with_line(with_line(PLAIN, first, place), second, next_place)
+            key = learner.fast_path.key_of(head, TCP)
+            assert key is None or key not in known, (first, second)
+
+
+def test_a_request_of_too_many_bytes_or_lines_is_never_known() -> None:
+    """Lines that make no difference count, too: aiohttp counts them."""
+    learner = Learner()
+    longest = with_line(PLAIN, b"X-Request-Id: 1", 0)
+    longest = with_line(longest, b"X: " + b"a" * (MAX_REQUEST_BYTES - len(longest) - len(b"X: \r\n")), 0)
+    assert len(longest) == MAX_REQUEST_BYTES
+    assert learner.fast_path.key_of(longest, TCP) is not None
+    assert learner.fast_path.key_of(longest.replace(b"a", b"aa", 1), TCP) is None
+    many = PLAIN
+    while many.count(b"\n") < MAX_LINES:
+        many = with_line(many, b"b3: 1", 0)
+    assert learner.key(many) == learner.key(PLAIN)
+    assert learner.fast_path.key_of(with_line(many, b"b3: 1", 0), TCP) is None
+
+
+def test_a_line_that_is_too_long_to_be_dropped_makes_a_difference() -> None:
+    learner = Learner()
+    for name, most in ((b"X-Request-Id", 512), (b"User-Agent", 512), (b"traceparent", 512)):
+        line = name + b": " + b"1" * most
+        assert learner.key(with_line(PLAIN, line, 0)) == learner.key(PLAIN)
+        assert learner.fast_path.key_of(with_line(PLAIN, line + b"1", 0), TCP) != learner.key(PLAIN)
+
+
+LINE_ENDS = {
+    "after the end": (PLAIN + b"b3: 1\r\n", PLAIN + b"b3: 1\r\n\r\n", PLAIN + b"\r\nb3: 1\r\n\r\n"),
+    "before the request line": (b"\r\nb3: 1\r\n" + PLAIN, b"b3: 1\r\n" + PLAIN),
+    "in the request line": (PLAIN.replace(b" HTTP", b"\r\nb3: 1\r\n HTTP"), PLAIN.replace(b"/v1", b"/\r\nb3: 1\r\nv1")),
+    "in a value": (
+        PLAIN.replace(b"localhost", b"local\r\nb3: 1\r\nhost"),
+        PLAIN.replace(b"localhost", b"localhost b3: 1"),
+    ),
+    "after another line end": (PLAIN.replace(b"localhost", b"localhost\nb3: 1"), with_line(PLAIN, b"X: 1\nb3: 1", 0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", LINE_ENDS)
+def test_such_a_line_is_dropped_only_where_it_is_a_header_line(where: str) -> None:
+    learner = Learner()
+    for head in LINE_ENDS[where]:
+        assert learner.fast_path.key_of(head, TCP) != learner.key(PLAIN)

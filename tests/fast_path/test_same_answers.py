@@ -1,0 +1,172 @@
+"""Whatever clients send, in whatever pieces and order, and whatever happens to the token: both ways do the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from aiohttp import web_protocol
+from hypothesis import HealthCheck, given, settings
+
+from tests.fast_path.configurations import CONFIGURATIONS, Configuration
+from tests.fast_path.requests import DROPPED_LINES, SIMILAR_LINES, TRACEPARENTS, with_line
+from tests.fast_path.steps import (
+    ChangeToken,
+    Drain,
+    IssueToken,
+    Learn,
+    Reconnect,
+    Repeat,
+    RotateCallerTokens,
+    Send,
+    SendAtOnce,
+    Step,
+    run_steps,
+)
+from tests.fast_path.strategies import steps
+from tests.fuzz.conversation import PARSERS
+
+EXAMPLES = {"aiohttp._http_parser": 250, "aiohttp.http_parser": 150}
+"""For each configuration, by the module of aiohttp's parser."""
+FAST_SHARE = 0.25
+"""So much of all tokens must come from the fast path, or the comparison would say little."""
+BOTH_PARSERS = pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.__module__.rpartition(".")[2])
+EACH_CONFIGURATION = pytest.mark.parametrize("name", CONFIGURATIONS)
+
+
+@pytest.fixture
+def parser(request: pytest.FixtureRequest) -> Iterator[type[Any]]:
+    """aiohttp's parser for all connections of the test."""
+    with patch.object(web_protocol, "HttpRequestParser", request.param):
+        yield request.param
+
+
+def with_parser(test: Any) -> Any:  # noqa: ANN401 - a decorator of pytest
+    ids = [one.__module__.rpartition(".")[2] for one in PARSERS]
+    return pytest.mark.parametrize("parser", PARSERS, ids=ids, indirect=True)(test)
+
+
+@with_parser
+@EACH_CONFIGURATION
+def test_steps_at_random_do_the_same_on_both_ways(name: str, parser: type[Any]) -> None:
+    configuration = CONFIGURATIONS[name]
+    responses = fast_responses = 0
+
+    @settings(
+        max_examples=EXAMPLES[parser.__module__],
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(steps(configuration))
+    def compare(made: list[Step]) -> None:
+        nonlocal responses, fast_responses
+        outcome = run_steps(configuration, [Learn(), *made])
+        responses += outcome.responses
+        fast_responses += outcome.fast_responses
+
+    compare()
+    assert fast_responses >= FAST_SHARE * responses > 0
+
+
+@with_parser
+@EACH_CONFIGURATION
+def test_each_request_is_answered_alike_each_time(name: str, parser: type[Any]) -> None:
+    """By each client, also after another one; and a known request after it, on one connection and in one segment."""
+    configuration = CONFIGURATIONS[name]
+    known, second, third = configuration.known[:3]
+    clients = range(len(configuration.peers))
+    made: list[Step] = [Learn()]
+    for request in (*configuration.known, *configuration.other):
+        made += [Repeat(client, request, 3) for client in (*clients, *clients)]
+        for client in clients:
+            made += [
+                Repeat(client, known, 2),
+                Send(client, (second + request, request + known)),
+                SendAtOnce(((client, known), (client, request), (client, third))),
+                Reconnect(client),
+            ]
+    outcome = run_steps(configuration, made)
+    assert outcome.fast_responses >= FAST_SHARE * outcome.responses > 0
+
+
+@EACH_CONFIGURATION
+def test_each_known_request_is_answered_from_the_fast_path(name: str) -> None:
+    configuration = CONFIGURATIONS[name]
+    for request in configuration.known:
+        outcome = run_steps(configuration, [Repeat(0, request, 5), Reconnect(0), Repeat(0, request, 5)])
+        assert (outcome.responses, outcome.fast_responses) == (10, 8)
+
+
+@with_parser
+@pytest.mark.parametrize("name", ["plain", "audit and spans"])
+def test_each_added_line_is_answered_alike(name: str, parser: type[Any]) -> None:
+    configuration = CONFIGURATIONS[name]
+    known = configuration.known[0]
+    made: list[Step] = [Learn()]
+    for line in (*DROPPED_LINES, *SIMILAR_LINES, *TRACEPARENTS):
+        for place in range(3):
+            made += [Repeat(0, with_line(known, line, place), 3), Repeat(0, known, 1)]
+            made += [Repeat(1, with_line(with_line(known, line, place), other, 1), 2) for other in DROPPED_LINES[::5]]
+    outcome = run_steps(configuration, made)
+    assert outcome.fast_responses >= FAST_SHARE * outcome.responses > 0
+
+
+@with_parser
+@pytest.mark.parametrize("name", ["plain", "caller tokens", "forward auth"])
+def test_a_known_request_may_come_in_two_pieces_wherever_it_is_cut(name: str, parser: type[Any]) -> None:
+    configuration = CONFIGURATIONS[name]
+    for request in configuration.known[:2]:
+        made: list[Step] = [Learn()]
+        for place in range(1, len(request)):
+            first, second = request[:place], request[place:]
+            made += [
+                Reconnect(0),
+                Send(0, (request, first, second, request)),
+                Reconnect(0),
+                Send(0, (request + first, second + first, second)),
+                Reconnect(0),
+                SendAtOnce(((0, request), (0, first), (1, request), (0, second), (0, request))),
+            ]
+        assert run_steps(configuration, made).fast_responses >= len(request)
+
+
+def counted(name: str, *made: Step) -> int:
+    return run_steps(CONFIGURATIONS[name], made).fast_responses
+
+
+def first(name: str) -> tuple[Configuration, bytes]:
+    configuration = CONFIGURATIONS[name]
+    return configuration, configuration.known[0]
+
+
+def test_a_new_token_ends_nothing_that_is_known() -> None:
+    _, known = first("plain")
+    made: list[Step] = [
+        Repeat(0, known, 3),
+        IssueToken(1),
+        Repeat(0, known, 2),
+        ChangeToken("copy"),
+        Repeat(0, known, 2),
+    ]
+    assert counted("plain", *made) == 5
+
+
+def test_without_a_good_token_everything_takes_the_long_way() -> None:
+    _, known = first("plain")
+    for change in ("mark_suspect", "withdraw"):
+        assert counted("plain", Repeat(0, known, 3), ChangeToken(change), Repeat(0, known, 3)) == 1
+
+
+def test_after_a_rotation_a_request_has_to_be_learned_again() -> None:
+    configuration, known = first("caller tokens")
+    rotate = RotateCallerTokens(tuple(configuration.caller_tokens))
+    assert counted("caller tokens", Repeat(0, known, 5), rotate, Repeat(0, known, 5)) == 6
+
+
+def test_a_draining_listener_has_no_fast_path() -> None:
+    _, known = first("plain")
+    assert counted("plain", Repeat(0, known, 3), Drain(), Repeat(0, known, 4)) == 1

@@ -1,0 +1,168 @@
+"""The transport of one client: in memory, over TCP or a unix socket, with a client that may half-close or not read."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tests.fakes.virtual_loop import running_loop
+from tests.fuzz.conversation import Wire
+
+_DATE = re.compile(rb"\r\nDate: [^\r]*")
+
+
+@dataclass(frozen=True)
+class TcpPeer:
+    """A client, and the local address that it is connected to."""
+
+    port: int
+    local_address: str = "127.0.0.1"
+
+    @property
+    def extra_info(self) -> Mapping[str, object]:
+        return {"peername": ("127.0.0.1", self.port), "sockname": (self.local_address, 8181)}
+
+
+@dataclass(frozen=True)
+class UnixPeer:
+    """A client that runs as this user."""
+
+    uid: int
+
+    @property
+    def extra_info(self) -> Mapping[str, object]:
+        return {"peername": "", "sockname": "/run/token-sidecar.sock", "socket": UnixSocket(self.uid)}
+
+
+class UnixSocket:
+    """A connected unix socket whose peer has any user id, as `getsockopt` with SO_PEERCRED tells it."""
+
+    family = socket.AF_UNIX
+
+    def __init__(self, uid: int) -> None:
+        self._uid = uid
+
+    def fileno(self) -> int:
+        """A descriptor that is open, and whose peer is connected."""
+        return _open_sockets()[0].fileno()
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        assert (level, option, size) == (socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return struct.pack("3i", 1, self._uid, self._uid)
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        """aiohttp turns on the keep-alive of TCP, which a unix socket takes and ignores."""
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+@cache
+def _open_sockets() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair()
+
+
+@dataclass(frozen=True)
+class Received:
+    """What a client received on one connection since the look before, and whether the listener has closed it.
+
+    Without the dates of the responses. `is_ended`: the listener has closed its writing side.
+    """
+
+    data: bytes
+    is_closed: bool
+    is_ended: bool
+
+
+class ClientTransport(Wire):
+    """Delivers nothing while its reading is paused, and writes nothing after its end, as those of event loops do."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, peer: TcpPeer | UnixPeer) -> None:
+        super().__init__(loop)
+        self._info = peer.extra_info
+        self._reads = True
+        self._unread = bytearray()
+        self._is_ended = False
+        self._eof_is_due = False
+        self._is_full = False
+        self.wrote_eof = False
+
+    def look(self) -> Received:
+        """What happened since the last look."""
+        data = _DATE.sub(b"", bytes(self.written))
+        self.written.clear()
+        return Received(data, self.is_closing(), self.wrote_eof)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - asyncio's own
+        return self._info.get(name, default)
+
+    def receive(self, data: bytes) -> None:
+        """The client sends `data`."""
+        if self._is_ended or self.is_closing():
+            return
+        self._unread += data
+        self._deliver()
+
+    def receive_eof(self) -> None:
+        """The client closes its writing side."""
+        if not self._is_ended and not self.is_closing():
+            self._is_ended = self._eof_is_due = True
+            self._deliver()
+
+    def fill(self) -> None:
+        """The client reads no responses, until the transport has to say that its buffer is full."""
+        if not self._is_full and not self.is_closing():
+            self._is_full = True
+            self.protocol.pause_writing()
+
+    def empty(self) -> None:
+        """The client has read all that was sent."""
+        if self._is_full and not self.is_closing():
+            self._is_full = False
+            self.protocol.resume_writing()
+
+    def _can_read(self) -> bool:
+        return self._reads and not self.is_closing()
+
+    def _deliver(self) -> None:
+        if not self._can_read():
+            return
+        if self._unread:
+            data = bytes(self._unread)
+            self._unread.clear()
+            self.protocol.data_received(data)
+        if self._eof_is_due and self._can_read():
+            self._eof_is_due = False
+            if not self.protocol.eof_received():
+                self.close()
+
+    def pause_reading(self) -> None:
+        self._reads = False
+
+    def resume_reading(self) -> None:
+        if not self._reads:
+            self._reads = True
+            if self._unread or self._eof_is_due:
+                running_loop().call_soon(self._deliver)
+
+    def write(self, data: bytes | bytearray | memoryview[int]) -> None:
+        if not self.is_closing() and not self.wrote_eof:
+            super().write(data)
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.wrote_eof = True
+
+
+async def settle() -> None:
+    """Let the event loop run until nothing is left to do; time does not pass."""
+    loop = running_loop()
+    await asyncio.sleep(0)
+    while not loop.is_idle():  # noqa: ASYNC110 - the loop itself is asked, and nothing sets an event then
+        await asyncio.sleep(0)
