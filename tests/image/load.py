@@ -22,6 +22,7 @@ async def main(seconds: int) -> None:
     attackers = [
         await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.floods.attacker", kind, *where, IDLE if kind == "idle" else ASKING, "0"),
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
         )
         for kind in FLOODS
