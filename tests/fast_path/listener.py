@@ -95,11 +95,12 @@ class ObservedListener:
         self._server = HttpServer(api, self.sink, "vending", backend.limits, fast_path)
         self._observes_spans = configuration.spans
         self.peers = configuration.peers
-        self.connections = [self._connect(peer) for peer in self.peers]
+        self.connections = [self.connect(peer) for peer in self.peers]
         self._closed: list[list[ClientTransport]] = [[] for _ in self.peers]
         """The connections that each client has closed since the look before."""
 
-    def _connect(self, peer: TcpPeer | UnixPeer) -> ClientTransport:
+    def connect(self, peer: TcpPeer | UnixPeer) -> ClientTransport:
+        """One more connection of this client."""
         connection = ClientTransport(running_loop(), peer)
         connection.attach(self._server())
         return connection
@@ -110,7 +111,7 @@ class ObservedListener:
         self._closed[client].append(connection)
         connection.close()
         await settle()
-        self.connections[client] = self._connect(self.peers[client])
+        self.connections[client] = self.connect(self.peers[client])
 
     def drain(self) -> None:
         self._server.drain()
@@ -118,6 +119,11 @@ class ObservedListener:
     @property
     def open_connections(self) -> int:
         return len(self._server.registry)
+
+    @property
+    def fast_responses(self) -> int:
+        """Since the last look."""
+        return self._fast_counts.total()
 
     def look(self) -> Seen:
         """What happened since the last look."""
@@ -132,7 +138,7 @@ class ObservedListener:
             audit=Counter(self._audit.events),
             spans=Counter(replace(event, duration_s=0) for event in spans if event.trace is not None),
             other_events=Counter(event for event in self.sink.events if not isinstance(event, RequestServed)),
-            fast_responses=self._fast_counts.total(),
+            fast_responses=self.fast_responses,
         )
         self._fast_counts.clear()
         for closed in self._closed:

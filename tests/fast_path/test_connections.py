@@ -1,118 +1,230 @@
-"""Connections that were answered by the fast path alone: no handler is made for them, and they end like all others."""
+"""Connections that were answered by the fast path alone: they are kept, given up and closed like all others."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 from sidecar.app.clock import SystemClock
-from sidecar.core.limits import Limits
+from sidecar.core.limits import Limit, Limits
+from sidecar.core.request_events import LimitHit
 from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.protocol import KEEPALIVE_S
 from sidecar.web.token_api import TokenApi
 from tests.fakes.replica import HANG_S
-from tests.fakes.room import Caller, Room, opened
+from tests.fakes.room import Room, opened
 from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, vended
-from tests.fakes.wire import PLAIN
+from tests.fakes.vendor import FakeVendor
+from tests.fakes.virtual_time import virtual
+from tests.fast_path.configurations import usual
 from tests.fast_path.learner import Counting
+from tests.fast_path.listener import Backend, ObservedListener
+from tests.fast_path.requests import USUAL, request
+from tests.fast_path.transport import ClientTransport, TcpPeer, settle
+
+KNOWN = request(b"/v1/token", *USUAL)
+NOWHERE = request(b"/nowhere", *USUAL)
+HEADER_TIMEOUT_S = 10
 
 
-class FastRoom(Room):
-    """A vending listener with the fast path, which knows a request that was answered twice."""
+class Vending:
+    """A listener that knows `KNOWN`. Make it on a running loop of virtual time."""
 
-    def __init__(self, limits: Limits) -> None:
-        clock, vendor = SystemClock(), FakeVendor()
-        self.tally = Counting()
-        vendor.now = vended(good_until=clock.monotonic() + 3600)
-        fast_path = FastPath(clock, lambda _profile, _endpoint: self.tally)
-        api = TokenApi(
-            {"default": vendor},
-            Guards(GuardSettings()),
-            ListSink(),
-            clock,
-            {"default": "AccessToken"},
-            fast_path=fast_path,
-        )
-        super().__init__(limits, api, fast_path)
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.listener = ObservedListener(Backend(usual(peers=()), limits), has_fast_path=True)
+        self._ports = iter(range(50_000, 60_000))
 
-    async def answered_fast(self) -> Caller:
+    async def connect(self) -> ClientTransport:
+        """A client that has sent nothing yet."""
+        connection = self.listener.connect(TcpPeer(next(self._ports)))
+        await settle()
+        return connection
+
+    async def learn(self) -> None:
+        connection = await self.connect()
+        for _ in range(2):
+            assert await exchange(connection, KNOWN) == 200
+        connection.close()
+        await settle()
+
+    async def answered_fast(self) -> ClientTransport:
         """A client that was answered by the fast path alone."""
-        first, caller = await self.caller(), await self.caller()
-        for _ in range(3):
-            await ask(first)
-        before = len(self.tally.counted)
-        await ask(caller)
-        assert len(self.tally.counted) == before + 1
-        return caller
+        connection = await self.connect()
+        assert await self.is_answered_fast(connection)
+        return connection
+
+    async def is_answered_fast(self, connection: ClientTransport) -> bool:
+        before = self.listener.fast_responses
+        assert await exchange(connection, KNOWN) == 200
+        return self.listener.fast_responses == before + 1
+
+    @property
+    def hit(self) -> list[Limit]:
+        return [event.limit for event in self.listener.sink.of(LimitHit)]
 
 
-async def ask(caller: Caller) -> None:
-    caller.writer.write(PLAIN)
-    assert (await asyncio.wait_for(caller.reader.readuntil(b"}"), HANG_S)).startswith(b"HTTP/1.1 200 OK\r\n")
+async def exchange(connection: ClientTransport, data: bytes) -> int:
+    """Send it; the status of what is answered at once, 0 without an answer."""
+    connection.written.clear()
+    connection.receive(data)
+    await settle()
+    return int(connection.written.split(b" ", 2)[1]) if connection.written else 0
 
 
-def fast_room(limits: Limits | None = None) -> AbstractAsyncContextManager[FastRoom]:
-    return opened(FastRoom(limits or Limits()))
+async def vending(limits: Limits | None = None) -> Vending:
+    made = Vending(limits)
+    await made.learn()
+    return made
 
 
-async def test_a_client_that_was_answered_fast_counts_as_idle_when_room_is_made() -> None:
-    async with fast_room(Limits(max_connections=3)) as here:
-        caller = await here.answered_fast()
-        silent = await here.caller()
-        await here.has(3)
-        await here.caller()
-        assert await silent.end() == b""
-        await ask(caller)
+@virtual
+async def test_one_that_was_answered_fast_counts_as_idle_when_room_is_made() -> None:
+    """So the one that sent nothing, and came later, gives way to the next."""
+    here = await vending(Limits(max_connections=3))
+    answered = await here.answered_fast()
+    silent = await here.connect()
+    await here.connect()
+    await here.connect()
+    assert silent.is_closing()
+    assert here.hit == ["connections"]
+    assert await here.is_answered_fast(answered)
 
 
-async def test_a_client_that_was_answered_fast_may_rest_for_longer_than_a_head_may_take() -> None:
-    async with fast_room(Limits(header_timeout_s=1)) as here:
-        caller = await here.answered_fast()
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(caller.reader.read(1), 1.5)
-        await ask(caller)
-        assert here.hit == []
+@virtual
+async def test_of_two_idle_ones_the_one_that_was_answered_later_stays() -> None:
+    here = await vending(Limits(max_connections=2))
+    first, second = await here.answered_fast(), await here.answered_fast()
+    await asyncio.sleep(2)
+    assert await here.is_answered_fast(first)
+    await here.connect()
+    assert (first.is_closing(), second.is_closing()) == (False, True)
 
 
-async def test_a_client_that_was_answered_fast_that_rests_too_long_is_hung_up_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("sidecar.web.server.protocol.KEEPALIVE_S", 0.2)
-    async with fast_room(Limits(header_timeout_s=0.4)) as here:
-        caller = await here.answered_fast()
-        assert await caller.end() == b""
-        assert here.hit == []
+@virtual
+async def test_one_that_was_answered_fast_may_rest_for_longer_than_a_head_may_take() -> None:
+    here = await vending(Limits(header_timeout_s=HEADER_TIMEOUT_S))
+    answered, silent = await here.answered_fast(), await here.connect()
+    await asyncio.sleep(2 * HEADER_TIMEOUT_S)
+    assert (answered.is_closing(), silent.is_closing()) == (False, True)
+    assert here.hit == ["slow-headers"]
+    assert await here.is_answered_fast(answered)
 
 
-@pytest.mark.parametrize("place", ["alone", "after another request"])
-async def test_a_caller_that_goes_on_to_ask_is_not_hung_up_on(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything else was asked of it, and after."""
-    monkeypatch.setattr("sidecar.web.server.protocol.KEEPALIVE_S", 2)
-    async with fast_room(Limits(header_timeout_s=2)) as here:
-        caller = await here.answered_fast()
-        if place != "alone":
-            caller.writer.write(PLAIN.replace(b"/v1/token", b"/nowhere"))
+@virtual
+async def test_one_that_begins_a_head_after_it_was_answered_fast_has_the_time_for_a_head() -> None:
+    here = await vending(Limits(header_timeout_s=HEADER_TIMEOUT_S))
+    answered = await here.answered_fast()
+    await asyncio.sleep(2 * HEADER_TIMEOUT_S)
+    answered.receive(KNOWN[:9])
+    await asyncio.sleep(HEADER_TIMEOUT_S - 1)
+    assert not answered.is_closing()
+    await asyncio.sleep(3)
+    assert answered.is_closing()
+    assert here.hit == ["slow-headers"]
+
+
+@virtual
+async def test_one_that_is_idle_for_too_long_is_closed() -> None:
+    """Which is no limit that it exceeded."""
+    here = await vending()
+    answered = await here.answered_fast()
+    await asyncio.sleep(KEEPALIVE_S - 1)
+    assert not answered.is_closing()
+    await asyncio.sleep(3)
+    assert answered.is_closing()
+    assert here.hit == []
+    assert here.listener.open_connections == 0
+
+
+@pytest.mark.parametrize("before", [KNOWN, NOWHERE], ids=["known", "unknown"])
+def test_one_that_goes_on_sending_requests_is_not_closed(before: bytes) -> None:
+    @virtual
+    async def test() -> None:
+        here = await vending()
+        answered = await here.answered_fast()
+        await exchange(answered, before)
+        for _ in range(5):
+            await asyncio.sleep(KEEPALIVE_S - 5)
+            assert await here.is_answered_fast(answered)
+
+    test()
+
+
+@virtual
+async def test_one_that_was_answered_fast_may_send_anything_and_is_answered_fast_again() -> None:
+    here = await vending()
+    answered = await here.answered_fast()
+    assert await exchange(answered, NOWHERE) == 404
+    assert await here.is_answered_fast(answered)
+
+
+@virtual
+async def test_one_that_has_sent_a_part_of_a_head_is_never_answered_fast_again() -> None:
+    """What was a boundary between requests before may be none to a parser that has bytes of its own."""
+    here = await vending()
+    answered = await here.answered_fast()
+    assert await exchange(answered, KNOWN[:9]) == 0
+    assert await exchange(answered, KNOWN[9:]) == 200
+    assert not await here.is_answered_fast(answered)
+
+
+@virtual
+async def test_one_that_does_not_read_is_not_answered_fast() -> None:
+    """Responses would pile up: the long way waits until they are read."""
+    here = await vending()
+    answered = await here.answered_fast()
+    answered.fill()
+    assert not await here.is_answered_fast(answered)
+    assert await exchange(answered, KNOWN) == 0
+    answered.empty()
+    await settle()
+    assert answered.written.startswith(b"HTTP/1.1 200 OK")
+
+
+@virtual
+async def test_one_that_did_not_read_before_its_first_request_is_not_answered_fast() -> None:
+    """The transport tells only once that its buffer is full."""
+    here = await vending()
+    silent = await here.connect()
+    silent.fill()
+    assert not await here.is_answered_fast(silent)
+
+
+@virtual
+async def test_one_that_does_not_read_for_too_long_is_closed() -> None:
+    limits = Limits(write_timeout_s=10)
+    here = await vending(limits)
+    answered = await here.answered_fast()
+    answered.fill()
+    await asyncio.sleep(limits.write_timeout_s - 1)
+    assert not answered.is_closing()
+    await asyncio.sleep(4)
+    assert answered.is_closing()
+    assert here.hit == ["slow-reader"]
+
+
+@virtual
+async def test_one_that_half_closes_after_its_response_is_closed_at_once() -> None:
+    here = await vending()
+    answered = await here.answered_fast()
+    answered.receive_eof()
+    await settle()
+    assert answered.is_closing()
+    assert here.listener.open_connections == 0
+
+
+async def test_the_end_of_the_listener_is_not_held_up_by_one_that_was_answered_fast() -> None:
+    clock, tally = SystemClock(), Counting()
+    fast_path = FastPath(clock, lambda _profile, _endpoint: tally)
+    vendors, guards = {"default": FakeVendor()}, Guards(GuardSettings())
+    api = TokenApi(vendors, guards, ListSink(), clock, {"default": "AccessToken"}, fast_path=fast_path)
+    async with opened(Room(Limits(), api, fast_path)) as here, asyncio.timeout(HANG_S):
+        first, answered = await here.caller(), await here.caller()
+        for caller in (first, first, answered):
+            caller.writer.write(KNOWN)
             await caller.reader.readuntil(b"}")
-        for _ in range(8):
-            await ask(caller)
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(caller.reader.read(1), 0.5)
-
-
-async def test_a_client_that_was_answered_fast_may_go_on_to_ask_anything() -> None:
-    async with fast_room() as here:
-        caller = await here.answered_fast()
-        caller.writer.write(PLAIN.replace(b"/v1/token", b"/nowhere"))
-        assert (await caller.reader.readuntil(b"}")).startswith(b"HTTP/1.1 404 ")
-        await ask(caller)
-
-
-async def test_the_end_of_the_listener_is_not_held_up_by_a_client_that_was_answered_fast() -> None:
-    async with fast_room() as here:
-        caller = await here.answered_fast()
-        async with asyncio.timeout(HANG_S):
-            await here.listener.stop(10 * HANG_S)
-        assert await caller.end() == b""
+        assert len(tally.counted) == 1
+        await here.listener.stop(10 * HANG_S)
+        assert await answered.end() == b""

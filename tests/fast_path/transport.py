@@ -125,6 +125,9 @@ class ClientTransport(Wire):
             self._is_full = False
             self.protocol.resume_writing()
 
+    def get_write_buffer_size(self) -> int:
+        return int(self._is_full)
+
     def _can_read(self) -> bool:
         return self._reads and not self.is_closing()
 
