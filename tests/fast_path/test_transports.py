@@ -1,10 +1,10 @@
-"""An answer that was learned over a unix socket is given over TCP only where TCP would have given it, too."""
+"""On real sockets: a request that was learned over a unix socket is not known over TCP."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,54 +17,69 @@ from sidecar.web.server.http_server import HttpServer
 from sidecar.web.server.listener import Listener
 from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, FixedClock, vended
+from tests.fakes.vendor import FakeVendor, FixedClock
 from tests.fakes.wire import LOOPBACK, PLAIN, exchange
+from tests.fast_path.learner import Counting
 
 
-class NoTally:
-    def count(self, code: str, duration_s: float) -> None:
-        """Nothing is counted."""
+@dataclass
+class Vending:
+    """One listener on both transports, and what its fast path has counted."""
+
+    tcp: Address
+    unix: Address
+    tally: Counting
+
+    @property
+    def fast_responses(self) -> int:
+        return len(self.tally.counted)
 
 
 @asynccontextmanager
-async def both_transports(folder: Path, settings: GuardSettings) -> AsyncIterator[tuple[Address, Address]]:
-    """The addresses of one listener with the fast path: over TCP, over a unix socket."""
-    vendor, sink, clock = FakeVendor(), ListSink(), FixedClock()
-    vendor.now = replace(vended(), good_until=60)
-    fast_path = FastPath(clock, lambda _profile, _endpoint: NoTally())
-    api = TokenApi({"default": vendor}, Guards(settings), sink, clock, {"default": "AccessToken"}, fast_path=fast_path)
+async def vending(folder: Path, settings: GuardSettings) -> AsyncIterator[Vending]:
+    sink, clock, tally = ListSink(), FixedClock(), Counting()
+    fast_path = FastPath(clock, lambda _profile, _endpoint: tally)
+    vendors, headers = {"default": FakeVendor()}, {"default": "AccessToken"}
+    api = TokenApi(vendors, Guards(settings), sink, clock, headers, fast_path=fast_path)
     listener = Listener(lambda: HttpServer(api, sink, "vending", Limits(), fast_path))
     await listener.start([LOOPBACK, Address(path=str(folder / "s"))])
     try:
         tcp, unix = listener.bound
-        yield tcp, unix
+        yield Vending(tcp, unix, tally)
     finally:
         await listener.stop(0.1)
 
 
+def closing(path: str, *lines: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Connection: close", *lines, "", ""]).encode()
+
+
 @pytest.mark.parametrize(
-    ("settings", "path", "lines"),
+    ("settings", "request_"),
     [
-        (GuardSettings(), "/v1/token", ["Host: evil.test", "Sidecar-Request: true"]),
-        (GuardSettings(), "/v1/token", ["Sidecar-Request: true"]),
-        (GuardSettings(forward_auth=True), "/v1/authorize", ["Host: localhost"]),
-        (GuardSettings(forward_auth=True), "/v1/authorize/default/x", ["Host: localhost", "Via: 1.1 proxy"]),
+        (GuardSettings(), closing("/v1/token", "Host: evil.test", "Sidecar-Request: true")),
+        (GuardSettings(), closing("http://evil.test/v1/token", "Host: localhost", "Sidecar-Request: true")),
+        (GuardSettings(forward_auth=True), closing("/v1/authorize", "Host: localhost")),
+        (GuardSettings(forward_auth=True), closing("/v1/authorize/default/x", "Host: localhost", "Via: 1.1 proxy")),
     ],
-    ids=["a foreign host", "no host", "no required header", "forwarded"],
+    ids=["a foreign host", "a foreign target", "no required header", "forwarded"],
 )
-async def test_what_a_unix_socket_alone_is_answered_is_never_answered_over_tcp(
-    tmp_path: Path, settings: GuardSettings, path: str, lines: list[str]
+async def test_what_is_answered_over_a_unix_socket_alone_is_refused_over_tcp_when_it_is_known(
+    tmp_path: Path, settings: GuardSettings, request_: bytes
 ) -> None:
-    version = "HTTP/1.1" if any(line.startswith("Host") for line in lines) else "HTTP/1.0"
-    request = "\r\n".join([f"GET {path} {version}", "Connection: close", *lines, "", ""]).encode()
-    async with both_transports(tmp_path, settings) as (tcp, unix):
-        assert [(await exchange(unix, request)).status for _ in range(3)] == [200] * 3
-        assert [(await exchange(tcp, request)).status for _ in range(3)] == [403] * 3
+    async with vending(tmp_path, settings) as here:
+        assert [(await exchange(here.unix, request_)).status for _ in range(4)] == [200] * 4
+        assert here.fast_responses == 2
+        assert [(await exchange(here.tcp, request_)).status for _ in range(4)] == [403] * 4
+        assert here.fast_responses == 2
 
 
-async def test_a_request_whose_answer_ends_the_connection_ends_it_from_its_bytes_too(tmp_path: Path) -> None:
-    """What follows `Upgrade` is not read the same by all; `exchange` reads until the connection ends."""
-    request = PLAIN.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\n\r\n")
-    async with both_transports(tmp_path, GuardSettings()) as (tcp, _):
-        replies = [await exchange(tcp, request) for _ in range(4)]
+@pytest.mark.parametrize("transport", ["tcp", "unix"])
+async def test_a_known_request_ends_its_connection_where_it_asks_for_that(tmp_path: Path, transport: str) -> None:
+    """`exchange` reads until the connection ends."""
+    request = PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    async with vending(tmp_path, GuardSettings()) as here:
+        address = here.tcp if transport == "tcp" else here.unix
+        replies = [await exchange(address, request) for _ in range(4)]
         assert [(reply.status, reply.header("Connection")) for reply in replies] == [(200, "close")] * 4
+        assert here.fast_responses == 2
