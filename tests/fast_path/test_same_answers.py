@@ -28,7 +28,7 @@ from tests.fast_path.steps import (
 from tests.fast_path.strategies import steps
 from tests.fuzz.conversation import PARSERS
 
-EXAMPLES = {"aiohttp._http_parser": 250, "aiohttp.http_parser": 150}
+EXAMPLES = {"aiohttp._http_parser": 320, "aiohttp.http_parser": 160}
 """For each configuration, by the module of aiohttp's parser."""
 FAST_SHARE = 0.25
 """So much of all tokens must come from the fast path, or the comparison would say little."""
