@@ -1,62 +1,100 @@
-"""The fast path against the long way: two listeners in front of one vendor get the same bytes and must answer alike.
+"""The fast path against the long way: two listeners in front of one backend get the same bytes and must answer alike.
 
-An input is a list of steps, parted by the byte 0xff. The first byte of a step says what happens: 0xf0 and 0xf1 send the
-rest to one of two connections as it is, 0xe0 and 0xe1 send the plain request three times, 0xd0 lets a quarter of a
-second pass, 0xd1 a whole one, 0xd2 sets the wall clock ahead by a day, 0xc0 brings another token, 0xc1 takes it away,
-0xc2 answers requests that wait. Any other step is sent to the first connection.
+An input is a list of steps, parted by the byte 0xff. The first step may be a byte from 0xb0 on: the number of the
+configuration, which is the plain one without it. The first byte of every other step says what happens. Where it stands
+for a client, its last three bits are the client's number:
+
+    f0 f1 f2   the client sends the rest as it is      c0   another token          d0   0.25 s pass
+    e0 e1 e2   it sends the known request three times  c1   no token               d1   1 s passes
+    a0 a1 a2   it closes its writing side              c2   who waits is answered  d2   the wall clock is a day ahead
+    90 91 92   it opens another connection             c3   an equal token         d3   one caller token is removed
+    88 89 8a   it reads no responses                   c4   a suspect token        d4   it comes back
+    80 81 82   it reads on
+
+Any other step is sent by the first client.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from tests.fakes.wire import PLAIN
-from tests.fast_path.configurations import CONFIGURATIONS
+from tests.fast_path.configurations import CALLER_TOKENS, CONFIGURATIONS, Configuration
 from tests.fast_path.listener_pair import DifferenceError
+from tests.fast_path.requests import DROPPED_LINES
 from tests.fast_path.steps import (
     ChangeToken,
     EndWaits,
+    HalfClose,
     IssueToken,
+    ReadOn,
+    Reconnect,
     Repeat,
+    RotateCallerTokens,
     Send,
     SetWallClock,
     Step,
+    StopReading,
     Wait,
     run_steps,
 )
 from tests.fuzz.findings import hold
 
 WORDS = (
-    PLAIN, b"\xff\xf0" + PLAIN, b"\xff\xf1" + PLAIN, b"\xff\xe0", b"\xff\xe1", b"\xff\xd0", b"\xff\xd1", b"\xff\xd2",
-    b"\xff\xc0", b"\xff\xc1", b"\xff\xc2", b"\r\n\r\n", b"Accept: text/plain\r\n", b"Connection: close\r\n",
+    PLAIN, b"\xff\xf0" + PLAIN, b"\xff\xf1" + PLAIN, b"\r\n\r\n", b"Accept: text/plain\r\n", b"Connection: close\r\n",
     b"?wait=30", b"If-None-Match: *\r\n", b"Content-Length: 4\r\n", b"Upgrade: websocket\r\n", b"HTTP/1.0", b"HEAD ",
-    b"\r\ntraceparent: 00-1-2-01", b"\r\nX-Request-Id: 1", b"\r\nb3: 0",
+    b"/v1/authorize", b"/v1/token/other", b"\r\nUser-Agent:x", b"\r\n x", b"Host: 10.0.0.5\r\n",
+    b"X-Forwarded-For: x\r\n",
+    *(b"\r\n" + line for line in DROPPED_LINES),
+    *(f"Authorization: Bearer {token}\r\n".encode() for token in CALLER_TOKENS),
+    *(b"\xff" + bytes([step]) for step in (
+        0xE0, 0xE1, 0xE2, 0xA0, 0xA1, 0x90, 0x91, 0x88, 0x89, 0x80, 0x81, 0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xD0, 0xD1,
+        0xD2, 0xD3, 0xD4,
+    )),
 )  # fmt: skip
 _PART = b"\xff"
 _MOST_STEPS = 24
-_HAPPENINGS: dict[bytes, Step] = {
-    b"\xe0": Repeat(0, PLAIN, 3),
-    b"\xe1": Repeat(1, PLAIN, 3),
-    b"\xd0": Wait(0.25),
-    b"\xd1": Wait(1.0),
-    b"\xd2": SetWallClock(86_400),
-    b"\xc1": ChangeToken("withdraw"),
-    b"\xc2": EndWaits(),
+_CLIENTS = 3
+_NAMES = tuple(CONFIGURATIONS)
+_FIRST_CONFIGURATION = 0xB0
+_HAPPENINGS: Mapping[int, Step] = {
+    0xC1: ChangeToken("withdraw"),
+    0xC2: EndWaits(),
+    0xC3: ChangeToken("copy"),
+    0xC4: ChangeToken("mark_suspect"),
+    0xD0: Wait(0.25),
+    0xD1: Wait(1.0),
+    0xD2: SetWallClock(86_400),
+    0xD3: RotateCallerTokens(CALLER_TOKENS[1:]),
+    0xD4: RotateCallerTokens(CALLER_TOKENS),
 }
+_BEHAVIOURS: Mapping[int, Callable[[int], Step]] = {0xA0: HalfClose, 0x90: Reconnect, 0x88: StopReading, 0x80: ReadOn}
 
 
 def check(data: bytes) -> None:
-    """Do it to both, and compare what each client got and what was counted after each step."""
-    steps = [_step(part[:1], part[1:], number) for number, part in enumerate(data.split(_PART)[:_MOST_STEPS]) if part]
+    """Do it to both, and compare what each client got and what was told of it after each step."""
+    parts = [part for part in data.split(_PART)[:_MOST_STEPS] if part]
+    number = parts[0][0] - _FIRST_CONFIGURATION if parts and len(parts[0]) == 1 else -1
+    configuration = CONFIGURATIONS[_NAMES[number] if 0 <= number < len(_NAMES) else "plain"]
+    steps = [_step(part, at, configuration) for at, part in enumerate(parts) if at or not 0 <= number < len(_NAMES)]
     try:
-        run_steps(CONFIGURATIONS["plain"], steps)
+        run_steps(configuration, steps)
     except DifferenceError as error:
         hold(true=False, what=f"a request is answered in two ways: {error}")
 
 
-def _step(what: bytes, rest: bytes, number: int) -> Step:
+def _step(part: bytes, at: int, configuration: Configuration) -> Step:
+    what, rest = part[0], part[1:]
+    kind, client = what & 0xF8, what & 0x07
     if what in _HAPPENINGS:
         return _HAPPENINGS[what]
-    if what == b"\xc0":
-        return IssueToken(number)
-    if what in (b"\xf0", b"\xf1"):
-        return Send(what[0] & 1, (rest,))
-    return Send(0, (what + rest,))
+    if what == 0xC0:
+        return IssueToken(at)
+    if client < _CLIENTS:
+        if kind == 0xF0:
+            return Send(client, (rest,))
+        if kind == 0xE0:
+            return Repeat(client, configuration.known[0], 3)
+        if kind in _BEHAVIOURS:
+            return _BEHAVIOURS[kind](client)
+    return Send(0, (part,))

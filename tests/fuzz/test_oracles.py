@@ -18,7 +18,8 @@ from sidecar.web.guards import Guards
 from sidecar.web.routes import Route
 from sidecar.web.server.request_handler import WRITTEN_LAST, ConnectionHandler
 from sidecar.web.token_api import TokenApi
-from tests.fast_path.planted import old_vended
+from tests.fast_path import planted
+from tests.fast_path.planted import Plant
 from tests.fuzz import fast_path, partner_answer, request, retry_after, seal, settings
 from tests.fuzz.findings import CANARY, FindingError
 from tests.fuzz.targets import CORPUS
@@ -170,7 +171,24 @@ def refusing(problems: list[str]) -> Callable[..., object]:
     return load
 
 
-def test_a_fast_answer_that_outlives_its_token_is_found(monkeypatch: Patch) -> None:
-    old_vended(lambda *_: True)(monkeypatch)
+@pytest.mark.parametrize(
+    ("name", "plant"),
+    [
+        ("another-token", planted.old_vended(lambda *_: True)),
+        ("suspect", planted.old_vended(lambda _, now: now is None)),
+        ("caller-token-rotated", planted.caller_tokens_ignored),
+        ("proxies", planted.caller_tokens_ignored),
+        ("proxies-by-transport", planted.peer_key(lambda _: b"")),
+        ("users", planted.peer_key(lambda _: b"")),
+        ("audited", planted.fast_path_without("audit")),
+        ("traces", planted.fast_path_without("spans")),
+        ("not-read", planted.key_of_the_request_before_kept),
+        ("waiting", planted.always_at_rest_after("_leave_rest")),
+        ("client-programs", planted.dropped(rb"user-agent: [ -~]+")),
+    ],
+)
+def test_a_fast_response_that_the_long_way_would_not_give_is_found(monkeypatch: Patch, name: str, plant: Plant) -> None:
+    fast_path.check(kept("fast_path", name))
+    plant(monkeypatch)
     with pytest.raises(FindingError, match="answered in two ways"):
-        fast_path.check(kept("fast_path", "another-token"))
+        fast_path.check(kept("fast_path", name))
