@@ -1,79 +1,72 @@
-"""Which connections there are, and when so many have ended that their memory is worth returning."""
+"""Which connections there are, which are ended by checks and at the end, and when most of many have ended."""
 
 from __future__ import annotations
 
 import asyncio
 
-from sidecar.core.limits import Limit, Limits
-from sidecar.core.model import Moment
-from sidecar.web.server.connection_registry import MANY, ConnectionRegistry, ManagedConnection
+from sidecar.web.server.connection_registry import MANY
+from tests.fakes.managed_connections import ObservedRegistry
 from tests.fakes.virtual_loop import running_loop
 from tests.fakes.virtual_time import virtual
 
 
-class Waiting(ManagedConnection):
-    """A connection that is owed an answer."""
-
-    @property
-    def is_owed_answer(self) -> bool:
-        return True
-
-    def give_way(self) -> None:
-        raise AssertionError("there is room")
-
-    def overdue(self, now: Moment) -> Limit | None:
-        return None
-
-    def abort(self) -> None:
-        raise AssertionError("there is room")
+@virtual
+async def test_one_that_exceeds_a_limit_is_ended_at_the_next_check() -> None:
+    slots = ObservedRegistry(8)
+    slow, other = slots.fill("receiving", "receiving")
+    slow.limit = "slow-headers"
+    await asyncio.sleep(2)
+    assert slots.gone(slow, other) == [True, False]
+    assert slots.hit == ["slow-headers"]
+    assert len(slots.registry) == 1
 
 
-def registry_of(count: int) -> tuple[ConnectionRegistry, list[ManagedConnection], list[int]]:
-    """A registry, its connections, and how many were left each time it said that most had ended."""
-    told: list[int] = []
-    registry = ConnectionRegistry(Limits(max_connections=2 * MANY), lambda _: None, lambda: told.append(len(registry)))
-    connections: list[ManagedConnection] = [Waiting() for _ in range(count)]
-    for connection in connections:
-        assert registry.add(connection)
-    return registry, connections, told
+@virtual
+async def test_the_end_of_the_listener_ends_those_that_are_owed_nothing() -> None:
+    slots = ObservedRegistry(8)
+    idle, receiving, polling, answering = slots.fill("idle", "receiving", "polling", "answering")
+    slots.registry.close()
+    assert slots.gone(idle, receiving, polling, answering) == [True, True, False, False]
+    assert len(slots.registry) == 2
 
 
 @virtual
 async def test_that_most_of_many_have_ended_is_told_once() -> None:
-    registry, connections, told = registry_of(MANY)
+    slots = ObservedRegistry(2 * MANY)
+    connections = slots.fill_with("answering", MANY)
     await asyncio.sleep(10)
     for connection in connections[10:]:
-        registry.remove(connection)
-    assert told == []
+        slots.registry.remove(connection)
+    assert slots.left == []
     await asyncio.sleep(10)
     for connection in connections[:10]:
-        registry.remove(connection)
+        slots.registry.remove(connection)
     await asyncio.sleep(10)
-    assert told == [10]
+    assert slots.left == [10]
 
 
 @virtual
 async def test_that_all_ended_before_the_first_check_is_told_too() -> None:
-    registry, connections, told = registry_of(MANY)
-    for connection in connections:
-        registry.remove(connection)
+    slots = ObservedRegistry(2 * MANY)
+    for connection in slots.fill_with("idle", MANY):
+        slots.registry.remove(connection)
     await asyncio.sleep(10)
-    assert told == [0]
+    assert slots.left == [0]
 
 
 @virtual
 async def test_the_end_of_a_few_is_not_told() -> None:
-    registry, connections, told = registry_of(MANY - 1)
-    for connection in connections:
-        registry.remove(connection)
+    slots = ObservedRegistry(2 * MANY)
+    for connection in slots.fill_with("idle", MANY - 1):
+        slots.registry.remove(connection)
     await asyncio.sleep(10)
-    assert told == []
+    assert slots.left == []
 
 
 @virtual
 async def test_nothing_is_checked_where_there_is_no_connection() -> None:
-    registry, connections, _ = registry_of(1)
-    registry.remove(connections[0])
+    slots = ObservedRegistry(2)
+    slots.registry.remove(slots.add())
     await asyncio.sleep(10)
     # A loop of virtual time that has nothing to wait for but this ends at once.
     assert not running_loop().timers()

@@ -1,0 +1,58 @@
+"""Connections that do nothing by themselves, and a registry of them."""
+
+from __future__ import annotations
+
+from sidecar.core.limits import Limit, Limits
+from sidecar.core.model import Moment
+from sidecar.web.server.connection_registry import Activity, ConnectionRegistry, ManagedConnection
+
+
+class FakeConnection(ManagedConnection):
+    """Does nothing by itself, and remembers what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owed = False
+        self.limit: Limit | None = None
+        self.aborted = self.gave_way = False
+
+    @property
+    def is_owed_answer(self) -> bool:
+        return self.owed
+
+    def give_way(self) -> None:
+        self.gave_way = True
+
+    def overdue(self, now: Moment) -> Limit | None:
+        return self.limit
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class ObservedRegistry:
+    """A registry of so many slots, and what it tells. Make it on a running loop of virtual time."""
+
+    def __init__(self, slots: int) -> None:
+        self.hit: list[Limit] = []
+        self.left: list[int] = []
+        """How many connections were left each time it said that most had ended."""
+        self.registry = ConnectionRegistry(
+            Limits(max_connections=slots), self.hit.append, lambda: self.left.append(len(self.registry))
+        )
+
+    def add(self, activity: Activity = "receiving") -> FakeConnection:
+        connection = FakeConnection()
+        assert self.registry.add(connection)
+        connection.owed = activity in ("polling", "answering")
+        self.registry.set_activity(connection, activity)
+        return connection
+
+    def fill(self, *activities: Activity) -> list[FakeConnection]:
+        return [self.add(activity) for activity in activities]
+
+    def fill_with(self, activity: Activity, count: int) -> list[FakeConnection]:
+        return [self.add(activity) for _ in range(count)]
+
+    def gone(self, *connections: FakeConnection) -> list[bool]:
+        return [connection.aborted for connection in connections]

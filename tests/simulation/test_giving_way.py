@@ -1,0 +1,168 @@
+"""Which connection gives way to a new one where all slots are taken: the rules of the registry, one by one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sidecar.web.server.connection_registry import MOMENT_S, TURNED_AWAY
+from tests.fakes.managed_connections import FakeConnection, ObservedRegistry
+from tests.fakes.virtual_loop import running_loop
+from tests.fakes.virtual_time import virtual
+
+LONG_S = 2 * MOMENT_S
+
+
+@virtual
+async def test_one_that_receives_for_long_gives_way_before_one_that_is_idle_for_longer() -> None:
+    slots = ObservedRegistry(8)
+    idle, receiving = slots.fill("idle", "receiving")
+    slots.fill_with("answering", 6)
+    await asyncio.sleep(LONG_S)
+    slots.add()
+    assert slots.gone(idle, receiving) == [False, True]
+    assert slots.hit == ["connections"]
+    assert len(slots.registry) == 8
+
+
+@virtual
+async def test_one_that_has_just_begun_to_receive_does_not_give_way_to_the_next() -> None:
+    slots = ObservedRegistry(8)
+    idle, polling = slots.fill("idle", "polling")
+    slots.fill_with("answering", 5)
+    await asyncio.sleep(LONG_S)
+    receiving = slots.add()
+    slots.add("answering")
+    assert slots.gone(idle, receiving) == [True, False]
+    assert not polling.gave_way
+
+
+@virtual
+async def test_when_a_quarter_receive_the_first_of_them_gives_way_at_once() -> None:
+    slots = ObservedRegistry(8)
+    first, second = slots.fill("receiving", "receiving")
+    slots.fill_with("idle", 6)
+    slots.add()
+    assert slots.gone(first, second) == [True, False]
+
+
+@virtual
+async def test_a_long_poll_ends_with_its_answer_before_one_that_has_just_become_idle() -> None:
+    slots = ObservedRegistry(4)
+    first, second, idle, _ = slots.fill("polling", "polling", "idle", "answering")
+    slots.add("idle")
+    assert (first.gave_way, second.gave_way) == (True, False)
+    assert slots.gone(first, idle) == [False, False]
+    assert first.activity == "leaving"
+
+
+@virtual
+async def test_a_few_long_polls_may_be_ending_at_a_time_and_the_first_of_them_is_cut_off_after_a_moment() -> None:
+    slots = ObservedRegistry(TURNED_AWAY + 1)
+    polls = slots.fill_with("polling", TURNED_AWAY + 1)
+    slots.fill_with("answering", TURNED_AWAY)
+    assert [poll.gave_way for poll in polls] == [True] * TURNED_AWAY + [False]
+    assert not slots.registry.add(FakeConnection())
+    await asyncio.sleep(LONG_S)
+    slots.add("answering")
+    assert slots.gone(*polls) == [True] + [False] * TURNED_AWAY
+    assert polls[-1].gave_way
+
+
+@virtual
+async def test_without_long_polls_one_that_has_just_become_idle_gives_way() -> None:
+    slots = ObservedRegistry(3)
+    first, second, _ = slots.fill("idle", "idle", "answering")
+    slots.add("answering")
+    assert slots.gone(first, second) == [True, False]
+
+
+@virtual
+async def test_of_idle_ones_the_one_that_was_answered_the_longest_time_ago_gives_way() -> None:
+    slots = ObservedRegistry(3)
+    idle = slots.fill("idle", "idle", "idle")
+    await asyncio.sleep(LONG_S)
+    for connection in idle[:2]:
+        slots.registry.touch(connection, running_loop().time())
+    slots.add("answering")
+    assert slots.gone(*idle) == [False, False, True]
+    await asyncio.sleep(LONG_S)
+    slots.registry.touch(idle[0], running_loop().time())
+    slots.add("answering")
+    assert slots.gone(*idle) == [False, True, True]
+
+
+@virtual
+async def test_an_idle_one_that_is_owed_an_answer_by_now_does_not_give_way() -> None:
+    slots = ObservedRegistry(2)
+    first, second = slots.fill("idle", "idle")
+    await asyncio.sleep(LONG_S)
+    first.owed = True
+    slots.add("answering")
+    assert slots.gone(first, second) == [False, True]
+    assert first.activity == "answering"
+
+
+@virtual
+async def test_where_all_are_owed_answers_new_ones_are_turned_away_a_few_at_a_time() -> None:
+    slots = ObservedRegistry(2)
+    owed = slots.fill("answering", "answering")
+    turned_away = [FakeConnection() for _ in range(TURNED_AWAY + 1)]
+    assert [slots.registry.add(connection) for connection in turned_away] == [False] * (TURNED_AWAY + 1)
+    assert slots.gone(*owed, *turned_away) == [False] * 2 + [True] + [False] * TURNED_AWAY
+    assert len(slots.registry) == 2 + TURNED_AWAY
+    slots.registry.remove(owed[0])
+    slots.add()
+
+
+@virtual
+async def test_of_too_many_bodies_the_one_that_is_waited_for_the_longest_time_is_refused() -> None:
+    slots = ObservedRegistry(8)
+    first, second, third = slots.fill_with("answering", 3)
+    slots.registry.begin_body(first)
+    slots.registry.begin_body(second)
+    slots.registry.begin_body(third)
+    assert [one.gave_way for one in (first, second, third)] == [True, False, False]
+    assert slots.hit == ["slow-body"]
+    slots.registry.end_body(second)
+    slots.registry.begin_body(first)
+    assert (second.gave_way, third.gave_way) == (False, False)
+
+
+@virtual
+async def test_one_that_has_ended_waits_for_no_body() -> None:
+    """Whether it ended before or while its body was waited for."""
+    slots = ObservedRegistry(8)
+    early, late, third, fourth = slots.fill_with("answering", 4)
+    slots.registry.remove(early)
+    slots.registry.begin_body(early)
+    slots.registry.begin_body(late)
+    slots.registry.remove(late)
+    slots.registry.begin_body(third)
+    slots.registry.begin_body(fourth)
+    assert slots.hit == []
+
+
+@virtual
+async def test_a_long_poll_that_is_ending_takes_no_slot() -> None:
+    slots = ObservedRegistry(2)
+    slots.fill("polling", "answering")
+    third = slots.add("answering")
+    slots.registry.remove(third)
+    slots.add("answering")
+    assert slots.hit == ["connections"]
+    assert len(slots.registry) == 3
+
+
+@virtual
+async def test_one_that_has_ended_or_is_ending_takes_up_nothing_again() -> None:
+    slots = ObservedRegistry(8)
+    ended, ending = slots.fill("idle", "polling")
+    slots.registry.remove(ended)
+    slots.registry.set_activity(ended, "answering")
+    slots.registry.touch(ended, 1)
+    assert len(slots.registry) == 1
+    slots.fill_with("answering", 7)
+    slots.add("answering")
+    assert ending.activity == "leaving"
+    slots.registry.set_activity(ending, "idle")
+    assert ending.activity == "leaving"
