@@ -24,9 +24,9 @@ NAMES: Mapping[str, set[str]] = {
 """A name that is added here may be missing in another version: look for it in each that the bounds allow."""
 
 
-def used() -> Iterator[tuple[str, str]]:
+def used(folder: str = "sidecar") -> Iterator[tuple[str, str]]:
     """The package and the name, with the class of theirs that has it."""
-    for path in sorted((ROOT / "sidecar").rglob("*.py")):
+    for path in sorted((ROOT / folder).rglob("*.py")):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):
@@ -41,7 +41,7 @@ def used_by(node: ast.ClassDef, module: str) -> Iterator[tuple[str, str]]:
     ours = getattr(importlib.import_module(module), node.name, None)
     names = {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
     names |= {part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)}
-    for name in (name for name in names if re.match(r"_[^_]", name)):
+    for name in filter(is_private, names):
         for base in reversed(getattr(ours, "__mro__", ())):
             package = base.__module__.partition(".")[0]
             if package in NAMES and re.search(rf"\b{name}\b", inspect.getsource(base)):
@@ -49,10 +49,49 @@ def used_by(node: ast.ClassDef, module: str) -> Iterator[tuple[str, str]]:
                 break
 
 
-def test_none_of_aiohttps_is_in_use_on_the_way_of_a_request() -> None:
-    """Those that are left are of its client, on the way to the partner."""
-    classes = {base.partition(".")[0] for base in NAMES["aiohttp"]}
-    assert classes == {"BaseConnector", "ResponseHandler"}
+def test_none_of_aiohttp_is_in_use_where_requests_are_answered() -> None:
+    """Those that are listed are of its client, on the way to the partner."""
+    assert list(used("sidecar/web")) == []
+    assert {name.partition(".")[0] for name in NAMES["aiohttp"]} == {"BaseConnector", "ResponseHandler"}
+
+
+def test_private_names_of_other_objects_are_not_in_use_where_requests_are_answered() -> None:
+    """Whose they are is not to be seen there, so none is."""
+    found = [
+        f"{path.name}: {ast.unparse(node)}"
+        for path in sorted((ROOT / "sidecar/web").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if is_private_of_another(node)
+    ]
+    assert found == []
+
+
+def is_private_of_another(node: ast.AST) -> bool:
+    """Whether this is `other._name`, also by `getattr` and `setattr`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "setattr"):
+        name = node.args[1]
+        return isinstance(name, ast.Constant) and is_private(str(name.value))
+    return (
+        isinstance(node, ast.Attribute)
+        and is_private(node.attr)
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    )
+
+
+def is_private(name: str) -> bool:
+    return re.match(r"_[^_]", name) is not None
+
+
+@pytest.mark.parametrize(
+    ("source", "private"),
+    [
+        ("request._payload", True), ("self.request._payload", True), ("getattr(x, '_payload')", True),
+        ("setattr(x, '_payload', 1)", True), ("self._payload", False), ("request.payload", False),
+        ("x.__class__", False),
+    ],
+)  # fmt: skip
+def test_a_private_name_of_another_object_is_seen(source: str, private: bool) -> None:
+    assert any(map(is_private_of_another, ast.walk(ast.parse(source)))) == private
 
 
 @pytest.mark.parametrize("package", NAMES)
