@@ -192,6 +192,25 @@ def key_of_the_request_before_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HttpConnection, "_answer_fast", changed)
 
 
+def key_kept_for_the_next_request(patch: pytest.MonkeyPatch) -> None:
+    """A request that comes while another one is answered is learned under that one's key."""
+    receive, finish = HttpConnection.data_received, HttpConnection.finish
+
+    def keep_at_receipt(self: HttpConnection, data: bytes) -> None:
+        key, is_at_rest = self.fast_key, self._at_rest
+        receive(self, data)
+        if not is_at_rest:
+            self.fast_key = key
+
+    def keep_at_the_end(self: HttpConnection, *, keeps: bool) -> None:
+        key = self.fast_key
+        finish(self, keeps=keeps)
+        self.fast_key = key
+
+    patch.setattr(HttpConnection, "data_received", keep_at_receipt)
+    patch.setattr(HttpConnection, "finish", keep_at_the_end)
+
+
 def drain_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FastPath, "close", lambda _: None)
 

@@ -171,6 +171,16 @@ async def test_one_that_has_sent_a_part_of_a_head_is_never_answered_fast_again()
 
 
 @virtual
+async def test_one_whose_next_request_came_before_the_response_is_never_answered_fast_again() -> None:
+    here = await vending()
+    answered = await here.answered_fast()
+    answered.receive(NOWHERE)
+    assert await exchange(answered, KNOWN) == 404
+    assert answered.written.count(b"HTTP/1.1 200 OK") == 1
+    assert not await here.is_answered_fast(answered)
+
+
+@virtual
 async def test_one_that_does_not_read_is_not_answered_fast() -> None:
     """Responses would pile up: the long way waits until they are read."""
     here = await vending()

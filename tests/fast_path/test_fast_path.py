@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.core.request_events import Endpoint
 from sidecar.web.server.fast_path import MAX_ENTRIES, MAX_SEEN, FastPath
 from sidecar.web.server.peer import Peer
-from tests.fast_path.aging_vendor import ISSUED_AT, LIFE_S
+from tests.fast_path.aging_vendor import ISSUED_AT, LIFE_S, AgingVendor
 from tests.fast_path.held_bytes import held_bytes
 from tests.fast_path.learner import WALL_STEP_S, Learner
 from tests.fast_path.requests import HOST, request
 
+ENDPOINTS: tuple[Endpoint, ...] = ("token", "authorize")
 CANARY = b"canary-caller-token-0e6f"
 PLAIN = request(b"/v1/token", HOST)
 NOW = "Thu, 01 Jan 2026 00:00:00 GMT"
@@ -178,6 +180,21 @@ def test_a_response_that_ends_the_connection_says_so() -> None:
         if found
     ]
     assert ends == [(False, False), (True, True)]
+
+
+def test_the_responses_of_two_profiles_and_endpoints_are_kept_apart() -> None:
+    """Also where one function renders all of them."""
+    learner = Learner()
+    other = AgingVendor("other", learner.clock)
+    combinations = [(vendor, endpoint) for vendor in (learner.vendor, other) for endpoint in ENDPOINTS]
+    for number, (vendor, endpoint) in enumerate(combinations):
+        vended = vendor.current()
+        assert vended is not None
+        for _ in range(2):
+            learner.fast_path.add(learner.key(numbered(number)), learner.render, vended, vendor, endpoint)
+    found = [learner.find(numbered(number)) for number in range(4)]
+    assert [(each.vendor, each.endpoint) for each in found if each is not None] == combinations
+    assert [b"other-token" in each.data for each in found if each is not None] == [False, False, True, True]
 
 
 def test_the_oldest_of_too_many_known_requests_is_forgotten() -> None:

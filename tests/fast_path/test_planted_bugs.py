@@ -22,6 +22,7 @@ from tests.fast_path.steps import (
     Repeat,
     RotateCallerTokens,
     Send,
+    SendAtOnce,
     SetWallClock,
     Step,
     StopReading,
@@ -30,6 +31,7 @@ from tests.fast_path.steps import (
 )
 
 PLAIN = request(b"/v1/token", *USUAL)
+AUTHORIZE = request(b"/v1/authorize", *USUAL)
 CLOSING = request(b"/v1/token", *USUAL, b"Connection: close")
 LONG_POLL = request(b"/v1/token?wait=30", *USUAL, b"If-None-Match: *")
 AUTHENTICATED = request(b"/v1/token", *USUAL, b"Authorization: Bearer " + CALLER_TOKENS[0].encode())
@@ -41,6 +43,7 @@ WAITED_FOR: Sequence[Step] = (
     ChangeToken("delay"), Send(0, (AUTHENTICATED,)), RotateCallerTokens(CALLER_TOKENS[1:]), EndWaits(),
 )  # fmt: skip
 """A request passes the guards, waits for a token, and is answered when it would not pass any more."""
+TOGETHER: Step = SendAtOnce(((0, PLAIN), (0, AUTHORIZE)))
 KNOWN: Step = Repeat(0, PLAIN, 4)
 
 
@@ -168,6 +171,11 @@ PLANTED = {
         "plain",
         planted.key_of_the_request_before_kept,
         [Repeat(0, PLAIN, 4), StopReading(0), Send(0, (request(b"/v1/token/other", *USUAL),)), Repeat(1, PLAIN, 1)],
+    ),
+    "a request is learned under the key of the one that is being answered": Planted(
+        "plain",
+        planted.key_kept_for_the_next_request,
+        [TOGETHER, Reconnect(0), TOGETHER, Reconnect(0), Repeat(0, PLAIN, 1)],
     ),
     "responses are not audited": Planted("audit", planted.fast_path_without("audit"), [KNOWN]),
     "responses are not traced": Planted(

@@ -90,6 +90,15 @@ def test_a_line_that_is_continued_or_ends_in_another_way_makes_a_difference(line
     assert learner.key(PLAIN) not in [learner.fast_path.key_of(head, TCP) for head in heads]
 
 
+@pytest.mark.parametrize("line", DROPPED_LINES)
+def test_what_is_in_a_line_that_is_continued_makes_a_difference(line: bytes) -> None:
+    """None of it is dropped, the line before the continuation included."""
+    learner = Learner()
+    for end in (b"\r\n x", b"\r\n\tx"):
+        one, other = (learner.fast_path.key_of(with_line(PLAIN, line + more + end, 1), TCP) for more in (b"", b"0"))
+        assert one is None or one != other
+
+
 @pytest.mark.parametrize("name", [b"Via", b"X-Forwarded-For", b"X-Real-IP", b"Origin", b"Host", b"Sec-Fetch-Site",
                                   b"Sidecar-Request", b"Sidecar-Token", b"Authorization", b"If-None-Match", b"Accept",
                                   b"Connection", b"Content-Length", b"Transfer-Encoding", b"Upgrade", b"Expect",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 from unittest.mock import patch
 
@@ -91,6 +92,17 @@ def test_each_request_is_answered_alike_each_time(name: str, parser: type[Any]) 
             ]
     outcome = run_steps(configuration, made)
     assert outcome.fast_responses >= FAST_SHARE * outcome.responses > 0
+
+
+@with_parser
+@EACH_CONFIGURATION
+def test_a_request_that_comes_while_another_is_answered_is_not_learned_as_that(name: str, parser: type[Any]) -> None:
+    """Neither is known before; the first one's key must not find the second one's response."""
+    configuration = CONFIGURATIONS[name]
+    for one, other in permutations(configuration.known[:5], 2):
+        together = SendAtOnce(((0, one), (0, other)))
+        made: list[Step] = [together, Reconnect(0), together, Reconnect(0), Repeat(0, one, 3), Repeat(0, other, 3)]
+        assert run_steps(configuration, made).fast_responses > 0
 
 
 @EACH_CONFIGURATION
