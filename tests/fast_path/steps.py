@@ -59,6 +59,23 @@ class SendAtOnce:
 
 
 @dataclass(frozen=True)
+class SendOnResponse:
+    """A client sends `following` in the turn of the event loop after the first response to `data`."""
+
+    client: int
+    data: bytes
+    following: bytes
+
+    async def run(self, pair: ListenerPair) -> None:
+        await pair.reconnect_closed(self.client)
+        for listener in pair.listeners:
+            listener.connections[self.client].sends_next = self.following
+        await pair.send(self.client, self.data)
+        for listener in pair.listeners:
+            listener.connections[self.client].sends_next = b""
+
+
+@dataclass(frozen=True)
 class HalfClose:
     """A client closes its writing listener."""
 

@@ -25,6 +25,7 @@ from tests.fast_path.steps import (
     Send,
     SendAndHalfClose,
     SendAtOnce,
+    SendOnResponse,
     SetWallClock,
     Step,
     StopReading,
@@ -78,6 +79,7 @@ def _sends(configuration: Configuration) -> SearchStrategy[Step]:
         st.builds(Send, clients, _split(heads)),
         st.builds(SendAtOnce, st.lists(together, min_size=2, max_size=4).map(tuple)),
         st.builds(SendAndHalfClose, clients, data),
+        st.builds(SendOnResponse, clients, heads, st.one_of(known, data)),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.web.server.fast_path import MAX_LINES, MAX_REQUEST_BYTES
 from sidecar.web.server.peer import Peer, peer_of
+from sidecar.web.server.request_parser import is_whole_head
 from tests.fast_path.learner import TCP, Learner
 from tests.fast_path.requests import DROPPED_LINES, SIMILAR_LINES, USUAL, request, with_line
 from tests.fast_path.transport import TcpPeer, UnixPeer
@@ -109,6 +110,25 @@ def test_a_line_that_guards_endpoints_or_the_server_read_makes_a_difference(name
         head = with_line(PLAIN, name + b": " + value, place)
         assert learner.fast_path.key_of(head, TCP) != learner.key(PLAIN)
         assert learner.fast_path.key_of(with_line(head, b"b3: 1", place), TCP) != learner.key(PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (PLAIN, True), (PLAIN[:-1], False), (PLAIN[:-2], False), (PLAIN + b"G", False), (PLAIN * 2, False),
+        (b"\r\n" + PLAIN, False), (b"\r\n\r\n", False), (b"", False), (PLAIN + b"\r\n", False),
+        (PLAIN.replace(b"\r\n", b"\n"), False), (PLAIN.replace(b"\r\nHost", b"\nHost"), False),
+        (PLAIN.replace(b"localhost", b"local\nhost"), False),
+    ],
+)  # fmt: skip
+def test_only_one_whole_head_is_looked_up(data: bytes, whole: bool) -> None:
+    assert is_whole_head(data, 1000) == whole
+
+
+def test_a_head_beyond_the_limit_is_not_looked_up() -> None:
+    """Its last, empty line does not count."""
+    assert is_whole_head(PLAIN, len(PLAIN) - 2)
+    assert not is_whole_head(PLAIN, len(PLAIN) - 3)
 
 
 ONE_USER_AGENT = (

@@ -23,6 +23,7 @@ from tests.fast_path.steps import (
     RotateCallerTokens,
     Send,
     SendAtOnce,
+    SendOnResponse,
     Step,
     run_steps,
 )
@@ -88,6 +89,7 @@ def test_each_request_is_answered_alike_each_time(name: str, parser: type[Any]) 
                 Repeat(client, known, 2),
                 Send(client, (second + request, request + known)),
                 SendAtOnce(((client, known), (client, request), (client, third))),
+                SendOnResponse(client, request, known),
                 Reconnect(client),
             ]
     outcome = run_steps(configuration, made)

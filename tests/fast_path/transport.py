@@ -90,6 +90,8 @@ class ClientTransport(Wire):
         self._eof_is_due = False
         self._is_full = False
         self.wrote_eof = False
+        self.sends_next = b""
+        """What the client sends as soon as it receives anything."""
 
     def look(self) -> Received:
         """What happened since the last look."""
@@ -155,6 +157,9 @@ class ClientTransport(Wire):
     def write(self, data: bytes | bytearray | memoryview[int]) -> None:
         if not self.is_closing() and not self.wrote_eof:
             super().write(data)
+            if self.sends_next:
+                running_loop().call_soon(self.receive, self.sends_next)
+                self.sends_next = b""
 
     def can_write_eof(self) -> bool:
         return True
