@@ -10,6 +10,7 @@ from sidecar.web.answers import Response, json_answer
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.fast_path import CachedResponse, FastPath
 from sidecar.web.server.peer import Peer
+from tests.fakes.fast_listener import Counting
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FixedClock
 from tests.fast_path.aging_vendor import AgingVendor
@@ -17,16 +18,6 @@ from tests.fast_path.aging_vendor import AgingVendor
 WALL_STEP_S = 0.9375
 """How far the wall clock is into a second at the start."""
 TCP = Peer(is_unix=False, uid=None, local_address="127.0.0.1", key=b"tcp 127.0.0.1 ")
-
-
-class Counting:
-    """A tally that remembers."""
-
-    def __init__(self) -> None:
-        self.counted: list[tuple[str, float]] = []
-
-    def count(self, code: str, duration_s: float) -> None:
-        self.counted.append((code, duration_s))
 
 
 class Client:

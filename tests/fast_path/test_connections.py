@@ -13,13 +13,13 @@ from sidecar.web.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import KEEPALIVE_S
 from sidecar.web.token_api import TokenApi
+from tests.fakes.fast_listener import Counting
 from tests.fakes.replica import HANG_S
 from tests.fakes.room import Room, opened
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor
 from tests.fakes.virtual_time import virtual
 from tests.fast_path.configurations import usual
-from tests.fast_path.learner import Counting
 from tests.fast_path.listener import Backend, ObservedListener
 from tests.fast_path.requests import USUAL, request
 from tests.fast_path.transport import ClientTransport, TcpPeer, settle

@@ -11,20 +11,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from sidecar.app.clock import SystemClock
-from sidecar.core.limits import Limits
 from sidecar.core.model import Address
 from sidecar.web.admin_api import AdminApi
-from sidecar.web.guards import Guards, GuardSettings
-from sidecar.web.server.fast_path import FastPath
-from sidecar.web.server.http_server import Handler, HttpServer
-from sidecar.web.server.listener import Listener
-from sidecar.web.token_api import TokenApi
+from sidecar.web.server.http_server import Handler
+from tests.fakes.fast_listener import fast_listener
 from tests.fakes.half_closed import LOOPS, Run, answered, call, rest_of, run_on
 from tests.fakes.sink import ListSink
 from tests.fakes.vending_service import vending_service
-from tests.fakes.vendor import FakeVendor, FixedClock, vended
-from tests.fakes.wire import LOOPBACK, PLAIN, serving
+from tests.fakes.vendor import FakeVendor, FixedClock
+from tests.fakes.wire import PLAIN, serving
 
 MANY = 200
 REPORT = b'{"tokenId": "x"}'
@@ -71,26 +66,6 @@ async def listener(name: str) -> AsyncIterator[Address]:
             yield address
 
 
-@asynccontextmanager
-async def fast_listener() -> AsyncIterator[Address]:
-    class NoTally:
-        def count(self, code: str, duration_s: float) -> None:
-            """Nothing is counted."""
-
-    clock, vendor, sink = SystemClock(), FakeVendor(), ListSink()
-    vendor.now = vended(good_until=clock.monotonic() + 3600)
-    fast_path = FastPath(clock, lambda _profile, _endpoint: NoTally())
-    api = TokenApi(
-        {"default": vendor}, Guards(GuardSettings()), sink, clock, {"default": "AccessToken"}, fast_path=fast_path
-    )
-    some = Listener(lambda: HttpServer(api, sink, "vending", Limits(), fast_path))
-    await some.start([LOOPBACK])
-    try:
-        yield some.bound[0]
-    finally:
-        await some.stop(0.1)
-
-
 @pytest.mark.parametrize("name", SENT)
 def test_whatever_is_asked_is_answered_each_time(name: str, run: Run) -> None:
     where, sent, status = SENT[name]
@@ -104,7 +79,8 @@ def test_whatever_is_asked_is_answered_each_time(name: str, run: Run) -> None:
 
 def test_with_the_fast_path_on_everybody_is_answered_too(run: Run) -> None:
     async def test() -> None:
-        async with fast_listener() as address:
+        async with fast_listener() as here:
+            address = here.listener.bound[0]
             for sent in (PLAIN, PLAIN * 3, SENT["authorization"][1]):
                 for _ in range(MANY // 4):
                     got = await rest_of(await call(address, sent))

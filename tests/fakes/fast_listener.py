@@ -1,0 +1,60 @@
+"""A vending listener on real sockets, with the fast path or without it, in front of one vendor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sidecar.core.limits import Limits
+from sidecar.core.model import Address
+from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.http_server import HttpServer
+from sidecar.web.server.listener import Listener
+from sidecar.web.token_api import TokenApi
+from tests.fakes.sink import ListSink
+from tests.fakes.vendor import FakeVendor, FixedClock
+from tests.fakes.wire import LOOPBACK
+
+
+class Counting:
+    """A tally that remembers."""
+
+    def __init__(self) -> None:
+        self.counted: list[tuple[str, float]] = []
+
+    def count(self, code: str, duration_s: float) -> None:
+        self.counted.append((code, duration_s))
+
+
+@dataclass(frozen=True)
+class FastListener:
+    """`tally` counts what the fast path answers."""
+
+    listener: Listener
+    tally: Counting
+
+    @property
+    def fast_responses(self) -> int:
+        return len(self.tally.counted)
+
+
+@asynccontextmanager
+async def fast_listener(
+    settings: GuardSettings | None = None,
+    *,
+    vendor: FakeVendor | None = None,
+    at: Sequence[Address] = (LOOPBACK,),
+    fast: bool = True,
+) -> AsyncIterator[FastListener]:
+    sink, clock, tally = ListSink(), FixedClock(), Counting()
+    fast_path = FastPath(clock, lambda _profile, _endpoint: tally) if fast else None
+    vendors, headers = {"default": vendor or FakeVendor()}, {"default": "AccessToken"}
+    api = TokenApi(vendors, Guards(settings or GuardSettings()), sink, clock, headers, fast_path=fast_path)
+    listener = Listener(lambda: HttpServer(api, sink, "vending", Limits(), fast_path))
+    await listener.start(at)
+    try:
+        yield FastListener(listener, tally)
+    finally:
+        await listener.stop(0.1)
