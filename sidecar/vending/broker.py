@@ -16,14 +16,13 @@ from sidecar.core.model import Moment, Profile, Reason, Seconds, Token
 from sidecar.core.policy import Condition, usable_s
 from sidecar.vending.crew import Crew
 from sidecar.vending.flight import Flight
+from sidecar.vending.held_token import HeldToken
 from sidecar.vending.obstacle import error_of, obstacle
 from sidecar.vending.patience import Patience
 from sidecar.vending.reports import Reports
 from sidecar.vending.singleflight import SingleFlight
 from sidecar.vending.snapshot import take_snapshot
 from sidecar.vending.vendor import Report, Snapshot, Vended
-
-GOOD = (Condition.FRESH, Condition.STALE)
 
 
 class Broker:
@@ -32,13 +31,12 @@ class Broker:
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
         self._view = crew.view
+        self._held = HeldToken(crew)
         self._clock = crew.clock
         self._flights: SingleFlight[str, FlightResult] = SingleFlight()
         self._patience = Patience()
         self._asked_at = crew.clock.monotonic()
         self._waiters = 0
-        self._latest: Vended | None = None
-        """What was vended last: within one second every caller gets the same."""
         self.has_outcome = False
         """Whether a flight has ended, or something stood in the way of one, since the start."""
         self.demand = asyncio.Event()
@@ -70,27 +68,15 @@ class Broker:
 
     def _look(self, min_ttl_s: Seconds) -> Vended | None:
         now = self._asked_at = self._clock.monotonic()
-        view, latest = self._view, self._latest
-        is_right = latest is not None and now < latest.good_until and self.holds(latest.token)
-        if is_right and not min_ttl_s and view.shown_time.is_right(now):
-            return latest
-        if view.token is None or view.condition(now) not in GOOD:
-            return None
-        left_s = view.left_s(now)
-        if left_s < min_ttl_s:
-            return None
-        usable_left_s = usable_s(view.token.lifetime_s, self.profile) - view.age_s(now)
-        good_until = now + min(left_s % 1, usable_left_s)
-        self._latest = Vended(view.token, False, max(1, int(left_s)), view.issued_at, good_until)
-        return self._latest
+        return self._held.vended(now, min_ttl_s)
 
     def holds(self, token: Token) -> bool:
-        return self._view.token is token and not self._view.rejected
+        return self._held.holds(token)
 
     @property
     def has_good_token(self) -> bool:
         """Whether one would be vended unmarked; unlike `current`, this is not to ask for it."""
-        return self._view.condition(self._clock.monotonic()) in GOOD
+        return self._held.is_good(self._clock.monotonic())
 
     def take_after(self, other: Broker) -> None:
         """This profile's callers were `other`'s so far: know when they asked last, and what they may still report."""
@@ -150,7 +136,7 @@ class Broker:
     def _reason(self, min_ttl_s: Seconds) -> Reason:
         if self._view.token is None:
             return Reason.MISS
-        if self._view.condition(self._clock.monotonic()) in GOOD and min_ttl_s:
+        if min_ttl_s and self.has_good_token:
             return Reason.MIN_TTL
         return self.due() or Reason.MISS
 
