@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sidecar.core.errors import ConfigurationError
@@ -82,29 +82,27 @@ def _listen_on_all(found: Iterable[tuple[int, str]], port: int) -> list[socket.s
 
 
 def _listen_tcp(family: int, where: tuple[str, int]) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
+    def bind(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(where)
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
+
+    return _listening(family, bind)
 
 
 def _unix(address: Address) -> socket.socket:
     if address.file:
         read_in_time(lambda: _remove_stale(Path(address.file)))
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        return _listening(socket.AF_UNIX, lambda sock: _bind_file(sock, address.file))
+    return _listening(socket.AF_UNIX, lambda sock: sock.bind(f"\0{address.path[1:]}"))
+
+
+def _listening(family: int, bind: Callable[[socket.socket], None]) -> socket.socket:
+    """Raises `OSError`, with nothing left open."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        if address.file:
-            _bind_file(sock, address.file)
-        else:
-            sock.bind(f"\0{address.path[1:]}")
+        bind(sock)
         sock.listen(BACKLOG)
     except OSError:
         sock.close()
