@@ -62,7 +62,7 @@ class Observers:
             lines = open_lines(log_format, self._lines.output("audit"), self.redactor, clock)
             self.audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, clock)
 
-    def fast_path(self, caller_tokens: Callable[[], CallerTokens | None] | None) -> FastPath | None:
+    def fast_path(self, caller_tokens: Callable[[], CallerTokens | None]) -> FastPath | None:
         """Answers to known requests; None where that is switched off, or the log tells of each request (`debug`)."""
         settings = self._settings
         if not settings.warm or settings.log_level == "debug":
@@ -70,7 +70,7 @@ class Observers:
         return FastPath(
             self._clock,
             self.metrics.requests.tally,
-            caller_tokens=caller_tokens or (lambda: None),
+            caller_tokens=caller_tokens,
             audit=self.audit,
             spans=self.spans,
         )

@@ -7,7 +7,6 @@ import contextlib
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TextIO
 
 import aiohttp
@@ -150,7 +149,7 @@ class Service:
 
     async def _listen(self) -> AdminApi:
         headers = {name: PRESETS[vendor.profile.partner].token_header for name, vendor in self.vendors.items()}
-        caller_tokens = self._files.caller_tokens()
+        caller_tokens = self._files.caller_tokens() or (lambda: None)
         fast_path, guards = self._observers.fast_path(caller_tokens), self._guards(caller_tokens)
         tokens = TokenApi(self.vendors, guards, self._sink, self._clock, headers, self._observers.audit, fast_path)
         admin = AdminApi(
@@ -167,18 +166,18 @@ class Service:
         await self._listeners.open(tokens, admin, fast_path)
         return admin
 
-    def _guards(self, caller_tokens: Callable[[], CallerTokens | None] | None) -> Guards:
+    def _guards(self, caller_tokens: Callable[[], CallerTokens | None]) -> Guards:
         settings = self._settings
-        guard = GuardSettings(
-            require_header=settings.require_header,
-            forward_auth=settings.forward_auth,
-            # An address that is listened on is a host of its own connections; that a name leads here is known here.
-            allowed_hosts=(*settings.allowed_hosts, *names_of(settings.listen)),
-            allowed_uids=settings.allowed_uids,
+        return Guards(
+            GuardSettings(
+                require_header=settings.require_header,
+                caller_tokens=caller_tokens,
+                forward_auth=settings.forward_auth,
+                # An address that is listened on is a host of its own connections; that a name leads here is known here.
+                allowed_hosts=(*settings.allowed_hosts, *names_of(settings.listen)),
+                allowed_uids=settings.allowed_uids,
+            )
         )
-        if caller_tokens is not None:
-            guard = replace(guard, caller_tokens=caller_tokens)
-        return Guards(guard)
 
     def _waited(self) -> bool:
         """Whether an app that waited since the start would have been told by now that there is no token."""
