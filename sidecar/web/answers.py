@@ -21,6 +21,7 @@ TEXT = "text/plain; charset=utf-8"
 _ALWAYS = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nServer: token-sidecar\r\n"
 """Never stored, never sniffed, no server version."""
 _NO_LENGTH = (204, 304)
+_PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(slots=True)
@@ -31,9 +32,6 @@ class Response:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     closes: bool = False
-
-    def force_close(self) -> None:
-        self.closes = True
 
 
 @dataclass(slots=True)
@@ -89,10 +87,7 @@ def wire_bytes(
     # Four of them are there always: the status line, and those of `_ALWAYS`.
     if head.count("\n") != len(lines) + 3:
         raise ValueError("a header with a line break in it")
-    return f"{head}\r\n".encode() + body if with_body else f"{head}\r\n".encode()
-
-
-_PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStatus}
+    return f"{head}\r\n".encode() + (body if with_body else b"")
 
 
 @lru_cache(maxsize=4)

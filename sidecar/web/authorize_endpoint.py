@@ -42,7 +42,7 @@ class AuthorizeEndpoint:
         answered = handed_over(vended, self._header)
         if request.body_exists:
             # A body nobody reads would be taken for the next request by whoever counts its bytes in another way.
-            answered.response.force_close()
+            answered.response.closes = True
         return answered
 
     def _header(self, vended: Vended) -> Response:

@@ -35,8 +35,8 @@ class RequestFeed:
     """Exists from the first segment that the fast path does not know, and the handler from the first whole head."""
 
     __slots__ = (
-        "_connection", "_ends", "_handler", "_is_first", "_is_full", "_limits", "_loop", "_make_handler",
-        "_parser", "_request", "began_at", "is_answering",
+        "_connection", "_handler", "_has_begun", "_is_first", "_is_full", "_limits", "_loop", "_make_handler",
+        "_parser", "began_at", "ends", "is_answering",
     )  # fmt: skip
 
     def __init__(
@@ -51,9 +51,10 @@ class RequestFeed:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._parser = RequestParser(limits.max_header_bytes)
-        self._request: BaseRequest | None = None
-        """What aiohttp made of the head that was handed over, once it has."""
-        self._ends = False
+        self._has_begun = False
+        """Whether our handler has the request that is being answered."""
+        self.ends = False
+        """Whether the request that came last is the last one on its connection."""
         self._is_full = False
         self._is_first = accepted_at is not None
         self.began_at = accepted_at
@@ -73,13 +74,8 @@ class RequestFeed:
         """Whether every request was answered, and no byte of another one has come."""
         return not (self.is_answering or self.is_receiving or self._parser.held_bytes)
 
-    @property
-    def ends(self) -> bool:
-        """Whether the request that came last is the last one on its connection."""
-        return self._ends
-
     def receive(self, data: bytes) -> None:
-        if self._ends and not self._parser.is_in_body:
+        if self.ends and not self._parser.is_in_body:
             return
         self._parser.add(data)
         self.advance()
@@ -99,7 +95,7 @@ class RequestFeed:
         while not connection.is_closing:
             if part := parser.next_body():
                 self._hand_over(part)
-            elif self.is_answering or self._ends or not self._hand_over_next_head():
+            elif self.is_answering or self.ends or not self._hand_over_next_head():
                 break
         if connection.is_closing:
             return
@@ -172,20 +168,20 @@ class RequestFeed:
 
     def begin(self, request: BaseRequest) -> None:
         """aiohttp has read a head, and our handler begins. Raises `RuntimeError` for one that was not handed over."""
-        if self._request is not None or not self.is_answering:
+        if self._has_begun or not self.is_answering:
             self._connection.abort()
             raise RuntimeError("a request that was not handed over")
-        self._request = request
-        self._ends = ends_connection(request)
+        self._has_begun = True
+        self.ends = ends_connection(request)
         if not request.content.is_eof():
             self._parser.expect_body(request)
         self._go_on()
 
     def finish(self, *, keeps: bool) -> None:
         """The whole response was written."""
-        self._request, self.is_answering = None, False
-        self._ends = not keeps
-        if self._ends and not self._parser.is_in_body:
+        self._has_begun = self.is_answering = False
+        self.ends = not keeps
+        if self.ends and not self._parser.is_in_body:
             self._parser.clear()
         self._go_on()
 

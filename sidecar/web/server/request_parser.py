@@ -24,8 +24,6 @@ _NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|(?<!\r)\n")
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ [^\x00-\x20\x7f]+ HTTP/1\.[01]\r\n")
 """Methods are case-sensitive (RFC 9110 section 9.1). RTSP and ICE have request lines of the same form."""
-
-
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 _NO_LIMIT = 2**30
 """What is read of a body beside aiohttp's handler is dropped at once."""

@@ -21,8 +21,8 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
     """Nothing but this reads, writes or closes the socket."""
 
     __slots__ = (
-        "_loop", "_pauses", "_peer", "_unread_since", "is_closing", "is_half_closed", "registry", "transport",
-        "write_paused",
+        "_caller", "_loop", "_pauses", "_peer", "_unread_since", "is_closing", "is_half_closed", "registry",
+        "transport", "write_paused",
     )  # fmt: skip
 
     def __init__(self, registry: ConnectionRegistry, loop: asyncio.AbstractEventLoop) -> None:
@@ -30,6 +30,7 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
         self.registry = registry
         self._loop = loop
         self._peer: Peer | None = None
+        self._caller = ""
         self._pauses: set[str] = set()
         self._unread_since: Moment | None = None
         self.transport: asyncio.Transport | None = None
@@ -59,7 +60,11 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
     @property
     def caller(self) -> str:
         """The caller's name for the audit; empty when the connection is gone."""
-        return "" if self.transport is None else caller_name(self.transport, self.peer)
+        if self.transport is None:
+            return ""
+        if not self._caller:
+            self._caller = caller_name(self.transport, self.peer)
+        return self._caller
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
