@@ -80,6 +80,8 @@ class FaultProxy:
         self._requests = self._replies = CLEAN
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
+        self._held: socket.socket | None = None
+        """Keeps the port while nobody listens: another server of this machine may be given a free one."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -111,6 +113,7 @@ class FaultProxy:
 
     async def accept(self) -> None:
         if self._server is None:
+            self._release()
             self._server = await asyncio.start_server(self._serve, HOST, self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
@@ -119,7 +122,15 @@ class FaultProxy:
         if self._server is not None:
             self._server.close()
             self._server = None
+            self._held = socket.socket()
+            self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._held.bind((HOST, self.port))
         self.reset_all()
+
+    def _release(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     def reset_all(self) -> None:
         for link in self.links:
@@ -136,6 +147,7 @@ class FaultProxy:
 
     async def close(self) -> None:
         self.refuse()
+        self._release()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -214,3 +215,11 @@ async def test_a_refusal_ends_who_is_there_and_turns_away_who_comes_until_it_is_
         newcomer = await echo.client(proxy)
         newcomer.say()
         assert await newcomer.answer() == LINE
+
+
+async def test_while_it_refuses_no_other_server_is_given_its_port() -> None:
+    async with echoed() as (_, proxy):
+        proxy.refuse()
+        with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+            other.bind(("127.0.0.1", proxy.port))
+        await proxy.heal()
