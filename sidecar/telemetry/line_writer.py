@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from io import FileIO
 from queue import SimpleQueue
+from time import sleep
 from typing import Literal, Protocol, TextIO, TypeAlias
 
 from sidecar.core.model import Seconds
@@ -19,6 +20,9 @@ LineStream: TypeAlias = Literal["log", "audit"]
 MAX_QUEUED = 4096
 """Lines that wait for the reader: about 1 MiB. As many wait again in the kernel, where it is a pipe."""
 _MAX_AT_ONCE = 256
+GATHER_S: Seconds = 0.01
+"""How long lines are gathered before the next write, once all were written. Far less than `MAX_QUEUED` come in that
+time."""
 
 
 class LineOutput(Protocol):
@@ -82,6 +86,8 @@ class LineWriter:
                     self._drop(stream)
             if self._queue.empty():
                 self._tell(raw, told)
+                # A thread that is woken for each line takes the interpreter from the event loop each time.
+                sleep(GATHER_S)
         if isinstance(raw, FileIO):
             raw.close()
 

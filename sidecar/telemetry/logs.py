@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from sidecar.core.events import Event, Level
@@ -58,7 +59,14 @@ class LogSink:
 
 def timestamp(at: Instant) -> str:
     """ISO 8601 in UTC, with milliseconds."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest_us = divmod(round(at * 1_000_000), 1_000_000)
+    return f"{_second(seconds)}.{rest_us // 1000:03}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(at: int) -> str:
+    """As one text in every line of that second."""
+    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat()
 
 
 def _for_people() -> Callable[[dict[str, object]], str]:

@@ -12,6 +12,7 @@ from typing import TextIO
 
 import pytest
 
+from sidecar.telemetry import line_writer
 from sidecar.telemetry.line_writer import MAX_QUEUED, LineStream, LineWriter
 
 ENOUGH_S = 60
@@ -71,6 +72,32 @@ def test_lines_of_log_and_audit_arrive_in_order_and_none_is_lost_at_the_end() ->
     writer.close(ENOUGH_S)
     assert stream.getvalue() == "".join(f"log {number}\naudit {number}\n" for number in range(1000))
     assert writer.dropped == {"log": 0, "audit": 0}
+
+
+def test_lines_that_come_soon_after_others_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the thread would be woken for each of them, and take the interpreter from the event loop."""
+    gathers, is_over, parts = threading.Event(), threading.Event(), list[str]()
+
+    def gather(_delay_s: float) -> None:
+        gathers.set()
+        assert is_over.wait(ENOUGH_S)
+
+    class Parts(io.StringIO):
+        def write(self, text: str) -> int:
+            parts.append(text)
+            return len(text)
+
+    monkeypatch.setattr(line_writer, "sleep", gather)
+    writer = LineWriter(Parts())
+    writer.start(told)
+    log = writer.output("log")
+    log.write("first\n")
+    assert gathers.wait(ENOUGH_S)
+    log.write("second\n")
+    log.write("third\n")
+    is_over.set()
+    writer.close(ENOUGH_S)
+    assert parts == ["first\n", "second\nthird\n"]
 
 
 def test_lines_from_before_the_start_are_written() -> None:

@@ -7,8 +7,11 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from sidecar.core.events import (
     Event,
@@ -23,7 +26,7 @@ from sidecar.core.model import Lifetime, Operation, Secret
 from sidecar.core.request_events import MalformedRequest, RequestServed
 from sidecar.core.token_file_events import TokenFileChange, TokenFileChanged, TokenFileFailed
 from sidecar.telemetry.library_logs import LibraryLogs, capture_library_logs
-from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.logs import LogSink, timestamp
 from sidecar.telemetry.redaction import Redactor
 from tests.fakes.vendor import NOW, FixedClock
 
@@ -265,3 +268,11 @@ def test_libraries_and_warnings_write_nowhere_else_until_they_are_released(log: 
     assert (root.handlers, root.level, warnings.showwarning) == before
     assert [line["logger"] for line in log.lines] == ["py.warnings", "aiohttp.server"]
     assert "CANARY" not in log.stream.getvalue()
+
+
+@given(at=st.integers(0, 4_102_444_800_000_000).map(lambda us: us / 1_000_000))
+@example(at=1_767_225_599.9999996)
+@example(at=1_767_225_599.9999994)
+@example(at=0.0009999999)
+def test_a_timestamp_is_the_instant_in_utc_with_its_milliseconds(at: float) -> None:
+    assert timestamp(at) == datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
