@@ -50,7 +50,8 @@ class Broker:
     # -- vending ------------------------------------------------------------------------------------------------------
 
     def current(self) -> Vended | None:
-        return self._look(0)
+        now = self._asked_at = self._clock.monotonic()
+        return self._held.vended(now)
 
     async def vend(self, min_ttl_s: Seconds = 0) -> Vended:
         # Not even a new token has its whole life left: to try would cost everyone's token a call.

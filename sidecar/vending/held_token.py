@@ -22,8 +22,14 @@ class HeldToken:
     def vended(self, now: Moment, min_ttl_s: Seconds = 0) -> Vended | None:
         """The token with at least `min_ttl_s` left; None where there is none, or it is no good one."""
         view, latest = self._view, self._latest
-        is_right = latest is not None and now < latest.good_until and self.holds(latest.token)
-        if is_right and not min_ttl_s and view.shown_time.is_right(now):
+        if (
+            latest is not None
+            and now < latest.good_until
+            and view.token is latest.token
+            and not view.rejected
+            and not min_ttl_s
+            and view.shown_time.is_right(now)
+        ):
             return latest
         if view.token is None or not self.is_good(now):
             return None

@@ -28,17 +28,14 @@ class ShownTime:
 
     def is_right(self, now: Moment) -> bool:
         """Whether the wall clock has not been set since, at the present moment `now`."""
-        return self._agrees(self._clock.wall() - now)
+        return -SAME_S <= self._clock.wall() - now - self._ahead_s <= SAME_S
 
     def at(self, moment: Moment) -> Instant:
         """The instant of a moment that was or will be."""
         ahead_s = _ahead_s(self._clock)
-        if not self._agrees(ahead_s):
+        if abs(ahead_s - self._ahead_s) > SAME_S:
             self._ahead_s = ahead_s
         return moment + self._ahead_s
-
-    def _agrees(self, ahead_s: Seconds) -> bool:
-        return abs(ahead_s - self._ahead_s) <= SAME_S
 
 
 class Ends:
