@@ -12,7 +12,7 @@ from sidecar.app.tracing import open_spans
 from sidecar.config.settings import Settings
 from sidecar.core.events import Level, LogLinesDropped
 from sidecar.core.model import Seconds
-from sidecar.core.ports import Clock, EventSink
+from sidecar.core.ports import AuditSink, Clock, EventSink
 from sidecar.file_operations import FileStalls
 from sidecar.telemetry.audit import Audit
 from sidecar.telemetry.audit_lines import open_lines
@@ -57,7 +57,7 @@ class Observers:
         told: list[EventSink] = [self.metrics, self._log, self.recent]
         self.sink = Fanout([*told, self.spans] if self.spans is not None else told)
         self.stalls = FileStalls(self.sink)
-        self.audit: EventSink | None = None
+        self.audit: AuditSink | None = None
         if settings.audit != "off":
             lines = open_lines(log_format, self._lines.output("audit"), self.redactor, clock)
             self.audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, clock)
@@ -70,6 +70,7 @@ class Observers:
         return FastPath(
             self._clock,
             self.metrics.requests.tally,
+            max_head_bytes=settings.limits.max_header_bytes,
             caller_tokens=caller_tokens,
             audit=self.audit,
             spans=self.spans,

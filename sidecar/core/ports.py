@@ -125,6 +125,14 @@ class EventSink(Protocol):
     def emit(self, event: Event) -> None: ...
 
 
+class AuditSink(EventSink, Protocol):
+    """Interprets `Audited`, of which there may be one for each request."""
+
+    def is_told(self, profile: str, token_id: str, caller: str) -> bool:
+        """Whether nothing would come of one more event that this caller got this token: it need not be made."""
+        ...
+
+
 class RequestTally(Protocol):
     """Counts the vending requests of one profile and endpoint; cheap enough for every one."""
 

@@ -24,7 +24,7 @@ class _Holders:
 
 
 class Audit:
-    """An event sink that writes a line `audit` for each `Audited`, whatever the log's own level is.
+    """An `AuditSink` that writes a line `audit` for each `Audited`, whatever the log's own level is.
 
     `all` writes every one. `changes` writes a vended token when a caller first gets it, and of the reports with the
     same caller, token and verdict one in ten seconds, with the number of those left out (`suppressed`). A caller is a
@@ -44,6 +44,13 @@ class Audit:
         left_out = 0 if self._everything else self._news(event)
         if left_out is not None:
             self._lines.write(event, left_out)
+
+    def is_told(self, profile: str, token_id: str, caller: str) -> bool:
+        """As `AuditSink`."""
+        if self._everything:
+            return False
+        holders = self._holders.get(profile)
+        return holders is not None and holders.token_id == token_id and _without_port(caller) in holders.callers
 
     def _news(self, event: Audited) -> int | None:
         """None when it is not told; else how many like it were left out."""

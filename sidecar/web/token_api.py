@@ -100,7 +100,6 @@ class TokenApi:
             fast_path.add(
                 connection.fast_key,
                 answered.render,
-                vended,
                 self._vendors[route.profile],
                 route.endpoint,
                 caller_tokens=caller_tokens,

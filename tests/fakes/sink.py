@@ -24,3 +24,10 @@ class ListSink:
 
     def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
+
+
+class ListAudit(ListSink):
+    """An audit that wants every event."""
+
+    def is_told(self, profile: str, token_id: str, caller: str) -> bool:
+        return False

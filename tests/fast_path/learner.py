@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sidecar.core.model import Secret
 from sidecar.vending.vendor import Vended
 from sidecar.web.answers import Response, json_answer
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.fast_path import CachedResponse, FastPath
+from sidecar.web.server.known_requests import Key
 from sidecar.web.server.peer import Peer
+from sidecar.web.server.request_key import MAX_REQUEST_BYTES
 from tests.fakes.fast_listener import Counting
-from tests.fakes.sink import ListSink
+from tests.fakes.sink import ListAudit, ListSink
 from tests.fakes.vendor import FixedClock
 from tests.fast_path.aging_vendor import AgingVendor
 
@@ -20,24 +23,27 @@ WALL_STEP_S = 0.9375
 TCP = Peer(is_unix=False, uid=None, local_address="127.0.0.1", key=b"tcp 127.0.0.1 ")
 
 
+@dataclass(frozen=True)
 class Client:
-    caller = "127.0.0.1:50000"
+    peer: Peer = TCP
+    caller: str = "127.0.0.1:50000"
 
 
 class Learner:
     """`audit` and `spans` say whether the fast path tells of its responses."""
 
-    def __init__(self, *, audit: bool = False, spans: bool = False) -> None:
+    def __init__(self, *, audit: bool = False, spans: bool = False, max_head_bytes: int = MAX_REQUEST_BYTES) -> None:
         self.clock = FixedClock()
         # Tokens and the seconds of the wall clock do not begin at the same moments.
         self.clock.wall_step_s = WALL_STEP_S
         self.vendor, self.tally = AgingVendor("default", self.clock), Counting()
         self.caller_tokens: CallerTokens | None = None
-        self.audit, self.spans = ListSink(), ListSink()
+        self.audit, self.spans = ListAudit(), ListSink()
         self.rendered: list[Vended] = []
         self.fast_path = FastPath(
             self.clock,
             lambda _profile, _endpoint: self.tally,
+            max_head_bytes=max_head_bytes,
             caller_tokens=lambda: self.caller_tokens,
             audit=self.audit if audit else None,
             spans=self.spans if spans else None,
@@ -51,7 +57,7 @@ class Learner:
         document = {"token": vended.token.access.reveal(), "left": vended.expires_in_s, "since": vended.issued_at}
         return json_answer(200, document)
 
-    def key(self, head: bytes, peer: Peer = TCP) -> bytes:
+    def key(self, head: bytes, peer: Peer = TCP) -> Key:
         key = self.fast_path.key_of(head, peer)
         assert key is not None
         return key
@@ -59,12 +65,9 @@ class Learner:
     def learn(self, head: bytes, times: int = 2, *, peer: Peer = TCP, closes: bool = False) -> None:
         """The request was let pass and answered so many times."""
         for _ in range(times):
-            vended = self.vendor.current()
-            assert vended is not None
             self.fast_path.add(
                 self.key(head, peer),
                 self.render,
-                vended,
                 self.vendor,
                 "token",
                 caller_tokens=self.caller_tokens,
@@ -72,8 +75,7 @@ class Learner:
             )
 
     def find(self, head: bytes, peer: Peer = TCP) -> CachedResponse | None:
-        key = self.fast_path.key_of(head, peer)
-        return None if key is None else self.fast_path.find(key, head, Client())
+        return self.fast_path.find(head, Client(peer))
 
     def response_to(self, head: bytes) -> bytes:
         """The response from the fast path, of which there must be one."""

@@ -15,7 +15,7 @@ from sidecar.web.guards import Guards
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.http_server import HttpServer
 from sidecar.web.token_api import TokenApi
-from tests.fakes.sink import ListSink
+from tests.fakes.sink import ListAudit, ListSink
 from tests.fakes.virtual_loop import running_loop
 from tests.fakes.virtual_time import VirtualClock
 from tests.fast_path.aging_vendor import AgingVendor
@@ -79,7 +79,7 @@ class ObservedListener:
 
     def __init__(self, backend: Backend, *, has_fast_path: bool) -> None:
         configuration = backend.configuration
-        self.sink, self._audit, self._spans = ListSink(), ListSink(), ListSink()
+        self.sink, self._audit, self._spans = ListSink(), ListAudit(), ListSink()
         self._fast_counts: Counter[tuple[str, str, str]] = Counter()
         audit = self._audit if configuration.audit else None
         fast_path: FastPath | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,11 +13,13 @@ import pytest
 from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict
 
+from sidecar.core.model import Token
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.vendor import Vended, Vendor
-from sidecar.web.server import fast_path, protocol
-from sidecar.web.server.fast_path import FastPath, Render
-from sidecar.web.server.peer import Peer
+from sidecar.web.server import fast_path, protocol, request_key, socket_protocol
+from sidecar.web.server.fast_path import CachedResponse, FastPath, Render
+from sidecar.web.server.known_requests import Key
+from sidecar.web.server.peer import Peer, peer_of
 from sidecar.web.server.protocol import HttpConnection
 from sidecar.web.token_api import TokenApi
 
@@ -67,12 +71,11 @@ def peer_key(change: Callable[[bytes], bytes]) -> Plant:
     """A part of what the guards read of a peer is left out of the keys of requests."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        key_of = FastPath.key_of
+        def changed(transport: asyncio.BaseTransport) -> Peer:
+            peer = peer_of(transport)
+            return replace(peer, key=change(peer.key))
 
-        def changed(self: FastPath, head: bytes, peer: Peer) -> bytes | None:
-            return key_of(self, head, replace(peer, key=change(peer.key)))
-
-        patch.setattr(FastPath, "key_of", changed)
+        patch.setattr(socket_protocol, "peer_of", changed)
 
     return plant
 
@@ -100,62 +103,73 @@ def without_query(request: BaseRequest) -> BaseRequest:
     return request.clone(rel_url=request.raw_path.partition("?")[0])
 
 
-class _OldVended:
-    """A vendor whose `current` may go on vending what it vended at first."""
+class _Holding:
+    """A vendor that never lets go of a token."""
 
-    def __init__(self, vendor: Vendor, is_kept: Callable[[Vended, Vended | None], bool]) -> None:
+    def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor
-        self._is_kept = is_kept
-        self._first: Vended | None = None
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._vendor, name)
 
-    def current(self) -> Vended | None:
-        now = self._vendor.current()
-        if self._first is None or not self._is_kept(self._first, now):
-            self._first = now
-        return self._first
+    def holds(self, token: Token) -> bool:
+        return True
 
 
-def old_vended(is_kept: Callable[[Vended, Vended | None], bool]) -> Plant:
-    """The fast path goes on vending the first token where this says so."""
+def tokens_held_for_ever(patch: pytest.MonkeyPatch) -> None:
+    add, made = FastPath.add, dict[int, _Holding]()
 
-    def plant(patch: pytest.MonkeyPatch) -> None:
-        add, kept = FastPath.add, dict[int, _OldVended]()
+    def learn(
+        self: FastPath,
+        key: Key,
+        render: Render,
+        vendor: Vendor,
+        endpoint: Endpoint,
+        **named: Any,  # noqa: ANN401 - whatever is learned
+    ) -> None:
+        holding = made.setdefault(id(vendor), _Holding(vendor))
+        add(self, key, render, holding, endpoint, **named)  # type: ignore[arg-type]  # has all of a vendor
 
-        def learn(
-            self: FastPath,
-            key: bytes,
-            render: Render,
-            vended: Vended,
-            vendor: Vendor,
-            endpoint: Endpoint,
-            **named: Any,  # noqa: ANN401 - whatever is learned
-        ) -> None:
-            old = kept.setdefault(id(vendor), _OldVended(vendor, is_kept))
-            add(self, key, render, vended, old, endpoint, **named)  # type: ignore[arg-type]  # has all of a vendor
+    patch.setattr(FastPath, "add", learn)
 
-        patch.setattr(FastPath, "add", learn)
 
-    return plant
+def responses_good_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """As long as the token is held, and the second of `Date` is the same."""
+    render = FastPath._render
+
+    def changed(self: FastPath, response: CachedResponse, vended: Vended) -> None:
+        render(self, response, vended)
+        response.good_until = math.inf
+
+    patch.setattr(FastPath, "_render", changed)
+
+
+def wall_clock_of_the_start(patch: pytest.MonkeyPatch) -> None:
+    make = FastPath.__init__
+
+    def init(self: FastPath, *args: Any, **named: Any) -> None:  # noqa: ANN401 - as it is made
+        make(self, *args, **named)
+        at = self._wall()
+        self._wall = lambda: at
+
+    patch.setattr(FastPath, "__init__", init)
 
 
 def dropped(lines: bytes) -> Plant:
     """Other lines than the right ones are left out of the keys of requests."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(fast_path, "_TRACES", re.compile(rb"\r\n(?i:" + lines + rb")(?=\r\n[^ \t])"))
+        patch.setattr(request_key, "_TRACES", re.compile(rb"\r\n(?i:" + lines + rb")(?=\r\n[^ \t])"))
 
     return plant
 
 
 def odd_traces_answered(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(fast_path, "_NOT_LEFT_OUT", re.compile(rb"(?!)"))
+    patch.setattr(request_key, "_NOT_LEFT_OUT", re.compile(rb"(?!)"))
 
 
 def traces_not_read(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(fast_path, "_trace_of", lambda _: None)
+    patch.setattr(fast_path, "trace_of", lambda _: None)
 
 
 def heads_with_bodies_learned(patch: pytest.MonkeyPatch) -> None:
@@ -180,16 +194,20 @@ def always_at_rest_after(method: str) -> Plant:
 
 def key_of_the_request_before_kept(patch: pytest.MonkeyPatch) -> None:
     """Of a client that does not read, requests are learned under the key of the one before."""
-    answer = HttpConnection._answer_fast
+    receive, leave = HttpConnection.data_received, HttpConnection._leave_rest
+    latest = dict[HttpConnection, bytes]()
 
-    def changed(self: HttpConnection, data: bytes) -> bool:
-        before = self.fast_key
-        is_answered = answer(self, data)
-        if self.write_paused:
-            self.fast_key = before
-        return is_answered
+    def remember(self: HttpConnection, data: bytes) -> None:
+        receive(self, data)
+        latest[self] = data
 
-    patch.setattr(HttpConnection, "_answer_fast", changed)
+    def changed(self: HttpConnection, data: bytes) -> None:
+        leave(self, data)
+        if self.write_paused and self._fast_path is not None:
+            self.fast_key = self._fast_path.key_of(latest[self], self.peer)
+
+    patch.setattr(HttpConnection, "data_received", remember)
+    patch.setattr(HttpConnection, "_leave_rest", changed)
 
 
 def key_kept_for_the_next_request(patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sidecar.core.model import Address
-from sidecar.web.server.fast_path import CachedResponse, FastPath
+from sidecar.web.server.fast_path import CachedResponse, Connection, FastPath
 from tests.fakes.replica import HANG_S, until
 from tests.fakes.wire import PLAIN, parse
 from tests.schema.whole_service import WholeService, whole_service
@@ -61,8 +61,8 @@ def fast_responses(monkeypatch: pytest.MonkeyPatch) -> list[CachedResponse]:
     """Those that the fast path has given so far."""
     given, find = list[CachedResponse](), FastPath.find
 
-    def observed(self: FastPath, key: bytes, head: bytes, caller: Client) -> CachedResponse | None:
-        found = find(self, key, head, caller)  # type: ignore[arg-type]  # whoever it is
+    def observed(self: FastPath, segment: bytes, connection: Connection) -> CachedResponse | None:
+        found = find(self, segment, connection)
         if found is not None:
             given.append(found)
         return found

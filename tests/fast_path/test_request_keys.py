@@ -7,8 +7,8 @@ from itertools import product
 
 import pytest
 
-from sidecar.web.server.fast_path import MAX_LINES, MAX_REQUEST_BYTES
 from sidecar.web.server.peer import Peer, peer_of
+from sidecar.web.server.request_key import MAX_LINES, MAX_REQUEST_BYTES
 from sidecar.web.server.request_parser import is_whole_head
 from tests.fast_path.learner import TCP, Learner
 from tests.fast_path.requests import DROPPED_LINES, SIMILAR_LINES, USUAL, request, with_line
@@ -59,6 +59,17 @@ def test_no_peer_and_request_together_are_those_of_another_peer() -> None:
 def test_a_line_of_tracing_or_of_the_client_program_makes_no_difference(line: bytes, place: int) -> None:
     learner = Learner()
     assert learner.key(with_line(PLAIN, line, place)) == learner.key(PLAIN)
+
+
+@pytest.mark.parametrize("line", DROPPED_LINES)
+def test_a_request_with_such_a_line_before_it_or_after_it_is_unknown(line: bytes) -> None:
+    learner = Learner()
+    learner.learn(PLAIN)
+    assert learner.find(with_line(PLAIN, line, 1)) is not None
+    for before, after in product((b"", b"\r\n", line + b"\r\n", b"\r\n" + line + b"\r\n"), repeat=2):
+        for end in (b"", b"\r\n", line, b"\r\n\r\n"):
+            segment = before + PLAIN + after + end
+            assert segment == PLAIN or learner.find(segment) is None, segment
 
 
 def test_several_such_lines_make_no_difference() -> None:
@@ -131,6 +142,16 @@ def test_a_head_beyond_the_limit_is_not_looked_up() -> None:
     assert not is_whole_head(PLAIN, len(PLAIN) - 3)
 
 
+def test_a_head_with_left_out_lines_beyond_the_limit_is_not_found() -> None:
+    """Its last, empty line does not count."""
+    learner, longer = Learner(max_head_bytes=len(PLAIN)), with_line(PLAIN, b"b3: 123", 0)
+    learner.learn(PLAIN)
+    assert learner.find(longer) is None
+    limit = Learner(max_head_bytes=len(longer) - 2)
+    limit.learn(PLAIN)
+    assert limit.find(longer) is not None
+
+
 ONE_USER_AGENT = (
     b"User-Agent: a", b"user-agent: a", b"User-Agent:a", b"User-Agent:  a", b"User-Agent: a\t", b"User-Agent: \xe9",
     b"User-Agent: " + b"a" * 600, b"User-Agent:", b"User-Agent: a\r\n b",
@@ -144,11 +165,18 @@ def test_several_client_programs_are_never_taken_for_one_or_none() -> None:
     known |= {
         learner.fast_path.key_of(with_line(PLAIN, line, place), TCP) for line in ONE_USER_AGENT for place in PLACES
     }
+    learner.learn(PLAIN)
+    for line in ONE_USER_AGENT:
+        named = with_line(PLAIN, line, 0)
+        # From the third time on it is found with its name, where it is found at all.
+        assert len({learner.find(named) is None for _ in range(4)}) == 1
     for first, second in product(ONE_USER_AGENT, repeat=2):
         for place, next_place in product(PLACES, repeat=2):
             head = with_line(with_line(PLAIN, first, place), second, next_place)
             key = learner.fast_path.key_of(head, TCP)
             assert key is None or key not in known, (first, second)
+            assert learner.find(head) is None, (first, second)
+            assert learner.find(with_line(head, b"b3: 1", 1)) is None, (first, second)
 
 
 def test_a_request_of_too_many_bytes_or_lines_is_never_known() -> None:

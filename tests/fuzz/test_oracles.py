@@ -174,8 +174,8 @@ def refusing(problems: list[str]) -> Callable[..., object]:
 @pytest.mark.parametrize(
     ("name", "plant"),
     [
-        ("another-token", planted.old_vended(lambda *_: True)),
-        ("suspect", planted.old_vended(lambda _, now: now is None)),
+        ("another-token", planted.tokens_held_for_ever),
+        ("suspect", planted.tokens_held_for_ever),
         ("caller-token-rotated", planted.caller_tokens_ignored),
         ("proxies", planted.caller_tokens_ignored),
         ("proxies-by-transport", planted.peer_key(lambda _: b"")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import product
 from typing import Literal
 
 import pytest
@@ -75,6 +76,27 @@ def test_all_tells_every_token_and_every_report(every: Book) -> None:
         every.vended("uid:1000")
         every.reported("uid:1000")
     assert len(every.lines) == 6
+
+
+CALLERS = ("uid:1000", "127.0.0.1:1", "127.0.0.1:2", "[::1]:1")
+
+
+@pytest.mark.parametrize("mode", ["all", "changes"])
+def test_what_is_said_to_be_told_already_brings_no_line(mode: str) -> None:
+    """And the changes say it of all that they would not tell, as long as they tell the callers apart."""
+    book = Book(mode)
+    for caller, token_id, profile in product(CALLERS * 2, ("t1", "t2", "t1"), ("default", "other")):
+        before = len(book.lines)
+        is_told = book.audit.is_told(profile, token_id, caller)
+        book.vended(caller, token_id, profile)
+        assert is_told == (len(book.lines) == before)
+    assert book.audit.is_told("other", "t1", CALLERS[-1]) == (mode == "changes")
+
+
+def test_a_caller_beyond_those_that_are_told_apart_is_never_said_to_be_told(changes: Book) -> None:
+    for number in range(MAX_CALLERS + 1):
+        changes.vended(f"uid:{number}")
+    assert [changes.audit.is_told("default", "t1", f"uid:{number}") for number in (0, MAX_CALLERS)] == [True, False]
 
 
 def test_other_events_are_not_the_audits(every: Book) -> None:

@@ -23,6 +23,7 @@ from sidecar.core.ports import EventSink
 from sidecar.web.answers import wire_bytes
 from sidecar.web.server.connection_registry import ConnectionRegistry
 from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.known_requests import Key
 from sidecar.web.server.request_feed import RequestFeed
 from sidecar.web.server.request_handler import OVERLOADED, ConnectionHandler, malformed, owner_of
 from sidecar.web.server.request_parser import is_plain, is_whole_head
@@ -65,14 +66,28 @@ class HttpConnection(SocketProtocol):
         """Ends what the request waits for."""
         self.gives_way = False
         """Whether the next answer ends the connection, because others need its place."""
-        self.fast_key: bytes | None = None
+        self.fast_key: Key | None = None
         """What the fast path would find the request by that is being answered; None where it may not."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._is_turned_away = not self.registry.add(self)
+        self._at_rest = not self._is_turned_away
 
     def data_received(self, data: bytes) -> None:
+        fast_path, transport = self._fast_path, self.transport
+        if self._at_rest and fast_path and transport and not (self.is_closing or self.write_paused):
+            found = fast_path.find(data, self)
+            if found is not None:
+                self._has_spoken = True
+                transport.write(found.data)
+                if found.closes:
+                    self.close()
+                elif self.activity == "idle":
+                    self.since = self._loop.time()
+                else:
+                    self.registry.set_activity(self, "idle")
+                return
         if self.is_closing:
             return
         if self._is_turned_away:
@@ -82,27 +97,13 @@ class HttpConnection(SocketProtocol):
         elif self._feed is not None and not self._at_rest:
             self._returns, self.fast_key = False, None
             self._feed.receive(data)
-        elif not self._answer_fast(data):
+        else:
             self._leave_rest(data)
 
-    def _answer_fast(self, data: bytes) -> bool:
-        """Whether `data` is a request that the fast path knows, and was answered."""
-        self._returns, self.fast_key = is_whole_head(data, self.limits.max_header_bytes), None
-        if not self._returns or self._fast_path is None or self.write_paused:
-            return False
-        self.fast_key = key = self._fast_path.key_of(data, self.peer)
-        found = self._fast_path.find(key, data, self) if key is not None else None
-        if found is None:
-            return False
-        self._has_spoken = True
-        self.write(found.data)
-        if found.closes:
-            self.close()
-        else:
-            self.registry.touch(self, self._loop.time())
-        return True
-
     def _leave_rest(self, data: bytes) -> None:
+        self._returns, self.fast_key = is_whole_head(data, self.limits.max_header_bytes), None
+        if self._returns and self._fast_path is not None:
+            self.fast_key = self._fast_path.key_of(data, self.peer)
         if self._feed is None:
             accepted_at = None if self._has_spoken else self.since
             self._feed = RequestFeed(self, lambda: self._make_handler(self), self.limits, accepted_at)

@@ -14,25 +14,26 @@ from sidecar.web.server.peer import Peer, caller_name, peer_of
 LINGER_S: Seconds = 1.0
 """How long the rest of a refused request is read and ignored: closing at once would be a reset, which may overtake the
 refusal."""
-_GONE = Peer(is_unix=False, uid=None, local_address="", key=b"")
+_NOBODY = Peer(is_unix=False, uid=None, local_address="", key=b"")
 
 
 class SocketProtocol(ManagedConnection, asyncio.Protocol):
     """Nothing but this reads, writes or closes the socket."""
 
     __slots__ = (
-        "_caller", "_loop", "_pauses", "_peer", "_unread_since", "is_closing", "is_half_closed", "registry",
-        "transport", "write_paused",
+        "_caller", "_loop", "_pauses", "_unread_since", "is_closing", "is_half_closed", "peer", "registry", "transport",
+        "write_paused",
     )  # fmt: skip
 
     def __init__(self, registry: ConnectionRegistry, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self.registry = registry
         self._loop = loop
-        self._peer: Peer | None = None
         self._caller = ""
         self._pauses: set[str] = set()
         self._unread_since: Moment | None = None
+        self.peer = _NOBODY
+        """Known once the connection is made."""
         self.transport: asyncio.Transport | None = None
         """None before the connection is made, and once it is lost."""
         self.write_paused = False
@@ -50,14 +51,6 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
         self.registry.limited(limit)
 
     @property
-    def peer(self) -> Peer:
-        if self._peer is None:
-            if self.transport is None:
-                return _GONE
-            self._peer = peer_of(self.transport)
-        return self._peer
-
-    @property
     def caller(self) -> str:
         """The caller's name for the audit; empty when the connection is gone."""
         if self.transport is None:
@@ -68,6 +61,7 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self.peer = peer_of(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's form
         self.is_closing = True

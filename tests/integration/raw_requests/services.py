@@ -21,7 +21,7 @@ from sidecar.app.service import Service
 from sidecar.core.model import Address, Budget, Secret, token_id_of
 from sidecar.partner.sandbox import Sandbox, SandboxConfig
 from sidecar.telemetry.repetition import Repetition
-from sidecar.web.server.fast_path import CachedResponse, Caller, FastPath
+from sidecar.web.server.fast_path import CachedResponse, Connection, FastPath
 from tests.fakes.replica import HANG_S
 from tests.fakes.wire import ask
 from tests.integration.raw_requests.conversation import CANARY, ListenerKind
@@ -173,10 +173,10 @@ def running_services(folder: Path) -> Iterator[Services]:
 def _recorded(requests: list[bytes]) -> Any:  # noqa: ANN401 - a method of another class
     find = FastPath.find
 
-    def recorded(self: FastPath, key: bytes, head: bytes, caller: Caller) -> CachedResponse | None:
-        found = find(self, key, head, caller)
+    def recorded(self: FastPath, segment: bytes, connection: Connection) -> CachedResponse | None:
+        found = find(self, segment, connection)
         if found is not None:
-            requests.append(head)
+            requests.append(segment)
         return found
 
     return recorded

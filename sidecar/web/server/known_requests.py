@@ -1,0 +1,114 @@
+"""Requests that were seen before, found by digests of their bytes.
+
+No request lies here, and so no secret of a caller: the digests are keyed BLAKE2b, with a key that this process makes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Generic, NamedTuple, TypeVar
+
+from sidecar.web.server.peer import Peer
+from sidecar.web.server.request_key import (
+    MAX_REQUEST_BYTES,
+    is_decisive,
+    is_short,
+    without_traces,
+    without_user_agent,
+)
+from sidecar.web.server.request_parser import LINE_END
+
+MAX_ENTRIES = 1024
+MAX_SEEN = 1024
+_DIGEST_BYTES = 16
+
+T = TypeVar("T")
+
+
+class Key(NamedTuple):
+    """What a request is found by: a digest of what is read of it, which has so many bytes."""
+
+    digest: bytes
+    size: int
+
+
+class KnownRequests(Generic[T]):
+    """One value for each request that was added twice. `max_head_bytes`: of a head without its last, empty line."""
+
+    def __init__(self, max_head_bytes: int = MAX_REQUEST_BYTES) -> None:
+        self._max_bytes = max_head_bytes + len(LINE_END)
+        self._keyed = blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST_BYTES)
+        self._entries: dict[bytes, T] = {}
+        self._sizes: set[int] = set()
+        """Those of requests that may be found by all their bytes. Of others, which differ each time, no digest is made
+        of these."""
+        self._seen: dict[bytes, None] = {}
+
+    def key_of(self, head: bytes, peer: Peer) -> Key | None:
+        """For `add`. `head` is plainly one whole request; None where it is never found."""
+        if not is_short(head):
+            return None
+        read = without_user_agent(without_traces(head))
+        return Key(self._digest(read, peer), len(read)) if is_decisive(read) else None
+
+    def find(self, segment: bytes, peer: Peer) -> T | None:
+        """The value of a request that is read as this segment would be; None where there is none, or it is no head."""
+        if len(segment) in self._sizes:
+            # As `_digest`, without the call.
+            state = self._keyed.copy()
+            state.update(peer.key + segment)
+            found = self._entries.get(state.digest())
+            if found is not None:
+                return found
+        if not is_short(segment) or len(segment) > self._max_bytes:
+            return None
+        named = without_traces(segment)
+        if named is not segment and len(named) in self._sizes:
+            found = self._entries.get(self._digest(named, peer))
+            if found is not None:
+                return found
+        return self._find_without_name(named, peer)
+
+    def _find_without_name(self, named: bytes, peer: Peer) -> T | None:
+        read = without_user_agent(named)
+        # Requests with one name are here, too: what still has one of two names is none of those.
+        if read is named or not is_decisive(read):
+            return None
+        found = self._entries.get(self._digest(read, peer))
+        if found is not None:
+            # A client program says the same name each time: from now on that is found at once.
+            self.add(Key(self._digest(named, peer), len(named)), found)
+        return found
+
+    def add(self, key: Key, value: T) -> None:
+        """Keep what is added for the second time, in the place of the oldest where there are too many."""
+        if not self._was_seen(key.digest):
+            return
+        if key.digest not in self._entries and len(self._entries) >= MAX_ENTRIES:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key.digest] = value
+        self._sizes.add(key.size)
+
+    def forget(self, is_outdated: Callable[[T], bool]) -> None:
+        self._entries = {digest: value for digest, value in self._entries.items() if not is_outdated(value)}
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def _digest(self, read: bytes, peer: Peer) -> bytes:
+        state = self._keyed.copy()
+        state.update(peer.key + read)
+        return state.digest()
+
+    def _was_seen(self, digest: bytes) -> bool:
+        if digest in self._entries:
+            return True
+        if digest in self._seen:
+            del self._seen[digest]
+            return True
+        if len(self._seen) >= MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
+        self._seen[digest] = None
+        return False
