@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sidecar.core.file_events import FileName, FileStalled, FileStallEnded, StalledFile
 from sidecar.core.model import Seconds
-from sidecar.core.ports import EventSink
 
 if TYPE_CHECKING:
-    import asyncio  # elsewhere imported late: a command that asks a sidecar reads files too, and has no event loop
+    # Elsewhere imported late: a command that asks a sidecar reads files too, and has no event loop and no events.
+    import asyncio
+
+    from sidecar.core.file_events import FileName, StalledFile
+    from sidecar.core.ports import EventSink
 
 STALLED_AFTER_S: Seconds = 5
 THREAD_NAME = "file"
@@ -47,11 +49,15 @@ class FileStalls:
         return tuple(self._stalled)
 
     def begin(self, stalled: StalledFile) -> None:
+        from sidecar.core.file_events import FileStalled
+
         self._stalled.append(stalled)
         if self._sink is not None:
             self._sink.emit(FileStalled(file=stalled.file, profile=stalled.profile))
 
     def end(self, stalled: StalledFile) -> None:
+        from sidecar.core.file_events import FileStallEnded
+
         self._stalled.remove(stalled)
         if self._sink is not None:
             self._sink.emit(FileStallEnded(file=stalled.file, profile=stalled.profile))
@@ -95,6 +101,8 @@ class FileOperations:
     """
 
     def __init__(self, file: FileName, stalls: FileStalls, profile: str = "") -> None:
+        from sidecar.core.file_events import StalledFile
+
         self._file = StalledFile(file, profile)
         self._stalls = stalls
         self.busy = False
