@@ -43,7 +43,7 @@ from sidecar.stores.opening import Store
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
-from sidecar.vending.vendor import Vended, Vendor
+from sidecar.vending.vendor import TokenProvider, VendedToken
 from sidecar.web.caller_token_file import first_caller_tokens
 from sidecar.web.problems import partner_document, whole_seconds
 
@@ -194,7 +194,7 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
         await session.close()
 
 
-async def _vend(vendor: Vendor, heard: _Listening) -> CheckLine:
+async def _vend(vendor: TokenProvider, heard: _Listening) -> CheckLine:
     """The call may take longer than an app would wait; a person at a terminal does wait."""
     what, limit_s = f"token of profile {vendor.profile.name}", vendor.profile.lease_limit_s
     try:
@@ -213,7 +213,7 @@ async def _vend(vendor: Vendor, heard: _Listening) -> CheckLine:
     return CheckLine(True, what, f"{source}; token id {vended.token.token_id}, {vended.expires_in_s} s left")
 
 
-def _fault(vended: Vended, heard: _Listening) -> str | None:
+def _fault(vended: VendedToken, heard: _Listening) -> str | None:
     """What a fleet would miss, although a token came."""
     if vended.suspect:
         return "the store holds one that is suspect, and no other can be had now"
@@ -228,7 +228,7 @@ def _failed(failure: StoreFailed) -> str:
     return f"{failure.operation} failed ({failure.cause})"
 
 
-async def _patiently(vendor: Vendor) -> Vended:
+async def _patiently(vendor: TokenProvider) -> VendedToken:
     while True:
         try:
             return await vendor.vend()

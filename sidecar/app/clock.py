@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from sidecar.core.model import Instant, Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 
 _RUNNING = time.CLOCK_BOOTTIME if hasattr(time, "CLOCK_BOOTTIME") else time.CLOCK_MONOTONIC
 """Like `time.monotonic`, and it goes on while the machine is suspended: tokens do not stop to age then."""
@@ -19,8 +19,8 @@ class SystemClock:
     """The `Clock` port on this machine."""
 
     # Read several times for each answer: no frames of Python's.
-    monotonic: Callable[[], Moment] = staticmethod(partial(time.clock_gettime, _RUNNING))
-    wall: Callable[[], Instant] = staticmethod(time.time)
+    monotonic: Callable[[], MonotonicTime] = staticmethod(partial(time.clock_gettime, _RUNNING))
+    wall: Callable[[], UtcTime] = staticmethod(time.time)
 
     async def sleep(self, delay_s: Seconds) -> None:
         await asyncio.sleep(delay_s)

@@ -24,7 +24,7 @@ from sidecar.telemetry.logs import LogSink
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent import RecentEvents
 from sidecar.telemetry.redaction import Redactor
-from sidecar.vending.vendor import Vendor
+from sidecar.vending.vendor import TokenProvider
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.fast_path import FastPath
 
@@ -37,7 +37,7 @@ class Observers:
         settings: Settings,
         clock: Clock,
         log: TextIO | None,
-        vendors: Callable[[], Iterable[Vendor]],
+        vendors: Callable[[], Iterable[TokenProvider]],
         connections: Callable[[], Mapping[str, int]],
     ) -> None:
         self._settings = settings

@@ -15,7 +15,7 @@ from sidecar.file_operations import FileOperationError, FileOperations, FileStal
 from sidecar.file_sink.follower import Follower
 from sidecar.file_sink.leftovers import leftovers
 from sidecar.file_sink.token_file import TokenFile
-from sidecar.vending.vendor import Vendor
+from sidecar.vending.vendor import TokenProvider
 from sidecar.web.admin_api import TokenFileState
 
 
@@ -48,7 +48,7 @@ class TokenFiles:
         self._followers: dict[str, Follower] = {}
         """By profile; those without a token file are not in it."""
 
-    def open(self, settings: ProfileSettings, vendor: Vendor) -> None:
+    def open(self, settings: ProfileSettings, vendor: TokenProvider) -> None:
         """Raises `ConfigurationError`."""
         file = open_token_file(settings)
         if file is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sidecar.config.findings import Findings, did_you_mean
 from sidecar.config.setting import PREFIX
 from sidecar.config.table import CONFIG, SETTINGS
-from sidecar.config.values import Given, Layer
+from sidecar.config.values import Layer, RawValue
 from sidecar.file_operations import FileOperationError, read_in_time
 from sidecar.secret_file import SecretFileError, read_text
 
@@ -54,11 +54,11 @@ def read(environ: Mapping[str, str], findings: Findings) -> Sources:
 
     Empty means unset, but for settings whose `empty_counts`.
     """
-    environment: dict[str, Given] = {}
+    environment: dict[str, RawValue] = {}
     for name, text in sorted(environ.items()):
         setting = _BY_NAME.get(name)
         if setting is not None and (text.strip() or setting.empty_counts):
-            environment[setting.key] = Given(text.strip(), name)
+            environment[setting.key] = RawValue(text.strip(), name)
         elif setting is None and name.startswith(PREFIX) and text.strip():
             _judge_unknown(name, text, findings)
     config = environment.pop(CONFIG.key, None)
@@ -116,7 +116,7 @@ def _profiles(tables: object, path: str, findings: Findings) -> dict[str, Layer]
 
 
 def _layer(table: Mapping[str, object], place: str, findings: Findings, *, profile: bool) -> Layer:
-    layer: dict[str, Given] = {}
+    layer: dict[str, RawValue] = {}
     for key, value in table.items():
         setting, origin = _BY_KEY.get(key), f"{key} {place}"
         known = [known for known, setting in _BY_KEY.items() if setting.per_profile or not profile]
@@ -130,7 +130,7 @@ def _layer(table: Mapping[str, object], place: str, findings: Findings, *, profi
         elif text is None:
             findings.problem(f"{origin} must be text, a number, true, false or a list of texts")
         elif text or setting.empty_counts:
-            layer[key] = Given(text, origin)
+            layer[key] = RawValue(text, origin)
     return layer
 
 

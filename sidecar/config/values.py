@@ -15,14 +15,14 @@ _QUOTED_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RawValue:
     """What somebody wrote, and where; the text is out of `repr` because it may be a secret."""
 
     text: str = field(repr=False)
     origin: str
 
 
-Layer = Mapping[str, Given]
+Layer = Mapping[str, RawValue]
 """TOML key -> what was written."""
 
 
@@ -30,7 +30,7 @@ class Values:
     """Reads settings; a value that cannot be read is reported once and counts as its default from then on."""
 
     def __init__(self, layers: Sequence[Layer], findings: Findings, place: str = "") -> None:
-        """`place` is the table of a profile, as in `Given.origin`; empty where there is none."""
+        """`place` is the table of a profile, as in `RawValue.origin`; empty where there is none."""
         self._layers = layers
         self._place = place
         self._findings = findings
@@ -59,7 +59,7 @@ class Values:
         for setting in settings:
             self.get(setting)
 
-    def given(self, setting: Setting[T]) -> Given | None:
+    def given(self, setting: Setting[T]) -> RawValue | None:
         return next((layer[setting.key] for layer in self._layers if setting.key in layer), None)
 
     def origin(self, setting: Setting[T]) -> str:

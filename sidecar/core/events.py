@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from sidecar.core.failures import AnswerProblem, FailureKind, PartnerDetail
-from sidecar.core.model import Instant, Lifetime, Operation, Reason, Seconds
+from sidecar.core.model import Lifetime, Operation, Reason, Seconds, UtcTime
 
 FlightResult: TypeAlias = Literal["fetched", "adopted", "failed"]
 Verdict: TypeAlias = Literal["refreshing", "already-replaced", "later", "confirmed"]
@@ -97,8 +97,8 @@ class TokenChanged(Event):
     token_id: str
     fetched: bool
     fence: int
-    issued_at: Instant
-    expires_at: Instant
+    issued_at: UtcTime
+    expires_at: UtcTime
     lifetime: Lifetime
 
 

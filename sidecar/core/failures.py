@@ -11,9 +11,9 @@ class FailureKind(StrEnum):
 
     THROTTLED = "throttled"
     """429."""
-    REJECTED = "rejected"
+    UNAUTHORIZED = "rejected"
     """401 or 403: the credentials, or on a refresh the refresh token, are not accepted."""
-    REFUSED = "refused"
+    BAD_REQUEST = "refused"
     """400, 404, 405 and the other 4xx: the request does not fit the partner."""
     MALFORMED = "malformed"
     """An answer that makes no sense, a redirect among them."""

@@ -22,7 +22,10 @@ def forgot(ours: State, theirs: State, window_s: Seconds) -> bool:
     return (
         _grant_lost(ours, theirs, window_s)
         or _pause_lost(ours, theirs, ours.pause, theirs.pause)
-        or any(_pause_lost(ours, theirs, pause, theirs.refused.get(key)) for key, pause in ours.refused.items())
+        or any(
+            _pause_lost(ours, theirs, pause, theirs.credential_blocks.get(key))
+            for key, pause in ours.credential_blocks.items()
+        )
         or _report_lost(ours, theirs)
     )
 

@@ -12,9 +12,9 @@ from sidecar.core.account import account_of_key, profile_id_of
 
 Seconds: TypeAlias = float
 """A duration."""
-Instant: TypeAlias = float
+UtcTime: TypeAlias = float
 """UTC epoch seconds, by the store's clock unless said otherwise."""
-Moment: TypeAlias = float
+MonotonicTime: TypeAlias = float
 """Seconds of this process's monotonic clock; means nothing to another process."""
 
 
@@ -150,7 +150,7 @@ class Token:
     """One access token and what is believed of it. Never mixes fields of two generations.
 
     `issued_at` is the instant the request for it was sent, the earliest it can have been issued. It is the store's
-    and means nothing to an app, which is told `Vended.issued_at`.
+    and means nothing to an app, which is told `VendedToken.issued_at`.
     `fence` orders tokens: the larger one is the newer.
     """
 
@@ -159,7 +159,7 @@ class Token:
     token_id: str
     role: str
     fence: int
-    issued_at: Instant
+    issued_at: UtcTime
     lifetime_s: Seconds
     lifetime: Lifetime
     credentials_id: str

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Lifetime, Profile, Seconds
-from sidecar.core.shared import Lesson
+from sidecar.core.shared import LearnedLifetime
 
 MAX_COOLDOWN_S: Seconds = 900
 """Where our own doubling of a cool-down stops."""
@@ -96,7 +96,7 @@ def pause_s(kind: FailureKind, strikes: int, retry_after_s: Seconds | None, prof
         if retry_after_s is not None and retry_after_s > 0:
             return min(retry_after_s, MAX_RETRY_AFTER_S)
         return min(profile.cooldown_s * 2.0**doublings, max(MAX_COOLDOWN_S, profile.cooldown_s))
-    if kind in (FailureKind.REJECTED, FailureKind.REFUSED):
+    if kind in (FailureKind.UNAUTHORIZED, FailureKind.BAD_REQUEST):
         return min(SLOW_RETRY_BASE_S * 2.0**doublings, SLOW_RETRY_CAP_S) * (1 + jitter / 10)
     if retry_after_s is not None and retry_after_s > 0:
         return min(retry_after_s, MAX_RETRY_AFTER_S)
@@ -131,7 +131,9 @@ def learned_floor_s(profile: Profile) -> Seconds:
     return min(profile.lifetime_s, max(profile.lifetime_s * LEARNED_FLOOR, affordable))
 
 
-def believed_lifetime(declared_s: Seconds | None, lesson: Lesson, profile: Profile) -> tuple[Seconds, Lifetime]:
+def believed_lifetime(
+    declared_s: Seconds | None, lesson: LearnedLifetime, profile: Profile
+) -> tuple[Seconds, Lifetime]:
     """A new token's lifetime: the partner's word, else what was learned, else the setting."""
     if declared_s is not None:
         return declared_s, Lifetime.DECLARED
@@ -140,21 +142,21 @@ def believed_lifetime(declared_s: Seconds | None, lesson: Lesson, profile: Profi
     return profile.lifetime_s, Lifetime.ASSUMED
 
 
-def learn(lesson: Lesson, refused_age_s: Seconds | None, profile: Profile) -> Lesson:
+def learn(lesson: LearnedLifetime, reported_age_s: Seconds | None, profile: Profile) -> LearnedLifetime:
     """What a token's end taught, decided when another token has replaced it.
 
-    `refused_age_s` is the age at which it was first reported, None when nobody did or the partner confirmed it. One
+    `reported_age_s` is the age at which it was first reported, None when nobody did or the partner confirmed it. One
     refusal is only evidence; the second in a row sets the lifetime, by the longer of the two, so that a single wrong
     report changes nothing. One below the floor teaches nothing at all. Without refusals the lifetime grows back.
     """
     in_force = lesson.learned_s or profile.lifetime_s
-    if refused_age_s is not None and refused_age_s < learned_floor_s(profile):
+    if reported_age_s is not None and reported_age_s < learned_floor_s(profile):
         # So young a token was revoked, or the report is wrong: that says nothing of how long tokens live.
         return lesson
-    if refused_age_s is None or refused_age_s >= in_force * FULL_LIFE_AGES:
+    if reported_age_s is None or reported_age_s >= in_force * FULL_LIFE_AGES:
         grown = lesson.learned_s * REGROWTH
-        return Lesson(learned_s=grown if grown < profile.lifetime_s else 0)
+        return LearnedLifetime(learned_s=grown if grown < profile.lifetime_s else 0)
     if lesson.evidence_s == 0:
-        return Lesson(learned_s=lesson.learned_s, evidence_s=refused_age_s)
-    taught = max(lesson.evidence_s, refused_age_s) * LEARNED_SHARE
-    return Lesson(learned_s=min(in_force, max(taught, learned_floor_s(profile))), evidence_s=refused_age_s)
+        return LearnedLifetime(learned_s=lesson.learned_s, evidence_s=reported_age_s)
+    taught = max(lesson.evidence_s, reported_age_s) * LEARNED_SHARE
+    return LearnedLifetime(learned_s=min(in_force, max(taught, learned_floor_s(profile))), evidence_s=reported_age_s)

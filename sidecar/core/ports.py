@@ -6,8 +6,17 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from sidecar.core.events import Event
-from sidecar.core.model import Credentials, Instant, Moment, PartnerToken, Seconds, Secret, Token
-from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from sidecar.core.model import Credentials, MonotonicTime, PartnerToken, Seconds, Secret, Token, UtcTime
+from sidecar.core.shared import (
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    LearnedLifetime,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
 
 MaySend: TypeAlias = Callable[[], bool]
 
@@ -15,9 +24,9 @@ MaySend: TypeAlias = Callable[[], bool]
 class Clock(Protocol):
     """Time, randomness and ids. Nothing else in the core or the use cases may ask for them."""
 
-    def monotonic(self) -> Moment: ...
+    def monotonic(self) -> MonotonicTime: ...
 
-    def wall(self) -> Instant:
+    def wall(self) -> UtcTime:
         """This machine's idea of UTC; may jump."""
         ...
 
@@ -40,7 +49,7 @@ class SharedState(Protocol):
     missing and is named in `State.damaged`. Cancelling a call is never needed for correctness.
     """
 
-    async def claim(self, ask: Ask) -> Claimed:
+    async def claim(self, ask: ClaimRequest) -> ClaimResult:
         """Decide who may call now.
 
         In this order, so that nobody calls for what is there: the same nonce's running lease is granted again ·
@@ -54,7 +63,7 @@ class SharedState(Protocol):
         """
         ...
 
-    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
         """Store the token unless a newer fence's is there; end the lease if it is still ours.
 
         `age_s` is the token's age by the holder's clock as this was sent; it decides how long the store keeps it. A
@@ -64,7 +73,7 @@ class SharedState(Protocol):
         """
         ...
 
-    async def fail(self, failed: Failed) -> State:
+    async def fail(self, failed: FailureReport) -> State:
         """End our lease and start the pause everyone sees.
 
         REJECTED pauses only the credentials; every other kind pauses the profile. A running pause is never shortened.
@@ -78,10 +87,10 @@ class SharedState(Protocol):
         ...
 
     async def peek(self, known: int) -> State:
-        """Read only. `known` as in `Ask`."""
+        """Read only. `known` as in `ClaimRequest`."""
         ...
 
-    async def seed(self, remembered: Remembered) -> State:
+    async def seed(self, remembered: ReplicaMemory) -> State:
         """Merge what a replica remembers: a union or a maximum by fence for each fact; nothing is lowered or forgotten.
 
         Ends the lease when the offered token's fence is the lease's. Where the store's clock was set

@@ -21,7 +21,7 @@ def run_on(state: State, passed_s: Seconds, window_s: Seconds) -> State:
         now=state.now + passed_s,
         lease_left_s=max(0, state.lease_left_s - passed_s),
         pause=None if state.pause is None else _later(state.pause, passed_s),
-        refused=_all_later(state.refused, passed_s),
+        credential_blocks=_all_later(state.credential_blocks, passed_s),
         grants=_older(state.grants, passed_s, window_s),
     )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sidecar.core.failures import FailureKind, PartnerDetail
-from sidecar.core.model import Instant, Seconds, Token
+from sidecar.core.model import Seconds, Token, UtcTime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Pause:
     strikes: int
     detail: PartnerDetail | None = None
     fence: int = 0
-    """The fence at which it was recorded; of no meaning in `Failed`, where the store records it."""
+    """The fence at which it was recorded; of no meaning in `FailureReport`, where the store records it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Confirmed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class LearnedLifetime:
     """What refusals taught about the lifetime: `learned_s` in force (0: none), `evidence_s` a first refusal's age.
 
     `fence` is that of the token which brought it; the lesson with the higher one counts.
@@ -84,7 +84,7 @@ class Lesson:
 class State:
     """One profile as the store sees it. The default is a store that knows nothing."""
 
-    now: Instant = 0
+    now: UtcTime = 0
     epoch: str = ""
     """Random, made with the store's data: another epoch means the data was lost. Empty: nothing there yet."""
     fence: int = 0
@@ -100,7 +100,7 @@ class State:
     strikes: Mapping[str, FailureCount] = field(default_factory=dict)
     """Failures since the last token, by kind (rejections are counted in `refused`): the next pause is longer. By kind,
     or a partner that fails in turns would be called as if it had just begun to."""
-    refused: Mapping[str, Pause] = field(default_factory=dict)
+    credential_blocks: Mapping[str, Pause] = field(default_factory=dict)
     """Credentials the partner rejected, by `credentials_id`."""
     proven: Mapping[str, int] = field(default_factory=dict)
     """Credentials that obtained a token: `credentials_id` to the fence of the newest one; a few."""
@@ -110,7 +110,7 @@ class State:
     """The same token vouched for by the partner since: reports of it are mistaken."""
     refresh_dropped: int = 0
     """The highest fence whose token must not be refreshed any more, only replaced by a grant."""
-    lesson: Lesson = field(default_factory=Lesson)
+    lesson: LearnedLifetime = field(default_factory=LearnedLifetime)
     grants: tuple[Grant, ...] = ()
     """The permits spent within the window, oldest first."""
     damaged: tuple[str, ...] = ()
@@ -125,7 +125,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class ClaimRequest:
     """One replica asks for the lease. Repeating it with the same nonce gives the same answer."""
 
     nonce: str
@@ -183,7 +183,7 @@ Outcome: TypeAlias = Adopt | Held | CoolingDown | OverBudget | Granted
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimResult:
     outcome: Outcome
     state: State
 
@@ -197,7 +197,7 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class FailureReport:
     """How a holder's lease ended without a token. Telling it twice with the same nonce changes nothing."""
 
     nonce: str
@@ -209,7 +209,7 @@ class Failed:
     drop_refresh: int = 0
     """The highest fence whose token is not to be refreshed any more."""
     known: int = 0
-    """As in `Ask`: a newer stored token is in the answer."""
+    """As in `ClaimRequest`: a newer stored token is in the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
+class ReplicaMemory:
     """What a replica offers to a store that lost its data or was away; `state` carries all but the token."""
 
     state: State

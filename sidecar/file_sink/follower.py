@@ -26,7 +26,7 @@ from sidecar.core.token_file_events import (
 from sidecar.core.trace import bare_trace
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls
 from sidecar.file_sink.token_file import TokenFile, TokenFileError
-from sidecar.vending.vendor import Vendor
+from sidecar.vending.vendor import TokenProvider
 
 LOOK_S: Seconds = 1
 """The time between two looks. So long a rejected token may stay in its file, unless the disk hangs, and a file that was
@@ -53,7 +53,7 @@ class _Put:
 class Follower:
     """Runs until it is cancelled. To look is to ask: a profile with a file never rests."""
 
-    def __init__(self, vendor: Vendor, file: TokenFile, stalls: FileStalls, sink: EventSink) -> None:
+    def __init__(self, vendor: TokenProvider, file: TokenFile, stalls: FileStalls, sink: EventSink) -> None:
         self._vendor = vendor
         self._file = file
         self._sink = sink

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sidecar.core.errors import PartnerError
 from sidecar.core.failures import AnswerProblem, FailureKind
-from sidecar.core.model import Instant, PartnerToken, Secret
+from sidecar.core.model import PartnerToken, Secret, UtcTime
 from sidecar.partner.bodies import Document, read_document
 from sidecar.partner.details import read_detail
 from sidecar.partner.lifetimes import declared_lifetime_s
@@ -16,14 +16,14 @@ from sidecar.partner.retry_after import answered_at, named_wait_s
 MAX_TOKEN_CHARS = 16 * 1024
 
 _BY_STATUS: Mapping[int, FailureKind] = {
-    401: FailureKind.REJECTED,
-    403: FailureKind.REJECTED,
+    401: FailureKind.UNAUTHORIZED,
+    403: FailureKind.UNAUTHORIZED,
     # Request Timeout and Too Early blame the moment, not the request.
     408: FailureKind.SERVER_ERROR,
     425: FailureKind.SERVER_ERROR,
     429: FailureKind.THROTTLED,
 }
-_BY_CLASS: Mapping[int, FailureKind] = {4: FailureKind.REFUSED, 5: FailureKind.SERVER_ERROR}
+_BY_CLASS: Mapping[int, FailureKind] = {4: FailureKind.BAD_REQUEST, 5: FailureKind.SERVER_ERROR}
 _MAY_NAME_A_WAIT = (FailureKind.THROTTLED, FailureKind.SERVER_ERROR)
 
 
@@ -47,7 +47,7 @@ def kind_of_status(status: int) -> FailureKind:
     return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, FailureKind.MALFORMED)
 
 
-def read_answer(answer: Answer, role: str, now_wall: Instant, secrets: Sequence[str] = ()) -> PartnerToken:
+def read_answer(answer: Answer, role: str, now_wall: UtcTime, secrets: Sequence[str] = ()) -> PartnerToken:
     """The token in an answer to a call for `role`; `secrets` are masked where the partner echoes them.
 
     A missing `role` is tolerated, another one is not. A refresh token that is missing or odd is none: it only costs a

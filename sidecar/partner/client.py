@@ -71,7 +71,7 @@ class PartnerClient:
 
     async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken:
         if self._preset.refresh_path is None:
-            raise PartnerError(FailureKind.REFUSED)
+            raise PartnerError(FailureKind.BAD_REQUEST)
         headers = {"Accept": self._preset.content_type}
         body = {"role": role, "refreshToken": refresh_token.reveal()}
         return await self._call(self._preset.refresh_path, headers, body, may_send, (refresh_token.reveal(),))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from sidecar.core.model import Instant
+from sidecar.core.model import UtcTime
 
 # strptime would read month names by the process's locale; HTTP's are always English.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -27,7 +27,7 @@ _FORMS = tuple(
 )
 
 
-def parse_http_date(text: str, now_wall: Instant) -> Instant | None:
+def parse_http_date(text: str, now_wall: UtcTime) -> UtcTime | None:
     """The instant an HTTP date names, or None when it names none; `now_wall` settles the century of a short year."""
     for form in _FORMS:
         if found := form.fullmatch(text.strip()):
@@ -44,7 +44,7 @@ def parse_http_date(text: str, now_wall: Instant) -> Instant | None:
     return moment.timestamp()
 
 
-def _year(digits: str, now_wall: Instant) -> int:
+def _year(digits: str, now_wall: UtcTime) -> int:
     """A two-digit year that looks more than 50 years ahead is the latest past one with these digits."""
     if len(digits) == 4:
         return int(digits)

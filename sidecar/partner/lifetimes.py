@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from sidecar.core.model import Instant, Seconds
+from sidecar.core.model import Seconds, UtcTime
 
 MAX_LIFETIME_S: Seconds = 10 * 365 * 86_400
 """A declared lifetime beyond ten years is nonsense and counts as none."""
@@ -18,7 +18,7 @@ _MILLISECONDS_FROM = 1e11
 """As seconds this is the year 5138, as milliseconds 1973: larger epoch values are milliseconds."""
 
 
-def declared_lifetime_s(document: Mapping[str, object], access: str, answered_at: Instant) -> Seconds | None:
+def declared_lifetime_s(document: Mapping[str, object], access: str, answered_at: UtcTime) -> Seconds | None:
     """The shortest lifetime the response declares, or None. 0 and below: the declared end has passed.
 
     Looks at `expiresIn`/`expires_in` (seconds), `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
@@ -29,7 +29,7 @@ def declared_lifetime_s(document: Mapping[str, object], access: str, answered_at
     return min((life_s for life_s in found if life_s <= MAX_LIFETIME_S), default=None)
 
 
-def _from_fields(document: Mapping[str, object], answered_at: Instant) -> Iterator[Seconds]:
+def _from_fields(document: Mapping[str, object], answered_at: UtcTime) -> Iterator[Seconds]:
     for name in ("expiresIn", "expires_in"):
         if (life_s := _number(document.get(name))) is not None:
             yield life_s
@@ -38,7 +38,7 @@ def _from_fields(document: Mapping[str, object], answered_at: Instant) -> Iterat
             yield end_at - answered_at
 
 
-def _from_jwt(access: str, answered_at: Instant) -> Iterator[Seconds]:
+def _from_jwt(access: str, answered_at: UtcTime) -> Iterator[Seconds]:
     claims = _jwt_claims(access)
     end_at = _number(claims.get("exp"))
     if end_at is None:
@@ -79,7 +79,7 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _instant(value: object) -> Instant | None:
+def _instant(value: object) -> UtcTime | None:
     if (number := _number(value)) is not None:
         return number / 1000 if number >= _MILLISECONDS_FROM else number
     if not isinstance(value, str):

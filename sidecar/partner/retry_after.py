@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from sidecar.core.model import Instant, Seconds
+from sidecar.core.model import Seconds, UtcTime
 from sidecar.core.policy import MAX_RETRY_AFTER_S
 from sidecar.partner.http_dates import parse_http_date
 
@@ -15,12 +15,12 @@ RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
 _SECONDS = re.compile(r"0*(?P<whole>[0-9]+)(?:\.[0-9]*)?")
 _MAX_WHOLE_DIGITS = 15
 """A longer run is beyond every wait and every instant, and is never turned into a number."""
-_OLDEST_INSTANT_AT: Instant = 1_000_000_000
+_OLDEST_INSTANT_AT: UtcTime = 1_000_000_000
 """2001. As a wait it would be 31 years."""
 _OLDEST_INSTANT_MS = 1_000 * _OLDEST_INSTANT_AT
 
 
-def named_wait_s(headers: Mapping[str, str], now_wall: Instant, *, throttled: bool) -> Seconds | None:
+def named_wait_s(headers: Mapping[str, str], now_wall: UtcTime, *, throttled: bool) -> Seconds | None:
     """The wait in an answer's headers, in (0, `MAX_RETRY_AFTER_S`], or None when they hold no usable one.
 
     `throttled` (429): where `Retry-After` has none, `RateLimit-Reset` and then `X-RateLimit-Reset` count. On other
@@ -35,7 +35,7 @@ def named_wait_s(headers: Mapping[str, str], now_wall: Instant, *, throttled: bo
     return wait_s
 
 
-def parse_retry_after(value: str | None, date_header: str | None, now_wall: Instant) -> Seconds | None:
+def parse_retry_after(value: str | None, date_header: str | None, now_wall: UtcTime) -> Seconds | None:
     """The wait in a `Retry-After` value, in (0, `MAX_RETRY_AFTER_S`], or None when it holds no usable one.
 
     Beyond what RFC 9110 allows, decimals and a list of one repeated value are read: proxies write both. Decimals are
@@ -55,13 +55,13 @@ def parse_retry_after(value: str | None, date_header: str | None, now_wall: Inst
     return _usable(wait_s)
 
 
-def answered_at(date_header: str | None, now_wall: Instant) -> Instant:
+def answered_at(date_header: str | None, now_wall: UtcTime) -> UtcTime:
     """When the partner answered, by its own clock where it says so."""
     said = parse_http_date(date_header, now_wall) if date_header is not None else None
     return now_wall if said is None else said
 
 
-def _parse_reset(value: str | None, date_header: str | None, now_wall: Instant) -> Seconds | None:
+def _parse_reset(value: str | None, date_header: str | None, now_wall: UtcTime) -> Seconds | None:
     """The wait in a reset header: seconds, or the instant itself as a UTC epoch, in seconds or milliseconds.
 
     Which of them is told by the size: no wait is as large as an instant.

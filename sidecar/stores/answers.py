@@ -1,4 +1,4 @@
-"""What a stored view means to a replica: the same words for both stores."""
+"""What a stored reply means to a replica: the same words for both stores."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Profile, Token
 from sidecar.core.shared import (
     Adopt,
-    Ask,
-    Claimed,
+    ClaimRequest,
+    ClaimResult,
     Confirmed,
     CoolingDown,
     FailureCount,
     Grant,
     Granted,
     Held,
-    Lesson,
+    LearnedLifetime,
     Outcome,
     OverBudget,
     Pause,
     Reported,
     State,
 )
-from sidecar.stores.gate import Gate, StoredGrant, StoredLesson, StoredPause, StoredReport, View, left_ms
+from sidecar.stores.gate import Coordination, StoredGrant, StoredLesson, StoredPause, StoredReport, StoreReply, left_ms
 
 
 class ContradictionError(SidecarError):
     """An answer that no script of ours gives: its outcome and its state do not go together."""
 
 
-def state_of(view: View, profile: Profile, token: Token | None) -> State:
+def state_of(reply: StoreReply, profile: Profile, token: Token | None) -> State:
     """What a replica is told; `token` is the stored one, opened, where it is to be told."""
-    now_ms, gate, stored = view.now_ms, view.gate or Gate(epoch="", born_ms=0), view.token
+    now_ms, gate, stored = reply.now_ms, reply.gate or Coordination(epoch="", born_ms=0), reply.token
     return State(
         now=now_ms / 1000,
         epoch=gate.epoch,
@@ -45,37 +45,39 @@ def state_of(view: View, profile: Profile, token: Token | None) -> State:
         lease_left_s=left_ms(gate.lease, now_ms) / 1000,
         pause=_pause_of(gate.pause, now_ms) if gate.pause else None,
         strikes={kind: FailureCount(failures.count, failures.fence) for kind, failures in gate.strikes.items()},
-        refused={credentials_id: _pause_of(pause, now_ms) for credentials_id, pause in gate.refused.items()},
+        credential_blocks={
+            credentials_id: _pause_of(pause, now_ms) for credentials_id, pause in gate.credential_blocks.items()
+        },
         proven=dict(gate.proven),
         reported=_report_of(gate.reported),
         confirmed=Confirmed(gate.confirmed.id, gate.confirmed.fence) if gate.confirmed else None,
         refresh_dropped=gate.refresh_dropped,
         lesson=_lesson_of(gate.lesson),
         grants=_grants_of(gate.grants, now_ms, profile),
-        damaged=tuple(view.damaged),
+        damaged=tuple(reply.damaged),
     )
 
 
-def claimed(view: View, ask: Ask, state: State) -> Claimed:
+def claimed(reply: StoreReply, ask: ClaimRequest, state: State) -> ClaimResult:
     """A claim's answer in the core's words. Raises `ContradictionError`."""
-    return Claimed(_outcome(view, ask, state), state)
+    return ClaimResult(_outcome(reply, ask, state), state)
 
 
-def _outcome(view: View, ask: Ask, state: State) -> Outcome:
-    left_s = view.left_ms / 1000
-    match view.outcome:
+def _outcome(reply: StoreReply, ask: ClaimRequest, state: State) -> Outcome:
+    left_s = reply.left_ms / 1000
+    match reply.outcome:
         case "granted":
             # What is left, not the whole: a repeated ask must not stretch the lease beyond the store's.
-            lease = view.gate.lease if view.gate else None
+            lease = reply.gate.lease if reply.gate else None
             if lease is None:
                 raise ContradictionError
-            return Granted(lease.fence, left_ms(lease, view.now_ms) / 1000)
+            return Granted(lease.fence, left_ms(lease, reply.now_ms) / 1000)
         case "adopt":
             return Adopt()
         case "held":
             return Held(left_s)
         case "cooling-down":
-            pauses = [pause for pause in (state.pause, state.refused.get(ask.credentials_id)) if pause]
+            pauses = [pause for pause in (state.pause, state.credential_blocks.get(ask.credentials_id)) if pause]
             if not pauses:
                 raise ContradictionError
             return CoolingDown(max(pauses, key=lambda pause: pause.left_s))
@@ -110,8 +112,8 @@ def _report_of(report: StoredReport | None) -> Reported | None:
     return None if report is None else Reported(report.id, report.fence, report.age_ms / 1000)
 
 
-def _lesson_of(lesson: StoredLesson) -> Lesson:
-    return Lesson(learned_s=lesson.learned_s, evidence_s=lesson.evidence_s, fence=lesson.fence)
+def _lesson_of(lesson: StoredLesson) -> LearnedLifetime:
+    return LearnedLifetime(learned_s=lesson.learned_s, evidence_s=lesson.evidence_s, fence=lesson.fence)
 
 
 def _grants_of(grants: list[StoredGrant], now_ms: int, profile: Profile) -> tuple[Grant, ...]:

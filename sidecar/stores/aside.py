@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
-class Aside:
+class BackgroundTasks:
     """Tasks which nobody cancels: redis-py on Python 3.11 swallows some cancellations. Socket time limits end each."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from sidecar.core.model import Address, Seconds
 from sidecar.core.redis_url import RedisUrl
 from sidecar.resolver import Resolver
 from sidecar.stores.access import Access
-from sidecar.stores.aside import Aside
+from sidecar.stores.aside import BackgroundTasks
 from sidecar.stores.connecting import Connecting
 from sidecar.stores.nodes import Nodes
 from sidecar.stores.renewed import LOST, OPTIONAL_WAIT, Word
@@ -31,7 +31,7 @@ class ClusterServers:
     """Follows the keys for as long as an operation's time limit allows."""
 
     def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
-        self._aside = Aside()
+        self._aside = BackgroundTasks()
         connecting = Connecting(timeout_s, resolver, access.server, access.certificates)
         self._nodes = Nodes(url.addresses, connecting.client, self._aside, timeout_s * OPTIONAL_WAIT)
         self._timeout_s = timeout_s

@@ -7,10 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from sidecar.core.model import Profile, Seconds, Token
-from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from sidecar.core.shared import (
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    LearnedLifetime,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
 from sidecar.stores import rules
 from sidecar.stores.answers import claimed, state_of
-from sidecar.stores.gate import DamagedName, Gate, OutcomeName, StoredToken, View, ms
+from sidecar.stores.gate import Coordination, DamagedName, OutcomeName, StoredToken, StoreReply, ms
 from sidecar.stores.seal import UnsealError
 from sidecar.stores.wire import keep_s
 
@@ -26,20 +35,20 @@ class SealedToken(rules.KeptToken, Protocol):
 
 
 @dataclass(slots=True)
-class Cell:
+class ProfileRecord:
     """What is stored for one profile, as an operation finds it and leaves it."""
 
-    gate: Gate | None = None
+    gate: Coordination | None = None
     token: Token | SealedToken | None = None
     token_gone_ms: int = 0
     damaged: list[DamagedName] = field(default_factory=list)
     """As `State.damaged`."""
 
 
-class Desk:
+class DecisionEngine:
     """One operation on one profile's cell, at one instant. Whoever makes it sees to it that nobody else does."""
 
-    def __init__(self, cell: Cell, profile: Profile, now_ms: int, new_epoch: Callable[[], str]) -> None:
+    def __init__(self, cell: ProfileRecord, profile: Profile, now_ms: int, new_epoch: Callable[[], str]) -> None:
         self._cell = cell
         self._profile = profile
         self._now_ms = now_ms
@@ -47,25 +56,25 @@ class Desk:
         if now_ms >= cell.token_gone_ms:
             cell.token = None
 
-    def claim(self, ask: Ask) -> Claimed:
+    def claim(self, ask: ClaimRequest) -> ClaimResult:
         stored = self._stored(lost=ask.epoch != "")
         told, asked = self._told(ask.known), ask
         if told is None and stored.token_fence > ask.known:
             # It cannot be opened here, so it must not be offered for ever.
             asked = replace(ask, known=stored.token_fence)
         outcome, left = rules.claim(stored, asked, self._profile)
-        view = self._view(outcome, left)
+        reply = self._view(outcome, left)
         if asked is not ask:
-            view.token = None
-        return claimed(view, ask, state_of(view, self._profile, told))
+            reply.token = None
+        return claimed(reply, ask, state_of(reply, self._profile, told))
 
-    def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
+    def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
         stored = self._stored(lost=True)
         outcome = rules.commit(stored, nonce, token, lesson)
         self._keep(stored, token, age_s)
         return Committed(outcome == "stored", self._state(outcome, token.fence))
 
-    def fail(self, failed: Failed) -> State:
+    def fail(self, failed: FailureReport) -> State:
         outcome = rules.fail(self._stored(lost=True), failed)
         return self._state(outcome, failed.known)
 
@@ -81,7 +90,7 @@ class Desk:
     def peek(self, known: int) -> State:
         return self._state("seen", known)
 
-    def seed(self, remembered: Remembered) -> State:
+    def seed(self, remembered: ReplicaMemory) -> State:
         stored = self._stored(lost=remembered.state.epoch != "")
         offered = remembered.token
         outcome = rules.seed(stored, remembered, self._profile)
@@ -91,7 +100,7 @@ class Desk:
     def _stored(self, *, lost: bool) -> rules.Stored:
         """What is stored, with a gate made where there is none; `lost` says whether there was one before."""
         if self._cell.gate is None:
-            self._cell.gate = Gate(epoch=self._new_epoch(), born_ms=self._now_ms, lost=lost)
+            self._cell.gate = Coordination(epoch=self._new_epoch(), born_ms=self._now_ms, lost=lost)
         return rules.Stored(self._cell.gate, self._cell.token, self._now_ms)
 
     def _keep(self, stored: rules.Stored, offered: Token | None, age_s: Seconds) -> None:
@@ -102,16 +111,16 @@ class Desk:
 
     def _state(self, outcome: OutcomeName, known: int) -> State:
         told = self._told(known)
-        view = self._view(outcome)
-        if told is None and view.token is not None and view.token.fence > known:
-            view.token = None
-        return state_of(view, self._profile, told)
+        reply = self._view(outcome)
+        if told is None and reply.token is not None and reply.token.fence > known:
+            reply.token = None
+        return state_of(reply, self._profile, told)
 
-    def _view(self, outcome: OutcomeName, left: int = 0) -> View:
+    def _view(self, outcome: OutcomeName, left: int = 0) -> StoreReply:
         cell, beside = self._cell, None
         if cell.token is not None:
             beside = StoredToken(cell.token.fence, cell.token.token_id)
-        return View(self._now_ms, outcome, left, cell.gate, beside, cell.damaged)
+        return StoreReply(self._now_ms, outcome, left, cell.gate, beside, cell.damaged)
 
     def _told(self, known: int) -> Token | None:
         """The stored token where it is newer than the asker's; one that cannot be opened counts as damaged."""
@@ -127,32 +136,32 @@ class Desk:
             return None
 
 
-class Visit(Protocol):
+class RunOperation(Protocol):
     """Lets one piece of work sit at a profile's desk; `operation` is the port's method."""
 
-    async def __call__(self, operation: str, work: Callable[[Desk], T], /) -> T: ...
+    async def __call__(self, operation: str, work: Callable[[DecisionEngine], T], /) -> T: ...
 
 
 class DeskState:
     """The `SharedState` of one profile over its desk."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: RunOperation) -> None:
         self._visit = visit
 
-    async def claim(self, ask: Ask) -> Claimed:
-        return await self._visit("claim", lambda desk: desk.claim(ask))
+    async def claim(self, ask: ClaimRequest) -> ClaimResult:
+        return await self._visit("claim", lambda engine: engine.claim(ask))
 
-    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
-        return await self._visit("commit", lambda desk: desk.commit(nonce, token, age_s, lesson))
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
+        return await self._visit("commit", lambda engine: engine.commit(nonce, token, age_s, lesson))
 
-    async def fail(self, failed: Failed) -> State:
-        return await self._visit("fail", lambda desk: desk.fail(failed))
+    async def fail(self, failed: FailureReport) -> State:
+        return await self._visit("fail", lambda engine: engine.fail(failed))
 
     async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
-        return await self._visit("reject", lambda desk: desk.reject(token_id, age_s))
+        return await self._visit("reject", lambda engine: engine.reject(token_id, age_s))
 
     async def peek(self, known: int) -> State:
-        return await self._visit("peek", lambda desk: desk.peek(known))
+        return await self._visit("peek", lambda engine: engine.peek(known))
 
-    async def seed(self, remembered: Remembered) -> State:
-        return await self._visit("seed", lambda desk: desk.seed(remembered))
+    async def seed(self, remembered: ReplicaMemory) -> State:
+        return await self._visit("seed", lambda engine: engine.seed(remembered))

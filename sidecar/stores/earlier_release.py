@@ -14,7 +14,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from sidecar.core.model import Profile, Token
-from sidecar.core.shared import Grant, Pause, Remembered, State
+from sidecar.core.shared import Grant, Pause, ReplicaMemory, State
 from sidecar.stores.answers import detail_of, kind_of
 from sidecar.stores.gate import MAX_DOCUMENT_BYTES, MOST_GRANTS, DetailText, Id, Whole
 from sidecar.stores.seal import Sealer, UnsealError
@@ -49,7 +49,7 @@ def earlier_profile_id(profile: Profile) -> str:
 
 async def left_behind(
     get: Get, profile: Profile, sealer: Sealer, credentials_id: str, now_ms: int
-) -> Remembered | None:
+) -> ReplicaMemory | None:
     """What counts for an account with these credentials: token, cool-down and permits; None where nothing does.
 
     That release told accounts apart by name alone, so only a token that these very credentials obtained is taken, and
@@ -72,7 +72,7 @@ async def left_behind(
     window_s = profile.budget.window_s
     grants = (Grant(at_ms, max(0, now_ms - at_ms) / 1000) for at_ms in gate.grants_ms)
     state = State(fence=gate.fence, pause=pause, grants=tuple(grant for grant in grants if grant.age_s < window_s))
-    return Remembered(state=state, token=token, token_age_s=0)
+    return ReplicaMemory(state=state, token=token, token_age_s=0)
 
 
 def _gate(document: bytes | None) -> _Gate:

@@ -104,14 +104,14 @@ class StoredConfirmation(msgspec.Struct):
 
 
 class StoredLesson(msgspec.Struct):
-    """As `Lesson`."""
+    """As `LearnedLifetime`."""
 
     fence: Whole = 0
     learned_s: Span = 0
     evidence_s: Span = 0
 
 
-class Gate(msgspec.Struct):
+class Coordination(msgspec.Struct):
     """All that replicas agree on but the token; outlives it. Whatever can be superseded carries its fence."""
 
     epoch: Id
@@ -122,7 +122,9 @@ class Gate(msgspec.Struct):
     lease: Lease | None = None
     pause: StoredPause | None = None
     strikes: Annotated[dict[Id, StoredCount], msgspec.Meta(max_length=MOST_KINDS)] = {}
-    refused: Annotated[dict[Id, StoredPause], msgspec.Meta(max_length=REMEMBERED_IDS)] = {}
+    credential_blocks: Annotated[dict[Id, StoredPause], msgspec.Meta(max_length=REMEMBERED_IDS)] = msgspec.field(
+        default_factory=dict, name="refused"
+    )
     proven: Annotated[dict[Id, Whole], msgspec.Meta(max_length=REMEMBERED_IDS)] = {}
     grants: Annotated[list[StoredGrant], msgspec.Meta(max_length=MOST_GRANTS)] = []
     reported: StoredReport | None = None
@@ -146,13 +148,13 @@ DamagedName: TypeAlias = Literal["gate", "token", "seal"]
 """As in `State.damaged`."""
 
 
-class View(msgspec.Struct):
+class StoreReply(msgspec.Struct):
     """One operation's answer: what was decided, and what is stored after it."""
 
     now_ms: Whole
     outcome: OutcomeName
     left_ms: Whole = 0
-    gate: Gate | None = None
+    gate: Coordination | None = None
     token: StoredToken | None = None
     damaged: Annotated[list[DamagedName], msgspec.Meta(max_length=3)] = []
 

@@ -23,7 +23,7 @@ from sidecar.resolver import Resolver
 from sidecar.stores.access import Access
 from sidecar.stores.cluster import ClusterServers
 from sidecar.stores.connecting import MAX_CONNECTIONS
-from sidecar.stores.gate import View
+from sidecar.stores.gate import StoreReply
 from sidecar.stores.last_contact import LastContact
 from sidecar.stores.renewed import OPTIONAL_WAIT
 from sidecar.stores.sentinel import SentinelServers
@@ -81,7 +81,7 @@ class RedisLink:
             await asyncio.wait(self._running)
         await self._servers.close()
 
-    async def run(self, script: Script, keys: tuple[str, ...], arguments: Arguments) -> View:
+    async def run(self, script: Script, keys: tuple[str, ...], arguments: Arguments) -> StoreReply:
         """Let the server decide about `keys`, which all live together. Raises `StoreError`."""
         named = encode_arguments({**arguments, "new_epoch": self._clock.new_id()})
         reply = await self._within_time(script.name, lambda: self._evaluate(script, keys, named))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sidecar.core.model import Profile
 from sidecar.core.ports import Clock, SharedState
-from sidecar.stores.desk import Cell, Desk, DeskState
+from sidecar.stores.desk import DecisionEngine, DeskState, ProfileRecord
 
 T = TypeVar("T")
 
@@ -22,12 +22,12 @@ class MemoryStore:
         # The wall clock is read once: it may jump, and then no lease and no pause would be what it was.
         self._started_at = clock.wall()
         self._started = clock.monotonic()
-        self._cells: dict[str, Cell] = {}
+        self._cells: dict[str, ProfileRecord] = {}
 
     def shared_state(self, profile: Profile) -> SharedState:
-        async def visit(_operation: str, work: Callable[[Desk], T]) -> T:
-            cell = self._cells.setdefault(profile.profile_id, Cell())
-            return work(Desk(cell, profile, self._now_ms(), self._clock.new_id))
+        async def visit(_operation: str, work: Callable[[DecisionEngine], T]) -> T:
+            cell = self._cells.setdefault(profile.profile_id, ProfileRecord())
+            return work(DecisionEngine(cell, profile, self._now_ms(), self._clock.new_id))
 
         return DeskState(visit)
 

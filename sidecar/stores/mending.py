@@ -13,7 +13,7 @@ from sidecar.stores.gate import (
     FENCE_AHEAD_MS,
     LONGEST_SPAN_MS,
     MOST_STRIKES,
-    Gate,
+    Coordination,
     Lease,
     StoredPause,
     StoredToken,
@@ -24,28 +24,28 @@ class _Fenced(Protocol):
     fence: int
 
 
-def is_credible(found: Gate | StoredToken, now_ms: int) -> bool:
+def is_credible(found: Coordination | StoredToken, now_ms: int) -> bool:
     """Whether its fences can be ours: from one beyond, the next ones would soon leave the bounds of every value."""
     return max(_fences(found)) < now_ms + FENCE_AHEAD_MS
 
 
-def _fences(found: Gate | StoredToken) -> Iterator[int]:
+def _fences(found: Coordination | StoredToken) -> Iterator[int]:
     yield found.fence
-    if isinstance(found, Gate):
+    if isinstance(found, Coordination):
         facts: list[_Fenced | None] = [found.lease, found.pause, found.reported, found.confirmed, found.lesson]
-        facts += [*found.strikes.values(), *found.refused.values(), *found.grants]
+        facts += [*found.strikes.values(), *found.credential_blocks.values(), *found.grants]
         yield from (fact.fence for fact in facts if fact is not None)
         yield from found.proven.values()
 
 
-def mend(gate: Gate, now_ms: int) -> None:
+def mend(gate: Coordination, now_ms: int) -> None:
     """Nothing starts in the future, runs longer than a day or was counted beyond what a person would."""
     gate.born_ms = min(gate.born_ms, now_ms)
     for grant in gate.grants:
         grant.at_ms = min(grant.at_ms, now_ms)
     for failures in gate.strikes.values():
         failures.count = min(failures.count, MOST_STRIKES)
-    for span in (gate.lease, gate.pause, *gate.refused.values()):
+    for span in (gate.lease, gate.pause, *gate.credential_blocks.values()):
         if span is not None:
             _mend_span(span, now_ms)
 

@@ -14,7 +14,7 @@ from sidecar.core.shared import Confirmed, FailureCount, Grant, Pause, State
 from sidecar.stores.gate import (
     MOST_GRANTS,
     REMEMBERED_IDS,
-    Gate,
+    Coordination,
     StoredConfirmation,
     StoredCount,
     StoredGrant,
@@ -32,17 +32,17 @@ def keep_running(grants: list[StoredGrant], now_ms: int, profile: Profile) -> li
     return sorted(running, key=lambda grant: (grant.at_ms, grant.fence))[-MOST_GRANTS:]
 
 
-def keep_few_refusals(gate: Gate) -> None:
-    by_end = sorted(gate.refused.items(), key=lambda item: (item[1].until_ms, item[0]))
-    gate.refused = dict(by_end[-REMEMBERED_IDS:])
+def keep_few_credential_blocks(gate: Coordination) -> None:
+    by_end = sorted(gate.credential_blocks.items(), key=lambda item: (item[1].until_ms, item[0]))
+    gate.credential_blocks = dict(by_end[-REMEMBERED_IDS:])
 
 
-def keep_few_proven(gate: Gate) -> None:
+def keep_few_proven(gate: Coordination) -> None:
     by_fence = sorted(gate.proven.items(), key=lambda item: (item[1], item[0]))
     gate.proven = dict(by_fence[-REMEMBERED_IDS:])
 
 
-def merge_grants(gate: Gate, offered: Iterable[Grant], now_ms: int, *, clock_stepped: bool) -> None:
+def merge_grants(gate: Coordination, offered: Iterable[Grant], now_ms: int, *, clock_stepped: bool) -> None:
     """A permit that only one side knows of was spent all the same.
 
     The stored instant counts, unless the store's clock was set: then the later one.
@@ -57,7 +57,7 @@ def merge_grants(gate: Gate, offered: Iterable[Grant], now_ms: int, *, clock_ste
             stored[grant.fence].at_ms = max(stored[grant.fence].at_ms, at_ms)
 
 
-def merge_pauses(gate: Gate, state: State, token_fence: int, now_ms: int) -> None:
+def merge_pauses(gate: Coordination, state: State, token_fence: int, now_ms: int) -> None:
     """Pauses, failures and the credentials that obtained a token or were rejected."""
     if state.pause and not _is_ended(state.pause, token_fence):
         gate.pause = _later_of(gate, gate.pause, state.pause, now_ms)
@@ -66,14 +66,16 @@ def merge_pauses(gate: Gate, state: State, token_fence: int, now_ms: int) -> Non
             gate.strikes[kind] = _sum_of(gate.strikes.get(kind), failures)
     for credentials_id, fence in state.proven.items():
         gate.proven[credentials_id] = max(gate.proven.get(credentials_id, 0), fence)
-    for credentials_id, pause in state.refused.items():
+    for credentials_id, pause in state.credential_blocks.items():
         if not _is_ended(pause, gate.proven.get(credentials_id, 0)):
-            gate.refused[credentials_id] = _later_of(gate, gate.refused.get(credentials_id), pause, now_ms)
-    keep_few_refusals(gate)
+            gate.credential_blocks[credentials_id] = _later_of(
+                gate, gate.credential_blocks.get(credentials_id), pause, now_ms
+            )
+    keep_few_credential_blocks(gate)
     keep_few_proven(gate)
 
 
-def settle_verdict(gate: Gate, token_id: str, state: State) -> None:
+def settle_verdict(gate: Coordination, token_id: str, state: State) -> None:
     """What is said of a token holds only for the one stored now. Of a report and a confirmation the later counts."""
     if gate.reported and gate.reported.id != token_id:
         gate.reported = None
@@ -108,7 +110,7 @@ def _sum_of(stored: StoredCount | None, offered: FailureCount) -> StoredCount:
     return StoredCount(max(stored.count, offered.count), max(stored.fence, offered.fence))
 
 
-def _later_of(gate: Gate, stored: StoredPause | None, offered: Pause, now_ms: int) -> StoredPause:
+def _later_of(gate: Coordination, stored: StoredPause | None, offered: Pause, now_ms: int) -> StoredPause:
     """What is merged is recorded now, at the highest fence: the outcome of a call that is out does not end it."""
     if stored and left_ms(stored, now_ms) >= ms(offered.left_s):
         return stored

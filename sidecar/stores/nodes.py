@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ClusterError, RedisError, ResponseError
 
 from sidecar.core.model import Address, Seconds
-from sidecar.stores.aside import Aside
+from sidecar.stores.aside import BackgroundTasks
 from sidecar.stores.renewed import LOST, RenewedClient, renewal_due_at
 from sidecar.stores.slots import Slots
 
@@ -29,7 +29,11 @@ class Nodes:
     """Every node that was named, by the URL or by another node."""
 
     def __init__(
-        self, seeds: Sequence[Address], connect: Callable[[Address], Redis], aside: Aside, renewal_wait_s: Seconds
+        self,
+        seeds: Sequence[Address],
+        connect: Callable[[Address], Redis],
+        aside: BackgroundTasks,
+        renewal_wait_s: Seconds,
     ) -> None:
         """`renewal_wait_s` as `RenewedClient` takes it."""
         self._seeds = frozenset(seeds)

@@ -12,11 +12,21 @@ from dataclasses import replace
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Profile, Seconds, Secret, Token
 from sidecar.core.ports import Clock, SharedState
-from sidecar.core.shared import Adopt, Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from sidecar.core.shared import (
+    Adopt,
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    LearnedLifetime,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
 from sidecar.file_operations import FileStalls
 from sidecar.stores.answers import ContradictionError, claimed, state_of
 from sidecar.stores.earlier_release import left_behind
-from sidecar.stores.gate import View, ms
+from sidecar.stores.gate import StoreReply, ms
 from sidecar.stores.link import RedisLink, Script
 from sidecar.stores.seal import Sealer, UnsealError
 from sidecar.stores.wire import (
@@ -75,7 +85,7 @@ class _RedisState:
         self._has_looked_back = False
         """Whether what the first release left was looked for."""
 
-    async def claim(self, ask: Ask) -> Claimed:
+    async def claim(self, ask: ClaimRequest) -> ClaimResult:
         """Asks again, beyond it, when the newer token cannot be opened here: it must not be offered for ever.
 
         A few times at most, should somebody put ever newer ones there.
@@ -85,13 +95,13 @@ class _RedisState:
         damaged: tuple[str, ...] = ()
         asked = ask
         for _ in range(MAX_OFFERS):
-            view = await self._link.run(CLAIM, self._keys, claim_arguments(asked, self._profile))
-            offered_fence = view.token.fence if view.token else 0
+            reply = await self._link.run(CLAIM, self._keys, claim_arguments(asked, self._profile))
+            offered_fence = reply.token.fence if reply.token else 0
             if damaged and offered_fence == asked.known:
-                view.token = None
-            state = self._state(view)
+                reply.token = None
+            state = self._state(reply)
             try:
-                claim = claimed(view, ask, replace(state, damaged=(*damaged, *state.damaged)))
+                claim = claimed(reply, ask, replace(state, damaged=(*damaged, *state.damaged)))
             except ContradictionError as error:
                 raise StoreError(CLAIM.name, type(error).__name__) from None
             if state.token is not None or not isinstance(claim.outcome, Adopt):
@@ -102,19 +112,19 @@ class _RedisState:
     async def _look_back(self, credentials_id: str) -> None:
         """The replica has seen nothing in the store yet: it may hold something of the release before."""
         try:
-            view = await self._link.run(PEEK, self._keys, {"known": 0})
+            reply = await self._link.run(PEEK, self._keys, {"known": 0})
         except StoreError as error:
             raise StoreError(CLAIM.name, error.cause, error.words, address=error.address) from None
         self._has_looked_back = True
-        if view.gate is not None:
+        if reply.gate is not None:
             return
         # It may be of any type, or not ours to read: what cannot be had costs one call and stops nobody.
         with contextlib.suppress(StoreError):
-            found = await left_behind(self._link.get, self._profile, self._sealer, credentials_id, view.now_ms)
+            found = await left_behind(self._link.get, self._profile, self._sealer, credentials_id, reply.now_ms)
             if found is not None:
                 await self.seed(found)
 
-    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
         arguments: Arguments = {
             "nonce": nonce,
             "token": token_argument(token, age_s, self._profile, self._sealer),
@@ -122,30 +132,30 @@ class _RedisState:
             "learned_s": lesson.learned_s,
             "evidence_s": lesson.evidence_s,
         }
-        view = await self._link.run(COMMIT, self._keys, arguments)
-        return Committed(view.outcome == "stored", self._state(view))
+        reply = await self._link.run(COMMIT, self._keys, arguments)
+        return Committed(reply.outcome == "stored", self._state(reply))
 
-    async def fail(self, failed: Failed) -> State:
+    async def fail(self, failed: FailureReport) -> State:
         return self._state(await self._link.run(FAIL, self._keys, fail_arguments(failed)))
 
     async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
-        view = await self._link.run(REJECT, self._keys, {"token_id": token_id, "age_ms": ms(age_s)})
-        current, confirmed = view.outcome == "current", view.outcome == "confirmed"
-        return Rejection(current=current, confirmed=confirmed, state=self._state(view))
+        reply = await self._link.run(REJECT, self._keys, {"token_id": token_id, "age_ms": ms(age_s)})
+        current, confirmed = reply.outcome == "current", reply.outcome == "confirmed"
+        return Rejection(current=current, confirmed=confirmed, state=self._state(reply))
 
     async def peek(self, known: int) -> State:
         return self._state(await self._link.run(PEEK, self._keys, {"known": known}))
 
-    async def seed(self, remembered: Remembered) -> State:
+    async def seed(self, remembered: ReplicaMemory) -> State:
         arguments = seed_arguments(remembered, self._profile, self._sealer)
         return self._state(await self._link.run(SEED, self._keys, arguments))
 
-    def _state(self, view: View) -> State:
+    def _state(self, reply: StoreReply) -> State:
         token: Token | None = None
-        if view.token is not None and view.token.sealed.reveal():
+        if reply.token is not None and reply.token.sealed.reveal():
             try:
-                token = open_token(view.token, self._profile.profile_id, self._sealer)
+                token = open_token(reply.token, self._profile.profile_id, self._sealer)
             except UnsealError:
-                view.damaged.append("seal")
-                view.token = None
-        return state_of(view, self._profile, token)
+                reply.damaged.append("seal")
+                reply.token = None
+        return state_of(reply, self._profile, token)

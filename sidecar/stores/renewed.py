@@ -13,8 +13,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MasterDownError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sidecar.core.model import Moment, Seconds
-from sidecar.stores.aside import Aside
+from sidecar.core.model import MonotonicTime, Seconds
+from sidecar.stores.aside import BackgroundTasks
 
 LOST = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, MasterDownError, OSError, RuntimeError)
 """Nobody is there, or nobody who may write: the name or the sentinels may lead elsewhere by now.
@@ -31,7 +31,7 @@ OPTIONAL_WAIT = 1 / 3
 Word: TypeAlias = str | bytes | int
 
 
-def renewal_due_at() -> Moment:
+def renewal_due_at() -> MonotonicTime:
     """Return when something that is renewed now should be renewed again, by `time.monotonic`."""
     return time.monotonic() + random.uniform(*RENEW_AFTER_S)  # noqa: S311 - spreads load, guards nothing
 
@@ -43,7 +43,7 @@ class RenewedClient:
     new connection is made first. If that fails, the old connections stay in use.
     """
 
-    def __init__(self, make: Callable[[], Redis], aside: Aside, renewal_wait_s: Seconds) -> None:
+    def __init__(self, make: Callable[[], Redis], aside: BackgroundTasks, renewal_wait_s: Seconds) -> None:
         """`renewal_wait_s` is the longest time an operation waits for a renewal before it uses the old connections."""
         self._make = make
         self._aside = aside

@@ -12,9 +12,9 @@ from typing import Protocol
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.policy import budget_wait_s
-from sidecar.core.shared import Ask, Failed, Lesson, Pause, Remembered
+from sidecar.core.shared import ClaimRequest, FailureReport, LearnedLifetime, Pause, ReplicaMemory
 from sidecar.stores.gate import (
-    Gate,
+    Coordination,
     Lease,
     OutcomeName,
     StoredConfirmation,
@@ -28,8 +28,8 @@ from sidecar.stores.gate import (
     ms,
 )
 from sidecar.stores.merging import (
+    keep_few_credential_blocks,
     keep_few_proven,
-    keep_few_refusals,
     keep_running,
     merge_grants,
     merge_pauses,
@@ -51,7 +51,7 @@ class KeptToken(Protocol):
 class Stored:
     """One profile's two values. `token` is None when there is none or its time is over."""
 
-    gate: Gate
+    gate: Coordination
     token: KeptToken | None
     now_ms: int
 
@@ -60,7 +60,7 @@ class Stored:
         return self.token.fence if self.token else 0
 
 
-def claim(stored: Stored, ask: Ask, profile: Profile) -> tuple[OutcomeName, int]:
+def claim(stored: Stored, ask: ClaimRequest, profile: Profile) -> tuple[OutcomeName, int]:
     """As `scripts/claim.lua`: the outcome, and for `held` and `over-budget` how long."""
     gate, now_ms = stored.gate, stored.now_ms
     _notice_epoch(gate, ask.epoch)
@@ -77,7 +77,7 @@ def claim(stored: Stored, ask: Ask, profile: Profile) -> tuple[OutcomeName, int]
     quarantine_left = gate.born_ms + ms(profile.lease_limit_s) - now_ms
     if gate.lost and quarantine_left > 0:
         return "held", quarantine_left
-    if left_ms(gate.pause, now_ms) or left_ms(gate.refused.get(ask.credentials_id), now_ms):
+    if left_ms(gate.pause, now_ms) or left_ms(gate.credential_blocks.get(ask.credentials_id), now_ms):
         return "cooling-down", 0
     wait_ms = _budget_wait_ms(gate, now_ms, profile, on_demand=ask.on_demand)
     if wait_ms > 0:
@@ -86,7 +86,7 @@ def claim(stored: Stored, ask: Ask, profile: Profile) -> tuple[OutcomeName, int]
     return "granted", 0
 
 
-def commit(stored: Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeName:
+def commit(stored: Stored, nonce: str, token: Token, lesson: LearnedLifetime) -> OutcomeName:
     """As `scripts/commit.lua`."""
     gate = stored.gate
     # A gate that never gave this fence, or forgot it in a failover, cannot tell what was recorded before its grant.
@@ -101,8 +101,8 @@ def commit(stored: Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeN
     # What was recorded before this call was granted is over; what was recorded since stays, however late it comes.
     if gate.pause and gate.pause.fence < over_below:
         gate.pause = None
-    if (refused := gate.refused.get(token.credentials_id)) and refused.fence < over_below:
-        del gate.refused[token.credentials_id]
+    if (refused := gate.credential_blocks.get(token.credentials_id)) and refused.fence < over_below:
+        del gate.credential_blocks[token.credentials_id]
     gate.strikes = {kind: failures for kind, failures in gate.strikes.items() if failures.fence >= over_below}
     gate.proven[token.credentials_id] = max(gate.proven.get(token.credentials_id, 0), token.fence)
     keep_few_proven(gate)
@@ -112,7 +112,7 @@ def commit(stored: Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeN
     return "stored"
 
 
-def fail(stored: Stored, failed: Failed) -> OutcomeName:
+def fail(stored: Stored, failed: FailureReport) -> OutcomeName:
     """As `scripts/fail.lua`."""
     gate, now_ms = stored.gate, stored.now_ms
     gate.fence = max(gate.fence, failed.fence)
@@ -127,11 +127,11 @@ def fail(stored: Stored, failed: Failed) -> OutcomeName:
     # A newer token came meanwhile, so this failure is history; a 429 is true for all.
     if not ours and stored.token_fence > failed.fence and pause.kind is not FailureKind.THROTTLED:
         return "failed"
-    if pause.kind is FailureKind.REJECTED:
-        before = gate.refused.get(failed.credentials_id)
+    if pause.kind is FailureKind.UNAUTHORIZED:
+        before = gate.credential_blocks.get(failed.credentials_id)
         strikes = before.strikes + 1 if before else 1
-        gate.refused[failed.credentials_id] = _pause_after(gate, before, pause, strikes, now_ms)
-        keep_few_refusals(gate)
+        gate.credential_blocks[failed.credentials_id] = _pause_after(gate, before, pause, strikes, now_ms)
+        keep_few_credential_blocks(gate)
     else:
         failures = gate.strikes.get(pause.kind.value, StoredCount(0, 0))
         counted = gate.strikes[pause.kind.value] = StoredCount(failures.count + 1, gate.fence)
@@ -151,7 +151,7 @@ def reject(stored: Stored, token_id: str, age_s: Seconds) -> OutcomeName:
     return "current"
 
 
-def seed(stored: Stored, remembered: Remembered, profile: Profile) -> OutcomeName:
+def seed(stored: Stored, remembered: ReplicaMemory, profile: Profile) -> OutcomeName:
     """As `scripts/seed.lua`."""
     gate, now_ms, state, offered = stored.gate, stored.now_ms, remembered.state, remembered.token
     _notice_epoch(gate, state.epoch)
@@ -172,20 +172,20 @@ def seed(stored: Stored, remembered: Remembered, profile: Profile) -> OutcomeNam
     return "seeded"
 
 
-def _notice_epoch(gate: Gate, epoch: str) -> None:
+def _notice_epoch(gate: Coordination, epoch: str) -> None:
     """The replica remembers another epoch: the data it saw was lost."""
     if epoch and epoch != gate.epoch:
         gate.lost = True
 
 
-def _grant(gate: Gate, now_ms: int, ask: Ask, profile: Profile) -> None:
+def _grant(gate: Coordination, now_ms: int, ask: ClaimRequest, profile: Profile) -> None:
     fence = max(gate.fence + 1, now_ms)
     gate.fence = fence + fence % 2
     gate.lease = Lease(ask.nonce, gate.fence, now_ms, now_ms + ms(profile.lease_limit_s))
     gate.grants.append(StoredGrant(gate.fence, now_ms, ask.on_demand))
 
 
-def _judge_report(gate: Gate, token: Token, over_below: int) -> None:
+def _judge_report(gate: Coordination, token: Token, over_below: int) -> None:
     """The reported token came again: the report was mistaken, if the call was granted after it."""
     reported, gate.confirmed = gate.reported, None
     if reported is None or reported.id != token.token_id:
@@ -198,18 +198,20 @@ def _same(offered: Token, stored: KeptToken | None) -> bool:
     return stored is not None and (stored.fence, stored.token_id) == (offered.fence, offered.token_id)
 
 
-def _end_lease(gate: Gate, nonce: str) -> None:
+def _end_lease(gate: Coordination, nonce: str) -> None:
     if gate.lease and gate.lease.nonce == nonce:
         gate.lease = None
 
 
-def _budget_wait_ms(gate: Gate, now_ms: int, profile: Profile, *, on_demand: bool) -> int:
+def _budget_wait_ms(gate: Coordination, now_ms: int, profile: Profile, *, on_demand: bool) -> int:
     ages_s = ((now_ms - grant.at_ms) / 1000 for grant in gate.grants)
     on_demand_ages_s = ((now_ms - grant.at_ms) / 1000 for grant in gate.grants if grant.on_demand)
     return ms(budget_wait_s(ages_s, on_demand_ages_s, profile.budget, on_demand=on_demand))
 
 
-def _pause_after(gate: Gate, previous: StoredPause | None, pause: Pause, strikes: int, now_ms: int) -> StoredPause:
+def _pause_after(
+    gate: Coordination, previous: StoredPause | None, pause: Pause, strikes: int, now_ms: int
+) -> StoredPause:
     """A running pause is never shortened: the one that ends later stays, with its kind."""
     until_ms, detail = now_ms + ms(pause.left_s), detail_text(pause.detail)
     new = StoredPause(pause.kind.value, gate.fence, now_ms, until_ms, strikes, detail)

@@ -17,7 +17,7 @@ from sidecar.core.model import Address, Seconds
 from sidecar.core.redis_url import RedisUrl
 from sidecar.resolver import Resolver
 from sidecar.stores.access import Access
-from sidecar.stores.aside import Aside
+from sidecar.stores.aside import BackgroundTasks
 from sidecar.stores.connecting import Connecting
 from sidecar.stores.renewed import OPTIONAL_WAIT, RenewedClient, Word
 
@@ -30,7 +30,7 @@ class SentinelServers:
     """The master of one service."""
 
     def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
-        self._aside = Aside()
+        self._aside = BackgroundTasks()
         sentinels = Sentinels(url, timeout_s, resolver, access, self._aside)
         connecting = Connecting(timeout_s, resolver, access.server, access.certificates)
         self._client = RenewedClient(
@@ -52,7 +52,9 @@ Asked: TypeAlias = Sequence[asyncio.Task[Address | None]]
 class Sentinels:
     """Asks all sentinels at once: a dead one costs nothing, and one that was cut off is outvoted."""
 
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access, aside: Aside) -> None:
+    def __init__(
+        self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access, aside: BackgroundTasks
+    ) -> None:
         self._connecting = Connecting(timeout_s, resolver, access.sentinel, access.certificates)
         self._url = url
         self._timeout_s = timeout_s

@@ -8,7 +8,7 @@ from sidecar.core.model import Seconds
 from sidecar.core.redis_url import RedisUrl
 from sidecar.resolver import Resolver
 from sidecar.stores.access import Access
-from sidecar.stores.aside import Aside
+from sidecar.stores.aside import BackgroundTasks
 from sidecar.stores.connecting import Connecting
 from sidecar.stores.renewed import OPTIONAL_WAIT, RenewedClient, Word
 
@@ -32,7 +32,7 @@ class OneServer:
     """Always the same address, whoever stands behind it."""
 
     def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
-        self._aside = Aside()
+        self._aside = BackgroundTasks()
         connecting = Connecting(timeout_s, resolver, access.server, access.certificates)
         self._client = RenewedClient(
             lambda: connecting.client(url.addresses[0], url.database), self._aside, timeout_s * OPTIONAL_WAIT

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from sidecar.core.errors import StoreError
-from sidecar.core.model import Moment, Profile, Seconds
+from sidecar.core.model import MonotonicTime, Profile, Seconds
 from sidecar.core.ports import Clock, SharedState
 from sidecar.file_limit import cause_of, file_limit_error
-from sidecar.stores.desk import Desk, DeskState
+from sidecar.stores.desk import DecisionEngine, DeskState
 from sidecar.stores.kept_clock import MachineReadings, Readings
 from sidecar.stores.one_thread import OneThread
 from sidecar.stores.seal import Sealer
@@ -54,7 +54,7 @@ class SqliteStore:
         self._thread = OneThread("sqlite")
 
     def shared_state(self, profile: Profile) -> SharedState:
-        async def visit(operation: str, work: Callable[[Desk], T]) -> T:
+        async def visit(operation: str, work: Callable[[DecisionEngine], T]) -> T:
             def decide(connection: sqlite3.Connection) -> T:
                 if operation in LOOKING:
                     answer, found = self._decide(connection, profile, work)
@@ -96,7 +96,7 @@ class SqliteStore:
         except (sqlite3.Error, OSError, FileError) as error:
             raise StoreError(operation, cause_of(error), words_for(error)) from None
 
-    def _work(self, work: Callable[[sqlite3.Connection], T], deadline: Moment) -> T:
+    def _work(self, work: Callable[[sqlite3.Connection], T], deadline: MonotonicTime) -> T:
         try:
             return work(self._file.connection(deadline))
         except (sqlite3.Error, OSError, FileError) as error:
@@ -112,7 +112,12 @@ class SqliteStore:
             self._file.rest()
 
     def _decide_alone(
-        self, connection: sqlite3.Connection, profile: Profile, work: Callable[[Desk], T], *, always: bool = False
+        self,
+        connection: sqlite3.Connection,
+        profile: Profile,
+        work: Callable[[DecisionEngine], T],
+        *,
+        always: bool = False,
     ) -> T:
         """One transaction, in which nobody else can write; `always`: even when nothing changed."""
         connection.execute("BEGIN IMMEDIATE")
@@ -128,7 +133,7 @@ class SqliteStore:
         return answer
 
     def _decide(
-        self, connection: sqlite3.Connection, profile: Profile, work: Callable[[Desk], T]
+        self, connection: sqlite3.Connection, profile: Profile, work: Callable[[DecisionEngine], T]
     ) -> tuple[T, StoredCell]:
         found = load(connection, profile, self._sealer, self._readings)
-        return work(Desk(found.cell, profile, found.time.last_ms, self._clock.new_id)), found
+        return work(DecisionEngine(found.cell, profile, found.time.last_ms, self._clock.new_id)), found

@@ -11,8 +11,8 @@ import msgspec
 from msgspec.structs import replace
 
 from sidecar.core.model import Profile, Token
-from sidecar.stores.desk import Cell
-from sidecar.stores.gate import MAX_DOCUMENT_BYTES, DamagedName, Gate, StoredToken
+from sidecar.stores.desk import ProfileRecord
+from sidecar.stores.gate import MAX_DOCUMENT_BYTES, Coordination, DamagedName, StoredToken
 from sidecar.stores.kept_clock import KeptTime, Readings, time_now
 from sidecar.stores.mending import is_credible, mend
 from sidecar.stores.seal import Sealer
@@ -32,7 +32,7 @@ READ = (
 T = TypeVar("T")
 _Rows: TypeAlias = dict[str, tuple[object, bytes]]
 
-_GATES = msgspec.json.Decoder(Gate)
+_GATES = msgspec.json.Decoder(Coordination)
 _TIMES = msgspec.json.Decoder(KeptTime)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -61,7 +61,7 @@ class StoredCell:
 
     profile: Profile
     sealer: Sealer
-    cell: Cell
+    cell: ProfileRecord
     kept: KeptTime | None
     time: KeptTime
     gate_before: bytes | None
@@ -93,7 +93,7 @@ class StoredCell:
 
 
 def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readings: Readings) -> StoredCell:
-    """Read it. What cannot be used counts as missing and is named in `Cell.damaged`."""
+    """Read it. What cannot be used counts as missing and is named in `ProfileRecord.damaged`."""
     names = (CLOCK, _gate_name(profile), _token_name(profile))
     rows = connection.execute(READ, (MAX_DOCUMENT_BYTES, *names))
     found = {name.decode(): (until_ms, document) for name, until_ms, document in rows}
@@ -114,7 +114,7 @@ def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readi
     gate_before = None if gate is None else _ENCODER.encode(gate)
     if gate is not None:
         mend(gate, time.last_ms)
-    return StoredCell(profile, sealer, Cell(gate, token, FOR_EVER_MS, damaged), kept, time, gate_before)
+    return StoredCell(profile, sealer, ProfileRecord(gate, token, FOR_EVER_MS, damaged), kept, time, gate_before)
 
 
 def drop(connection: sqlite3.Connection, profile: Profile) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
-from sidecar.core.model import Moment
+from sidecar.core.model import MonotonicTime
 from sidecar.stores.sqlite_errors import FileVersionError, ForeignFileError
 from sidecar.stores.sqlite_rights import refuse_shared
 
@@ -48,7 +48,7 @@ class SqliteFile:
         self._place: object = None
         self._has_log = False
 
-    def connection(self, deadline: Moment) -> sqlite3.Connection:
+    def connection(self, deadline: MonotonicTime) -> sqlite3.Connection:
         """A connection in autocommit mode to the file that lies at the path now, made where there is none.
 
         Raises `sqlite3.Error`, `OSError` and `FileError`.
@@ -77,7 +77,7 @@ class SqliteFile:
     def _log(self) -> Path:
         return self._path.with_name(f"{self._path.name}-wal")
 
-    def _open(self, deadline: Moment) -> None:
+    def _open(self, deadline: MonotonicTime) -> None:
         _make_private(self._path)
         # Before it is opened: if it is replaced meanwhile, the next operation sees another one.
         self._place = _place(self._path)
@@ -108,7 +108,7 @@ def _place(path: Path) -> object:
     return found.st_dev, found.st_ino
 
 
-def _set_up(connection: sqlite3.Connection, deadline: Moment) -> bool:
+def _set_up(connection: sqlite3.Connection, deadline: MonotonicTime) -> bool:
     """Make the connection ready, and the table where there is none; whether the file still has a log."""
     # Bytes as they are: what somebody else wrote there may be no text.
     connection.text_factory = bytes
@@ -170,13 +170,13 @@ def could_not_open(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_CANTOPEN
 
 
-def _wait_until(connection: sqlite3.Connection, deadline: Moment) -> None:
+def _wait_until(connection: sqlite3.Connection, deadline: MonotonicTime) -> None:
     """Let the connection wait for locks, and work, until then. Raises `TimeoutError` when it is too late for that."""
     wait_ms = round((deadline - time.monotonic()) * 1000 * BUSY_SHARE)
     if wait_ms <= 0:
         raise TimeoutError
     connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
-    # Ours are over long before; what somebody planted in the file, a trigger or a view, need never be.
+    # Ours are over long before; what somebody planted in the file, a trigger or a reply, need never be.
     connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
 
 

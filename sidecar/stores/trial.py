@@ -6,7 +6,7 @@ from sidecar.core.errors import StoreError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import Clock, SharedState
-from sidecar.core.shared import Ask, Failed, Granted, Lesson, Pause, Remembered, State
+from sidecar.core.shared import ClaimRequest, FailureReport, Granted, LearnedLifetime, Pause, ReplicaMemory, State
 
 _CREDENTIALS_ID = "check"
 
@@ -23,20 +23,20 @@ async def try_operations(shared: SharedState, clock: Clock) -> None:
     Raises `StoreError`.
     """
     nonce = f"check/{clock.new_id()}"
-    ask = Ask(nonce=nonce, known=0, fence=0, epoch="", on_demand=False, credentials_id=_CREDENTIALS_ID)
+    ask = ClaimRequest(nonce=nonce, known=0, fence=0, epoch="", on_demand=False, credentials_id=_CREDENTIALS_ID)
     claimed = await shared.claim(ask)
     if not isinstance(claimed.outcome, Granted):
         raise _not_kept("claim")
     token = _token(claimed.outcome.fence, claimed.state.now, clock)
-    committed = await shared.commit(nonce, token, 0, Lesson())
+    committed = await shared.commit(nonce, token, 0, LearnedLifetime())
     seen = await shared.peek(0)
     if not committed.stored or seen.token is None or seen.token_id != token.token_id:
         raise _not_kept("commit")
     if not (await shared.reject(token.token_id, 0)).current:
         raise _not_kept("reject")
     pause = Pause(kind=FailureKind.TIMEOUT, left_s=1, strikes=1)
-    await shared.fail(Failed(nonce=nonce, fence=token.fence, credentials_id=_CREDENTIALS_ID, pause=pause))
-    seeded = await shared.seed(Remembered(state=State(fence=token.fence), token=token, token_age_s=0))
+    await shared.fail(FailureReport(nonce=nonce, fence=token.fence, credentials_id=_CREDENTIALS_ID, pause=pause))
+    seeded = await shared.seed(ReplicaMemory(state=State(fence=token.fence), token=token, token_age_s=0))
     if seeded.token_id != token.token_id:
         raise _not_kept("seed")
 

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from sidecar.core.model import Lifetime, Profile, Seconds, Secret, Token, token_id_of
-from sidecar.core.shared import Ask, Failed, Grant, Pause, Remembered
-from sidecar.stores.gate import StoredToken, View, Whole, detail_text, ms
+from sidecar.core.shared import ClaimRequest, FailureReport, Grant, Pause, ReplicaMemory
+from sidecar.stores.gate import StoredToken, StoreReply, Whole, detail_text, ms
 from sidecar.stores.seal import Sealer, UnsealError
 
 KEEP_SLACK_S: Seconds = 60
@@ -50,7 +50,7 @@ def _decode(kind: type, value: object) -> object:
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode)
 _PAYLOADS = msgspec.json.Decoder(_Payload, dec_hook=_decode)
-_VIEWS = msgspec.json.Decoder(View, dec_hook=_decode)
+_VIEWS = msgspec.json.Decoder(StoreReply, dec_hook=_decode)
 _TOKENS = msgspec.json.Decoder(StoredToken, dec_hook=_decode)
 
 
@@ -58,7 +58,7 @@ def encode_arguments(arguments: Arguments) -> bytes:
     return _ENCODER.encode(arguments)
 
 
-def decode_view(reply: bytes) -> View:
+def decode_view(reply: bytes) -> StoreReply:
     """Raises one of `UNREADABLE`; only its class may be shown."""
     return _VIEWS.decode(reply)
 
@@ -119,7 +119,7 @@ def keep_s(token: Token, age_s: Seconds, profile: Profile) -> Seconds:
     return max(0, token.lifetime_s + profile.max_stale_s - age_s) + KEEP_SLACK_S
 
 
-def claim_arguments(ask: Ask, profile: Profile) -> Arguments:
+def claim_arguments(ask: ClaimRequest, profile: Profile) -> Arguments:
     return {
         "nonce": ask.nonce,
         "known": ask.known,
@@ -134,7 +134,7 @@ def claim_arguments(ask: Ask, profile: Profile) -> Arguments:
     }
 
 
-def fail_arguments(failed: Failed) -> Arguments:
+def fail_arguments(failed: FailureReport) -> Arguments:
     arguments: Arguments = {
         "nonce": failed.nonce,
         "fence": failed.fence,
@@ -149,7 +149,7 @@ def fail_arguments(failed: Failed) -> Arguments:
     return arguments
 
 
-def seed_arguments(remembered: Remembered, profile: Profile, sealer: Sealer) -> Arguments:
+def seed_arguments(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) -> Arguments:
     """Absent rather than null where there is nothing: Lua's null is not nil."""
     state, token = remembered.state, remembered.token
     arguments: Arguments = {
@@ -157,7 +157,9 @@ def seed_arguments(remembered: Remembered, profile: Profile, sealer: Sealer) -> 
         "epoch": state.epoch,
         "fence": state.fence,
         "strikes": {kind: {"count": each.count, "fence": each.fence} for kind, each in state.strikes.items()},
-        "refused": {credentials_id: _pause_argument(pause) for credentials_id, pause in state.refused.items()},
+        "refused": {
+            credentials_id: _pause_argument(pause) for credentials_id, pause in state.credential_blocks.items()
+        },
         "proven": dict(state.proven),
         "grants": [_grant_argument(grant) for grant in state.grants],
         "window_ms": ms(profile.budget.window_s),

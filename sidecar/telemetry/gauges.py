@@ -14,7 +14,7 @@ from sidecar.core.policy import Condition
 from sidecar.telemetry.closed_counter import NAMESPACE
 from sidecar.telemetry.label_sets import FILES, LINE_STREAMS
 from sidecar.telemetry.line_writer import LineStream
-from sidecar.vending.vendor import Snapshot, Vendor
+from sidecar.vending.vendor import Snapshot, TokenProvider
 
 _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
     ("waiters", "Callers that wait for a token now.", lambda s: s.waiters),
@@ -44,7 +44,7 @@ _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
 class VendorGauges(Collector):
     """Every gauge that tells of a profile or the store."""
 
-    def __init__(self, vendors: Callable[[], Iterable[Vendor]]) -> None:
+    def __init__(self, vendors: Callable[[], Iterable[TokenProvider]]) -> None:
         self._vendors = vendors
 
     def describe(self) -> Iterable[Metric]:

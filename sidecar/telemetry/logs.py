@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 from sidecar.core.events import Event, Level
-from sidecar.core.model import Instant
+from sidecar.core.model import UtcTime
 from sidecar.core.ports import Clock
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.line_writer import LineOutput
@@ -57,7 +57,7 @@ class LogSink:
         return self._render(head | self._redactor.mapping(fields)) + "\n"
 
 
-def timestamp(at: Instant) -> str:
+def timestamp(at: UtcTime) -> str:
     """ISO 8601 in UTC, with milliseconds."""
     seconds, rest_us = divmod(round(at * 1_000_000), 1_000_000)
     return f"{_second(seconds)}.{rest_us // 1000:03}Z"

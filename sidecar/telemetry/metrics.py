@@ -31,7 +31,7 @@ from sidecar.telemetry.closed_counter import NAMESPACE, ClosedCounter
 from sidecar.telemetry.gauges import ConnectionGauge, DroppedLines, StalledFiles, VendorGauges
 from sidecar.telemetry.line_writer import LineStream
 from sidecar.telemetry.request_counts import RequestCounts
-from sidecar.vending.vendor import Vendor
+from sidecar.vending.vendor import TokenProvider
 
 PARTNER_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -44,7 +44,7 @@ class Metrics:
 
     def __init__(
         self,
-        vendors: Callable[[], Iterable[Vendor]],
+        vendors: Callable[[], Iterable[TokenProvider]],
         profiles: Sequence[str],
         version: str,
         connections: Callable[[], Mapping[str, int]] = dict,

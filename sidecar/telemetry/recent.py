@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sidecar.core.events import Event
 from sidecar.core.iso8601 import iso
-from sidecar.core.model import Instant, Moment
+from sidecar.core.model import MonotonicTime, UtcTime
 from sidecar.core.ports import Clock
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.repetition import repeated_as
@@ -22,8 +22,8 @@ class _Kept:
     what: Hashable
     event: Event
     count: int
-    happened: Moment
-    happened_at: Instant
+    happened: MonotonicTime
+    happened_at: UtcTime
     shown_time: ShownTime
 
     def shown(self) -> dict[str, object]:

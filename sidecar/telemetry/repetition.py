@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from sidecar.core.events import Event, StoreFailed, TokenReported
-from sidecar.core.model import Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.ports import Clock
 from sidecar.core.request_events import LimitHit, MalformedRequest, RequestRefused
 from sidecar.core.token_file_events import TokenFileChanged, TokenFileFailed
@@ -49,7 +49,7 @@ class Repetition:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told: dict[Hashable, tuple[Moment, int]] = {}
+        self._told: dict[Hashable, tuple[MonotonicTime, int]] = {}
 
     def tell(self, what: Hashable) -> int | None:
         """None when this one is not told; else how many were left out since the last one that was."""

@@ -10,8 +10,8 @@ from sidecar.core.errors import NoTokenError
 from sidecar.core.model import Credentials, Seconds
 from sidecar.core.ports import CredentialsSource
 from sidecar.vending.broker import Broker
-from sidecar.vending.maintainer import Maintainer
-from sidecar.vending.vendor import Vended
+from sidecar.vending.maintainer import Refresher
+from sidecar.vending.vendor import VendedToken
 
 
 class AccountCredentials:
@@ -41,15 +41,15 @@ class Account:
     name: str
     credentials: AccountCredentials
     broker: Broker
-    maintainer: Maintainer
+    maintainer: Refresher
     task: asyncio.Task[None] | None = None
 
-    async def ask(self, min_ttl_s: Seconds) -> Vended | NoTokenError:
+    async def ask(self, min_ttl_s: Seconds) -> VendedToken | NoTokenError:
         """What a caller would get. Raises `BadRequestError`."""
         try:
             return await self.broker.vend(min_ttl_s)
-        except NoTokenError as no:
-            return no
+        except NoTokenError as blocker:
+            return blocker
 
     async def close(self) -> None:
         self.maintainer.stop()

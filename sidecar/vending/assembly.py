@@ -8,12 +8,12 @@ from sidecar.core.model import Profile
 from sidecar.core.ports import Clock, CredentialsSource, EventSink, Partner, SharedState
 from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
-from sidecar.vending.crew import Crew
-from sidecar.vending.fallback import Fallback
-from sidecar.vending.keyring import Keyring
+from sidecar.vending.credential_rotation import CredentialRotation
+from sidecar.vending.fallback import OutageBudget
 from sidecar.vending.local_budget import LocalBudgets
-from sidecar.vending.maintainer import Maintainer
-from sidecar.vending.view import View
+from sidecar.vending.maintainer import Refresher
+from sidecar.vending.replica_state import ReplicaState
+from sidecar.vending.store_session import StoreSession
 from sidecar.vending.watched import WatchedState
 
 
@@ -22,7 +22,7 @@ class Assembly:
     """One profile's parts: the broker serves requests, the maintainer's `run` is a task to start."""
 
     broker: Broker
-    maintainer: Maintainer
+    maintainer: Refresher
 
 
 def assemble(
@@ -42,17 +42,17 @@ def assemble(
     Raises `CredentialsError` when there is no readable pair to begin with.
     """
     local = (budgets or LocalBudgets(clock)).of(profile)
-    crew = Crew(
+    session = StoreSession(
         profile=profile,
         replica_id=replica_id,
         clock=clock,
         store=WatchedState(profile.name, store, sink),
         partner=partner,
-        keyring=Keyring(profile.name, credentials, sink),
-        view=View(profile, clock),
-        fallback=Fallback(profile, clock, local.share),
+        rotation=CredentialRotation(profile.name, credentials, sink),
+        replica=ReplicaState(profile, clock),
+        fallback=OutageBudget(profile, clock, local.share),
         ledger=local.ledger,
         sink=sink,
     )
-    broker = Broker(crew)
-    return Assembly(broker, Maintainer(crew, broker, beat))
+    broker = Broker(session)
+    return Assembly(broker, Refresher(session, broker, beat))

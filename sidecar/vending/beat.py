@@ -6,7 +6,7 @@ profiles that look together take two fifths of what they take one by one.
 
 from __future__ import annotations
 
-from sidecar.core.model import Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.ports import Clock
 
 TOGETHER_S: Seconds = 0.01
@@ -18,7 +18,7 @@ class Beat:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._next: Moment = 0
+        self._next: MonotonicTime = 0
 
     def rest_s(self, poll_s: Seconds) -> Seconds:
         """Until the next beat: at most `poll_s`, for that is the bound within which a report reaches every replica."""

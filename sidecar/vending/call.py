@@ -20,11 +20,11 @@ from sidecar.core.events import (
     PauseStarted,
 )
 from sidecar.core.failures import AnswerProblem, FailureKind
-from sidecar.core.model import Credentials, Moment, Operation, PartnerToken, Token, token_id_of
+from sidecar.core.model import Credentials, MonotonicTime, Operation, PartnerToken, Token, token_id_of
 from sidecar.core.policy import Condition
-from sidecar.core.shared import Committed, Failed, Lesson, Pause
-from sidecar.vending.crew import Crew
+from sidecar.core.shared import Committed, FailureReport, LearnedLifetime, Pause
 from sidecar.vending.recording import OwnFailure
+from sidecar.vending.store_session import StoreSession
 
 REFUSED_REFRESH_FENCES = 24 * 3600 * 1000
 """After a refused refresh the fleet only grants for a day: fences grow by a thousand a second at least. Where refresh
@@ -40,7 +40,7 @@ class Lease:
 
     nonce: str
     fence: int
-    send_by: Moment
+    send_by: MonotonicTime
     shared: bool
     known: int
 
@@ -48,17 +48,17 @@ class Lease:
 class Call:
     """One call. `run` answers None when the lease ended without one that counts, and a new claim is due."""
 
-    def __init__(self, crew: Crew, lease: Lease, credentials: Credentials) -> None:
-        self._crew = crew
-        self._view = crew.view
+    def __init__(self, session: StoreSession, lease: Lease, credentials: Credentials) -> None:
+        self._session = session
+        self._replica = session.replica
         self._lease = lease
         self._credentials = credentials
-        self._replaced = crew.view.token
+        self._replaced = session.replica.token
         self._operation = self._choose()
-        self._sent_at: Moment = crew.clock.monotonic()
+        self._sent_at: MonotonicTime = session.clock.monotonic()
 
     async def run(self) -> FlightResult | None:
-        self._view.calling = self._lease.fence
+        self._replica.calling = self._lease.fence
         try:
             answer = await self._send()
             self._check_life(answer)
@@ -78,7 +78,7 @@ class Call:
             await self._landed(answer)
             return "fetched"
         finally:
-            self._view.calling = 0
+            self._replica.calling = 0
 
     def _may_send(self) -> bool:
         """Look once more at what was learned since the lease was asked for; asked right before the first byte too.
@@ -86,10 +86,10 @@ class Call:
         This process may have been stopped since: the lease may be somebody else's by now. A look may have told of a
         cool-down, or brought the token that this call was to fetch.
         """
-        view, ours = self._view, self._credentials.credentials_id
-        in_time = self._crew.clock.monotonic() <= self._lease.send_by
-        is_paused = view.pause() is not None or ours in view.refused()
-        is_there = view.known_fence > self._lease.known and not view.rejected
+        replica, ours = self._replica, self._credentials.credentials_id
+        in_time = self._session.clock.monotonic() <= self._lease.send_by
+        is_paused = replica.pause() is not None or ours in replica.credential_blocks()
+        is_there = replica.known_fence > self._lease.known and not replica.is_reported
         return in_time and not is_paused and not is_there
 
     def _choose(self) -> Operation:
@@ -103,17 +103,17 @@ class Call:
             self._lease.shared
             and token is not None
             and token.refresh is not None
-            and self._crew.partner.can_refresh
-            and token.token_id == self._view.state.token_id
-            and token.fence > self._view.state.refresh_dropped
+            and self._session.partner.can_refresh
+            and token.token_id == self._replica.state.token_id
+            and token.fence > self._replica.state.refresh_dropped
             and token.credentials_id == self._credentials.credentials_id
-            and self._view.condition(self._crew.clock.monotonic()) in (Condition.FRESH, Condition.STALE)
+            and self._replica.condition(self._session.clock.monotonic()) in (Condition.FRESH, Condition.STALE)
         ):
             return Operation.REFRESH
         return Operation.GRANT
 
     async def _send(self) -> PartnerToken:
-        role, partner = self._crew.profile.role, self._crew.partner
+        role, partner = self._session.profile.role, self._session.partner
         if not self._may_send():
             # Not even a connection is made.
             raise UnsentError
@@ -123,17 +123,17 @@ class Call:
 
     def _check_life(self, answer: PartnerToken) -> None:
         """A token that is over on arrival is no answer: taken for one, it would be fetched again and again."""
-        age_s = self._crew.clock.monotonic() - self._sent_at
-        if answer.lifetime_s is not None and policy.usable_s(answer.lifetime_s, self._crew.profile) <= age_s:
+        age_s = self._session.clock.monotonic() - self._sent_at
+        if answer.lifetime_s is not None and policy.usable_s(answer.lifetime_s, self._session.profile) <= age_s:
             raise PartnerError(FailureKind.MALFORMED, problem=AnswerProblem.ENDED)
 
     def _called(self, outcome: FailureKind | Literal["ok"], error: PartnerError | None) -> None:
-        self._crew.sink.emit(
+        self._session.sink.emit(
             PartnerCalled(
-                profile=self._crew.profile.name,
+                profile=self._session.profile.name,
                 operation=self._operation,
                 outcome=outcome,
-                duration_s=self._crew.clock.monotonic() - self._sent_at,
+                duration_s=self._session.clock.monotonic() - self._sent_at,
                 detail=None if error is None else error.detail,
                 cause="" if error is None else error.cause,
                 problem="" if error is None or error.problem is None else error.problem,
@@ -142,12 +142,12 @@ class Call:
 
     async def _unsent(self) -> None:
         """Give the right back: nothing was sent."""
-        if self._crew.clock.monotonic() > self._lease.send_by:
+        if self._session.clock.monotonic() > self._lease.send_by:
             self._lease_lost("before-call")
         await self._end(None)
 
     def _lease_lost(self, stage: Literal["before-call", "commit"]) -> None:
-        self._crew.sink.emit(LeaseLost(profile=self._crew.profile.name, stage=stage))
+        self._session.sink.emit(LeaseLost(profile=self._session.profile.name, stage=stage))
 
     # -- a token came -------------------------------------------------------------------------------------------------
 
@@ -158,64 +158,64 @@ class Call:
         """
         lesson = self._lesson(token_id_of(answer.access))
         token = self._token(answer, lesson)
-        self._crew.keyring.prove([token.credentials_id])
-        if token.fence >= self._view.known_fence:
-            self._view.take(token, self._sent_at)
-            self._crew.announce(fetched=True)
+        self._session.rotation.prove([token.credentials_id])
+        if token.fence >= self._replica.known_fence:
+            self._replica.take(token, self._sent_at)
+            self._session.announce(fetched=True)
         if not self._lease.shared:
-            self._view.note_success(token, lesson)
+            self._replica.note_success(token, lesson)
             return
         try:
-            committed = await self._crew.exchange(lambda: self._commit(token, lesson))
+            committed = await self._session.exchange(lambda: self._commit(token, lesson))
         except StoreError:
-            self._view.note_success(token, lesson)
+            self._replica.note_success(token, lesson)
         else:
             if not committed.stored:
                 self._lease_lost("commit")
 
-    def _commit(self, token: Token, lesson: Lesson) -> Awaitable[Committed]:
-        age_s = self._crew.clock.monotonic() - self._sent_at
-        return self._crew.store.commit(self._lease.nonce, token, age_s, lesson)
+    def _commit(self, token: Token, lesson: LearnedLifetime) -> Awaitable[Committed]:
+        age_s = self._session.clock.monotonic() - self._sent_at
+        return self._session.store.commit(self._lease.nonce, token, age_s, lesson)
 
-    def _token(self, answer: PartnerToken, lesson: Lesson) -> Token:
-        lifetime_s, lifetime = policy.believed_lifetime(answer.lifetime_s, lesson, self._crew.profile)
+    def _token(self, answer: PartnerToken, lesson: LearnedLifetime) -> Token:
+        lifetime_s, lifetime = policy.believed_lifetime(answer.lifetime_s, lesson, self._session.profile)
         return Token(
             access=answer.access,
             refresh=answer.refresh,
             token_id=token_id_of(answer.access),
             role=answer.role,
             fence=self._lease.fence,
-            issued_at=self._view.store_time.at(self._sent_at),
+            issued_at=self._replica.store_time.at(self._sent_at),
             lifetime_s=lifetime_s,
             lifetime=lifetime,
             credentials_id=self._credentials.credentials_id,
         )
 
-    def _lesson(self, token_id: str) -> Lesson:
+    def _lesson(self, token_id: str) -> LearnedLifetime:
         """What the end of the replaced token teaches: nothing when it came early and nobody had complained."""
-        known, reported = self._view.state.lesson, self._view.state.reported
-        refused = self._view.rejected and self._view.token_id != token_id
-        lived = self._replaced is not None and self._view.age_s(self._sent_at) >= self._view.refresh_at_s
+        known, reported = self._replica.state.lesson, self._replica.state.reported
+        refused = self._replica.is_reported and self._replica.token_id != token_id
+        lived = self._replaced is not None and self._replica.age_s(self._sent_at) >= self._replica.refresh_at_s
         if not (refused or lived):
             return known
         age_s = reported.age_s if refused and reported is not None else None
-        lesson = policy.learn(known, age_s, self._crew.profile)
+        lesson = policy.learn(known, age_s, self._session.profile)
         if refused and lesson.learned_s != known.learned_s:
-            self._crew.sink.emit(LifetimeLearned(profile=self._crew.profile.name, learned_s=lesson.learned_s))
+            self._session.sink.emit(LifetimeLearned(profile=self._session.profile.name, learned_s=lesson.learned_s))
         return lesson
 
     # -- none came ----------------------------------------------------------------------------------------------------
 
     async def _failed(self, error: PartnerError) -> FlightResult | None:
-        if self._operation is Operation.REFRESH and error.kind in (FailureKind.REJECTED, FailureKind.REFUSED):
+        if self._operation is Operation.REFRESH and error.kind in (FailureKind.UNAUTHORIZED, FailureKind.BAD_REQUEST):
             # Only the refresh token is refused; a grant, with a permit of its own, tells about the credentials.
             await self._end(None, drop_refresh=self._lease.fence + REFUSED_REFRESH_FENCES)
             return None
-        crew = self._crew
-        strikes = self._view.strikes(error.kind, self._credentials.credentials_id) + 1
-        delay_s = policy.pause_s(error.kind, strikes, error.retry_after_s, crew.profile, crew.clock.jitter())
-        crew.sink.emit(PauseStarted(profile=crew.profile.name, kind=error.kind, pause_s=delay_s, strikes=strikes))
-        self._view.last_failure = OwnFailure(error.kind, error.detail, crew.clock.monotonic())
+        session = self._session
+        strikes = self._replica.strikes(error.kind, self._credentials.credentials_id) + 1
+        delay_s = policy.pause_s(error.kind, strikes, error.retry_after_s, session.profile, session.clock.jitter())
+        session.sink.emit(PauseStarted(profile=session.profile.name, kind=error.kind, pause_s=delay_s, strikes=strikes))
+        self._replica.last_failure = OwnFailure(error.kind, error.detail, session.clock.monotonic())
         pause = Pause(kind=error.kind, left_s=delay_s, strikes=strikes, detail=error.detail)
         # Used once, then replaced: after any failed refresh nobody knows whether the partner still takes the token.
         refreshed = self._replaced if self._operation is Operation.REFRESH else None
@@ -224,19 +224,19 @@ class Call:
 
     async def _end(self, pause: Pause | None, *, drop_refresh: int = 0) -> None:
         """Tell the store how the lease ended; keep it in mind when the store cannot be told."""
-        failed = Failed(
+        failed = FailureReport(
             nonce=self._lease.nonce,
             fence=self._lease.fence,
             credentials_id=self._credentials.credentials_id,
             pause=pause,
             drop_refresh=drop_refresh,
-            known=self._view.known_fence,
+            known=self._replica.known_fence,
         )
         if self._lease.shared:
             try:
-                await self._crew.exchange(lambda: self._crew.store.fail(failed))
+                await self._session.exchange(lambda: self._session.store.fail(failed))
             except StoreError:
                 pass
             else:
                 return
-        self._view.note_failure(failed)
+        self._replica.note_failure(failed)

@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sidecar.core import policy
-from sidecar.core.model import Moment, Profile, Seconds, StoreFailure
+from sidecar.core.model import MonotonicTime, Profile, Seconds, StoreFailure
 from sidecar.core.ports import Clock
 from sidecar.vending.local_budget import Share
-from sidecar.vending.view import View
+from sidecar.vending.replica_state import ReplicaState
 
 FIRST_DELAY_S: Seconds = 2
 """A replica without a token waits up to this long before it calls on its own."""
 
 
-class Fallback:
+class OutageBudget:
     """When a profile may call while the store is down, on the `share` that all profiles of its account spend."""
 
     def __init__(self, profile: Profile, clock: Clock, share: Share) -> None:
         self._profile = profile
         self._clock = clock
         self._share = share
-        self._blocked_until: Moment = 0
+        self._blocked_until: MonotonicTime = 0
         self.unhurried_s: Callable[[], Seconds] = lambda: 0
         """How long another account's token leaves this one time, where one serves the same callers."""
 
@@ -36,7 +36,7 @@ class Fallback:
         """How long this replica does not call; 0 when it may try."""
         return max(0, self._blocked_until - self._clock.monotonic())
 
-    def wait_s(self, view: View, *, on_demand: bool) -> Seconds:
+    def wait_s(self, replica: ReplicaState, *, on_demand: bool) -> Seconds:
         """How long until this replica may call on its own; 0: now. Never 0 with `SIDECAR_STORE_FAILURE=fail`.
 
         A replica that holds a good token is in no hurry: it waits until a random moment in the last part of its life,
@@ -45,8 +45,8 @@ class Fallback:
         """
         if self._profile.store_failure is StoreFailure.FAIL:
             return self._profile.poll_s
-        remembered_s = max(view.lease_left_s(), view.permit_wait_s(on_demand=on_demand))
-        return max(self._share.wait_s(on_demand=on_demand), self.good_for_s(view), self.unhurried_s(), remembered_s)
+        remembered_s = max(replica.lease_left_s(), replica.permit_wait_s(on_demand=on_demand))
+        return max(self._share.wait_s(on_demand=on_demand), self.good_for_s(replica), self.unhurried_s(), remembered_s)
 
     def block(self, wait_s: Seconds) -> None:
         """Do not try again before `wait_s` is over, or the store is back."""
@@ -59,15 +59,15 @@ class Fallback:
         """Take one permit of the share, before the call."""
         self._share.spend(on_demand=on_demand)
 
-    def good_for_s(self, view: View) -> Seconds:
+    def good_for_s(self, replica: ReplicaState) -> Seconds:
         """Until the moment late in its life at which the held token should be replaced without the store."""
-        if view.token is None or view.rejected:
+        if replica.token is None or replica.is_reported:
             return 0
-        usable_s = policy.usable_s(view.token.lifetime_s, self._profile)
-        latest_s = max(view.refresh_at_s, usable_s - self._profile.partner_timeout_s)
+        usable_s = policy.usable_s(replica.token.lifetime_s, self._profile)
+        latest_s = max(replica.refresh_at_s, usable_s - self._profile.partner_timeout_s)
         # The spread of the refresh point is this replica's own random number: reuse it over the longer stretch.
-        first_s = policy.refresh_point_s(view.token.lifetime_s, self._profile, 0)
-        last_s = policy.refresh_point_s(view.token.lifetime_s, self._profile, 1)
-        share = (view.refresh_at_s - first_s) / (last_s - first_s) if last_s > first_s else 0
-        late_s = view.refresh_at_s + share * (latest_s - view.refresh_at_s)
-        return max(0, late_s - view.age_s(self._clock.monotonic()))
+        first_s = policy.refresh_point_s(replica.token.lifetime_s, self._profile, 0)
+        last_s = policy.refresh_point_s(replica.token.lifetime_s, self._profile, 1)
+        share = (replica.refresh_at_s - first_s) / (last_s - first_s) if last_s > first_s else 0
+        late_s = replica.refresh_at_s + share * (latest_s - replica.refresh_at_s)
+        return max(0, late_s - replica.age_s(self._clock.monotonic()))

@@ -17,22 +17,22 @@ from collections.abc import Awaitable
 
 from sidecar.core.errors import StoreError
 from sidecar.core.events import FlightResult
-from sidecar.core.model import Credentials, Moment, Reason, Seconds
+from sidecar.core.model import Credentials, MonotonicTime, Reason, Seconds
 from sidecar.core.policy import Condition
-from sidecar.core.shared import Adopt, Ask, Claimed, Failed, Granted, Held, OverBudget
+from sidecar.core.shared import Adopt, ClaimRequest, ClaimResult, FailureReport, Granted, Held, OverBudget
 from sidecar.vending.call import Call, Lease
-from sidecar.vending.crew import Crew
+from sidecar.vending.store_session import StoreSession
 
 LOOK_WITHOUT_TOKEN_S: Seconds = 0.1
 LOOK_AHEAD_S: Seconds = 0.25
 """How often a replica looks while somebody else holds the lease: apps wait, or only the calendar does."""
 
 
-class Flight:
+class RefreshAttempt:
     """One attempt to come by another token than the one of fence `known`, which was found wanting."""
 
-    def __init__(self, crew: Crew, reason: Reason, known: int) -> None:
-        self._crew = crew
+    def __init__(self, session: StoreSession, reason: Reason, known: int) -> None:
+        self._session = session
         self._known = known
         self._reason = reason
         self._waited_for_store = False
@@ -44,26 +44,28 @@ class Flight:
             if self._is_met():
                 return "adopted"
             # The newest pair that may be tried is looked up each time: a refusal in between changes it.
-            credentials = self._crew.keyring.pick(self._crew.view.refused())
-            if credentials is None or self._crew.view.pause() is not None or self._trial_is_over(credentials):
+            credentials = self._session.rotation.pick(self._session.replica.credential_blocks())
+            if credentials is None or self._session.replica.pause() is not None or self._trial_is_over(credentials):
                 return "failed"
             result = await self._claim_and_call(credentials)
         return result
 
     def _is_met(self) -> bool:
         """Somebody else's look at the store brought the token meanwhile."""
-        view = self._crew.view
-        return view.known_fence > self._known and view.condition(self._crew.clock.monotonic()) is Condition.FRESH
+        replica = self._session.replica
+        return (
+            replica.known_fence > self._known and replica.condition(self._session.clock.monotonic()) is Condition.FRESH
+        )
 
     def _trial_is_over(self, credentials: Credentials) -> bool:
         """A flight that was only to try new credentials does not go on with the old ones once they are refused."""
-        fresh = self._crew.view.condition(self._crew.clock.monotonic()) is Condition.FRESH
-        return self._reason is Reason.AHEAD and fresh and credentials is not self._crew.keyring.newest
+        fresh = self._session.replica.condition(self._session.clock.monotonic()) is Condition.FRESH
+        return self._reason is Reason.AHEAD and fresh and credentials is not self._session.rotation.newest
 
     async def _claim_and_call(self, credentials: Credentials) -> FlightResult | None:
         """One lease's worth of work; None: claim again."""
-        crew = self._crew
-        known = crew.view.known_fence
+        session = self._session
+        known = session.replica.known_fence
         nonce = self._nonce(known)
         try:
             asked_at, claimed = await self._claim(nonce, known, credentials)
@@ -72,24 +74,24 @@ class Flight:
         except asyncio.CancelledError:
             # We are stopping, and the lease may be ours by now: nobody need wait for its limit.
             with contextlib.suppress(StoreError):
-                await crew.store.fail(Failed(nonce=nonce, fence=0, credentials_id=credentials.credentials_id))
+                await session.store.fail(FailureReport(nonce=nonce, fence=0, credentials_id=credentials.credentials_id))
             raise
-        crew.view.unanswered = ("", 0)
+        session.replica.unanswered = ("", 0)
         match claimed.outcome:
-            case Adopt() if crew.view.known_fence > known:
+            case Adopt() if session.replica.known_fence > known:
                 return "adopted"
             case OverBudget():
                 return "failed"
             case Granted(fence, limit_s):
-                crew.ledger.note(asked_at)
+                session.ledger.note(asked_at)
                 # A call that starts later could outlive the lease.
-                send_by = asked_at + limit_s - crew.profile.partner_timeout_s - crew.profile.store_timeout_s
-                return await Call(crew, Lease(nonce, fence, send_by, shared=True, known=known), credentials).run()
+                send_by = asked_at + limit_s - session.profile.partner_timeout_s - session.profile.store_timeout_s
+                return await Call(session, Lease(nonce, fence, send_by, shared=True, known=known), credentials).run()
             case Held(left_s):
-                await crew.clock.sleep(min(left_s, self._look_s()))
+                await session.clock.sleep(min(left_s, self._look_s()))
             case _:
                 # CoolingDown: the loop's top sees the pause, or the next pair of credentials.
-                await crew.clock.sleep(self._look_s())
+                await session.clock.sleep(self._look_s())
         return None
 
     def _nonce(self, known: int) -> str:
@@ -98,52 +100,52 @@ class Flight:
         Under another nonce even this replica would have to wait for the limit of its own lease. Not once another token
         is held, which may be newer than that lease's fence.
         """
-        view = self._crew.view
-        if not view.unanswered[0] or view.unanswered[1] != known:
-            view.unanswered = (f"{self._crew.replica_id}/{self._crew.clock.new_id()}", known)
-        return view.unanswered[0]
+        replica = self._session.replica
+        if not replica.unanswered[0] or replica.unanswered[1] != known:
+            replica.unanswered = (f"{self._session.replica_id}/{self._session.clock.new_id()}", known)
+        return replica.unanswered[0]
 
-    async def _claim(self, nonce: str, known: int, credentials: Credentials) -> tuple[Moment, Claimed]:
+    async def _claim(self, nonce: str, known: int, credentials: Credentials) -> tuple[MonotonicTime, ClaimResult]:
         """The store's decision, and the moment before it was asked."""
-        view = self._crew.view
-        ask = Ask(
+        replica = self._session.replica
+        ask = ClaimRequest(
             nonce=nonce,
             known=known,
-            fence=view.state.fence,
-            epoch=view.state.epoch,
+            fence=replica.state.fence,
+            epoch=replica.state.epoch,
             on_demand=self._reason.on_demand,
             credentials_id=credentials.credentials_id,
         )
-        asked_at: Moment = 0
+        asked_at: MonotonicTime = 0
 
-        def claim() -> Awaitable[Claimed]:
+        def claim() -> Awaitable[ClaimResult]:
             # Our turn may have been long in coming; the lease's time begins here.
             nonlocal asked_at
-            asked_at = self._crew.clock.monotonic()
-            return self._crew.store.claim(ask)
+            asked_at = self._session.clock.monotonic()
+            return self._session.store.claim(ask)
 
-        claimed = await self._crew.exchange(claim)
+        claimed = await self._session.exchange(claim)
         return asked_at, claimed
 
     def _look_s(self) -> Seconds:
-        clock = self._crew.clock
-        served = self._crew.view.condition(clock.monotonic()) in (Condition.FRESH, Condition.STALE)
+        clock = self._session.clock
+        served = self._session.replica.condition(clock.monotonic()) in (Condition.FRESH, Condition.STALE)
         return (LOOK_AHEAD_S if served else LOOK_WITHOUT_TOKEN_S) * (0.5 + clock.jitter() / 2)
 
     async def _without_store(self, credentials: Credentials) -> FlightResult | None:
         """The store is down: wait a random while and look again, then call on this replica's own share."""
-        crew = self._crew
-        if (wait_s := crew.fallback.wait_s(crew.view, on_demand=self._reason.on_demand)) > 0:
-            crew.fallback.block(wait_s)
+        session = self._session
+        if (wait_s := session.fallback.wait_s(session.replica, on_demand=self._reason.on_demand)) > 0:
+            session.fallback.block(wait_s)
             return "failed"
         if not self._waited_for_store:
             self._waited_for_store = True
-            await crew.clock.sleep(crew.fallback.first_delay_s())
+            await session.clock.sleep(session.fallback.first_delay_s())
             return None
-        if crew.view.pause() is not None or credentials.credentials_id in crew.view.refused():
+        if session.replica.pause() is not None or credentials.credentials_id in session.replica.credential_blocks():
             # A report's look brought it while we waited for the store.
             return None
-        crew.fallback.spend(on_demand=self._reason.on_demand)
-        known, fence = crew.view.known_fence, crew.view.begin_local_call()
-        send_by = crew.clock.monotonic() + crew.profile.store_timeout_s
-        return await Call(crew, Lease("", fence, send_by, shared=False, known=known), credentials).run()
+        session.fallback.spend(on_demand=self._reason.on_demand)
+        known, fence = session.replica.known_fence, session.replica.begin_local_call()
+        send_by = session.clock.monotonic() + session.profile.store_timeout_s
+        return await Call(session, Lease("", fence, send_by, shared=False, known=known), credentials).run()

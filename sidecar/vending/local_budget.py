@@ -6,10 +6,10 @@ from collections import deque
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from sidecar.core.model import Budget, Moment, Profile, Seconds
+from sidecar.core.model import Budget, MonotonicTime, Profile, Seconds
 from sidecar.core.policy import budget_wait_s
 from sidecar.core.ports import Clock
-from sidecar.vending.ledger import Ledger
+from sidecar.vending.ledger import GrantHistory
 
 RECENT_ACCOUNTS = 16
 """Budgets kept although nobody uses them: a key that is put back finds what it has spent."""
@@ -21,8 +21,8 @@ class Share:
     def __init__(self, share: Budget, clock: Clock) -> None:
         self._share = share
         self._clock = clock
-        self._spent: deque[Moment] = deque(maxlen=share.calls)
-        self._spent_on_demand: deque[Moment] = deque(maxlen=share.on_demand_calls)
+        self._spent: deque[MonotonicTime] = deque(maxlen=share.calls)
+        self._spent_on_demand: deque[MonotonicTime] = deque(maxlen=share.on_demand_calls)
 
     def wait_s(self, *, on_demand: bool) -> Seconds:
         """How long until there is a permit; 0: now."""
@@ -42,7 +42,7 @@ class Share:
 class LocalBudget:
     """One account's, used by every profile of this process that is that account."""
 
-    ledger: Ledger
+    ledger: GrantHistory
     share: Share
 
 
@@ -60,7 +60,7 @@ class LocalBudgets:
         budget = self._by_account.get(profile.profile_id)
         if budget is None:
             share = Share(profile.budget.share_of(profile.fleet_size), self._clock)
-            budget = LocalBudget(Ledger(profile.budget, self._clock), share)
+            budget = LocalBudget(GrantHistory(profile.budget, self._clock), share)
             self._by_account[profile.profile_id] = budget
         self._recent.append(budget)
         return budget

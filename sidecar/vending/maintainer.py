@@ -8,13 +8,13 @@ import contextlib
 from sidecar.core import policy
 from sidecar.core.errors import StoreError
 from sidecar.core.events import InternalFailure
-from sidecar.core.model import Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.trace import bare_trace
 from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
-from sidecar.vending.crew import Crew
+from sidecar.vending.call_blockers import call_blocker
 from sidecar.vending.flight import LOOK_AHEAD_S
-from sidecar.vending.obstacle import obstacle
+from sidecar.vending.store_session import StoreSession
 
 CREDENTIALS_LOOK_S: Seconds = 5
 """How often the mounted files are read; the kubelet itself takes up to a minute to change them."""
@@ -23,16 +23,16 @@ SHORTEST_REST_S: Seconds = 0.01
 """A rest that ends a rounding error before the moment it waits for must not become a busy loop."""
 
 
-class Maintainer:
+class Refresher:
     """Keeps one profile's token ahead of its end until `stop` is called."""
 
-    def __init__(self, crew: Crew, broker: Broker, beat: Beat) -> None:
-        self._crew = crew
+    def __init__(self, session: StoreSession, broker: Broker, beat: Beat) -> None:
+        self._session = session
         self._broker = broker
         self._beat = beat
-        self._clock = crew.clock
+        self._clock = session.clock
         self._stopping = False
-        self._credentials_looked_at: Moment = crew.clock.monotonic()
+        self._credentials_looked_at: MonotonicTime = session.clock.monotonic()
         self.reread_credentials = False
         """Set to read the credentials at the next round, which `wake` starts."""
 
@@ -50,21 +50,21 @@ class Maintainer:
                 await self._round()
                 await self._rest()
             except Exception as error:  # noqa: BLE001 - a bug must not end the task that keeps the token alive
-                self._crew.sink.emit(
-                    InternalFailure(profile=self._crew.profile.name, where="maintainer", trace=bare_trace(error))
+                self._session.sink.emit(
+                    InternalFailure(profile=self._session.profile.name, where="maintainer", trace=bare_trace(error))
                 )
-                await self._clock.sleep(self._crew.profile.poll_s)
+                await self._clock.sleep(self._session.profile.poll_s)
 
     async def _round(self) -> None:
         self._look_at_credentials()
         if not self._broker.flying:
             # Reported where it was raised; a flight decides what may be done without the store.
             with contextlib.suppress(StoreError):
-                await self._crew.peek()
+                await self._session.peek()
         reason = self._broker.due()
         if reason is None or self._stopping:
             return
-        if self._broker.flying or obstacle(self._crew, on_demand=reason.on_demand) is None:
+        if self._broker.flying or call_blocker(self._session, on_demand=reason.on_demand) is None:
             await self._broker.fly(reason)
         else:
             self._broker.has_outcome = True
@@ -74,7 +74,7 @@ class Maintainer:
         if self.reread_credentials or now - self._credentials_looked_at >= CREDENTIALS_LOOK_S:
             self.reread_credentials = False
             self._credentials_looked_at = now
-            self._crew.keyring.look()
+            self._session.rotation.look()
 
     async def _rest(self) -> None:
         """Sleep until there is something to look at, or somebody wakes us."""
@@ -88,29 +88,29 @@ class Maintainer:
         self._broker.demand.clear()
 
     def _rest_s(self) -> Seconds:
-        rest_s = self._beat.rest_s(self._crew.profile.poll_s)
+        rest_s = self._beat.rest_s(self._session.profile.poll_s)
         reason = self._broker.due()
         if self._broker.resting:
             return rest_s
         if reason is not None:
-            no = obstacle(self._crew, on_demand=reason.on_demand)
-            return min(rest_s, LOOK_AHEAD_S if no is None else no.retry_after_s + 0.001)
+            blocker = call_blocker(self._session, on_demand=reason.on_demand)
+            return min(rest_s, LOOK_AHEAD_S if blocker is None else blocker.retry_after_s + 0.001)
         return min(rest_s, self._next_look_s())
 
     def _next_look_s(self) -> Seconds:
         """Until the refresh point: from the earliest replica's on, look often, somebody may be replacing the token."""
-        view, profile = self._crew.view, self._crew.profile
-        if view.token is None:
+        replica, profile = self._session.replica, self._session.profile
+        if replica.token is None:
             return LOOK_AHEAD_S
-        age_s = view.age_s(self._clock.monotonic())
-        first_s = policy.refresh_point_s(view.token.lifetime_s, profile, 0)
+        age_s = replica.age_s(self._clock.monotonic())
+        first_s = policy.refresh_point_s(replica.token.lifetime_s, profile, 0)
         if age_s < first_s:
             # Spread over one look: a fleet knows the token's age by one clock, and would ask in one moment.
             return first_s - age_s + self._clock.jitter() * LOOK_AHEAD_S
-        due_s = max(0, view.refresh_at_s - age_s)
-        if not self._crew.store.up:
+        due_s = max(0, replica.refresh_at_s - age_s)
+        if not self._session.store.up:
             return due_s
         # Nobody may replace it during a pause.
-        pause = view.pause()
+        pause = replica.pause()
         often_s = LOOK_AHEAD_S * (0.75 + self._clock.jitter() / 4)
         return min(often_s + (pause.left_s if pause is not None else 0), due_s)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from sidecar.core.model import Seconds
 
 
-class Patience:
+class WaiterDeadlines:
     """Time limits of everyone who waits; `end` is for a process that stops and still owes them an answer."""
 
     def __init__(self) -> None:

@@ -13,16 +13,16 @@ from typing import Any
 
 from sidecar.core.errors import BadRequestError, NoTokenError
 from sidecar.core.events import CredentialsChanged
-from sidecar.core.model import Credentials, Moment, Profile, Seconds, Token
+from sidecar.core.model import Credentials, MonotonicTime, Profile, Seconds, Token
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.vending.account import Account, AccountCredentials
 from sidecar.vending.assembly import Assembly
-from sidecar.vending.vendor import Report, Snapshot, Vended
+from sidecar.vending.vendor import Report, Snapshot, VendedToken
 
 
 class ProfileVendor:
-    """A `Vendor`. Asks the broker of the current account, and asks again where another account became current."""
+    """A `TokenProvider`. Asks the broker of the current account, and once more where another account became current."""
 
     def __init__(
         self,
@@ -53,28 +53,30 @@ class ProfileVendor:
 
     # -- vending ------------------------------------------------------------------------------------------------------
 
-    def current(self) -> Vended | None:
+    def current(self) -> VendedToken | None:
         return self._current.broker.current()
 
     def holds(self, token: Token) -> bool:
         return self._current.broker.holds(token)
 
-    async def vend(self, min_ttl_s: Seconds = 0) -> Vended:
+    async def vend(self, min_ttl_s: Seconds = 0) -> VendedToken:
         until = self._clock.monotonic() + self._profile.request_timeout_s
         while True:
             current = self._current
             answer = await current.ask(min_ttl_s)
             if current is self._current and self._tried is not None and not _is_good(answer):
                 # With the current key nothing better can be had now.
-                no = await self._wait_for(self._tried, min_ttl_s, until, suspect_will_do=not isinstance(answer, Vended))
-                answer = _sooner(answer, no)
+                blocker = await self._wait_for(
+                    self._tried, min_ttl_s, until, suspect_will_do=not isinstance(answer, VendedToken)
+                )
+                answer = _sooner(answer, blocker)
             if current is self._current:
                 if isinstance(answer, NoTokenError):
                     raise answer
                 return answer
 
     async def _wait_for(
-        self, tried: Account, min_ttl_s: Seconds, until: Moment, *, suspect_will_do: bool
+        self, tried: Account, min_ttl_s: Seconds, until: MonotonicTime, *, suspect_will_do: bool
     ) -> NoTokenError | None:
         """Wait for the tried account's token, and move over to it; what it said when it has none."""
         try:
@@ -235,12 +237,12 @@ class ProfileVendor:
         self._spawn(close())
 
 
-def _is_good(answer: Vended | NoTokenError) -> bool:
-    return isinstance(answer, Vended) and not answer.suspect
+def _is_good(answer: VendedToken | NoTokenError) -> bool:
+    return isinstance(answer, VendedToken) and not answer.suspect
 
 
-def _sooner(answer: Vended | NoTokenError, no: NoTokenError | None) -> Vended | NoTokenError:
+def _sooner(answer: VendedToken | NoTokenError, blocker: NoTokenError | None) -> VendedToken | NoTokenError:
     """Of two refusals the one after which to ask again sooner."""
-    if isinstance(answer, Vended) or no is None or answer.retry_after_s <= no.retry_after_s:
+    if isinstance(answer, VendedToken) or blocker is None or answer.retry_after_s <= blocker.retry_after_s:
         return answer
-    return no
+    return blocker

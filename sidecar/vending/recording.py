@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sidecar.core.failures import FailureKind, PartnerDetail
-from sidecar.core.model import Moment, Token
+from sidecar.core.model import MonotonicTime, Token
 from sidecar.core.policy import TICK_S
-from sidecar.core.shared import Confirmed, Failed, FailureCount, Lesson, Pause, State, is_leased
+from sidecar.core.shared import Confirmed, FailureCount, FailureReport, LearnedLifetime, Pause, State, is_leased
 
-MOST_REJECTED = 8
+MOST_CREDENTIAL_BLOCKS = 8
 """Twice what a store keeps."""
 
 
@@ -23,10 +23,10 @@ class OwnFailure:
 
     kind: FailureKind
     detail: PartnerDetail | None
-    ended: Moment
+    ended: MonotonicTime
 
 
-def with_success(state: State, token: Token, lesson: Lesson) -> State:
+def with_success(state: State, token: Token, lesson: LearnedLifetime) -> State:
     """Our call brought this token.
 
     A pause that still runs stays: it cannot have been known when the call went out, for then there would have been no
@@ -43,7 +43,9 @@ def with_success(state: State, token: Token, lesson: Lesson) -> State:
         state,
         fence=max(state.fence, token.fence),
         pause=state.pause if is_running(state.pause) else None,
-        refused={key: pause for key, pause in state.refused.items() if key != ours or is_running(pause)},
+        credential_blocks={
+            key: pause for key, pause in state.credential_blocks.items() if key != ours or is_running(pause)
+        },
         strikes={kind: failures for kind, failures in state.strikes.items() if failures.fence >= token.fence},
         proven={**state.proven, ours: token.fence},
         reported=reported,
@@ -52,7 +54,7 @@ def with_success(state: State, token: Token, lesson: Lesson) -> State:
     )
 
 
-def with_failure(state: State, failed: Failed) -> State:
+def with_failure(state: State, failed: FailureReport) -> State:
     """Our call ended without a token."""
     fence = max(failed.fence, state.fence)
     # With the fence, the store can tell this failure from one that a newer token has made history.
@@ -60,9 +62,9 @@ def with_failure(state: State, failed: Failed) -> State:
     if failed.pause is None:
         return state
     pause = replace(failed.pause, fence=fence)
-    if pause.kind is FailureKind.REJECTED:
-        rejection = _longer(state.refused.get(failed.credentials_id), pause)
-        return replace(state, refused={**state.refused, failed.credentials_id: rejection})
+    if pause.kind is FailureKind.UNAUTHORIZED:
+        rejection = _longer(state.credential_blocks.get(failed.credentials_id), pause)
+        return replace(state, credential_blocks={**state.credential_blocks, failed.credentials_id: rejection})
     strikes = {**state.strikes, pause.kind.value: FailureCount(pause.strikes, fence)}
     return replace(state, pause=_longer(state.pause, pause), strikes=strikes)
 
@@ -70,14 +72,19 @@ def with_failure(state: State, failed: Failed) -> State:
 def with_heard(ours: State, theirs: State, held_id: str) -> State:
     """Our state with what must not be lost of an answer of the store: its pauses, and a report of the held token.
 
-    Of two pauses of the same thing the one that ends later counts. Of rejected credentials only the `MOST_REJECTED`
-    that end last are kept, whatever a store says look by look.
+    Of two pauses of the same thing the one that ends later counts. Of the blocks of credentials only the
+    `MOST_CREDENTIAL_BLOCKS` that end last are kept.
     """
-    refused = {**ours.refused, **{key: _later(ours.refused.get(key), pause) for key, pause in theirs.refused.items()}}
-    last = sorted(refused.items(), key=lambda item: item[1].left_s)[-MOST_REJECTED:]
+    refused = {
+        **ours.credential_blocks,
+        **{key: _later(ours.credential_blocks.get(key), pause) for key, pause in theirs.credential_blocks.items()},
+    }
+    last = sorted(refused.items(), key=lambda item: item[1].left_s)[-MOST_CREDENTIAL_BLOCKS:]
     pause = ours.pause if theirs.pause is None else _later(ours.pause, theirs.pause)
     is_ours = theirs.reported is not None and theirs.reported.token_id == held_id
-    return replace(ours, pause=pause, refused=dict(last), reported=theirs.reported if is_ours else ours.reported)
+    return replace(
+        ours, pause=pause, credential_blocks=dict(last), reported=theirs.reported if is_ours else ours.reported
+    )
 
 
 def is_running(pause: Pause | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from sidecar.core.model import Instant, Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 from sidecar.core.ports import Clock
 
 SAME_S: Seconds = 1
@@ -26,11 +26,11 @@ class ShownTime:
         self._clock = clock
         self._ahead_s = _ahead_s(clock)
 
-    def is_right(self, now: Moment) -> bool:
+    def is_right(self, now: MonotonicTime) -> bool:
         """Whether the wall clock has not been set since, at the present moment `now`."""
         return -SAME_S <= self._clock.wall() - now - self._ahead_s <= SAME_S
 
-    def at(self, moment: Moment) -> Instant:
+    def at(self, moment: MonotonicTime) -> UtcTime:
         """The instant of a moment that was or will be."""
         ahead_s = _ahead_s(self._clock)
         if abs(ahead_s - self._ahead_s) > SAME_S:
@@ -43,9 +43,9 @@ class Ends:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._known: deque[Moment] = deque(maxlen=_MOST_ENDS)
+        self._known: deque[MonotonicTime] = deque(maxlen=_MOST_ENDS)
 
-    def after(self, left_s: Seconds) -> Moment:
+    def after(self, left_s: Seconds) -> MonotonicTime:
         """The end of what has `left_s` left: one that is known, where it differs from that by no more than `SAME_S`."""
         end = self._clock.monotonic() + left_s
         for known in self._known:

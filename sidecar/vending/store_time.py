@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.core.model import Instant, Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 from sidecar.core.ports import Clock
 
 CLOCK_STEP_S: Seconds = 1
@@ -18,13 +18,13 @@ class StoreTime:
         """Store instant less local moment at the last answer's arrival; None before the first one."""
         self._took_s: Seconds = 0
 
-    def at(self, moment: Moment) -> Instant:
+    def at(self, moment: MonotonicTime) -> UtcTime:
         """The store's clock at a local moment, by its last answer; this machine's before the first one."""
         if self._ahead_s is None:
             return self._clock.wall() + (moment - self._clock.monotonic())
         return moment + self._ahead_s
 
-    def step_s(self, read: Instant, asked_at: Moment) -> Seconds:
+    def step_s(self, read: UtcTime, asked_at: MonotonicTime) -> Seconds:
         """By how much the clock was set since the last answer; 0 when it may just have run on.
 
         The store read it somewhere between question and answer. So the last answer may be older than it looks by all
@@ -38,7 +38,7 @@ class StoreTime:
             return forward_s
         return -back_s if back_s > CLOCK_STEP_S else 0
 
-    def follow(self, read: Instant, asked_at: Moment) -> None:
+    def follow(self, read: UtcTime, asked_at: MonotonicTime) -> None:
         """An answer came, to the question of `asked_at`."""
         now = self._clock.monotonic()
         self._ahead_s = read - now

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from sidecar.core.events import Verdict
 from sidecar.core.failures import FailureKind, PartnerDetail
-from sidecar.core.model import Instant, Moment, Profile, Seconds, Token
+from sidecar.core.model import MonotonicTime, Profile, Seconds, Token, UtcTime
 from sidecar.core.policy import Condition
 
 
 @dataclass(frozen=True, slots=True)
-class Vended:
+class VendedToken:
     """A token for a caller, with what is true of it at this moment.
 
     `expires_in_s` is whole seconds, at least 1, and exactly 1 for a suspect one. `issued_at` and `expires_at` are
@@ -23,11 +23,11 @@ class Vended:
     token: Token
     suspect: bool
     expires_in_s: int
-    issued_at: Instant
-    good_until: Moment = 0
+    issued_at: UtcTime
+    good_until: MonotonicTime = 0
 
     @property
-    def expires_at(self) -> Instant:
+    def expires_at(self) -> UtcTime:
         return self.issued_at + self.token.lifetime_s
 
 
@@ -46,7 +46,7 @@ class LastFailure:
     """The latest failure among this replica's own partner calls."""
 
     kind: FailureKind
-    at: Instant
+    at: UtcTime
     detail: PartnerDetail | None
 
 
@@ -72,46 +72,46 @@ class Snapshot:
     why_not: str
     """The contract's error code a caller would get now; empty when there is a token to vend."""
     token_id: str
-    issued_at: Instant
-    expires_at: Instant
+    issued_at: UtcTime
+    expires_at: UtcTime
     lifetime_s: Seconds
     lifetime: str
     learned_s: Seconds
     """0 while nothing was learned."""
     declared_s: Seconds
     """0 unless the current token's lifetime was declared."""
-    next_refresh_at: Instant
-    last_success_at: Instant
+    next_refresh_at: UtcTime
+    last_success_at: UtcTime
     """When this replica last took a new token, fetched or adopted."""
-    cooldown_until: Instant
+    cooldown_until: UtcTime
     """Set only after a 429."""
     pause_kind: str
-    pause_until: Instant
+    pause_until: UtcTime
     budget_calls: int
     budget_window_s: Seconds
     budget_remaining: int
     lease_owner: str
-    lease_until: Instant
+    lease_until: UtcTime
     waiters: int
     resting: bool
     credentials_valid: bool
     store_up: bool
     stored_token_unreadable: bool
     """The store holds a token that this replica cannot open: its seal keys are not those of the fleet."""
-    retry_at: Instant
+    retry_at: UtcTime
     """When a call may be tried next; 0 while nothing stands in the way of one."""
     last_failure: LastFailure | None
     has_outcome: bool
     """Whether there was a first outcome since the start: a token, a failure, or a reason why none may be asked for."""
 
 
-class Vendor(Protocol):
+class TokenProvider(Protocol):
     """One profile's token, for the web and telemetry rooms."""
 
     @property
     def profile(self) -> Profile: ...
 
-    def current(self) -> Vended | None:
+    def current(self) -> VendedToken | None:
         """A believed-valid token from process memory, or None when a caller has to wait for `vend`.
 
         Touches neither store nor lock. A suspect token is never returned here.
@@ -122,7 +122,7 @@ class Vendor(Protocol):
         """Whether this very token is vended still, and unmarked; its time is not looked at."""
         ...
 
-    async def vend(self, min_ttl_s: Seconds = 0) -> Vended:
+    async def vend(self, min_ttl_s: Seconds = 0) -> VendedToken:
         """A token with at least `min_ttl_s` left; waits for one, at most the profile's request timeout.
 
         Raises `NoTokenError` (its kin) when none can be had, `BadRequestError` when `min_ttl_s` can never be met.

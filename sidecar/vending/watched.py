@@ -9,7 +9,16 @@ from sidecar.core.errors import StoreError
 from sidecar.core.events import StoredValueDiscarded, StoreFailed, StoreRecovered
 from sidecar.core.model import Seconds, Token
 from sidecar.core.ports import EventSink, SharedState
-from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from sidecar.core.shared import (
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    LearnedLifetime,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
 
 
 class _HasState(Protocol):
@@ -31,13 +40,13 @@ class WatchedState:
         self._damaged: tuple[str, ...] = ()
         self.up = True
 
-    async def claim(self, ask: Ask) -> Claimed:
+    async def claim(self, ask: ClaimRequest) -> ClaimResult:
         return await self._answered(self._inner.claim(ask))
 
-    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: Lesson) -> Committed:
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
         return await self._answered(self._inner.commit(nonce, token, age_s, lesson))
 
-    async def fail(self, failed: Failed) -> State:
+    async def fail(self, failed: FailureReport) -> State:
         return self._noted(await self._watch(self._inner.fail(failed)))
 
     async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
@@ -46,7 +55,7 @@ class WatchedState:
     async def peek(self, known: int) -> State:
         return self._noted(await self._watch(self._inner.peek(known)))
 
-    async def seed(self, remembered: Remembered) -> State:
+    async def seed(self, remembered: ReplicaMemory) -> State:
         return self._noted(await self._watch(self._inner.seed(remembered)))
 
     async def _answered(self, operation: Awaitable[A]) -> A:

@@ -14,11 +14,11 @@ from aiohttp.web_request import BaseRequest
 
 import sidecar
 from sidecar.core.file_events import StalledFile
-from sidecar.core.model import Instant
-from sidecar.vending.vendor import Snapshot, Vendor
+from sidecar.core.model import UtcTime
+from sidecar.vending.vendor import Snapshot, TokenProvider
 from sidecar.web.answers import Response, answer, json_answer
 from sidecar.web.problems import problem, refused
-from sidecar.web.refusals import RefusedError, check_form
+from sidecar.web.refusals import RequestError, check_form
 from sidecar.web.status_document import readiness, status
 from sidecar.web.target import path_and_query
 
@@ -42,10 +42,10 @@ class AdminApi:
 
     def __init__(
         self,
-        vendors: Mapping[str, Vendor],
+        vendors: Mapping[str, TokenProvider],
         render_metrics: Callable[[str], tuple[bytes, str]],
         recent_events: Callable[[], Sequence[Mapping[str, object]]],
-        wall: Callable[[], Instant],
+        wall: Callable[[], UtcTime],
         alive: Callable[[], str | None],
         draining: Callable[[], bool],
         token_file: Callable[[str], TokenFileState] = lambda _: "written",
@@ -80,7 +80,7 @@ class AdminApi:
             return problem("not-found", f"The paths are {', '.join(self._routes)}.")
         try:
             check_form(request, ("GET", "HEAD"))
-        except RefusedError as error:
+        except RequestError as error:
             return refused(error).response
         return problem("unknown-profile", "No profile has this name.") if route is None else route(request)
 
@@ -137,7 +137,7 @@ class AdminApi:
         """Of all profiles, as the probes see them."""
         return [self._snapshot(name, vendor) for name, vendor in self._vendors.items()]
 
-    def _snapshot(self, name: str, vendor: Vendor) -> Snapshot:
+    def _snapshot(self, name: str, vendor: TokenProvider) -> Snapshot:
         """A profile whose token is not in its file is not ready: its apps read nothing else."""
         snapshot, file = vendor.snapshot(), self._token_file(name)
         if not snapshot.ready or file == "written":

@@ -11,9 +11,9 @@ from http import HTTPStatus
 
 import msgspec
 
-from sidecar.core.model import Instant
+from sidecar.core.model import UtcTime
 from sidecar.core.request_events import Outcome
-from sidecar.vending.vendor import Vended
+from sidecar.vending.vendor import VendedToken
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -47,8 +47,8 @@ class Answered:
     profile: str = ""
     token_id: str = ""
     outcome: Outcome | None = None
-    vended: Vended | None = None
-    render: Callable[[Vended], Response] | None = None
+    vended: VendedToken | None = None
+    render: Callable[[VendedToken], Response] | None = None
     """Where a token is in the answer: what makes such an answer with any other."""
 
 
@@ -66,7 +66,7 @@ def json_answer(status: int, document: object, *, headers: Mapping[str, str] | N
 
 
 def wire_bytes(
-    response: Response, *, closes: bool, at: Instant | None = None, with_body: bool = True, minor_version: int = 1
+    response: Response, *, closes: bool, at: UtcTime | None = None, with_body: bool = True, minor_version: int = 1
 ) -> bytes:
     """The response as it is sent to a client of HTTP/1.0 or 1.1; dated `at`, or not at all.
 

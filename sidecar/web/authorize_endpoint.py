@@ -7,9 +7,9 @@ from typing import ClassVar
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.request_events import Endpoint
-from sidecar.vending.vendor import Vended, Vendor
+from sidecar.vending.vendor import TokenProvider, VendedToken
 from sidecar.web.answers import Answered, Response, answer
-from sidecar.web.guards import Proof, is_forwarded
+from sidecar.web.guards import RequiredAuth, is_forwarded
 from sidecar.web.negotiation import seconds_of
 from sidecar.web.refusals import ANY_METHOD
 from sidecar.web.target import path_and_query
@@ -25,9 +25,9 @@ class AuthorizeEndpoint:
 
     endpoint: ClassVar[Endpoint] = "authorize"
     methods: ClassVar[tuple[str, ...]] = ANY_METHOD
-    proof: ClassVar[Proof] = Proof.PROXY
+    proof: ClassVar[RequiredAuth] = RequiredAuth.PROXY
 
-    def __init__(self, vendor: Vendor, token_header: str, *, reads_query: bool = True) -> None:
+    def __init__(self, vendor: TokenProvider, token_header: str, *, reads_query: bool = True) -> None:
         """`reads_query` is False where path and query end with those of the request that the proxy asks about."""
         self._vendor = vendor
         self._token_header = token_header
@@ -45,6 +45,6 @@ class AuthorizeEndpoint:
             answered.response.closes = True
         return answered
 
-    def _header(self, vended: Vended) -> Response:
+    def _header(self, vended: VendedToken) -> Response:
         headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
         return answer(200, headers=headers | SUSPECT if vended.suspect else headers)

@@ -6,20 +6,20 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 from aiohttp.web_request import BaseRequest
 
-from sidecar.web.refusals import RefusedError
+from sidecar.web.refusals import RequestError
 from sidecar.web.server.protocol import connection_of
 
 _TOO_MANY = "Too many requests wait for their bodies, and this one has waited the longest: send head and body together."
 
 
 async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> bytes:
-    """The whole body. Raises `RefusedError` for another content type, or a body too large, too slow or malformed.
+    """The whole body. Raises `RequestError` for another content type, or a body too large, too slow or malformed.
 
     A body that is waited for is also refused to make room for others.
     """
     connection = connection_of(request)
     if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise RefusedError("bad-request", f"Send the body as 'Content-Type: {media_type}', not encoded.")
+        raise RequestError("bad-request", f"Send the body as 'Content-Type: {media_type}', not encoded.")
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     try:
@@ -29,16 +29,16 @@ async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> by
             return await _read(request, max_bytes)
     except TimeoutError:
         if connection.gives_way:
-            raise RefusedError("overloaded", _TOO_MANY, retry_after_s=1) from None
+            raise RequestError("overloaded", _TOO_MANY, retry_after_s=1) from None
         connection.limited("slow-body")
-        raise RefusedError(
+        raise RequestError(
             "bad-request", f"Send the whole body within {connection.limits.body_timeout_s:g} s."
         ) from None
     except (RequestPayloadError, HttpProcessingError) as error:
         # The body keeps it, and it leads to frames that hold the body.
         error.__traceback__ = None
         # Its text quotes the body.
-        raise RefusedError("bad-request", "The body is incomplete, or its transfer coding is malformed.") from None
+        raise RequestError("bad-request", "The body is incomplete, or its transfer coding is malformed.") from None
 
 
 async def _read(request: BaseRequest, max_bytes: int) -> bytes:
@@ -52,5 +52,5 @@ async def _read(request: BaseRequest, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _too_large(max_bytes: int) -> RefusedError:
-    return RefusedError("payload-too-large", f"Send at most {max_bytes} bytes.")
+def _too_large(max_bytes: int) -> RequestError:
+    return RequestError("payload-too-large", f"Send at most {max_bytes} bytes.")

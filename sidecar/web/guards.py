@@ -32,7 +32,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:\[\]]+)(?::[0-9]{1,5})?")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="token-sidecar"'}
 
 
-class Proof(Enum):
+class RequiredAuth(Enum):
     """What a path asks of its caller, beyond the checks every request goes through."""
 
     HEADER = auto()
@@ -54,7 +54,7 @@ class GuardSettings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_uids: frozenset[int] | None = None
     forward_auth: bool = False
-    """Whether proxies are served: by `Proof.PROXY` and `Proof.CLIENT`, with a caller token or over a unix socket."""
+    """Whether proxies are served: by `RequiredAuth.PROXY` and `CLIENT`, with a caller token or over a unix socket."""
 
 
 class Guards:
@@ -67,19 +67,21 @@ class Guards:
         self._harmless: set[str] = set()
         self._allowed: set[str] = set()
 
-    def check(self, request: BaseRequest, proof: Proof = Proof.HEADER) -> None:
+    def check(self, request: BaseRequest, proof: RequiredAuth = RequiredAuth.HEADER) -> None:
         """Raise `GuardError` when the request must not be served."""
         self._check_uid(request)
         if self._is_from_proxy(request, proof):
-            if proof is Proof.PROXY and not self.knows_proxy(request):
+            if proof is RequiredAuth.PROXY and not self.knows_proxy(request):
                 raise _unknown_caller(f"Send '{PROXY_HEADER}' with a line of the caller token file.")
             return
         self._check_host(request)
         _check_no_page(request)
-        if proof in (Proof.HEADER, Proof.PROXY) or (proof is Proof.CLIENT and self.caller_tokens is None):
+        if proof in (RequiredAuth.HEADER, RequiredAuth.PROXY) or (
+            proof is RequiredAuth.CLIENT and self.caller_tokens is None
+        ):
             self._check_header(request)
         self._check_direct(request)
-        if proof in (Proof.HEADER, Proof.PROXY):
+        if proof in (RequiredAuth.HEADER, RequiredAuth.PROXY):
             self._check_caller(request)
 
     @property
@@ -101,16 +103,16 @@ class Guards:
         own = request.headers.getall(PROXY_HEADER, [])
         return tokens.accept(own[0].strip()) if len(own) == 1 else not own and _presents(request, tokens)
 
-    def _is_from_proxy(self, request: BaseRequest, proof: Proof) -> bool:
+    def _is_from_proxy(self, request: BaseRequest, proof: RequiredAuth) -> bool:
         """Whether what a proxy forwards is served: no page and no foreign Host gets this far without the caller token.
 
-        For `Proof.CLIENT` the endpoint looks for it.
+        For `RequiredAuth.CLIENT` the endpoint looks for it.
         """
         if not self._settings.forward_auth:
             return False
-        if proof is Proof.CLIENT:
+        if proof is RequiredAuth.CLIENT:
             return self.caller_tokens is not None or peer_of(request).is_unix
-        if proof is not Proof.PROXY:
+        if proof is not RequiredAuth.PROXY:
             return False
         return peer_of(request).is_unix or PROXY_HEADER in request.headers or self.knows_proxy(request)
 

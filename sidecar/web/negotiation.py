@@ -7,7 +7,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from sidecar.core.model import Seconds
-from sidecar.web.refusals import RefusedError
+from sidecar.web.refusals import RequestError
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?")
 _ETAG = re.compile(r'(?:W/)?"([^"]*)"')
@@ -17,7 +17,7 @@ _QUALITY = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 def seconds_of(query: str, *names: str) -> tuple[Seconds, ...]:
     """Return the values of the named query parameters, 0 for an absent one.
 
-    Raises `RefusedError` (`bad-request`) for any other parameter, one given twice, or one that is no plain decimal
+    Raises `RequestError` (`bad-request`) for any other parameter, one given twice, or one that is no plain decimal
     number.
     """
     if not query:
@@ -25,12 +25,12 @@ def seconds_of(query: str, *names: str) -> tuple[Seconds, ...]:
     given = parse_qsl(query, keep_blank_values=True)
     if any(name not in names for name, _ in given):
         known = " and ".join(f"'{name}'" for name in names) or "none"
-        raise RefusedError("bad-request", f"Send no other query parameters than these: {known}.")
+        raise RequestError("bad-request", f"Send no other query parameters than these: {known}.")
     return tuple(_seconds(name, [value for key, value in given if key == name]) for name in names)
 
 
 def refuse_query(query: str) -> None:
-    """Raise `RefusedError` (`bad-request`) for any query parameter."""
+    """Raise `RequestError` (`bad-request`) for any query parameter."""
     seconds_of(query)
 
 
@@ -38,7 +38,7 @@ def _seconds(name: str, values: list[str]) -> Seconds:
     if not values:
         return 0.0
     if len(values) > 1 or _SECONDS.fullmatch(values[0]) is None:
-        raise RefusedError("bad-request", f"Give '{name}' once, as a plain number of seconds such as {name}=30.")
+        raise RequestError("bad-request", f"Give '{name}' once, as a plain number of seconds such as {name}=30.")
     return float(values[0])
 
 

@@ -10,14 +10,14 @@ from urllib.parse import parse_qsl
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.request_events import Endpoint
-from sidecar.vending.vendor import Vended, Vendor
+from sidecar.vending.vendor import TokenProvider, VendedToken
 from sidecar.web.answers import JSON, Answered, Response, json_answer
 from sidecar.web.bodies import read_body
 from sidecar.web.client_authentication import Client, OAuthError, client_of, client_of_head
-from sidecar.web.guards import Guards, Proof
+from sidecar.web.guards import Guards, RequiredAuth
 from sidecar.web.negotiation import refuse_query
 from sidecar.web.problems import problem
-from sidecar.web.refusals import RefusedError, missing_default
+from sidecar.web.refusals import RequestError, missing_default
 from sidecar.web.target import path_and_query
 from sidecar.web.token_endpoint import SUSPECT, believed, handed_over
 
@@ -33,10 +33,10 @@ class OAuthEndpoint:
 
     endpoint: ClassVar[Endpoint] = "oauth"
     methods: ClassVar[tuple[str, ...]] = ("POST",)
-    proof: ClassVar[Proof] = Proof.CLIENT
+    proof: ClassVar[RequiredAuth] = RequiredAuth.CLIENT
     profile = ""
 
-    def __init__(self, vendors: Mapping[str, Vendor], guards: Guards) -> None:
+    def __init__(self, vendors: Mapping[str, TokenProvider], guards: Guards) -> None:
         self._vendors = vendors
         self._guards = guards
 
@@ -63,7 +63,7 @@ class OAuthEndpoint:
         if tokens is not None and not client.knows(tokens):
             raise OAuthError.stranger("Authenticate with the caller token as the client secret.")
 
-    def _find(self, client: Client, form: Mapping[str, str]) -> Vendor:
+    def _find(self, client: Client, form: Mapping[str, str]) -> TokenProvider:
         """Return the vendor to ask. Raises `OAuthError`."""
         if form.get("grant_type") != _GRANT:
             error = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
@@ -89,20 +89,20 @@ def _refusal(error: OAuthError) -> Response:
 
 
 async def _body(request: BaseRequest) -> bytes:
-    """Raises `OAuthError` for a body that is no form, `RefusedError` for one that is too large."""
+    """Raises `OAuthError` for a body that is no form, `RequestError` for one that is too large."""
     try:
         return await read_body(request, _FORM, MAX_FORM_BYTES)
-    except RefusedError as error:
+    except RequestError as error:
         if error.code != "bad-request":
             raise
         raise OAuthError("invalid_request", error.detail) from None
 
 
-async def _grant(vendor: Vendor) -> Answered:
+async def _grant(vendor: TokenProvider) -> Answered:
     return handed_over(await believed(vendor), _granted, vendor.profile.name)
 
 
-def _granted(vended: Vended) -> Response:
+def _granted(vended: VendedToken) -> Response:
     document = {
         "access_token": vended.token.access.reveal(),
         "token_type": "Bearer",

@@ -11,7 +11,7 @@ from aiohttp.web_request import BaseRequest
 
 import sidecar
 from sidecar.web.answers import JSON, Answered, answer
-from sidecar.web.guards import Proof
+from sidecar.web.guards import RequiredAuth
 from sidecar.web.negotiation import refuse_query
 from sidecar.web.target import path_and_query
 
@@ -43,7 +43,7 @@ class OpenApiEndpoint:
 
     endpoint: ClassVar[None] = None
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
-    proof: ClassVar[Proof] = Proof.NONE
+    proof: ClassVar[RequiredAuth] = RequiredAuth.NONE
     profile = ""
 
     async def __call__(self, request: BaseRequest) -> Answered:

@@ -12,7 +12,7 @@ from sidecar.core.errors import AnswerError, NoTokenError
 from sidecar.core.failures import PartnerDetail
 from sidecar.core.model import Seconds
 from sidecar.web.answers import Answered, Response, answer
-from sidecar.web.refusals import RefusedError
+from sidecar.web.refusals import RequestError
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -91,9 +91,9 @@ def partner_document(detail: PartnerDetail) -> dict[str, object]:
     return {name: value for name, value in said.items() if value}
 
 
-def refused(error: RefusedError | AnswerError) -> Answered:
+def refused(error: RequestError | AnswerError) -> Answered:
     """The answer to a request that is refused, or for which there is no token."""
-    if isinstance(error, RefusedError):
+    if isinstance(error, RequestError):
         response = problem(
             error.code, error.detail, status=error.status, headers=error.headers, retry_after_s=error.retry_after_s
         )

@@ -13,7 +13,7 @@ ANY_METHOD: tuple[str, ...] = ()
 """In place of a path's methods: every method is taken, with or without a body, which is not read."""
 
 
-class RefusedError(SidecarError):
+class RequestError(SidecarError):
     """The request is refused with a code of the contract; `detail` says what to do and repeats nothing of the request.
 
     `status` is set only where it differs from the code's own, `retry_after_s` where it is worth another try.
@@ -36,7 +36,7 @@ class RefusedError(SidecarError):
         self.retry_after_s = retry_after_s
 
 
-class GuardError(RefusedError):
+class GuardError(RequestError):
     """A guard refused the caller, whatever it asked for."""
 
 
@@ -46,12 +46,12 @@ def missing_default(profiles: Iterable[str]) -> str:
 
 
 def check_form(request: BaseRequest, methods: tuple[str, ...]) -> None:
-    """Raise `RefusedError` unless the request uses one of `methods`, and has a body only where that is a POST.
+    """Raise `RequestError` unless the request uses one of `methods`, and has a body only where that is a POST.
 
     A body nobody reads would be taken for the next request by whoever counts bytes in another way.
     """
     if request.method not in methods:
         allowed = ", ".join(methods)
-        raise RefusedError("method-not-allowed", f"Use {allowed}.", headers={"Allow": allowed})
+        raise RequestError("method-not-allowed", f"Use {allowed}.", headers={"Allow": allowed})
     if request.body_exists and request.method != "POST":
-        raise RefusedError("bad-request", f"Send no body with {request.method}.")
+        raise RequestError("bad-request", f"Send no body with {request.method}.")

@@ -10,13 +10,13 @@ from aiohttp.web_request import BaseRequest
 
 from sidecar.core.model import Secret, token_id_of
 from sidecar.core.request_events import Endpoint
-from sidecar.vending.vendor import Report, Vendor
+from sidecar.vending.vendor import Report, TokenProvider
 from sidecar.web.answers import JSON, Answered, Response, json_answer
 from sidecar.web.bodies import read_body
-from sidecar.web.guards import Proof
+from sidecar.web.guards import RequiredAuth
 from sidecar.web.negotiation import refuse_query
 from sidecar.web.problems import whole_seconds
-from sidecar.web.refusals import RefusedError
+from sidecar.web.refusals import RequestError
 from sidecar.web.target import path_and_query
 
 MAX_REPORT_BYTES = 20 * 1024
@@ -37,9 +37,9 @@ class RejectedEndpoint:
 
     endpoint: ClassVar[Endpoint] = "rejected"
     methods: ClassVar[tuple[str, ...]] = ("POST",)
-    proof: ClassVar[Proof] = Proof.HEADER
+    proof: ClassVar[RequiredAuth] = RequiredAuth.HEADER
 
-    def __init__(self, vendor: Vendor) -> None:
+    def __init__(self, vendor: TokenProvider) -> None:
         self._vendor = vendor
         self.profile = vendor.profile.name
 
@@ -59,7 +59,7 @@ def _verdict(report: Report) -> Response:
 
 
 def _reported_id(body: bytes) -> str:
-    """The reported token's id. Raises `RefusedError` when the body does not name exactly one token."""
+    """The reported token's id. Raises `RequestError` when the body does not name exactly one token."""
     try:
         parsed = msgspec.json.decode(body, type=_ReportBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -73,5 +73,5 @@ def _reported_id(body: bytes) -> str:
     return token_id_of(Secret(named[0]))
 
 
-def _unclear() -> RefusedError:
-    return RefusedError("bad-request", 'Send JSON: {"tokenId": "..."} or {"accessToken": "..."}, one of them.')
+def _unclear() -> RequestError:
+    return RequestError("bad-request", 'Send JSON: {"tokenId": "..."} or {"accessToken": "..."}, one of them.')

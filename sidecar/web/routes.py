@@ -11,14 +11,14 @@ from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import UnknownProfileError
 from sidecar.core.request_events import Endpoint
-from sidecar.vending.vendor import Vendor
+from sidecar.vending.vendor import TokenProvider
 from sidecar.web.answers import Answered
 from sidecar.web.authorize_endpoint import AuthorizeEndpoint
-from sidecar.web.guards import Guards, Proof
+from sidecar.web.guards import Guards, RequiredAuth
 from sidecar.web.oauth_endpoint import OAuthEndpoint
 from sidecar.web.openapi import OpenApiEndpoint
 from sidecar.web.problems import refused
-from sidecar.web.refusals import ANY_METHOD, RefusedError, missing_default
+from sidecar.web.refusals import ANY_METHOD, RequestError, missing_default
 from sidecar.web.rejected_endpoint import RejectedEndpoint
 from sidecar.web.token_endpoint import TokenEndpoint
 
@@ -35,7 +35,7 @@ class Route(Protocol):
     @property
     def methods(self) -> tuple[str, ...]: ...
     @property
-    def proof(self) -> Proof: ...
+    def proof(self) -> RequiredAuth: ...
     @property
     def profile(self) -> str: ...
 
@@ -46,10 +46,10 @@ class Route(Protocol):
 class _Nowhere:
     """A path that leads nowhere; the guards and the method are looked at all the same."""
 
-    error: RefusedError | UnknownProfileError
+    error: RequestError | UnknownProfileError
     endpoint: Endpoint | None = None
     methods: tuple[str, ...] = ANY_METHOD
-    proof: Proof = Proof.HEADER
+    proof: RequiredAuth = RequiredAuth.HEADER
     profile: str = ""
 
     async def __call__(self, request: BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
@@ -57,13 +57,13 @@ class _Nowhere:
         return refused(self.error)
 
 
-_NOT_FOUND = _Nowhere(RefusedError("not-found", "See /openapi.json for the paths there are."))
+_NOT_FOUND = _Nowhere(RequestError("not-found", "See /openapi.json for the paths there are."))
 
 
 class Routes:
     """Every path that exists; a path without a profile name is the profile `default`."""
 
-    def __init__(self, vendors: Mapping[str, Vendor], guards: Guards, token_headers: Mapping[str, str]) -> None:
+    def __init__(self, vendors: Mapping[str, TokenProvider], guards: Guards, token_headers: Mapping[str, str]) -> None:
         self._profiles = tuple(vendors)
         self._routes: dict[str, Route] = {
             "/oauth/token": OAuthEndpoint(vendors, guards),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sidecar.core.file_events import StalledFile
 from sidecar.core.iso8601 import iso, iso_or_none
-from sidecar.core.model import Instant
+from sidecar.core.model import UtcTime
 from sidecar.core.policy import Condition
 from sidecar.vending.vendor import LastFailure, Snapshot
 from sidecar.web.problems import partner_document
@@ -28,7 +28,7 @@ def status(
     snapshots: Sequence[Snapshot],
     events: Sequence[Mapping[str, object]],
     *,
-    at: Instant,
+    at: UtcTime,
     version: str,
     draining: bool,
     stalled_files: Sequence[StalledFile] = (),

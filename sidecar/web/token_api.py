@@ -8,16 +8,16 @@ from aiohttp.http import HttpVersion11
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import AnswerError
-from sidecar.core.model import Moment
+from sidecar.core.model import MonotonicTime
 from sidecar.core.ports import Clock, EventSink
 from sidecar.core.request_events import Audited, RequestRefused, RequestServed
 from sidecar.core.trace_context import TraceContext, trace_context
-from sidecar.vending.vendor import Vendor
+from sidecar.vending.vendor import TokenProvider
 from sidecar.web.answers import Answered, Response
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.guards import Guards
 from sidecar.web.problems import INTERNAL_ERROR, refused
-from sidecar.web.refusals import RefusedError, check_form
+from sidecar.web.refusals import RequestError, check_form
 from sidecar.web.routes import Route, Routes
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import connection_of
@@ -36,7 +36,7 @@ class TokenApi:
 
     def __init__(
         self,
-        vendors: Mapping[str, Vendor],
+        vendors: Mapping[str, TokenProvider],
         guards: Guards,
         sink: EventSink,
         clock: Clock,
@@ -112,10 +112,12 @@ class TokenApi:
             if route.methods:
                 check_form(request, route.methods)
             return await route(request)
-        except (RefusedError, AnswerError) as error:
+        except (RequestError, AnswerError) as error:
             return refused(error)
 
-    def _record(self, route: Route, code: str, profile: str, started: Moment, trace: TraceContext | None) -> None:
+    def _record(
+        self, route: Route, code: str, profile: str, started: MonotonicTime, trace: TraceContext | None
+    ) -> None:
         if route.endpoint is None:
             return
         duration_s = self._clock.monotonic() - started

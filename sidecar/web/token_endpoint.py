@@ -11,9 +11,9 @@ from aiohttp.web_request import BaseRequest
 from sidecar.core.iso8601 import iso
 from sidecar.core.model import Seconds
 from sidecar.core.request_events import Endpoint
-from sidecar.vending.vendor import Vended, Vendor
+from sidecar.vending.vendor import TokenProvider, VendedToken
 from sidecar.web.answers import TEXT, Answered, Response, answer
-from sidecar.web.guards import Proof
+from sidecar.web.guards import RequiredAuth
 from sidecar.web.negotiation import none_match, prefers_text, seconds_of
 from sidecar.web.server.protocol import connection_of
 from sidecar.web.target import path_and_query
@@ -27,15 +27,15 @@ class TokenEndpoint:
 
     endpoint: ClassVar[Endpoint] = "token"
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
-    proof: ClassVar[Proof] = Proof.HEADER
+    proof: ClassVar[RequiredAuth] = RequiredAuth.HEADER
 
     # And so no `vars`, which would show the answer.
     __slots__ = ("_vendor", "_written", "profile")
 
-    def __init__(self, vendor: Vendor) -> None:
+    def __init__(self, vendor: TokenProvider) -> None:
         self._vendor = vendor
         self.profile = vendor.profile.name
-        self._written: tuple[Vended, bytes] | None = None
+        self._written: tuple[VendedToken, bytes] | None = None
         """The latest document: within one second every caller gets the same."""
 
     async def __call__(self, request: BaseRequest) -> Answered:
@@ -50,32 +50,32 @@ class TokenEndpoint:
         # HEAD gets the headers alone, and so no token.
         return Answered("ok", render(vended)) if request.method == "HEAD" else handed_over(vended, render)
 
-    async def _changed(self, request: BaseRequest, vended: Vended, wait_s: Seconds) -> bool:
-        """As `Vendor.changed`; also False where the connection has to give way."""
+    async def _changed(self, request: BaseRequest, vended: VendedToken, wait_s: Seconds) -> bool:
+        """As `TokenProvider.changed`; also False where the connection has to give way."""
         try:
             async with connection_of(request).polling():
                 return await self._vendor.changed(vended.token.token_id, wait_s)
         except TimeoutError:
             return False
 
-    def _json(self, vended: Vended) -> Response:
+    def _json(self, vended: VendedToken) -> Response:
         if self._written is None or self._written[0] is not vended:
             self._written = vended, msgspec.json.encode(_document(self.profile, vended))
         return answer(200, self._written[1], headers=_headers(vended))
 
-    def _text(self, vended: Vended) -> Response:
+    def _text(self, vended: VendedToken) -> Response:
         return answer(200, vended.token.access.reveal().encode(), content_type=TEXT, headers=_headers(vended))
 
 
-async def believed(vendor: Vendor, min_ttl_s: Seconds = 0) -> Vended:
-    """The token from process memory where it will do; else whatever `Vendor.vend` makes of it, its errors included."""
+async def believed(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> VendedToken:
+    """Return the token from process memory where it will do; else return or raise what `TokenProvider.vend` does."""
     vended = vendor.current()
     if vended is not None and vended.expires_in_s >= min_ttl_s:
         return vended
     return await vendor.vend(min_ttl_s)
 
 
-def handed_over(vended: Vended, render: Callable[[Vended], Response], profile: str = "") -> Answered:
+def handed_over(vended: VendedToken, render: Callable[[VendedToken], Response], profile: str = "") -> Answered:
     """The answer that `render` makes with this token."""
     return Answered(
         "ok",
@@ -88,12 +88,12 @@ def handed_over(vended: Vended, render: Callable[[Vended], Response], profile: s
     )
 
 
-def _headers(vended: Vended) -> dict[str, str]:
+def _headers(vended: VendedToken) -> dict[str, str]:
     tag = {"ETag": f'"{vended.token.token_id}"'}
     return tag | SUSPECT if vended.suspect else tag
 
 
-def _document(profile: str, vended: Vended) -> dict[str, object]:
+def _document(profile: str, vended: VendedToken) -> dict[str, object]:
     token = vended.token
     document: dict[str, object] = {
         "profile": profile,

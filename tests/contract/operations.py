@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Lesson, Remembered, State
+from sidecar.core.shared import LearnedLifetime, ReplicaMemory, State
 from sidecar.stores.opening import Store, open_store
 from tests.contract.worlds import SEALER, a_failure, a_token, an_ask
 from tests.fakes.hand_clock import HandClock
@@ -28,10 +28,10 @@ async def opened(url: str, timeout_s: float = 2) -> AsyncIterator[Store]:
 async def run_one(shared: SharedState, operation: str) -> object:
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "claim": lambda: shared.claim(an_ask()),
-        "commit": lambda: shared.commit("r/1", a_token(5), 0, Lesson()),
+        "commit": lambda: shared.commit("r/1", a_token(5), 0, LearnedLifetime()),
         "fail": lambda: shared.fail(a_failure("r/1", 5, FailureKind.TIMEOUT, 1, "pair-1", None)),
         "reject": lambda: shared.reject("some-token", 0),
         "peek": lambda: shared.peek(0),
-        "seed": lambda: shared.seed(Remembered(state=State(), token=a_token(4), token_age_s=0)),
+        "seed": lambda: shared.seed(ReplicaMemory(state=State(), token=a_token(4), token_age_s=0)),
     }
     return await calls[operation]()

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Adopt, Ask, CoolingDown, Granted, Held, Lesson, OverBudget
+from sidecar.core.shared import Adopt, ClaimRequest, CoolingDown, Granted, Held, LearnedLifetime, OverBudget
 from tests.contract.worlds import (
     LIMIT_S,
     NEAR_S,
@@ -88,7 +88,7 @@ FAR_AHEAD = 9_000_000_000_000
 
 
 @pytest.mark.parametrize("ask", [an_ask(fence=FAR_AHEAD), an_ask(known=FAR_AHEAD)])
-async def test_a_fence_is_above_what_the_asker_has_seen(shared: SharedState, ask: Ask) -> None:
+async def test_a_fence_is_above_what_the_asker_has_seen(shared: SharedState, ask: ClaimRequest) -> None:
     _, grant = await granted(shared, ask)
     assert grant.fence == FAR_AHEAD + 2
     assert (await shared.peek(0)).fence == FAR_AHEAD + 2
@@ -125,10 +125,10 @@ async def test_a_cool_down_stops_everyone_until_it_ends(world: World, shared: Sh
 
 
 async def test_refused_credentials_stop_only_themselves(shared: SharedState) -> None:
-    await failed(shared, FailureKind.REJECTED, 120, credentials_id="pair-1")
+    await failed(shared, FailureKind.UNAUTHORIZED, 120, credentials_id="pair-1")
     stopped = (await shared.claim(an_ask(credentials_id="pair-1"))).outcome
     assert isinstance(stopped, CoolingDown)
-    assert stopped.pause.kind is FailureKind.REJECTED
+    assert stopped.pause.kind is FailureKind.UNAUTHORIZED
     await granted(shared, an_ask(credentials_id="pair-2"))
 
 
@@ -186,7 +186,7 @@ async def test_the_same_epoch_is_no_loss(shared: SharedState) -> None:
 async def test_a_store_forgets_a_token_that_nobody_could_vend(world: World, shared: SharedState) -> None:
     nonce, grant = await granted(shared)
     token = a_token(grant.fence, lifetime_s=100)
-    await shared.commit(nonce, token, 0, Lesson())
+    await shared.commit(nonce, token, 0, LearnedLifetime())
     world.advance(100 + PROFILE.max_stale_s)
     assert (await shared.peek(0)).token is not None
     world.advance(90)

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Lesson
+from sidecar.core.shared import LearnedLifetime
 from tests.contract.worlds import (
     LIMIT_S,
     NEAR_S,
@@ -26,13 +26,13 @@ from tests.contract.worlds import (
 async def test_a_committed_token_comes_back_whole(shared: SharedState) -> None:
     nonce, grant = await granted(shared)
     token = a_token(grant.fence)
-    committed = await shared.commit(nonce, token, 7, Lesson(learned_s=300, evidence_s=290.5))
+    committed = await shared.commit(nonce, token, 7, LearnedLifetime(learned_s=300, evidence_s=290.5))
     assert committed.stored
     assert committed.state.token is None, "who commits knows it already"
     state = await shared.peek(0)
     assert state.token == token, "its instant of issue included, however late it came"
     assert (state.token_fence, state.token_id) == (token.fence, token.token_id)
-    assert state.lesson == Lesson(learned_s=300, evidence_s=290.5, fence=grant.fence)
+    assert state.lesson == LearnedLifetime(learned_s=300, evidence_s=290.5, fence=grant.fence)
     assert state.lease_owner == ""
     assert state.lease_left_s == 0
 
@@ -42,7 +42,7 @@ async def test_a_token_asked_for_before_a_pause_does_not_end_it(world: World, sh
     nonce, grant = await granted(shared)
     world.advance(LIMIT_S)
     await failed(shared, FailureKind.THROTTLED, 50)
-    state = (await shared.commit(nonce, a_token(grant.fence), 20, Lesson())).state
+    state = (await shared.commit(nonce, a_token(grant.fence), 20, LearnedLifetime())).state
     assert state.token_fence == grant.fence
     assert state.pause is not None
     assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
@@ -60,7 +60,7 @@ async def test_a_cool_down_told_during_a_call_outlives_it_wherever_fences_stand(
     now_ms = round((await shared.peek(0)).now * 1000)
     nonce, grant = await granted(shared, an_ask(fence=now_ms + ahead))
     await shared.fail(a_failure("another/1", 1, FailureKind.THROTTLED, 50, "pair-2"))
-    state = (await shared.commit(nonce, a_token(grant.fence), 0, Lesson())).state
+    state = (await shared.commit(nonce, a_token(grant.fence), 0, LearnedLifetime())).state
     assert state.pause is not None
     assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
 
@@ -70,7 +70,7 @@ async def test_a_report_during_the_call_that_brings_the_same_token_stands(shared
     first = await fetched(shared, "the-same")
     nonce, grant = await granted(shared, an_ask(known=first.fence))
     await shared.reject(first.token_id, 5)
-    state = (await shared.commit(nonce, a_token(grant.fence, "the-same"), 0, Lesson())).state
+    state = (await shared.commit(nonce, a_token(grant.fence, "the-same"), 0, LearnedLifetime())).state
     assert (reported_id(state), state.confirmed) == (first.token_id, None)
     later = await fetched(shared, "the-same", known=grant.fence)
     assert confirmed_id(await shared.peek(later.fence)) == first.token_id
@@ -86,10 +86,10 @@ async def test_who_knows_the_token_gets_its_name_only(shared: SharedState) -> No
 async def test_a_repeated_commit_gets_the_same_answer_and_changes_nothing(world: World, shared: SharedState) -> None:
     nonce, grant = await granted(shared)
     token = a_token(grant.fence)
-    await shared.commit(nonce, token, 0, Lesson())
+    await shared.commit(nonce, token, 0, LearnedLifetime())
     await shared.reject(token.token_id, 0)
     world.advance(10)
-    again = await shared.commit(nonce, token, 0, Lesson())
+    again = await shared.commit(nonce, token, 0, LearnedLifetime())
     assert again.stored
     assert reported_id(again.state) == token.token_id
 
@@ -98,14 +98,14 @@ async def test_an_older_fence_never_replaces_a_newer_one(world: World, shared: S
     slow_nonce, slow = await granted(shared)
     world.advance(LIMIT_S)
     newer = await fetched(shared)
-    late = await shared.commit(slow_nonce, a_token(slow.fence), 0, Lesson())
+    late = await shared.commit(slow_nonce, a_token(slow.fence), 0, LearnedLifetime())
     assert not late.stored
     assert late.state.token == newer
 
 
 async def test_two_tokens_of_one_fence_do_not_replace_each_other(shared: SharedState) -> None:
     first = await fetched(shared)
-    second = await shared.commit("r/other", a_token(first.fence, "another"), 0, Lesson())
+    second = await shared.commit("r/other", a_token(first.fence, "another"), 0, LearnedLifetime())
     assert not second.stored
     assert second.state.token_id == first.token_id
 
@@ -116,15 +116,15 @@ async def test_a_late_commit_is_stored_while_no_newer_is_there_and_leaves_the_ot
     slow_nonce, slow = await granted(shared)
     world.advance(LIMIT_S)
     await granted(shared, an_ask("second/1"))
-    late = await shared.commit(slow_nonce, a_token(slow.fence), 0, Lesson())
+    late = await shared.commit(slow_nonce, a_token(slow.fence), 0, LearnedLifetime())
     assert late.stored
     assert late.state.lease_owner == "second"
 
 
 async def test_an_older_commit_ends_its_own_lease(shared: SharedState) -> None:
     nonce, grant = await granted(shared)
-    await shared.commit("elsewhere/1", a_token(grant.fence + 5), 0, Lesson())
-    late = await shared.commit(nonce, a_token(grant.fence), 0, Lesson())
+    await shared.commit("elsewhere/1", a_token(grant.fence + 5), 0, LearnedLifetime())
+    late = await shared.commit(nonce, a_token(grant.fence), 0, LearnedLifetime())
     assert not late.stored
     assert late.state.lease_left_s == 0
 
@@ -137,11 +137,11 @@ async def test_a_stored_token_ends_the_pause_and_its_strikes(world: World, share
 
 
 async def test_a_stored_token_ends_the_refusal_of_its_credentials_only(world: World, shared: SharedState) -> None:
-    await failed(shared, FailureKind.REJECTED, 60, credentials_id="pair-1")
-    await failed(shared, FailureKind.REJECTED, 60, credentials_id="pair-2")
+    await failed(shared, FailureKind.UNAUTHORIZED, 60, credentials_id="pair-1")
+    await failed(shared, FailureKind.UNAUTHORIZED, 60, credentials_id="pair-2")
     world.advance(60)
     await fetched(shared, credentials_id="pair-1")
-    assert set((await shared.peek(0)).refused) == {"pair-2"}
+    assert set((await shared.peek(0)).credential_blocks) == {"pair-2"}
 
 
 async def test_the_last_four_proven_credentials_are_kept_newest_last(world: World, shared: SharedState) -> None:
@@ -157,7 +157,7 @@ async def test_a_commit_into_a_store_that_lost_the_gate_raises_its_fence(world: 
     nonce, grant = await granted(shared)
     world.lose_data()
     far_ahead = grant.fence + 1_000_000
-    assert (await shared.commit(nonce, a_token(far_ahead), 0, Lesson())).stored
+    assert (await shared.commit(nonce, a_token(far_ahead), 0, LearnedLifetime())).stored
     assert (await shared.peek(0)).fence == far_ahead
 
 
@@ -167,7 +167,7 @@ async def test_a_fence_the_store_forgot_ends_nothing(shared: SharedState) -> Non
     nonce, grant = await granted(shared, an_ask(known=known))
     await shared.fail(a_failure(nonce, grant.fence, FailureKind.THROTTLED, 50, "pair-1"))
     reported = (await shared.reject(a_token(1, "the-same").token_id, 5)).state.reported
-    state = (await shared.commit("lost/1", a_token(grant.fence + 2, "the-same"), 0, Lesson())).state
+    state = (await shared.commit("lost/1", a_token(grant.fence + 2, "the-same"), 0, LearnedLifetime())).state
     assert state.token_fence == grant.fence + 2
     assert state.pause is not None
     assert (strikes_of(state), state.reported, state.confirmed) == ({"throttled": 1}, reported, None)

@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Granted, Lesson, Remembered, State
+from sidecar.core.shared import Granted, LearnedLifetime, ReplicaMemory, State
 from sidecar.stores.opening import Store
 from sidecar.stores.seal import AesSealer, OpenSealer
 from sidecar.stores.wire import token_argument
@@ -58,14 +58,14 @@ async def foreign_store(world: KeptWorld, shared: SharedState) -> AsyncIterator[
 
 async def every_operation(shared: SharedState) -> list[State]:
     """One of each, in an order in which all find the damage."""
-    pause_free = Remembered(state=State(), token=None, token_age_s=0)
+    pause_free = ReplicaMemory(state=State(), token=None, token_age_s=0)
     return [
         await shared.peek(0),
         (await shared.reject("no-such-token", 0)).state,
         (await shared.claim(an_ask())).state,
         await shared.fail(a_failure("r/x", 1, FailureKind.TIMEOUT, 0, "pair-1", None)),
         await shared.seed(pause_free),
-        (await shared.commit("r/y", a_token(1), 0, Lesson())).state,
+        (await shared.commit("r/y", a_token(1), 0, LearnedLifetime())).state,
     ]
 
 
@@ -141,7 +141,7 @@ async def test_a_token_sealed_with_a_foreign_key_is_replaced_not_adopted(
     assert (claimed.state.token_fence, claimed.state.damaged) == (0, ("seal",))
     assert claimed.outcome.fence > theirs.fence
     ours = a_token(claimed.outcome.fence)
-    assert (await shared.commit("us/1", ours, 0, Lesson())).stored
+    assert (await shared.commit("us/1", ours, 0, LearnedLifetime())).stored
     assert (await shared.peek(0)).token == ours
     assert (await foreign.peek(theirs.fence)).damaged == ("seal",)
 

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Lesson, Remembered, State
+from sidecar.core.shared import LearnedLifetime, ReplicaMemory, State
 from tests.contract.worlds import (
     LIMIT_S,
     NEAR_S,
@@ -89,19 +89,19 @@ async def test_a_running_pause_is_never_shortened(world: World, shared: SharedSt
 
 
 async def test_rejected_credentials_have_strikes_of_their_own(world: World, shared: SharedState) -> None:
-    await failed(shared, FailureKind.REJECTED, 10, credentials_id="pair-1")
+    await failed(shared, FailureKind.UNAUTHORIZED, 10, credentials_id="pair-1")
     world.advance(10)
-    state = await failed(shared, FailureKind.REJECTED, 20, credentials_id="pair-1")
-    assert (state.refused["pair-1"].left_s, state.refused["pair-1"].strikes) == (20, 2)
-    state = await failed(shared, FailureKind.REJECTED, 10, credentials_id="pair-2")
-    assert state.refused["pair-2"].strikes == 1
+    state = await failed(shared, FailureKind.UNAUTHORIZED, 20, credentials_id="pair-1")
+    assert (state.credential_blocks["pair-1"].left_s, state.credential_blocks["pair-1"].strikes) == (20, 2)
+    state = await failed(shared, FailureKind.UNAUTHORIZED, 10, credentials_id="pair-2")
+    assert state.credential_blocks["pair-2"].strikes == 1
     assert state.pause is None
 
 
 async def test_of_refused_credentials_the_four_that_end_last_are_kept(shared: SharedState) -> None:
     for number in (3, 1, 2, 5, 4):
-        await shared.fail(a_failure(f"r/{number}-x", 1, FailureKind.REJECTED, 100 * number, f"pair-{number}", None))
-    assert set((await shared.peek(0)).refused) == {"pair-2", "pair-3", "pair-4", "pair-5"}
+        await shared.fail(a_failure(f"r/{number}-x", 1, FailureKind.UNAUTHORIZED, 100 * number, f"pair-{number}", None))
+    assert set((await shared.peek(0)).credential_blocks) == {"pair-2", "pair-3", "pair-4", "pair-5"}
 
 
 async def test_a_failure_older_than_the_stored_token_is_history_unless_it_is_a_429(
@@ -113,15 +113,15 @@ async def test_a_failure_older_than_the_stored_token_is_history_unless_it_is_a_4
     ignored = await shared.fail(a_failure(slow_nonce, slow.fence, FailureKind.SERVER_ERROR, 20, "pair-1", None))
     assert ignored.pause is None
     assert ignored.token is not None, "the late one learns what is there"
-    refused = await shared.fail(a_failure("r/late-1", slow.fence, FailureKind.REJECTED, 20, "pair-1", None))
-    assert refused.refused == {}
+    refused = await shared.fail(a_failure("r/late-1", slow.fence, FailureKind.UNAUTHORIZED, 20, "pair-1", None))
+    assert refused.credential_blocks == {}
     taken = await shared.fail(a_failure("r/late-2", slow.fence, FailureKind.THROTTLED, 20, "pair-1", None))
     assert taken.pause is not None
 
 
 async def test_a_failure_within_its_lease_counts_even_beside_a_newer_token(shared: SharedState) -> None:
     nonce, grant = await granted(shared)
-    await shared.commit("elsewhere/1", a_token(grant.fence + 5), 0, Lesson())
+    await shared.commit("elsewhere/1", a_token(grant.fence + 5), 0, LearnedLifetime())
     state = await shared.fail(a_failure(nonce, grant.fence, FailureKind.TIMEOUT, 20, "pair-1", None))
     assert state.pause is not None
 
@@ -129,7 +129,7 @@ async def test_a_failure_within_its_lease_counts_even_beside_a_newer_token(share
 async def test_the_answer_shows_the_newer_token_to_who_does_not_know_it(shared: SharedState) -> None:
     """Offered by a replica that had been cut off, while the call was out."""
     nonce, grant = await granted(shared)
-    await shared.seed(Remembered(state=State(), token=a_token(grant.fence - 1), token_age_s=0))
+    await shared.seed(ReplicaMemory(state=State(), token=a_token(grant.fence - 1), token_age_s=0))
     failed = a_failure(nonce, grant.fence, FailureKind.TIMEOUT, 5, "pair-1")
     state = await shared.fail(failed)
     assert state.token is not None
@@ -154,5 +154,5 @@ async def test_a_spent_refresh_token_stays_dropped(shared: SharedState) -> None:
     nonce, grant = await granted(shared, an_ask(known=token.fence))
     state = await shared.fail(a_failure(nonce, grant.fence, FailureKind.TIMEOUT, 1, "pair-1", None))
     assert state.refresh_dropped == token.fence
-    await shared.commit(nonce, a_token(grant.fence), 0, Lesson())
+    await shared.commit(nonce, a_token(grant.fence), 0, LearnedLifetime())
     assert (await shared.peek(0)).refresh_dropped == token.fence

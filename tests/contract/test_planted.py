@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.failures import MAX_TEXT_CHARS, FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Grant, Granted, Lesson, Remembered, State
+from sidecar.core.shared import Grant, Granted, LearnedLifetime, ReplicaMemory, State
 from sidecar.partner.answers import MAX_TOKEN_CHARS
 from sidecar.stores.gate import MAX_DOCUMENT_BYTES, REMEMBERED_IDS
 from tests.contract.planting import WIDE, plant, rotations
@@ -44,7 +44,7 @@ async def aged(shared: SharedState, age_s: float, text: str = "") -> Token:
     """A token that was committed at this age, by who knew the store's clock."""
     nonce, grant = await granted(shared)
     token = replace(a_token(grant.fence, text), issued_at=(await shared.peek(0)).now - age_s)
-    assert (await shared.commit(nonce, token, age_s, Lesson())).stored
+    assert (await shared.commit(nonce, token, age_s, LearnedLifetime())).stored
     return token
 
 
@@ -81,7 +81,7 @@ async def test_an_old_token_put_back_as_a_whole_gives_way_to_a_newer_one(world: 
     newcomer = await shared.peek(0)
     assert newcomer.token is not None
     assert newcomer.now - newcomer.token.issued_at == pytest.approx(700, abs=NEAR_S)
-    await shared.seed(Remembered(state=replace(told, token=None), token=newer, token_age_s=0))
+    await shared.seed(ReplicaMemory(state=replace(told, token=None), token=newer, token_age_s=0))
     assert (await shared.peek(0)).token == newer
 
 
@@ -96,7 +96,7 @@ async def test_what_a_partner_is_said_to_have_said_is_printable_and_short(
     planted = {**json.loads(world.get("gate"))["pause"], "detail": detail}
     plant(world, "gate", **{part: planted if part == "pause" else {"pair-1": planted}})
     state = await shared.peek(0)
-    pause = state.pause if part == "pause" else state.refused["pair-1"]
+    pause = state.pause if part == "pause" else state.credential_blocks["pair-1"]
     assert pause is not None
     assert pause.detail is not None
     for said in (pause.detail.error_code, pause.detail.error_message, pause.detail.session_id):
@@ -139,7 +139,7 @@ async def test_the_largest_token_there_can_be_is_kept(world: KeptWorld, shared: 
     """Every character of it is doubled by JSON, and all of it grows by a third when it is sealed."""
     nonce, grant = await granted(shared)
     longest = replace(a_token(grant.fence, '"' * MAX_TOKEN_CHARS), refresh=Secret("\\" * MAX_TOKEN_CHARS))
-    assert (await shared.commit(nonce, longest, 0, Lesson())).stored
+    assert (await shared.commit(nonce, longest, 0, LearnedLifetime())).stored
     assert (await shared.peek(0)).token == longest
     assert 85_000 < len(world.get("token")) < MAX_DOCUMENT_BYTES * 3 / 4
 
@@ -151,12 +151,12 @@ async def test_the_largest_gate_there_can_be_is_kept(world: KeptWorld) -> None:
     text = "\U0001f600" * MAX_TEXT_CHARS
     detail = PartnerDetail(status=429, error_code=text, error_message=text, session_id=text)
     for number in range(REMEMBERED_IDS):
-        await shared.fail(a_failure(f"r/{number}", 1, FailureKind.REJECTED, 900, f"pair-{number}", detail))
+        await shared.fail(a_failure(f"r/{number}", 1, FailureKind.UNAUTHORIZED, 900, f"pair-{number}", detail))
     await shared.fail(a_failure("r/throttled", 1, FailureKind.THROTTLED, 900, "pair-1", detail))
     spent = State(grants=tuple(Grant(10**12 + 2 * number, 1.0, on_demand=number < 500) for number in range(999)))
-    await shared.seed(Remembered(state=spent, token=None, token_age_s=0))
+    await shared.seed(ReplicaMemory(state=spent, token=None, token_age_s=0))
     seen = await shared.peek(0)
-    assert (seen.damaged, len(seen.grants), len(seen.refused)) == ((), 999, REMEMBERED_IDS)
+    assert (seen.damaged, len(seen.grants), len(seen.credential_blocks)) == ((), 999, REMEMBERED_IDS)
     assert seen.pause is not None
     assert seen.pause.detail == detail
     assert 55_000 < len(world.get("gate")) < MAX_DOCUMENT_BYTES * 3 / 4

@@ -79,11 +79,11 @@ async def test_no_count_of_strikes_grows_out_of_its_bounds(world: KeptWorld, sha
     count = {"count": NEVER_MS, "fence": 1}
     plant(world, "gate", strikes={"timeout": count}, refused={"pair-1": pause}, pause=pause)
     epoch = (await shared.peek(0)).epoch
-    for kind in (FailureKind.TIMEOUT, FailureKind.REJECTED) * 2:
+    for kind in (FailureKind.TIMEOUT, FailureKind.UNAUTHORIZED) * 2:
         await failed(shared, kind, 0)
     state = await shared.peek(0)
     assert (state.damaged, state.epoch) == ((), epoch)
-    counts = [*strikes_of(state).values(), *(pause.strikes for pause in state.refused.values())]
+    counts = [*strikes_of(state).values(), *(pause.strikes for pause in state.credential_blocks.values())]
     assert max(counts) < 2_000_000
 
 

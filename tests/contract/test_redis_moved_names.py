@@ -9,7 +9,7 @@ import pytest
 from sidecar.core.model import Address
 from sidecar.resolver import Resolver
 from sidecar.stores import renewed
-from sidecar.stores.aside import Aside
+from sidecar.stores.aside import BackgroundTasks
 from sidecar.stores.cluster import ClusterServers
 from sidecar.stores.connecting import MAX_CONNECTIONS, Connecting
 from sidecar.stores.redis import RedisStore
@@ -124,7 +124,7 @@ async def test_renewed_connections_do_not_pile_up(redis_server: RedisServer, zon
 
 @pytest.mark.usefixtures("always_due")
 async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis_server: RedisServer) -> None:
-    free, aside = asyncio.Event(), Aside()
+    free, aside = asyncio.Event(), BackgroundTasks()
     free.set()
 
     async def locate() -> Address:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import CoolingDown, Granted, Held, Lesson, OverBudget, Pause, Remembered, State
+from sidecar.core.shared import CoolingDown, Granted, Held, LearnedLifetime, OverBudget, Pause, ReplicaMemory, State
 from sidecar.stores.opening import open_store
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import (
@@ -94,7 +94,7 @@ class Run:
 
     async def _commit(self, _: int, back: int, text: str, pair: str, learned: int) -> object:
         nonce, fence = self._grant(back)
-        lesson = Lesson(learned_s=learned * 100.5)
+        lesson = LearnedLifetime(learned_s=learned * 100.5)
         committed = await self._shared.commit(nonce, a_token(fence, text, credentials_id=pair), 2, lesson)
         return committed.stored, self._seen(committed.state)
 
@@ -117,7 +117,7 @@ class Run:
         self.world.advance(0.05)
         state = self.states[max(back, -len(self.states))]
         token = a_token(self.fences[-1], text) if with_token else None
-        offered = Remembered(state=state, token=token, token_age_s=5, clock_stepped=stepped)
+        offered = ReplicaMemory(state=state, token=token, token_age_s=5, clock_stepped=stepped)
         return self._seen(await self._shared.seed(offered))
 
     async def _advance(self, _: int, span_s: float) -> None:
@@ -156,7 +156,7 @@ class Run:
             "proven": {pair: self._nth(fence) for pair, fence in sorted(state.proven.items())},
             "pause": state.pause and self._pause(state.pause),
             "strikes": {kind: (each.count, self._nth(each.fence)) for kind, each in sorted(state.strikes.items())},
-            "refused": {pair: self._pause(pause) for pair, pause in sorted(state.refused.items())},
+            "refused": {pair: self._pause(pause) for pair, pause in sorted(state.credential_blocks.items())},
             "lesson": (state.lesson.learned_s, state.lesson.evidence_s, self._nth(state.lesson.fence)),
             "damaged": state.damaged,
         }

@@ -14,10 +14,10 @@ from sidecar.core.shared import (
     FailureCount,
     Grant,
     Held,
-    Lesson,
+    LearnedLifetime,
     OverBudget,
     Pause,
-    Remembered,
+    ReplicaMemory,
     Reported,
     State,
 )
@@ -36,22 +36,22 @@ from tests.contract.worlds import (
 )
 
 
-def remembering(state: State, fence: int = 0, text: str = "", age_s: float = 0) -> Remembered:
-    return Remembered(state=state, token=a_token(fence, text) if fence else None, token_age_s=age_s)
+def remembering(state: State, fence: int = 0, text: str = "", age_s: float = 0) -> ReplicaMemory:
+    return ReplicaMemory(state=state, token=a_token(fence, text) if fence else None, token_age_s=age_s)
 
 
 async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedState) -> None:
     throttled = Pause(kind=FailureKind.THROTTLED, left_s=50, strikes=2, fence=42)
-    refused = Pause(kind=FailureKind.REJECTED, left_s=70, strikes=3, fence=42)
+    refused = Pause(kind=FailureKind.UNAUTHORIZED, left_s=70, strikes=3, fence=42)
     token = a_token(41)
     before = State(
         epoch="before", fence=42, pause=throttled,
         strikes={"throttled": FailureCount(2, 42), "timeout": FailureCount(5, 41)},
-        refused={"pair-2": refused}, proven={"pair-0": 30, "pair-1": 41},
-        reported=Reported(token.token_id, 42, 30), refresh_dropped=40, lesson=Lesson(learned_s=500, fence=30),
+        credential_blocks={"pair-2": refused}, proven={"pair-0": 30, "pair-1": 41},
+        reported=Reported(token.token_id, 42, 30), refresh_dropped=40, lesson=LearnedLifetime(learned_s=500, fence=30),
         grants=(Grant(20, 55), Grant(30, 20), Grant(42, 10, on_demand=True)),
     )  # fmt: skip
-    await shared.seed(Remembered(state=before, token=token, token_age_s=100))
+    await shared.seed(ReplicaMemory(state=before, token=token, token_age_s=100))
     state = await shared.peek(0)
     assert state.token == token
     assert (state.fence, state.refresh_dropped, state.proven) == (42, 40, before.proven)
@@ -59,8 +59,8 @@ async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedSt
     assert state.pause is not None
     assert (state.pause.strikes, state.pause.fence) == (2, 42)
     assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
-    assert (state.refused["pair-2"].strikes, state.refused["pair-2"].fence) == (3, 42)
-    assert state.refused["pair-2"].left_s == pytest.approx(70, abs=NEAR_S)
+    assert (state.credential_blocks["pair-2"].strikes, state.credential_blocks["pair-2"].fence) == (3, 42)
+    assert state.credential_blocks["pair-2"].left_s == pytest.approx(70, abs=NEAR_S)
     assert [grant.fence for grant in state.grants] == [20, 30, 42]
     assert grant_ages_s(state) == pytest.approx((55, 20, 10), abs=NEAR_S)
     assert grant_ages_s(state, on_demand=True) == pytest.approx((10,), abs=NEAR_S)
@@ -79,11 +79,13 @@ async def test_seeding_without_an_epoch_is_no_loss(shared: SharedState) -> None:
 
 
 async def test_what_is_stored_is_never_lowered(shared: SharedState) -> None:
-    token = await fetched(shared, lesson=Lesson(learned_s=300))
+    token = await fetched(shared, lesson=LearnedLifetime(learned_s=300))
     await failed(shared, FailureKind.THROTTLED, 90, known=token.fence)
     now = await shared.peek(0)
     shorter = Pause(kind=FailureKind.TIMEOUT, left_s=10, strikes=9)
-    older = State(epoch=now.epoch, fence=1, pause=shorter, lesson=Lesson(learned_s=100, fence=1), proven={"pair-1": 1})
+    older = State(
+        epoch=now.epoch, fence=1, pause=shorter, lesson=LearnedLifetime(learned_s=100, fence=1), proven={"pair-1": 1}
+    )
     await shared.seed(remembering(older, fence=token.fence - 1, text="older"))
     await shared.seed(remembering(replace(older, fence=now.fence)))
     after = await shared.peek(0)
@@ -107,12 +109,12 @@ async def test_a_pause_from_before_the_stored_token_is_history(shared: SharedSta
     token = await fetched(shared)
     epoch = (await shared.peek(0)).epoch
     pause = Pause(kind=FailureKind.TIMEOUT, left_s=60, strikes=1, fence=token.fence - 1)
-    refused = {"pair-1": replace(pause, kind=FailureKind.REJECTED), "pair-2": pause}
+    refused = {"pair-1": replace(pause, kind=FailureKind.UNAUTHORIZED), "pair-2": pause}
     strikes = {"timeout": FailureCount(3, token.fence - 1)}
-    late = State(epoch=epoch, fence=token.fence + 4, pause=pause, refused=refused, strikes=strikes)
+    late = State(epoch=epoch, fence=token.fence + 4, pause=pause, credential_blocks=refused, strikes=strikes)
     after = await shared.seed(remembering(late))
     assert (after.pause, after.strikes) == (None, {})
-    assert set(after.refused) == {"pair-2"}, "it has obtained no token since"
+    assert set(after.credential_blocks) == {"pair-2"}, "it has obtained no token since"
 
 
 async def test_a_cool_down_outlives_a_newer_token(shared: SharedState) -> None:
@@ -148,7 +150,7 @@ async def test_a_cool_down_that_is_seeded_during_a_call_outlives_it(shared: Shar
     nonce, grant = await granted(shared)
     pause = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1, fence=1)
     await shared.seed(remembering(State(fence=1, pause=pause)))
-    after = (await shared.commit(nonce, a_token(grant.fence), 0, Lesson())).state
+    after = (await shared.commit(nonce, a_token(grant.fence), 0, LearnedLifetime())).state
     assert after.pause is not None
     assert after.pause.left_s == pytest.approx(60, abs=NEAR_S)
 
@@ -216,7 +218,7 @@ async def test_ages_are_taken_over_only_when_the_stores_clock_was_set(shared: Sh
     token = await fetched(shared)
     stored = await shared.peek(token.fence)
     younger = replace(token, issued_at=token.issued_at + 100)
-    offered = Remembered(state=State(grants=(Grant(token.fence, 0),)), token=younger, token_age_s=5)
+    offered = ReplicaMemory(state=State(grants=(Grant(token.fence, 0),)), token=younger, token_age_s=5)
     await shared.seed(offered)
     assert (await shared.peek(0)).token == token
     await shared.seed(replace(offered, clock_stepped=True))
@@ -232,14 +234,14 @@ async def test_a_permit_is_as_young_as_any_replica_says_once_the_clock_was_set(
     world.advance(30)
     said = State(grants=(Grant(token.fence, 10.0),))
     for clock_stepped, age_s in ((False, 30), (True, 10)):
-        remembered = Remembered(state=said, token=None, token_age_s=0, clock_stepped=clock_stepped)
+        remembered = ReplicaMemory(state=said, token=None, token_age_s=0, clock_stepped=clock_stepped)
         assert grant_ages_s(await shared.seed(remembered)) == pytest.approx((age_s,), abs=NEAR_S)
 
 
 async def test_a_clock_that_was_set_brings_no_older_token_back(shared: SharedState) -> None:
     token = await fetched(shared)
     newer = await fetched(shared, known=token.fence)
-    await shared.seed(Remembered(state=State(), token=token, token_age_s=1, clock_stepped=True))
+    await shared.seed(ReplicaMemory(state=State(), token=token, token_age_s=1, clock_stepped=True))
     assert (await shared.peek(0)).token_id == newer.token_id
 
 
@@ -262,11 +264,11 @@ async def test_permits_are_merged_one_by_one(world: World, shared: SharedState) 
 
 async def test_the_later_lesson_counts_whichever_comes_last(shared: SharedState) -> None:
     """A lifetime that grew back to the whole is not the same as one that was never learned."""
-    token = await fetched(shared, lesson=Lesson(learned_s=300))
-    regrown = await fetched(shared, known=token.fence, lesson=Lesson())
-    old = State(lesson=Lesson(learned_s=300, fence=token.fence))
-    assert (await shared.seed(remembering(old))).lesson == Lesson(fence=regrown.fence)
-    new = State(lesson=Lesson(learned_s=200, fence=regrown.fence + 2))
+    token = await fetched(shared, lesson=LearnedLifetime(learned_s=300))
+    regrown = await fetched(shared, known=token.fence, lesson=LearnedLifetime())
+    old = State(lesson=LearnedLifetime(learned_s=300, fence=token.fence))
+    assert (await shared.seed(remembering(old))).lesson == LearnedLifetime(fence=regrown.fence)
+    new = State(lesson=LearnedLifetime(learned_s=200, fence=regrown.fence + 2))
     assert (await shared.seed(remembering(new))).lesson == new.lesson
     assert (await shared.seed(remembering(old))).lesson == new.lesson
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from sidecar.core.failures import FailureKind
-from sidecar.core.shared import CoolingDown, Held, Lesson
+from sidecar.core.shared import CoolingDown, Held, LearnedLifetime
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import LIMIT_S, PROFILE, a_failure, a_token, an_ask, failed, fetched, grant_ages_s, granted
 
@@ -121,7 +121,7 @@ async def test_nothing_is_written_where_nothing_changes(sqlite_world: SqliteWorl
     await shared.peek(0)
     await shared.reject("none", 0)
     assert _version(sqlite_world) == before
-    await shared.commit("r/other", a_token(grant.fence), 0, Lesson())
+    await shared.commit("r/other", a_token(grant.fence), 0, LearnedLifetime())
     assert _version(sqlite_world) != before
 
 

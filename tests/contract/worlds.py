@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Ask, Claimed, Failed, Granted, Lesson, Pause, State
+from sidecar.core.shared import ClaimRequest, ClaimResult, FailureReport, Granted, LearnedLifetime, Pause, State
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.opening import Store, open_store
 from sidecar.stores.seal import AesSealer, Sealer, SealKey
@@ -131,9 +131,9 @@ def an_ask(
     epoch: str = "",
     on_demand: bool = False,
     credentials_id: str = "pair-1",
-) -> Ask:
+) -> ClaimRequest:
     """A fresh ask by replica `r`, unless a nonce is given."""
-    return Ask(
+    return ClaimRequest(
         nonce=nonce or f"r/{next(_nonces)}", known=known, fence=fence, epoch=epoch, on_demand=on_demand,
         credentials_id=credentials_id,
     )  # fmt: skip
@@ -155,13 +155,15 @@ def a_failure(
     credentials_id: str,
     detail: PartnerDetail | None = None,
     drop_refresh: int = 0,
-) -> Failed:
+) -> FailureReport:
     """With a pause of this kind and length; of kind None without one."""
     pause = None if kind is None else Pause(kind=kind, left_s=delay_s, strikes=0, detail=detail)
-    return Failed(nonce=nonce, fence=fence, credentials_id=credentials_id, pause=pause, drop_refresh=drop_refresh)
+    return FailureReport(
+        nonce=nonce, fence=fence, credentials_id=credentials_id, pause=pause, drop_refresh=drop_refresh
+    )
 
 
-async def granted(shared: SharedState, ask: Ask | None = None) -> tuple[str, Granted]:
+async def granted(shared: SharedState, ask: ClaimRequest | None = None) -> tuple[str, Granted]:
     """Claim, and insist on a grant: its nonce and the grant."""
     ask = ask or an_ask()
     outcome = (await shared.claim(ask)).outcome
@@ -170,12 +172,17 @@ async def granted(shared: SharedState, ask: Ask | None = None) -> tuple[str, Gra
 
 
 async def fetched(
-    shared: SharedState, text: str = "", *, known: int = 0, lesson: Lesson | None = None, credentials_id: str = "pair-1"
+    shared: SharedState,
+    text: str = "",
+    *,
+    known: int = 0,
+    lesson: LearnedLifetime | None = None,
+    credentials_id: str = "pair-1",
 ) -> Token:
     """One whole rotation: claim, and commit a token with the granted fence."""
     nonce, grant = await granted(shared, an_ask(known=known, credentials_id=credentials_id))
     token = a_token(grant.fence, text, credentials_id=credentials_id)
-    assert (await shared.commit(nonce, token, 0, lesson or Lesson())).stored
+    assert (await shared.commit(nonce, token, 0, lesson or LearnedLifetime())).stored
     return token
 
 
@@ -205,5 +212,5 @@ def confirmed_id(state: State) -> str:
     return "" if state.confirmed is None else state.confirmed.token_id
 
 
-def outcome_name(claimed: Claimed) -> str:
+def outcome_name(claimed: ClaimResult) -> str:
     return type(claimed.outcome).__name__

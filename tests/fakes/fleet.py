@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Credentials, Profile, Secret, Token
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from sidecar.core.shared import (
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    LearnedLifetime,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
 from sidecar.stores.memory import MemoryStore
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.beat import Beat
@@ -51,16 +60,16 @@ class Wire:
             raise StoreError(name, "TimeoutError")
         return answer
 
-    async def claim(self, ask: Ask) -> Claimed:
+    async def claim(self, ask: ClaimRequest) -> ClaimResult:
         if self.cannot_open:
             # As the stores do it: what cannot be opened here is not offered again.
             ask = replace(ask, known=max(ask.known, (await self.inner.peek(0)).token_fence))
         return await self._send("claim", lambda: self.inner.claim(ask))
 
-    async def commit(self, nonce: str, token: Token, age_s: float, lesson: Lesson) -> Committed:
+    async def commit(self, nonce: str, token: Token, age_s: float, lesson: LearnedLifetime) -> Committed:
         return await self._send("commit", lambda: self.inner.commit(nonce, token, age_s, lesson))
 
-    async def fail(self, failed: Failed) -> State:
+    async def fail(self, failed: FailureReport) -> State:
         return await self._send("fail", lambda: self.inner.fail(failed))
 
     async def reject(self, token_id: str, age_s: float) -> Rejection:
@@ -69,7 +78,7 @@ class Wire:
     async def peek(self, known: int) -> State:
         return await self._send("peek", lambda: self.inner.peek(known))
 
-    async def seed(self, remembered: Remembered) -> State:
+    async def seed(self, remembered: ReplicaMemory) -> State:
         return await self._send("seed", lambda: self.inner.seed(remembered))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.core.limits import Limit, Limits
-from sidecar.core.model import Moment
+from sidecar.core.model import MonotonicTime
 from sidecar.web.server.connection_registry import Activity, ConnectionRegistry, ManagedConnection
 
 
@@ -23,7 +23,7 @@ class FakeConnection(ManagedConnection):
     def give_way(self) -> None:
         self.gave_way = True
 
-    def overdue(self, now: Moment) -> Limit | None:
+    def overdue(self, now: MonotonicTime) -> Limit | None:
         return self.limit
 
     def abort(self) -> None:

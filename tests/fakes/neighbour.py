@@ -13,7 +13,7 @@ from typing import Any
 
 from sidecar.core.errors import StoreError
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Lesson
+from sidecar.core.shared import LearnedLifetime
 from sidecar.stores.sqlite import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, a_token, an_ask, outcome_name
 from tests.fakes.hand_clock import HandClock
@@ -77,7 +77,7 @@ async def _taken_part(shared: SharedState, word: str) -> dict[str, object]:
         return {"outcome": outcome_name(await shared.claim(an_ask(nonce)))}
     if word == "fetch":
         token = a_token((await shared.claim(an_ask(nonce))).state.fence)
-        await shared.commit(nonce, token, 0, Lesson())
+        await shared.commit(nonce, token, 0, LearnedLifetime())
     state = await shared.peek(0)
     return {"token_id": state.token_id, "epoch": state.epoch}
 

@@ -68,7 +68,7 @@ class FakePartner:
                 raise step
             await step()
         if secret is not None and self.good_secrets is not None and secret not in self.good_secrets:
-            raise failure(FailureKind.REJECTED, status=401)
+            raise failure(FailureKind.UNAUTHORIZED, status=401)
         if not self.same_token or not self._issued:
             self._issued += 1
         refresh = Secret(f"refresh-{self._issued}") if self.can_refresh else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.core.model import Moment, Secret, token_id_of
+from sidecar.core.model import MonotonicTime, Secret, token_id_of
 from sidecar.partner.sandbox import Sandbox
 from tests.fakes.replica import Answer
 
@@ -10,7 +10,7 @@ COMMIT_S = 2
 """A token's age is stored as it was when the commit was sent; how long that may be under way, at most."""
 
 
-def broken_promise(answer: Answer, sandbox: Sandbox, asked_at: Moment, told: frozenset[str]) -> str:
+def broken_promise(answer: Answer, sandbox: Sandbox, asked_at: MonotonicTime, told: frozenset[str]) -> str:
     """Why this answer to a request of `asked_at` must not have been; empty when it may.
 
     `told`: tokens that this replica had been told are refused. The partner's clock is this process's.

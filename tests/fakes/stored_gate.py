@@ -8,20 +8,20 @@ from pathlib import Path
 
 import msgspec
 
-from sidecar.stores.gate import Gate
+from sidecar.stores.gate import Coordination
 from tests.fakes.replica import HANG_S
 from tests.servers import RedisServer
 
 
-def gate_in_redis(server: RedisServer) -> Gate | None:
+def gate_in_redis(server: RedisServer) -> Coordination | None:
     """The gate of the one account in this server; None while there is none."""
     for key in server.command("KEYS", "pts:*:gate"):
-        return msgspec.json.decode(server.command("GET", key), type=Gate)
+        return msgspec.json.decode(server.command("GET", key), type=Coordination)
     return None
 
 
-def gate_in_file(path: Path) -> Gate | None:
+def gate_in_file(path: Path) -> Coordination | None:
     """The gate of the one account in this SQLite file, which must be there; None while there is none."""
     with closing(sqlite3.connect(path, timeout=HANG_S)) as connection:
         row = connection.execute("SELECT document FROM kept WHERE name LIKE '%:gate'").fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=Gate)
+    return None if row is None else msgspec.json.decode(row[0], type=Coordination)

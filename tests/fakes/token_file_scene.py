@@ -15,7 +15,7 @@ from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor
 
 
-class Vendor(FakeVendor):
+class TokenProvider(FakeVendor):
     """A wait for another token ends when there is one, or when the test says so."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Vendor(FakeVendor):
 
 class Scene:
     def __init__(self, path: Path) -> None:
-        self.path, self.vendor, self.sink = path, Vendor(), ListSink()
+        self.path, self.vendor, self.sink = path, TokenProvider(), ListSink()
         self.file = TokenFile(path)
         self.stalls = FileStalls(self.sink)
         self.follower = Follower(self.vendor, self.file, self.stalls, self.sink)

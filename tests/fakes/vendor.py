@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.policy import Condition
-from sidecar.vending.vendor import Report, Snapshot, Vended
+from sidecar.vending.vendor import Report, Snapshot, VendedToken
 
 NOW = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
@@ -29,8 +29,8 @@ def token(text: str = "access-token-one", *, fence: int = 1, issued_at: float = 
 
 def vended(
     text: str = "access-token-one", *, suspect: bool = False, expires_in_s: int = 900, good_until: float = 0
-) -> Vended:
-    return Vended(token(text), suspect, 1 if suspect else expires_in_s, NOW, good_until)
+) -> VendedToken:
+    return VendedToken(token(text), suspect, 1 if suspect else expires_in_s, NOW, good_until)
 
 
 def snapshot(profile: str = "default") -> Snapshot:
@@ -78,8 +78,8 @@ class FakeVendor:
 
     def __init__(self, name: str = "default") -> None:
         self._profile = Profile(name=name, base_url="https://partner.test")
-        self.now: Vended | None = vended()
-        self.later: Vended | Exception = vended()
+        self.now: VendedToken | None = vended()
+        self.later: VendedToken | Exception = vended()
         self.verdict: Report | Exception = Report("refreshing")
         self.shown = snapshot(name)
         self.reported: list[str] = []
@@ -93,13 +93,13 @@ class FakeVendor:
     def profile(self) -> Profile:
         return self._profile
 
-    def current(self) -> Vended | None:
+    def current(self) -> VendedToken | None:
         return self.now
 
     def holds(self, token: Token) -> bool:
         return self.now is not None and self.now.token is token and not self.now.suspect
 
-    async def vend(self, min_ttl_s: float = 0) -> Vended:
+    async def vend(self, min_ttl_s: float = 0) -> VendedToken:
         self.min_ttls_s.append(min_ttl_s)
         if isinstance(self.later, Exception):
             raise self.later

@@ -8,7 +8,7 @@ from sidecar.core.errors import StartingError
 from sidecar.core.model import Token
 from sidecar.core.ports import Clock
 from sidecar.vending.shown_time import ShownTime
-from sidecar.vending.vendor import Vended
+from sidecar.vending.vendor import VendedToken
 from tests.fakes.vendor import FakeVendor, token
 
 LIFE_S = 900
@@ -48,7 +48,7 @@ class AgingVendor(FakeVendor):
         """Vend the next token to callers that wait until `another` is set."""
         self.now, self.is_delayed = None, True
 
-    async def vend(self, min_ttl_s: float = 0) -> Vended:
+    async def vend(self, min_ttl_s: float = 0) -> VendedToken:
         if self.is_delayed:
             await self.another.wait()
             self.is_delayed = False
@@ -58,7 +58,7 @@ class AgingVendor(FakeVendor):
             raise StartingError("No token has so much life left.", retry_after_s=1)
         return vended
 
-    def current(self) -> Vended | None:
+    def current(self) -> VendedToken | None:
         if self.now is not None:
             fresh = self._vended()
             if fresh.issued_at != self.now.issued_at or self._clock.monotonic() >= self.now.good_until:
@@ -69,10 +69,10 @@ class AgingVendor(FakeVendor):
         self._token = used
         self.now = self.later = self._vended()
 
-    def _vended(self) -> Vended:
+    def _vended(self) -> VendedToken:
         now_s = self._clock.monotonic()
         left_s = LIFE_S + ISSUED_AT - now_s
-        return Vended(
+        return VendedToken(
             token=self._token,
             suspect=False,
             expires_in_s=max(1, int(left_s)),

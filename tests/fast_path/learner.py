@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.core.model import Secret
-from sidecar.vending.vendor import Vended
+from sidecar.vending.vendor import VendedToken
 from sidecar.web.answers import Response, json_answer
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.fast_path import CachedResponse, FastPath
@@ -39,7 +39,7 @@ class Learner:
         self.vendor, self.tally = AgingVendor("default", self.clock), Counting()
         self.caller_tokens: CallerTokens | None = None
         self.audit, self.spans = ListAudit(), ListSink()
-        self.rendered: list[Vended] = []
+        self.rendered: list[VendedToken] = []
         self.fast_path = FastPath(
             self.clock,
             lambda _profile, _endpoint: self.tally,
@@ -52,7 +52,7 @@ class Learner:
     def rotate(self, *caller_tokens: str) -> None:
         self.caller_tokens = CallerTokens(map(Secret, caller_tokens))
 
-    def render(self, vended: Vended) -> Response:
+    def render(self, vended: VendedToken) -> Response:
         self.rendered.append(vended)
         document = {"token": vended.token.access.reveal(), "left": vended.expires_in_s, "since": vended.issued_at}
         return json_answer(200, document)

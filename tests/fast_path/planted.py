@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 
 from sidecar.core.model import Token
 from sidecar.core.request_events import Endpoint
-from sidecar.vending.vendor import Vended, Vendor
+from sidecar.vending.vendor import TokenProvider, VendedToken
 from sidecar.web.server import fast_path, protocol, request_key, socket_protocol
 from sidecar.web.server.fast_path import CachedResponse, FastPath, Render
 from sidecar.web.server.known_requests import Key
@@ -106,7 +106,7 @@ def without_query(request: BaseRequest) -> BaseRequest:
 class _Holding:
     """A vendor that never lets go of a token."""
 
-    def __init__(self, vendor: Vendor) -> None:
+    def __init__(self, vendor: TokenProvider) -> None:
         self._vendor = vendor
 
     def __getattr__(self, name: str) -> object:
@@ -123,7 +123,7 @@ def tokens_held_for_ever(patch: pytest.MonkeyPatch) -> None:
         self: FastPath,
         key: Key,
         render: Render,
-        vendor: Vendor,
+        vendor: TokenProvider,
         endpoint: Endpoint,
         **named: Any,  # noqa: ANN401 - whatever is learned
     ) -> None:
@@ -137,7 +137,7 @@ def responses_good_for_ever(patch: pytest.MonkeyPatch) -> None:
     """As long as the token is held, and the second of `Date` is the same."""
     render = FastPath._render
 
-    def changed(self: FastPath, response: CachedResponse, vended: Vended) -> None:
+    def changed(self: FastPath, response: CachedResponse, vended: VendedToken) -> None:
         render(self, response, vended)
         response.good_until = math.inf
 

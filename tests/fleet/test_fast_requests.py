@@ -13,7 +13,7 @@ REQUESTS, CONNECTIONS = 10_000, 16
 async def test_10000_requests_for_a_token_in_memory_cause_no_redis_command(fleet: Fleet) -> None:
     """The replica looks at the store once in 42 to 60 seconds here, so in the meantime there is nothing to explain."""
     replica = (await fleet.ready(1, POLL_S="60"))[0]
-    # Vended first, then committed: the token in Redis says that the replica has come to rest.
+    # VendedToken first, then committed: the token in Redis says that the replica has come to rest.
     await until(lambda: bool(fleet.redis.command("KEYS", "pts:*:token")))
     asked = iter(range(REQUESTS))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from sidecar.stores.gate import Gate
+from sidecar.stores.gate import Coordination
 from sidecar.stores.redis import CLAIM
 from tests.fakes.fault_proxy import Link, fault_proxy
 from tests.fakes.processes import Fleet
@@ -25,7 +25,7 @@ async def calling_holder(fleet: Fleet, **settings: str) -> Replica:
     return holder
 
 
-def stored_gate(fleet: Fleet) -> Gate:
+def stored_gate(fleet: Fleet) -> Coordination:
     gate = gate_in_redis(fleet.redis)
     assert gate is not None
     return gate

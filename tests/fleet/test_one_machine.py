@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.core.model import Secret
 from sidecar.partner.sandbox.faults import Fault
-from sidecar.stores.gate import Gate, Lease
+from sidecar.stores.gate import Coordination, Lease
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import Answer, Replica, until
 from tests.fakes.stored_gate import gate_in_file
@@ -168,7 +168,7 @@ async def test_files_removed_under_running_processes_cost_no_call(node: Fleet) -
     assert not second.events("internal_failure")
 
 
-def stored_gate(node: Fleet) -> Gate:
+def stored_gate(node: Fleet) -> Coordination:
     gate = gate_in_file(node.folder / "state" / FILE)
     assert gate is not None
     return gate

@@ -31,11 +31,11 @@ NOW_AT = 1_767_225_600.0
 _MAX_TEXT_CHARS = 200
 _KINDS = {
     200: {FailureKind.MALFORMED},
-    401: {FailureKind.REJECTED},
-    403: {FailureKind.REJECTED},
+    401: {FailureKind.UNAUTHORIZED},
+    403: {FailureKind.UNAUTHORIZED},
     429: {FailureKind.THROTTLED},
 }
-_OTHER_KINDS = {FailureKind.REFUSED, FailureKind.SERVER_ERROR, FailureKind.MALFORMED}
+_OTHER_KINDS = {FailureKind.BAD_REQUEST, FailureKind.SERVER_ERROR, FailureKind.MALFORMED}
 
 
 def check(data: bytes) -> None:

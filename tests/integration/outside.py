@@ -24,7 +24,7 @@ from sidecar.config.setting import Setting
 from sidecar.core import events, file_events, request_events, token_file_events
 from sidecar.core.events import Event
 from sidecar.core.model import Address
-from sidecar.stores.gate import Gate, StoredToken
+from sidecar.stores.gate import Coordination, StoredToken
 from sidecar.stores.kept_clock import KeptTime
 from sidecar.stores.wire import _Payload
 from sidecar.telemetry import label_sets
@@ -45,7 +45,8 @@ async def outside() -> Mapping[str, Any]:
         "error codes": sorted(label_sets.CODES),
         "events": {event.name: [event.level, _shape(event)] for event in sorted(_events(), key=lambda e: e.name)},
         "documents": {
-            "gate": _shape(Gate), "token": _shape(StoredToken), "sealed": _shape(_Payload), "clock": _shape(KeptTime),
+            "gate": _shape(Coordination), "token": _shape(StoredToken), "sealed": _shape(_Payload),
+            "clock": _shape(KeptTime),
         },
         "metrics": metrics,
         "status.json": status,

@@ -58,7 +58,7 @@ FLOODS: dict[str, tuple[bytes, bytes, set[FailureKind]]] = {
     "no answer at all": (b"", b"x", NOISE),
     "frames of the second version": (b"\0\0\x12\x04\0\0\0\0\0", b"\0\0\0\x04\0\0\0\0\0", NOISE),
     "another protocol": (b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", b"x", NOISE),
-    "the body of a refusal": (b"HTTP/1.1 401 No\r\n\r\n", b"x", {FailureKind.REJECTED}),
+    "the body of a refusal": (b"HTTP/1.1 401 No\r\n\r\n", b"x", {FailureKind.UNAUTHORIZED}),
     "the body of a fault": (b"HTTP/1.1 503 No\r\n\r\n", b"x", {FailureKind.SERVER_ERROR}),
     # What comes in one read with the head spoils the head too, where the parser finds it at fault.
     "the chunks of a 429": (

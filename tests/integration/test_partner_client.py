@@ -80,7 +80,7 @@ async def test_a_preset_without_refresh_never_sends_one(
     assert not client.can_refresh
     with pytest.raises(PartnerError) as caught:
         await client.refresh(Secret(REFRESH), "API_USER", always)
-    assert (caught.value.kind, partner.received) == (FailureKind.REFUSED, [])
+    assert (caught.value.kind, partner.received) == (FailureKind.BAD_REQUEST, [])
 
 
 async def test_an_answer_becomes_a_token(client: PartnerClient) -> None:

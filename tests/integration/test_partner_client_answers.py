@@ -55,8 +55,8 @@ from tests.fakes.spellings import rewritten
         (http("201 Created", GOOD), FailureKind.MALFORMED),
         (http("302 Found", b"", "Location: http://127.0.0.1:9/"), FailureKind.MALFORMED),
         (http("307 Temporary Redirect", b"", "Location: /api/pay1st/auth/token"), FailureKind.MALFORMED),
-        (http("400 Bad Request", b"{}"), FailureKind.REFUSED),
-        (http("401 Unauthorized", b""), FailureKind.REJECTED),
+        (http("400 Bad Request", b"{}"), FailureKind.BAD_REQUEST),
+        (http("401 Unauthorized", b""), FailureKind.UNAUTHORIZED),
         (http("429 Too Many Requests", b"<html>"), FailureKind.THROTTLED),
         (http("503 Service Unavailable", b""), FailureKind.SERVER_ERROR),
     ],
@@ -202,9 +202,9 @@ async def test_what_earlier_calls_sent_and_got_is_masked_too(
     [
         ("http://127.0.0.1:1", FailureKind.CONNECT),
         ("http://no-such-name.invalid", FailureKind.CONNECT),
-        ("ftp://127.0.0.1", FailureKind.REFUSED),
-        ("http://", FailureKind.REFUSED),
-        ("http://127.0.0.1:99999", FailureKind.REFUSED),
+        ("ftp://127.0.0.1", FailureKind.BAD_REQUEST),
+        ("http://", FailureKind.BAD_REQUEST),
+        ("http://127.0.0.1:99999", FailureKind.BAD_REQUEST),
     ],
 )
 async def test_an_address_that_cannot_be_called_has_a_kind(

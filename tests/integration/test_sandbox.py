@@ -32,7 +32,7 @@ async def test_a_refresh_token_works_once_and_gives_two_new_ones(bench: Bench) -
     assert second.access != first.access
     with pytest.raises(PartnerError) as caught:
         await bench.refresh(first)
-    assert caught.value.kind is FailureKind.REJECTED
+    assert caught.value.kind is FailureKind.UNAUTHORIZED
     assert (await bench.refresh(second)).refresh != second.refresh
 
 

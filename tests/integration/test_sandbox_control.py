@@ -58,7 +58,7 @@ async def test_a_new_token_can_revoke_the_previous_one(bench: Bench) -> None:
 
 async def test_rotated_credentials_are_the_only_ones_accepted(bench: Bench) -> None:
     await bench.request("POST", "/_sandbox/credentials", json_body={"apiKey": "k2", "apiSecret": "s2"})
-    assert (await bench.failure()).kind is FailureKind.REJECTED
+    assert (await bench.failure()).kind is FailureKind.UNAUTHORIZED
     rotated = Credentials(api_key=Secret("k2"), api_secret=Secret("s2"))
     await bench.client.grant(rotated, "API_USER", always)
 
@@ -86,7 +86,7 @@ async def test_a_fault_nobody_knows_is_refused_with_the_reason(bench: Bench, bod
     ("fault", "kind"),
     [
         ({"fault": "status", "status": 500}, FailureKind.SERVER_ERROR),
-        ({"fault": "status", "status": 403}, FailureKind.REJECTED),
+        ({"fault": "status", "status": 403}, FailureKind.UNAUTHORIZED),
         ({"fault": "status", "status": 429}, FailureKind.THROTTLED),
         ({"fault": "html"}, FailureKind.MALFORMED),
         ({"fault": "empty"}, FailureKind.MALFORMED),

@@ -15,7 +15,7 @@ from pathlib import Path
 from sidecar.app.clock import SystemClock
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Ask, Granted, Lesson
+from sidecar.core.shared import ClaimRequest, Granted, LearnedLifetime
 from sidecar.stores.redis import PEEK, RedisStore
 from sidecar.stores.seal import AesSealer, SealKey
 from sidecar.stores.wire import encode_arguments
@@ -75,21 +75,23 @@ async def kinds_of(meter: Meter, state: SharedState, times: int = TIMES) -> tupl
 
     async def claim(known: int) -> int:
         claimed = await state.claim(
-            Ask(nonce=next(nonces), known=known, fence=known, epoch="", on_demand=False, credentials_id="c" * 16)
+            ClaimRequest(
+                nonce=next(nonces), known=known, fence=known, epoch="", on_demand=False, credentials_id="c" * 16
+            )
         )
         return claimed.outcome.fence if isinstance(claimed.outcome, Granted) else 0
 
     # Every script is loaded before it counts.
     await state.peek(0)
     old = await claim(0)
-    await state.commit("replica/0000000000000000", _token(old), 0, Lesson())
+    await state.commit("replica/0000000000000000", _token(old), 0, LearnedLifetime())
     fence = old + 60_000
     kinds = [
         await _kind(meter, "look, nothing new", times, lambda: state.peek(old)),
         await _kind(meter, "look that brings the token", times, lambda: state.peek(0)),
         await _kind(meter, "claim, granted", 1, lambda: claim(old)),
         await _kind(meter, "claim, held", times, lambda: claim(old)),
-        await _kind(meter, "commit", 1, lambda: state.commit("replica/0", _token(fence), 0, Lesson())),
+        await _kind(meter, "commit", 1, lambda: state.commit("replica/0", _token(fence), 0, LearnedLifetime())),
     ]
     return kinds, fence
 

@@ -17,7 +17,7 @@ from sidecar.core import policy
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Claimed
+from sidecar.core.shared import ClaimResult
 from sidecar.stores.memory import MemoryStore
 from tests.fakes.fleet import Fleet, Wire
 from tests.fakes.partner import FakePartner, failure
@@ -62,7 +62,7 @@ class CountedWire(Wire):
     async def _send(self, name: str, operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._tally().note(name, asyncio.get_running_loop().time())
         answer = await operation()
-        if isinstance(answer, Claimed):
+        if isinstance(answer, ClaimResult):
             self._tally().outcomes[type(answer.outcome).__name__] += 1
         return answer
 

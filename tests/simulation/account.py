@@ -121,9 +121,9 @@ class Account:
                 self.trouble, status=429 if throttled else 500, retry_after_s=self.retry_after_s if throttled else None
             )
         if refresh and self._owner_of(refresh) != self.newest:
-            raise failure(FailureKind.REJECTED, status=401)
+            raise failure(FailureKind.UNAUTHORIZED, status=401)
         if secret and secret not in self.accepted:
-            raise failure(FailureKind.REJECTED, status=401)
+            raise failure(FailureKind.UNAUTHORIZED, status=401)
         again = self.extends if refresh else self.same_token
         if again and self.newest and self.accepts(self.newest):
             self._hand_out_again(extend=bool(refresh))

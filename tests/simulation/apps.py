@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sidecar.core.errors import BadRequestError, NoTokenError
 from sidecar.core.model import Token
-from sidecar.vending.vendor import Vended
+from sidecar.vending.vendor import VendedToken
 from tests.simulation.plan import Fault
 from tests.simulation.replica import Replica
 from tests.simulation.truth import ViolationError
@@ -54,7 +54,7 @@ def _whom_to_tell(world: World, vendor: Replica) -> Replica:
 
 async def ask(
     world: World, replica: Replica, ground: Ground, min_ttl_s: float = 0, leave_after_s: float = 0
-) -> Vended | None:
+) -> VendedToken | None:
     """One app's question; None when it got no token, or its replica went away."""
     asked_at, patience_s = world.now(), ground.profile.request_timeout_s + ANSWER_SLACK_S
     task = replica.run(_vend(world, replica, ground, min_ttl_s))
@@ -69,7 +69,7 @@ async def ask(
     return _answered(world, replica, task, left=leave_after_s > 0)
 
 
-async def _vend(world: World, replica: Replica, ground: Ground, min_ttl_s: float) -> Vended | None:
+async def _vend(world: World, replica: Replica, ground: Ground, min_ttl_s: float) -> VendedToken | None:
     """Ask, and have the answer judged in the replica's own step: a report may be answered in its next one."""
     apps = ground.apps
     try:
@@ -89,7 +89,9 @@ async def _vend(world: World, replica: Replica, ground: Ground, min_ttl_s: float
     return None
 
 
-def _answered(world: World, replica: Replica, task: asyncio.Task[Vended | None], *, left: bool) -> Vended | None:
+def _answered(
+    world: World, replica: Replica, task: asyncio.Task[VendedToken | None], *, left: bool
+) -> VendedToken | None:
     if task.cancelled():
         if not left:
             world.violated(f"{replica.name} cancelled a caller that had not gone away")

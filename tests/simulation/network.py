@@ -10,7 +10,16 @@ from typing import Any, cast
 
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Profile, Token
-from sidecar.core.shared import Ask, Claimed, Committed, Failed, Lesson, Rejection, Remembered, State
+from sidecar.core.shared import (
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    LearnedLifetime,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
 from tests.fakes.virtual_loop import VirtualLoop
 from tests.simulation.process import OUTSIDE
 
@@ -102,13 +111,13 @@ class Line:
     def _delay_s(self) -> float:
         return self._rng.random() * self._path.slow_s
 
-    async def claim(self, ask: Ask) -> Claimed:
-        return cast("Claimed", await self._ask("claim", ask))
+    async def claim(self, ask: ClaimRequest) -> ClaimResult:
+        return cast("ClaimResult", await self._ask("claim", ask))
 
-    async def commit(self, nonce: str, token: Token, age_s: float, lesson: Lesson) -> Committed:
+    async def commit(self, nonce: str, token: Token, age_s: float, lesson: LearnedLifetime) -> Committed:
         return cast("Committed", await self._ask("commit", nonce, token, age_s, lesson))
 
-    async def fail(self, failed: Failed) -> State:
+    async def fail(self, failed: FailureReport) -> State:
         return cast("State", await self._ask("fail", failed))
 
     async def reject(self, token_id: str, age_s: float) -> Rejection:
@@ -117,5 +126,5 @@ class Line:
     async def peek(self, known: int) -> State:
         return cast("State", await self._ask("peek", known))
 
-    async def seed(self, remembered: Remembered) -> State:
+    async def seed(self, remembered: ReplicaMemory) -> State:
         return cast("State", await self._ask("seed", remembered))

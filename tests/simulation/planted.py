@@ -14,13 +14,13 @@ from typing import Any
 from unittest import mock
 
 from sidecar.core.model import Budget, Profile, Token
-from sidecar.core.shared import Ask, Lesson
+from sidecar.core.shared import ClaimRequest, LearnedLifetime
 from sidecar.stores import rules
-from sidecar.stores.gate import Gate, OutcomeName, StoredGrant
+from sidecar.stores.gate import Coordination, OutcomeName, StoredGrant
 from sidecar.vending.broker import Broker
-from sidecar.vending.obstacle import obstacle
+from sidecar.vending.call_blockers import call_blocker
 from sidecar.vending.singleflight import SingleFlight, _consume
-from sidecar.vending.vendor import Vended
+from sidecar.vending.vendor import VendedToken
 from tests.simulation.plan import Fault, Plan, plan_of
 from tests.simulation.planted_order import (
     instants_compared_with_fences,
@@ -35,7 +35,7 @@ def no_fence() -> Iterator[None]:
     """Whatever is committed last is stored."""
     commit = rules.commit
 
-    def commit_over(stored: rules.Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeName:
+    def commit_over(stored: rules.Stored, nonce: str, token: Token, lesson: LearnedLifetime) -> OutcomeName:
         stored.token = None
         return commit(stored, nonce, token, lesson)
 
@@ -47,7 +47,7 @@ def no_fence() -> Iterator[None]:
 def release_without_owner_check() -> Iterator[None]:
     """Whoever ends its lease ends the one that is running."""
 
-    def end_any(gate: Gate, nonce: str) -> None:
+    def end_any(gate: Coordination, nonce: str) -> None:
         gate.lease = None
 
     with mock.patch.object(rules, "_end_lease", end_any):
@@ -59,7 +59,7 @@ def no_look_after_the_claim() -> Iterator[None]:
     """Who gets the lease calls, though the one before may have brought the token."""
     claim = rules.claim
 
-    def claim_blindly(stored: rules.Stored, ask: Ask, profile: Profile) -> tuple[OutcomeName, int]:
+    def claim_blindly(stored: rules.Stored, ask: ClaimRequest, profile: Profile) -> tuple[OutcomeName, int]:
         return claim(replace(stored, token=None), ask, profile)
 
     with mock.patch.object(rules, "claim", claim_blindly):
@@ -71,12 +71,12 @@ def budget_charged_after_the_call() -> Iterator[None]:
     """A permit is spent when the call is over, so never by who is killed in it."""
     grant, end = rules._grant, rules._end_lease
 
-    def grant_for_nothing(gate: Gate, now_ms: int, ask: Ask, profile: Profile) -> None:
+    def grant_for_nothing(gate: Coordination, now_ms: int, ask: ClaimRequest, profile: Profile) -> None:
         spent = list(gate.grants)
         grant(gate, now_ms, ask, profile)
         gate.grants = spent
 
-    def charge(gate: Gate, nonce: str) -> None:
+    def charge(gate: Coordination, nonce: str) -> None:
         if gate.lease is not None and gate.lease.nonce == nonce:
             gate.grants.append(StoredGrant(gate.lease.fence, gate.lease.from_ms))
         end(gate, nonce)
@@ -105,10 +105,10 @@ def cool_down_before_freshness() -> Iterator[None]:
     """Callers hear of the cool-down while their token is still good."""
     look = Broker._look
 
-    def look_at_the_obstacle_first(self: Broker, min_ttl_s: float) -> Vended | None:
-        return look(self, min_ttl_s) if obstacle(self._crew, on_demand=False) is None else None
+    def look_at_blockers_first(self: Broker, min_ttl_s: float) -> VendedToken | None:
+        return look(self, min_ttl_s) if call_blocker(self._session, on_demand=False) is None else None
 
-    with mock.patch.object(Broker, "_look", look_at_the_obstacle_first):
+    with mock.patch.object(Broker, "_look", look_at_blockers_first):
         yield
 
 

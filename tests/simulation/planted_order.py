@@ -8,14 +8,14 @@ from dataclasses import replace
 from unittest import mock
 
 from sidecar.core.model import PartnerToken, Token
-from sidecar.core.shared import Grant, Lesson, Pause
+from sidecar.core.shared import Grant, LearnedLifetime, Pause
 from sidecar.stores import rules
-from sidecar.stores.gate import Gate, OutcomeName, StoredConfirmation
+from sidecar.stores.gate import Coordination, OutcomeName, StoredConfirmation
 from sidecar.stores.merging import merge_grants
 from sidecar.vending import recording
 from sidecar.vending.call import Call
 from sidecar.vending.recording import with_success
-from sidecar.vending.view import View
+from sidecar.vending.replica_state import ReplicaState
 
 
 @contextlib.contextmanager
@@ -23,7 +23,7 @@ def no_look_before_the_first_byte() -> Iterator[None]:
     """A grant that is repeated for its nonce is used, though the answer tells of a cool-down."""
 
     def may_send(self: Call) -> bool:
-        return self._crew.clock.monotonic() <= self._lease.send_by
+        return self._session.clock.monotonic() <= self._lease.send_by
 
     with mock.patch.object(Call, "_may_send", may_send):
         yield
@@ -52,7 +52,7 @@ def last_pause_counts() -> Iterator[None]:
 def every_return_confirms() -> Iterator[None]:
     """A token that comes again is vouched for, though it was reported after its call had been granted."""
 
-    def judge(gate: Gate, token: Token, _over_below: int) -> None:
+    def judge(gate: Coordination, token: Token, _over_below: int) -> None:
         reported, gate.reported, gate.confirmed = gate.reported, None, None
         if reported is not None and reported.id == token.token_id:
             gate.confirmed = StoredConfirmation(token.token_id, token.fence)
@@ -65,13 +65,13 @@ def every_return_confirms() -> Iterator[None]:
 def own_success_vouches_for_the_held_token() -> Iterator[None]:
     """What a call brought is noted of the token that is held when it lands."""
 
-    def note(self: View, _token: Token, lesson: Lesson) -> None:
+    def note(self: ReplicaState, _token: Token, lesson: LearnedLifetime) -> None:
         held, state = self.token, self._now_state()
         if held is not None:
             reported = state.reported and replace(state.reported, fence=0)
             self._note(with_success(replace(state, reported=reported), held, lesson))
 
-    with mock.patch.object(View, "note_success", note):
+    with mock.patch.object(ReplicaState, "note_success", note):
         yield
 
 
@@ -81,9 +81,9 @@ def own_token_is_always_taken() -> Iterator[None]:
     landed = Call._landed
 
     async def land_over(self: Call, answer: PartnerToken) -> None:
-        view, token = self._view, self._view.token
+        replica, token = self._replica, self._replica.token
         if token is not None and token.fence > self._lease.fence:
-            view.token = replace(token, fence=0)
+            replica.token = replace(token, fence=0)
         await landed(self, answer)
 
     with mock.patch.object(Call, "_landed", land_over):
@@ -95,7 +95,7 @@ def instants_compared_with_fences() -> Iterator[None]:
     """A pause is over when it began before the instant that the token's fence reads as."""
     commit = rules.commit
 
-    def commit_by_instants(stored: rules.Stored, nonce: str, token: Token, lesson: Lesson) -> OutcomeName:
+    def commit_by_instants(stored: rules.Stored, nonce: str, token: Token, lesson: LearnedLifetime) -> OutcomeName:
         if (pause := stored.gate.pause) is not None:
             pause.fence = pause.from_ms
         return commit(stored, nonce, token, lesson)
@@ -107,16 +107,16 @@ def instants_compared_with_fences() -> Iterator[None]:
 @contextlib.contextmanager
 def local_fences_like_leases() -> Iterator[None]:
     """A call on the own share may draw the very fence of somebody's lease."""
-    begin = View.begin_local_call
+    begin = ReplicaState.begin_local_call
 
-    def begin_with_any(self: View) -> int:
+    def begin_with_any(self: ReplicaState) -> int:
         store_ms = int(self.store_time.at(self._clock.monotonic()) * 1000)
         fence = max(self._state.fence + 1, self.known_fence + 1, store_ms)
         begin(self)
         self._note(replace(self._state, fence=fence))
         return fence
 
-    with mock.patch.object(View, "begin_local_call", begin_with_any):
+    with mock.patch.object(ReplicaState, "begin_local_call", begin_with_any):
         yield
 
 
@@ -124,7 +124,7 @@ def local_fences_like_leases() -> Iterator[None]:
 def longer_list_of_grants_counts() -> Iterator[None]:
     """Of the stored and the remembered permits the longer list is kept, as a whole."""
 
-    def keep_the_longer(gate: Gate, offered: Iterable[Grant], now_ms: int, *, clock_stepped: bool) -> None:
+    def keep_the_longer(gate: Coordination, offered: Iterable[Grant], now_ms: int, *, clock_stepped: bool) -> None:
         offered = tuple(offered)
         if len(offered) > len(gate.grants):
             gate.grants = []

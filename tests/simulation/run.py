@@ -111,15 +111,15 @@ def _character(world: World, ground: Ground) -> None:
 def _recovery_s(world: World, ground: Ground) -> Seconds:
     """After the faults: a lease, a quarantine, and the longest wait anybody remembers."""
     profile, state = ground.profile, world.look(ground)
-    pauses = (*state.refused.values(), *([state.pause] if state.pause else []))
+    pauses = (*state.credential_blocks.values(), *([state.pause] if state.pause else []))
     # Permits of the storm may be missed for as long as they are in the window.
     remembered = [0.0, *(pause.left_s for pause in pauses)]
     remembered += [profile.budget.window_s - grant.age_s for grant in state.grants]
     for replica in world.replicas.values():
-        view = replica.places[profile.name].parts.maintainer._crew.view
-        pause = view.pause()
-        remembered += [each.left_s for each in (*view.refused().values(), *([pause] if pause else []))]
-        remembered += [view.permit_wait_s(on_demand=True)]
+        held = replica.places[profile.name].parts.maintainer._session.replica
+        pause = held.pause()
+        remembered += [each.left_s for each in (*held.credential_blocks().values(), *([pause] if pause else []))]
+        remembered += [held.permit_wait_s(on_demand=True)]
     # A store whose clock was set back counts all permits of the window as spent at that moment.
     remembered += [at + profile.budget.window_s - world.now() for at in ground.truth.set_back_at]
     return 2 * profile.lease_limit_s + max(remembered) + profile.poll_s * 3 + FIRST_DELAY_S + policy.BACKOFF_CAP_S

@@ -26,7 +26,7 @@ TOLD = State(
     token_fence=8,
     token_id="t8",
     pause=PAUSE,
-    refused={"pair": PAUSE},
+    credential_blocks={"pair": PAUSE},
     reported=Reported("t8", 9, 5),
     refresh_dropped=7,
     grants=(Grant(6, 59.5), Grant(8, 30)),
@@ -35,7 +35,7 @@ TOLD = State(
 
 @pytest.mark.parametrize(
     ("kind", "error"),
-    [(FailureKind.THROTTLED, CoolingDownError), (FailureKind.REJECTED, CredentialsRejectedError)],
+    [(FailureKind.THROTTLED, CoolingDownError), (FailureKind.UNAUTHORIZED, CredentialsRejectedError)],
 )
 @virtual
 async def test_a_pause_outlives_a_failover_that_forgets_nothing_else(kind: FailureKind, error: type[Exception]) -> None:

@@ -73,8 +73,8 @@ async def test_a_killed_holder_costs_one_more_call_after_its_lease_ran_out() -> 
         try:
             assert await other.token() == "token-1"
             break
-        except NoTokenError as no:
-            await asyncio.sleep(no.retry_after_s)
+        except NoTokenError as blocker:
+            await asyncio.sleep(blocker.retry_after_s)
     assert fleet.partner.count == 2
     assert now() - began <= fleet.profile.lease_limit_s + 5 + 1
     await other.stop()
@@ -88,7 +88,7 @@ async def test_a_holder_whose_commit_comes_too_late_adopts_the_newer_token() -> 
     assert await late.token() == await other.token() == "token-1"
 
     async def store_gone_for_the_holder() -> None:
-        holder = late if late.broker.flying and late.parts.broker._view.calling else other
+        holder = late if late.broker.flying and late.parts.broker._replica.calling else other
         holder.wire.delay_s = fleet.profile.lease_limit_s + 2
 
     fleet.partner.script.append(store_gone_for_the_holder)
@@ -185,9 +185,9 @@ async def test_a_token_is_never_vended_past_its_declared_end() -> None:
     while now() < 300:
         try:
             vended = await replica.broker.vend()
-        except NoTokenError as no:
+        except NoTokenError as blocker:
             assert now() >= 90
-            await asyncio.sleep(no.retry_after_s)
+            await asyncio.sleep(blocker.retry_after_s)
         else:
             assert now() < 90
             assert not vended.suspect
@@ -315,7 +315,7 @@ async def test_a_refused_refresh_token_is_dropped_for_one_grant() -> None:
     fleet = Fleet(partner=FakePartner(can_refresh=True))
     replicas = fleet.start(3)
     assert await replicas[0].token() == "token-1"
-    fleet.partner.script.append(failure(FailureKind.REJECTED, status=401))
+    fleet.partner.script.append(failure(FailureKind.UNAUTHORIZED, status=401))
     await asyncio.sleep(800)
     operations = [operation for _, operation in fleet.partner.calls]
     assert operations == [Operation.GRANT, Operation.REFRESH, Operation.GRANT]
@@ -363,7 +363,7 @@ def policy_bound_s(profile: Profile) -> float:
 @virtual
 async def test_a_refused_request_names_the_configuration() -> None:
     fleet = Fleet()
-    fleet.partner.script.extend(failure(FailureKind.REFUSED, status=404) for _ in range(100))
+    fleet.partner.script.extend(failure(FailureKind.BAD_REQUEST, status=404) for _ in range(100))
     (replica,) = fleet.start(1)
     with pytest.raises(PartnerRefusedError):
         await replica.token()

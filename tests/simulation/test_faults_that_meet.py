@@ -22,7 +22,7 @@ from sidecar.core.model import (
     token_id_of,
 )
 from sidecar.core.policy import Condition
-from sidecar.core.shared import Remembered, State
+from sidecar.core.shared import ReplicaMemory, State
 from sidecar.stores.gate import StoredReport
 from tests.fakes.fleet import Fleet, Replica, credentials
 from tests.fakes.partner import FakePartner, failure
@@ -40,8 +40,8 @@ async def first_token(replica: Replica) -> str:
     while True:
         try:
             return await replica.token()
-        except NoTokenError as no:
-            await asyncio.sleep(no.retry_after_s)
+        except NoTokenError as blocker:
+            await asyncio.sleep(blocker.retry_after_s)
 
 
 def pause_left_s(replica: Replica) -> float:
@@ -178,7 +178,7 @@ async def test_a_token_adopted_while_its_flight_takes_off_is_not_replaced_at_onc
     state = await fleet.store.shared_state(fleet.profile).peek(vended.token.fence)
     flight = asyncio.ensure_future(slow.broker.fly(Reason.REJECTED))
     await asyncio.sleep(0)
-    assert slow.parts.broker._view.follow(state, now())
+    assert slow.parts.broker._replica.follow(state, now())
     slow.wire.delay_s = 0
     assert await flight == "adopted"
     assert fleet.partner.count == 2
@@ -447,7 +447,7 @@ async def test_a_caller_whose_back_off_is_over_takes_the_token_that_came_meanwhi
         issued_at=replica.broker._clock.wall(), lifetime_s=900, lifetime=Lifetime.ASSUMED,
         credentials_id=pair.credentials_id,
     )  # fmt: skip
-    await fleet.store.shared_state(fleet.profile).seed(Remembered(state=State(), token=offered, token_age_s=0))
+    await fleet.store.shared_state(fleet.profile).seed(ReplicaMemory(state=State(), token=offered, token_age_s=0))
     assert await waiting == "token-offered"
     await asyncio.sleep(5)
     assert fleet.partner.count == 1
@@ -500,7 +500,7 @@ async def test_a_rejected_token_stays_marked_while_the_store_has_another_one() -
     await first.broker.report(token.token_id)
     await fleet.partner.called(2)
     newer = replace(token, access=Secret("token-9"), token_id=token_id_of(Secret("token-9")), fence=token.fence + 1)
-    await fleet.store.shared_state(fleet.profile).seed(Remembered(state=State(), token=newer, token_age_s=0))
+    await fleet.store.shared_state(fleet.profile).seed(ReplicaMemory(state=State(), token=newer, token_age_s=0))
     while now() < 8:
         vended = await first.broker.vend()
         assert vended.suspect or vended.token.token_id != token.token_id
@@ -518,11 +518,11 @@ async def test_what_the_store_says_of_another_token_unmarks_none() -> None:
     fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=100))
     await replica.broker.report(token.token_id)
     await asyncio.sleep(5)
-    cell, view = fleet.store._cells[fleet.profile.profile_id], replica.broker._view
+    cell, held = fleet.store._cells[fleet.profile.profile_id], replica.broker._replica
     assert cell.gate is not None
     cell.token = replace(token, token_id="another")
     cell.gate.reported = StoredReport("another", cell.gate.fence, 0)
-    view.follow(await replica.wire.peek(view.known_fence), now())
+    held.follow(await replica.wire.peek(held.known_fence), now())
     assert (await replica.broker.vend()).suspect
     await fleet.stop()
 

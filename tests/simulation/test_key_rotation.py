@@ -95,7 +95,7 @@ async def test_a_refused_key_costs_the_slow_retry_and_the_old_one_goes_on() -> N
         assert snapshot.ready
         assert snapshot.condition is Condition.FRESH
     failures = [sidecar.vendor.snapshot().last_failure for sidecar in sidecars]
-    assert [failed.kind for failed in failures if failed is not None] == [FailureKind.REJECTED]
+    assert [failed.kind for failed in failures if failed is not None] == [FailureKind.UNAUTHORIZED]
     await asyncio.sleep(2 * 900)
     assert len(await fleet.tokens()) == 1
     assert fleet.partner.secrets_seen.count(SECRET_1) == 3, "refreshed with the old key"

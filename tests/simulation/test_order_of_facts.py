@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Ask, Granted, Lesson, Pause, Rejection, Remembered, State
+from sidecar.core.shared import ClaimRequest, Granted, LearnedLifetime, Pause, Rejection, ReplicaMemory, State
 from sidecar.stores.mending import mend
 from tests.fakes.fleet import Fleet, Replica, credentials
 from tests.fakes.partner import FakePartner, failure
@@ -31,21 +31,21 @@ def store_of(fleet: Fleet) -> SharedState:
 async def tell_of_a_429(fleet: Fleet) -> None:
     """Another replica, which was cut off, was answered 429 on its own share, and tells the store."""
     pause = Pause(kind=FailureKind.THROTTLED, left_s=COOL_DOWN_S, strikes=1)
-    await store_of(fleet).seed(Remembered(state=State(pause=pause), token=None, token_age_s=0))
+    await store_of(fleet).seed(ReplicaMemory(state=State(pause=pause), token=None, token_age_s=0))
 
 
 async def commit_another(fleet: Fleet) -> Token:
     """Another replica fetches a token under a lease."""
     shared, pair, access = store_of(fleet), credentials(), Secret("token-of-another")
     known = (await shared.peek(0)).token_fence
-    ask = Ask(nonce="b/1", known=known, fence=0, epoch="", on_demand=False, credentials_id=pair.credentials_id)
+    ask = ClaimRequest(nonce="b/1", known=known, fence=0, epoch="", on_demand=False, credentials_id=pair.credentials_id)
     claimed = await shared.claim(ask)
     assert isinstance(claimed.outcome, Granted)
     token = Token(
         access=access, refresh=None, token_id=token_id_of(access), role="API_USER", fence=claimed.outcome.fence,
         issued_at=claimed.state.now, lifetime_s=900, lifetime=Lifetime.ASSUMED, credentials_id=pair.credentials_id,
     )  # fmt: skip
-    await shared.commit("b/1", token, 0, Lesson())
+    await shared.commit("b/1", token, 0, LearnedLifetime())
     return token
 
 
@@ -193,11 +193,11 @@ async def test_an_own_call_vouches_for_no_token_that_was_adopted_meanwhile() -> 
     another = await commit_another(fleet)
     await store_of(fleet).reject(another.token_id, 0)
     await replica.broker.report(UNKNOWN_ID)
-    assert replica.broker._view.token_id == another.token_id
+    assert replica.broker._replica.token_id == another.token_id
     replica.wire.cut = True
     await asyncio.sleep(5)
     assert "commit" in replica.wire.operations
-    assert replica.broker._view.token_id == another.token_id
+    assert replica.broker._replica.token_id == another.token_id
     assert replica.broker.current() is None
     await fleet.stop()
 
@@ -314,7 +314,7 @@ async def test_a_late_reminder_of_old_permits_takes_no_newer_ones_away() -> None
     (first,) = fleet.start(1)
     await fleet.partner.called(3)
     await asyncio.sleep(50)
-    late = first.broker._view.remembered()
+    late = first.broker._replica.remembered()
     await fleet.partner.called(5)
     await asyncio.sleep(1)
     await first.kill()

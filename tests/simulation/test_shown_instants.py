@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.events import TokenChanged
 from sidecar.core.failures import FailureKind
 from sidecar.core.iso8601 import iso
-from sidecar.core.model import Instant, Profile
+from sidecar.core.model import Profile, UtcTime
 from sidecar.vending.vendor import Snapshot
 from tests.fakes.fleet import Fleet, Replica
 from tests.fakes.partner import failure
@@ -30,7 +30,7 @@ def clock_of(replica: Replica) -> VirtualClock:
     return clock
 
 
-async def agrees(replica: Replica) -> tuple[Instant, Instant]:
+async def agrees(replica: Replica) -> tuple[UtcTime, UtcTime]:
     """The token's instants: an answer and the snapshot agree on them, and with the machine's clock."""
     vended, shown, clock = await replica.broker.vend(), replica.broker.snapshot(), clock_of(replica)
     assert vended.expires_at == pytest.approx(clock.wall() + shown.left_s, abs=NEAR_S)

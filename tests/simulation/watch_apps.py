@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar.core import policy
 from sidecar.core.model import Token
 from sidecar.core.shared import is_leased
-from sidecar.vending.vendor import Report, Vended
+from sidecar.vending.vendor import Report, VendedToken
 from tests.simulation.truth import ROUNDING_S, Seat, Truth, ViolationError
 
 
@@ -16,7 +16,7 @@ class AppWatch:
         self._truth = truth
         self.vended_count = self.suspect_count = self.refused_count = 0
 
-    def vended(self, replica: str, vended: Vended, min_ttl_s: float) -> None:
+    def vended(self, replica: str, vended: VendedToken, min_ttl_s: float) -> None:
         seat, token = self._truth.seats[replica], vended.token
         issued = self._truth.account.tokens.get(token.access.reveal())
         if issued is None:

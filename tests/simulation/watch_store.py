@@ -7,10 +7,19 @@ from typing import Any, TypeAlias
 from sidecar.core import policy
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Token
-from sidecar.core.shared import Ask, Claimed, Committed, Failed, Granted, Rejection, Remembered, State
+from sidecar.core.shared import (
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    Granted,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
 from tests.simulation.truth import ROUNDING_S, Lease, Truth, ViolationError
 
-Answer: TypeAlias = Claimed | Committed | Rejection | State
+Answer: TypeAlias = ClaimResult | Committed | Rejection | State
 
 
 class StoreWatch:
@@ -41,7 +50,7 @@ class StoreWatch:
         self._fence = max(self._fence, state.token_fence)
         match operation:
             case "claim":
-                if isinstance(answer, Claimed) and isinstance(answer.outcome, Granted):
+                if isinstance(answer, ClaimResult) and isinstance(answer.outcome, Granted):
                     self._granted(arguments[0], answer.outcome, state, before)
             case "commit":
                 self._ended(arguments[0])
@@ -56,7 +65,7 @@ class StoreWatch:
             case "seed":
                 self._seeded(replica, arguments[0])
 
-    def _granted(self, ask: Ask, granted: Granted, state: State, before: Token | None) -> None:
+    def _granted(self, ask: ClaimRequest, granted: Granted, state: State, before: Token | None) -> None:
         truth, now = self._truth, self._truth.now()
         running = None if truth.split else truth.lease
         if (ask.nonce, granted.fence) in self._leases:
@@ -71,12 +80,12 @@ class StoreWatch:
         truth.lease = Lease(ask.nonce, granted.fence, now + granted.limit_s)
         self._granted_at[ask.nonce] = now
 
-    def _is_reported(self, ask: Ask, stored: Token, state: State) -> bool:
+    def _is_reported(self, ask: ClaimRequest, stored: Token, state: State) -> bool:
         """To the store, or to the replica that asks, which could not tell of it yet."""
         told = state.reported is not None and state.reported.token_id == stored.token_id
         return told or stored.token_id in self._truth.seats[ask.nonce.partition("/")[0]].rejected
 
-    def _needed(self, ask: Ask, stored: Token, *, reported: bool) -> None:
+    def _needed(self, ask: ClaimRequest, stored: Token, *, reported: bool) -> None:
         """By the calendar nobody calls while a token is stored that nobody need replace yet."""
         truth, profile = self._truth, self._truth.profile
         issued = truth.account.tokens[stored.access.reveal()]
@@ -97,7 +106,7 @@ class StoreWatch:
         if self._truth.lease is not None and self._truth.lease.nonce == nonce:
             self._truth.lease = None
 
-    def _failed(self, failed: Failed) -> None:
+    def _failed(self, failed: FailureReport) -> None:
         self._ended(failed.nonce)
         if failed.nonce in self._told or failed.pause is None:
             return
@@ -113,7 +122,7 @@ class StoreWatch:
     def _granted_later(self, nonce: str) -> bool:
         return self._granted_at.get(nonce, -1) > self._told_at
 
-    def _seeded(self, replica: str, remembered: Remembered) -> None:
+    def _seeded(self, replica: str, remembered: ReplicaMemory) -> None:
         """Who holds a lease may tell its token this way; nobody else's ends it."""
         lease, token, pause = self._truth.lease, remembered.token, remembered.state.pause
         if lease is not None and token is not None and token.fence == lease.fence and _is_of(replica, lease.nonce):

@@ -120,14 +120,14 @@ class World:
             sink=EventWatch(self.violated),
             beat=replica.beat,
         )
-        view = parts.maintainer._crew.view
-        follow = view.follow
+        held = parts.maintainer._session.replica
+        follow = held.follow
 
         def follow_and_say(state: State, asked_at: float) -> bool:
             ground.truth.seats[replica.name].seen_at = line.decided_at
             return follow(state, asked_at)
 
-        view.follow = follow_and_say  # type: ignore[method-assign]  # the same, and told
+        held.follow = follow_and_say  # type: ignore[method-assign]  # the same, and told
         return Place(parts, line, files)
 
     def kill(self, replica: Replica) -> None:

@@ -18,7 +18,7 @@ from sidecar.core.token_file_events import (
     TokenFileFailed,
 )
 from sidecar.file_sink.follower import LOOK_S
-from sidecar.vending.vendor import Vended
+from sidecar.vending.vendor import VendedToken
 from tests.fakes.token_file_scene import Scene
 from tests.fakes.vendor import vended
 
@@ -72,13 +72,13 @@ async def test_a_wait_is_for_another_than_the_token_held_also_a_suspect_one(scen
 
 @pytest.mark.parametrize("comes", [vended("access-token-two"), None])
 async def test_what_an_earlier_process_left_stays_until_there_is_a_token_or_none_in_time(
-    comes: Vended | None, scene: Scene
+    comes: VendedToken | None, scene: Scene
 ) -> None:
     scene.path.write_text("of before")
     asked = asyncio.Event()
     answer = asyncio.Event()
 
-    async def vend(min_ttl_s: float = 0) -> Vended:
+    async def vend(min_ttl_s: float = 0) -> VendedToken:
         asked.set()
         await answer.wait()
         if comes is None:
@@ -177,7 +177,7 @@ async def test_a_token_that_changes_while_it_is_written_is_followed_without_a_wa
 async def test_a_bug_is_told_and_the_file_followed_on(scene: Scene) -> None:
     current = scene.vendor.current
 
-    def fails() -> Vended | None:
+    def fails() -> VendedToken | None:
         scene.vendor.current = current  # type: ignore[method-assign]
         raise RuntimeError("canary")
 

@@ -36,7 +36,7 @@ def test_every_mapped_error_is_also_caught() -> None:
         (ConnectionResetError(), FailureKind.CONNECT),
         (socket.gaierror(), FailureKind.CONNECT),
         (ssl.SSLCertVerificationError(), FailureKind.CONNECT),
-        (UnicodeError(), FailureKind.REFUSED),
+        (UnicodeError(), FailureKind.BAD_REQUEST),
         (aiohttp.SocketTimeoutError(), FailureKind.TIMEOUT),
         (aiohttp.ServerDisconnectedError(), FailureKind.CONNECT),
         (aiohttp.ClientPayloadError(), FailureKind.MALFORMED),

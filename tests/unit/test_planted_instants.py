@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.shared import State
-from sidecar.vending.view import View
+from sidecar.vending.replica_state import ReplicaState
 from tests.fakes.hand_clock import HandClock
 
 NOW = 1_000_000.0
@@ -23,9 +23,9 @@ STATE = State(now=NOW, epoch="e", fence=7, token=TOKEN, token_fence=7, token_id=
 @pytest.mark.parametrize("planted_at", [0.0, NOW, NOW + 1e6, 9e10])
 def test_another_instant_of_a_held_token_is_passed_over(planted_at: float) -> None:
     clock = HandClock()
-    view = View(Profile(base_url="https://partner.test"), clock)
-    view.store_time.follow(STATE.now, clock.monotonic())
-    assert view.follow(STATE, clock.monotonic())
-    born = view.born
-    assert not view.follow(replace(STATE, token=replace(TOKEN, issued_at=planted_at)), born + AGE_S)
-    assert (view.born, view.token) == (born, TOKEN)
+    replica = ReplicaState(Profile(base_url="https://partner.test"), clock)
+    replica.store_time.follow(STATE.now, clock.monotonic())
+    assert replica.follow(STATE, clock.monotonic())
+    born = replica.born
+    assert not replica.follow(replace(STATE, token=replace(TOKEN, issued_at=planted_at)), born + AGE_S)
+    assert (replica.born, replica.token) == (born, TOKEN)

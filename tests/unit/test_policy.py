@@ -10,7 +10,7 @@ from sidecar.core import policy
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Lifetime, Profile
 from sidecar.core.policy import Condition
-from sidecar.core.shared import Lesson
+from sidecar.core.shared import LearnedLifetime
 
 PROFILE = Profile(base_url="https://partner.example", lifetime_s=900, margin_s=15, max_stale_s=3600)
 SHORT = Profile(base_url="https://partner.example", lifetime_s=60, margin_s=15)
@@ -74,9 +74,9 @@ def test_the_refresh_point_lies_inside_the_usable_life(lifetime_s: float, jitter
         (FailureKind.THROTTLED, 1, -5, 0.5, 30),
         (FailureKind.THROTTLED, 1, float("inf"), 0.5, 86_400),
         (FailureKind.THROTTLED, 1, float("nan"), 0.5, 30),
-        (FailureKind.REJECTED, 1, None, 0.0, 120),
-        (FailureKind.REFUSED, 2, None, 0.0, 240),
-        (FailureKind.REJECTED, 99, None, 0.0, 3600),
+        (FailureKind.UNAUTHORIZED, 1, None, 0.0, 120),
+        (FailureKind.BAD_REQUEST, 2, None, 0.0, 240),
+        (FailureKind.UNAUTHORIZED, 99, None, 0.0, 3600),
         (FailureKind.SERVER_ERROR, 1, None, 0.5, 0.5),
         (FailureKind.SERVER_ERROR, 1, 4, 0.5, 4),
         (FailureKind.TIMEOUT, 4, None, 0.5, 4),
@@ -129,20 +129,20 @@ def test_a_budget_of_one_still_lets_a_report_be_mended() -> None:
 
 
 def test_one_wrong_report_teaches_nothing() -> None:
-    once = policy.learn(Lesson(), 3, PROFILE)
+    once = policy.learn(LearnedLifetime(), 3, PROFILE)
     assert once.learned_s == 0
     assert policy.believed_lifetime(None, once, PROFILE) == (900, Lifetime.ASSUMED)
-    assert policy.learn(once, None, PROFILE) == Lesson()
+    assert policy.learn(once, None, PROFILE) == LearnedLifetime()
 
 
 def test_two_refusals_in_a_row_shorten_the_lifetime_to_the_longer_of_both_ages() -> None:
-    twice = policy.learn(policy.learn(Lesson(), 300, PROFILE), 310, PROFILE)
+    twice = policy.learn(policy.learn(LearnedLifetime(), 300, PROFILE), 310, PROFILE)
     assert twice.learned_s == pytest.approx(310 * 0.95)
     assert policy.believed_lifetime(None, twice, PROFILE) == (twice.learned_s, Lifetime.LEARNED)
 
 
 def test_reports_without_end_never_go_below_the_floor() -> None:
-    lesson = Lesson()
+    lesson = LearnedLifetime()
     for _ in range(50):
         lesson = policy.learn(lesson, policy.learned_floor_s(PROFILE), PROFILE)
     assert policy.learned_floor_s(PROFILE) == 90
@@ -151,8 +151,8 @@ def test_reports_without_end_never_go_below_the_floor() -> None:
 
 def test_reports_below_the_floor_teach_nothing() -> None:
     """Two careless reports of young tokens must not shorten everyone's lifetime."""
-    assert policy.learn(policy.learn(Lesson(), 0.3, PROFILE), 0.3, PROFILE) == Lesson()
-    taught = Lesson(learned_s=400, evidence_s=380)
+    assert policy.learn(policy.learn(LearnedLifetime(), 0.3, PROFILE), 0.3, PROFILE) == LearnedLifetime()
+    taught = LearnedLifetime(learned_s=400, evidence_s=380)
     assert policy.learn(taught, 89, PROFILE) == taught
 
 
@@ -162,7 +162,7 @@ def test_the_floor_keeps_the_refreshes_within_half_of_the_budget() -> None:
 
 
 def test_a_learned_lifetime_grows_back_slowly_and_ends_at_the_assumed_one() -> None:
-    lesson, cycles = Lesson(learned_s=300), 0
+    lesson, cycles = LearnedLifetime(learned_s=300), 0
     while lesson.learned_s:
         grown = policy.learn(lesson, None, PROFILE)
         assert grown.learned_s == 0 or grown.learned_s == pytest.approx(lesson.learned_s * 1.01)
@@ -171,8 +171,8 @@ def test_a_learned_lifetime_grows_back_slowly_and_ends_at_the_assumed_one() -> N
 
 
 def test_a_refusal_at_the_end_of_the_life_teaches_nothing() -> None:
-    assert policy.learn(Lesson(evidence_s=880), 880, PROFILE) == Lesson()
+    assert policy.learn(LearnedLifetime(evidence_s=880), 880, PROFILE) == LearnedLifetime()
 
 
 def test_the_partners_word_beats_what_was_learned() -> None:
-    assert policy.believed_lifetime(120, Lesson(learned_s=300), PROFILE) == (120, Lifetime.DECLARED)
+    assert policy.believed_lifetime(120, LearnedLifetime(learned_s=300), PROFILE) == (120, Lifetime.DECLARED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from sidecar.core.model import Moment, Seconds, Secret, token_id_of
+from sidecar.core.model import MonotonicTime, Seconds, Secret, token_id_of
 from sidecar.core.policy import permit_wait_s
 from sidecar.core.ports import Clock
 from sidecar.partner.sandbox.config import SandboxConfig
@@ -28,8 +28,8 @@ class Account:
     def __init__(self, config: SandboxConfig, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._calls_at: list[Moment] = []
-        self.ends_at: dict[str, Moment] = {}
+        self._calls_at: list[MonotonicTime] = []
+        self.ends_at: dict[str, MonotonicTime] = {}
         """When each token ever issued ends or ended, unless it was revoked before; by its id."""
         self._revoked: set[str] = set()
         self._refreshes: set[str] = set()
@@ -48,7 +48,7 @@ class Account:
             self._calls_at.append(now)
         return max(wait_s, 0)
 
-    def _forget_calls(self, now: Moment) -> None:
+    def _forget_calls(self, now: MonotonicTime) -> None:
         window_s = self._config.limit.window_s
         if self._config.sliding_limit:
             self._calls_at = [at for at in self._calls_at if now - at < window_s]

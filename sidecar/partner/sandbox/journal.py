@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-from sidecar.core.model import Instant, Moment, Operation
+from sidecar.core.model import MonotonicTime, Operation, UtcTime
 
 
 @dataclass(slots=True)
@@ -14,8 +14,8 @@ class Call:
 
     preset: str
     operation: Operation
-    at: Instant
-    at_monotonic: Moment
+    at: UtcTime
+    at_monotonic: MonotonicTime
     """By the clock of the sandbox's process; for differences."""
     status: int = 0
 

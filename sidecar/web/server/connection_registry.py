@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from sidecar.core.limits import Limit, Limits
-from sidecar.core.model import Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds
 
 Activity: TypeAlias = Literal["receiving", "idle", "polling", "answering", "leaving"]
 """`idle`: every request was answered, or is just being answered. `polling`: a long-poll waits. `leaving`: a long-poll
@@ -50,8 +50,8 @@ class ManagedConnection(ABC):
 
     def __init__(self) -> None:
         self.activity: Activity = "receiving"
-        self.since: Moment = 0
-        self.queued_at: Moment = 0
+        self.since: MonotonicTime = 0
+        self.queued_at: MonotonicTime = 0
         """Its `since` when it was put at its place in the queue."""
 
     @property
@@ -60,7 +60,7 @@ class ManagedConnection(ABC):
         """Whether it has sent a complete head that is not answered yet."""
 
     @abstractmethod
-    def overdue(self, now: Moment) -> Limit | None:
+    def overdue(self, now: MonotonicTime) -> Limit | None:
         """Return the time limit that is exceeded at `now`, by the event loop's clock."""
 
     @abstractmethod
@@ -111,7 +111,7 @@ class ConnectionRegistry:
     def _has_room(self) -> bool:
         return len(self) - len(self._turned_away) - len(self._queues["leaving"]) < self.limits.max_connections
 
-    def _make_room(self, now: Moment) -> bool:
+    def _make_room(self, now: MonotonicTime) -> bool:
         self.limited("connections")
         receiving, polling = _first(self._queues["receiving"]), _first(self._queues["polling"])
         idle = self._longest_idle()
@@ -144,7 +144,7 @@ class ConnectionRegistry:
                 idle.move_to_end(connection)
         return _first(idle)
 
-    def _end_poll(self, poll: ManagedConnection, now: Moment) -> bool:
+    def _end_poll(self, poll: ManagedConnection, now: MonotonicTime) -> bool:
         """End the long-poll with its answer. False where too many are being ended so."""
         leaving = self._queues["leaving"]
         if len(leaving) >= TURNED_AWAY:
@@ -167,7 +167,7 @@ class ConnectionRegistry:
         if connection.activity not in (activity, "leaving"):
             self._move(connection, activity)
 
-    def touch(self, connection: ManagedConnection, now: Moment) -> None:
+    def touch(self, connection: ManagedConnection, now: MonotonicTime) -> None:
         """It was answered, and has nothing under way."""
         if connection.activity == "idle":
             connection.since = now
@@ -242,5 +242,5 @@ def _first(queue: OrderedDict[ManagedConnection, None]) -> ManagedConnection | N
     return next(iter(queue), None)
 
 
-def _now() -> Moment:
+def _now() -> MonotonicTime:
     return asyncio.get_running_loop().time()

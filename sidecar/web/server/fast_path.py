@@ -10,9 +10,9 @@ holds because
   caller tokens is in force. Nothing else goes into the guards' decision;
 - what the entry stands for, profile, endpoint and form, is a function of those bytes: a GET without a query and without
   a condition;
-- the answer is rendered from `Vendor.current()`, which never gives a suspect token, again whenever that may be another:
-  the token is not held any more, a second of its life or of `Date` has passed, or somebody set the wall clock by a
-  second or more. Without such a token there is no answer here;
+- the answer is rendered from `TokenProvider.current()`, which never gives a suspect token, and again whenever that may
+  be another: the token is not held any more, a second of its life or of `Date` has passed, or somebody set the wall
+  clock by a second or more. Without such a token there is no answer here;
 - lines that neither guards nor endpoints read are left out before bytes are compared, which makes no whole head of what
   is none (`request_key`). No entry is made of a head with a second `User-Agent`, or with an odd form of one;
 - metrics, audit lines and spans are emitted as for any other request. With `SIDECAR_LOG_LEVEL=debug`, which logs each
@@ -28,17 +28,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from sidecar.core.model import Instant, Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 from sidecar.core.ports import AuditSink, Clock, EventSink, RequestTally
 from sidecar.core.request_events import Audited, Endpoint, RequestServed
-from sidecar.vending.vendor import Vended, Vendor
+from sidecar.vending.vendor import TokenProvider, VendedToken
 from sidecar.web.answers import Response, wire_bytes
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.known_requests import Key, KnownRequests
 from sidecar.web.server.peer import Peer
 from sidecar.web.server.request_key import MAX_REQUEST_BYTES, trace_of
 
-Render: TypeAlias = Callable[[Vended], Response]
+Render: TypeAlias = Callable[[VendedToken], Response]
 """Makes the answer with this token: one profile, endpoint and form. Equal where those are."""
 
 
@@ -64,13 +64,13 @@ class CachedResponse:
 
     render: Render
     closes: bool
-    vendor: Vendor
+    vendor: TokenProvider
     endpoint: Endpoint
     tally: RequestTally
-    vended: Vended | None = None
+    vended: VendedToken | None = None
     data: bytes = b""
-    second: Instant = 0
-    good_until: Moment = 0
+    second: UtcTime = 0
+    good_until: MonotonicTime = 0
 
     def forget(self) -> None:
         self.vended, self.data = None, b""
@@ -145,7 +145,7 @@ class FastPath:
         self,
         key: Key,
         render: Render,
-        vendor: Vendor,
+        vendor: TokenProvider,
         endpoint: Endpoint,
         *,
         caller_tokens: CallerTokens | None = None,
@@ -167,7 +167,7 @@ class FastPath:
         self._known.clear()
         self._responses.clear()
 
-    def _render(self, response: CachedResponse, vended: Vended) -> None:
+    def _render(self, response: CachedResponse, vended: VendedToken) -> None:
         for other in self._responses.values():
             if other.vended is not None and not other.vendor.holds(other.vended.token):
                 other.forget()
@@ -180,7 +180,7 @@ class FastPath:
         response.good_until = min(vended.good_until, now + second + 1 - wall)
 
     def _tell(
-        self, response: CachedResponse, vended: Vended, segment: bytes, connection: Connection, duration_s: Seconds
+        self, response: CachedResponse, vended: VendedToken, segment: bytes, connection: Connection, duration_s: Seconds
     ) -> None:
         profile, token_id = response.vendor.profile.name, vended.token.token_id
         audit, spans = self._audit, self._spans

@@ -18,7 +18,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.limits import Limit
-from sidecar.core.model import Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.ports import EventSink
 from sidecar.web.answers import wire_bytes
 from sidecar.web.server.connection_registry import ConnectionRegistry
@@ -218,7 +218,7 @@ class HttpConnection(SocketProtocol):
         """As `ManagedConnection`."""
         return self._feed is not None and self._feed.is_answering
 
-    def overdue(self, now: Moment) -> Limit | None:
+    def overdue(self, now: MonotonicTime) -> Limit | None:
         """As `ManagedConnection`."""
         began_at = self._feed.began_at if self._feed is not None else None if self._has_spoken else self.since
         if began_at is not None and now - began_at > self.limits.header_timeout_s:

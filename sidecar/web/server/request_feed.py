@@ -10,7 +10,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.limits import Limit, Limits
-from sidecar.core.model import Moment
+from sidecar.core.model import MonotonicTime
 from sidecar.web.server.request_handler import ConnectionHandler, OwnedTransport, Owner
 from sidecar.web.server.request_parser import (
     RequestParser,
@@ -44,7 +44,7 @@ class RequestFeed:
         connection: Connection,
         make_handler: Callable[[], ConnectionHandler],
         limits: Limits,
-        accepted_at: Moment | None,
+        accepted_at: MonotonicTime | None,
     ) -> None:
         """`accepted_at` is when the connection began, where this is its first request."""
         self._connection = connection

@@ -7,7 +7,7 @@ import select
 from typing import cast
 
 from sidecar.core.limits import Limit, Limits
-from sidecar.core.model import Moment, Seconds
+from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.web.server.connection_registry import ConnectionRegistry, ManagedConnection
 from sidecar.web.server.peer import Peer, caller_name, peer_of
 
@@ -31,7 +31,7 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
         self._loop = loop
         self._caller = ""
         self._pauses: set[str] = set()
-        self._unread_since: Moment | None = None
+        self._unread_since: MonotonicTime | None = None
         self.peer = _NOBODY
         """Known once the connection is made."""
         self.transport: asyncio.Transport | None = None
@@ -111,7 +111,7 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
             if not self._pauses and self.transport is not None and not self.is_closing:
                 self.transport.resume_reading()
 
-    def overdue(self, now: Moment) -> Limit | None:
+    def overdue(self, now: MonotonicTime) -> Limit | None:
         """As `ManagedConnection`: of what the client does not read."""
         transport = self.transport
         if transport is None:

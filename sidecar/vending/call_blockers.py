@@ -14,27 +14,27 @@ from sidecar.core.errors import (
 from sidecar.core.failures import FailureKind
 from sidecar.core.policy import TICK_S
 from sidecar.core.shared import Pause
-from sidecar.vending.crew import Crew
+from sidecar.vending.store_session import StoreSession
 
 
-def obstacle(crew: Crew, *, on_demand: bool) -> NoTokenError | None:
+def call_blocker(session: StoreSession, *, on_demand: bool) -> NoTokenError | None:
     """The obstacle, ready to raise; None when a call may be tried, or somebody's may be under way."""
-    view = crew.view
-    if (pause := view.pause()) is not None:
+    replica = session.replica
+    if (pause := replica.pause()) is not None:
         return error_of(pause)
-    refused = view.refused()
-    if crew.keyring.pick(refused) is None:
-        ours = [pause for key, pause in refused.items() if key in crew.keyring.credentials_ids]
+    refused = replica.credential_blocks()
+    if session.rotation.pick(refused) is None:
+        ours = [pause for key, pause in refused.items() if key in session.rotation.credentials_ids]
         return _rejected(min(ours, key=lambda pause: pause.left_s))
-    if (wait_s := crew.ledger.wait_s()) > TICK_S:
+    if (wait_s := session.ledger.wait_s()) > TICK_S:
         return BudgetExhaustedError("The fleet's own budget of partner calls is spent.", retry_after_s=wait_s)
-    if (wait_s := crew.fallback.blocked_s()) > TICK_S:
+    if (wait_s := session.fallback.blocked_s()) > TICK_S:
         return StoreUnavailableError("The store is down and no token is at hand.", retry_after_s=wait_s)
     # While a lease runs its holder may bring a token any moment, whatever is left of the budget.
-    if not crew.store.up or view.lease_left_s() > 0:
+    if not session.store.up or replica.lease_left_s() > 0:
         return None
-    if (wait_s := view.permit_wait_s(on_demand=on_demand)) > TICK_S:
-        whole = view.permit_wait_s(on_demand=False) > TICK_S
+    if (wait_s := replica.permit_wait_s(on_demand=on_demand)) > TICK_S:
+        whole = replica.permit_wait_s(on_demand=False) > TICK_S
         what = "budget of partner calls" if whole else "share of the budget for reports and min_ttl"
         return BudgetExhaustedError(f"The fleet's own {what} is spent.", retry_after_s=wait_s)
     return None
@@ -46,7 +46,7 @@ def error_of(pause: Pause) -> NoTokenError:
     if pause.kind is FailureKind.THROTTLED:
         text = "The partner answered 429 and asks for a cool-down."
         return CoolingDownError(text, retry_after_s=left_s, partner=detail)
-    if pause.kind is FailureKind.REFUSED:
+    if pause.kind is FailureKind.BAD_REQUEST:
         text = "The partner refuses the request itself: check base URL, preset and role."
         return PartnerRefusedError(text, retry_after_s=left_s, partner=detail)
     return PartnerUnavailableError(f"The partner gave no token ({pause.kind}).", retry_after_s=left_s, partner=detail)

@@ -13,7 +13,7 @@ KEPT_IDS = 8
 """Proven pairs of others that are remembered: a few, as the store does. The files here may come to name one of them."""
 
 
-class Keyring:
+class CredentialRotation:
     """The newest pair of one account, and the one before it until the newest has obtained a token."""
 
     def __init__(self, profile_name: str, source: CredentialsSource, sink: EventSink) -> None:

@@ -13,28 +13,28 @@ from dataclasses import replace
 from sidecar.core import policy
 from sidecar.core.failures import FailureKind
 from sidecar.core.forgotten import forgot
-from sidecar.core.model import Instant, Lifetime, Moment, Profile, Seconds, Token
+from sidecar.core.model import Lifetime, MonotonicTime, Profile, Seconds, Token, UtcTime
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
 from sidecar.core.run_on import run_on
-from sidecar.core.shared import Failed, Lesson, Pause, Remembered, Reported, State
+from sidecar.core.shared import FailureReport, LearnedLifetime, Pause, ReplicaMemory, Reported, State
 from sidecar.vending.recording import OwnFailure, is_running, with_failure, with_heard, with_success
 from sidecar.vending.shown_time import Ends, ShownTime
 from sidecar.vending.store_time import StoreTime
 
 
-class View:
+class ReplicaState:
     """One replica's view of one profile."""
 
     def __init__(self, profile: Profile, clock: Clock) -> None:
         self._profile = profile
         self._clock = clock
         self.token: Token | None = None
-        self.born: Moment = 0
+        self.born: MonotonicTime = 0
         """When the token was asked for. Fixed at first sight, so no later step of any clock makes it younger."""
         self.refresh_at_s: Seconds = 0
         """The age at which this replica refreshes the token ahead."""
-        self.taken: Moment | None = None
+        self.taken: MonotonicTime | None = None
         self.replaced_ids: deque[str] = deque(maxlen=8)
         """Ids of the tokens vended before: a report of one is late."""
         self.last_failure: OwnFailure | None = None
@@ -48,7 +48,7 @@ class View:
         """The store's clock was set, and has not been told the token's age since."""
         # What the store said last, with what we had to note ourselves; read at `_seen_at`.
         self._state = State()
-        self._seen_at: Moment = clock.monotonic()
+        self._seen_at: MonotonicTime = clock.monotonic()
         self.store_time = StoreTime(clock)
         self.shown_time, self.ends = ShownTime(clock), Ends(clock)
         self._changed = asyncio.Event()
@@ -66,20 +66,20 @@ class View:
         return self.token.token_id if self.token is not None else ""
 
     @property
-    def issued_at(self) -> Instant:
+    def issued_at(self) -> UtcTime:
         """When the held token was asked for, as it is shown."""
         return self.shown_time.at(self.born)
 
-    def age_s(self, now: Moment) -> Seconds:
+    def age_s(self, now: MonotonicTime) -> Seconds:
         return now - self.born
 
     @property
-    def rejected(self) -> bool:
+    def is_reported(self) -> bool:
         """Whether the held token was reported."""
         reported = self._state.reported
         return reported is not None and reported.token_id == self.token_id
 
-    def condition(self, now: Moment) -> Condition:
+    def condition(self, now: MonotonicTime) -> Condition:
         """EXPIRED also when there is no token."""
         if self.token is None:
             return Condition.EXPIRED
@@ -87,12 +87,12 @@ class View:
             self.age_s(now),
             self.token.lifetime_s,
             self.token.lifetime,
-            rejected=self.rejected,
+            rejected=self.is_reported,
             refresh_at_s=self.refresh_at_s,
             profile=self._profile,
         )
 
-    def left_s(self, now: Moment) -> Seconds:
+    def left_s(self, now: MonotonicTime) -> Seconds:
         """Seconds of life left, 0 without a token."""
         return 0 if self.token is None else max(0, self.token.lifetime_s - self.age_s(now))
 
@@ -124,13 +124,13 @@ class View:
         alive = self.condition(self._clock.monotonic()) is not Condition.EXPIRED
         return alive and state.token_fence < ours.token_fence
 
-    def follow(self, state: State, asked_at: Moment) -> bool:
+    def follow(self, state: State, asked_at: MonotonicTime) -> bool:
         """Take the store's word. True when that brought another token.
 
         `asked_at`, before the store was asked, is where a token's age is counted from: it is never younger here.
         """
         brought = state.token is not None and self._is_another(state.token)
-        if not brought and self.rejected and state.token_id != self.token_id:
+        if not brought and self.is_reported and state.token_id != self.token_id:
             # The store speaks of another token; of the held one it has said nothing new.
             state = replace(state, reported=self._state.reported)
         self._state = state
@@ -164,7 +164,7 @@ class View:
             return held.fence - 1
         return self.known_fence
 
-    def take(self, token: Token, born: Moment) -> None:
+    def take(self, token: Token, born: MonotonicTime) -> None:
         """Vend this token from now on."""
         again = self.token is not None and self.token.token_id == token.token_id
         if self.token is not None and not again:
@@ -189,28 +189,28 @@ class View:
         self._note(replace(self._now_state(), fence=fence))
         return fence
 
-    def note_success(self, token: Token, lesson: Lesson) -> None:
+    def note_success(self, token: Token, lesson: LearnedLifetime) -> None:
         """Our call brought this token. Nothing is noted of a newer one that is held by now."""
         if self.known_fence <= token.fence:
             self._note(with_success(self._now_state(), token, lesson))
 
-    def note_failure(self, failed: Failed) -> None:
+    def note_failure(self, failed: FailureReport) -> None:
         self._note(with_failure(self._now_state(), failed))
 
-    def note_rejected(self, token_id: str, age_s: Seconds) -> None:
+    def note_reported(self, token_id: str, age_s: Seconds) -> None:
         self._note(replace(self._now_state(), reported=Reported(token_id, self._state.fence, age_s)))
 
     def _note(self, state: State) -> None:
         self._state = state
         self.unsaved = True
 
-    def remembered(self) -> Remembered:
+    def remembered(self) -> ReplicaMemory:
         """What to offer a store that forgot, or whose clock was set."""
         token, age_s = self.token, 0.0
         if token is not None:
             age_s = self.age_s(self._clock.monotonic())
             token = replace(token, issued_at=self.store_time.at(self.born))
-        return Remembered(state=self._now_state(), token=token, token_age_s=age_s, clock_stepped=self.clock_stepped)
+        return ReplicaMemory(state=self._now_state(), token=token, token_age_s=age_s, clock_stepped=self.clock_stepped)
 
     def _now_state(self) -> State:
         """The state with every duration brought to this moment."""
@@ -224,14 +224,14 @@ class View:
         pause = self._now_state().pause
         return pause if is_running(pause) else None
 
-    def refused(self) -> Mapping[str, Pause]:
+    def credential_blocks(self) -> Mapping[str, Pause]:
         """The credentials the partner refuses now, by id."""
-        return {key: pause for key, pause in self._now_state().refused.items() if is_running(pause)}
+        return {key: pause for key, pause in self._now_state().credential_blocks.items() if is_running(pause)}
 
     def strikes(self, kind: FailureKind, credentials_id: str) -> int:
         """How many failures of this kind there were since the last token."""
-        if kind is FailureKind.REJECTED:
-            refused = self._state.refused.get(credentials_id)
+        if kind is FailureKind.UNAUTHORIZED:
+            refused = self._state.credential_blocks.get(credentials_id)
             return 0 if refused is None else refused.strikes
         failures = self._state.strikes.get(kind.value)
         return 0 if failures is None else failures.count

@@ -1,0 +1,48 @@
+"""Which pair of one account is used, and what is remembered of others."""
+
+from __future__ import annotations
+
+from sidecar.core.model import Credentials
+from sidecar.vending.credential_rotation import CredentialRotation
+from tests.fakes.key_fleet import Files, pair
+from tests.fakes.sink import ListSink
+
+
+def a_keyring(files: Files) -> CredentialRotation:
+    return CredentialRotation("default", files, ListSink())
+
+
+def ids(*pairs: Credentials) -> list[str]:
+    return [each.credentials_id for each in pairs]
+
+
+def test_ids_that_the_store_names_do_not_pile_up() -> None:
+    files = Files(pair("key", "secret-1"))
+    rotation = a_keyring(files)
+    rotation.prove(ids(files.pair))
+    for number in range(10_000):
+        rotation.prove([f"somebody's-{number}"])
+    assert len(rotation._proven) < 20
+    assert not rotation.on_trial, "its own pair is not forgotten for them"
+
+
+def test_a_pair_that_the_fleet_has_proven_before_the_file_came_here_is_not_tried() -> None:
+    files = Files(pair("key", "secret-1"))
+    rotation, newer = a_keyring(files), pair("key", "secret-2")
+    rotation.prove(ids(files.pair, newer))
+    files.pair = newer
+    rotation.look()
+    assert rotation.pick([]) is newer
+    assert not rotation.on_trial
+
+
+def test_the_pair_before_is_used_until_the_newest_has_obtained_a_token() -> None:
+    first, second = pair("key", "secret-1"), pair("key", "secret-2")
+    files = Files(first)
+    rotation = a_keyring(files)
+    rotation.prove(ids(first))
+    files.pair = second
+    rotation.look()
+    assert (rotation.pick([]), rotation.pick(ids(second))) == (second, first)
+    rotation.prove(ids(second))
+    assert rotation.pick(ids(second)) is None
