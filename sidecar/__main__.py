@@ -53,9 +53,9 @@ def _open_standard_descriptors() -> None:
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command that `argv` names and return its exit code. Raises `SystemExit` for `--help` and misuse (2)."""
-    from sidecar.cli import commands
+    from sidecar.cli import main
 
-    return commands.run(argv, environ)
+    return main.run(argv, environ)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 
 from sidecar.app.clock import SystemClock
+from sidecar.app.run import wait_for_signal
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
-from sidecar.app.serving import wait_for_signal
 from sidecar.core.errors import NoTokenError
 from sidecar.core.model import Secret
-from sidecar.partner.sandbox import Sandbox, SandboxConfig
+from sidecar.sandbox import Sandbox, SandboxConfig
 
 TOKEN_LIFETIME_S = 60
 """Short, so that a rotation can be watched."""

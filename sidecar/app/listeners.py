@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sidecar.app.memory import give_back
 from sidecar.app.open_files import share_open_files
+from sidecar.app.process import give_back
 from sidecar.config.settings import Settings
 from sidecar.core.hosts import literal_address
 from sidecar.core.model import Address, Seconds

@@ -20,11 +20,11 @@ from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.fanout import Fanout
 from sidecar.telemetry.library_logs import capture_library_logs
 from sidecar.telemetry.line_writer import LineStream, LineWriter
-from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.recent import RecentEvents
+from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.telemetry.redaction import Redactor
-from sidecar.vending.vendor import TokenProvider
+from sidecar.vending.api import TokenProvider
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.fast_path import FastPath
 

@@ -11,7 +11,7 @@ from sidecar.core.events import SealKeysChanged, SealKeysUnreadable
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
 from sidecar.file_operations import FileOperationError, FileOperations, read_in_time
-from sidecar.stores.seal import AesSealer, SealKey, load_seal_keys
+from sidecar.stores.sealing import AesSealer, SealKey, load_seal_keys
 
 LOOK_EVERY_S: Seconds = 5
 """As for credentials: the kubelet itself takes up to a minute to change a mounted file."""

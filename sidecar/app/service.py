@@ -12,7 +12,6 @@ from typing import TextIO
 import aiohttp
 
 from sidecar import __version__
-from sidecar.app.accounts import Process, open_settings_store, partner_certificates
 from sidecar.app.clock import SystemClock
 from sidecar.app.listeners import Listeners, names_of
 from sidecar.app.observers import Observers
@@ -20,6 +19,7 @@ from sidecar.app.service_manager import Health, ServiceManager, words_of
 from sidecar.app.settings_files import problems_with_files
 from sidecar.app.token_files import TokenFiles
 from sidecar.app.watched_files import WatchedFiles
+from sidecar.app.wiring import Process, open_settings_store, partner_certificates
 from sidecar.config.settings import Settings
 from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import ConfigurationError, CredentialsError
@@ -28,14 +28,14 @@ from sidecar.core.model import Address
 from sidecar.core.ports import Clock
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
-from sidecar.stores.opening import Store
+from sidecar.stores.factory import Store
 from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
-from sidecar.web.admin_api import AdminApi
+from sidecar.web.admin.app import AdminApi
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.guards import Guards, GuardSettings
-from sidecar.web.token_api import TokenApi
 
 STOP_GRACE_S = 0.5
 """How long running answers may take after the drain."""

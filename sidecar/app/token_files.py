@@ -15,8 +15,8 @@ from sidecar.file_operations import FileOperationError, FileOperations, FileStal
 from sidecar.file_sink.follower import Follower
 from sidecar.file_sink.leftovers import leftovers
 from sidecar.file_sink.token_file import TokenFile
-from sidecar.vending.vendor import TokenProvider
-from sidecar.web.admin_api import TokenFileState
+from sidecar.vending.api import TokenProvider
+from sidecar.web.admin.app import TokenFileState
 
 
 def open_token_file(settings: ProfileSettings) -> TokenFile | None:

@@ -10,7 +10,7 @@ from sidecar.config.otel import PREFIX
 from sidecar.core.ports import Clock
 
 if TYPE_CHECKING:
-    from sidecar.telemetry.spans import Spans
+    from sidecar.telemetry.tracing import Spans
 
 
 def open_spans(clock: Clock) -> tuple[Spans | None, tuple[str, ...]]:
@@ -19,7 +19,7 @@ def open_spans(clock: Clock) -> tuple[Spans | None, tuple[str, ...]]:
     Only the SDK can judge some of its variables, such as names of plug-ins: when it fails, all that are set are named.
     """
     try:
-        from sidecar.telemetry.spans import Spans
+        from sidecar.telemetry.tracing import Spans
     except ImportError:
         return None, ("OpenTelemetry's variables ask for traces, but the extra 'otel' is not installed: none are sent",)
     except Exception as error:  # noqa: BLE001 - a package that is not ours, and reads the environment as it is imported

@@ -12,9 +12,9 @@ from sidecar.config.settings import Settings
 from sidecar.core.events import InternalFailure
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
-from sidecar.core.trace import bare_trace
+from sidecar.core.safe_traceback import bare_trace
 from sidecar.file_operations import FileOperations
-from sidecar.stores.seal import OpenSealer, Sealer
+from sidecar.stores.sealing import OpenSealer, Sealer
 from sidecar.web import caller_token_file
 from sidecar.web.caller_token_file import CallerTokenFile
 

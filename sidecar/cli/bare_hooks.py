@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TextIO
 
 from sidecar.core.model import Seconds
-from sidecar.core.trace import bare_line
+from sidecar.core.safe_traceback import bare_line
 from sidecar.telemetry.unread_streams import takes_a_line
 
 _LAST_WORD_S: Seconds = 0.5

@@ -10,7 +10,7 @@ from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM
 from sidecar.cli.output import say
 
 if TYPE_CHECKING:
-    from sidecar.app.checking import CheckLine
+    from sidecar.app.check import CheckLine
     from sidecar.cli.command import Commands
 
 _DESCRIPTION = """\
@@ -50,7 +50,7 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     settings = load_settings(environ)
     # Not before: aiohttp loads the trusted certificates while it is imported, and their file system may hang.
-    from sidecar.app.checking import check
+    from sidecar.app.check import check
 
     say(*(f"warning  {warning}" for warning in settings.warnings))
     lines = run(lambda: check(settings, live=args.live))

@@ -9,9 +9,9 @@ import contextlib
 import os
 from collections.abc import Mapping
 
-from sidecar.cli.ask import UnreachableError, ask
+from sidecar.cli.http_client import UnreachableError, ask
 from sidecar.cli.output import OutputError, say
-from sidecar.config.reach import reach
+from sidecar.config.client_settings import reach
 from sidecar.core.errors import ConfigurationError
 
 _TIMEOUT_S = 2

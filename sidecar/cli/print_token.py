@@ -14,8 +14,8 @@ from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM, complain
 from sidecar.cli.output import say
 
 if TYPE_CHECKING:
-    from sidecar.cli.ask import Answer
     from sidecar.cli.command import Commands
+    from sidecar.cli.http_client import Answer
 
 _TIMEOUT_S = 60
 """Above what a sidecar lets callers wait by default (5 s), with room for a larger SIDECAR_REQUEST_TIMEOUT_S."""
@@ -67,8 +67,8 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from sidecar.cli.ask import ask
-    from sidecar.config.reach import reach
+    from sidecar.cli.http_client import ask
+    from sidecar.config.client_settings import reach
 
     known = reach(environ)
     path = "/v1/authorize" if args.format == "header" else "/v1/token"

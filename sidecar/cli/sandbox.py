@@ -13,7 +13,7 @@ from sidecar.cli.output import say
 if TYPE_CHECKING:
     from sidecar.cli.command import Commands
     from sidecar.core.model import Credentials
-    from sidecar.partner.sandbox import Sandbox
+    from sidecar.sandbox import Sandbox
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ def add_to(commands: Commands) -> None:
 def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     from sidecar.app.clock import SystemClock
     from sidecar.app.running import run
-    from sidecar.partner.sandbox import Sandbox, SandboxConfig
+    from sidecar.sandbox import Sandbox, SandboxConfig
 
     pair = _credentials(args)
     config = SandboxConfig(

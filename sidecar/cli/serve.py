@@ -47,7 +47,7 @@ def _run(_args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     settings = load_settings(environ)
     # Not before: aiohttp loads the trusted certificates while it is imported, and their file system may hang.
-    from sidecar.app.serving import serve
+    from sidecar.app.run import serve
 
     return run(lambda: serve(settings, environ))
 
@@ -68,7 +68,7 @@ class _HelpWithSettings(argparse.Action):
 
 
 def _settings_text() -> str:
-    from sidecar.config.table import SETTINGS
+    from sidecar.config.schema import SETTINGS
 
     return "\n".join(
         f"  {setting.name} = {setting.default_shown}{' *' if setting.per_profile else ''}\n"

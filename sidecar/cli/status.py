@@ -13,8 +13,8 @@ from sidecar.cli.command import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, HELP_FOR
 from sidecar.cli.output import say
 
 if TYPE_CHECKING:
-    from sidecar.cli.ask import Answer
     from sidecar.cli.command import Commands
+    from sidecar.cli.http_client import Answer
 
 _TIMEOUT_S = 5
 _MAX_LINE_CHARACTERS = 400
@@ -52,8 +52,8 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from sidecar.cli.ask import UnreachableError, ask
-    from sidecar.config.reach import reach
+    from sidecar.cli.http_client import UnreachableError, ask
+    from sidecar.config.client_settings import reach
 
     url = args.url or str(reach(environ).admin)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 from types import MappingProxyType
 
 from sidecar.config.findings import Findings
-from sidecar.config.table import SETTINGS
+from sidecar.config.schema import SETTINGS
 
 _ONE_PROCESS = "the metrics are those of one process, which keeps them in its memory"
 PASSED_OVER: Mapping[str, str] = MappingProxyType(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from sidecar.config import profiles, sources, table
+from sidecar.config import profiles, sources
+from sidecar.config import schema as table
 from sidecar.config.addresses import is_local
 from sidecar.config.environment import judge_passed_over
 from sidecar.config.findings import Findings
@@ -15,7 +16,7 @@ from sidecar.config.store_files import judge_store_files
 from sidecar.config.trusted import judge_trusted_certificates
 from sidecar.config.values import Values
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 
 
 def load(

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from sidecar.core.account import account_named
 from sidecar.core.model import Budget, Secret
 from sidecar.core.redis_url import SCHEMES
-from sidecar.core.redis_url_text import is_redis_url, parse_redis_url
+from sidecar.core.store_url import is_redis_url, parse_redis_url
 
 T = TypeVar("T")
 

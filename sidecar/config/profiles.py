@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sidecar.config import rules, table
+from sidecar.config import checks as rules
+from sidecar.config import schema as table
 from sidecar.config.findings import Findings
 from sidecar.config.settings import ProfileSettings
 from sidecar.config.shared_accounts import judge_shared_accounts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address, Credentials, Profile, Seconds, Secret
 
 

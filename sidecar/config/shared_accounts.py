@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sidecar.config import table
+from sidecar.config import schema as table
 from sidecar.config.findings import Findings
 from sidecar.config.setting import Setting
 from sidecar.config.settings import ProfileSettings

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.config.findings import Findings, did_you_mean
+from sidecar.config.schema import CONFIG, SETTINGS
 from sidecar.config.setting import PREFIX
-from sidecar.config.table import CONFIG, SETTINGS
 from sidecar.config.values import Layer, RawValue
 from sidecar.file_operations import FileOperationError, read_in_time
 from sidecar.secret_file import SecretFileError, read_text

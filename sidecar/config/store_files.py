@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from sidecar.config import table
+from sidecar.config import schema as table
 from sidecar.config.findings import Findings
 from sidecar.config.values import Values
 from sidecar.core.redis_url import RedisUrl
-from sidecar.core.redis_url_text import is_redis_url, parse_redis_url
+from sidecar.core.store_url import is_redis_url, parse_redis_url
 from sidecar.file_operations import FileOperationError, read_in_time
 from sidecar.secret_file import SecretFileError, read_bytes, read_secret
 

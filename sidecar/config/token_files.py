@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from sidecar.config import table
+from sidecar.config import schema as table
 from sidecar.config.findings import Findings
 from sidecar.config.settings import ProfileSettings
 from sidecar.file_operations import FileOperationError, read_in_time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.core.model import Seconds
-from sidecar.core.shared import Pause, State
+from sidecar.core.shared_state import Pause, State
 
 NOTICED_S: Seconds = 1
 """Two durations that differ by less than this were measured at different moments."""

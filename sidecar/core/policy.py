@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Lifetime, Profile, Seconds
-from sidecar.core.shared import LearnedLifetime
+from sidecar.core.shared_state import LearnedLifetime
 
 MAX_COOLDOWN_S: Seconds = 900
 """Where our own doubling of a cool-down stops."""

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from sidecar.core.events import Event
 from sidecar.core.model import Credentials, MonotonicTime, PartnerToken, Seconds, Secret, Token, UtcTime
-from sidecar.core.shared import (
+from sidecar.core.shared_state import (
     ClaimRequest,
     ClaimResult,
     Committed,

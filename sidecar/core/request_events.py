@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sidecar.core.events import Event, Verdict
-from sidecar.core.limits import Limit, ListenerName
+from sidecar.core.listener_limits import Limit, ListenerName
 from sidecar.core.model import Seconds
 from sidecar.core.trace_context import TraceContext
 

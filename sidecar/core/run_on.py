@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sidecar.core.model import Seconds
-from sidecar.core.shared import Grant, Pause, State
+from sidecar.core.shared_state import Grant, Pause, State
 
 
 def run_on(state: State, passed_s: Seconds, window_s: Seconds) -> State:

@@ -16,6 +16,7 @@ from sidecar.core.errors import NoTokenError
 from sidecar.core.events import Event, InternalFailure
 from sidecar.core.model import Seconds, Token
 from sidecar.core.ports import EventSink
+from sidecar.core.safe_traceback import bare_trace
 from sidecar.core.token_file_events import (
     TokenFileChange,
     TokenFileChanged,
@@ -23,10 +24,9 @@ from sidecar.core.token_file_events import (
     TokenFileRemoved,
     TokenFileWritten,
 )
-from sidecar.core.trace import bare_trace
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls
 from sidecar.file_sink.token_file import TokenFile, TokenFileError
-from sidecar.vending.vendor import TokenProvider
+from sidecar.vending.api import TokenProvider
 
 LOOK_S: Seconds = 1
 """The time between two looks. So long a rejected token may stay in its file, unless the disk hangs, and a file that was

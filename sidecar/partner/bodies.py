@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from sidecar.core.failures import AnswerProblem
-from sidecar.partner.lifetimes import read_integer
+from sidecar.partner.lifetime import read_integer
 
 MAX_BODY_BYTES = 64 * 1024
 """Of a body as it was sent, and once more of what it is decompressed to."""

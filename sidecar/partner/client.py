@@ -17,10 +17,10 @@ from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import Credentials, PartnerToken, Seconds, Secret
 from sidecar.core.ports import Clock, MaySend
 from sidecar.file_limit import cause_of
-from sidecar.partner.answers import Answer, read_answer
 from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.certificates import PartnerCertificates
 from sidecar.partner.presets import Preset
+from sidecar.partner.response import Answer, read_answer
 from sidecar.partner.session import proxy_for
 from sidecar.partner.transport_errors import TRANSPORT_ERRORS, kind_of_error
 

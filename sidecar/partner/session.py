@@ -9,8 +9,8 @@ import aiohttp
 from sidecar import __version__
 from sidecar.core.model import Seconds
 from sidecar.core.proxies import proxy_of
-from sidecar.partner.bounded import BoundedConnector
 from sidecar.partner.resolver import PartnerResolver
+from sidecar.partner.transport import BoundedConnector
 from sidecar.resolver import Resolver
 
 FALLBACK_AFTER_S: Seconds = 0.5

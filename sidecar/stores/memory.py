@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sidecar.core.model import Profile
 from sidecar.core.ports import Clock, SharedState
-from sidecar.stores.desk import DecisionEngine, DeskState, ProfileRecord
+from sidecar.stores.engine import DecisionEngine, DeskState, ProfileRecord
 
 T = TypeVar("T")
 

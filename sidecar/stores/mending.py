@@ -1,4 +1,4 @@
-"""What a stored gate says beyond what any replica writes, brought back: as `scripts/_gate.lua` does it on Redis.
+"""What a stored gate says beyond what any replica writes, brought back: as `lua/_gate.lua` does it on Redis.
 
 Whoever can write to the store may plant it, or somebody set a clock. A pause without end is made one of a day, so that
 a fleet comes back without a person who finds the key.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from sidecar.stores.gate import (
+from sidecar.stores.documents import (
     FENCE_AHEAD_MS,
     LONGEST_SPAN_MS,
     MOST_STRIKES,

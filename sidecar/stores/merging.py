@@ -1,4 +1,4 @@
-"""What a replica remembers, merged into what is stored: as the second half of `scripts/seed.lua`.
+"""What a replica remembers, merged into what is stored: as the second half of `lua/seed.lua`.
 
 A merge is a union or a maximum by fence. No list and no fact replaces another as a whole, so an offer that was delayed
 on its way takes nothing away, and what only one side knows is kept.
@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile
-from sidecar.core.shared import Confirmed, FailureCount, Grant, Pause, State
-from sidecar.stores.gate import (
+from sidecar.core.shared_state import Confirmed, FailureCount, Grant, Pause, State
+from sidecar.stores.documents import (
     MOST_GRANTS,
     REMEMBERED_IDS,
     Coordination,

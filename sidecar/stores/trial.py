@@ -6,7 +6,7 @@ from sidecar.core.errors import StoreError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import Clock, SharedState
-from sidecar.core.shared import ClaimRequest, FailureReport, Granted, LearnedLifetime, Pause, ReplicaMemory, State
+from sidecar.core.shared_state import ClaimRequest, FailureReport, Granted, LearnedLifetime, Pause, ReplicaMemory, State
 
 _CREDENTIALS_ID = "check"
 

@@ -9,7 +9,7 @@ from sidecar.core.events import Event
 from sidecar.core.ports import Clock
 from sidecar.core.request_events import Audited
 from sidecar.telemetry.audit_lines import AuditLines
-from sidecar.telemetry.repetition import Repetition
+from sidecar.telemetry.throttle import Repetition
 
 MAX_CALLERS = 1024
 """So many callers of a profile's current token are told apart."""

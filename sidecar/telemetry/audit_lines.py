@@ -10,7 +10,7 @@ from sidecar.core.ports import Clock
 from sidecar.core.request_events import Audited
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.line_writer import LineOutput
-from sidecar.telemetry.logs import LogSink, timestamp
+from sidecar.telemetry.log import LogSink, timestamp
 from sidecar.telemetry.redaction import Redactor
 
 

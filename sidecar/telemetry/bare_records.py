@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from sidecar.core.trace import bare_line
+from sidecar.core.safe_traceback import bare_line
 from sidecar.telemetry.unread_streams import takes_a_line
 
 

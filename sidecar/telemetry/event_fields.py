@@ -7,8 +7,8 @@ from enum import Enum
 
 from sidecar.core.events import Event
 from sidecar.core.failures import PartnerDetail
-from sidecar.core.iso8601 import iso
 from sidecar.core.model import Seconds
+from sidecar.core.timestamps import iso
 from sidecar.core.trace_context import TraceContext
 
 

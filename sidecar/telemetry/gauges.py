@@ -11,10 +11,10 @@ from prometheus_client.registry import Collector
 
 from sidecar.core.file_events import StalledFile
 from sidecar.core.policy import Condition
-from sidecar.telemetry.closed_counter import NAMESPACE
 from sidecar.telemetry.label_sets import FILES, LINE_STREAMS
 from sidecar.telemetry.line_writer import LineStream
-from sidecar.vending.vendor import Snapshot, TokenProvider
+from sidecar.telemetry.metric_names import NAMESPACE
+from sidecar.vending.api import Snapshot, TokenProvider
 
 _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
     ("waiters", "Callers that wait for a token now.", lambda s: s.waiters),

@@ -9,7 +9,7 @@ from sidecar.core.errors import AnswerError
 from sidecar.core.events import FlightResult, Verdict
 from sidecar.core.failures import FailureKind
 from sidecar.core.file_events import FileName
-from sidecar.core.limits import Limit, ListenerName
+from sidecar.core.listener_limits import Limit, ListenerName
 from sidecar.core.model import Operation, Reason
 from sidecar.core.request_events import Endpoint
 from sidecar.telemetry.line_writer import LineStream

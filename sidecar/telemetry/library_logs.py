@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from sidecar.core.events import Level
-from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.log import LogSink
 
 _OF_TRACES = "opentelemetry."
 _HTTP_STATUSES = range(100, 600)

@@ -27,11 +27,11 @@ from sidecar.core.file_events import StalledFile
 from sidecar.core.request_events import LimitHit, RequestServed
 from sidecar.core.token_file_events import TokenFileFailed
 from sidecar.telemetry import label_sets
-from sidecar.telemetry.closed_counter import NAMESPACE, ClosedCounter
 from sidecar.telemetry.gauges import ConnectionGauge, DroppedLines, StalledFiles, VendorGauges
 from sidecar.telemetry.line_writer import LineStream
-from sidecar.telemetry.request_counts import RequestCounts
-from sidecar.vending.vendor import TokenProvider
+from sidecar.telemetry.metric_names import NAMESPACE, ClosedCounter
+from sidecar.telemetry.request_metrics import RequestCounts
+from sidecar.vending.api import TokenProvider
 
 PARTNER_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 

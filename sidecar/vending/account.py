@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from sidecar.core.errors import NoTokenError
 from sidecar.core.model import Credentials, Seconds
 from sidecar.core.ports import CredentialsSource
+from sidecar.vending.api import VendedToken
 from sidecar.vending.broker import Broker
-from sidecar.vending.maintainer import Refresher
-from sidecar.vending.vendor import VendedToken
+from sidecar.vending.refresher import Refresher
 
 
 class AccountCredentials:

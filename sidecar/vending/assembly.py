@@ -9,9 +9,9 @@ from sidecar.core.ports import Clock, CredentialsSource, EventSink, Partner, Sha
 from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
 from sidecar.vending.credential_rotation import CredentialRotation
-from sidecar.vending.fallback import OutageBudget
 from sidecar.vending.local_budget import LocalBudgets
-from sidecar.vending.maintainer import Refresher
+from sidecar.vending.outage_budget import OutageBudget
+from sidecar.vending.refresher import Refresher
 from sidecar.vending.replica_state import ReplicaState
 from sidecar.vending.store_session import StoreSession
 from sidecar.vending.watched import WatchedState

@@ -13,7 +13,7 @@ from sidecar.core.errors import (
 )
 from sidecar.core.failures import FailureKind
 from sidecar.core.policy import TICK_S
-from sidecar.core.shared import Pause
+from sidecar.core.shared_state import Pause
 from sidecar.vending.store_session import StoreSession
 
 

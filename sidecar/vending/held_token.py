@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sidecar.core.model import MonotonicTime, Seconds, Token
 from sidecar.core.policy import Condition, usable_s
+from sidecar.vending.api import VendedToken
 from sidecar.vending.store_session import StoreSession
-from sidecar.vending.vendor import VendedToken
 
 _GOOD = (Condition.FRESH, Condition.STALE)
 

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from sidecar.core.model import Budget, MonotonicTime, Profile, Seconds
 from sidecar.core.policy import budget_wait_s
 from sidecar.core.ports import Clock
-from sidecar.vending.ledger import GrantHistory
+from sidecar.vending.grant_history import GrantHistory
 
 RECENT_ACCOUNTS = 16
 """Budgets kept although nobody uses them: a key that is put back finds what it has spent."""

@@ -17,8 +17,8 @@ from sidecar.core.model import Credentials, MonotonicTime, Profile, Seconds, Tok
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.vending.account import Account, AccountCredentials
+from sidecar.vending.api import Report, Snapshot, VendedToken
 from sidecar.vending.assembly import Assembly
-from sidecar.vending.vendor import Report, Snapshot, VendedToken
 
 
 class ProfileVendor:

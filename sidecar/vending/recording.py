@@ -1,7 +1,7 @@
 """What a replica records about its own calls and reports while the store cannot be told: from state to state.
 
 An outcome ends only what was recorded below the fence of its own call, and no pause shortens another. The stores decide
-by the same rules (`stores/rules.py`), for what they are told.
+by the same rules (`stores/decisions.py`), for what they are told.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import MonotonicTime, Token
 from sidecar.core.policy import TICK_S
-from sidecar.core.shared import Confirmed, FailureCount, FailureReport, LearnedLifetime, Pause, State, is_leased
+from sidecar.core.shared_state import Confirmed, FailureCount, FailureReport, LearnedLifetime, Pause, State, is_leased
 
 MOST_CREDENTIAL_BLOCKS = 8
 """Twice what a store keeps."""

@@ -17,10 +17,10 @@ from sidecar.core.model import Lifetime, MonotonicTime, Profile, Seconds, Token,
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
 from sidecar.core.run_on import run_on
-from sidecar.core.shared import FailureReport, LearnedLifetime, Pause, ReplicaMemory, Reported, State
+from sidecar.core.shared_state import FailureReport, LearnedLifetime, Pause, ReplicaMemory, Reported, State
 from sidecar.vending.recording import OwnFailure, is_running, with_failure, with_heard, with_success
 from sidecar.vending.shown_time import Ends, ShownTime
-from sidecar.vending.store_time import StoreTime
+from sidecar.vending.store_clock import StoreTime
 
 
 class ReplicaState:

@@ -10,10 +10,10 @@ from typing import TypeVar
 from sidecar.core.events import StoreClockStepped, StoreDataLost, TokenChanged
 from sidecar.core.model import MonotonicTime, Profile
 from sidecar.core.ports import Clock, EventSink, Partner
-from sidecar.core.shared import ClaimResult, Committed, Rejection, State
+from sidecar.core.shared_state import ClaimResult, Committed, Rejection, State
 from sidecar.vending.credential_rotation import CredentialRotation
-from sidecar.vending.fallback import OutageBudget
-from sidecar.vending.ledger import GrantHistory
+from sidecar.vending.grant_history import GrantHistory
+from sidecar.vending.outage_budget import OutageBudget
 from sidecar.vending.replica_state import ReplicaState
 from sidecar.vending.watched import WatchedState
 

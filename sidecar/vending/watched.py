@@ -9,7 +9,7 @@ from sidecar.core.errors import StoreError
 from sidecar.core.events import StoredValueDiscarded, StoreFailed, StoreRecovered
 from sidecar.core.model import Seconds, Token
 from sidecar.core.ports import EventSink, SharedState
-from sidecar.core.shared import (
+from sidecar.core.shared_state import (
     ClaimRequest,
     ClaimResult,
     Committed,

@@ -13,7 +13,7 @@ import msgspec
 
 from sidecar.core.model import UtcTime
 from sidecar.core.request_events import Outcome
-from sidecar.vending.vendor import VendedToken
+from sidecar.vending.api import VendedToken
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"

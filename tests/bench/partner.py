@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from sidecar.core.model import Budget, Secret
-from sidecar.partner.sandbox import Sandbox, SandboxConfig
+from sidecar.sandbox import Sandbox, SandboxConfig
 from tests.fakes.processes import HeldClock
 
 KEY, SECRET = "bench-key", "bench-secret"

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.browser.screenshots import keep
 from tests.browser.ticking import A_TICK_CHANGES_THE_BAR
 from tests.fakes.browser import Page

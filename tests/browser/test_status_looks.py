@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.web.status_page.words import span
+from sidecar.web.admin.status_page.words import span
 from tests.browser.screenshots import keep
 from tests.fakes.browser import Page
 from tests.fakes.gallery import vendors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from sidecar.partner.answers import MAX_TOKEN_CHARS
+from sidecar.partner.response import MAX_TOKEN_CHARS
 
 
 class LongTokens(ThreadingHTTPServer):

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import pytest
 
-from sidecar.partner.answers import MAX_TOKEN_CHARS
 from sidecar.partner.presets import PRESETS
+from sidecar.partner.response import MAX_TOKEN_CHARS
 from tests.clients.long_tokens import LongTokens
 from tests.clients.proxies import OF_THE_APPS, PROXIES, envoy, nginx
 from tests.clients.refuser import Refuser

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
-from sidecar.stores.opening import open_store
+from sidecar.stores.factory import open_store
 from tests.clusters import Node
 from tests.contract.named import HERE
 from tests.contract.sqlite_world import SqliteWorld

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.core.store_url import parse_redis_url
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
-from sidecar.stores.access import Access
-from sidecar.stores.link import _SERVERS
-from sidecar.stores.opening import Store
-from sidecar.stores.redis import RedisStore
-from sidecar.stores.renewed import OPTIONAL_WAIT, RenewedClient
-from sidecar.stores.servers import OneServer
+from sidecar.stores.factory import Store
+from sidecar.stores.redis.access import Access
+from sidecar.stores.redis.client import _SERVERS
+from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, RenewedClient
+from sidecar.stores.redis.store import RedisStore
+from sidecar.stores.redis.topology import OneServer
 from tests.contract.operations import opened
 from tests.fakes.relays import relay
 from tests.fakes.zone import Zone

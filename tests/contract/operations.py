@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import LearnedLifetime, ReplicaMemory, State
-from sidecar.stores.opening import Store, open_store
+from sidecar.core.shared_state import LearnedLifetime, ReplicaMemory, State
+from sidecar.stores.factory import Store, open_store
 from tests.contract.worlds import SEALER, a_failure, a_token, an_ask
 from tests.fakes.hand_clock import HandClock
 

@@ -6,10 +6,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sidecar.stores.opening import Store
-from sidecar.stores.seal import Sealer
-from sidecar.stores.sqlite import SqliteStore
-from sidecar.stores.sqlite_cell import FOR_EVER_MS
+from sidecar.stores.factory import Store
+from sidecar.stores.sealing import Sealer
+from sidecar.stores.sqlite.records import FOR_EVER_MS
+from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, Part
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.hand_readings import HandReadings

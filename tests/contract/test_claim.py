@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Adopt, ClaimRequest, CoolingDown, Granted, Held, LearnedLifetime, OverBudget
+from sidecar.core.shared_state import Adopt, ClaimRequest, CoolingDown, Granted, Held, LearnedLifetime, OverBudget
 from tests.contract.worlds import (
     LIMIT_S,
     NEAR_S,

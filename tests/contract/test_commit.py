@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import LearnedLifetime
+from sidecar.core.shared_state import LearnedLifetime
 from tests.contract.worlds import (
     LIMIT_S,
     NEAR_S,

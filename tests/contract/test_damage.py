@@ -12,10 +12,10 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Granted, LearnedLifetime, ReplicaMemory, State
-from sidecar.stores.opening import Store
-from sidecar.stores.seal import AesSealer, OpenSealer
-from sidecar.stores.wire import token_argument
+from sidecar.core.shared_state import Granted, LearnedLifetime, ReplicaMemory, State
+from sidecar.stores.codec import token_argument
+from sidecar.stores.factory import Store
+from sidecar.stores.sealing import AesSealer, OpenSealer
 from tests.contract.worlds import (
     PROFILE,
     SEALER,

@@ -11,8 +11,8 @@ import pytest
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Token
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Adopt, CoolingDown, Granted, OverBudget
-from sidecar.stores.earlier_release import earlier_profile_id
+from sidecar.core.shared_state import Adopt, CoolingDown, Granted, OverBudget
+from sidecar.stores.redis.earlier_release import earlier_profile_id
 from tests.contract.worlds import NEAR_S, PROFILE, SEALER, RedisWorld, a_token, an_ask, grant_ages_s
 
 EARLIER = earlier_profile_id(PROFILE)

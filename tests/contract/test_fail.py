@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import LearnedLifetime, ReplicaMemory, State
+from sidecar.core.shared_state import LearnedLifetime, ReplicaMemory, State
 from tests.contract.worlds import (
     LIMIT_S,
     NEAR_S,

@@ -10,8 +10,8 @@ import pytest
 
 from sidecar.core.errors import StoreError
 from sidecar.core.ports import SharedState
-from sidecar.stores.redis import MAX_OFFERS
-from sidecar.stores.replies import MAX_REPLY_BYTES
+from sidecar.stores.redis.bounded_parser import MAX_REPLY_BYTES
+from sidecar.stores.redis.store import MAX_OFFERS
 from tests.contract.operations import opened
 from tests.contract.worlds import PROFILE, an_ask
 from tests.fakes.flood import flooding

@@ -10,9 +10,9 @@ import pytest
 from sidecar.core.failures import MAX_TEXT_CHARS, FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Grant, Granted, LearnedLifetime, ReplicaMemory, State
-from sidecar.partner.answers import MAX_TOKEN_CHARS
-from sidecar.stores.gate import MAX_DOCUMENT_BYTES, REMEMBERED_IDS
+from sidecar.core.shared_state import Grant, Granted, LearnedLifetime, ReplicaMemory, State
+from sidecar.partner.response import MAX_TOKEN_CHARS
+from sidecar.stores.documents import MAX_DOCUMENT_BYTES, REMEMBERED_IDS
 from tests.contract.planting import WIDE, plant, rotations
 from tests.contract.worlds import (
     NEAR_S,

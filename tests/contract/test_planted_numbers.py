@@ -6,8 +6,15 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import CoolingDown, Held
-from sidecar.stores.gate import FENCE_AHEAD_MS, LONGEST_DETAIL, LONGEST_ID, LONGEST_SPAN_MS, MOST_GRANTS, MOST_KINDS
+from sidecar.core.shared_state import CoolingDown, Held
+from sidecar.stores.documents import (
+    FENCE_AHEAD_MS,
+    LONGEST_DETAIL,
+    LONGEST_ID,
+    LONGEST_SPAN_MS,
+    MOST_GRANTS,
+    MOST_KINDS,
+)
 from tests.contract.planting import WIDE, plant, rotations
 from tests.contract.worlds import LIMIT_S, KeptWorld, Part, an_ask, failed, fetched, granted, strikes_of
 

@@ -8,11 +8,11 @@ import pytest
 
 from sidecar.core.errors import ConfigurationError, StoreError
 from sidecar.core.model import Secret
-from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.core.store_url import parse_redis_url
 from sidecar.resolver import Resolver
-from sidecar.stores.connecting import Connecting
-from sidecar.stores.opening import open_store
-from sidecar.stores.rights import LEAST_RIGHTS
+from sidecar.stores.factory import open_store
+from sidecar.stores.redis.connection import Connecting
+from sidecar.stores.redis.rights import LEAST_RIGHTS
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, granted
 from tests.fakes.hand_clock import HandClock

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.core.errors import StoreError
 from sidecar.resolver import Resolver
-from sidecar.stores.tcp import MAX_REMEMBERED, TcpConnector
+from sidecar.stores.redis.tcp import MAX_REMEMBERED, TcpConnector
 from tests.certificates import Authority
 from tests.clusters import Node
 from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, client_of, named

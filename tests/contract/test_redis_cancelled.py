@@ -14,12 +14,12 @@ from typing import Any
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Address
 from sidecar.core.ports import SharedState
-from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.core.store_url import parse_redis_url
 from sidecar.resolver import Resolver
-from sidecar.stores.connecting import MAX_CONNECTIONS, Connecting
-from sidecar.stores.opening import Store
-from sidecar.stores.redis import RedisStore
-from sidecar.stores.renewed import Word
+from sidecar.stores.factory import Store
+from sidecar.stores.redis.connection import MAX_CONNECTIONS, Connecting
+from sidecar.stores.redis.replaceable_pool import Word
+from sidecar.stores.redis.store import RedisStore
 from tests.contract.operations import opened
 from tests.contract.worlds import PROFILE, an_ask, fetched
 from tests.fakes.replica import until

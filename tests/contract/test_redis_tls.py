@@ -14,13 +14,13 @@ import pytest
 
 from sidecar import file_operations
 from sidecar.core.errors import StoreError
-from sidecar.core.redis_url_text import parse_redis_url
+from sidecar.core.store_url import parse_redis_url
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
-from sidecar.stores import certificates
-from sidecar.stores.access import Access
-from sidecar.stores.connecting import Connecting
-from sidecar.stores.opening import Store
+from sidecar.stores.factory import Store
+from sidecar.stores.redis import certificates
+from sidecar.stores.redis.access import Access
+from sidecar.stores.redis.connection import Connecting
 from tests.certificates import Authority, Pair
 from tests.clusters import ClusterTrio
 from tests.contract.operations import OPERATIONS, opened, run_one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import Confirmed, Reported
+from sidecar.core.shared_state import Confirmed, Reported
 from tests.contract.worlds import World, fetched
 
 

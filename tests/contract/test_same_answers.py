@@ -15,8 +15,17 @@ from hypothesis import strategies as st
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import CoolingDown, Granted, Held, LearnedLifetime, OverBudget, Pause, ReplicaMemory, State
-from sidecar.stores.opening import open_store
+from sidecar.core.shared_state import (
+    CoolingDown,
+    Granted,
+    Held,
+    LearnedLifetime,
+    OverBudget,
+    Pause,
+    ReplicaMemory,
+    State,
+)
+from sidecar.stores.factory import open_store
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import (
     NEAR_S,

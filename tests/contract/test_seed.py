@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import (
+from sidecar.core.shared_state import (
     Confirmed,
     CoolingDown,
     FailureCount,

@@ -16,11 +16,11 @@ import pytest
 
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Secret
-from sidecar.stores.opening import open_store
-from sidecar.stores.sqlite import SqliteStore
-from sidecar.stores.sqlite_errors import FileError
-from sidecar.stores.sqlite_file import SCHEMA, is_ours
-from sidecar.stores.sqlite_words import words_for
+from sidecar.stores.factory import open_store
+from sidecar.stores.sqlite.database import SCHEMA, is_ours
+from sidecar.stores.sqlite.error_texts import words_for
+from sidecar.stores.sqlite.errors import FileError
+from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.operations import OPERATIONS, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted
 from tests.fakes.hand_clock import HandClock

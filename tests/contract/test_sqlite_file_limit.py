@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import StoreError
-from sidecar.stores.sqlite import SqliteStore
+from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import SEALER
 from tests.fakes.exhausted import exhausted
 from tests.fakes.hand_clock import HandClock

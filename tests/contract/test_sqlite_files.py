@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.core.errors import StoreError
 from sidecar.core.ports import SharedState
-from sidecar.stores.sqlite import SqliteStore
+from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, fetched
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.neighbour import Neighbour

@@ -13,8 +13,8 @@ import pytest
 
 from sidecar.core.errors import StoreError
 from sidecar.core.failures import FailureKind
-from sidecar.stores.opening import Store
-from sidecar.stores.sqlite import SqliteStore
+from sidecar.stores.factory import Store
+from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.operations import run_one
 from tests.contract.worlds import PROFILE, SEALER, failed, fetched, granted
 from tests.fakes.hand_clock import HandClock

@@ -17,7 +17,7 @@ import pytest
 
 from sidecar.core.errors import ConfigurationError, StoreError
 from sidecar.core.model import Secret
-from sidecar.stores.opening import Store, open_store
+from sidecar.stores.factory import Store, open_store
 from tests.contract.worlds import PROFILE, SEALER, fetched
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.programs import needs

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import StoreError
-from sidecar.stores.sqlite import SqliteStore
+from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted
 from tests.fakes.hand_clock import HandClock
@@ -112,7 +112,7 @@ HANGS = """
 import asyncio, sys, threading
 from pathlib import Path
 from sidecar.core.errors import StoreError
-from sidecar.stores.sqlite import SqliteStore
+from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.hand_readings import HandReadings

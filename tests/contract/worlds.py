@@ -10,10 +10,10 @@ from typing import Literal, Protocol, TypeAlias
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import ClaimRequest, ClaimResult, FailureReport, Granted, LearnedLifetime, Pause, State
+from sidecar.core.shared_state import ClaimRequest, ClaimResult, FailureReport, Granted, LearnedLifetime, Pause, State
+from sidecar.stores.factory import Store, open_store
 from sidecar.stores.memory import MemoryStore
-from sidecar.stores.opening import Store, open_store
-from sidecar.stores.seal import AesSealer, Sealer, SealKey
+from sidecar.stores.sealing import AesSealer, Sealer, SealKey
 from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
 

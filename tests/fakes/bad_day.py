@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from sidecar.core.model import Address
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.fakes.processes import Fleet
 from tests.fakes.raw_partner import Play, RawPartner, http, raw_partner
 from tests.fakes.replica import Replica, until

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
-from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.http_server import HttpServer
 from sidecar.web.server.listener import Listener
-from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock
 from tests.fakes.wire import LOOPBACK

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Credentials, Profile, Secret, Token
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import (
+from sidecar.core.shared_state import (
     ClaimRequest,
     ClaimResult,
     Committed,

@@ -20,11 +20,11 @@ from sidecar.core.events import (
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Lifetime, Operation
 from sidecar.core.policy import Condition
-from sidecar.telemetry.recent import RecentEvents
-from sidecar.vending.vendor import LastFailure, Snapshot
-from sidecar.web.admin_api import AdminApi
-from sidecar.web.status_document import status
-from sidecar.web.status_page.page import page
+from sidecar.telemetry.recent_events import RecentEvents
+from sidecar.vending.api import LastFailure, Snapshot
+from sidecar.web.admin.app import AdminApi
+from sidecar.web.admin.status_document import status
+from sidecar.web.admin.status_page.page import page
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import NOW, FakeVendor, FixedClock
 from tests.fakes.wire import serving

@@ -91,10 +91,10 @@ def look(path: Path) -> None:
 def main() -> None:
     """Like `serve`: in the same order, and what that keeps for its life is kept here."""
     path, environ = Path(os.environ["LOOK_FOR"]), take(os.environ)
-    from sidecar.app.memory import settle
+    from sidecar.app.process import settle
+    from sidecar.app.run import wait_for_signal
     from sidecar.app.running import load_settings, run
     from sidecar.app.service import Service
-    from sidecar.app.serving import wait_for_signal
 
     settings = load_settings(environ)
 

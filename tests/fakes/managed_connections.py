@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.core.limits import Limit, Limits
+from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.model import MonotonicTime
 from sidecar.web.server.connection_registry import Activity, ConnectionRegistry, ManagedConnection
 

@@ -10,7 +10,7 @@ from tests.fakes.spellings import inside_base64
 READABLE = (
     "-c",
     (
-        "import os, sys; from sidecar.cli.commands import run; from sidecar.config.environment import take;"
+        "import os, sys; from sidecar.cli.main import run; from sidecar.config.environment import take;"
         "sys.exit(run(['serve'], take(os.environ)))"
     ),
 )

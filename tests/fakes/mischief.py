@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from sidecar.core.model import Operation
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.fakes.fault_proxy import FaultProxy
 from tests.fakes.load import Load
 from tests.fakes.processes import Fleet

@@ -13,8 +13,8 @@ from typing import Any
 
 from sidecar.core.errors import StoreError
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import LearnedLifetime
-from sidecar.stores.sqlite import SqliteStore
+from sidecar.core.shared_state import LearnedLifetime
+from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, a_token, an_ask, outcome_name
 from tests.fakes.hand_clock import HandClock
 

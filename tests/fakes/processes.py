@@ -18,8 +18,8 @@ import aiohttp
 from sidecar.app.clock import SystemClock
 from sidecar.core.account import account_of_key
 from sidecar.core.model import Budget, Profile, Secret
-from sidecar.partner.sandbox import Sandbox, SandboxConfig
-from sidecar.partner.sandbox.journal import Call
+from sidecar.sandbox import Sandbox, SandboxConfig
+from sidecar.sandbox.journal import Call
 from tests.fakes.replica import HANG_S, SERVE, Replica, until
 from tests.servers import RedisServer
 

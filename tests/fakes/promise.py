@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.core.model import MonotonicTime, Secret, token_id_of
-from sidecar.partner.sandbox import Sandbox
+from sidecar.sandbox import Sandbox
 from tests.fakes.replica import Answer
 
 COMMIT_S = 2

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from sidecar.core.limits import Limit, Limits
+from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.request_events import LimitHit
 from sidecar.web.answers import Response, answer
 from sidecar.web.server.fast_path import FastPath

@@ -15,8 +15,8 @@ from sidecar.core.errors import PartnerError
 from sidecar.core.model import Budget, Credentials, PartnerToken, Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from sidecar.partner.sandbox import Sandbox, SandboxConfig
 from sidecar.partner.session import open_session
+from sidecar.sandbox import Sandbox, SandboxConfig
 from tests.fakes.canary_call import always
 from tests.fakes.hand_clock import HandClock
 

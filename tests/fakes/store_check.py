@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from sidecar.app.checking import CheckLine, check
+from sidecar.app.check import CheckLine, check
 from sidecar.app.running import load_settings
 from tests.servers import RedisServer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from sidecar.stores.gate import Coordination
+from sidecar.stores.documents import Coordination
 from tests.fakes.replica import HANG_S
 from tests.servers import RedisServer
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from sidecar.core.request_events import Audited, RequestServed
-from sidecar.web.guards import Guards, GuardSettings
-from sidecar.web.token_api import TokenApi
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards, GuardSettings
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock
 from tests.fakes.wire import LOOPBACK, Reply, ask, serving

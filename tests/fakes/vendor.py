@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.policy import Condition
-from sidecar.vending.vendor import Report, Snapshot, VendedToken
+from sidecar.vending.api import Report, Snapshot, VendedToken
 
 NOW = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""

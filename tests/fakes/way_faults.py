@@ -7,8 +7,8 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from sidecar.stores.link import Script
-from sidecar.stores.redis import CLAIM, COMMIT
+from sidecar.stores.redis.client import Script
+from sidecar.stores.redis.store import CLAIM, COMMIT
 from tests.fakes.fault_proxy import FaultProxy, Link
 from tests.fakes.spoiled_way import SILENT, Way
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from sidecar.core.ports import EventSink
 from sidecar.web.server.http_server import Handler, HttpServer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sidecar.web.guards import GuardSettings
+from sidecar.web.api.guards import GuardSettings
 from tests.fast_path.requests import (
     DROPPED_LINES,
     HOST,

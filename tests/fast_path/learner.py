@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.core.model import Secret
-from sidecar.vending.vendor import VendedToken
+from sidecar.vending.api import VendedToken
 from sidecar.web.answers import Response, json_answer
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.fast_path import CachedResponse, FastPath

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from sidecar.core.events import Event
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Secret
 from sidecar.core.request_events import Endpoint, RequestServed
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.guards import Guards
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.http_server import HttpServer
-from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListAudit, ListSink
 from tests.fakes.virtual_loop import running_loop
 from tests.fakes.virtual_time import VirtualClock

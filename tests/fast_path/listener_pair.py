@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from tests.fakes.virtual_loop import running_loop
 from tests.fast_path.configurations import Configuration
 from tests.fast_path.listener import Backend, ObservedListener

@@ -15,13 +15,13 @@ from multidict import CIMultiDict
 
 from sidecar.core.model import Token
 from sidecar.core.request_events import Endpoint
-from sidecar.vending.vendor import TokenProvider, VendedToken
+from sidecar.vending.api import TokenProvider, VendedToken
+from sidecar.web.api.app import TokenApi
 from sidecar.web.server import fast_path, protocol, request_key, socket_protocol
 from sidecar.web.server.fast_path import CachedResponse, FastPath, Render
 from sidecar.web.server.known_requests import Key
 from sidecar.web.server.peer import Peer, peer_of
 from sidecar.web.server.protocol import HttpConnection
-from sidecar.web.token_api import TokenApi
 
 Plant: TypeAlias = Callable[[pytest.MonkeyPatch], None]
 

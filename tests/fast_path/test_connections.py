@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from sidecar.app.clock import SystemClock
-from sidecar.core.limits import Limit, Limits
+from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.request_events import LimitHit
-from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import KEEPALIVE_S
-from sidecar.web.token_api import TokenApi
 from tests.fakes.fast_listener import Counting
 from tests.fakes.replica import HANG_S
 from tests.fakes.room import Room, opened

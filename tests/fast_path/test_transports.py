@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Address
-from sidecar.web.guards import GuardSettings
+from sidecar.web.api.guards import GuardSettings
 from tests.fakes.fast_listener import FastListener, fast_listener
 from tests.fakes.wire import LOOPBACK, PLAIN, exchange
 

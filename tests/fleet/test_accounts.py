@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.fakes.processes import Fleet
 from tests.fakes.replica import Replica, until
 

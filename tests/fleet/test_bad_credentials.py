@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.fakes.load import under_load
 from tests.fakes.processes import KEY, SECRET, Fleet
 from tests.fakes.replica import until

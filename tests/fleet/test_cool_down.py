@@ -8,7 +8,7 @@ from email.utils import formatdate
 import pytest
 
 from sidecar.core.model import Operation
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.fakes.processes import Fleet
 from tests.fakes.replica import Answer, Replica, until
 

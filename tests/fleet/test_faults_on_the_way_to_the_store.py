@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.stores.link import Script
-from sidecar.stores.redis import CLAIM, PEEK
+from sidecar.stores.redis.client import Script
+from sidecar.stores.redis.store import CLAIM, PEEK
 from tests.fakes.fault_proxy import FaultProxy, Link, fault_proxy
 from tests.fakes.load import Load, under_load
 from tests.fakes.processes import CONFIG, Fleet, open_fleet

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Secret, token_id_of
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.fakes.odd_files import ODD, make_odd
 from tests.fakes.processes import Fleet
 from tests.fakes.replica import LOOK_S as GLANCE_S

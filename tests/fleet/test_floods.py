@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.web.server.connection_registry import TURNED_AWAY
 from tests.fakes.replica import Replica
 from tests.floods.attacker import KINDS, connections_of

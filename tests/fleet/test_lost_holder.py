@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from sidecar.stores.gate import Coordination
-from sidecar.stores.redis import CLAIM
+from sidecar.stores.documents import Coordination
+from sidecar.stores.redis.store import CLAIM
 from tests.fakes.fault_proxy import Link, fault_proxy
 from tests.fakes.processes import Fleet
 from tests.fakes.replica import HANG_S, Replica, until

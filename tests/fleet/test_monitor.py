@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Secret
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import Replica, until
 from tests.fakes.spellings import spellings

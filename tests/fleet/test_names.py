@@ -15,7 +15,7 @@ pytestmark = needs_own_names()
 
 HERE, THERE = "127.0.0.2", "127.0.0.3"
 SOON = """
-from sidecar.stores import renewed
+from sidecar.stores.redis import replaceable_pool as renewed
 renewed.RENEW_AFTER_S = (1, 2)
 from sidecar.__main__ import main
 main()

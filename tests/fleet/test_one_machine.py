@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from sidecar.core.model import Secret
-from sidecar.partner.sandbox.faults import Fault
-from sidecar.stores.gate import Coordination, Lease
+from sidecar.sandbox.faults import Fault
+from sidecar.stores.documents import Coordination, Lease
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import Answer, Replica, until
 from tests.fakes.stored_gate import gate_in_file

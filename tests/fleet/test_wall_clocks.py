@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Budget
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.conftest import short_folder
 from tests.fakes.load import under_load
 from tests.fakes.processes import CONFIG, Fleet, open_fleet

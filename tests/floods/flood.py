@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sidecar.app.clock import SystemClock
-from sidecar.partner.sandbox import Sandbox
+from sidecar.sandbox import Sandbox
 from tests.fakes.processes import CONFIG, KEY, SECRET
 from tests.fakes.replica import Replica, until
 from tests.fakes.resident import resident_bytes

@@ -13,10 +13,10 @@ from unittest.mock import patch
 from aiohttp import http_parser, web_protocol
 
 from sidecar.core.events import Event
-from sidecar.core.limits import Limits
-from sidecar.web.guards import Guards, GuardSettings
+from sidecar.core.listener_limits import Limits
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.http_server import HttpServer
-from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock, vended
 from tests.fuzz.findings import hold

@@ -16,8 +16,8 @@ from sidecar.core.errors import PartnerError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import PartnerToken
 from sidecar.core.policy import MAX_RETRY_AFTER_S
-from sidecar.partner.answers import Answer, read_answer
-from sidecar.partner.lifetimes import MAX_LIFETIME_S
+from sidecar.partner.lifetime import MAX_LIFETIME_S
+from sidecar.partner.response import Answer, read_answer
 from sidecar.partner.retry_after import RESET_HEADERS
 from tests.fuzz.findings import CANARY, hold, hold_secret, planted
 

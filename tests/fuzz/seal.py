@@ -10,8 +10,8 @@ import base64
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
-from sidecar.stores.seal import AesSealer, SealKey, UnsealError, load_seal_keys
-from sidecar.stores.wire import UNREADABLE, decode_stored_token, encode_stored_token, open_token
+from sidecar.stores.codec import UNREADABLE, decode_stored_token, encode_stored_token, open_token
+from sidecar.stores.sealing import AesSealer, SealKey, UnsealError, load_seal_keys
 from tests.fuzz.findings import PLANT, hold, hold_secret
 from tests.fuzz.scratch import scratch_folder
 

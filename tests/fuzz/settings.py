@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from sidecar.config.load import load
-from sidecar.config.table import SETTINGS
+from sidecar.config.schema import SETTINGS
 from sidecar.core.errors import ConfigurationError
 from tests.fuzz.findings import CANARY, hold, hold_secret, planted
 from tests.fuzz.scratch import scratch_folder

@@ -11,13 +11,13 @@ from aiohttp import web
 from sidecar.core.errors import ConfigurationError, PartnerError
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import PartnerToken, Secret
-from sidecar.partner.answers import read_answer
-from sidecar.stores.seal import AesSealer, OpenSealer, UnsealError
+from sidecar.partner.response import read_answer
+from sidecar.stores.sealing import AesSealer, OpenSealer, UnsealError
 from sidecar.web import answers
-from sidecar.web.guards import Guards
-from sidecar.web.routes import Route
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards
+from sidecar.web.api.routing import Route
 from sidecar.web.server.request_handler import WRITTEN_LAST, ConnectionHandler
-from sidecar.web.token_api import TokenApi
 from tests.fast_path import planted
 from tests.fast_path.planted import Plant
 from tests.fuzz import fast_path, partner_answer, request, retry_after, seal, settings
@@ -79,7 +79,7 @@ def test_a_secret_in_what_the_partner_said_is_found(monkeypatch: Patch) -> None:
         text = str(document.get("errorMessage"))
         return PartnerDetail(status=status, error_code="", error_message=text, session_id="")
 
-    monkeypatch.setattr("sidecar.partner.answers.read_detail", repeat)
+    monkeypatch.setattr("sidecar.partner.response.read_detail", repeat)
     with pytest.raises(FindingError, match="a part of a secret"):
         partner_answer.check(kept("partner_answer", "echo"))
 

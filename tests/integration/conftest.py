@@ -9,8 +9,8 @@ import pytest
 
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from sidecar.partner.sandbox import SandboxConfig
 from sidecar.partner.session import open_session
+from sidecar.sandbox import SandboxConfig
 from tests.fakes.canary_call import GOOD
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.raw_partner import RawPartner, http, raw_partner

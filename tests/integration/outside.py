@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from sidecar.config import table
+from sidecar.config import schema as table
 from sidecar.config.setting import Setting
 from sidecar.core import events, file_events, request_events, token_file_events
 from sidecar.core.events import Event
 from sidecar.core.model import Address
-from sidecar.stores.gate import Coordination, StoredToken
-from sidecar.stores.kept_clock import KeptTime
-from sidecar.stores.wire import _Payload
+from sidecar.stores.codec import _Payload
+from sidecar.stores.documents import Coordination, StoredToken
+from sidecar.stores.sqlite.clock import KeptTime
 from sidecar.telemetry import label_sets
 from tests.fakes.wire import Reply, ask
 from tests.schema.whole_service import whole_service

@@ -13,9 +13,9 @@ from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Address
 from sidecar.core.policy import Condition
 from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.recent import RecentEvents
-from sidecar.vending.vendor import LastFailure
-from sidecar.web.admin_api import AdminApi, TokenFileState
+from sidecar.telemetry.recent_events import RecentEvents
+from sidecar.vending.api import LastFailure
+from sidecar.web.admin.app import AdminApi, TokenFileState
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import NOW, FakeVendor, FixedClock
 from tests.fakes.wire import LOOPBACK, Reply, ask, serving

@@ -15,11 +15,11 @@ import pytest
 
 from sidecar import file_operations
 from sidecar.app import settings_files
-from sidecar.app.checking import CheckLine, check
+from sidecar.app.check import CheckLine, check
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
 from sidecar.core.errors import ConfigurationError
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox.faults import Fault
 from tests.fakes.canary_call import GOOD
 from tests.fakes.fault_proxy import fault_proxy
 from tests.fakes.raw_partner import RawPartner, http

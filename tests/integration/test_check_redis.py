@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.stores.rights import LEAST_RIGHTS
+from sidecar.stores.redis.rights import LEAST_RIGHTS
 from tests.fakes.capless import capless
 from tests.fakes.programs import server_with_tls
 from tests.fakes.replica import until

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.stores.rights import CLUSTER_RIGHTS, LEAST_RIGHTS
+from sidecar.stores.redis.rights import CLUSTER_RIGHTS, LEAST_RIGHTS
 from tests.clusters import ClusterTrio, Node
 from tests.fakes.replica import until
 from tests.fakes.store_check import failures, notes, store_lines

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli import dial
-from sidecar.cli.commands import run
+from sidecar.cli.main import run
 from tests.fakes.raw_partner import RawPartner, http, raw_partner
 
 CALLER_TOKEN = "canary-caller-token"

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli.commands import run
+from sidecar.cli.main import run
 from sidecar.cli.status import _when
 from sidecar.core.errors import CoolingDownError
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.file_events import StalledFile
 from sidecar.core.model import Address, Secret
 from sidecar.core.policy import Condition
-from sidecar.vending.vendor import LastFailure, Snapshot
-from sidecar.web.admin_api import AdminApi
+from sidecar.vending.api import LastFailure, Snapshot
+from sidecar.web.admin.app import AdminApi
+from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.guards import GuardSettings
 from tests.fakes.sink import ListSink
 from tests.fakes.vending_service import vending_service
 from tests.fakes.vendor import NOW, FakeVendor, FixedClock, snapshot, vended

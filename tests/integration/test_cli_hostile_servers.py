@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sidecar.cli import health, print_token, status
-from sidecar.cli.commands import run
+from sidecar.cli.main import run
 from tests.fakes.flood import flooding
 from tests.fakes.raw_partner import RawPartner, http, raw_partner, reply, then_say_nothing
 from tests.fakes.replica import HANG_S

@@ -37,7 +37,7 @@ def post(url: str, body: bytes) -> int:
 def test_asking_for_a_token_loads_nothing_of_the_service() -> None:
     """So that it starts fast."""
     source = (
-        "import sys; from sidecar.cli.commands import run; run(['token', '--url', '127.0.0.1:1'], {});"
+        "import sys; from sidecar.cli.main import run; run(['token', '--url', '127.0.0.1:1'], {});"
         "late = 'aiohttp', 'asyncio', 'redis', 'sidecar.core.events', 'structlog', 'uvloop';"
         "print([name for name in late if name in sys.modules])"
     )
@@ -67,13 +67,13 @@ def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], t
     }
     source = (
         "import json, sys\n"
-        "import sidecar.app.serving as serving\n"
+        "import sidecar.app.run as serving\n"
         "async def at_once(*_): pass\n"
         "serving.wait_for_signal = at_once\n"
-        "from sidecar.cli.commands import run\n"
+        "from sidecar.cli.main import run\n"
         "run(['serve'], json.loads(sys.argv[1]))\n"
         "late = ('aiohttp.web', 'cryptography', 'difflib', 'opentelemetry', 'redis', 'sidecar.app.demo',\n"
-        "        'sidecar.partner.sandbox', 'sidecar.web.status_page', 'sqlite3', 'structlog', 'tomllib')\n"
+        "        'sidecar.sandbox', 'sidecar.web.admin.status_page', 'sqlite3', 'structlog', 'tomllib')\n"
         "print(json.dumps([name for name in late if name in sys.modules]))\n"
     )
     done = subprocess.run(

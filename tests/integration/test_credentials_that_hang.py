@@ -12,7 +12,7 @@ import pytest
 from sidecar import file_operations
 from sidecar.core.model import Credentials
 from sidecar.partner.credentials import DirectoryCredentials
-from sidecar.vending import maintainer
+from sidecar.vending import refresher as maintainer
 from tests.schema.whole_service import KEY, SECRET, whole_service
 
 

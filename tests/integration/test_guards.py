@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Address, Secret
+from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import vending_service
 from tests.fakes.wire import Reply, ask, exchange
 

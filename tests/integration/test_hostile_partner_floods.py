@@ -15,9 +15,9 @@ from aiohttp import http_parser
 
 from sidecar.core.failures import FailureKind
 from sidecar.partner.bodies import MAX_BODY_BYTES
-from sidecar.partner.bounded import MAX_ANSWER_BYTES
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
+from sidecar.partner.transport import MAX_ANSWER_BYTES
 from tests.fakes.canary_call import ACCESS, GOOD, failure, grant
 from tests.fakes.flood import flooding
 from tests.fakes.hand_clock import HandClock

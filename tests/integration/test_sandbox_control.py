@@ -14,8 +14,8 @@ from sidecar.core.errors import PartnerError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Secret
 from sidecar.partner.client import PartnerClient
-from sidecar.partner.sandbox import Sandbox, run
 from sidecar.partner.session import open_session
+from sidecar.sandbox import Sandbox, run
 from tests.fakes.canary_call import always
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.replica import HANG_S

@@ -41,7 +41,7 @@ Events are those of https://docs.python.org/3/library/audit_events.html, with th
 MOMENTS = {
     "serve": (
         "import sidecar.cli.bare_hooks",
-        "import sidecar.cli.commands",
+        "import sidecar.cli.main",
         "import argparse",
         "import sidecar.config.load",
         "import asyncio",
@@ -51,8 +51,8 @@ MOMENTS = {
         "socket.gethostname",
         "socket.bind",
     ),
-    "sandbox": ("import sidecar.cli.commands", "import uvloop", "socket.bind"),
-    "demo": ("import sidecar.cli.commands", "import uvloop", "socket.bind"),
+    "sandbox": ("import sidecar.cli.main", "import uvloop", "socket.bind"),
+    "demo": ("import sidecar.cli.main", "import uvloop", "socket.bind"),
 }
 EACH = [pytest.param(command, moment, id=f"{command}-{moment}") for command in MOMENTS for moment in MOMENTS[command]]
 ARGUMENTS = {
@@ -138,6 +138,6 @@ def test_a_signal_while_it_ends_changes_nothing(command: str, number: signal.Sig
 
 @pytest.mark.parametrize("command", ["token", "status", "check"])
 def test_a_command_that_was_stopped_before_it_was_done_does_not_end_with_0(command: str) -> None:
-    with signalled(command, signal.SIGTERM, "import sidecar.cli.commands") as started:
+    with signalled(command, signal.SIGTERM, "import sidecar.cli.main") as started:
         started.communicate(timeout=START_LIMIT_S)
     assert started.returncode == -signal.SIGTERM

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.app.running import load_settings
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.programs import needs
 from tests.fakes.replica import SERVE, until

@@ -13,9 +13,9 @@ from sidecar.core.errors import StartingError
 from sidecar.core.model import Address, Secret, token_id_of
 from sidecar.core.request_events import Audited, RequestServed
 from sidecar.core.trace_context import TraceContext
-from sidecar.vending.vendor import Report
+from sidecar.vending.api import Report
+from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import VendingService, vending_service
 from tests.fakes.vendor import vended
 from tests.fakes.wire import ask, parse

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.web import routes
-from sidecar.web.admin_api import AdminApi
-from sidecar.web.oauth_endpoint import MAX_FORM_BYTES
+from sidecar.web.admin.app import AdminApi
+from sidecar.web.api import routing as routes
+from sidecar.web.api.oauth import MAX_FORM_BYTES
 from tests.fakes.sink import ListSink
 from tests.fakes.vending_service import vending_service
 from tests.fakes.vendor import FakeVendor, FixedClock

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sidecar.core.model import Address
-from sidecar.web.admin_api import AdminApi
+from sidecar.web.admin.app import AdminApi
 from sidecar.web.server.http_server import Handler
 from tests.fakes.fast_listener import fast_listener
 from tests.fakes.half_closed import LOOPS, Run, answered, call, rest_of, run_on

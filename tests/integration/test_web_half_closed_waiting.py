@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from tests.fakes.half_closed import LOOPS, Run, answered, call, rest_of, run_on
 from tests.fakes.vending_service import VendingService, vending_service

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from aiohttp import http_parser
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
-from sidecar.web.admin_api import AdminApi
-from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.admin.app import AdminApi
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.http_server import Handler
-from sidecar.web.token_api import TokenApi
 from tests.fakes.replica import HANG_S
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock

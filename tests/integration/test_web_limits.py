@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.request_events import LimitHit, MalformedRequest
 from sidecar.web.answers import Response, answer
 from sidecar.web.server.connection_registry import TURNED_AWAY

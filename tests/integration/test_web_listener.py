@@ -17,7 +17,7 @@ from aiohttp import web
 
 from sidecar import file_operations
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from sidecar.web.answers import Response, json_answer
 from sidecar.web.server import sockets

@@ -15,16 +15,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.core.events import InternalFailure
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from sidecar.core.request_events import MalformedRequest
 from sidecar.telemetry.fanout import Fanout
-from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.redaction import Redactor
-from sidecar.web.admin_api import AdminApi
-from sidecar.web.guards import Guards, GuardSettings
+from sidecar.web.admin.app import AdminApi
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.request_handler import UNREADABLE
-from sidecar.web.token_api import TokenApi
 from tests.fakes.sink import ListSink
 from tests.fakes.vending_service import vending_service
 from tests.fakes.vendor import FakeVendor, FixedClock

@@ -10,8 +10,8 @@ import pytest
 from sidecar.core import errors
 from sidecar.core.model import Secret
 from sidecar.core.request_events import LimitHit
+from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import VendingService, vending_service
 from tests.fakes.vendor import vended
 from tests.fakes.wire import Reply, ask

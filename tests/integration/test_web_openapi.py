@@ -12,10 +12,10 @@ from sidecar.core import errors
 from sidecar.core.events import PauseStarted
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.recent import RecentEvents
-from sidecar.vending.vendor import LastFailure, Report
-from sidecar.web.admin_api import AdminApi
-from sidecar.web.openapi import document
+from sidecar.telemetry.recent_events import RecentEvents
+from sidecar.vending.api import LastFailure, Report
+from sidecar.web.admin.app import AdminApi
+from sidecar.web.api.openapi import document
 from sidecar.web.problems import PROBLEMS
 from tests.fakes.sink import ListSink
 from tests.fakes.vending_service import vending_service

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.web.guards import Guards, GuardSettings
-from sidecar.web.token_api import TokenApi
+from sidecar.web.api.app import TokenApi
+from sidecar.web.api.guards import Guards, GuardSettings
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import FakeVendor, FixedClock
 from tests.fakes.wire import ask, serving

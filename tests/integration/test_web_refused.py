@@ -11,10 +11,10 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.core.request_events import RequestRefused
 from sidecar.telemetry.event_fields import event_fields
-from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.redaction import Redactor
+from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.guards import GuardSettings
 from tests.fakes.vending_service import vending_service
 from tests.fakes.vendor import FixedClock
 from tests.fakes.wire import ASKING, ask

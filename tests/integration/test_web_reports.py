@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.core.model import Secret, token_id_of
-from sidecar.partner.answers import MAX_TOKEN_CHARS
-from sidecar.vending.vendor import Report
-from sidecar.web.rejected_endpoint import MAX_REPORT_BYTES
+from sidecar.partner.response import MAX_TOKEN_CHARS
+from sidecar.vending.api import Report
+from sidecar.web.api.rejection import MAX_REPORT_BYTES
 from tests.fakes.vending_service import VendingService, vending_service
 from tests.fakes.wire import exchange
 

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address, Secret
 from sidecar.core.request_events import LimitHit
 from sidecar.web.answers import Response, answer
+from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.guards import GuardSettings
 from tests.fakes.replica import HANG_S
 from tests.fakes.room import HEAD, Caller, Room, room
 from tests.fakes.vending_service import VendingService, vending_service

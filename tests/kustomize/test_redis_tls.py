@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.checking import CheckLine, check
+from sidecar.app.check import CheckLine, check
 from sidecar.app.running import load_settings
 from tests.certificates import Authority
 from tests.fakes.programs import server_with_tls

@@ -10,11 +10,11 @@ import pytest
 
 from sidecar import __version__
 from sidecar.config.load import load
+from sidecar.config.schema import SETTINGS
 from sidecar.config.settings import Settings
-from sidecar.config.table import SETTINGS
 from sidecar.core.errors import ConfigurationError
 from sidecar.partner.presets import PRESETS
-from sidecar.web.openapi import document
+from sidecar.web.api.openapi import document
 from tests.kustomize.conftest import Made
 from tests.kustomize.mounting import Mounted
 from tests.kustomize.rendering import EXAMPLES, SECRETS, Manifest, environment_of, pod_of, render, sidecar_of

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.config.table import SETTINGS
+from sidecar.config.schema import SETTINGS
 from tests.kustomize.rendering import SECRETS, Manifest, containers_of, environment_of, pod_of, template_of, walk
 from tests.kustomize.workloads import KINDS, POD
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.app.clock import SystemClock
-from sidecar.partner.sandbox import Sandbox
-from sidecar.partner.sandbox.faults import Fault
+from sidecar.sandbox import Sandbox
+from sidecar.sandbox.faults import Fault
 from tests.fakes.hanging_folder import HangingFolder, mount
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
 from tests.fakes.replica import Replica, until

@@ -9,14 +9,14 @@ from typing import Any, get_args
 
 import pytest
 
-from sidecar.cli.commands import _parser
-from sidecar.config.table import SETTINGS
+from sidecar.cli.main import _parser
+from sidecar.config.schema import SETTINGS
 from sidecar.core import events
 from sidecar.core.errors import NoTokenError
 from sidecar.core.failures import AnswerProblem
 from sidecar.core.file_events import FileName
 from sidecar.telemetry.label_sets import CODES, OUTCOMES, REASONS, RESULTS
-from sidecar.web.status_document import status
+from sidecar.web.admin.status_document import status
 from tests.fakes.vendor import snapshot
 from tests.monitoring.exported import EXPORTED, labels_in, labels_of, metrics_in
 from tests.monitoring.test_rules import ALERTS, RULES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.cli.commands import _COMMANDS
+from sidecar.cli.main import _COMMANDS
 from tests.release.commands_page import PAGE, commands, page
 
 

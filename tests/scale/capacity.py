@@ -15,10 +15,10 @@ from pathlib import Path
 from sidecar.app.clock import SystemClock
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import ClaimRequest, Granted, LearnedLifetime
-from sidecar.stores.redis import PEEK, RedisStore
-from sidecar.stores.seal import AesSealer, SealKey
-from sidecar.stores.wire import encode_arguments
+from sidecar.core.shared_state import ClaimRequest, Granted, LearnedLifetime
+from sidecar.stores.codec import encode_arguments
+from sidecar.stores.redis.store import PEEK, RedisStore
+from sidecar.stores.sealing import AesSealer, SealKey
 from tests.scale.reading import Meter
 from tests.servers import RedisServer
 

@@ -17,7 +17,7 @@ from sidecar.core import policy
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import ClaimResult
+from sidecar.core.shared_state import ClaimResult
 from sidecar.stores.memory import MemoryStore
 from tests.fakes.fleet import Fleet, Wire
 from tests.fakes.partner import FakePartner, failure

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from sidecar.app.clock import SystemClock
-from sidecar.config.table import SETTINGS
+from sidecar.config.schema import SETTINGS
 from sidecar.core.model import Secret
-from sidecar.stores.connecting import MAX_CONNECTIONS
-from sidecar.stores.redis import RedisStore
-from sidecar.stores.seal import AesSealer
+from sidecar.stores.redis.connection import MAX_CONNECTIONS
+from sidecar.stores.redis.store import RedisStore
+from sidecar.stores.sealing import AesSealer
 from tests.scale import real, simulated
 from tests.scale.capacity import PROFILE, SEAL_KEY, kinds_of
 from tests.scale.reading import Meter

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sidecar.web.openapi import document
+from sidecar.web.api.openapi import document
 
 PACKAGE = "made_client"
 

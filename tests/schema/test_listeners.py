@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sidecar.web.openapi import document
+from sidecar.web.api.openapi import document
 from tests.schema.whole_service import whole_service
 
 HERE = Path(__file__).parent
@@ -22,7 +22,7 @@ TOOL = (sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "s
 @pytest.fixture(autouse=True)
 def short_long_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are asked for more than once, and for as long as may be."""
-    monkeypatch.setattr("sidecar.web.token_endpoint.MAX_WAIT_S", 0.01)
+    monkeypatch.setattr("sidecar.web.api.token.MAX_WAIT_S", 0.01)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sidecar.app.service import Service
 from sidecar.config.load import load
 from sidecar.core.model import Budget, Secret
-from sidecar.partner.sandbox import Sandbox, SandboxConfig
+from sidecar.sandbox import Sandbox, SandboxConfig
 from tests.fakes.hand_clock import HandClock
 
 LIFETIME_S = 900

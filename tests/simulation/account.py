@@ -11,7 +11,7 @@ from sidecar.core.errors import PartnerError, UnsentError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Operation, PartnerToken, Profile, Secret
 from sidecar.core.ports import MaySend
-from sidecar.vending import call as vending_call
+from sidecar.vending import partner_call as vending_call
 from tests.fakes.partner import failure
 from tests.simulation.process import OUTSIDE
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sidecar.core.errors import BadRequestError, NoTokenError
 from sidecar.core.model import Token
-from sidecar.vending.vendor import VendedToken
+from sidecar.vending.api import VendedToken
 from tests.simulation.plan import Fault
 from tests.simulation.replica import Replica
 from tests.simulation.truth import ViolationError

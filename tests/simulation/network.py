@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Profile, Token
-from sidecar.core.shared import (
+from sidecar.core.shared_state import (
     ClaimRequest,
     ClaimResult,
     Committed,

@@ -14,13 +14,13 @@ from typing import Any
 from unittest import mock
 
 from sidecar.core.model import Budget, Profile, Token
-from sidecar.core.shared import ClaimRequest, LearnedLifetime
-from sidecar.stores import rules
-from sidecar.stores.gate import Coordination, OutcomeName, StoredGrant
+from sidecar.core.shared_state import ClaimRequest, LearnedLifetime
+from sidecar.stores import decisions as rules
+from sidecar.stores.documents import Coordination, OutcomeName, StoredGrant
+from sidecar.vending.api import VendedToken
 from sidecar.vending.broker import Broker
 from sidecar.vending.call_blockers import call_blocker
 from sidecar.vending.singleflight import SingleFlight, _consume
-from sidecar.vending.vendor import VendedToken
 from tests.simulation.plan import Fault, Plan, plan_of
 from tests.simulation.planted_order import (
     instants_compared_with_fences,

@@ -8,12 +8,12 @@ from dataclasses import replace
 from unittest import mock
 
 from sidecar.core.model import PartnerToken, Token
-from sidecar.core.shared import Grant, LearnedLifetime, Pause
-from sidecar.stores import rules
-from sidecar.stores.gate import Coordination, OutcomeName, StoredConfirmation
+from sidecar.core.shared_state import Grant, LearnedLifetime, Pause
+from sidecar.stores import decisions as rules
+from sidecar.stores.documents import Coordination, OutcomeName, StoredConfirmation
 from sidecar.stores.merging import merge_grants
 from sidecar.vending import recording
-from sidecar.vending.call import Call
+from sidecar.vending.partner_call import Call
 from sidecar.vending.recording import with_success
 from sidecar.vending.replica_state import ReplicaState
 

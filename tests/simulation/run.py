@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.core import policy
 from sidecar.core.model import Seconds
-from sidecar.vending.fallback import FIRST_DELAY_S
+from sidecar.vending.outage_budget import FIRST_DELAY_S
 from tests.simulation.apps import ask, complain, pay, report
 from tests.simulation.network import LATEST_S
 from tests.simulation.plan import Fault, Plan, plan_of

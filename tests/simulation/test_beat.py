@@ -6,7 +6,7 @@ import asyncio
 from itertools import pairwise
 
 from sidecar.core.model import Profile
-from sidecar.core.shared import State
+from sidecar.core.shared_state import State
 from sidecar.stores.memory import MemoryStore
 from sidecar.vending.assembly import assemble
 from sidecar.vending.beat import TOGETHER_S, Beat

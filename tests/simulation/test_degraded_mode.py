@@ -9,7 +9,7 @@ import pytest
 from sidecar.core.errors import NoTokenError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Profile
-from sidecar.vending.fallback import FIRST_DELAY_S
+from sidecar.vending.outage_budget import FIRST_DELAY_S
 from tests.fakes.fleet import Fleet
 from tests.fakes.partner import FakePartner, failure
 from tests.fakes.virtual_time import virtual

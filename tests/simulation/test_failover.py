@@ -13,7 +13,7 @@ from sidecar.core.errors import CoolingDownError, CredentialsRejectedError
 from sidecar.core.events import StoreDataLost
 from sidecar.core.failures import FailureKind
 from sidecar.core.forgotten import NOTICED_S, forgot
-from sidecar.core.shared import Confirmed, Grant, Pause, Reported, State
+from sidecar.core.shared_state import Confirmed, Grant, Pause, Reported, State
 from tests.fakes.fleet import Fleet
 from tests.fakes.partner import failure
 from tests.fakes.virtual_time import virtual

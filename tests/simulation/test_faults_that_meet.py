@@ -22,8 +22,8 @@ from sidecar.core.model import (
     token_id_of,
 )
 from sidecar.core.policy import Condition
-from sidecar.core.shared import ReplicaMemory, State
-from sidecar.stores.gate import StoredReport
+from sidecar.core.shared_state import ReplicaMemory, State
+from sidecar.stores.documents import StoredReport
 from tests.fakes.fleet import Fleet, Replica, credentials
 from tests.fakes.partner import FakePartner, failure
 from tests.fakes.virtual_time import virtual

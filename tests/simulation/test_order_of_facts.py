@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
-from sidecar.core.shared import ClaimRequest, Granted, LearnedLifetime, Pause, Rejection, ReplicaMemory, State
+from sidecar.core.shared_state import ClaimRequest, Granted, LearnedLifetime, Pause, Rejection, ReplicaMemory, State
 from sidecar.stores.mending import mend
 from tests.fakes.fleet import Fleet, Replica, credentials
 from tests.fakes.partner import FakePartner, failure

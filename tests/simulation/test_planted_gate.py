@@ -6,7 +6,7 @@ import asyncio
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile
-from sidecar.stores.gate import StoredReport
+from sidecar.stores.documents import StoredReport
 from tests.fakes.fleet import Fleet
 from tests.fakes.partner import failure
 from tests.fakes.virtual_time import virtual

@@ -10,9 +10,9 @@ import pytest
 
 from sidecar.core.events import TokenChanged
 from sidecar.core.failures import FailureKind
-from sidecar.core.iso8601 import iso
 from sidecar.core.model import Profile, UtcTime
-from sidecar.vending.vendor import Snapshot
+from sidecar.core.timestamps import iso
+from sidecar.vending.api import Snapshot
 from tests.fakes.fleet import Fleet, Replica
 from tests.fakes.partner import failure
 from tests.fakes.virtual_time import VirtualClock, virtual

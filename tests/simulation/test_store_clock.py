@@ -10,7 +10,7 @@ from sidecar.core.errors import CoolingDownError
 from sidecar.core.events import StoreClockStepped
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Profile
-from sidecar.vending.store_time import CLOCK_STEP_S, StoreTime
+from sidecar.vending.store_clock import CLOCK_STEP_S, StoreTime
 from tests.fakes.fleet import Fleet
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.partner import failure

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile, Token
-from sidecar.core.shared import State
+from sidecar.core.shared_state import State
 from tests.simulation.account import Account, Call
 
 ROUNDING_S = 0.01

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sidecar.core import policy
 from sidecar.core.model import Token
-from sidecar.core.shared import is_leased
-from sidecar.vending.vendor import Report, VendedToken
+from sidecar.core.shared_state import is_leased
+from sidecar.vending.api import Report, VendedToken
 from tests.simulation.truth import ROUNDING_S, Seat, Truth, ViolationError
 
 

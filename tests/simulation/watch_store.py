@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from sidecar.core import policy
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Token
-from sidecar.core.shared import (
+from sidecar.core.shared_state import (
     ClaimRequest,
     ClaimResult,
     Committed,

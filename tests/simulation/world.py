@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from sidecar.core.model import Profile, Token
-from sidecar.core.shared import State
+from sidecar.core.shared_state import State
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.mending import mend
 from sidecar.vending.assembly import assemble

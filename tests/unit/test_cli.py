@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from sidecar import __version__
-from sidecar.app import checking, running, serving
+from sidecar.app import check as checking
 from sidecar.app import demo as demo_module
-from sidecar.app.checking import CheckLine
-from sidecar.cli.commands import run
+from sidecar.app import run as serving
+from sidecar.app import running
+from sidecar.app.check import CheckLine
+from sidecar.cli.main import run
+from sidecar.config.schema import SETTINGS
 from sidecar.config.settings import Settings
-from sidecar.config.table import SETTINGS
 from sidecar.core.errors import ConfigurationError, StoreError
 
 COMMANDS = ("serve", "check", "status", "token", "sandbox", "demo")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.config.client_settings import reach
 from sidecar.config.load import load
-from sidecar.config.reach import reach
+from sidecar.config.schema import SETTINGS
 from sidecar.config.settings import Settings
-from sidecar.config.table import SETTINGS
 from sidecar.core.account import account_named
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address, Budget, Secret, StoreFailure
 
 PRESETS = {"pay1st": "https://pay1st.example", "flow1st": "https://flow1st.example"}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sidecar.config.load import load
+from sidecar.config.schema import SETTINGS
 from sidecar.config.setting import Setting
-from sidecar.config.table import SETTINGS
 from sidecar.core.errors import ConfigurationError
 from tests.unit.test_config_load import CANARY, PAIR, PRESETS, loaded, problems
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.cli.commands import _parser
+from sidecar.cli.main import _parser
 from sidecar.config.load import load
 from sidecar.partner.presets import PRESETS
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from sidecar.core.redis_url import Topology
-from sidecar.core.redis_url_text import OPTIONS
-from sidecar.stores.rights import CLUSTER_RIGHTS, LEAST_RIGHTS, SENTINEL_RIGHTS
+from sidecar.core.store_url import OPTIONS
+from sidecar.stores.redis.rights import CLUSTER_RIGHTS, LEAST_RIGHTS, SENTINEL_RIGHTS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "deploy/README.md").read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar import __version__
-from sidecar.config.table import SETTINGS
+from sidecar.config.schema import SETTINGS
 from sidecar.telemetry.label_sets import CODES
 from sidecar.telemetry.metrics import Metrics
 from sidecar.web.problems import PROBLEMS

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from sidecar.app import checking, serving
-from sidecar.cli.commands import run
+from sidecar.app import check as checking
+from sidecar.app import run as serving
+from sidecar.cli.main import run
+from sidecar.config.schema import CONFIG, SETTINGS
 from sidecar.config.setting import Setting
-from sidecar.config.table import CONFIG, SETTINGS
 
 CANARY = "canary-7f3a"
 PAIR = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret"}

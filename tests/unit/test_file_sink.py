@@ -18,7 +18,7 @@ from sidecar.core.token_file_events import (
     TokenFileFailed,
 )
 from sidecar.file_sink.follower import LOOK_S
-from sidecar.vending.vendor import VendedToken
+from sidecar.vending.api import VendedToken
 from tests.fakes.token_file_scene import Scene
 from tests.fakes.vendor import vended
 

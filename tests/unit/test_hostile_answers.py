@@ -15,10 +15,10 @@ from sidecar.core.errors import PartnerError
 from sidecar.core.failures import MAX_TEXT_CHARS, FailureKind
 from sidecar.core.model import PartnerToken, Secret
 from sidecar.core.policy import MAX_RETRY_AFTER_S
-from sidecar.partner.answers import Answer, read_answer
 from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.details import read_detail
-from sidecar.partner.lifetimes import MAX_LIFETIME_S
+from sidecar.partner.lifetime import MAX_LIFETIME_S
+from sidecar.partner.response import Answer, read_answer
 from sidecar.partner.retry_after import RESET_HEADERS
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z

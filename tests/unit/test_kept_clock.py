@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sidecar.stores.kept_clock import KeptTime, MachineReadings, time_now
+from sidecar.stores.sqlite.clock import KeptTime, MachineReadings, time_now
 from tests.fakes.hand_clock import HandClock
 from tests.fakes.hand_readings import HandReadings
 

@@ -10,8 +10,8 @@ import traceback
 import pytest
 
 from sidecar.core.account import account_of_key
-from sidecar.core.iso8601 import iso, iso_or_none
 from sidecar.core.model import Address, Credentials, Secret, token_id_of
+from sidecar.core.timestamps import iso, iso_or_none
 
 CANARY = "canary-4711"
 

@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from sidecar.core.errors import PartnerError
 from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import Secret
-from sidecar.partner.answers import MAX_TOKEN_CHARS, Answer, kind_of_status, read_answer
+from sidecar.partner.response import MAX_TOKEN_CHARS, Answer, kind_of_status, read_answer
 
 NOW = 1_767_225_600.0
 GOOD = {"role": "API_USER", "accessToken": "access-1", "refreshToken": "refresh-1"}

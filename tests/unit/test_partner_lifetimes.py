@@ -9,8 +9,8 @@ import pytest
 
 from sidecar.core.errors import PartnerError
 from sidecar.core.failures import FailureKind
-from sidecar.partner.answers import Answer, read_answer
-from sidecar.partner.lifetimes import declared_lifetime_s
+from sidecar.partner.lifetime import declared_lifetime_s
+from sidecar.partner.response import Answer, read_answer
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 

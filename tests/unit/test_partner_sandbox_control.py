@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.partner.sandbox.control import _is_loopback
+from sidecar.sandbox.control import _is_loopback
 
 
 @pytest.mark.parametrize(

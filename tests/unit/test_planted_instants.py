@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
-from sidecar.core.shared import State
+from sidecar.core.shared_state import State
 from sidecar.vending.replica_state import ReplicaState
 from tests.fakes.hand_clock import HandClock
 

@@ -10,7 +10,7 @@ from sidecar.core import policy
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Lifetime, Profile
 from sidecar.core.policy import Condition
-from sidecar.core.shared import LearnedLifetime
+from sidecar.core.shared_state import LearnedLifetime
 
 PROFILE = Profile(base_url="https://partner.example", lifetime_s=900, margin_s=15, max_stale_s=3600)
 SHORT = Profile(base_url="https://partner.example", lifetime_s=60, margin_s=15)

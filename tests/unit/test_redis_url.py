@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.model import Address, Secret
 from sidecar.core.redis_url import SCHEMES, RedisUrl, Topology
-from sidecar.core.redis_url_text import is_redis_url, parse_redis_url
+from sidecar.core.store_url import is_redis_url, parse_redis_url
 
 
 def problems(text: str) -> list[str]:

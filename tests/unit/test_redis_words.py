@@ -10,10 +10,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sidecar.core.redis_url import RedisUrl, Topology
-from sidecar.core.redis_url_text import parse_redis_url
-from sidecar.stores.password_file import PasswordFileError
-from sidecar.stores.redis_info import SENTINEL, UNSEEN, notes_in, problems_in, read_info
-from sidecar.stores.redis_words import code_of, words_for
+from sidecar.core.store_url import parse_redis_url
+from sidecar.stores.redis.error_texts import code_of, words_for
+from sidecar.stores.redis.info import SENTINEL, UNSEEN, notes_in, problems_in, read_info
+from sidecar.stores.redis.password_file import PasswordFileError
 
 SERVER = parse_redis_url("redis://redis.test")
 TLS = parse_redis_url("rediss://redis.test")

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Secret
-from sidecar.stores.seal import AesSealer, OpenSealer, SealKey, UnsealError, load_seal_keys
+from sidecar.stores.sealing import AesSealer, OpenSealer, SealKey, UnsealError, load_seal_keys
 
 ENCODED = [base64.b64encode(bytes([fill]) * 32).decode() for fill in range(4)]
 ONE, TWO = (SealKey(key_id, Secret(ENCODED[number])) for number, key_id in enumerate(("one", "two")))

@@ -11,7 +11,7 @@ from sidecar.app.seal_keys import SealKeyFile
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import SealKeysChanged, SealKeysUnreadable
 from sidecar.file_operations import FileOperations, FileStalls
-from sidecar.stores.seal import UnsealError
+from sidecar.stores.sealing import UnsealError
 from tests.fakes.sink import ListSink
 
 

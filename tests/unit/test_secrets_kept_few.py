@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sidecar.app.accounts import PAIRS, RedactedCredentials
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
+from sidecar.app.wiring import PAIRS, RedactedCredentials
 from sidecar.config.environment import take
-from sidecar.config.table import SETTINGS
+from sidecar.config.schema import SETTINGS
 from sidecar.core.model import Credentials, Secret
 from sidecar.file_operations import FileOperations, FileStalls
 from sidecar.telemetry.redaction import Redactor
+from sidecar.web.api.rejection import _ReportBody
 from sidecar.web.caller_token_file import CallerTokenFile
-from sidecar.web.rejected_endpoint import _ReportBody
 from tests.fakes.sink import ListSink
 
 

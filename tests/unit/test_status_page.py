@@ -12,9 +12,9 @@ import pytest
 from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.file_events import StalledFile
 from sidecar.core.policy import Condition
-from sidecar.vending.vendor import LastFailure
-from sidecar.web.status_document import status
-from sidecar.web.status_page.page import page
+from sidecar.vending.api import LastFailure
+from sidecar.web.admin.status_document import status
+from sidecar.web.admin.status_page.page import page
 from tests.fakes.gallery import NO_TOKEN, gallery_events, shown, words
 from tests.fakes.vendor import NOW, snapshot
 

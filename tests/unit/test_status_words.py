@@ -10,10 +10,10 @@ import pytest
 from sidecar.core import events
 from sidecar.core.failures import FailureKind
 from sidecar.telemetry.event_fields import event_fields
-from sidecar.web.status_document import status
-from sidecar.web.status_page.event_lines import SENTENCES
-from sidecar.web.status_page.page import page
-from sidecar.web.status_page.words import FAILURES, span, time_of, until
+from sidecar.web.admin.status_document import status
+from sidecar.web.admin.status_page.event_lines import SENTENCES
+from sidecar.web.admin.status_page.page import page
+from sidecar.web.admin.status_page.words import FAILURES, span, time_of, until
 from tests.fakes.gallery import gallery_events, shown, words
 from tests.fakes.vendor import NOW, snapshot
 

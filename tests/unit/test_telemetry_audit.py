@@ -14,9 +14,9 @@ from sidecar.core.request_events import Audited, Outcome, RequestServed
 from sidecar.core.trace_context import TraceContext
 from sidecar.telemetry.audit import MAX_CALLERS, Audit
 from sidecar.telemetry.audit_lines import AuditLines, JsonLines, LogLines, open_lines
-from sidecar.telemetry.logs import LogSink
+from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.redaction import Redactor
-from sidecar.telemetry.repetition import MAX_THINGS
+from sidecar.telemetry.throttle import MAX_THINGS
 from tests.fakes.vendor import FixedClock
 
 

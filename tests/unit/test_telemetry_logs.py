@@ -26,7 +26,7 @@ from sidecar.core.model import Lifetime, Operation, Secret
 from sidecar.core.request_events import MalformedRequest, RequestServed
 from sidecar.core.token_file_events import TokenFileChange, TokenFileChanged, TokenFileFailed
 from sidecar.telemetry.library_logs import LibraryLogs, capture_library_logs
-from sidecar.telemetry.logs import LogSink, timestamp
+from sidecar.telemetry.log import LogSink, timestamp
 from sidecar.telemetry.redaction import Redactor
 from tests.fakes.vendor import NOW, FixedClock
 

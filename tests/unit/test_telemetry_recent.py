@@ -12,11 +12,11 @@ from sidecar.core.events import (
     TokenChanged,
     TokenReported,
 )
-from sidecar.core.iso8601 import iso
 from sidecar.core.model import Lifetime, Reason
 from sidecar.core.request_events import RequestServed
+from sidecar.core.timestamps import iso
 from sidecar.telemetry.fanout import Fanout
-from sidecar.telemetry.recent import RecentEvents
+from sidecar.telemetry.recent_events import RecentEvents
 from tests.fakes.sink import ListSink
 from tests.fakes.vendor import NOW, FixedClock
 

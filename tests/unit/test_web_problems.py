@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.core import errors
-from sidecar.core.trace import bare_trace
+from sidecar.core.safe_traceback import bare_trace
 from sidecar.web.answers import wire_bytes
 from sidecar.web.problems import PROBLEMS, problem, refused, whole_seconds
 

@@ -23,7 +23,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from sidecar.core.limits import Limit, Limits
+from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.model import MonotonicTime, Seconds
 
 Activity: TypeAlias = Literal["receiving", "idle", "polling", "answering", "leaving"]

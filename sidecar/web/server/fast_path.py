@@ -31,7 +31,7 @@ from typing import Protocol, TypeAlias
 from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 from sidecar.core.ports import AuditSink, Clock, EventSink, RequestTally
 from sidecar.core.request_events import Audited, Endpoint, RequestServed
-from sidecar.vending.vendor import TokenProvider, VendedToken
+from sidecar.vending.api import TokenProvider, VendedToken
 from sidecar.web.answers import Response, wire_bytes
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.known_requests import Key, KnownRequests

@@ -11,7 +11,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 from aiohttp.web_server import Server
 
-from sidecar.core.limits import Limit, Limits, ListenerName
+from sidecar.core.listener_limits import Limit, Limits, ListenerName
 from sidecar.core.ports import EventSink
 from sidecar.core.request_events import LimitHit
 from sidecar.web.answers import Response, wire_bytes

@@ -17,7 +17,7 @@ from typing import cast
 from aiohttp.http import HttpProcessingError
 from aiohttp.web_request import BaseRequest
 
-from sidecar.core.limits import Limit
+from sidecar.core.listener_limits import Limit
 from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.ports import EventSink
 from sidecar.web.answers import wire_bytes

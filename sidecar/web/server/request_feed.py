@@ -9,7 +9,7 @@ from typing import Protocol
 from aiohttp.http import HttpProcessingError
 from aiohttp.web_request import BaseRequest
 
-from sidecar.core.limits import Limit, Limits
+from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.model import MonotonicTime
 from sidecar.web.server.request_handler import ConnectionHandler, OwnedTransport, Owner
 from sidecar.web.server.request_parser import (

@@ -19,11 +19,11 @@ from aiohttp.web_response import StreamResponse
 from aiohttp.web_server import Server
 
 from sidecar.core.events import InternalFailure
-from sidecar.core.limits import Limits
+from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.request_events import MalformedRequest
-from sidecar.core.trace import bare_trace
+from sidecar.core.safe_traceback import bare_trace
 from sidecar.web.answers import Response, wire_bytes
 from sidecar.web.problems import INTERNAL_ERROR, problem
 from sidecar.web.server.socket_protocol import LINGER_S

@@ -6,7 +6,7 @@ import asyncio
 import select
 from typing import cast
 
-from sidecar.core.limits import Limit, Limits
+from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.web.server.connection_registry import ConnectionRegistry, ManagedConnection
 from sidecar.web.server.peer import Peer, caller_name, peer_of

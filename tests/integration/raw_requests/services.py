@@ -19,8 +19,8 @@ from sidecar.app.clock import SystemClock
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
 from sidecar.core.model import Address, Budget, Secret, token_id_of
-from sidecar.partner.sandbox import Sandbox, SandboxConfig
-from sidecar.telemetry.repetition import Repetition
+from sidecar.sandbox import Sandbox, SandboxConfig
+from sidecar.telemetry.throttle import Repetition
 from sidecar.web.server.fast_path import CachedResponse, Connection, FastPath
 from tests.fakes.replica import HANG_S
 from tests.fakes.wire import ask

@@ -1,0 +1,250 @@
+"""`token-sidecar check`: would a sidecar with these settings work here?"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sidecar.app.clock import SystemClock
+from sidecar.app.token_files import leftovers_in_time, open_token_file
+from sidecar.app.tracing import open_spans
+from sidecar.app.wiring import (
+    Process,
+    credentials_source,
+    open_settings_store,
+    partner_certificates,
+    settings_sealer,
+)
+from sidecar.config.settings import ProfileSettings, Settings
+from sidecar.config.shared_accounts import disagreements
+from sidecar.core.errors import (
+    ConfigurationError,
+    CredentialsError,
+    NoTokenError,
+    StartingError,
+    WaitTimeoutError,
+)
+from sidecar.core.events import (
+    Event,
+    FlightEnded,
+    PartnerCalled,
+    StoredValueDiscarded,
+    StoreFailed,
+    StoreRecovered,
+)
+from sidecar.core.model import StoreFailure
+from sidecar.file_operations import FileStalls
+from sidecar.partner.session import open_session
+from sidecar.stores.check import check_store
+from sidecar.stores.factory import Store
+from sidecar.telemetry.redaction import Redactor
+from sidecar.vending.api import TokenProvider, VendedToken
+from sidecar.vending.beat import Beat
+from sidecar.vending.local_budget import LocalBudgets
+from sidecar.web.caller_token_file import first_caller_tokens
+from sidecar.web.problems import partner_document, whole_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLine:
+    """One thing that was looked at. A note is one that could not be seen, or does no harm now."""
+
+    ok: bool
+    what: str
+    detail: str
+    is_note: bool = False
+
+
+class _Listening:
+    """The sink of a check, which speaks through its lines."""
+
+    def __init__(self) -> None:
+        self.last: PartnerCalled | None = None
+        self.store_failure: StoreFailed | None = None
+        """None once the store has answered again."""
+        self.unopened = False
+        """Whether the store held a token that was sealed with another key."""
+        self.flight_ended = asyncio.Event()
+        """By a token."""
+
+    def emit(self, event: Event) -> None:
+        match event:
+            case PartnerCalled():
+                self.last = event
+            case StoreFailed():
+                self.store_failure = event
+            case StoreRecovered():
+                self.store_failure = None
+            case StoredValueDiscarded(what="seal"):
+                self.unopened = True
+            case FlightEnded(result="fetched" | "adopted"):
+                self.flight_ended.set()
+
+
+async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
+    """Look at files and store, never at the partner; with `live` also obtain each profile's token.
+
+    A live check takes the budgeted path of a running sidecar: where the store holds a token it is adopted, and a
+    cool-down is kept. Addresses are not tried: the sidecar that runs here may hold them.
+    """
+    lines = [*_check_credentials(settings)]
+    lines += _check_sink_files(settings)
+    if settings.caller_token_file is not None:
+        lines += _check_caller_tokens(settings.caller_token_file)
+    if settings.traces:
+        lines += await _check_traces()
+    try:
+        sealer = settings_sealer(settings)
+    except ConfigurationError as error:
+        return [*lines, *(CheckLine(False, "seal keys", problem) for problem in error.problems)]
+    if settings.seal_key_file is not None:
+        lines.append(CheckLine(True, "seal keys", str(settings.seal_key_file)))
+    try:
+        store = open_settings_store(settings, sealer, SystemClock(), FileStalls())
+    except ConfigurationError as error:
+        return [*lines, *(CheckLine(False, "store", problem) for problem in error.problems)]
+    try:
+        lines += await _check_store(settings, store)
+        if live and all(line.ok for line in lines):
+            lines += [await _obtain(profile, store) for profile in settings.profiles]
+    finally:
+        await store.close()
+    return lines
+
+
+def _check_credentials(settings: Settings) -> Iterator[CheckLine]:
+    """Each profile's, and what profiles of one account must agree on: the keys tell which profiles those are."""
+    profiles = []
+    for one in settings.profiles:
+        what = f"credentials of profile {one.profile.name}"
+        try:
+            pair = credentials_source(one, Redactor(), FileStalls()).read()
+        except CredentialsError as error:
+            yield CheckLine(False, what, str(error))
+            continue
+        profiles.append(replace(one.profile, account=one.profile.account or pair.account))
+        place = "" if one.credentials_dir is None else f" ({one.credentials_dir})"
+        yield CheckLine(True, what, f"from {one.credentials_origin}{place}")
+    for problem in disagreements(profiles):
+        yield CheckLine(False, "profiles", problem)
+
+
+def _check_sink_files(settings: Settings) -> Iterator[CheckLine]:
+    for one in settings.profiles:
+        what = f"token file of profile {one.profile.name}"
+        try:
+            if open_token_file(one) is not None:
+                yield CheckLine(True, what, str(one.sink_file))
+        except ConfigurationError as error:
+            yield CheckLine(False, what, "; ".join(error.problems))
+    for warning in leftovers_in_time(settings):
+        yield CheckLine(True, "token files", warning, is_note=True)
+
+
+def _check_caller_tokens(path: Path) -> list[CheckLine]:
+    try:
+        first_caller_tokens(path)
+    except ConfigurationError as error:
+        return [CheckLine(False, "caller token", problem) for problem in error.problems]
+    return [CheckLine(True, "caller token", str(path))]
+
+
+async def _check_traces() -> list[CheckLine]:
+    """Whether they can be sent at all; the collector is not asked. They stop nothing, so it is a note."""
+    spans, warnings = open_spans(SystemClock())
+    if spans is not None:
+        await spans.close(limit_s=1)
+    return [CheckLine(True, "traces", warning, is_note=True) for warning in warnings]
+
+
+async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:
+    """A line for each thing that is wrong with it; each names the address."""
+    found = await check_store(store, settings.store_url, timeout_s=settings.store_timeout_s, clock=SystemClock())
+    what = f"store ({store.kind})"
+    lines = [CheckLine(each.is_note, what, str(each), each.is_note) for each in found]
+    return [*lines, CheckLine(True, what, "")] if all(line.ok for line in lines) else lines
+
+
+async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
+    """By the shared budget alone: a call on this replica's own share would say nothing of the store."""
+    settings = replace(settings, profile=replace(settings.profile, store_failure=StoreFailure.FAIL))
+    session, clock, heard, stalls = open_session(), SystemClock(), _Listening(), FileStalls()
+    try:
+        process = Process(
+            replica_id=f"{socket.gethostname()}-check-{clock.new_id()[:6]}",
+            clock=clock,
+            store=store,
+            session=session,
+            certificates=partner_certificates(heard, stalls),
+            redactor=Redactor(),
+            sink=heard,
+            beat=Beat(clock),
+            budgets=LocalBudgets(clock),
+            stalls=stalls,
+        )
+        vendor = process.open_profile(settings)
+        try:
+            return await _vend(vendor, heard)
+        finally:
+            await vendor.close()
+    finally:
+        await session.close()
+
+
+async def _vend(vendor: TokenProvider, heard: _Listening) -> CheckLine:
+    """The call may take longer than an app would wait; a person at a terminal does wait."""
+    what, limit_s = f"token of profile {vendor.profile.name}", vendor.profile.lease_limit_s
+    try:
+        async with asyncio.timeout(limit_s):
+            vended = await _patiently(vendor)
+            if not vended.suspect:
+                # It is vended first, and told to the store then.
+                await heard.flight_ended.wait()
+    except NoTokenError as error:
+        return CheckLine(False, what, _explained(error, heard))
+    except TimeoutError:
+        return CheckLine(False, what, f"none within {limit_s:g} s, the longest a partner call may take")
+    if (fault := _fault(vended, heard)) is not None:
+        return CheckLine(False, what, fault)
+    source = "the store held it, the partner was not called" if heard.last is None else "the partner gave it now"
+    return CheckLine(True, what, f"{source}; token id {vended.token.token_id}, {vended.expires_in_s} s left")
+
+
+def _fault(vended: VendedToken, heard: _Listening) -> str | None:
+    """What a fleet would miss, although a token came."""
+    if vended.suspect:
+        return "the store holds one that is suspect, and no other can be had now"
+    if heard.store_failure is not None:
+        return f"one came, and the store did not take part: {_failed(heard.store_failure)}"
+    if heard.unopened:
+        return "one came, and replaced one of the fleet's that these seal keys do not open"
+    return None
+
+
+def _failed(failure: StoreFailed) -> str:
+    return f"{failure.operation} failed ({failure.cause})"
+
+
+async def _patiently(vendor: TokenProvider) -> VendedToken:
+    while True:
+        try:
+            return await vendor.vend()
+        except (StartingError, WaitTimeoutError):
+            continue
+
+
+def _explained(error: NoTokenError, heard: _Listening) -> str:
+    """In one line: what a caller would get, the exception's class where no answer came, and what the partner said."""
+    line = f"{error} ({error.code})"
+    if heard.last is not None and heard.last.cause:
+        line += f"; cause: {heard.last.cause}"
+    if heard.last is not None and heard.last.problem:
+        line += f"; problem: {heard.last.problem}"
+    if heard.store_failure is not None:
+        line += f"; store: {_failed(heard.store_failure)}"
+    if error.partner is not None:
+        line += "; partner: " + ", ".join(f"{key} {value}" for key, value in partner_document(error.partner).items())
+    return f"{line}; try again in {whole_seconds(error.retry_after_s)} s"

@@ -1,0 +1,145 @@
+"""One profile's adapters, wired to its use cases."""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import aiohttp
+
+from sidecar.app.background_credentials import BackgroundCredentials
+from sidecar.app.seal_keys import read_seal_keys
+from sidecar.config.settings import ProfileSettings, Settings
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.model import Credentials, Profile, Secret
+from sidecar.core.ports import Clock, CredentialsSource, EventSink
+from sidecar.file_operations import FileOperationError, FileOperations, FileStalls
+from sidecar.partner.certificates import PartnerCertificates
+from sidecar.partner.client import PartnerClient
+from sidecar.partner.credentials import DirectoryCredentials, StaticCredentials
+from sidecar.partner.presets import PRESETS
+from sidecar.stores.factory import Store, open_store
+from sidecar.stores.sealing import AesSealer, OpenSealer, Sealer
+from sidecar.telemetry.redaction import Redactor
+from sidecar.vending.assembly import Assembly, assemble
+from sidecar.vending.beat import Beat
+from sidecar.vending.local_budget import LocalBudgets
+from sidecar.vending.profile_vendor import ProfileVendor
+
+PAIRS = 4
+"""The latest ones, which a partner may still quote although nobody here uses them."""
+
+
+class RedactedCredentials:
+    """Tells the redactor every pair that is read, so that none of them ever reaches a log line.
+
+    The latest `PAIRS` are known and all that are still in use, the others forgotten; a pair that comes back is the
+    object it was, not a copy.
+    """
+
+    def __init__(self, inner: CredentialsSource, redactor: Redactor) -> None:
+        self._inner = inner
+        self._redactor = redactor
+        self._latest: deque[Credentials] = deque(maxlen=PAIRS)
+        self._known: list[weakref.ref[Credentials]] = []
+
+    def read(self) -> Credentials:
+        return self.keep(self._inner.read())
+
+    def keep(self, found: Credentials) -> Credentials:
+        """Return the pair that is known already and equal, if there is one."""
+        known = [pair for reference in self._known if (pair := reference()) is not None]
+        pair = next((pair for pair in known if pair is found or pair == found), None)
+        if pair is None:
+            pair, secrets = found, tuple(_secrets(found))
+            self._redactor.register(*secrets)
+            # However many pairs come and go: the one that obtained the current token is in use until another did.
+            weakref.finalize(pair, self._redactor.forget, *secrets).atexit = False
+            self._known = [weakref.ref(each) for each in (*known, pair)]
+        if not any(each is pair for each in self._latest):
+            self._latest.append(pair)
+        return pair
+
+
+def _secrets(pair: Credentials) -> Iterator[Secret]:
+    return (secret for secret in (pair.api_key, pair.api_secret, pair.signing_key) if secret is not None)
+
+
+def credentials_source(
+    settings: ProfileSettings, redactor: Redactor, stalls: FileStalls, on_change: Callable[[], None] = lambda: None
+) -> CredentialsSource:
+    """The mounted directory, or the pair of the environment. `on_change` as for `BackgroundCredentials`."""
+    if settings.credentials_dir is not None:
+        directory = DirectoryCredentials(settings.credentials_dir)
+        keep = RedactedCredentials(directory, redactor).keep
+        place = str(settings.credentials_dir)
+        operations = FileOperations("credentials", stalls, settings.profile.name)
+        return BackgroundCredentials(directory, operations, place, keep=keep, on_change=on_change)
+    if settings.credentials is not None:
+        return RedactedCredentials(StaticCredentials(settings.credentials), redactor)
+    raise ConfigurationError([f"profile {settings.profile.name} has no credentials"])
+
+
+def settings_sealer(settings: Settings) -> Sealer:
+    """What seals tokens as the settings say. Raises `ConfigurationError`."""
+    keys = None if settings.seal_key_file is None else read_seal_keys(settings.seal_key_file)
+    return OpenSealer() if keys is None else AesSealer(keys)
+
+
+def open_settings_store(settings: Settings, sealer: Sealer, clock: Clock, stalls: FileStalls) -> Store:
+    """The store the settings name. Raises `ConfigurationError`."""
+    return open_store(settings.store_url, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock, stalls=stalls)
+
+
+def partner_certificates(sink: EventSink, stalls: FileStalls) -> PartnerCertificates:
+    """The certificates that partner calls trust. Raises `ConfigurationError`."""
+    try:
+        return PartnerCertificates(sink, stalls)
+    except FileOperationError as error:
+        raise ConfigurationError([f"trusted certificates: {error}"]) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What all accounts of a process share."""
+
+    replica_id: str
+    clock: Clock
+    store: Store
+    session: aiohttp.ClientSession
+    certificates: PartnerCertificates
+    redactor: Redactor
+    sink: EventSink
+    beat: Beat
+    budgets: LocalBudgets
+    stalls: FileStalls
+
+    def open_profile(self, settings: ProfileSettings) -> ProfileVendor:
+        """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
+        source = credentials_source(settings, self.redactor, self.stalls, lambda: vendor.reread_credentials())
+        vendor = ProfileVendor(settings.profile, source, self._assemble, self.clock, self.sink)
+        return vendor
+
+    def _assemble(self, profile: Profile, credentials: CredentialsSource) -> Assembly:
+        timeout_s, redactor = profile.partner_timeout_s, self.redactor
+        return assemble(
+            profile,
+            replica_id=self.replica_id,
+            clock=self.clock,
+            store=self.store.shared_state(profile),
+            partner=PartnerClient(
+                PRESETS[profile.partner],
+                profile.base_url,
+                timeout_s,
+                self.session,
+                self.clock,
+                lambda: redactor.texts,
+                self.certificates,
+            ),
+            credentials=credentials,
+            sink=self.sink,
+            beat=self.beat,
+            budgets=self.budgets,
+        )

@@ -1,0 +1,6 @@
+"""A simulated partner: documented answers, exact wire checks, a rate limit, and faults to switch on."""
+
+from sidecar.sandbox.config import SandboxConfig
+from sidecar.sandbox.server import Sandbox, run
+
+__all__ = ["Sandbox", "SandboxConfig", "run"]

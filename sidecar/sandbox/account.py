@@ -1,0 +1,103 @@
+"""One simulated partner account: its tokens and its rate limit. Plain state, no network."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from sidecar.core.model import MonotonicTime, Seconds, Secret, token_id_of
+from sidecar.core.policy import permit_wait_s
+from sidecar.core.ports import Clock
+from sidecar.sandbox.config import SandboxConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """One answer's two tokens, in the open: a sandbox has nothing to protect. Not printed all the same."""
+
+    access: str
+    refresh: str
+
+    def __repr__(self) -> str:
+        return "Issued(***)"
+
+
+class Account:
+    """Issues, checks and revokes tokens, and counts calls."""
+
+    def __init__(self, config: SandboxConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._calls_at: list[MonotonicTime] = []
+        self.ends_at: dict[str, MonotonicTime] = {}
+        """When each token ever issued ends or ended, unless it was revoked before; by its id."""
+        self._revoked: set[str] = set()
+        self._refreshes: set[str] = set()
+        self.last: Issued | None = None
+
+    def admit(self) -> Seconds:
+        """Count one call, unless the limit is reached: then how long until one is admitted again (> 0)."""
+        now, limit = self._clock.monotonic(), self._config.limit
+        self._forget_calls(now)
+        if self._config.sliding_limit:
+            wait_s = permit_wait_s([now - at for at in self._calls_at], limit.calls, limit.window_s)
+        else:
+            full = len(self._calls_at) >= limit.calls
+            wait_s = self._calls_at[0] + limit.window_s - now if full else 0
+        if wait_s <= 0:
+            self._calls_at.append(now)
+        return max(wait_s, 0)
+
+    def _forget_calls(self, now: MonotonicTime) -> None:
+        window_s = self._config.limit.window_s
+        if self._config.sliding_limit:
+            self._calls_at = [at for at in self._calls_at if now - at < window_s]
+        elif self._calls_at and now - self._calls_at[0] >= window_s:
+            self._calls_at = []
+
+    def issue(self) -> Issued:
+        """Two new tokens, or the running ones of a partner that hands out the same until they end."""
+        if self._config.same_token and self.last is not None and self.accepts(self.last.access):
+            self._refreshes.add(self.last.refresh)
+            return self.last
+        if self._config.revoke_previous:
+            self._revoked.update(self.ends_at)
+        issued = Issued(self._new_token(), self._new_token())
+        self.ends_at[_id_of(issued.access)] = self._clock.monotonic() + self._config.token_lifetime_s
+        self._refreshes.add(issued.refresh)
+        self.last = issued
+        return issued
+
+    def spend_refresh(self, refresh: str) -> bool:
+        """Whether this refresh token is good; a single-use one is not the second time."""
+        known = refresh in self._refreshes
+        if self._config.single_use_refresh:
+            self._refreshes.discard(refresh)
+        return known
+
+    def accepts(self, access: str) -> bool:
+        return self._lives(_id_of(access))
+
+    def left_s(self, issued: Issued) -> Seconds:
+        """The life it has left, in whole seconds."""
+        return int(self.ends_at[_id_of(issued.access)] - self._clock.monotonic())
+
+    def live_tokens(self) -> int:
+        return sum(self._lives(token_id) for token_id in self.ends_at)
+
+    def revoke(self) -> None:
+        """End every token of this account, refresh tokens too."""
+        self._revoked.update(self.ends_at)
+        self._refreshes.clear()
+
+    def _lives(self, token_id: str) -> bool:
+        return token_id not in self._revoked and self.ends_at.get(token_id, 0) > self._clock.monotonic()
+
+    def _new_token(self) -> str:
+        """684 characters of base64 over 512 characters of text, as in the documented example."""
+        text = "".join(self._clock.new_id() for _ in range(32))
+        return self._config.token_mark + base64.b64encode(text.encode()).decode()
+
+
+def _id_of(access: str) -> str:
+    return token_id_of(Secret(access))

@@ -1,0 +1,85 @@
+"""The control path `/_sandbox/…`: what tests and people switch and count. From loopback only."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from sidecar.sandbox.faults import Fault
+from sidecar.sandbox.responses import refusal
+from sidecar.sandbox.state import SandboxState
+
+_Body = TypeVar("_Body")
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """`{"apiKey": …, "apiSecret": …}`."""
+
+    api_key: str
+    api_secret: str
+
+
+class ControlEndpoints:
+    """`stats` counts; `faults`, `reset`, `revoke` and `credentials` act, and answer 204 or a 400 that says why not."""
+
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/_sandbox/stats", self._stats),
+            web.post("/_sandbox/faults", self._faults),
+            web.post("/_sandbox/reset", self._reset),
+            web.post("/_sandbox/revoke", self._revoke),
+            web.post("/_sandbox/credentials", self._credentials),
+        ]
+
+    async def _stats(self, _request: web.Request) -> web.Response:
+        live = {name: account.live_tokens() for name, account in self._state.accounts.items()}
+        return web.json_response({**self._state.journal.stats(), "live_tokens": live})
+
+    async def _faults(self, request: web.Request) -> web.Response:
+        self._state.faults.add(await _read(request, Fault))
+        return web.Response(status=204)
+
+    async def _reset(self, _request: web.Request) -> web.Response:
+        self._state.reset()
+        return web.Response(status=204)
+
+    async def _revoke(self, _request: web.Request) -> web.Response:
+        for account in self._state.accounts.values():
+            account.revoke()
+        return web.Response(status=204)
+
+    async def _credentials(self, request: web.Request) -> web.Response:
+        pair = await _read(request, Pair)
+        self._state.rotate(pair.api_key, pair.api_secret)
+        return web.Response(status=204)
+
+
+async def _read(request: web.Request, shape: type[_Body]) -> _Body:
+    try:
+        return msgspec.json.decode(await request.read(), type=shape)
+    except msgspec.MsgspecError as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from None
+
+
+@web.middleware
+async def loopback_only(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """To everybody else the control path does not exist."""
+    if request.path.startswith("/_sandbox/") and not _is_loopback(request.remote):
+        return refusal(404, "sandbox")
+    return await handler(request)
+
+
+def _is_loopback(remote: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(remote or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,94 @@
+"""The sandbox as a server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aiohttp import web
+
+from sidecar.core.ports import Clock
+from sidecar.partner.presets import PRESETS
+from sidecar.sandbox.config import SandboxConfig
+from sidecar.sandbox.control import ControlEndpoints, loopback_only
+from sidecar.sandbox.endpoints import PartnerEndpoints
+from sidecar.sandbox.responses import refusal
+from sidecar.sandbox.state import SandboxState
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+class Sandbox:
+    """A simulated partner on a real socket. Start it once, stop it once, within one event loop.
+
+    `state` is what the control path shows and changes, for tests in the same process.
+    """
+
+    def __init__(self, config: SandboxConfig, clock: Clock) -> None:
+        self.state = SandboxState(config, clock)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Listen, and answer the base URL; port 0: any free one. Raises `OSError`."""
+        runner = web.AppRunner(_application(self.state), access_log=None, logger=_quiet_logger(), shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        address = runner.addresses[0]
+        return f"http://[{address[0]}]:{address[1]}" if ":" in address[0] else f"http://{address[0]}:{address[1]}"
+
+    async def stop(self) -> None:
+        """Stop listening; calls that hang are reset. Does nothing when not started."""
+        self.state.stopping.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+
+async def run(
+    config: SandboxConfig, clock: Clock, host: str, port: int, announce: Callable[[str], None] | None = None
+) -> None:
+    """Serve until cancelled; `announce` gets the base URL once calls are answered. Raises `OSError`."""
+    sandbox = Sandbox(config, clock)
+    url = await sandbox.start(host, port)
+    try:
+        if announce is not None:
+            announce(url)
+        await asyncio.Event().wait()
+    finally:
+        await sandbox.stop()
+
+
+def _application(state: SandboxState) -> web.Application:
+    application = web.Application(middlewares=[loopback_only], client_max_size=MAX_BODY_BYTES)
+    for name in state.config.presets:
+        application.add_routes(PartnerEndpoints(PRESETS[name], state).routes())
+    application.add_routes(ControlEndpoints(state).routes())
+    application.router.add_route("*", "/{path:.*}", _not_found)
+    return application
+
+
+async def _not_found(_request: web.Request) -> web.Response:
+    return refusal(404, "sandbox")
+
+
+def _quiet_logger() -> logging.Logger:
+    """aiohttp's error lines quote requests, credentials included: of them only the exception's class is kept."""
+    logger = logging.getLogger("sidecar.sandbox")
+    logger.filters = [_class_only]
+    return logger
+
+
+def _class_only(record: logging.LogRecord) -> bool:
+    kind = record.exc_info[0] if record.exc_info else None
+    record.msg, record.args, record.exc_info = (
+        f"sandbox request failed: {kind.__name__ if kind else 'unknown'}",
+        (),
+        None,
+    )
+    return True

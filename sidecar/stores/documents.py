@@ -1,0 +1,175 @@
+"""What is stored for one profile, and what it means to a replica: the same documents for all stores.
+
+Instants are whole milliseconds of the store's clock. `lua/_gate.lua` checks these shapes before anything is
+decided by them, so a field added here is added there, with the same bounds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from sidecar.core.failures import PartnerDetail
+from sidecar.core.model import Seconds, Secret
+
+REMEMBERED_IDS = 4
+"""Refused and proven credentials kept: two pairs in rotation, twice."""
+MOST_GRANTS = 1000
+"""Permits in one window: the most that `SIDECAR_CALL_BUDGET` may allow."""
+MOST_KINDS = 32
+"""Kinds of failures, those of later versions included."""
+LONGEST_ID = 300
+"""Characters of an id, a nonce or a kind: a host name of 253 is part of a nonce."""
+LONGEST_DETAIL = 8192
+"""Characters of what a partner said, as JSON: three texts of 200, each character escaped as twelve."""
+
+MAX_DOCUMENT_BYTES = 160 * 1024
+"""One stored value; a longer one is not looked into. The largest of ours: 89 KB for two tokens of 16 KiB, 100 KB for a
+gate of 1,000 permits and five pauses with all that a partner said."""
+LONGEST_SPAN_MS = 24 * 3600 * 1000
+"""A pause or a lease: nobody asks for more (`core.policy.MAX_RETRY_AFTER_S`)."""
+MOST_STRIKES = 1_000_000
+FENCE_AHEAD_MS = 5 * 10**13
+"""How far a fence may be ahead of the clock, which may have been set back since by as much."""
+
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**14)]
+"""Instants, fences and counts, as far as Lua prints them without loss."""
+Span: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
+"""Seconds."""
+Id: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[ -\x7f]*\Z", max_length=LONGEST_ID)]
+DetailText: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[ -\x7f]*\Z", max_length=LONGEST_DETAIL)]
+"""ASCII JSON of a `PartnerDetail`, or empty."""
+
+OutcomeName: TypeAlias = Literal[
+    "seen",
+    "granted", "adopt", "held", "cooling-down", "over-budget",
+    "stored", "older",
+    "failed",
+    "current", "confirmed", "late",
+    "seeded",
+]  # fmt: skip
+"""What an operation decided, a line for each operation."""
+
+
+class Lease(msgspec.Struct):
+    nonce: Id
+    fence: Whole
+    from_ms: Whole
+    until_ms: Whole
+
+
+class StoredPause(msgspec.Struct):
+    """A pause with its instants, and the fence at which it was recorded."""
+
+    kind: Id
+    fence: Whole
+    from_ms: Whole
+    until_ms: Whole
+    strikes: Whole
+    detail: DetailText = ""
+
+
+class StoredCount(msgspec.Struct):
+    """As `FailureCount`."""
+
+    count: Whole
+    fence: Whole
+
+
+class StoredGrant(msgspec.Struct, omit_defaults=True):
+    """One permit of the budget, by the fence of its lease."""
+
+    fence: Whole
+    at_ms: Whole
+    on_demand: bool = False
+
+
+class StoredReport(msgspec.Struct):
+    """As `Reported`."""
+
+    id: Id
+    fence: Whole
+    age_ms: Whole
+
+
+class StoredConfirmation(msgspec.Struct):
+    """As `Confirmed`."""
+
+    id: Id
+    fence: Whole
+
+
+class StoredLesson(msgspec.Struct):
+    """As `LearnedLifetime`."""
+
+    fence: Whole = 0
+    learned_s: Span = 0
+    evidence_s: Span = 0
+
+
+class Coordination(msgspec.Struct):
+    """All that replicas agree on but the token; outlives it. Whatever can be superseded carries its fence."""
+
+    epoch: Id
+    born_ms: Whole
+    lost: bool = False
+    fence: Whole = 0
+    failed_nonce: Id = ""
+    lease: Lease | None = None
+    pause: StoredPause | None = None
+    strikes: Annotated[dict[Id, StoredCount], msgspec.Meta(max_length=MOST_KINDS)] = {}
+    credential_blocks: Annotated[dict[Id, StoredPause], msgspec.Meta(max_length=REMEMBERED_IDS)] = msgspec.field(
+        default_factory=dict, name="refused"
+    )
+    proven: Annotated[dict[Id, Whole], msgspec.Meta(max_length=REMEMBERED_IDS)] = {}
+    grants: Annotated[list[StoredGrant], msgspec.Meta(max_length=MOST_GRANTS)] = []
+    reported: StoredReport | None = None
+    confirmed: StoredConfirmation | None = None
+    refresh_dropped: Whole = 0
+    lesson: StoredLesson = msgspec.field(default_factory=StoredLesson)
+
+
+class StoredToken(msgspec.Struct):
+    """The sealed text, empty where the asker knows the token, and beside it what orders and names it.
+
+    Nothing beside the seal says how old the token is: whoever writes to the store could falsify it.
+    """
+
+    fence: Whole
+    id: Id
+    sealed: Secret = Secret("")
+
+
+DamagedName: TypeAlias = Literal["gate", "token", "seal"]
+"""As in `State.damaged`."""
+
+
+class StoreReply(msgspec.Struct):
+    """One operation's answer: what was decided, and what is stored after it."""
+
+    now_ms: Whole
+    outcome: OutcomeName
+    left_ms: Whole = 0
+    gate: Coordination | None = None
+    token: StoredToken | None = None
+    damaged: Annotated[list[DamagedName], msgspec.Meta(max_length=3)] = []
+
+
+def left_ms(span: Lease | StoredPause | None, now_ms: int) -> int:
+    return max(0, span.until_ms - now_ms) if span else 0
+
+
+def ms(span_s: Seconds) -> int:
+    """Whole milliseconds, rounded up: a pause and a token's age are never made shorter."""
+    return math.ceil(span_s * 1000)
+
+
+def detail_text(detail: PartnerDetail | None) -> str:
+    """ASCII, so that scripts can tell text from damage without knowing Unicode."""
+    if detail is None:
+        return ""
+    return json.dumps(asdict(detail))

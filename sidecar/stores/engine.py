@@ -1,0 +1,167 @@
+"""The six operations of a store that decides in Python: the rules, applied to what is stored for one profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from sidecar.core.model import Profile, Seconds, Token
+from sidecar.core.shared_state import (
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    LearnedLifetime,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
+from sidecar.stores import decisions as rules
+from sidecar.stores.codec import keep_s
+from sidecar.stores.documents import Coordination, DamagedName, OutcomeName, StoredToken, StoreReply, ms
+from sidecar.stores.sealing import UnsealError
+from sidecar.stores.state_mapping import claimed, state_of
+
+T = TypeVar("T")
+
+
+class SealedToken(rules.KeptToken, Protocol):
+    """A stored token that nobody has opened yet."""
+
+    def opened(self) -> Token:
+        """Raises `UnsealError`."""
+        ...
+
+
+@dataclass(slots=True)
+class ProfileRecord:
+    """What is stored for one profile, as an operation finds it and leaves it."""
+
+    gate: Coordination | None = None
+    token: Token | SealedToken | None = None
+    token_gone_ms: int = 0
+    damaged: list[DamagedName] = field(default_factory=list)
+    """As `State.damaged`."""
+
+
+class DecisionEngine:
+    """One operation on one profile's cell, at one instant. Whoever makes it sees to it that nobody else does."""
+
+    def __init__(self, cell: ProfileRecord, profile: Profile, now_ms: int, new_epoch: Callable[[], str]) -> None:
+        self._cell = cell
+        self._profile = profile
+        self._now_ms = now_ms
+        self._new_epoch = new_epoch
+        if now_ms >= cell.token_gone_ms:
+            cell.token = None
+
+    def claim(self, ask: ClaimRequest) -> ClaimResult:
+        stored = self._stored(lost=ask.epoch != "")
+        told, asked = self._told(ask.known), ask
+        if told is None and stored.token_fence > ask.known:
+            # It cannot be opened here, so it must not be offered for ever.
+            asked = replace(ask, known=stored.token_fence)
+        outcome, left = rules.claim(stored, asked, self._profile)
+        reply = self._view(outcome, left)
+        if asked is not ask:
+            reply.token = None
+        return claimed(reply, ask, state_of(reply, self._profile, told))
+
+    def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
+        stored = self._stored(lost=True)
+        outcome = rules.commit(stored, nonce, token, lesson)
+        self._keep(stored, token, age_s)
+        return Committed(outcome == "stored", self._state(outcome, token.fence))
+
+    def fail(self, failed: FailureReport) -> State:
+        outcome = rules.fail(self._stored(lost=True), failed)
+        return self._state(outcome, failed.known)
+
+    def reject(self, token_id: str, age_s: Seconds) -> Rejection:
+        token = self._cell.token
+        if token is None or token.token_id != token_id:
+            # No gate is made for a report of nothing, and the reporter learns the token that is there instead.
+            return Rejection(current=False, confirmed=False, state=self._state("late", 0))
+        outcome = rules.reject(self._stored(lost=True), token_id, age_s)
+        state = self._state(outcome, token.fence)
+        return Rejection(current=outcome == "current", confirmed=outcome == "confirmed", state=state)
+
+    def peek(self, known: int) -> State:
+        return self._state("seen", known)
+
+    def seed(self, remembered: ReplicaMemory) -> State:
+        stored = self._stored(lost=remembered.state.epoch != "")
+        offered = remembered.token
+        outcome = rules.seed(stored, remembered, self._profile)
+        self._keep(stored, offered, remembered.token_age_s)
+        return self._state(outcome, offered.fence if offered else 0)
+
+    def _stored(self, *, lost: bool) -> rules.Stored:
+        """What is stored, with a gate made where there is none; `lost` says whether there was one before."""
+        if self._cell.gate is None:
+            self._cell.gate = Coordination(epoch=self._new_epoch(), born_ms=self._now_ms, lost=lost)
+        return rules.Stored(self._cell.gate, self._cell.token, self._now_ms)
+
+    def _keep(self, stored: rules.Stored, offered: Token | None, age_s: Seconds) -> None:
+        """Keep the token that was decided for, when it is the offered one."""
+        if offered is not None and stored.token is offered:
+            self._cell.token = offered
+            self._cell.token_gone_ms = self._now_ms + ms(keep_s(offered, age_s, self._profile))
+
+    def _state(self, outcome: OutcomeName, known: int) -> State:
+        told = self._told(known)
+        reply = self._view(outcome)
+        if told is None and reply.token is not None and reply.token.fence > known:
+            reply.token = None
+        return state_of(reply, self._profile, told)
+
+    def _view(self, outcome: OutcomeName, left: int = 0) -> StoreReply:
+        cell, beside = self._cell, None
+        if cell.token is not None:
+            beside = StoredToken(cell.token.fence, cell.token.token_id)
+        return StoreReply(self._now_ms, outcome, left, cell.gate, beside, cell.damaged)
+
+    def _told(self, known: int) -> Token | None:
+        """The stored token where it is newer than the asker's; one that cannot be opened counts as damaged."""
+        token = self._cell.token
+        if token is None or token.fence <= known:
+            return None
+        if isinstance(token, Token):
+            return token
+        try:
+            return token.opened()
+        except UnsealError:
+            self._cell.damaged.append("seal")
+            return None
+
+
+class RunOperation(Protocol):
+    """Lets one piece of work sit at a profile's desk; `operation` is the port's method."""
+
+    async def __call__(self, operation: str, work: Callable[[DecisionEngine], T], /) -> T: ...
+
+
+class DeskState:
+    """The `SharedState` of one profile over its desk."""
+
+    def __init__(self, visit: RunOperation) -> None:
+        self._visit = visit
+
+    async def claim(self, ask: ClaimRequest) -> ClaimResult:
+        return await self._visit("claim", lambda engine: engine.claim(ask))
+
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
+        return await self._visit("commit", lambda engine: engine.commit(nonce, token, age_s, lesson))
+
+    async def fail(self, failed: FailureReport) -> State:
+        return await self._visit("fail", lambda engine: engine.fail(failed))
+
+    async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
+        return await self._visit("reject", lambda engine: engine.reject(token_id, age_s))
+
+    async def peek(self, known: int) -> State:
+        return await self._visit("peek", lambda engine: engine.peek(known))
+
+    async def seed(self, remembered: ReplicaMemory) -> State:
+        return await self._visit("seed", lambda engine: engine.seed(remembered))

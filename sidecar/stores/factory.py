@@ -1,0 +1,97 @@
+"""From a store's URL to the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.model import Profile, Seconds, Secret
+from sidecar.core.ports import Clock, SharedState
+from sidecar.core.redis_url import SCHEMES
+from sidecar.file_operations import FileOperationError, FileStalls, read_in_time
+from sidecar.stores.memory import MemoryStore
+from sidecar.stores.sealing import Sealer
+
+FILE_SCHEME = "sqlite"
+
+
+class Store(Protocol):
+    """Where the replicas of a fleet meet."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, safe to log."""
+        ...
+
+    def shared_state(self, profile: Profile) -> SharedState: ...
+
+    async def ping(self) -> None:
+        """Raises `StoreError` when the store cannot be reached."""
+        ...
+
+    async def close(self) -> None:
+        """Let what is under way end, and close every connection."""
+        ...
+
+
+def open_store(
+    url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock: Clock, stalls: FileStalls | None = None
+) -> Store:
+    """Build the store for `memory://`, `sqlite://` or one of Redis's `SCHEMES`; connects to nothing yet.
+
+    `timeout_s` limits one operation, connect included. `sealer` may be None only for `memory://`. `stalls`
+    is told of files that hang. Raises `ConfigurationError` without a word of the URL, which may hold a password.
+    """
+    scheme = _scheme_of(url)
+    if scheme == "memory":
+        return MemoryStore(clock)
+    if scheme not in (FILE_SCHEME, *SCHEMES):
+        known = ", ".join(f"{name}://" for name in ("memory", FILE_SCHEME, *SCHEMES))
+        raise ConfigurationError([f"SIDECAR_STORE: its scheme must be one of {known}"])
+    if sealer is None:
+        raise ConfigurationError(["SIDECAR_STORE: a store outside this process needs SIDECAR_SEAL_KEY_FILE"])
+    if scheme == FILE_SCHEME:
+        return _open_file(url, timeout_s=timeout_s, sealer=sealer, clock=clock)
+    # Imported late: memory:// runs without redis-py.
+    from sidecar.stores.redis.store import RedisStore
+
+    return RedisStore(url, timeout_s=timeout_s, sealer=sealer, clock=clock, stalls=stalls)
+
+
+def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> Store:
+    """Build the file store, and its folder where only that is missing.
+
+    Raises `ConfigurationError` for what is wrong from the start: it would be called a fault of the store for ever.
+    """
+    from sidecar.stores.sqlite.errors import SharedFileError
+    from sidecar.stores.sqlite.store import SqliteStore
+
+    path = Path("/" + unquote(urlsplit(url.reveal()).path).lstrip("/"))
+    try:
+        read_in_time(lambda: _prepare(path))
+    except FileOperationError as error:
+        problem = f"the folder of its file: {error}"
+    except FileNotFoundError:
+        problem = "the folder of its file does not exist: make it, or mount it"
+    except SharedFileError as error:
+        problem = str(error)
+    except OSError as error:
+        problem = f"the folder of its file cannot be used or made ({error.strerror or type(error).__name__})"
+    else:
+        return SqliteStore(path, timeout_s=timeout_s, sealer=sealer, clock=clock)
+    raise ConfigurationError([f"SIDECAR_STORE: {problem}"])
+
+
+def _prepare(path: Path) -> None:
+    """Make the folder of the file if it is missing. Raises `OSError`, `SharedFileError`."""
+    from sidecar.stores.sqlite.rights import refuse_shared
+
+    # Not the folders above it as well: a volume that is missing must not be replaced by a folder.
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    refuse_shared(path)
+
+
+def _scheme_of(url: Secret) -> str:
+    return url.reveal().partition("://")[0]

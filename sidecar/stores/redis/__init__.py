@@ -1,0 +1,1 @@
+"""Redis and Valkey: alone, behind sentinels, and as a cluster."""

@@ -1,0 +1,58 @@
+"""Whether a Redis store can be used as `serve` uses it; where it cannot, what is wrong, at which address."""
+
+from __future__ import annotations
+
+from sidecar.core.errors import StoreError
+from sidecar.core.model import Seconds, Secret
+from sidecar.core.ports import Clock
+from sidecar.core.redis_url import Topology
+from sidecar.core.store_url import parse_redis_url
+from sidecar.file_operations import FileStalls
+from sidecar.resolver import Resolver
+from sidecar.stores.factory import Store
+from sidecar.stores.finding import Finding, finding_of
+from sidecar.stores.redis.access import Access
+from sidecar.stores.redis.connection import Connecting
+from sidecar.stores.redis.places import Places, locate
+from sidecar.stores.redis.probe import CONNECTIONS, RedisProbe, expiring
+from sidecar.stores.trial import trial_profile, try_operations
+
+
+async def check_redis(store: Store, url: Secret, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:
+    """Try the servers that are there one by one, and then the store, by its own scripts."""
+    parsed, trial_id = parse_redis_url(url.reveal()), clock.new_id()
+    resolver = Resolver(timeout_s)
+    access = Access(parsed, FileStalls(), timeout_s)
+    to_servers = Connecting(timeout_s, resolver, access.server, access.certificates)
+    to_sentinels = Connecting(timeout_s, resolver, access.sentinel, access.certificates)
+    asked = to_sentinels if parsed.topology is Topology.SENTINEL else to_servers
+    places = await locate(parsed, asked, lambda number: f"pts:{{check-{trial_id}-{number}}}:gate")
+    probe = RedisProbe(parsed, to_servers)
+    findings = places.findings
+    for address, key in places.masters.items():
+        findings += await probe.find(address, key)
+    for address in places.others:
+        if words := await probe.refused(address, ("PING",)):
+            findings.append(Finding(f"a replica that may have to stand in: {words}", str(address), is_note=True))
+    if places.masters and all(finding.is_note for finding in findings):
+        findings += await _try_store(store, clock, probe, places)
+    return findings
+
+
+async def _try_store(store: Store, clock: Clock, probe: RedisProbe, places: Places) -> list[Finding]:
+    profile = trial_profile(clock)
+    try:
+        await try_operations(store.shared_state(profile), clock)
+    except StoreError as error:
+        return [finding_of(error)]
+    finally:
+        for part in ("gate", "token"):
+            await _remove(f"pts:{{{profile.profile_id}}}:{part}", probe, places)
+    return []
+
+
+async def _remove(key: str, probe: RedisProbe, places: Places) -> None:
+    """Where that fails, the key ends by itself within a week."""
+    for _ in range(CONNECTIONS):
+        if not await probe.refused(places.master_of(key), expiring(key)):
+            return

@@ -1,0 +1,144 @@
+"""The link to Redis or Valkey: runs scripts, each one round trip and within a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping
+from importlib import resources
+from typing import Any, TypeVar
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+
+from sidecar.core.errors import ConfigurationError, StoreError
+from sidecar.core.model import Seconds, Secret
+from sidecar.core.ports import Clock
+from sidecar.core.redis_url import RedisUrl, Topology
+from sidecar.core.store_url import parse_redis_url
+from sidecar.file_limit import cause_of
+from sidecar.file_operations import FileStalls
+from sidecar.resolver import Resolver
+from sidecar.stores.codec import UNREADABLE, Arguments, decode_view, encode_arguments
+from sidecar.stores.documents import StoreReply
+from sidecar.stores.redis.access import Access
+from sidecar.stores.redis.cluster import ClusterServers
+from sidecar.stores.redis.connection import MAX_CONNECTIONS
+from sidecar.stores.redis.last_contact import LastContact
+from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT
+from sidecar.stores.redis.sentinel import SentinelServers
+from sidecar.stores.redis.topology import OneServer, Servers
+
+_SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds, Resolver, Access], Servers]] = {
+    Topology.SERVER: OneServer,
+    Topology.SENTINEL: SentinelServers,
+    Topology.CLUSTER: ClusterServers,
+}
+
+_T = TypeVar("_T")
+
+
+class Script:
+    """One decision: `lua/<name>.lua` behind the prelude `lua/_gate.lua`."""
+
+    def __init__(self, name: str) -> None:
+        folder = resources.files("sidecar.stores.redis") / "lua"
+        self.name = name
+        self.text = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("_gate", name))
+        # Redis names scripts by SHA-1; nothing secret depends on it.
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+class RedisLink:
+    """One store. Any number of operations may run at once; each takes at most `timeout_s`, connect included."""
+
+    def __init__(self, url: Secret, *, timeout_s: Seconds, clock: Clock, stalls: FileStalls) -> None:
+        """Raises `ConfigurationError` for a URL that cannot be used. Connects to nothing yet."""
+        self._clock = clock
+        self._timeout_s = timeout_s
+        parsed = _parse(url)
+        self.topology = parsed.topology
+        self._servers = _SERVERS[parsed.topology](
+            parsed, timeout_s, Resolver(timeout_s * OPTIONAL_WAIT), Access(parsed, stalls, timeout_s)
+        )
+        self._only_address = parsed.addresses[0] if parsed.topology is Topology.SERVER else None
+        # redis-py's own blocking pool is unfair: some callers starve. This one is first come, first served.
+        self._free_connections = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def ping(self) -> None:
+        await self._within_time("ping", lambda: self._servers.run("", "PING"))
+
+    async def get(self, key: str) -> bytes | None:
+        """The value of a key, None where there is no text of any. Raises `StoreError`."""
+        value = await self._within_time("peek", lambda: self._servers.run(key, "GET", key))
+        return value if isinstance(value, bytes) else None
+
+    async def close(self) -> None:
+        """Wait for what is under way, which its own time limits end, and close every connection."""
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._servers.close()
+
+    async def run(self, script: Script, keys: tuple[str, ...], arguments: Arguments) -> StoreReply:
+        """Let the server decide about `keys`, which all live together. Raises `StoreError`."""
+        named = encode_arguments({**arguments, "new_epoch": self._clock.new_id()})
+        reply = await self._within_time(script.name, lambda: self._evaluate(script, keys, named))
+        try:
+            return decode_view(reply)
+        except (*UNREADABLE, TypeError) as error:
+            # Whatever is stored, the script answers in form; so this is no server of ours.
+            raise StoreError(script.name, type(error).__name__) from None
+
+    async def _evaluate(self, script: Script, keys: tuple[str, ...], named: bytes) -> Any:  # noqa: ANN401 - not looked at yet
+        with contextlib.suppress(NoScriptError):
+            return await self._servers.run(keys[0], "EVALSHA", script.sha, len(keys), *keys, named)
+        # A restart, a failover or SCRIPT FLUSH: the text once, which the server then knows again.
+        return await self._servers.run(keys[0], "EVAL", script.text, len(keys), *keys, named)
+
+    async def _within_time(self, operation: str, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Run one operation as a task of its own, which neither the time limit nor the caller's end cancels.
+
+        redis-py on Python 3.11 swallows some cancellations, and a reply half read must never reach a later caller. So
+        an operation that was sent runs on to its own socket time limits, and only its connection is busy until then.
+        One that still waits for a connection is given up: nobody would take what it claims.
+        """
+        contact = LastContact(self._only_address)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._free_connections.acquire()
+                task = asyncio.create_task(work(), context=contact.context())
+                self._running.add(task)
+                task.add_done_callback(self._landed)
+                await asyncio.wait((task,))
+                return task.result()
+        except (RedisError, OSError, RuntimeError) as error:
+            # RuntimeError is uvloop's word for a write to a closed transport. The texts may hold what was sent.
+            address = "" if contact.address is None else str(contact.address)
+            raise StoreError(operation, _cause(error), address=address) from None
+
+    def _landed(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        self._free_connections.release()
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not complain when the caller has gone
+
+
+def _parse(url: Secret) -> RedisUrl:
+    try:
+        return parse_redis_url(url.reveal())
+    except ValueError as error:
+        raise ConfigurationError([f"SIDECAR_STORE {error}"]) from None
+
+
+def root_of(error: BaseException) -> BaseException:
+    """The exception that says most: redis-py wraps what kept it from connecting in a ConnectionError of its own."""
+    beneath = error.__cause__ or error.__context__
+    if type(error) in (RedisConnectionError, OSError) and isinstance(beneath, (OSError, RedisError)):
+        return root_of(beneath)
+    return error
+
+
+def _cause(error: BaseException) -> str:
+    return cause_of(root_of(error))

@@ -1,0 +1,52 @@
+"""What a Redis server says of itself by INFO, where its user may ask."""
+
+from __future__ import annotations
+
+import re
+
+from sidecar.core.redis_url import Topology
+from sidecar.stores.redis.error_texts import CLUSTER_NODE, REPLICA
+
+OLDEST = (6, 2)
+UNSEEN = "whether maxmemory-policy is noeviction could not be seen: look there by CONFIG GET, or give the user +info"
+"""A note: the rights that a sidecar needs do not include INFO."""
+SENTINEL = "it is a sentinel: name it by redis+sentinel://, with the service behind it"
+_OLD = "it is older than version 6.2: nothing older is tried with this program"
+
+
+def read_info(reply: object) -> dict[str, str]:
+    """The fields of the answer to INFO; none where it is no such answer."""
+    lines = reply.decode(errors="replace").splitlines() if isinstance(reply, bytes) else []
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def problems_in(info: dict[str, str], topology: Topology) -> list[str]:
+    """What makes this server none for a store that is named so."""
+    problems = []
+    mode = info.get("redis_mode") or info.get("server_mode")  # the second is Valkey's
+    if mode == "sentinel":
+        return [SENTINEL]
+    if topology is not Topology.CLUSTER and mode == "cluster":
+        problems.append(CLUSTER_NODE)
+    if info.get("role") == "slave":
+        # One that may be written to forgets it all when it hears of its master again.
+        problems.append(REPLICA)
+    policy = info.get("maxmemory_policy", "noeviction")
+    if info.get("maxmemory", "0") != "0" and policy != "noeviction":
+        shown = policy if re.fullmatch(r"[a-z-]{1,32}", policy) else "another"
+        problems.append(
+            f"its maxmemory-policy is {shown}, by which leases and cool-downs are forgotten: set noeviction, or use a "
+            "server of its own"
+        )
+    return problems
+
+
+def notes_in(info: dict[str, str]) -> list[str]:
+    """What is worth knowing."""
+    notes = []
+    if "maxmemory_policy" not in info:
+        notes.append(UNSEEN)
+    version = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", info.get("redis_version", ""))
+    if version is not None and (int(version[1]), int(version[2])) < OLDEST:
+        notes.append(_OLD)
+    return notes

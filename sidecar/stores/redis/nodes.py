@@ -1,0 +1,144 @@
+"""The nodes of a Redis cluster: connections to each, and what they say of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ClusterError, RedisError, ResponseError
+
+from sidecar.core.model import Address, Seconds
+from sidecar.stores.redis.background_tasks import BackgroundTasks
+from sidecar.stores.redis.replaceable_pool import LOST, RenewedClient, renewal_due_at
+from sidecar.stores.redis.slots import Slots
+
+ASKED_AT_ONCE = 3
+"""Nodes that are asked who serves what; the first answer counts, so that a dead one costs nothing."""
+
+
+class NotAClusterError(ClusterError):
+    """The server answers, and is no node of a cluster."""
+
+
+class Nodes:
+    """Every node that was named, by the URL or by another node."""
+
+    def __init__(
+        self,
+        seeds: Sequence[Address],
+        connect: Callable[[Address], Redis],
+        aside: BackgroundTasks,
+        renewal_wait_s: Seconds,
+    ) -> None:
+        """`renewal_wait_s` as `RenewedClient` takes it."""
+        self._seeds = frozenset(seeds)
+        self._named = self._seeds
+        """Whom the URL names, or a node did when it was last asked: each can tell about the others."""
+        self._connect = connect
+        self._aside = aside
+        self._renewal_wait_s = renewal_wait_s
+        self._clients: dict[Address, RenewedClient] = {}
+        self._slots: Slots | None = None
+        self._learning: asyncio.Task[Slots] | None = None
+        self._renewal: asyncio.Task[None] | None = None
+        self._due_at = renewal_due_at()
+        self.doubted: Address | None = None
+        """The one that was last found wanting: asked last."""
+
+    def client(self, address: Address) -> RenewedClient:
+        if address not in self._clients:
+            self._clients[address] = RenewedClient(lambda: self._connect(address), self._aside, self._renewal_wait_s)
+        return self._clients[address]
+
+    async def slots(self) -> Slots:
+        """Who serves what, asked only when nobody knows; whoever needs it meanwhile waits for the same answer.
+
+        Renewed regularly from the nodes that the URL names: the cluster behind them may be another one by now, while
+        the old one still answers.
+        """
+        if self._slots is not None and time.monotonic() >= self._due_at:
+            await asyncio.wait((self._renew(),), timeout=self._renewal_wait_s)
+        if self._slots is not None:
+            return self._slots
+        if self._learning is None or self._learning.done():
+            self._learning = self._aside.start(self._learn())
+        return await asyncio.shield(self._learning)
+
+    def move(self, slot: int, master: Address) -> None:
+        """A node said that somebody else serves it."""
+        if self._slots is not None:
+            self._slots.move(slot, master)
+
+    def doubt(self, address: Address) -> None:
+        """It failed: what is known of the cluster may be of the past."""
+        self._slots, self.doubted = None, address
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+    async def _learn(self) -> Slots:
+        return self._use(await self._first_answer(self._named, self._ask))
+
+    def _renew(self) -> asyncio.Task[None]:
+        """Start a renewal, or join the running one. When it ends, the next one is scheduled, also after a failure."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = self._aside.start(self._ask_seeds_again())
+        return self._renewal
+
+    async def _ask_seeds_again(self) -> None:
+        known, said = self._slots, None
+        with contextlib.suppress(RedisError, *LOST):
+            said = await self._first_answer(self._seeds, self._ask_anew)
+        self._due_at = renewal_due_at()
+        # Fewer slots: the node has left the cluster, and its table is old. Changed meanwhile: a failure was found.
+        if said is not None and known is not None and known is self._slots and said.served >= known.served:
+            self._use(said)
+
+    def _use(self, slots: Slots) -> Slots:
+        self._slots = slots
+        self._due_at = renewal_due_at()
+        self._named = self._seeds | slots.nodes
+        self._forget_strangers()
+        return slots
+
+    async def _first_answer(
+        self, nodes: Collection[Address], ask: Callable[[Address], Coroutine[Any, Any, Slots]]
+    ) -> Slots:
+        order = sorted(nodes, key=lambda node: (node == self.doubted, random.random()))  # noqa: S311 - no secret
+        failure: Exception = ClusterError("no node is known")
+        for first in range(0, len(order), ASKED_AT_ONCE):
+            asked = [self._aside.start(ask(address)) for address in order[first : first + ASKED_AT_ONCE]]
+            for answer in asyncio.as_completed(asked):
+                try:
+                    return await answer
+                except (RedisError, *LOST) as error:
+                    failure = error
+        raise failure
+
+    async def _ask_anew(self, address: Address) -> Slots:
+        """Ask over a new connection, to wherever the node's name leads now."""
+        await self.client(address).renew()
+        return await self._ask(address)
+
+    async def _ask(self, address: Address) -> Slots:
+        try:
+            answer = await self.client(address).run("CLUSTER", "SLOTS")
+        except ResponseError as error:
+            if type(error) is ResponseError:  # no right to ask, or still loading, are kinds of their own
+                raise NotAClusterError("it has no cluster support") from None
+            raise
+        try:
+            return Slots(answer, address)
+        except (AttributeError, IndexError, TypeError, ValueError):
+            raise NotAClusterError("its table is none") from None
+
+    def _forget_strangers(self) -> None:
+        """Nodes come and go under new addresses: who left the cluster keeps no connection."""
+        for address in self._clients.keys() - self._named:
+            self._clients.pop(address).leave()

@@ -1,0 +1,193 @@
+"""One Redis server, tried with every command, right and key that a store depends on, over connections of its own.
+
+What is written is of the form that the store's own keys have, and expires a millisecond later: removing it any other
+way would take one right more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from redis.asyncio.connection import AbstractConnection
+from redis.crc import key_slot
+from redis.exceptions import RedisError, ResponseError
+
+from sidecar.core.model import Address
+from sidecar.core.redis_url import RedisUrl, Topology
+from sidecar.stores.finding import Finding
+from sidecar.stores.redis.connection import Connecting
+from sidecar.stores.redis.error_texts import REPLICA, code_of, words_for
+from sidecar.stores.redis.info import SENTINEL, UNSEEN, notes_in, problems_in, read_info
+from sidecar.stores.redis.rights import CLUSTER_RIGHTS, LEAST_RIGHTS
+
+FAILURES = (RedisError, OSError, RuntimeError)
+"""What a server, or the way to it, may raise; RuntimeError is uvloop's word for a write to a closed transport."""
+CONNECTIONS = 8
+"""Fresh ones to one name, which may stand for several servers: one of two is missed once in 128 times."""
+Command: TypeAlias = tuple[str | int, ...]
+
+_SCRIPT, _UNKNOWN_SCRIPT = "return 1", "0" * 40
+
+
+def expiring(key: str) -> Command:
+    """Write a key that is gone a millisecond later, and whatever lay there with it."""
+    return ("SET", key, "", "PX", 1)
+
+
+class RedisProbe:
+    """Tries the servers of one store."""
+
+    def __init__(self, url: RedisUrl, connecting: Connecting) -> None:
+        self._url = url
+        self._connecting = connecting
+
+    async def find(self, address: Address, key: str) -> list[Finding]:
+        """Everything that keeps this server from serving `key`, one of its own, as the store needs it."""
+        problems, notes = await self._look(address, key)
+        if self._url.topology is Topology.SERVER and not address.path and set(problems) <= {REPLICA}:
+            problems = await self._spread(address, key, problems)
+        found = [Finding(words, str(address)) for words in problems]
+        return [*found, *(Finding(words, str(address), is_note=True) for words in notes)]
+
+    async def refused(self, address: Address, command: Command) -> str:
+        """Send one command over a connection of its own: why it was not done, in words; empty when it was."""
+        try:
+            async with self._opened(address) as connection:
+                error = await _refusal(connection, command)
+        except FAILURES as failure:
+            return self._kept_out(address, failure)
+        return "" if error is None else words_for(error, self._url)
+
+    async def _look(self, address: Address, key: str) -> tuple[list[str], list[str]]:
+        """Problems and notes."""
+        problems: list[str] = []
+        try:
+            async with self._opened(address) as connection:
+                return await self._try(connection, key, problems)
+        except FAILURES as error:
+            return [*problems, self._kept_out(address, error)], []
+
+    async def _try(self, connection: AbstractConnection, key: str, problems: list[str]) -> tuple[list[str], list[str]]:
+        ping = await _refusal(connection, ("PING",))
+        if ping is not None and code_of(ping) != "NOPERM":
+            return [words_for(ping, self._url)], []
+        try:
+            info = read_info(await _ask(connection, ("INFO",)))
+            notes = notes_in(info)
+            problems += problems_in(info, self._url.topology)
+        except ResponseError:
+            notes = [UNSEEN]
+        if problems == [SENTINEL]:
+            return problems, []
+        refusals = {"+ping": ping, **{right: await _refusal(connection, each) for right, each in self._rights(key)}}
+        if refusals["+eval"] is None:
+            refusals |= await self._refused_keys(connection, key)
+        missing = [right for right, error in refusals.items() if error and code_of(error) == "NOPERM"]
+        if "~pts:*" in missing:
+            # Without the keys nobody can tell whether the commands are missing too.
+            missing = [right for right in missing if right not in ("+get", "+set")]
+        if missing:
+            problems.append(f"its user lacks {' '.join(missing)}: ACL SETUSER … {self._all_rights}")
+        found = (words_for(error, self._url) for error in refusals.values() if error and not _is_expected(error))
+        return list(dict.fromkeys([*problems, *found])), notes
+
+    def _rights(self, key: str) -> list[tuple[str, Command]]:
+        rights: list[tuple[str, Command]] = [
+            ("+time", ("TIME",)),
+            ("+eval", ("EVAL", _SCRIPT, 0)),
+            ("+evalsha", ("EVALSHA", _UNKNOWN_SCRIPT, 0)),
+            ("+get", ("GET", key)),
+            ("+set", expiring(key)),
+        ]
+        return [*rights, ("+asking", ("ASKING",))] if self._url.topology is Topology.CLUSTER else rights
+
+    async def _refused_keys(self, connection: AbstractConnection, key: str) -> dict[str, Exception | None]:
+        """By scripts, which take any keys: is the pattern allowed, and do those of two slots go together."""
+        refusals = {"~pts:*": await _refusal(connection, ("EVAL", _SCRIPT, 1, key))}
+        if self._url.topology is not Topology.CLUSTER:
+            refusals["slots"] = await _refusal(connection, ("EVAL", _SCRIPT, 2, key, _key_elsewhere(key)))
+            if code_of(refusals["slots"] or ResponseError()) == "NOPERM":
+                del refusals["slots"]
+        return refusals
+
+    @property
+    def _all_rights(self) -> str:
+        rights = CLUSTER_RIGHTS if self._url.topology is Topology.CLUSTER else LEAST_RIGHTS
+        return f"{rights} +select" if self._url.database else rights
+
+    async def _spread(self, address: Address, key: str, first: list[str]) -> list[str]:
+        """A Service may balance over a master and its replicas, by connection."""
+        answers = Counter([await self.refused(address, expiring(key)) for _ in range(CONNECTIONS)])
+        if len(answers) == 1:
+            return first or [words for words in answers if words]
+        return [
+            f"{count} of {CONNECTIONS} connections: {words}. The name leads to several servers, and must lead to one"
+            for words, count in answers.items()
+            if words
+        ]
+
+    def _kept_out(self, address: Address, error: Exception) -> str:
+        """Before any command of ours: by the network, TLS, the password or the database."""
+        code, database = code_of(error), self._url.database
+        if database and code == "NOPERM":
+            return f"its user lacks +select, which database {database} takes: add it, or use database 0"
+        if database and code == "ERR" and isinstance(error, ResponseError):
+            return f"it has no database {database}: use database 0, the only one that a node of a cluster has"
+        words = words_for(error, self._url)
+        if code or address in self._url.addresses:
+            return words
+        return f"{words}. {_ANNOUNCED[self._url.topology]}"
+
+    @asynccontextmanager
+    async def _opened(self, address: Address) -> AsyncIterator[AbstractConnection]:
+        """A fresh connection, let in, with its database selected. Raises `FAILURES`."""
+        client = self._connecting.client(address, self._url.database)
+        try:
+            connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
+            try:
+                yield connection
+            finally:
+                await connection.disconnect(nowait=True)
+        finally:
+            await client.aclose()
+
+
+_ANNOUNCED = {
+    Topology.SERVER: "",
+    Topology.SENTINEL: (
+        "The sentinels announce this address: behind NAT it must be one that can be reached from here "
+        "(replica-announce-ip, sentinel announce-ip)"
+    ),
+    Topology.CLUSTER: (
+        "The nodes announce this address: behind NAT it must be one that can be reached from here "
+        "(cluster-announce-ip, cluster-announce-hostname)"
+    ),
+}
+
+
+async def _ask(connection: AbstractConnection, command: Command) -> Any:  # noqa: ANN401 - any command has any answer
+    await connection.send_command(*command)
+    return await connection.read_response()
+
+
+async def _refusal(connection: AbstractConnection, command: Command) -> Exception | None:
+    """The server's no; what ends the connection is raised."""
+    try:
+        await _ask(connection, command)
+    except ResponseError as error:
+        return error
+    return None
+
+
+def _is_expected(error: Exception) -> bool:
+    """NOSCRIPT is the right answer for a script nobody knows; what the user may not do is told apart."""
+    return code_of(error) in ("NOPERM", "NOSCRIPT")
+
+
+def _key_elsewhere(key: str) -> str:
+    """A key of another slot, that the same patterns allow."""
+    others = (f"pts:{{other-{number}}}:gate" for number in range(key_slot(key.encode()) + 2))
+    return next(other for other in others if key_slot(other.encode()) != key_slot(key.encode()))

@@ -1,0 +1,127 @@
+"""A client whose connections are all replaced when one of them fails, and after about a minute in any case."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MasterDownError, ReadOnlyError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from sidecar.core.model import MonotonicTime, Seconds
+from sidecar.stores.redis.background_tasks import BackgroundTasks
+
+LOST = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, MasterDownError, OSError, RuntimeError)
+"""Nobody is there, or nobody who may write: the name or the sentinels may lead elsewhere by now.
+
+RuntimeError is uvloop's word for a write to a closed transport.
+"""
+
+RENEW_AFTER_S: tuple[Seconds, Seconds] = (45, 75)
+"""Least and greatest age at a renewal; random, so that the replicas of a fleet do not connect all at once."""
+
+OPTIONAL_WAIT = 1 / 3
+"""Share of its time limit that an operation waits for something optional, such as a renewal."""
+
+Word: TypeAlias = str | bytes | int
+
+
+def renewal_due_at() -> MonotonicTime:
+    """Return when something that is renewed now should be renewed again, by `time.monotonic`."""
+    return time.monotonic() + random.uniform(*RENEW_AFTER_S)  # noqa: S311 - spreads load, guards nothing
+
+
+class RenewedClient:
+    """Replaces all connections after a failure, because each of the others might time out in turn.
+
+    Also renews them regularly: a host name may lead to another server by now, while the old server still answers. The
+    new connection is made first. If that fails, the old connections stay in use.
+    """
+
+    def __init__(self, make: Callable[[], Redis], aside: BackgroundTasks, renewal_wait_s: Seconds) -> None:
+        """`renewal_wait_s` is the longest time an operation waits for a renewal before it uses the old connections."""
+        self._make = make
+        self._aside = aside
+        self._renewal_wait_s = renewal_wait_s
+        self._renewal: asyncio.Task[None] | None = None
+        self._replace(make())
+
+    async def run(self, *command: Word, asking: bool = False) -> Any:  # noqa: ANN401 - any command has any answer
+        """Send one command; `asking` lets it have keys that a node of a cluster is only about to get."""
+        if time.monotonic() >= self._due_at:
+            await asyncio.wait((self._renew(),), timeout=self._renewal_wait_s)
+        client = self.client
+        try:
+            if asking:
+                return await _run_asking(client, command)
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
+        except LOST:
+            if client is self.client:
+                self._replace(self._make())
+            raise
+        finally:
+            # Also where another operation's failure came first: what we used went back to a pool nobody asks again.
+            if client is not self.client:
+                self._aside.start(_retire(client))
+
+    def leave(self) -> None:
+        """Close what is idle now, and what is under way when it ends."""
+        left = self.client
+        self._replace(self._make())
+        self._aside.start(_retire(left))
+
+    async def renew(self) -> None:
+        """Renew the connections now. Does not raise: if it fails, the old connections stay in use."""
+        await asyncio.shield(self._renew())
+
+    async def close(self) -> None:
+        if self._renewal is not None:
+            await asyncio.wait((self._renewal,))
+        await self.client.aclose()
+
+    def _replace(self, client: Redis) -> None:
+        self.client = client
+        self._due_at = renewal_due_at()
+
+    def _renew(self) -> asyncio.Task[None]:
+        """Start a renewal, or join the running one. When it ends, the next one is scheduled, also after a failure."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = self._aside.start(self._make_before_break())
+        return self._renewal
+
+    async def _make_before_break(self) -> None:
+        old, left = self.client, self._make()
+        try:
+            # Connects and authenticates. No command is sent: the user may have the right to ours alone.
+            connection = await left.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
+            await left.connection_pool.release(connection)
+        except (RedisError, *LOST):
+            self._due_at = renewal_due_at()
+        else:
+            # Otherwise an operation failed meanwhile, and the client has been replaced already.
+            if self.client is old:
+                new, left = left, old
+                self._replace(new)
+        await _retire(left)
+
+
+async def _run_asking(client: Redis, command: tuple[Word, ...]) -> Any:  # noqa: ANN401 - any command has any answer
+    """ASKING holds for the next command of the same connection."""
+    async with client.pipeline(transaction=False) as pipeline:
+        pipeline.execute_command("ASKING")
+        pipeline.execute_command(*command)
+        answers = await pipeline.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers[1]
+
+
+async def _retire(client: Redis) -> None:
+    await client.connection_pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # redis-py's
+    await client.connection_pool.disconnect(inuse_connections=False)

@@ -1,0 +1,161 @@
+"""The shared state on Redis or Valkey, 6.2 and later: one Lua script, and so one round trip, for each decision.
+
+Two keys for each profile, `pts:{<profile id>}:gate` and `pts:{<profile id>}:token`, share a hash tag and always carry
+an expiry; nothing else is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from sidecar.core.errors import StoreError
+from sidecar.core.model import Profile, Seconds, Secret, Token
+from sidecar.core.ports import Clock, SharedState
+from sidecar.core.shared_state import (
+    Adopt,
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    LearnedLifetime,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
+from sidecar.file_operations import FileStalls
+from sidecar.stores.codec import (
+    Arguments,
+    claim_arguments,
+    fail_arguments,
+    open_token,
+    seed_arguments,
+    token_argument,
+)
+from sidecar.stores.documents import StoreReply, ms
+from sidecar.stores.redis.client import RedisLink, Script
+from sidecar.stores.redis.earlier_release import left_behind
+from sidecar.stores.sealing import Sealer, UnsealError
+from sidecar.stores.state_mapping import ContradictionError, claimed, state_of
+
+CLAIM, COMMIT, FAIL, REJECT, PEEK, SEED = (
+    Script(name) for name in ("claim", "commit", "fail", "reject", "peek", "seed")
+)
+
+MAX_OFFERS = 4
+"""Newer tokens that one claim may be offered and cannot open."""
+
+
+class RedisStore:
+    """One store, shared by all profiles of a process."""
+
+    def __init__(
+        self, url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock, stalls: FileStalls | None = None
+    ) -> None:
+        """`stalls` is told of files that hang. Raises `ConfigurationError` for a URL that cannot be used.
+
+        Connects to nothing yet.
+        """
+        self._link = RedisLink(url, timeout_s=timeout_s, clock=clock, stalls=stalls or FileStalls())
+        self._sealer = sealer
+
+    @property
+    def kind(self) -> str:
+        return self._link.topology
+
+    def shared_state(self, profile: Profile) -> SharedState:
+        return _RedisState(self._link, self._sealer, profile)
+
+    async def ping(self) -> None:
+        await self._link.ping()
+
+    async def close(self) -> None:
+        await self._link.close()
+
+
+class _RedisState:
+    """One profile. A token that cannot be opened here counts as missing."""
+
+    def __init__(self, link: RedisLink, sealer: Sealer, profile: Profile) -> None:
+        self._link = link
+        self._sealer = sealer
+        self._profile = profile
+        tag = f"pts:{{{profile.profile_id}}}"
+        self._keys = (f"{tag}:gate", f"{tag}:token")
+        self._has_looked_back = False
+        """Whether what the first release left was looked for."""
+
+    async def claim(self, ask: ClaimRequest) -> ClaimResult:
+        """Asks again, beyond it, when the newer token cannot be opened here: it must not be offered for ever.
+
+        A few times at most, should somebody put ever newer ones there.
+        """
+        if not ask.epoch and not self._has_looked_back:
+            await self._look_back(ask.credentials_id)
+        damaged: tuple[str, ...] = ()
+        asked = ask
+        for _ in range(MAX_OFFERS):
+            reply = await self._link.run(CLAIM, self._keys, claim_arguments(asked, self._profile))
+            offered_fence = reply.token.fence if reply.token else 0
+            if damaged and offered_fence == asked.known:
+                reply.token = None
+            state = self._state(reply)
+            try:
+                claim = claimed(reply, ask, replace(state, damaged=(*damaged, *state.damaged)))
+            except ContradictionError as error:
+                raise StoreError(CLAIM.name, type(error).__name__) from None
+            if state.token is not None or not isinstance(claim.outcome, Adopt):
+                return claim
+            damaged, asked = state.damaged, replace(ask, known=offered_fence)
+        raise StoreError(CLAIM.name, UnsealError.__name__)
+
+    async def _look_back(self, credentials_id: str) -> None:
+        """The replica has seen nothing in the store yet: it may hold something of the release before."""
+        try:
+            reply = await self._link.run(PEEK, self._keys, {"known": 0})
+        except StoreError as error:
+            raise StoreError(CLAIM.name, error.cause, error.words, address=error.address) from None
+        self._has_looked_back = True
+        if reply.gate is not None:
+            return
+        # It may be of any type, or not ours to read: what cannot be had costs one call and stops nobody.
+        with contextlib.suppress(StoreError):
+            found = await left_behind(self._link.get, self._profile, self._sealer, credentials_id, reply.now_ms)
+            if found is not None:
+                await self.seed(found)
+
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
+        arguments: Arguments = {
+            "nonce": nonce,
+            "token": token_argument(token, age_s, self._profile, self._sealer),
+            "credentials_id": token.credentials_id,
+            "learned_s": lesson.learned_s,
+            "evidence_s": lesson.evidence_s,
+        }
+        reply = await self._link.run(COMMIT, self._keys, arguments)
+        return Committed(reply.outcome == "stored", self._state(reply))
+
+    async def fail(self, failed: FailureReport) -> State:
+        return self._state(await self._link.run(FAIL, self._keys, fail_arguments(failed)))
+
+    async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
+        reply = await self._link.run(REJECT, self._keys, {"token_id": token_id, "age_ms": ms(age_s)})
+        current, confirmed = reply.outcome == "current", reply.outcome == "confirmed"
+        return Rejection(current=current, confirmed=confirmed, state=self._state(reply))
+
+    async def peek(self, known: int) -> State:
+        return self._state(await self._link.run(PEEK, self._keys, {"known": known}))
+
+    async def seed(self, remembered: ReplicaMemory) -> State:
+        arguments = seed_arguments(remembered, self._profile, self._sealer)
+        return self._state(await self._link.run(SEED, self._keys, arguments))
+
+    def _state(self, reply: StoreReply) -> State:
+        token: Token | None = None
+        if reply.token is not None and reply.token.sealed.reveal():
+            try:
+                token = open_token(reply.token, self._profile.profile_id, self._sealer)
+            except UnsealError:
+                reply.damaged.append("seal")
+                reply.token = None
+        return state_of(reply, self._profile, token)

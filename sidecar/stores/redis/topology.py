@@ -1,0 +1,46 @@
+"""The servers behind a store's URL, whichever of them answers."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from sidecar.core.model import Seconds
+from sidecar.core.redis_url import RedisUrl
+from sidecar.resolver import Resolver
+from sidecar.stores.redis.access import Access
+from sidecar.stores.redis.background_tasks import BackgroundTasks
+from sidecar.stores.redis.connection import Connecting
+from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, RenewedClient, Word
+
+
+class Servers(Protocol):
+    """Sends one command to the server in charge. Raises what redis-py raises, `OSError` and `RuntimeError`.
+
+    A command is sent again only where a server answered that it did not run it, or could not be reached.
+    """
+
+    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - any command has any answer
+        """`key` is one of the command's keys, which all live together; empty for a command without keys."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; no operation may be under way."""
+        ...
+
+
+class OneServer:
+    """Always the same address, whoever stands behind it."""
+
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
+        self._aside = BackgroundTasks()
+        connecting = Connecting(timeout_s, resolver, access.server, access.certificates)
+        self._client = RenewedClient(
+            lambda: connecting.client(url.addresses[0], url.database), self._aside, timeout_s * OPTIONAL_WAIT
+        )
+
+    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401, ARG002 - the form of `Servers`
+        return await self._client.run(*command)
+
+    async def close(self) -> None:
+        await self._client.close()
+        await self._aside.ended()

@@ -1,0 +1,1 @@
+"""SQLite: one file for all processes of one machine."""

@@ -1,0 +1,40 @@
+"""What to tell whoever runs `check` when a file cannot be used: words without a path or SQLite's own text."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sidecar.file_limit import WORDS as FILE_LIMIT
+from sidecar.file_limit import is_file_limit
+from sidecar.stores.sqlite.database import PRIMARY_CODE
+from sidecar.stores.sqlite.errors import FileVersionError, ForeignFileError, SharedFileError
+
+_BY_CODE = {
+    sqlite3.SQLITE_BUSY: "another process kept the file locked for longer than SIDECAR_STORE_TIMEOUT_S",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened, or none can be made beside it: look at the folder's rights",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: remove it and those beside it, and it is made anew",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk is full, or fails",
+    sqlite3.SQLITE_NOTADB: "the file is no SQLite database: remove it, or name another path",
+    sqlite3.SQLITE_PERM: "this user may not use the file",
+    sqlite3.SQLITE_READONLY: "the file, its folder or its disk is read-only for this user",
+}
+_BY_CLASS: dict[type[Exception], str] = {
+    FileVersionError: "the file is of another version of this program: remove it, and it is made anew",
+    ForeignFileError: "the file is another program's database: name another path",
+    FileNotFoundError: "its folder does not exist",
+    NotADirectoryError: "its folder is none",
+    IsADirectoryError: "it is a folder, and must be a file",
+    PermissionError: "this user may not make or use the file: look at the folder's rights",
+    TimeoutError: "no answer in SIDECAR_STORE_TIMEOUT_S: a slow disk, or another process keeps the file locked",
+}
+
+
+def words_for(error: Exception) -> str:
+    """Empty where there is nothing to add to the error's class."""
+    if is_file_limit(error):
+        return FILE_LIMIT
+    if isinstance(error, SharedFileError):
+        return str(error)
+    code = getattr(error, "sqlite_errorcode", None)
+    return _BY_CLASS.get(type(error), "") if code is None else _BY_CODE.get(code & PRIMARY_CODE, "")

@@ -1,0 +1,151 @@
+"""A profile's cell as it lies in the file: three documents, the clock that all profiles share among them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from sidecar.core.model import Profile, Token
+from sidecar.stores.codec import UNREADABLE, decode_stored_token, encode_stored_token, open_token
+from sidecar.stores.documents import MAX_DOCUMENT_BYTES, Coordination, DamagedName, StoredToken
+from sidecar.stores.engine import ProfileRecord
+from sidecar.stores.mending import is_credible, mend
+from sidecar.stores.sealing import Sealer
+from sidecar.stores.sqlite.clock import KeptTime, Readings, time_now
+
+GATE_KEEP_MS = 7 * 24 * 3600 * 1000
+"""As in Redis: what nobody has changed for so long is gone."""
+FOR_EVER_MS = 10**14
+CLOCK = "clock"
+
+READ = (
+    "SELECT name, until_ms, CASE WHEN typeof(document) = 'blob' AND length(document) <= ? THEN document END "
+    "FROM kept WHERE name IN (?, ?, ?)"
+)
+"""What is too long never leaves the file."""
+
+T = TypeVar("T")
+_Rows: TypeAlias = dict[str, tuple[object, bytes]]
+
+_GATES = msgspec.json.Decoder(Coordination)
+_TIMES = msgspec.json.Decoder(KeptTime)
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+class _SealedToken:
+    """The stored token, opened only for who does not know it."""
+
+    def __init__(self, stored: StoredToken, profile: Profile, sealer: Sealer) -> None:
+        self._stored, self._profile, self._sealer = stored, profile, sealer
+
+    @property
+    def fence(self) -> int:
+        return self._stored.fence
+
+    @property
+    def token_id(self) -> str:
+        return self._stored.id
+
+    def opened(self) -> Token:
+        return open_token(self._stored, self._profile.profile_id, self._sealer)
+
+
+@dataclass(slots=True)
+class StoredCell:
+    """One profile's cell with the time, as one statement found them."""
+
+    profile: Profile
+    sealer: Sealer
+    cell: ProfileRecord
+    kept: KeptTime | None
+    time: KeptTime
+    gate_before: bytes | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to write: not for time alone that passed."""
+        if self.kept is None or self.kept != replace(self.time, last_ms=self.kept.last_ms):
+            return True
+        return self._gate_document() != self.gate_before or isinstance(self.cell.token, Token)
+
+    def save(self, connection: sqlite3.Connection) -> None:
+        """Write what changed, the latest instant, and drop what is over; within the caller's transaction."""
+        now_ms = self.time.last_ms
+        if self.kept is None:
+            # Instants by a clock that is not known any more mean nothing.
+            connection.execute("DELETE FROM kept")
+        connection.execute("DELETE FROM kept WHERE until_ms <= ?", (now_ms,))
+        _put(connection, CLOCK, FOR_EVER_MS, _ENCODER.encode(self.time))
+        gate = self._gate_document()
+        if gate is not None and gate != self.gate_before:
+            _put(connection, _gate_name(self.profile), now_ms + GATE_KEEP_MS, gate)
+        if isinstance(self.cell.token, Token):
+            document = encode_stored_token(self.cell.token, self.profile, self.sealer)
+            _put(connection, _token_name(self.profile), self.cell.token_gone_ms, document)
+
+    def _gate_document(self) -> bytes | None:
+        return None if self.cell.gate is None else _ENCODER.encode(self.cell.gate)
+
+
+def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readings: Readings) -> StoredCell:
+    """Read it. What cannot be used counts as missing and is named in `ProfileRecord.damaged`."""
+    names = (CLOCK, _gate_name(profile), _token_name(profile))
+    rows = connection.execute(READ, (MAX_DOCUMENT_BYTES, *names))
+    found = {name.decode(): (until_ms, document) for name, until_ms, document in rows}
+    damaged: list[DamagedName] = []
+    # Without a clock nothing can be dated, so there is nothing.
+    kept = _decoded(found, CLOCK, _TIMES.decode, "gate", damaged)
+    time = time_now(kept, readings)
+    running = {name: row for name, row in found.items() if kept is not None and _ends_after(row[0], time.last_ms)}
+    gate = _decoded(running, _gate_name(profile), _GATES.decode, "gate", damaged)
+    stored = _decoded(running, _token_name(profile), decode_stored_token, "token", damaged)
+    if gate is not None and not is_credible(gate, time.last_ms):
+        gate = None
+        damaged.append("gate")
+    if stored is not None and not is_credible(stored, time.last_ms):
+        stored = None
+        damaged.append("token")
+    token = None if stored is None else _SealedToken(stored, profile, sealer)
+    gate_before = None if gate is None else _ENCODER.encode(gate)
+    if gate is not None:
+        mend(gate, time.last_ms)
+    return StoredCell(profile, sealer, ProfileRecord(gate, token, FOR_EVER_MS, damaged), kept, time, gate_before)
+
+
+def drop(connection: sqlite3.Connection, profile: Profile) -> None:
+    """Remove it."""
+    connection.execute("DELETE FROM kept WHERE name IN (?, ?)", (_gate_name(profile), _token_name(profile)))
+
+
+def _decoded(
+    rows: _Rows, name: str, decode: Callable[[bytes], T], what: DamagedName, damaged: list[DamagedName]
+) -> T | None:
+    if name not in rows:
+        return None
+    try:
+        return decode(rows[name][1])
+    except (*UNREADABLE, TypeError):
+        # No JSON, JSON without end, another shape, or another type of the database.
+        damaged.append(what)
+        return None
+
+
+def _ends_after(until_ms: object, now_ms: int) -> bool:
+    return not isinstance(until_ms, int) or until_ms > now_ms
+
+
+def _put(connection: sqlite3.Connection, name: str, until_ms: int, document: bytes) -> None:
+    connection.execute("REPLACE INTO kept (name, until_ms, document) VALUES (?, ?, ?)", (name, until_ms, document))
+
+
+def _gate_name(profile: Profile) -> str:
+    return f"{profile.profile_id}:gate"
+
+
+def _token_name(profile: Profile) -> str:
+    return f"{profile.profile_id}:token"

@@ -1,0 +1,139 @@
+"""The shared state in one file, for the processes of one machine: it survives their restarts and the machine's.
+
+Decisions are those of `rules.py`, each in one short transaction that begins with the write lock. What only looks takes
+no lock, so it is never in anybody's way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sidecar.core.errors import StoreError
+from sidecar.core.model import MonotonicTime, Profile, Seconds
+from sidecar.core.ports import Clock, SharedState
+from sidecar.file_limit import cause_of, file_limit_error
+from sidecar.stores.engine import DecisionEngine, DeskState
+from sidecar.stores.sealing import Sealer
+from sidecar.stores.sqlite.clock import MachineReadings, Readings
+from sidecar.stores.sqlite.database import SqliteFile, could_not_open, is_busy
+from sidecar.stores.sqlite.error_texts import words_for
+from sidecar.stores.sqlite.errors import FileError
+from sidecar.stores.sqlite.one_thread import OneThread
+from sidecar.stores.sqlite.records import StoredCell, drop, load
+
+LOOKING = ("peek", "reject")
+"""Operations that mostly change nothing: they look first, and take the lock only when there is something to write."""
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """One file, shared by all profiles of a process and by all processes of a machine.
+
+    Everything that may wait, for a lock or a disk, happens in one thread of its own. `timeout_s` limits one operation,
+    its turn in that thread included; one that is under way when its caller gives up runs on, and does no harm.
+    """
+
+    kind = "sqlite"
+
+    def __init__(
+        self, path: Path, *, timeout_s: Seconds, sealer: Sealer, clock: Clock, readings: Readings | None = None
+    ) -> None:
+        """Opens nothing yet. `readings` are this machine's unless a test brings others."""
+        self._timeout_s = timeout_s
+        self._sealer = sealer
+        self._clock = clock
+        self._readings = readings or MachineReadings(clock)
+        self._file = SqliteFile(path)
+        self._closed = False
+        self._thread = OneThread("sqlite")
+
+    def shared_state(self, profile: Profile) -> SharedState:
+        async def visit(operation: str, work: Callable[[DecisionEngine], T]) -> T:
+            def decide(connection: sqlite3.Connection) -> T:
+                if operation in LOOKING:
+                    answer, found = self._decide(connection, profile, work)
+                    if not found.changed:
+                        return answer
+                return self._decide_alone(connection, profile, work)
+
+            return await self._run(operation, decide)
+
+        return DeskState(visit)
+
+    async def ping(self) -> None:
+        """Takes the write lock, and writes the time."""
+        nobody = Profile(name="ping", base_url="")
+        await self._run("ping", lambda connection: self._decide_alone(connection, nobody, lambda _: None, always=True))
+
+    async def forget(self, profile: Profile) -> None:
+        """Remove what is stored for this profile."""
+        await self._run("forget", lambda connection: drop(connection, profile))
+
+    async def close(self) -> None:
+        """Close the file after what is under way, or leave that to the end of the process: a disk may hang."""
+        if self._closed:
+            return
+        self._closed = True
+        closing = asyncio.get_running_loop().run_in_executor(self._thread, self._file.close)
+        self._thread.shutdown()
+        await asyncio.wait((closing,), timeout=self._timeout_s)
+
+    async def _run(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Let the thread do it. Raises `StoreError`."""
+        if self._closed:
+            raise StoreError(operation, "RuntimeError", "it was closed")
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                # Cancelling takes it out of the queue: what nobody waits for any more need not be claimed.
+                return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work, deadline)
+        except (sqlite3.Error, OSError, FileError) as error:
+            raise StoreError(operation, cause_of(error), words_for(error)) from None
+
+    def _work(self, work: Callable[[sqlite3.Connection], T], deadline: MonotonicTime) -> T:
+        try:
+            return work(self._file.connection(deadline))
+        except (sqlite3.Error, OSError, FileError) as error:
+            # Looked at before files are closed.
+            limit = file_limit_error() if could_not_open(error) else None
+            if not is_busy(error):
+                # Whatever it was, the next operation begins anew.
+                self._file.close()
+            if limit is not None:
+                raise limit from None
+            raise
+        finally:
+            self._file.rest()
+
+    def _decide_alone(
+        self,
+        connection: sqlite3.Connection,
+        profile: Profile,
+        work: Callable[[DecisionEngine], T],
+        *,
+        always: bool = False,
+    ) -> T:
+        """One transaction, in which nobody else can write; `always`: even when nothing changed."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            answer, found = self._decide(connection, profile, work)
+            if found.changed or always:
+                found.save(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return answer
+
+    def _decide(
+        self, connection: sqlite3.Connection, profile: Profile, work: Callable[[DecisionEngine], T]
+    ) -> tuple[T, StoredCell]:
+        found = load(connection, profile, self._sealer, self._readings)
+        return work(DecisionEngine(found.cell, profile, found.time.last_ms, self._clock.new_id)), found

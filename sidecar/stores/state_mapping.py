@@ -1,0 +1,129 @@
+"""What a stored reply means to a replica: the same words for both stores."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sidecar.core.errors import SidecarError
+from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.model import Profile, Token
+from sidecar.core.shared_state import (
+    Adopt,
+    ClaimRequest,
+    ClaimResult,
+    Confirmed,
+    CoolingDown,
+    FailureCount,
+    Grant,
+    Granted,
+    Held,
+    LearnedLifetime,
+    Outcome,
+    OverBudget,
+    Pause,
+    Reported,
+    State,
+)
+from sidecar.stores.documents import (
+    Coordination,
+    StoredGrant,
+    StoredLesson,
+    StoredPause,
+    StoredReport,
+    StoreReply,
+    left_ms,
+)
+
+
+class ContradictionError(SidecarError):
+    """An answer that no script of ours gives: its outcome and its state do not go together."""
+
+
+def state_of(reply: StoreReply, profile: Profile, token: Token | None) -> State:
+    """What a replica is told; `token` is the stored one, opened, where it is to be told."""
+    now_ms, gate, stored = reply.now_ms, reply.gate or Coordination(epoch="", born_ms=0), reply.token
+    return State(
+        now=now_ms / 1000,
+        epoch=gate.epoch,
+        fence=gate.fence,
+        token=token,
+        token_fence=stored.fence if stored else 0,
+        token_id=stored.id if stored else "",
+        lease_owner=gate.lease.nonce.partition("/")[0] if gate.lease and left_ms(gate.lease, now_ms) else "",
+        lease_left_s=left_ms(gate.lease, now_ms) / 1000,
+        pause=_pause_of(gate.pause, now_ms) if gate.pause else None,
+        strikes={kind: FailureCount(failures.count, failures.fence) for kind, failures in gate.strikes.items()},
+        credential_blocks={
+            credentials_id: _pause_of(pause, now_ms) for credentials_id, pause in gate.credential_blocks.items()
+        },
+        proven=dict(gate.proven),
+        reported=_report_of(gate.reported),
+        confirmed=Confirmed(gate.confirmed.id, gate.confirmed.fence) if gate.confirmed else None,
+        refresh_dropped=gate.refresh_dropped,
+        lesson=_lesson_of(gate.lesson),
+        grants=_grants_of(gate.grants, now_ms, profile),
+        damaged=tuple(reply.damaged),
+    )
+
+
+def claimed(reply: StoreReply, ask: ClaimRequest, state: State) -> ClaimResult:
+    """A claim's answer in the core's words. Raises `ContradictionError`."""
+    return ClaimResult(_outcome(reply, ask, state), state)
+
+
+def _outcome(reply: StoreReply, ask: ClaimRequest, state: State) -> Outcome:
+    left_s = reply.left_ms / 1000
+    match reply.outcome:
+        case "granted":
+            # What is left, not the whole: a repeated ask must not stretch the lease beyond the store's.
+            lease = reply.gate.lease if reply.gate else None
+            if lease is None:
+                raise ContradictionError
+            return Granted(lease.fence, left_ms(lease, reply.now_ms) / 1000)
+        case "adopt":
+            return Adopt()
+        case "held":
+            return Held(left_s)
+        case "cooling-down":
+            pauses = [pause for pause in (state.pause, state.credential_blocks.get(ask.credentials_id)) if pause]
+            if not pauses:
+                raise ContradictionError
+            return CoolingDown(max(pauses, key=lambda pause: pause.left_s))
+        case _:
+            return OverBudget(left_s)
+
+
+def detail_of(text: str) -> PartnerDetail | None:
+    """What a partner said, out of its stored form."""
+    try:
+        return msgspec.json.decode(text, type=PartnerDetail) if text else None
+    except msgspec.DecodeError:
+        return None
+
+
+def kind_of(name: str) -> FailureKind:
+    """A kind this version does not know came from a later one: some back-off."""
+    return FailureKind(name) if name in set(FailureKind) else FailureKind.SERVER_ERROR
+
+
+def _pause_of(pause: StoredPause, now_ms: int) -> Pause:
+    return Pause(
+        kind=kind_of(pause.kind),
+        left_s=left_ms(pause, now_ms) / 1000,
+        strikes=pause.strikes,
+        detail=detail_of(pause.detail),
+        fence=pause.fence,
+    )
+
+
+def _report_of(report: StoredReport | None) -> Reported | None:
+    return None if report is None else Reported(report.id, report.fence, report.age_ms / 1000)
+
+
+def _lesson_of(lesson: StoredLesson) -> LearnedLifetime:
+    return LearnedLifetime(learned_s=lesson.learned_s, evidence_s=lesson.evidence_s, fence=lesson.fence)
+
+
+def _grants_of(grants: list[StoredGrant], now_ms: int, profile: Profile) -> tuple[Grant, ...]:
+    found = (Grant(grant.fence, max(0, now_ms - grant.at_ms) / 1000, grant.on_demand) for grant in grants)
+    return tuple(grant for grant in found if grant.age_s < profile.budget.window_s)

@@ -1,0 +1,242 @@
+"""One partner call under a lease, and what is done with its end.
+
+After the first byte may have gone out a lease is never given back, only committed or failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Literal
+
+from sidecar.core import policy
+from sidecar.core.errors import PartnerError, StoreError, UnsentError
+from sidecar.core.events import (
+    FlightResult,
+    LeaseLost,
+    LifetimeLearned,
+    PartnerCalled,
+    PauseStarted,
+)
+from sidecar.core.failures import AnswerProblem, FailureKind
+from sidecar.core.model import Credentials, MonotonicTime, Operation, PartnerToken, Token, token_id_of
+from sidecar.core.policy import Condition
+from sidecar.core.shared_state import Committed, FailureReport, LearnedLifetime, Pause
+from sidecar.vending.recording import OwnFailure
+from sidecar.vending.store_session import StoreSession
+
+REFUSED_REFRESH_FENCES = 24 * 3600 * 1000
+"""After a refused refresh the fleet only grants for a day: fences grow by a thousand a second at least. Where refresh
+tokens end before the refresh point, each rotation would cost two calls otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to make one call now. `shared` is False for a call on this replica's own share of the budget.
+
+    `known` is the fence of the token that was held when it was asked for.
+    """
+
+    nonce: str
+    fence: int
+    send_by: MonotonicTime
+    shared: bool
+    known: int
+
+
+class Call:
+    """One call. `run` answers None when the lease ended without one that counts, and a new claim is due."""
+
+    def __init__(self, session: StoreSession, lease: Lease, credentials: Credentials) -> None:
+        self._session = session
+        self._replica = session.replica
+        self._lease = lease
+        self._credentials = credentials
+        self._replaced = session.replica.token
+        self._operation = self._choose()
+        self._sent_at: MonotonicTime = session.clock.monotonic()
+
+    async def run(self) -> FlightResult | None:
+        self._replica.calling = self._lease.fence
+        try:
+            answer = await self._send()
+            self._check_life(answer)
+        except UnsentError:
+            await self._unsent()
+            return None
+        except PartnerError as error:
+            self._called(error.kind, error)
+            return await self._failed(error)
+        except asyncio.CancelledError:
+            # We are stopping with a call out. The others need not wait for the lease's limit, but they must not
+            # take it for a call that never was.
+            await self._failed(PartnerError(FailureKind.TIMEOUT))
+            raise
+        else:
+            self._called("ok", None)
+            await self._landed(answer)
+            return "fetched"
+        finally:
+            self._replica.calling = 0
+
+    def _may_send(self) -> bool:
+        """Look once more at what was learned since the lease was asked for; asked right before the first byte too.
+
+        This process may have been stopped since: the lease may be somebody else's by now. A look may have told of a
+        cool-down, or brought the token that this call was to fetch.
+        """
+        replica, ours = self._replica, self._credentials.credentials_id
+        in_time = self._session.clock.monotonic() <= self._lease.send_by
+        is_paused = replica.pause() is not None or ours in replica.credential_blocks()
+        is_there = replica.known_fence > self._lease.known and not replica.is_reported
+        return in_time and not is_paused and not is_there
+
+    def _choose(self) -> Operation:
+        """Refresh only a good token, by the pair that got it, under a lease: anything else needs a grant to be sure.
+
+        Without one, every replica would spend the refresh token that all of them hold. It is spent as soon as another
+        token is stored, so the held one must be the stored one.
+        """
+        token = self._replaced
+        if (
+            self._lease.shared
+            and token is not None
+            and token.refresh is not None
+            and self._session.partner.can_refresh
+            and token.token_id == self._replica.state.token_id
+            and token.fence > self._replica.state.refresh_dropped
+            and token.credentials_id == self._credentials.credentials_id
+            and self._replica.condition(self._session.clock.monotonic()) in (Condition.FRESH, Condition.STALE)
+        ):
+            return Operation.REFRESH
+        return Operation.GRANT
+
+    async def _send(self) -> PartnerToken:
+        role, partner = self._session.profile.role, self._session.partner
+        if not self._may_send():
+            # Not even a connection is made.
+            raise UnsentError
+        if self._operation is Operation.REFRESH and self._replaced is not None and self._replaced.refresh is not None:
+            return await partner.refresh(self._replaced.refresh, role, self._may_send)
+        return await partner.grant(self._credentials, role, self._may_send)
+
+    def _check_life(self, answer: PartnerToken) -> None:
+        """A token that is over on arrival is no answer: taken for one, it would be fetched again and again."""
+        age_s = self._session.clock.monotonic() - self._sent_at
+        if answer.lifetime_s is not None and policy.usable_s(answer.lifetime_s, self._session.profile) <= age_s:
+            raise PartnerError(FailureKind.MALFORMED, problem=AnswerProblem.ENDED)
+
+    def _called(self, outcome: FailureKind | Literal["ok"], error: PartnerError | None) -> None:
+        self._session.sink.emit(
+            PartnerCalled(
+                profile=self._session.profile.name,
+                operation=self._operation,
+                outcome=outcome,
+                duration_s=self._session.clock.monotonic() - self._sent_at,
+                detail=None if error is None else error.detail,
+                cause="" if error is None else error.cause,
+                problem="" if error is None or error.problem is None else error.problem,
+            )
+        )
+
+    async def _unsent(self) -> None:
+        """Give the right back: nothing was sent."""
+        if self._session.clock.monotonic() > self._lease.send_by:
+            self._lease_lost("before-call")
+        await self._end(None)
+
+    def _lease_lost(self, stage: Literal["before-call", "commit"]) -> None:
+        self._session.sink.emit(LeaseLost(profile=self._session.profile.name, stage=stage))
+
+    # -- a token came -------------------------------------------------------------------------------------------------
+
+    async def _landed(self, answer: PartnerToken) -> None:
+        """Use the token here first, then commit it: a store that is down does not lose a token.
+
+        Unless a newer one was adopted meanwhile, which stays. Then the commit still ends the lease, where there is one.
+        """
+        lesson = self._lesson(token_id_of(answer.access))
+        token = self._token(answer, lesson)
+        self._session.rotation.prove([token.credentials_id])
+        if token.fence >= self._replica.known_fence:
+            self._replica.take(token, self._sent_at)
+            self._session.announce(fetched=True)
+        if not self._lease.shared:
+            self._replica.note_success(token, lesson)
+            return
+        try:
+            committed = await self._session.exchange(lambda: self._commit(token, lesson))
+        except StoreError:
+            self._replica.note_success(token, lesson)
+        else:
+            if not committed.stored:
+                self._lease_lost("commit")
+
+    def _commit(self, token: Token, lesson: LearnedLifetime) -> Awaitable[Committed]:
+        age_s = self._session.clock.monotonic() - self._sent_at
+        return self._session.store.commit(self._lease.nonce, token, age_s, lesson)
+
+    def _token(self, answer: PartnerToken, lesson: LearnedLifetime) -> Token:
+        lifetime_s, lifetime = policy.believed_lifetime(answer.lifetime_s, lesson, self._session.profile)
+        return Token(
+            access=answer.access,
+            refresh=answer.refresh,
+            token_id=token_id_of(answer.access),
+            role=answer.role,
+            fence=self._lease.fence,
+            issued_at=self._replica.store_time.at(self._sent_at),
+            lifetime_s=lifetime_s,
+            lifetime=lifetime,
+            credentials_id=self._credentials.credentials_id,
+        )
+
+    def _lesson(self, token_id: str) -> LearnedLifetime:
+        """What the end of the replaced token teaches: nothing when it came early and nobody had complained."""
+        known, reported = self._replica.state.lesson, self._replica.state.reported
+        refused = self._replica.is_reported and self._replica.token_id != token_id
+        lived = self._replaced is not None and self._replica.age_s(self._sent_at) >= self._replica.refresh_at_s
+        if not (refused or lived):
+            return known
+        age_s = reported.age_s if refused and reported is not None else None
+        lesson = policy.learn(known, age_s, self._session.profile)
+        if refused and lesson.learned_s != known.learned_s:
+            self._session.sink.emit(LifetimeLearned(profile=self._session.profile.name, learned_s=lesson.learned_s))
+        return lesson
+
+    # -- none came ----------------------------------------------------------------------------------------------------
+
+    async def _failed(self, error: PartnerError) -> FlightResult | None:
+        if self._operation is Operation.REFRESH and error.kind in (FailureKind.UNAUTHORIZED, FailureKind.BAD_REQUEST):
+            # Only the refresh token is refused; a grant, with a permit of its own, tells about the credentials.
+            await self._end(None, drop_refresh=self._lease.fence + REFUSED_REFRESH_FENCES)
+            return None
+        session = self._session
+        strikes = self._replica.strikes(error.kind, self._credentials.credentials_id) + 1
+        delay_s = policy.pause_s(error.kind, strikes, error.retry_after_s, session.profile, session.clock.jitter())
+        session.sink.emit(PauseStarted(profile=session.profile.name, kind=error.kind, pause_s=delay_s, strikes=strikes))
+        self._replica.last_failure = OwnFailure(error.kind, error.detail, session.clock.monotonic())
+        pause = Pause(kind=error.kind, left_s=delay_s, strikes=strikes, detail=error.detail)
+        # Used once, then replaced: after any failed refresh nobody knows whether the partner still takes the token.
+        refreshed = self._replaced if self._operation is Operation.REFRESH else None
+        await self._end(pause, drop_refresh=refreshed.fence if refreshed is not None else 0)
+        return "failed"
+
+    async def _end(self, pause: Pause | None, *, drop_refresh: int = 0) -> None:
+        """Tell the store how the lease ended; keep it in mind when the store cannot be told."""
+        failed = FailureReport(
+            nonce=self._lease.nonce,
+            fence=self._lease.fence,
+            credentials_id=self._credentials.credentials_id,
+            pause=pause,
+            drop_refresh=drop_refresh,
+            known=self._replica.known_fence,
+        )
+        if self._lease.shared:
+            try:
+                await self._session.exchange(lambda: self._session.store.fail(failed))
+            except StoreError:
+                pass
+            else:
+                return
+        self._replica.note_failure(failed)

@@ -1,0 +1,116 @@
+"""One task a profile: follow the store, refresh ahead, watch the credentials. Never cancelled by a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from sidecar.core import policy
+from sidecar.core.errors import StoreError
+from sidecar.core.events import InternalFailure
+from sidecar.core.model import MonotonicTime, Seconds
+from sidecar.core.safe_traceback import bare_trace
+from sidecar.vending.beat import Beat
+from sidecar.vending.broker import Broker
+from sidecar.vending.call_blockers import call_blocker
+from sidecar.vending.refresh_attempt import LOOK_AHEAD_S
+from sidecar.vending.store_session import StoreSession
+
+CREDENTIALS_LOOK_S: Seconds = 5
+"""How often the mounted files are read; the kubelet itself takes up to a minute to change them."""
+
+SHORTEST_REST_S: Seconds = 0.01
+"""A rest that ends a rounding error before the moment it waits for must not become a busy loop."""
+
+
+class Refresher:
+    """Keeps one profile's token ahead of its end until `stop` is called."""
+
+    def __init__(self, session: StoreSession, broker: Broker, beat: Beat) -> None:
+        self._session = session
+        self._broker = broker
+        self._beat = beat
+        self._clock = session.clock
+        self._stopping = False
+        self._credentials_looked_at: MonotonicTime = session.clock.monotonic()
+        self.reread_credentials = False
+        """Set to read the credentials at the next round, which `wake` starts."""
+
+    def wake(self) -> None:
+        self._broker.demand.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self.wake()
+
+    async def run(self) -> None:
+        """Rounds until `stop`. A bug in a round is reported and the next round tried: apps still hold a token."""
+        while not self._stopping:
+            try:
+                await self._round()
+                await self._rest()
+            except Exception as error:  # noqa: BLE001 - a bug must not end the task that keeps the token alive
+                self._session.sink.emit(
+                    InternalFailure(profile=self._session.profile.name, where="maintainer", trace=bare_trace(error))
+                )
+                await self._clock.sleep(self._session.profile.poll_s)
+
+    async def _round(self) -> None:
+        self._look_at_credentials()
+        if not self._broker.flying:
+            # Reported where it was raised; a flight decides what may be done without the store.
+            with contextlib.suppress(StoreError):
+                await self._session.peek()
+        reason = self._broker.due()
+        if reason is None or self._stopping:
+            return
+        if self._broker.flying or call_blocker(self._session, on_demand=reason.on_demand) is None:
+            await self._broker.fly(reason)
+        else:
+            self._broker.has_outcome = True
+
+    def _look_at_credentials(self) -> None:
+        now = self._clock.monotonic()
+        if self.reread_credentials or now - self._credentials_looked_at >= CREDENTIALS_LOOK_S:
+            self.reread_credentials = False
+            self._credentials_looked_at = now
+            self._session.rotation.look()
+
+    async def _rest(self) -> None:
+        """Sleep until there is something to look at, or somebody wakes us."""
+        if self._stopping:
+            return
+        try:
+            async with asyncio.timeout(max(SHORTEST_REST_S, self._rest_s())):
+                await self._broker.demand.wait()
+        except TimeoutError:
+            return
+        self._broker.demand.clear()
+
+    def _rest_s(self) -> Seconds:
+        rest_s = self._beat.rest_s(self._session.profile.poll_s)
+        reason = self._broker.due()
+        if self._broker.resting:
+            return rest_s
+        if reason is not None:
+            blocker = call_blocker(self._session, on_demand=reason.on_demand)
+            return min(rest_s, LOOK_AHEAD_S if blocker is None else blocker.retry_after_s + 0.001)
+        return min(rest_s, self._next_look_s())
+
+    def _next_look_s(self) -> Seconds:
+        """Until the refresh point: from the earliest replica's on, look often, somebody may be replacing the token."""
+        replica, profile = self._session.replica, self._session.profile
+        if replica.token is None:
+            return LOOK_AHEAD_S
+        age_s = replica.age_s(self._clock.monotonic())
+        first_s = policy.refresh_point_s(replica.token.lifetime_s, profile, 0)
+        if age_s < first_s:
+            # Spread over one look: a fleet knows the token's age by one clock, and would ask in one moment.
+            return first_s - age_s + self._clock.jitter() * LOOK_AHEAD_S
+        due_s = max(0, replica.refresh_at_s - age_s)
+        if not self._session.store.up:
+            return due_s
+        # Nobody may replace it during a pause.
+        pause = replica.pause()
+        often_s = LOOK_AHEAD_S * (0.75 + self._clock.jitter() / 4)
+        return min(often_s + (pause.left_s if pause is not None else 0), due_s)

@@ -1,0 +1,116 @@
+"""Apps say that the partner refused a token. The store is asked first: somebody may have replaced it already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sidecar.core.errors import StoreError
+from sidecar.core.events import TokenReported
+from sidecar.core.model import Seconds
+from sidecar.core.shared_state import Rejection
+from sidecar.vending.api import Report
+from sidecar.vending.call_blockers import call_blocker
+from sidecar.vending.deadlines import WaiterDeadlines
+from sidecar.vending.singleflight import SingleFlight
+from sidecar.vending.store_session import StoreSession
+
+
+class Reports:
+    """Takes the reports of one profile; `wake` has the maintainer look at once, `flying` tells of a running flight."""
+
+    def __init__(
+        self, session: StoreSession, deadlines: WaiterDeadlines, flying: Callable[[], bool], wake: Callable[[], None]
+    ) -> None:
+        self._session = session
+        self._replica = session.replica
+        self._deadlines = deadlines
+        self._flying = flying
+        self._wake = wake
+        self._looks: SingleFlight[str, None] = SingleFlight()
+        self._rejections: SingleFlight[str, Rejection] = SingleFlight()
+
+    async def take(self, token_id: str) -> Report:
+        """The verdict; costs the store nothing where this replica knows it."""
+        try:
+            async with self._deadlines.within(self._session.profile.request_timeout_s):
+                report = await self._judge(token_id)
+        except TimeoutError:
+            report = self._out_of_time(token_id)
+        report = replace(report, known=self._holds(token_id) or token_id in self._replica.replaced_ids)
+        named = token_id if report.known else ""
+        self._session.sink.emit(
+            TokenReported(profile=self._session.profile.name, token_id=named, verdict=report.verdict)
+        )
+        return report
+
+    async def _judge(self, token_id: str) -> Report:
+        replica = self._replica
+        if token_id in replica.replaced_ids and not self._holds(token_id):
+            return Report("already-replaced")
+        try:
+            if not self._holds(token_id):
+                # However many ids an app makes up, they share one look at a time; nothing of theirs is rejected.
+                await self._looks.join("look", self._session.peek)
+                if not self._holds(token_id):
+                    return self._late()
+            return await self._reject(token_id)
+        except StoreError:
+            return self._noted(token_id) if self._holds(token_id) else self._late()
+
+    async def _reject(self, token_id: str) -> Report:
+        """The token is the one held here. Raises `StoreError`."""
+        if self._is_confirmed(token_id):
+            return Report("confirmed")
+        if self._replica.is_reported:
+            return self._refreshing()
+        rejection = await self._ask(token_id)
+        if not rejection.current and not rejection.confirmed:
+            # The store has a newer token, which is adopted now, or has lost ours, and is given it first.
+            await self._looks.join("look", self._session.peek)
+            if not self._holds(token_id):
+                return self._late()
+            rejection = await self._ask(token_id)
+        if rejection.confirmed:
+            return Report("confirmed")
+        if rejection.current:
+            return self._refreshing()
+        # The store has another token, which cannot be opened here; this one is vended on until there is a newer.
+        return self._noted(token_id) if self._holds(token_id) else self._late()
+
+    def _late(self) -> Report:
+        """The token is not the held one. Without any, one is being fetched."""
+        return Report("already-replaced") if self._replica.token is not None else self._refreshing()
+
+    def _out_of_time(self, token_id: str) -> Report:
+        """Nobody knows whether the store heard of it: a token that is held is vended no more as good."""
+        if self._holds(token_id) and not self._replica.is_reported and not self._is_confirmed(token_id):
+            self._replica.note_reported(token_id, self._age_s())
+        return Report("later", 1)
+
+    def _noted(self, token_id: str) -> Report:
+        """What the store cannot be told of a token that is held, this replica keeps in mind."""
+        self._replica.note_reported(token_id, self._age_s())
+        return self._refreshing()
+
+    async def _ask(self, token_id: str) -> Rejection:
+        return await self._rejections.join(
+            token_id, lambda: self._session.exchange(lambda: self._session.store.reject(token_id, self._age_s()))
+        )
+
+    def _age_s(self) -> Seconds:
+        return self._replica.age_s(self._session.clock.monotonic())
+
+    def _is_confirmed(self, token_id: str) -> bool:
+        confirmed = self._replica.state.confirmed
+        return confirmed is not None and confirmed.token_id == token_id
+
+    def _holds(self, token_id: str) -> bool:
+        return self._replica.token_id == token_id
+
+    def _refreshing(self) -> Report:
+        blocker = None if self._flying() else call_blocker(self._session, on_demand=True)
+        if blocker is not None:
+            return Report("later", blocker.retry_after_s)
+        self._wake()
+        return Report("refreshing")

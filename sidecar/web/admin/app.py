@@ -1,0 +1,149 @@
+"""The admin API: probes, metrics, status. Never a token, a credential or a header that carries one.
+
+It has no guards: the kubelet and Prometheus dial the pod's IP with headers of their own, and nothing here is secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from aiohttp.web_request import BaseRequest
+
+import sidecar
+from sidecar.core.file_events import StalledFile
+from sidecar.core.model import UtcTime
+from sidecar.vending.api import Snapshot, TokenProvider
+from sidecar.web.admin.status_document import readiness, status
+from sidecar.web.answers import Response, answer, json_answer
+from sidecar.web.api.target import path_and_query
+from sidecar.web.problems import problem, refused
+from sidecar.web.refusals import RequestError, check_form
+
+_OF_A_PROFILE = re.compile(r"/readyz/[^/]+")
+
+
+TokenFileState: TypeAlias = Literal["written", "awaited", "failed"]
+"""Of the file a profile keeps its token in: as it should be, not written yet since the start, or the latest write or
+removal failed."""
+
+
+class AdminApi:
+    """The handler of the admin listener.
+
+    `render_metrics` takes the request's `Accept` and answers (body, content type); `recent_events` the latest events,
+    newest last; `wall` this machine's UTC; `alive` None while the event loop's tasks run, else what is wrong;
+    `draining` whether SIGTERM came; `token_file` how it is with a profile's token file;
+    `waited` whether apps have waited long enough for the first token, and should start without one; `stalled_files`
+    has an item for each file operation that hangs.
+    """
+
+    def __init__(
+        self,
+        vendors: Mapping[str, TokenProvider],
+        render_metrics: Callable[[str], tuple[bytes, str]],
+        recent_events: Callable[[], Sequence[Mapping[str, object]]],
+        wall: Callable[[], UtcTime],
+        alive: Callable[[], str | None],
+        draining: Callable[[], bool],
+        token_file: Callable[[str], TokenFileState] = lambda _: "written",
+        waited: Callable[[], bool] = lambda: False,
+        stalled_files: Callable[[], Sequence[StalledFile]] = tuple,
+    ) -> None:
+        self._vendors = vendors
+        self._render_metrics = render_metrics
+        self._recent_events = recent_events
+        self._wall = wall
+        self._alive = alive
+        self._draining = draining
+        self._token_file = token_file
+        self._waited = waited
+        self._stalled_files = stalled_files
+        self._routes: dict[str, Callable[[BaseRequest], Response]] = {
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+            **{f"/readyz/{name}": self._readyz for name in vendors},
+            "/startupz": self._startupz,
+            "/metrics": self._metrics,
+            "/status.json": self._status,
+            "/status": self._page,
+            "/status.css": self._page_file,
+            "/status.js": self._page_file,
+        }
+
+    async def __call__(self, request: BaseRequest) -> Response:
+        path = _path(request)
+        route = self._routes.get(path)
+        if route is None and _OF_A_PROFILE.fullmatch(path) is None:
+            return problem("not-found", f"The paths are {', '.join(self._routes)}.")
+        try:
+            check_form(request, ("GET", "HEAD"))
+        except RequestError as error:
+            return refused(error).response
+        return problem("unknown-profile", "No profile has this name.") if route is None else route(request)
+
+    def started(self) -> bool:
+        """Whether `/startupz` is 200: there is a token, or there has been time enough to get one."""
+        return bool(self._readiness()["ready"]) or self._waited()
+
+    def _livez(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
+        reason = self._alive()
+        return json_answer(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
+
+    def _readyz(self, request: BaseRequest) -> Response:
+        document = self._readiness(_path(request).removeprefix("/readyz").removeprefix("/"))
+        return json_answer(200 if document["ready"] else 503, document)
+
+    def _startupz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
+        return json_answer(200 if self.started() else 503, self._readiness())
+
+    def _readiness(self, profile: str = "") -> dict[str, object]:
+        """Of the one profile; without a name, of all."""
+        shown = [snapshot for snapshot in self.snapshots() if profile in ("", snapshot.profile)]
+        return readiness(shown, draining=self._draining())
+
+    def _metrics(self, request: BaseRequest) -> Response:
+        body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))
+        return answer(200, body, content_type=content_type)
+
+    def _status(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
+        return json_answer(200, self._document())
+
+    # People look rarely: the page's code and files are loaded when somebody does, not in every pod.
+
+    def _page(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
+        from sidecar.web.admin.status_page.page import page_answer
+
+        return page_answer(self._document())
+
+    def _page_file(self, request: BaseRequest) -> Response:
+        from sidecar.web.admin.status_page.page import file_answer
+
+        return file_answer(_path(request))
+
+    def _document(self) -> dict[str, object]:
+        return status(
+            self.snapshots(),
+            self._recent_events(),
+            at=self._wall(),
+            version=sidecar.__version__,
+            draining=self._draining(),
+            stalled_files=self._stalled_files(),
+        )
+
+    def snapshots(self) -> list[Snapshot]:
+        """Of all profiles, as the probes see them."""
+        return [self._snapshot(name, vendor) for name, vendor in self._vendors.items()]
+
+    def _snapshot(self, name: str, vendor: TokenProvider) -> Snapshot:
+        """A profile whose token is not in its file is not ready: its apps read nothing else."""
+        snapshot, file = vendor.snapshot(), self._token_file(name)
+        if not snapshot.ready or file == "written":
+            return snapshot
+        return replace(snapshot, ready=False, why_not="token-file", has_outcome=file == "failed")
+
+
+def _path(request: BaseRequest) -> str:
+    return path_and_query(request)[0]

@@ -1,0 +1,76 @@
+"""Durations, instants and names as people read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from sidecar.core.model import Seconds
+from sidecar.web.admin.status_page.markup import Markup, fill
+
+Document: TypeAlias = Mapping[str, Any]
+"""An object of `/status.json`."""
+
+FAILURES: Mapping[str, str] = MappingProxyType(
+    {
+        "ok": "it gave one",
+        "throttled": "too many calls, it asks everyone to wait",
+        "rejected": "it does not accept the credentials",
+        "refused": "it does not accept the request",
+        "malformed": "its answer makes no sense",
+        "timeout": "no answer in time",
+        "connect": "no connection to it",
+        "server-error": "it has an error of its own",
+    }
+)
+"""What came of asking the partner for a token."""
+
+
+def span(seconds: Seconds) -> str:
+    """`2.3 ms`, `42 s`, `11 min 32 s`, `2 h 5 min`, `3 d 4 h`; `status.js` counts down in the same words."""
+    if 0 < seconds < 1:
+        return f"{round(1000 * seconds, 1):g} ms"
+    whole = int(seconds)
+    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
+def seconds_to(moment: str, at: str) -> Seconds:
+    """How far the moment is from `at`, both ISO 8601; below 0 when it is over."""
+    return (datetime.fromisoformat(moment) - datetime.fromisoformat(at)).total_seconds()
+
+
+def time_of(moment: str, at: str) -> Markup:
+    """The time of day, with the date on another day than `at`."""
+    day, _, time = moment.rstrip("Z").partition("T")
+    shown = time if at.startswith(day) else f"{day} {time}"
+    return fill('<time datetime="$moment">$shown</time>', moment=moment, shown=shown)
+
+
+def count(left_s: Seconds) -> Markup:
+    """A duration that `status.js` goes on counting down."""
+    left_s = max(0, int(left_s))
+    return fill('<span class="count" data-left="$left">$span</span>', left=left_s, span=span(left_s))
+
+
+def until(moment: str, at: str) -> Markup:
+    """`12:15:00 (in 42 s)`, or `now` when it is over."""
+    left_s = seconds_to(moment, at)
+    if left_s <= 0:
+        return Markup("now")
+    return fill("$time (in $count)", time=time_of(moment, at), count=count(left_s))
+
+
+def failure(kind: str) -> str:
+    return FAILURES.get(kind, kind)
+
+
+def label(name: str) -> str:
+    """`partnerStatus` as `partner status`; without the unit, which the value has."""
+    return re.sub(r"([A-Z])", r" \1", re.sub(r"(S|At)$", "", name)).lower()

@@ -1,0 +1,1 @@
+"""The vending listener: what apps ask, and what they are answered."""

@@ -1,0 +1,126 @@
+"""The vending API: guards, the table of paths, and one record of each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp.http import HttpVersion11
+from aiohttp.web_request import BaseRequest
+
+from sidecar.core.errors import AnswerError
+from sidecar.core.model import MonotonicTime
+from sidecar.core.ports import Clock, EventSink
+from sidecar.core.request_events import Audited, RequestRefused, RequestServed
+from sidecar.core.trace_context import TraceContext, trace_context
+from sidecar.vending.api import TokenProvider
+from sidecar.web.answers import Answered, Response
+from sidecar.web.api.guards import Guards
+from sidecar.web.api.routing import Route, Routes
+from sidecar.web.api.target import path_and_query
+from sidecar.web.caller_tokens import CallerTokens
+from sidecar.web.problems import INTERNAL_ERROR, refused
+from sidecar.web.refusals import RequestError, check_form
+from sidecar.web.server.fast_path import FastPath
+from sidecar.web.server.protocol import connection_of
+
+_NOT_LET_IN = (401, 403)
+"""What the guards and the authentication of OAuth clients answer, and nobody else."""
+
+
+class TokenApi:
+    """The handler of the vending listener.
+
+    `token_headers` names, for each profile, the header in which the partner expects the token. `audit`, where there is
+    one, is told of every token that is handed over and of every report.
+    """
+
+    def __init__(
+        self,
+        vendors: Mapping[str, TokenProvider],
+        guards: Guards,
+        sink: EventSink,
+        clock: Clock,
+        token_headers: Mapping[str, str],
+        audit: EventSink | None = None,
+        fast_path: FastPath | None = None,
+    ) -> None:
+        self._vendors = vendors
+        self._routes = Routes(vendors, guards, token_headers)
+        self._guards = guards
+        self._sink = sink
+        self._clock = clock
+        self._audit = audit
+        self._fast_path = fast_path
+
+    async def __call__(self, request: BaseRequest) -> Response:
+        started = self._clock.monotonic()
+        trace = trace_context(request.headers.getall("traceparent", ()))
+        route = self._routes.find(path_and_query(request)[0])
+        # As of now, when the guards look at the request.
+        caller_tokens = self._guards.caller_tokens
+        try:
+            answered = await self._answer(request, route)
+        except Exception:
+            # The connection answers and tells about the bug; here it is only counted.
+            self._record(route, INTERNAL_ERROR, route.profile, started, trace)
+            raise
+        profile = answered.profile or route.profile
+        self._record(route, answered.code, profile, started, trace)
+        if answered.response.status in _NOT_LET_IN:
+            self._sink.emit(RequestRefused(code=answered.code, trace=trace))
+        if self._audit is not None and answered.outcome is not None and route.endpoint is not None:
+            self._audit.emit(
+                Audited(
+                    profile=profile,
+                    endpoint=route.endpoint,
+                    caller=connection_of(request).caller,
+                    token_id=answered.token_id,
+                    outcome=answered.outcome,
+                    trace=trace,
+                )
+            )
+        if self._fast_path is not None:
+            self._learn(self._fast_path, request, route, answered, caller_tokens)
+        return answered.response
+
+    def _learn(
+        self,
+        fast_path: FastPath,
+        request: BaseRequest,
+        route: Route,
+        answered: Answered,
+        caller_tokens: CallerTokens | None,
+    ) -> None:
+        """What was asked plainly, and was answered from memory, will be answered so again."""
+        connection, vended = connection_of(request), answered.vended
+        if connection.fast_key is None or vended is None or vended.suspect or answered.render is None:
+            return
+        plain = request.method == "GET" and request.version == HttpVersion11 and "?" not in request.raw_path
+        if plain and "If-None-Match" not in request.headers and route.endpoint is not None:
+            fast_path.add(
+                connection.fast_key,
+                answered.render,
+                self._vendors[route.profile],
+                route.endpoint,
+                caller_tokens=caller_tokens,
+                closes=connection.ends,
+            )
+
+    async def _answer(self, request: BaseRequest, route: Route) -> Answered:
+        try:
+            self._guards.check(request, route.proof)
+            if route.methods:
+                check_form(request, route.methods)
+            return await route(request)
+        except (RequestError, AnswerError) as error:
+            return refused(error)
+
+    def _record(
+        self, route: Route, code: str, profile: str, started: MonotonicTime, trace: TraceContext | None
+    ) -> None:
+        if route.endpoint is None:
+            return
+        duration_s = self._clock.monotonic() - started
+        self._sink.emit(
+            RequestServed(profile=profile, endpoint=route.endpoint, code=code, duration_s=duration_s, trace=trace)
+        )

@@ -1,0 +1,50 @@
+"""`/v1/authorize`: the header the partner expects, for a proxy that copies it onto the request it forwards."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from aiohttp.web_request import BaseRequest
+
+from sidecar.core.request_events import Endpoint
+from sidecar.vending.api import TokenProvider, VendedToken
+from sidecar.web.answers import Answered, Response, answer
+from sidecar.web.api.guards import RequiredAuth, is_forwarded
+from sidecar.web.api.negotiation import seconds_of
+from sidecar.web.api.target import path_and_query
+from sidecar.web.api.token import SUSPECT, believed, handed_over
+from sidecar.web.refusals import ANY_METHOD
+
+
+class AuthorizeEndpoint:
+    """Returns 200, an empty body and the token in `token_header`.
+
+    To every method, for Envoy repeats the client's, and as 200: Envoy takes any other status for a denial, and passes
+    the denial to the client with its headers, the token among them. So no other answer has that header.
+    """
+
+    endpoint: ClassVar[Endpoint] = "authorize"
+    methods: ClassVar[tuple[str, ...]] = ANY_METHOD
+    proof: ClassVar[RequiredAuth] = RequiredAuth.PROXY
+
+    def __init__(self, vendor: TokenProvider, token_header: str, *, reads_query: bool = True) -> None:
+        """`reads_query` is False where path and query end with those of the request that the proxy asks about."""
+        self._vendor = vendor
+        self._token_header = token_header
+        self._reads_query = reads_query
+        self.profile = vendor.profile.name
+
+    async def __call__(self, request: BaseRequest) -> Answered:
+        query = path_and_query(request)[1] if self._reads_query else ""
+        # Caddy leaves the query of its client at the path it is told to ask, and that client has no say here.
+        (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)
+        vended = await believed(self._vendor, min_ttl_s)
+        answered = handed_over(vended, self._header)
+        if request.body_exists:
+            # A body nobody reads would be taken for the next request by whoever counts its bytes in another way.
+            answered.response.closes = True
+        return answered
+
+    def _header(self, vended: VendedToken) -> Response:
+        headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
+        return answer(200, headers=headers | SUSPECT if vended.suspect else headers)

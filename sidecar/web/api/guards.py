@@ -1,0 +1,215 @@
+"""Who may ask: the checks that stop SSRF, DNS rebinding and strangers, before anything else is looked at.
+
+The cheapest come first, and what each answers is the same for everyone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from aiohttp.web_request import BaseRequest
+
+from sidecar.core.hosts import literal_address, names_loopback
+from sidecar.web.api.target import authority_of
+from sidecar.web.caller_tokens import CallerTokens
+from sidecar.web.refusals import GuardError
+from sidecar.web.server.peer import Peer
+from sidecar.web.server.protocol import connection_of
+
+REQUIRED_HEADER = "Sidecar-Request"
+PROXY_HEADER = "Sidecar-Token"
+"""How a proxy presents the caller token: what it forwards may have an `Authorization` of its own."""
+
+_FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
+_FORWARDING_PREFIX = "x-forwarded"
+_MOST_SPELLINGS, _LONGEST_SPELLING = 256, 64
+_BROWSED_ALONE = frozenset({"none", "same-origin"})
+"""`Sec-Fetch-Site` of a person who typed the address; any other value is a page's doing."""
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:\[\]]+)(?::[0-9]{1,5})?")
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="token-sidecar"'}
+
+
+class RequiredAuth(Enum):
+    """What a path asks of its caller, beyond the checks every request goes through."""
+
+    HEADER = auto()
+    """The required header, and the caller token where one is set."""
+    CLIENT = auto()
+    """OAuth client authentication where a caller token is set (checked by the endpoint), else the required header."""
+    PROXY = auto()
+    """As `HEADER`, or the caller token of a proxy that forwards what others sent, where such are served."""
+    NONE = auto()
+    """Nothing: the answer is public."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardSettings:
+    """`caller_tokens` is called at each request; None: callers need no token. `allowed_uids` None: every uid."""
+
+    require_header: bool = True
+    caller_tokens: Callable[[], CallerTokens | None] = lambda: None
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_uids: frozenset[int] | None = None
+    forward_auth: bool = False
+    """Whether proxies are served: by `RequiredAuth.PROXY` and `CLIENT`, with a caller token or over a unix socket."""
+
+
+class Guards:
+    """Lets a request pass, or says what it lacks."""
+
+    def __init__(self, settings: GuardSettings) -> None:
+        self._settings = settings
+        self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
+        # Spellings of header names and hosts that were checked once: callers send the same few each time.
+        self._harmless: set[str] = set()
+        self._allowed: set[str] = set()
+
+    def check(self, request: BaseRequest, proof: RequiredAuth = RequiredAuth.HEADER) -> None:
+        """Raise `GuardError` when the request must not be served."""
+        self._check_uid(request)
+        if self._is_from_proxy(request, proof):
+            if proof is RequiredAuth.PROXY and not self.knows_proxy(request):
+                raise _unknown_caller(f"Send '{PROXY_HEADER}' with a line of the caller token file.")
+            return
+        self._check_host(request)
+        _check_no_page(request)
+        if proof in (RequiredAuth.HEADER, RequiredAuth.PROXY) or (
+            proof is RequiredAuth.CLIENT and self.caller_tokens is None
+        ):
+            self._check_header(request)
+        self._check_direct(request)
+        if proof in (RequiredAuth.HEADER, RequiredAuth.PROXY):
+            self._check_caller(request)
+
+    @property
+    def caller_tokens(self) -> CallerTokens | None:
+        return self._settings.caller_tokens()
+
+    @property
+    def serve_proxies(self) -> bool:
+        return self._settings.forward_auth
+
+    def knows_proxy(self, request: BaseRequest) -> bool:
+        """Whether proxies are served, and the caller presents the caller token as they do, or needs none.
+
+        The header that is a proxy's own counts before `Authorization`, which may be that of the proxy's client.
+        """
+        tokens = self.caller_tokens
+        if not self._settings.forward_auth or tokens is None:
+            return self._settings.forward_auth and peer_of(request).is_unix
+        own = request.headers.getall(PROXY_HEADER, [])
+        return tokens.accept(own[0].strip()) if len(own) == 1 else not own and _presents(request, tokens)
+
+    def _is_from_proxy(self, request: BaseRequest, proof: RequiredAuth) -> bool:
+        """Whether what a proxy forwards is served: no page and no foreign Host gets this far without the caller token.
+
+        For `RequiredAuth.CLIENT` the endpoint looks for it.
+        """
+        if not self._settings.forward_auth:
+            return False
+        if proof is RequiredAuth.CLIENT:
+            return self.caller_tokens is not None or peer_of(request).is_unix
+        if proof is not RequiredAuth.PROXY:
+            return False
+        return peer_of(request).is_unix or PROXY_HEADER in request.headers or self.knows_proxy(request)
+
+    def _check_uid(self, request: BaseRequest) -> None:
+        allowed = self._settings.allowed_uids
+        if allowed is None:
+            return
+        peer = peer_of(request)
+        if peer.is_unix and peer.uid not in allowed:
+            raise GuardError("caller-not-allowed", "This user id is not in SIDECAR_ALLOWED_UIDS.")
+
+    def _check_host(self, request: BaseRequest) -> None:
+        """`request.host` is no basis: it falls back to the socket's address, and an absolute target overrides it."""
+        hosts = request.headers.getall("Host", [])
+        if len(hosts) == 1 and hosts[0] in self._allowed and request.raw_path.startswith("/"):
+            return
+        if len(hosts) <= 1 and peer_of(request).is_unix:
+            # No name leads to a unix socket, so none can be rebound; clients put anything there.
+            return
+        # A target with an authority of its own names a second host (RFC 9112 section 3.2.2).
+        named = [*hosts, *filter(None, [authority_of(request)])]
+        if len(hosts) != 1 or not all(self._allows(host) or _is_where_it_came(request, host) for host in named):
+            raise GuardError(
+                "host-not-allowed", "Send exactly one Host header: a loopback name, or one of SIDECAR_ALLOWED_HOSTS."
+            )
+
+    def _allows(self, host: str) -> bool:
+        if host in self._allowed:
+            return True
+        name = host.lower()
+        parts = _HOST.fullmatch(name)
+        allowed = parts is not None and (names_loopback(parts[1]) or parts[1] in self._hosts or name in self._hosts)
+        if allowed and len(host) <= _LONGEST_SPELLING and len(self._allowed) < _MOST_SPELLINGS:
+            self._allowed.add(host)
+        return allowed
+
+    def _check_header(self, request: BaseRequest) -> None:
+        if not self._settings.require_header:
+            return
+        values = request.headers.getall(REQUIRED_HEADER, [])
+        if [value.lower() for value in values] != ["true"]:
+            raise GuardError("header-required", f"Send the header '{REQUIRED_HEADER}: true'.")
+
+    def _check_direct(self, request: BaseRequest) -> None:
+        """Underscores count as dashes: some servers and proxies take one for the other."""
+        for name in request.headers:
+            if name in self._harmless:
+                continue
+            if _tells_of_forwarding(name):
+                raise GuardError(
+                    "forwarded-request",
+                    "Call the sidecar directly: X-Forwarded-*, X-Real-IP, Forwarded and Via are refused.",
+                )
+            if len(name) <= _LONGEST_SPELLING and len(self._harmless) < _MOST_SPELLINGS:
+                self._harmless.add(name)
+
+    def _check_caller(self, request: BaseRequest) -> None:
+        tokens = self.caller_tokens
+        if tokens is None:
+            return
+        if not _presents(request, tokens):
+            raise _unknown_caller("Send 'Authorization: Bearer' with a line of the caller token file.")
+
+
+def peer_of(request: BaseRequest) -> Peer:
+    return connection_of(request).peer
+
+
+def _is_where_it_came(request: BaseRequest, host: str) -> bool:
+    """Whether the host is the address that the connection was made to: it stands for no name that leads elsewhere."""
+    parts = _HOST.fullmatch(host.lower())
+    address = None if parts is None else literal_address(parts[1])
+    return address is not None and str(address) == peer_of(request).local_address
+
+
+def _presents(request: BaseRequest, tokens: CallerTokens) -> bool:
+    values = request.headers.getall("Authorization", [])
+    scheme, _, offered = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    return scheme.lower() == "bearer" and tokens.accept(offered.strip())
+
+
+def _unknown_caller(detail: str) -> GuardError:
+    return GuardError("caller-not-allowed", detail, status=401, headers=_CHALLENGE)
+
+
+def is_forwarded(request: BaseRequest) -> bool:
+    """Whether a proxy says that it forwards what its client sent."""
+    return any(_tells_of_forwarding(name) for name in request.headers)
+
+
+def _tells_of_forwarding(name: str) -> bool:
+    plain = name.lower().replace("_", "-")
+    return plain in _FORWARDING or plain.startswith(_FORWARDING_PREFIX)
+
+
+def _check_no_page(request: BaseRequest) -> None:
+    """A page in a browser on this machine reaches loopback, too. No client of ours sends either header."""
+    sites = request.headers.getall("Sec-Fetch-Site", ())
+    if "Origin" in request.headers or any(site.lower() not in _BROWSED_ALONE for site in sites):
+        raise GuardError("caller-not-allowed", "Pages in a browser are not served: send no Origin or Sec-Fetch-Site.")

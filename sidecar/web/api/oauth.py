@@ -1,0 +1,122 @@
+"""`POST /oauth/token`: the client credentials grant of RFC 6749 section 4.4, for OAuth clients as they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import ClassVar
+from urllib.parse import parse_qsl
+
+from aiohttp.web_request import BaseRequest
+
+from sidecar.core.request_events import Endpoint
+from sidecar.vending.api import TokenProvider, VendedToken
+from sidecar.web.answers import JSON, Answered, Response, json_answer
+from sidecar.web.api.client_authentication import Client, OAuthError, client_of, client_of_head
+from sidecar.web.api.guards import Guards, RequiredAuth
+from sidecar.web.api.negotiation import refuse_query
+from sidecar.web.api.request_body import read_body
+from sidecar.web.api.target import path_and_query
+from sidecar.web.api.token import SUSPECT, believed, handed_over
+from sidecar.web.problems import problem
+from sidecar.web.refusals import RequestError, missing_default
+
+_FORM = "application/x-www-form-urlencoded"
+_GRANT = "client_credentials"
+_MAX_FIELDS = 32
+MAX_FORM_BYTES = 8 * 1024
+"""A grant, a client and its secret, with whatever a client adds to them."""
+
+
+class OAuthEndpoint:
+    """Vends the token of the profile that `client_id` names; `default` without one."""
+
+    endpoint: ClassVar[Endpoint] = "oauth"
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+    proof: ClassVar[RequiredAuth] = RequiredAuth.CLIENT
+    profile = ""
+
+    def __init__(self, vendors: Mapping[str, TokenProvider], guards: Guards) -> None:
+        self._vendors = vendors
+        self._guards = guards
+
+    async def __call__(self, request: BaseRequest) -> Answered:
+        refuse_query(path_and_query(request)[1])
+        try:
+            proxy = self._guards.knows_proxy(request)
+            named = client_of_head(request, bearer=proxy)
+            if named is not None and not proxy:
+                # Who is refused by the head is not waited for.
+                self._authenticate(named)
+            form = _form(await _body(request))
+            client = client_of(named, form)
+            if not proxy:
+                self._authenticate(client)
+            vendor = self._find(client, form)
+        except OAuthError as error:
+            return Answered(error.code, _refusal(error))
+        return await _grant(vendor)
+
+    def _authenticate(self, client: Client) -> None:
+        """Raises `OAuthError`; an unknown client learns nothing, not even which profiles there are."""
+        tokens = self._guards.caller_tokens
+        if tokens is not None and not client.knows(tokens):
+            raise OAuthError.stranger("Authenticate with the caller token as the client secret.")
+
+    def _find(self, client: Client, form: Mapping[str, str]) -> TokenProvider:
+        """Return the vendor to ask. Raises `OAuthError`."""
+        if form.get("grant_type") != _GRANT:
+            error = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
+            raise OAuthError(error, f"Send grant_type={_GRANT}.")
+        vendor = self._vendors.get(client.client_id or "default")
+        if vendor is None:
+            raise OAuthError.nobody(
+                "No profile has this client_id." if client.client_id else missing_default(self._vendors)
+            )
+        return vendor
+
+
+def _refusal(error: OAuthError) -> Response:
+    """The members of RFC 6749 for OAuth clients, and beside them those of every other error."""
+    return problem(
+        error.code,
+        error.description,
+        status=error.status,
+        headers=error.headers,
+        also={"error": error.error, "error_description": error.description},
+        content_type=JSON,
+    )
+
+
+async def _body(request: BaseRequest) -> bytes:
+    """Raises `OAuthError` for a body that is no form, `RequestError` for one that is too large."""
+    try:
+        return await read_body(request, _FORM, MAX_FORM_BYTES)
+    except RequestError as error:
+        if error.code != "bad-request":
+            raise
+        raise OAuthError("invalid_request", error.detail) from None
+
+
+async def _grant(vendor: TokenProvider) -> Answered:
+    return handed_over(await believed(vendor), _granted, vendor.profile.name)
+
+
+def _granted(vended: VendedToken) -> Response:
+    document = {
+        "access_token": vended.token.access.reveal(),
+        "token_type": "Bearer",
+        "expires_in": vended.expires_in_s,
+    }
+    return json_answer(200, document, headers=SUSPECT if vended.suspect else None)
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """The form's fields. Raises `OAuthError` when one is given twice (RFC 6749 section 3.2) or it is no form."""
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise OAuthError("invalid_request", "The body is no form in UTF-8.") from None
+    if any(count > 1 for count in Counter(name for name, _ in fields).values()):
+        raise OAuthError("invalid_request", "Send each field once.")
+    return dict(fields)

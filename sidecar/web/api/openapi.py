@@ -1,0 +1,51 @@
+"""The OpenAPI 3.1 document of both listeners: `openapi.json` beside this file, with the version filled in."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+from aiohttp.web_request import BaseRequest
+
+import sidecar
+from sidecar.web.answers import JSON, Answered, answer
+from sidecar.web.api.guards import RequiredAuth
+from sidecar.web.api.negotiation import refuse_query
+from sidecar.web.api.target import path_and_query
+
+_TAKE_EVERY_METHOD = ("/v1/authorize", "/v1/authorize/{profile}")
+_OTHER_METHODS = ("head", "post", "put", "patch", "delete", "options", "trace")
+
+
+def document() -> dict[str, Any]:
+    """The document as data."""
+    text = Path(__file__).with_name("openapi.json").read_bytes()
+    found: dict[str, Any] = msgspec.json.decode(text)
+    found["info"]["version"] = sidecar.__version__
+    for path in _TAKE_EVERY_METHOD:
+        operation = found["paths"][path]["get"]
+        for method in _OTHER_METHODS:
+            name = f"{operation['operationId']}By{method.capitalize()}"
+            found["paths"][path][method] = {**operation, "operationId": name}
+    return found
+
+
+@functools.cache
+def _body() -> bytes:
+    """Made when somebody asks for it: in production hardly anybody does."""
+    return msgspec.json.encode(document())
+
+
+class OpenApiEndpoint:
+    """`GET /openapi.json`: public, so that tools and people can read it without knowing how to ask."""
+
+    endpoint: ClassVar[None] = None
+    methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
+    proof: ClassVar[RequiredAuth] = RequiredAuth.NONE
+    profile = ""
+
+    async def __call__(self, request: BaseRequest) -> Answered:
+        refuse_query(path_and_query(request)[1])
+        return Answered("ok", answer(200, _body(), content_type=JSON))

@@ -1,0 +1,77 @@
+"""`POST /v1/token/rejected`: an app says that the partner refused a token."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import msgspec
+from aiohttp.web_request import BaseRequest
+
+from sidecar.core.model import Secret, token_id_of
+from sidecar.core.request_events import Endpoint
+from sidecar.vending.api import Report, TokenProvider
+from sidecar.web.answers import JSON, Answered, Response, json_answer
+from sidecar.web.api.guards import RequiredAuth
+from sidecar.web.api.negotiation import refuse_query
+from sidecar.web.api.request_body import read_body
+from sidecar.web.api.target import path_and_query
+from sidecar.web.problems import whole_seconds
+from sidecar.web.refusals import RequestError
+
+MAX_REPORT_BYTES = 20 * 1024
+"""The longest token there can be is 16 KiB; what JSON may add to it fits, too."""
+_TOKEN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class _ReportBody(msgspec.Struct, rename="camel"):
+    token_id: str | None = None
+    access_token: str | None = None
+
+    def __repr__(self) -> str:  # the stock one would show the access token
+        return "_ReportBody(***)"
+
+
+class RejectedEndpoint:
+    """Takes reports for one profile."""
+
+    endpoint: ClassVar[Endpoint] = "rejected"
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+    proof: ClassVar[RequiredAuth] = RequiredAuth.HEADER
+
+    def __init__(self, vendor: TokenProvider) -> None:
+        self._vendor = vendor
+        self.profile = vendor.profile.name
+
+    async def __call__(self, request: BaseRequest) -> Answered:
+        refuse_query(path_and_query(request)[1])
+        token_id = _reported_id(await read_body(request, JSON, MAX_REPORT_BYTES))
+        report = await self._vendor.report(token_id)
+        return Answered("ok", _verdict(report), token_id=token_id if report.known else "", outcome=report.verdict)
+
+
+def _verdict(report: Report) -> Response:
+    document: dict[str, object] = {"verdict": report.verdict}
+    if report.retry_after_s is None:
+        return json_answer(202, document)
+    wait_s = whole_seconds(report.retry_after_s)
+    return json_answer(202, document | {"retryAfter": wait_s}, headers={"Retry-After": str(wait_s)})
+
+
+def _reported_id(body: bytes) -> str:
+    """The reported token's id. Raises `RequestError` when the body does not name exactly one token."""
+    try:
+        parsed = msgspec.json.decode(body, type=_ReportBody)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _unclear() from None
+    named = [text for text in (parsed.token_id, parsed.access_token) if text]
+    if len(named) != 1:
+        raise _unclear()
+    # What is no id is taken for a token, also in the wrong field: so it reaches no log, and the report still counts.
+    if parsed.token_id and _TOKEN_ID.fullmatch(parsed.token_id):
+        return parsed.token_id
+    return token_id_of(Secret(named[0]))
+
+
+def _unclear() -> RequestError:
+    return RequestError("bad-request", 'Send JSON: {"tokenId": "..."} or {"accessToken": "..."}, one of them.')

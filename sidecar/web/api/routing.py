@@ -1,0 +1,101 @@
+"""Paths to endpoints, by their exact raw bytes: nothing is unquoted, nothing normalised, so no spelling slips past."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp.web_request import BaseRequest
+
+from sidecar.core.errors import UnknownProfileError
+from sidecar.core.request_events import Endpoint
+from sidecar.vending.api import TokenProvider
+from sidecar.web.answers import Answered
+from sidecar.web.api.authorize import AuthorizeEndpoint
+from sidecar.web.api.guards import Guards, RequiredAuth
+from sidecar.web.api.oauth import OAuthEndpoint
+from sidecar.web.api.openapi import OpenApiEndpoint
+from sidecar.web.api.rejection import RejectedEndpoint
+from sidecar.web.api.token import TokenEndpoint
+from sidecar.web.problems import refused
+from sidecar.web.refusals import ANY_METHOD, RequestError, missing_default
+
+_OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
+_APPENDED = re.compile(r"(?P<path>/v1/authorize/[^/]+)/.*", re.DOTALL)
+"""A path of ours with the client's path after it, as Envoy's `path_prefix` makes it."""
+
+
+class Route(Protocol):
+    """What stands behind one path. `endpoint` None: its requests are not counted."""
+
+    @property
+    def endpoint(self) -> Endpoint | None: ...
+    @property
+    def methods(self) -> tuple[str, ...]: ...
+    @property
+    def proof(self) -> RequiredAuth: ...
+    @property
+    def profile(self) -> str: ...
+
+    async def __call__(self, request: BaseRequest) -> Answered: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Nowhere:
+    """A path that leads nowhere; the guards and the method are looked at all the same."""
+
+    error: RequestError | UnknownProfileError
+    endpoint: Endpoint | None = None
+    methods: tuple[str, ...] = ANY_METHOD
+    proof: RequiredAuth = RequiredAuth.HEADER
+    profile: str = ""
+
+    async def __call__(self, request: BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
+        # Not raised: each raise would add to the traceback of an error that lives as long as we do.
+        return refused(self.error)
+
+
+_NOT_FOUND = _Nowhere(RequestError("not-found", "See /openapi.json for the paths there are."))
+
+
+class Routes:
+    """Every path that exists; a path without a profile name is the profile `default`."""
+
+    def __init__(self, vendors: Mapping[str, TokenProvider], guards: Guards, token_headers: Mapping[str, str]) -> None:
+        self._profiles = tuple(vendors)
+        self._routes: dict[str, Route] = {
+            "/oauth/token": OAuthEndpoint(vendors, guards),
+            "/openapi.json": OpenApiEndpoint(),
+        }
+        self._appended: dict[str, Route] = {}
+        for name, vendor in vendors.items():
+            token, rejected, header = TokenEndpoint(vendor), RejectedEndpoint(vendor), token_headers[name]
+            authorize = AuthorizeEndpoint(vendor, header)
+            for suffix in (f"/{name}", "") if name == "default" else (f"/{name}",):
+                self._routes[f"/v1/token{suffix}"] = token
+                self._routes[f"/v1/token{suffix}/rejected"] = rejected
+                self._routes[f"/v1/authorize{suffix}"] = authorize
+            if guards.serve_proxies:
+                self._appended[f"/v1/authorize/{name}"] = AuthorizeEndpoint(vendor, header, reads_query=False)
+
+    def find(self, path: str) -> Route:
+        return self._routes.get(path) or self._find_appended(path) or _nowhere(path, self._profiles)
+
+    def _find_appended(self, path: str) -> Route | None:
+        form = _APPENDED.fullmatch(path) if self._appended else None
+        return None if form is None else self._appended.get(form["path"])
+
+
+def _nowhere(path: str, profiles: Iterable[str]) -> Route:
+    form = _OF_A_PROFILE.fullmatch(path)
+    if form is None or (form["rejected"] and form["endpoint"] == "authorize"):
+        return _NOT_FOUND
+    text = missing_default(profiles) if form["profile"] is None else "No profile has this name."
+    error = UnknownProfileError(text)
+    if form["endpoint"] == "authorize":
+        return _Nowhere(error, "authorize", AuthorizeEndpoint.methods, AuthorizeEndpoint.proof)
+    if form["rejected"]:
+        return _Nowhere(error, "rejected", RejectedEndpoint.methods)
+    return _Nowhere(error, "token", TokenEndpoint.methods)

@@ -1,0 +1,111 @@
+"""`GET /v1/token`: the token as JSON or plain text, conditional and long-polled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import msgspec
+from aiohttp.web_request import BaseRequest
+
+from sidecar.core.model import Seconds
+from sidecar.core.request_events import Endpoint
+from sidecar.core.timestamps import iso
+from sidecar.vending.api import TokenProvider, VendedToken
+from sidecar.web.answers import TEXT, Answered, Response, answer
+from sidecar.web.api.guards import RequiredAuth
+from sidecar.web.api.negotiation import none_match, prefers_text, seconds_of
+from sidecar.web.api.target import path_and_query
+from sidecar.web.server.protocol import connection_of
+
+MAX_WAIT_S: Seconds = 60
+SUSPECT = {"Token-Suspect": "true"}
+
+
+class TokenEndpoint:
+    """Vends one profile's token."""
+
+    endpoint: ClassVar[Endpoint] = "token"
+    methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
+    proof: ClassVar[RequiredAuth] = RequiredAuth.HEADER
+
+    # And so no `vars`, which would show the answer.
+    __slots__ = ("_vendor", "_written", "profile")
+
+    def __init__(self, vendor: TokenProvider) -> None:
+        self._vendor = vendor
+        self.profile = vendor.profile.name
+        self._written: tuple[VendedToken, bytes] | None = None
+        """The latest document: within one second every caller gets the same."""
+
+    async def __call__(self, request: BaseRequest) -> Answered:
+        min_ttl_s, wait_s = seconds_of(path_and_query(request)[1], "min_ttl", "wait")
+        vended = await believed(self._vendor, min_ttl_s)
+        known = request.headers.getall("If-None-Match", [])
+        if known and none_match(known, vended.token.token_id):
+            if not wait_s or not await self._changed(request, vended, min(wait_s, MAX_WAIT_S)):
+                return Answered("not-modified", answer(304, headers=_headers(vended)))
+            vended = await believed(self._vendor, min_ttl_s)
+        render = self._text if prefers_text(tuple(request.headers.getall("Accept", ()))) else self._json
+        # HEAD gets the headers alone, and so no token.
+        return Answered("ok", render(vended)) if request.method == "HEAD" else handed_over(vended, render)
+
+    async def _changed(self, request: BaseRequest, vended: VendedToken, wait_s: Seconds) -> bool:
+        """As `TokenProvider.changed`; also False where the connection has to give way."""
+        try:
+            async with connection_of(request).polling():
+                return await self._vendor.changed(vended.token.token_id, wait_s)
+        except TimeoutError:
+            return False
+
+    def _json(self, vended: VendedToken) -> Response:
+        if self._written is None or self._written[0] is not vended:
+            self._written = vended, msgspec.json.encode(_document(self.profile, vended))
+        return answer(200, self._written[1], headers=_headers(vended))
+
+    def _text(self, vended: VendedToken) -> Response:
+        return answer(200, vended.token.access.reveal().encode(), content_type=TEXT, headers=_headers(vended))
+
+
+async def believed(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> VendedToken:
+    """Return the token from process memory where it will do; else return or raise what `TokenProvider.vend` does."""
+    vended = vendor.current()
+    if vended is not None and vended.expires_in_s >= min_ttl_s:
+        return vended
+    return await vendor.vend(min_ttl_s)
+
+
+def handed_over(vended: VendedToken, render: Callable[[VendedToken], Response], profile: str = "") -> Answered:
+    """The answer that `render` makes with this token."""
+    return Answered(
+        "ok",
+        render(vended),
+        profile=profile,
+        token_id=vended.token.token_id,
+        outcome="suspect" if vended.suspect else "ok",
+        vended=vended,
+        render=render,
+    )
+
+
+def _headers(vended: VendedToken) -> dict[str, str]:
+    tag = {"ETag": f'"{vended.token.token_id}"'}
+    return tag | SUSPECT if vended.suspect else tag
+
+
+def _document(profile: str, vended: VendedToken) -> dict[str, object]:
+    token = vended.token
+    document: dict[str, object] = {
+        "profile": profile,
+        "role": token.role,
+        "tokenType": "Bearer",
+        "accessToken": token.access.reveal(),
+        "tokenId": token.token_id,
+        "issuedAt": iso(vended.issued_at),
+        "expiresAt": iso(vended.expires_at),
+        "expiresIn": vended.expires_in_s,
+        "lifetime": token.lifetime,
+    }
+    if vended.suspect:
+        document["suspect"] = True
+    return document
