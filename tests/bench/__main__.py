@@ -1,4 +1,4 @@
-"""`make bench`: the sidecar beside what users would pick instead. Writes deploy/BENCHMARKS.md.
+"""`make bench`: the sidecar beside what users would pick instead. Writes docs/benchmarks.md.
 
 BENCH_ROUNDS (7) rounds of BENCH_S (2) seconds each for every server and scenario; with BENCH_SMOKE=1 one short round of
 everything, and nothing is written. With arguments only these parts are measured, and shown: footprint, rotation,
@@ -59,8 +59,8 @@ def _everything(folder: Path) -> None:
     text = report.page(results, SCENARIOS, ROUNDS, SECONDS, beside)
     print(text)
     if not SMOKE:
-        (TOP / "deploy/BENCHMARKS.md").write_text(text, encoding="utf-8")
-        (TOP / "deploy/benchmarks.svg").write_text(report.picture(results, SCENARIOS[0]), encoding="utf-8")
+        (TOP / "docs/benchmarks.md").write_text(text, encoding="utf-8")
+        (TOP / "docs/benchmarks.svg").write_text(report.picture(results, SCENARIOS[0]), encoding="utf-8")
 
 
 def _speed_alone(folder: Path, words: Sequence[str]) -> None:

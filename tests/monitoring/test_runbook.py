@@ -21,8 +21,7 @@ from tests.fakes.vendor import snapshot
 from tests.monitoring.exported import EXPORTED, labels_in, labels_of, metrics_in
 from tests.monitoring.test_rules import ALERTS, RULES
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-TEXT = (DEPLOY / "RUNBOOK.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs/runbook.md").read_text()
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 QUOTED = {" ".join(words.split()) for words in re.findall(r"`([^`]+)`", TEXT)}
 QUERIES = sorted(words for words in QUOTED if re.search(r"\w\(", words))
@@ -50,7 +49,7 @@ def test_each_alert_has_its_heading_and_no_heading_is_left_over() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=ALERTS)
 def test_an_alert_points_to_its_heading(rule: dict[str, Any]) -> None:
-    assert rule["annotations"]["runbook"] == f"deploy/RUNBOOK.md#{rule['alert'].lower()}"
+    assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
 
 
 @pytest.mark.parametrize("alert", ALERTS)

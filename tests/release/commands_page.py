@@ -1,4 +1,4 @@
-"""deploy/COMMANDS.md: what `--help` prints. `python -m tests.release.commands_page` writes it."""
+"""docs/commands.md: what `--help` prints. `python -m tests.release.commands_page` writes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from tests.release.checkout import TOP
 
-PAGE = TOP / "deploy/COMMANDS.md"
+PAGE = TOP / "docs/commands.md"
 COLUMNS = 100
 """Argparse breaks lines where the terminal ends: here always at the same place."""
 

@@ -1,4 +1,4 @@
-"""`make scale`: the figures of deploy/SCALING.md, as the tables it holds. The whole takes about a quarter of an hour.
+"""`make scale`: the figures of docs/scaling.md, as the tables it holds. The whole takes about a quarter of an hour.
 
 python -m tests.scale real 1 10 100         processes beside a Redis, so many at a time
 python -m tests.scale simulated 1000 10000  one rotation on virtual time

@@ -1,4 +1,4 @@
-"""deploy/SCALING.md against what can be measured again in seconds: counts and bytes, never times."""
+"""docs/scaling.md against what can be measured again in seconds: counts and bytes, never times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.scale.reading import Meter
 from tests.servers import RedisServer
 
 TOP = Path(__file__).parents[2]
-PAGE = (TOP / "deploy/SCALING.md").read_text(encoding="utf-8")
+PAGE = (TOP / "docs/scaling.md").read_text(encoding="utf-8")
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The failure table of ARCHITECTURE.md, row by row, where virtual time fits; the others are in `tests/fleet`."""
+"""The failure table of docs/architecture.md, row by row, where virtual time fits; the others are in `tests/fleet`."""
 
 from __future__ import annotations
 
