@@ -125,7 +125,7 @@ class Reason(StrEnum):
     MIN_TTL = "min-ttl"
 
     @property
-    def on_demand(self) -> bool:
+    def caller_requested(self) -> bool:
         """Whether an app, not the calendar, asked for the call: such calls share half of the budget."""
         return self in (Reason.REJECTED, Reason.MIN_TTL)
 
@@ -183,7 +183,7 @@ class Budget:
     window_s: Seconds
 
     @property
-    def on_demand_calls(self) -> int:
+    def caller_requested_calls(self) -> int:
         """The share that reports and `min_ttl` may spend: half, but never none, or a refusal could not be mended."""
         return max(1, self.calls // 2)
 

@@ -113,50 +113,50 @@ def permit_wait_s(ages_s: Iterable[Seconds], calls: int, window_s: Seconds) -> S
 
 
 def budget_wait_s(
-    ages_s: Iterable[Seconds], on_demand_ages_s: Iterable[Seconds], budget: Budget, *, on_demand: bool
+    ages_s: Iterable[Seconds], caller_ages_s: Iterable[Seconds], budget: Budget, *, caller_requested: bool
 ) -> Seconds:
-    """How long until the budget has room; 0: now. `on_demand`: in the share for calls that apps ask for too.
+    """How long until the budget has room; 0: now. `caller_requested`: in the share for calls that apps ask for too.
 
-    `ages_s` are those of all permits spent, `on_demand_ages_s` of those that such calls spent.
+    `ages_s` are those of all permits spent, `caller_ages_s` of those that such calls spent.
     """
     wait_s = permit_wait_s(ages_s, budget.calls, budget.window_s)
-    if on_demand:
-        wait_s = max(wait_s, permit_wait_s(on_demand_ages_s, budget.on_demand_calls, budget.window_s))
+    if caller_requested:
+        wait_s = max(wait_s, permit_wait_s(caller_ages_s, budget.caller_requested_calls, budget.window_s))
     return wait_s
 
 
 def learned_floor_s(profile: Profile) -> Seconds:
     """The shortest lifetime refusals can teach: its refreshes never spend more than half of the budget."""
-    affordable = profile.budget.window_s / profile.budget.on_demand_calls / profile.refresh_at
+    affordable = profile.budget.window_s / profile.budget.caller_requested_calls / profile.refresh_at
     return min(profile.lifetime_s, max(profile.lifetime_s * LEARNED_FLOOR, affordable))
 
 
-def believed_lifetime(
-    declared_s: Seconds | None, lesson: LearnedLifetime, profile: Profile
+def expected_lifetime(
+    declared_s: Seconds | None, learned: LearnedLifetime, profile: Profile
 ) -> tuple[Seconds, Lifetime]:
     """A new token's lifetime: the partner's word, else what was learned, else the setting."""
     if declared_s is not None:
         return declared_s, Lifetime.DECLARED
-    if 0 < lesson.learned_s < profile.lifetime_s:
-        return max(lesson.learned_s, learned_floor_s(profile)), Lifetime.LEARNED
+    if 0 < learned.learned_s < profile.lifetime_s:
+        return max(learned.learned_s, learned_floor_s(profile)), Lifetime.LEARNED
     return profile.lifetime_s, Lifetime.ASSUMED
 
 
-def learn(lesson: LearnedLifetime, reported_age_s: Seconds | None, profile: Profile) -> LearnedLifetime:
+def learn(learned: LearnedLifetime, reported_age_s: Seconds | None, profile: Profile) -> LearnedLifetime:
     """What a token's end taught, decided when another token has replaced it.
 
     `reported_age_s` is the age at which it was first reported, None when nobody did or the partner confirmed it. One
     refusal is only evidence; the second in a row sets the lifetime, by the longer of the two, so that a single wrong
     report changes nothing. One below the floor teaches nothing at all. Without refusals the lifetime grows back.
     """
-    in_force = lesson.learned_s or profile.lifetime_s
+    in_force = learned.learned_s or profile.lifetime_s
     if reported_age_s is not None and reported_age_s < learned_floor_s(profile):
         # So young a token was revoked, or the report is wrong: that says nothing of how long tokens live.
-        return lesson
+        return learned
     if reported_age_s is None or reported_age_s >= in_force * FULL_LIFE_AGES:
-        grown = lesson.learned_s * REGROWTH
+        grown = learned.learned_s * REGROWTH
         return LearnedLifetime(learned_s=grown if grown < profile.lifetime_s else 0)
-    if lesson.evidence_s == 0:
-        return LearnedLifetime(learned_s=lesson.learned_s, evidence_s=reported_age_s)
-    taught = max(lesson.evidence_s, reported_age_s) * LEARNED_SHARE
+    if learned.evidence_s == 0:
+        return LearnedLifetime(learned_s=learned.learned_s, evidence_s=reported_age_s)
+    taught = max(learned.evidence_s, reported_age_s) * LEARNED_SHARE
     return LearnedLifetime(learned_s=min(in_force, max(taught, learned_floor_s(profile))), evidence_s=reported_age_s)

@@ -63,7 +63,7 @@ class SharedState(Protocol):
         """
         ...
 
-    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
         """Store the token unless a newer fence's is there; end the lease if it is still ours.
 
         `age_s` is the token's age by the holder's clock as this was sent; it decides how long the store keeps it. A

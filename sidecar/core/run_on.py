@@ -36,7 +36,7 @@ def _later(pause: Pause, passed_s: Seconds) -> Pause:
 
 def _older(grants: tuple[Grant, ...], passed_s: Seconds, window_s: Seconds) -> tuple[Grant, ...]:
     return tuple(
-        Grant(grant.fence, grant.age_s + passed_s, grant.on_demand)
+        Grant(grant.fence, grant.age_s + passed_s, grant.caller_requested)
         for grant in grants
         if grant.age_s + passed_s < window_s
     )

@@ -48,7 +48,7 @@ class Grant:
 
     fence: int
     age_s: Seconds
-    on_demand: bool = False
+    caller_requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Confirmed:
 class LearnedLifetime:
     """What refusals taught about the lifetime: `learned_s` in force (0: none), `evidence_s` a first refusal's age.
 
-    `fence` is that of the token which brought it; the lesson with the higher one counts.
+    `fence` is that of the token which brought it; the learned lifetime with the higher one counts.
     """
 
     learned_s: Seconds = 0
@@ -110,7 +110,7 @@ class State:
     """The same token vouched for by the partner since: reports of it are mistaken."""
     refresh_dropped: int = 0
     """The highest fence whose token must not be refreshed any more, only replaced by a grant."""
-    lesson: LearnedLifetime = field(default_factory=LearnedLifetime)
+    learned: LearnedLifetime = field(default_factory=LearnedLifetime)
     grants: tuple[Grant, ...] = ()
     """The permits spent within the window, oldest first."""
     damaged: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ class ClaimRequest:
     """The highest fence this replica has seen: the store raises its own to it."""
     epoch: str
     """The epoch this replica remembers; empty when it has seen none."""
-    on_demand: bool
+    caller_requested: bool
     credentials_id: str
 
 

@@ -125,11 +125,11 @@ def claim_arguments(ask: ClaimRequest, profile: Profile) -> Arguments:
         "known": ask.known,
         "fence": ask.fence,
         "epoch": ask.epoch,
-        "on_demand": ask.on_demand,
+        "on_demand": ask.caller_requested,
         "credentials_id": ask.credentials_id,
         "limit_ms": ms(profile.lease_limit_s),
         "calls": profile.budget.calls,
-        "demand_calls": profile.budget.on_demand_calls,
+        "demand_calls": profile.budget.caller_requested_calls,
         "window_ms": ms(profile.budget.window_s),
     }
 
@@ -165,9 +165,9 @@ def seed_arguments(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) 
         "window_ms": ms(profile.budget.window_s),
         "refresh_dropped": state.refresh_dropped,
         "lesson": {
-            "fence": state.lesson.fence,
-            "learned_s": state.lesson.learned_s,
-            "evidence_s": state.lesson.evidence_s,
+            "fence": state.learned.fence,
+            "learned_s": state.learned.learned_s,
+            "evidence_s": state.learned.evidence_s,
         },
     }
     if (reported := state.reported) is not None:
@@ -193,7 +193,7 @@ def _pause_argument(pause: Pause) -> Arguments:
 
 def _grant_argument(grant: Grant) -> Arguments:
     """The age is rounded down, so that a permit is never dropped before its time."""
-    return {"fence": grant.fence, "age_ms": int(grant.age_s * 1000), "on_demand": grant.on_demand}
+    return {"fence": grant.fence, "age_ms": int(grant.age_s * 1000), "on_demand": grant.caller_requested}
 
 
 def _context(profile_id: str, fence: int) -> str:

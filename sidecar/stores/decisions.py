@@ -20,7 +20,7 @@ from sidecar.stores.documents import (
     StoredConfirmation,
     StoredCount,
     StoredGrant,
-    StoredLesson,
+    StoredLearnedLifetime,
     StoredPause,
     StoredReport,
     detail_text,
@@ -79,14 +79,14 @@ def claim(stored: Stored, ask: ClaimRequest, profile: Profile) -> tuple[OutcomeN
         return "held", quarantine_left
     if left_ms(gate.pause, now_ms) or left_ms(gate.credential_blocks.get(ask.credentials_id), now_ms):
         return "cooling-down", 0
-    wait_ms = _budget_wait_ms(gate, now_ms, profile, on_demand=ask.on_demand)
+    wait_ms = _budget_wait_ms(gate, now_ms, profile, caller_requested=ask.caller_requested)
     if wait_ms > 0:
         return "over-budget", wait_ms
     _grant(gate, now_ms, ask, profile)
     return "granted", 0
 
 
-def commit(stored: Stored, nonce: str, token: Token, lesson: LearnedLifetime) -> OutcomeName:
+def commit(stored: Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
     """As `lua/commit.lua`."""
     gate = stored.gate
     # A gate that never gave this fence, or forgot it in a failover, cannot tell what was recorded before its grant.
@@ -107,8 +107,8 @@ def commit(stored: Stored, nonce: str, token: Token, lesson: LearnedLifetime) ->
     gate.proven[token.credentials_id] = max(gate.proven.get(token.credentials_id, 0), token.fence)
     keep_few_proven(gate)
     _judge_report(gate, token, over_below)
-    if gate.lesson.fence < token.fence:
-        gate.lesson = StoredLesson(token.fence, lesson.learned_s, lesson.evidence_s)
+    if gate.learned.fence < token.fence:
+        gate.learned = StoredLearnedLifetime(token.fence, learned.learned_s, learned.evidence_s)
     return "stored"
 
 
@@ -165,8 +165,8 @@ def seed(stored: Stored, remembered: ReplicaMemory, profile: Profile) -> Outcome
     merge_pauses(gate, state, stored.token_fence, now_ms)
     merge_grants(gate, state.grants, now_ms, clock_stepped=remembered.clock_stepped)
     gate.grants = keep_running(gate.grants, now_ms, profile)
-    if state.lesson.fence > gate.lesson.fence:
-        gate.lesson = StoredLesson(state.lesson.fence, state.lesson.learned_s, state.lesson.evidence_s)
+    if state.learned.fence > gate.learned.fence:
+        gate.learned = StoredLearnedLifetime(state.learned.fence, state.learned.learned_s, state.learned.evidence_s)
     if stored.token:
         settle_verdict(gate, stored.token.token_id, state)
     return "seeded"
@@ -182,7 +182,7 @@ def _grant(gate: Coordination, now_ms: int, ask: ClaimRequest, profile: Profile)
     fence = max(gate.fence + 1, now_ms)
     gate.fence = fence + fence % 2
     gate.lease = Lease(ask.nonce, gate.fence, now_ms, now_ms + ms(profile.lease_limit_s))
-    gate.grants.append(StoredGrant(gate.fence, now_ms, ask.on_demand))
+    gate.grants.append(StoredGrant(gate.fence, now_ms, ask.caller_requested))
 
 
 def _judge_report(gate: Coordination, token: Token, over_below: int) -> None:
@@ -203,10 +203,10 @@ def _end_lease(gate: Coordination, nonce: str) -> None:
         gate.lease = None
 
 
-def _budget_wait_ms(gate: Coordination, now_ms: int, profile: Profile, *, on_demand: bool) -> int:
+def _budget_wait_ms(gate: Coordination, now_ms: int, profile: Profile, *, caller_requested: bool) -> int:
     ages_s = ((now_ms - grant.at_ms) / 1000 for grant in gate.grants)
-    on_demand_ages_s = ((now_ms - grant.at_ms) / 1000 for grant in gate.grants if grant.on_demand)
-    return ms(budget_wait_s(ages_s, on_demand_ages_s, profile.budget, on_demand=on_demand))
+    caller_ages_s = ((now_ms - grant.at_ms) / 1000 for grant in gate.grants if grant.caller_requested)
+    return ms(budget_wait_s(ages_s, caller_ages_s, profile.budget, caller_requested=caller_requested))
 
 
 def _pause_after(

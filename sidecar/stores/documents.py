@@ -85,7 +85,7 @@ class StoredGrant(msgspec.Struct, omit_defaults=True):
 
     fence: Whole
     at_ms: Whole
-    on_demand: bool = False
+    caller_requested: bool = msgspec.field(default=False, name="on_demand")
 
 
 class StoredReport(msgspec.Struct):
@@ -103,7 +103,7 @@ class StoredConfirmation(msgspec.Struct):
     fence: Whole
 
 
-class StoredLesson(msgspec.Struct):
+class StoredLearnedLifetime(msgspec.Struct):
     """As `LearnedLifetime`."""
 
     fence: Whole = 0
@@ -130,7 +130,7 @@ class Coordination(msgspec.Struct):
     reported: StoredReport | None = None
     confirmed: StoredConfirmation | None = None
     refresh_dropped: Whole = 0
-    lesson: StoredLesson = msgspec.field(default_factory=StoredLesson)
+    learned: StoredLearnedLifetime = msgspec.field(default_factory=StoredLearnedLifetime, name="lesson")
 
 
 class StoredToken(msgspec.Struct):

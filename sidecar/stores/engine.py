@@ -68,9 +68,9 @@ class DecisionEngine:
             reply.token = None
         return claimed(reply, ask, state_of(reply, self._profile, told))
 
-    def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
+    def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
         stored = self._stored(lost=True)
-        outcome = rules.commit(stored, nonce, token, lesson)
+        outcome = rules.commit(stored, nonce, token, learned)
         self._keep(stored, token, age_s)
         return Committed(outcome == "stored", self._state(outcome, token.fence))
 
@@ -151,8 +151,8 @@ class DeskState:
     async def claim(self, ask: ClaimRequest) -> ClaimResult:
         return await self._visit("claim", lambda engine: engine.claim(ask))
 
-    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
-        return await self._visit("commit", lambda engine: engine.commit(nonce, token, age_s, lesson))
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
+        return await self._visit("commit", lambda engine: engine.commit(nonce, token, age_s, learned))
 
     async def fail(self, failed: FailureReport) -> State:
         return await self._visit("fail", lambda engine: engine.fail(failed))

@@ -32,7 +32,7 @@ def is_credible(found: Coordination | StoredToken, now_ms: int) -> bool:
 def _fences(found: Coordination | StoredToken) -> Iterator[int]:
     yield found.fence
     if isinstance(found, Coordination):
-        facts: list[_Fenced | None] = [found.lease, found.pause, found.reported, found.confirmed, found.lesson]
+        facts: list[_Fenced | None] = [found.lease, found.pause, found.reported, found.confirmed, found.learned]
         facts += [*found.strikes.values(), *found.credential_blocks.values(), *found.grants]
         yield from (fact.fence for fact in facts if fact is not None)
         yield from found.proven.values()

@@ -52,7 +52,7 @@ def merge_grants(gate: Coordination, offered: Iterable[Grant], now_ms: int, *, c
         # Rounded down, so that a permit is never dropped before its time.
         at_ms = now_ms - int(grant.age_s * 1000)
         if grant.fence not in stored:
-            gate.grants.append(StoredGrant(grant.fence, at_ms, grant.on_demand))
+            gate.grants.append(StoredGrant(grant.fence, at_ms, grant.caller_requested))
         elif clock_stepped:
             stored[grant.fence].at_ms = max(stored[grant.fence].at_ms, at_ms)
 

@@ -27,7 +27,7 @@ from sidecar.core.shared_state import (
 from sidecar.stores.documents import (
     Coordination,
     StoredGrant,
-    StoredLesson,
+    StoredLearnedLifetime,
     StoredPause,
     StoredReport,
     StoreReply,
@@ -60,7 +60,7 @@ def state_of(reply: StoreReply, profile: Profile, token: Token | None) -> State:
         reported=_report_of(gate.reported),
         confirmed=Confirmed(gate.confirmed.id, gate.confirmed.fence) if gate.confirmed else None,
         refresh_dropped=gate.refresh_dropped,
-        lesson=_lesson_of(gate.lesson),
+        learned=_learned_of(gate.learned),
         grants=_grants_of(gate.grants, now_ms, profile),
         damaged=tuple(reply.damaged),
     )
@@ -120,10 +120,10 @@ def _report_of(report: StoredReport | None) -> Reported | None:
     return None if report is None else Reported(report.id, report.fence, report.age_ms / 1000)
 
 
-def _lesson_of(lesson: StoredLesson) -> LearnedLifetime:
-    return LearnedLifetime(learned_s=lesson.learned_s, evidence_s=lesson.evidence_s, fence=lesson.fence)
+def _learned_of(learned: StoredLearnedLifetime) -> LearnedLifetime:
+    return LearnedLifetime(learned_s=learned.learned_s, evidence_s=learned.evidence_s, fence=learned.fence)
 
 
 def _grants_of(grants: list[StoredGrant], now_ms: int, profile: Profile) -> tuple[Grant, ...]:
-    found = (Grant(grant.fence, max(0, now_ms - grant.at_ms) / 1000, grant.on_demand) for grant in grants)
+    found = (Grant(grant.fence, max(0, now_ms - grant.at_ms) / 1000, grant.caller_requested) for grant in grants)
     return tuple(grant for grant in found if grant.age_s < profile.budget.window_s)

@@ -23,7 +23,7 @@ async def try_operations(shared: SharedState, clock: Clock) -> None:
     Raises `StoreError`.
     """
     nonce = f"check/{clock.new_id()}"
-    ask = ClaimRequest(nonce=nonce, known=0, fence=0, epoch="", on_demand=False, credentials_id=_CREDENTIALS_ID)
+    ask = ClaimRequest(nonce=nonce, known=0, fence=0, epoch="", caller_requested=False, credentials_id=_CREDENTIALS_ID)
     claimed = await shared.claim(ask)
     if not isinstance(claimed.outcome, Granted):
         raise _not_kept("claim")

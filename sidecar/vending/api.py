@@ -16,7 +16,7 @@ class VendedToken:
     """A token for a caller, with what is true of it at this moment.
 
     `expires_in_s` is whole seconds, at least 1, and exactly 1 for a suspect one. `issued_at` and `expires_at` are
-    this machine's UTC. Until `good_until` all of it stays true, should nothing happen to the token and nobody set this
+    this machine's UTC. Until `valid_until` all of it stays true, should nothing happen to the token and nobody set this
     machine's clock; 0 where that is not known.
     """
 
@@ -24,7 +24,7 @@ class VendedToken:
     suspect: bool
     expires_in_s: int
     issued_at: UtcTime
-    good_until: MonotonicTime = 0
+    valid_until: MonotonicTime = 0
 
     @property
     def expires_at(self) -> UtcTime:

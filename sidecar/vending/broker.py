@@ -103,7 +103,10 @@ class Broker:
             if (vended := self._look(min_ttl_s)) is not None:
                 # It came in this very moment, or its call has yet to tell the store of it.
                 return vended
-            blocker = call_blocker(self._session, on_demand=self._reason(min_ttl_s).on_demand) or self._out_of_time()
+            blocker = (
+                call_blocker(self._session, caller_requested=self._reason(min_ttl_s).caller_requested)
+                or self._out_of_time()
+            )
             return self._suspect_or_raise(blocker, min_ttl_s)
 
     async def _obtain(self, min_ttl_s: Seconds) -> VendedToken:
@@ -111,7 +114,7 @@ class Broker:
         asked_at = self._clock.monotonic()
         while True:
             reason, joined = self._reason(min_ttl_s), self.flying
-            blocker = None if joined else call_blocker(self._session, on_demand=reason.on_demand)
+            blocker = None if joined else call_blocker(self._session, caller_requested=reason.caller_requested)
             if blocker is None:
                 result = await self.fly(reason)
                 if (vended := self._look(min_ttl_s)) is not None:
@@ -121,7 +124,7 @@ class Broker:
                 # A flight that was joined may have failed for a reason of its own, say the smaller budget of reports.
                 if result != "failed" or (joined and not self._stopping()):
                     continue
-                blocker = call_blocker(self._session, on_demand=reason.on_demand) or self._out_of_time()
+                blocker = call_blocker(self._session, caller_requested=reason.caller_requested) or self._out_of_time()
             if not self._worth_waiting_for(blocker, asked_at, min_ttl_s):
                 return self._suspect_or_raise(blocker, min_ttl_s)
             await self._clock.sleep(blocker.retry_after_s)

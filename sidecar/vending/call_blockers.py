@@ -17,7 +17,7 @@ from sidecar.core.shared_state import Pause
 from sidecar.vending.store_session import StoreSession
 
 
-def call_blocker(session: StoreSession, *, on_demand: bool) -> NoTokenError | None:
+def call_blocker(session: StoreSession, *, caller_requested: bool) -> NoTokenError | None:
     """The obstacle, ready to raise; None when a call may be tried, or somebody's may be under way."""
     replica = session.replica
     if (pause := replica.pause()) is not None:
@@ -33,8 +33,8 @@ def call_blocker(session: StoreSession, *, on_demand: bool) -> NoTokenError | No
     # While a lease runs its holder may bring a token any moment, whatever is left of the budget.
     if not session.store.up or replica.lease_left_s() > 0:
         return None
-    if (wait_s := replica.permit_wait_s(on_demand=on_demand)) > TICK_S:
-        whole = replica.permit_wait_s(on_demand=False) > TICK_S
+    if (wait_s := replica.permit_wait_s(caller_requested=caller_requested)) > TICK_S:
+        whole = replica.permit_wait_s(caller_requested=False) > TICK_S
         what = "budget of partner calls" if whole else "share of the budget for reports and min_ttl"
         return BudgetExhaustedError(f"The fleet's own {what} is spent.", retry_after_s=wait_s)
     return None

@@ -24,7 +24,7 @@ class HeldToken:
         replica, latest = self._replica, self._latest
         if (
             latest is not None
-            and now < latest.good_until
+            and now < latest.valid_until
             and replica.token is latest.token
             and not replica.is_reported
             and not min_ttl_s
@@ -37,8 +37,8 @@ class HeldToken:
         if left_s < min_ttl_s:
             return None
         usable_left_s = usable_s(replica.token.lifetime_s, self._session.profile) - replica.age_s(now)
-        good_until = now + min(left_s % 1, usable_left_s)
-        self._latest = VendedToken(replica.token, False, max(1, int(left_s)), replica.issued_at, good_until)
+        valid_until = now + min(left_s % 1, usable_left_s)
+        self._latest = VendedToken(replica.token, False, max(1, int(left_s)), replica.issued_at, valid_until)
         return self._latest
 
     def holds(self, token: Token) -> bool:

@@ -22,20 +22,20 @@ class Share:
         self._share = share
         self._clock = clock
         self._spent: deque[MonotonicTime] = deque(maxlen=share.calls)
-        self._spent_on_demand: deque[MonotonicTime] = deque(maxlen=share.on_demand_calls)
+        self._spent_by_callers: deque[MonotonicTime] = deque(maxlen=share.caller_requested_calls)
 
-    def wait_s(self, *, on_demand: bool) -> Seconds:
+    def wait_s(self, *, caller_requested: bool) -> Seconds:
         """How long until there is a permit; 0: now."""
         now = self._clock.monotonic()
-        ages_s, on_demand_ages_s = (now - at for at in self._spent), (now - at for at in self._spent_on_demand)
-        return budget_wait_s(ages_s, on_demand_ages_s, self._share, on_demand=on_demand)
+        ages_s, caller_ages_s = (now - at for at in self._spent), (now - at for at in self._spent_by_callers)
+        return budget_wait_s(ages_s, caller_ages_s, self._share, caller_requested=caller_requested)
 
-    def spend(self, *, on_demand: bool) -> None:
+    def spend(self, *, caller_requested: bool) -> None:
         """Take one permit, before the call."""
         now = self._clock.monotonic()
         self._spent.append(now)
-        if on_demand:
-            self._spent_on_demand.append(now)
+        if caller_requested:
+            self._spent_by_callers.append(now)
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

@@ -36,7 +36,7 @@ class OutageBudget:
         """How long this replica does not call; 0 when it may try."""
         return max(0, self._blocked_until - self._clock.monotonic())
 
-    def wait_s(self, replica: ReplicaState, *, on_demand: bool) -> Seconds:
+    def wait_s(self, replica: ReplicaState, *, caller_requested: bool) -> Seconds:
         """How long until this replica may call on its own; 0: now. Never 0 with `SIDECAR_STORE_FAILURE=fail`.
 
         A replica that holds a good token is in no hurry: it waits until a random moment in the last part of its life,
@@ -45,8 +45,13 @@ class OutageBudget:
         """
         if self._profile.store_failure is StoreFailure.FAIL:
             return self._profile.poll_s
-        remembered_s = max(replica.lease_left_s(), replica.permit_wait_s(on_demand=on_demand))
-        return max(self._share.wait_s(on_demand=on_demand), self.good_for_s(replica), self.unhurried_s(), remembered_s)
+        remembered_s = max(replica.lease_left_s(), replica.permit_wait_s(caller_requested=caller_requested))
+        return max(
+            self._share.wait_s(caller_requested=caller_requested),
+            self.good_for_s(replica),
+            self.unhurried_s(),
+            remembered_s,
+        )
 
     def block(self, wait_s: Seconds) -> None:
         """Do not try again before `wait_s` is over, or the store is back."""
@@ -55,9 +60,9 @@ class OutageBudget:
     def unblock(self) -> None:
         self._blocked_until = 0
 
-    def spend(self, *, on_demand: bool) -> None:
+    def spend(self, *, caller_requested: bool) -> None:
         """Take one permit of the share, before the call."""
-        self._share.spend(on_demand=on_demand)
+        self._share.spend(caller_requested=caller_requested)
 
     def good_for_s(self, replica: ReplicaState) -> Seconds:
         """Until the moment late in its life at which the held token should be replaced without the store."""

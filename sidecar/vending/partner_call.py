@@ -156,29 +156,29 @@ class Call:
 
         Unless a newer one was adopted meanwhile, which stays. Then the commit still ends the lease, where there is one.
         """
-        lesson = self._lesson(token_id_of(answer.access))
-        token = self._token(answer, lesson)
+        learned = self._learned_lifetime(token_id_of(answer.access))
+        token = self._token(answer, learned)
         self._session.rotation.prove([token.credentials_id])
         if token.fence >= self._replica.known_fence:
             self._replica.take(token, self._sent_at)
             self._session.announce(fetched=True)
         if not self._lease.shared:
-            self._replica.note_success(token, lesson)
+            self._replica.note_success(token, learned)
             return
         try:
-            committed = await self._session.exchange(lambda: self._commit(token, lesson))
+            committed = await self._session.exchange(lambda: self._commit(token, learned))
         except StoreError:
-            self._replica.note_success(token, lesson)
+            self._replica.note_success(token, learned)
         else:
             if not committed.stored:
                 self._lease_lost("commit")
 
-    def _commit(self, token: Token, lesson: LearnedLifetime) -> Awaitable[Committed]:
+    def _commit(self, token: Token, learned: LearnedLifetime) -> Awaitable[Committed]:
         age_s = self._session.clock.monotonic() - self._sent_at
-        return self._session.store.commit(self._lease.nonce, token, age_s, lesson)
+        return self._session.store.commit(self._lease.nonce, token, age_s, learned)
 
-    def _token(self, answer: PartnerToken, lesson: LearnedLifetime) -> Token:
-        lifetime_s, lifetime = policy.believed_lifetime(answer.lifetime_s, lesson, self._session.profile)
+    def _token(self, answer: PartnerToken, learned: LearnedLifetime) -> Token:
+        lifetime_s, lifetime = policy.expected_lifetime(answer.lifetime_s, learned, self._session.profile)
         return Token(
             access=answer.access,
             refresh=answer.refresh,
@@ -191,18 +191,18 @@ class Call:
             credentials_id=self._credentials.credentials_id,
         )
 
-    def _lesson(self, token_id: str) -> LearnedLifetime:
+    def _learned_lifetime(self, token_id: str) -> LearnedLifetime:
         """What the end of the replaced token teaches: nothing when it came early and nobody had complained."""
-        known, reported = self._replica.state.lesson, self._replica.state.reported
+        known, reported = self._replica.state.learned, self._replica.state.reported
         refused = self._replica.is_reported and self._replica.token_id != token_id
         lived = self._replaced is not None and self._replica.age_s(self._sent_at) >= self._replica.refresh_at_s
         if not (refused or lived):
             return known
         age_s = reported.age_s if refused and reported is not None else None
-        lesson = policy.learn(known, age_s, self._session.profile)
-        if refused and lesson.learned_s != known.learned_s:
-            self._session.sink.emit(LifetimeLearned(profile=self._session.profile.name, learned_s=lesson.learned_s))
-        return lesson
+        learned = policy.learn(known, age_s, self._session.profile)
+        if refused and learned.learned_s != known.learned_s:
+            self._session.sink.emit(LifetimeLearned(profile=self._session.profile.name, learned_s=learned.learned_s))
+        return learned
 
     # -- none came ----------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ class OwnFailure:
     ended: MonotonicTime
 
 
-def with_success(state: State, token: Token, lesson: LearnedLifetime) -> State:
+def with_success(state: State, token: Token, learned: LearnedLifetime) -> State:
     """Our call brought this token.
 
     A pause that still runs stays: it cannot have been known when the call went out, for then there would have been no
@@ -50,7 +50,7 @@ def with_success(state: State, token: Token, lesson: LearnedLifetime) -> State:
         proven={**state.proven, ours: token.fence},
         reported=reported,
         confirmed=confirmed,
-        lesson=replace(lesson, fence=token.fence),
+        learned=replace(learned, fence=token.fence),
     )
 
 

@@ -113,7 +113,7 @@ class RefreshAttempt:
             known=known,
             fence=replica.state.fence,
             epoch=replica.state.epoch,
-            on_demand=self._reason.on_demand,
+            caller_requested=self._reason.caller_requested,
             credentials_id=credentials.credentials_id,
         )
         asked_at: MonotonicTime = 0
@@ -135,7 +135,7 @@ class RefreshAttempt:
     async def _without_store(self, credentials: Credentials) -> FlightResult | None:
         """The store is down: wait a random while and look again, then call on this replica's own share."""
         session = self._session
-        if (wait_s := session.fallback.wait_s(session.replica, on_demand=self._reason.on_demand)) > 0:
+        if (wait_s := session.fallback.wait_s(session.replica, caller_requested=self._reason.caller_requested)) > 0:
             session.fallback.block(wait_s)
             return "failed"
         if not self._waited_for_store:
@@ -145,7 +145,7 @@ class RefreshAttempt:
         if session.replica.pause() is not None or credentials.credentials_id in session.replica.credential_blocks():
             # A report's look brought it while we waited for the store.
             return None
-        session.fallback.spend(on_demand=self._reason.on_demand)
+        session.fallback.spend(caller_requested=self._reason.caller_requested)
         known, fence = session.replica.known_fence, session.replica.begin_local_call()
         send_by = session.clock.monotonic() + session.profile.store_timeout_s
         return await Call(session, Lease("", fence, send_by, shared=False, known=known), credentials).run()

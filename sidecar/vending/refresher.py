@@ -64,7 +64,7 @@ class Refresher:
         reason = self._broker.due()
         if reason is None or self._stopping:
             return
-        if self._broker.flying or call_blocker(self._session, on_demand=reason.on_demand) is None:
+        if self._broker.flying or call_blocker(self._session, caller_requested=reason.caller_requested) is None:
             await self._broker.fly(reason)
         else:
             self._broker.has_outcome = True
@@ -93,7 +93,7 @@ class Refresher:
         if self._broker.resting:
             return rest_s
         if reason is not None:
-            blocker = call_blocker(self._session, on_demand=reason.on_demand)
+            blocker = call_blocker(self._session, caller_requested=reason.caller_requested)
             return min(rest_s, LOOK_AHEAD_S if blocker is None else blocker.retry_after_s + 0.001)
         return min(rest_s, self._next_look_s())
 

@@ -109,7 +109,7 @@ class Reports:
         return self._replica.token_id == token_id
 
     def _refreshing(self) -> Report:
-        blocker = None if self._flying() else call_blocker(self._session, on_demand=True)
+        blocker = None if self._flying() else call_blocker(self._session, caller_requested=True)
         if blocker is not None:
             return Report("later", blocker.retry_after_s)
         self._wake()

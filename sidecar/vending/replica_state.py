@@ -101,7 +101,7 @@ class ReplicaState:
         """The lifetime a token has here: the held one's, else what the next one is believed to get."""
         if self.token is not None and self.token.lifetime is Lifetime.DECLARED:
             return self.token.lifetime_s
-        return policy.believed_lifetime(None, self._state.lesson, self._profile)[0]
+        return policy.expected_lifetime(None, self._state.learned, self._profile)[0]
 
     def changed(self) -> asyncio.Event:
         """Set at the next change of token. Ask again afterwards: each change has an event of its own."""
@@ -189,10 +189,10 @@ class ReplicaState:
         self._note(replace(self._now_state(), fence=fence))
         return fence
 
-    def note_success(self, token: Token, lesson: LearnedLifetime) -> None:
+    def note_success(self, token: Token, learned: LearnedLifetime) -> None:
         """Our call brought this token. Nothing is noted of a newer one that is held by now."""
         if self.known_fence <= token.fence:
-            self._note(with_success(self._now_state(), token, lesson))
+            self._note(with_success(self._now_state(), token, learned))
 
     def note_failure(self, failed: FailureReport) -> None:
         self._note(with_failure(self._now_state(), failed))
@@ -239,11 +239,11 @@ class ReplicaState:
     def lease_left_s(self) -> Seconds:
         return self._now_state().lease_left_s
 
-    def permit_wait_s(self, *, on_demand: bool) -> Seconds:
+    def permit_wait_s(self, *, caller_requested: bool) -> Seconds:
         """How long until the fleet's budget has room again; 0 while it has."""
         grants = self._now_state().grants
-        ages_s, on_demand_ages_s = (one.age_s for one in grants), (one.age_s for one in grants if one.on_demand)
-        return policy.budget_wait_s(ages_s, on_demand_ages_s, self._profile.budget, on_demand=on_demand)
+        ages_s, caller_ages_s = (one.age_s for one in grants), (one.age_s for one in grants if one.caller_requested)
+        return policy.budget_wait_s(ages_s, caller_ages_s, self._profile.budget, caller_requested=caller_requested)
 
     @property
     def permits_left(self) -> int:

@@ -17,7 +17,7 @@ def take_snapshot(session: StoreSession, *, waiters: int, resting: bool, has_out
     replica, profile, token = session.replica, session.profile, session.replica.token
     now, shown = session.clock.monotonic(), replica.shown_time
     condition = replica.condition(now)
-    blocker = call_blocker(session, on_demand=False)
+    blocker = call_blocker(session, caller_requested=False)
     pause, refused = replica.pause(), replica.credential_blocks()
     vendable = condition is not Condition.EXPIRED
 
@@ -40,7 +40,7 @@ def take_snapshot(session: StoreSession, *, waiters: int, resting: bool, has_out
         expires_at=0 if token is None else replica.issued_at + token.lifetime_s,
         lifetime_s=replica.lifetime_s,
         lifetime="" if token is None else token.lifetime,
-        learned_s=replica.state.lesson.learned_s,
+        learned_s=replica.state.learned.learned_s,
         declared_s=token.lifetime_s if token is not None and token.lifetime is Lifetime.DECLARED else 0,
         next_refresh_at=0
         if token is None or resting

@@ -43,8 +43,8 @@ class WatchedState:
     async def claim(self, ask: ClaimRequest) -> ClaimResult:
         return await self._answered(self._inner.claim(ask))
 
-    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
-        return await self._answered(self._inner.commit(nonce, token, age_s, lesson))
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
+        return await self._answered(self._inner.commit(nonce, token, age_s, learned))
 
     async def fail(self, failed: FailureReport) -> State:
         return self._noted(await self._watch(self._inner.fail(failed)))

@@ -53,5 +53,5 @@ async def test_another_account_sees_nothing_of_it(world: World, other: Profile) 
     nonce, grant = await granted(mine, an_ask(known=token.fence))
     assert isinstance((await theirs.claim(an_ask())).outcome, CoolingDown)
     newer = a_token(grant.fence)
-    assert (await mine.commit(nonce, newer, 0, (await mine.peek(0)).lesson)).stored
+    assert (await mine.commit(nonce, newer, 0, (await mine.peek(0)).learned)).stored
     assert (await theirs.peek(0)).token_id == ""

@@ -147,12 +147,12 @@ async def test_the_budget_is_a_sliding_window_over_the_grants(world: World, shar
 
 
 async def test_calls_on_demand_get_half_of_the_budget(shared: SharedState) -> None:
-    for _ in range(PROFILE.budget.on_demand_calls):
-        nonce, grant = await granted(shared, an_ask(on_demand=True))
+    for _ in range(PROFILE.budget.caller_requested_calls):
+        nonce, grant = await granted(shared, an_ask(caller_requested=True))
         await shared.fail(a_failure(nonce, grant.fence, None, 0, "pair-1", None))
-    claimed = await shared.claim(an_ask(on_demand=True))
+    claimed = await shared.claim(an_ask(caller_requested=True))
     assert isinstance(claimed.outcome, OverBudget)
-    assert len(grant_ages_s(claimed.state, on_demand=True)) == 2
+    assert len(grant_ages_s(claimed.state, caller_requested=True)) == 2
     await granted(shared, an_ask())
 
 

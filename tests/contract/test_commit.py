@@ -32,7 +32,7 @@ async def test_a_committed_token_comes_back_whole(shared: SharedState) -> None:
     state = await shared.peek(0)
     assert state.token == token, "its instant of issue included, however late it came"
     assert (state.token_fence, state.token_id) == (token.fence, token.token_id)
-    assert state.lesson == LearnedLifetime(learned_s=300, evidence_s=290.5, fence=grant.fence)
+    assert state.learned == LearnedLifetime(learned_s=300, evidence_s=290.5, fence=grant.fence)
     assert state.lease_owner == ""
     assert state.lease_left_s == 0
 

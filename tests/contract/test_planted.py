@@ -153,7 +153,7 @@ async def test_the_largest_gate_there_can_be_is_kept(world: KeptWorld) -> None:
     for number in range(REMEMBERED_IDS):
         await shared.fail(a_failure(f"r/{number}", 1, FailureKind.UNAUTHORIZED, 900, f"pair-{number}", detail))
     await shared.fail(a_failure("r/throttled", 1, FailureKind.THROTTLED, 900, "pair-1", detail))
-    spent = State(grants=tuple(Grant(10**12 + 2 * number, 1.0, on_demand=number < 500) for number in range(999)))
+    spent = State(grants=tuple(Grant(10**12 + 2 * number, 1.0, caller_requested=number < 500) for number in range(999)))
     await shared.seed(ReplicaMemory(state=spent, token=None, token_age_s=0))
     seen = await shared.peek(0)
     assert (seen.damaged, len(seen.grants), len(seen.credential_blocks)) == ((), 999, REMEMBERED_IDS)

@@ -79,11 +79,11 @@ class Run:
         operation: Callable[..., Awaitable[object]] = getattr(self, f"_{step[0]}")
         return await operation(number, *step[1:])
 
-    async def _claim(self, number: int, knows: bool, remembers: bool, on_demand: bool, pair: str) -> object:
+    async def _claim(self, number: int, knows: bool, remembers: bool, caller_requested: bool, pair: str) -> object:
         latest = self.states[-1]
         ask = an_ask(
             f"r/{number}", known=latest.token_fence if knows else 0, fence=latest.fence,
-            epoch=latest.epoch if remembers else "", on_demand=on_demand, credentials_id=pair,
+            epoch=latest.epoch if remembers else "", caller_requested=caller_requested, credentials_id=pair,
         )  # fmt: skip
         claimed = await self._shared.claim(ask)
         outcome = claimed.outcome
@@ -103,8 +103,8 @@ class Run:
 
     async def _commit(self, _: int, back: int, text: str, pair: str, learned: int) -> object:
         nonce, fence = self._grant(back)
-        lesson = LearnedLifetime(learned_s=learned * 100.5)
-        committed = await self._shared.commit(nonce, a_token(fence, text, credentials_id=pair), 2, lesson)
+        lifetime = LearnedLifetime(learned_s=learned * 100.5)
+        committed = await self._shared.commit(nonce, a_token(fence, text, credentials_id=pair), 2, lifetime)
         return committed.stored, self._seen(committed.state)
 
     async def _fail(self, _: int, back: int, kind: FailureKind | None, delay_s: float, pair: str, drop: bool) -> object:
@@ -158,7 +158,7 @@ class Run:
             "token": state.token and (state.token.access.reveal(), self._nth(state.token.fence)),
             "names": (state.token_id, state.lease_owner),
             "lease_left": state.lease_left_s,
-            "grants": [(self._nth(grant.fence), grant.age_s, grant.on_demand) for grant in state.grants],
+            "grants": [(self._nth(grant.fence), grant.age_s, grant.caller_requested) for grant in state.grants],
             "reported": state.reported
             and (state.reported.token_id, self._nth(state.reported.fence), state.reported.age_s),
             "confirmed": state.confirmed and (state.confirmed.token_id, self._nth(state.confirmed.fence)),
@@ -166,7 +166,7 @@ class Run:
             "pause": state.pause and self._pause(state.pause),
             "strikes": {kind: (each.count, self._nth(each.fence)) for kind, each in sorted(state.strikes.items())},
             "refused": {pair: self._pause(pause) for pair, pause in sorted(state.credential_blocks.items())},
-            "lesson": (state.lesson.learned_s, state.lesson.evidence_s, self._nth(state.lesson.fence)),
+            "lesson": (state.learned.learned_s, state.learned.evidence_s, self._nth(state.learned.fence)),
             "damaged": state.damaged,
         }
 

@@ -48,14 +48,14 @@ async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedSt
         epoch="before", fence=42, pause=throttled,
         strikes={"throttled": FailureCount(2, 42), "timeout": FailureCount(5, 41)},
         credential_blocks={"pair-2": refused}, proven={"pair-0": 30, "pair-1": 41},
-        reported=Reported(token.token_id, 42, 30), refresh_dropped=40, lesson=LearnedLifetime(learned_s=500, fence=30),
-        grants=(Grant(20, 55), Grant(30, 20), Grant(42, 10, on_demand=True)),
+        reported=Reported(token.token_id, 42, 30), refresh_dropped=40, learned=LearnedLifetime(learned_s=500, fence=30),
+        grants=(Grant(20, 55), Grant(30, 20), Grant(42, 10, caller_requested=True)),
     )  # fmt: skip
     await shared.seed(ReplicaMemory(state=before, token=token, token_age_s=100))
     state = await shared.peek(0)
     assert state.token == token
     assert (state.fence, state.refresh_dropped, state.proven) == (42, 40, before.proven)
-    assert (state.reported, state.lesson, state.strikes) == (before.reported, before.lesson, before.strikes)
+    assert (state.reported, state.learned, state.strikes) == (before.reported, before.learned, before.strikes)
     assert state.pause is not None
     assert (state.pause.strikes, state.pause.fence) == (2, 42)
     assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
@@ -63,7 +63,7 @@ async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedSt
     assert state.credential_blocks["pair-2"].left_s == pytest.approx(70, abs=NEAR_S)
     assert [grant.fence for grant in state.grants] == [20, 30, 42]
     assert grant_ages_s(state) == pytest.approx((55, 20, 10), abs=NEAR_S)
-    assert grant_ages_s(state, on_demand=True) == pytest.approx((10,), abs=NEAR_S)
+    assert grant_ages_s(state, caller_requested=True) == pytest.approx((10,), abs=NEAR_S)
 
 
 async def test_seeding_a_lost_store_starts_its_quarantine(world: World, shared: SharedState) -> None:
@@ -79,17 +79,17 @@ async def test_seeding_without_an_epoch_is_no_loss(shared: SharedState) -> None:
 
 
 async def test_what_is_stored_is_never_lowered(shared: SharedState) -> None:
-    token = await fetched(shared, lesson=LearnedLifetime(learned_s=300))
+    token = await fetched(shared, learned=LearnedLifetime(learned_s=300))
     await failed(shared, FailureKind.THROTTLED, 90, known=token.fence)
     now = await shared.peek(0)
     shorter = Pause(kind=FailureKind.TIMEOUT, left_s=10, strikes=9)
     older = State(
-        epoch=now.epoch, fence=1, pause=shorter, lesson=LearnedLifetime(learned_s=100, fence=1), proven={"pair-1": 1}
+        epoch=now.epoch, fence=1, pause=shorter, learned=LearnedLifetime(learned_s=100, fence=1), proven={"pair-1": 1}
     )
     await shared.seed(remembering(older, fence=token.fence - 1, text="older"))
     await shared.seed(remembering(replace(older, fence=now.fence)))
     after = await shared.peek(0)
-    assert (after.token_id, after.fence, after.lesson) == (token.token_id, now.fence, now.lesson)
+    assert (after.token_id, after.fence, after.learned) == (token.token_id, now.fence, now.learned)
     assert after.proven == now.proven
     assert [grant.fence for grant in after.grants] == [grant.fence for grant in now.grants]
     assert after.pause is not None
@@ -256,7 +256,7 @@ async def test_permits_are_merged_one_by_one(world: World, shared: SharedState) 
         await failed(shared, FailureKind.TIMEOUT, 0)
         world.advance(1)
     stored = await shared.peek(0)
-    late = State(grants=(Grant(2, 40), Grant(4, 30), Grant(6, 20, on_demand=True), stored.grants[0]))
+    late = State(grants=(Grant(2, 40), Grant(4, 30), Grant(6, 20, caller_requested=True), stored.grants[0]))
     after = await shared.seed(remembering(late))
     assert [grant.fence for grant in after.grants] == [2, 4, 6, *(grant.fence for grant in stored.grants)]
     assert isinstance((await shared.claim(an_ask())).outcome, OverBudget)
@@ -264,13 +264,13 @@ async def test_permits_are_merged_one_by_one(world: World, shared: SharedState) 
 
 async def test_the_later_lesson_counts_whichever_comes_last(shared: SharedState) -> None:
     """A lifetime that grew back to the whole is not the same as one that was never learned."""
-    token = await fetched(shared, lesson=LearnedLifetime(learned_s=300))
-    regrown = await fetched(shared, known=token.fence, lesson=LearnedLifetime())
-    old = State(lesson=LearnedLifetime(learned_s=300, fence=token.fence))
-    assert (await shared.seed(remembering(old))).lesson == LearnedLifetime(fence=regrown.fence)
-    new = State(lesson=LearnedLifetime(learned_s=200, fence=regrown.fence + 2))
-    assert (await shared.seed(remembering(new))).lesson == new.lesson
-    assert (await shared.seed(remembering(old))).lesson == new.lesson
+    token = await fetched(shared, learned=LearnedLifetime(learned_s=300))
+    regrown = await fetched(shared, known=token.fence, learned=LearnedLifetime())
+    old = State(learned=LearnedLifetime(learned_s=300, fence=token.fence))
+    assert (await shared.seed(remembering(old))).learned == LearnedLifetime(fence=regrown.fence)
+    new = State(learned=LearnedLifetime(learned_s=200, fence=regrown.fence + 2))
+    assert (await shared.seed(remembering(new))).learned == new.learned
+    assert (await shared.seed(remembering(old))).learned == new.learned
 
 
 async def test_who_obtained_a_token_is_known_to_both_sides_afterwards(shared: SharedState) -> None:

@@ -129,12 +129,12 @@ def an_ask(
     known: int = 0,
     fence: int = 0,
     epoch: str = "",
-    on_demand: bool = False,
+    caller_requested: bool = False,
     credentials_id: str = "pair-1",
 ) -> ClaimRequest:
     """A fresh ask by replica `r`, unless a nonce is given."""
     return ClaimRequest(
-        nonce=nonce or f"r/{next(_nonces)}", known=known, fence=fence, epoch=epoch, on_demand=on_demand,
+        nonce=nonce or f"r/{next(_nonces)}", known=known, fence=fence, epoch=epoch, caller_requested=caller_requested,
         credentials_id=credentials_id,
     )  # fmt: skip
 
@@ -176,13 +176,13 @@ async def fetched(
     text: str = "",
     *,
     known: int = 0,
-    lesson: LearnedLifetime | None = None,
+    learned: LearnedLifetime | None = None,
     credentials_id: str = "pair-1",
 ) -> Token:
     """One whole rotation: claim, and commit a token with the granted fence."""
     nonce, grant = await granted(shared, an_ask(known=known, credentials_id=credentials_id))
     token = a_token(grant.fence, text, credentials_id=credentials_id)
-    assert (await shared.commit(nonce, token, 0, lesson or LearnedLifetime())).stored
+    assert (await shared.commit(nonce, token, 0, learned or LearnedLifetime())).stored
     return token
 
 
@@ -194,9 +194,9 @@ async def failed(
     return await shared.fail(a_failure(nonce, grant.fence, kind, delay_s, credentials_id, None))
 
 
-def grant_ages_s(state: State, *, on_demand: bool = False) -> tuple[float, ...]:
+def grant_ages_s(state: State, *, caller_requested: bool = False) -> tuple[float, ...]:
     """Of all permits within the window, or of those spent on demand; oldest first."""
-    return tuple(grant.age_s for grant in state.grants if grant.on_demand or not on_demand)
+    return tuple(grant.age_s for grant in state.grants if grant.caller_requested or not caller_requested)
 
 
 def strikes_of(state: State) -> dict[str, int]:

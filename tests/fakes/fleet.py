@@ -66,8 +66,8 @@ class Wire:
             ask = replace(ask, known=max(ask.known, (await self.inner.peek(0)).token_fence))
         return await self._send("claim", lambda: self.inner.claim(ask))
 
-    async def commit(self, nonce: str, token: Token, age_s: float, lesson: LearnedLifetime) -> Committed:
-        return await self._send("commit", lambda: self.inner.commit(nonce, token, age_s, lesson))
+    async def commit(self, nonce: str, token: Token, age_s: float, learned: LearnedLifetime) -> Committed:
+        return await self._send("commit", lambda: self.inner.commit(nonce, token, age_s, learned))
 
     async def fail(self, failed: FailureReport) -> State:
         return await self._send("fail", lambda: self.inner.fail(failed))

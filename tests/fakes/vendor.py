@@ -28,9 +28,9 @@ def token(text: str = "access-token-one", *, fence: int = 1, issued_at: float = 
 
 
 def vended(
-    text: str = "access-token-one", *, suspect: bool = False, expires_in_s: int = 900, good_until: float = 0
+    text: str = "access-token-one", *, suspect: bool = False, expires_in_s: int = 900, valid_until: float = 0
 ) -> VendedToken:
-    return VendedToken(token(text), suspect, 1 if suspect else expires_in_s, NOW, good_until)
+    return VendedToken(token(text), suspect, 1 if suspect else expires_in_s, NOW, valid_until)
 
 
 def snapshot(profile: str = "default") -> Snapshot:

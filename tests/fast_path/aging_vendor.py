@@ -61,7 +61,7 @@ class AgingVendor(FakeVendor):
     def current(self) -> VendedToken | None:
         if self.now is not None:
             fresh = self._vended()
-            if fresh.issued_at != self.now.issued_at or self._clock.monotonic() >= self.now.good_until:
+            if fresh.issued_at != self.now.issued_at or self._clock.monotonic() >= self.now.valid_until:
                 self.now = self.later = fresh
         return self.now
 
@@ -77,5 +77,5 @@ class AgingVendor(FakeVendor):
             suspect=False,
             expires_in_s=max(1, int(left_s)),
             issued_at=self._shown_time.at(ISSUED_AT),
-            good_until=now_s + left_s % 1,
+            valid_until=now_s + left_s % 1,
         )

@@ -139,7 +139,7 @@ def responses_good_for_ever(patch: pytest.MonkeyPatch) -> None:
 
     def changed(self: FastPath, response: CachedResponse, vended: VendedToken) -> None:
         render(self, response, vended)
-        response.good_until = math.inf
+        response.valid_until = math.inf
 
     patch.setattr(FastPath, "_render", changed)
 

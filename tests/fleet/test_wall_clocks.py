@@ -148,4 +148,4 @@ async def test_a_store_that_takes_the_window_for_over_is_told_what_was_spent(
             await fleet.looked()  # what a replica has not seen, it cannot give back
             await step(fleet, redis_clock, number * SHORT_S)
         assert {"refreshing", "later"} <= set(verdicts)
-        assert len(fleet.calls) == 1 + budget.on_demand_calls
+        assert len(fleet.calls) == 1 + budget.caller_requested_calls

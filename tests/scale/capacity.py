@@ -76,7 +76,7 @@ async def kinds_of(meter: Meter, state: SharedState, times: int = TIMES) -> tupl
     async def claim(known: int) -> int:
         claimed = await state.claim(
             ClaimRequest(
-                nonce=next(nonces), known=known, fence=known, epoch="", on_demand=False, credentials_id="c" * 16
+                nonce=next(nonces), known=known, fence=known, epoch="", caller_requested=False, credentials_id="c" * 16
             )
         )
         return claimed.outcome.fence if isinstance(claimed.outcome, Granted) else 0

@@ -114,8 +114,8 @@ class Line:
     async def claim(self, ask: ClaimRequest) -> ClaimResult:
         return cast("ClaimResult", await self._ask("claim", ask))
 
-    async def commit(self, nonce: str, token: Token, age_s: float, lesson: LearnedLifetime) -> Committed:
-        return cast("Committed", await self._ask("commit", nonce, token, age_s, lesson))
+    async def commit(self, nonce: str, token: Token, age_s: float, learned: LearnedLifetime) -> Committed:
+        return cast("Committed", await self._ask("commit", nonce, token, age_s, learned))
 
     async def fail(self, failed: FailureReport) -> State:
         return cast("State", await self._ask("fail", failed))

@@ -35,9 +35,9 @@ def no_fence() -> Iterator[None]:
     """Whatever is committed last is stored."""
     commit = rules.commit
 
-    def commit_over(stored: rules.Stored, nonce: str, token: Token, lesson: LearnedLifetime) -> OutcomeName:
+    def commit_over(stored: rules.Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
         stored.token = None
-        return commit(stored, nonce, token, lesson)
+        return commit(stored, nonce, token, learned)
 
     with mock.patch.object(rules, "commit", commit_over):
         yield
@@ -106,7 +106,7 @@ def cool_down_before_freshness() -> Iterator[None]:
     look = Broker._look
 
     def look_at_blockers_first(self: Broker, min_ttl_s: float) -> VendedToken | None:
-        return look(self, min_ttl_s) if call_blocker(self._session, on_demand=False) is None else None
+        return look(self, min_ttl_s) if call_blocker(self._session, caller_requested=False) is None else None
 
     with mock.patch.object(Broker, "_look", look_at_blockers_first):
         yield

@@ -65,11 +65,11 @@ def every_return_confirms() -> Iterator[None]:
 def own_success_vouches_for_the_held_token() -> Iterator[None]:
     """What a call brought is noted of the token that is held when it lands."""
 
-    def note(self: ReplicaState, _token: Token, lesson: LearnedLifetime) -> None:
+    def note(self: ReplicaState, _token: Token, learned: LearnedLifetime) -> None:
         held, state = self.token, self._now_state()
         if held is not None:
             reported = state.reported and replace(state.reported, fence=0)
-            self._note(with_success(replace(state, reported=reported), held, lesson))
+            self._note(with_success(replace(state, reported=reported), held, learned))
 
     with mock.patch.object(ReplicaState, "note_success", note):
         yield
@@ -95,10 +95,10 @@ def instants_compared_with_fences() -> Iterator[None]:
     """A pause is over when it began before the instant that the token's fence reads as."""
     commit = rules.commit
 
-    def commit_by_instants(stored: rules.Stored, nonce: str, token: Token, lesson: LearnedLifetime) -> OutcomeName:
+    def commit_by_instants(stored: rules.Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
         if (pause := stored.gate.pause) is not None:
             pause.fence = pause.from_ms
-        return commit(stored, nonce, token, lesson)
+        return commit(stored, nonce, token, learned)
 
     with mock.patch.object(rules, "commit", commit_by_instants):
         yield

@@ -119,7 +119,7 @@ def _recovery_s(world: World, ground: Ground) -> Seconds:
         held = replica.places[profile.name].parts.maintainer._session.replica
         pause = held.pause()
         remembered += [each.left_s for each in (*held.credential_blocks().values(), *([pause] if pause else []))]
-        remembered += [held.permit_wait_s(on_demand=True)]
+        remembered += [held.permit_wait_s(caller_requested=True)]
     # A store whose clock was set back counts all permits of the window as spent at that moment.
     remembered += [at + profile.budget.window_s - world.now() for at in ground.truth.set_back_at]
     return 2 * profile.lease_limit_s + max(remembered) + profile.poll_s * 3 + FIRST_DELAY_S + policy.BACKOFF_CAP_S

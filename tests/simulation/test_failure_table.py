@@ -39,7 +39,7 @@ def most_calls_on_demand_in_a_window(fleet: Fleet) -> int:
         at
         for replica in fleet.replicas
         for at, event in replica.sink.timed
-        if isinstance(event, FlightEnded) and event.result == "fetched" and event.reason.on_demand
+        if isinstance(event, FlightEnded) and event.result == "fetched" and event.reason.caller_requested
     ]
     return max(sum(1 for other in times if at <= other < at + 59) for at in times)
 

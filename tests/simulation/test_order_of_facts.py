@@ -38,7 +38,9 @@ async def commit_another(fleet: Fleet) -> Token:
     """Another replica fetches a token under a lease."""
     shared, pair, access = store_of(fleet), credentials(), Secret("token-of-another")
     known = (await shared.peek(0)).token_fence
-    ask = ClaimRequest(nonce="b/1", known=known, fence=0, epoch="", on_demand=False, credentials_id=pair.credentials_id)
+    ask = ClaimRequest(
+        nonce="b/1", known=known, fence=0, epoch="", caller_requested=False, credentials_id=pair.credentials_id
+    )
     claimed = await shared.claim(ask)
     assert isinstance(claimed.outcome, Granted)
     token = Token(

@@ -96,7 +96,7 @@ class StoreWatch:
         settled = not forgot and truth.clock_set_at < min(issued.sent_at, issued.seen_at)
         if (
             settled
-            and not (ask.on_demand or on_trial or reported)
+            and not (ask.caller_requested or on_trial or reported)
             and stored.fence >= ask.known
             and fresh_s > truth.age_error_s
         ):

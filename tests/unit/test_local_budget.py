@@ -19,19 +19,19 @@ def test_profiles_of_one_account_spend_one_share_and_other_accounts_their_own() 
     one, other = budgets.of(PROFILE), budgets.of(OTHER)
     also_one = budgets.of(replace(PROFILE, name="another name", base_url="HTTPS://partner.example/"))
     for share in (one.share, also_one.share):
-        assert share.wait_s(on_demand=False) == 0
-        share.spend(on_demand=False)
-    assert one.share.wait_s(on_demand=False) == also_one.share.wait_s(on_demand=False) == 60
-    assert other.share.wait_s(on_demand=False) == 0
+        assert share.wait_s(caller_requested=False) == 0
+        share.spend(caller_requested=False)
+    assert one.share.wait_s(caller_requested=False) == also_one.share.wait_s(caller_requested=False) == 60
+    assert other.share.wait_s(caller_requested=False) == 0
     one.ledger.note(clock.monotonic())
     assert also_one.ledger is one.ledger
 
 
 def test_a_key_that_is_put_back_finds_what_it_has_spent() -> None:
     budgets = LocalBudgets(FixedClock())
-    budgets.of(PROFILE).share.spend(on_demand=True)
+    budgets.of(PROFILE).share.spend(caller_requested=True)
     budgets.of(OTHER)
-    assert budgets.of(PROFILE).share.wait_s(on_demand=True) == 60
+    assert budgets.of(PROFILE).share.wait_s(caller_requested=True) == 60
 
 
 def test_accounts_that_nobody_uses_any_more_do_not_pile_up() -> None:

@@ -124,29 +124,29 @@ def test_the_shares_of_a_fleet_add_up_to_the_budget(budget: Budget, fleet: int, 
 
 
 def test_a_budget_of_one_still_lets_a_report_be_mended() -> None:
-    assert Budget(1, 60).on_demand_calls == 1
-    assert Budget(6, 60).on_demand_calls == 3
+    assert Budget(1, 60).caller_requested_calls == 1
+    assert Budget(6, 60).caller_requested_calls == 3
 
 
 def test_one_wrong_report_teaches_nothing() -> None:
     once = policy.learn(LearnedLifetime(), 3, PROFILE)
     assert once.learned_s == 0
-    assert policy.believed_lifetime(None, once, PROFILE) == (900, Lifetime.ASSUMED)
+    assert policy.expected_lifetime(None, once, PROFILE) == (900, Lifetime.ASSUMED)
     assert policy.learn(once, None, PROFILE) == LearnedLifetime()
 
 
 def test_two_refusals_in_a_row_shorten_the_lifetime_to_the_longer_of_both_ages() -> None:
     twice = policy.learn(policy.learn(LearnedLifetime(), 300, PROFILE), 310, PROFILE)
     assert twice.learned_s == pytest.approx(310 * 0.95)
-    assert policy.believed_lifetime(None, twice, PROFILE) == (twice.learned_s, Lifetime.LEARNED)
+    assert policy.expected_lifetime(None, twice, PROFILE) == (twice.learned_s, Lifetime.LEARNED)
 
 
 def test_reports_without_end_never_go_below_the_floor() -> None:
-    lesson = LearnedLifetime()
+    learned = LearnedLifetime()
     for _ in range(50):
-        lesson = policy.learn(lesson, policy.learned_floor_s(PROFILE), PROFILE)
+        learned = policy.learn(learned, policy.learned_floor_s(PROFILE), PROFILE)
     assert policy.learned_floor_s(PROFILE) == 90
-    assert 90 <= lesson.learned_s < 100
+    assert 90 <= learned.learned_s < 100
 
 
 def test_reports_below_the_floor_teach_nothing() -> None:
@@ -162,11 +162,11 @@ def test_the_floor_keeps_the_refreshes_within_half_of_the_budget() -> None:
 
 
 def test_a_learned_lifetime_grows_back_slowly_and_ends_at_the_assumed_one() -> None:
-    lesson, cycles = LearnedLifetime(learned_s=300), 0
-    while lesson.learned_s:
-        grown = policy.learn(lesson, None, PROFILE)
-        assert grown.learned_s == 0 or grown.learned_s == pytest.approx(lesson.learned_s * 1.01)
-        lesson, cycles = grown, cycles + 1
+    learned, cycles = LearnedLifetime(learned_s=300), 0
+    while learned.learned_s:
+        grown = policy.learn(learned, None, PROFILE)
+        assert grown.learned_s == 0 or grown.learned_s == pytest.approx(learned.learned_s * 1.01)
+        learned, cycles = grown, cycles + 1
     assert 105 < cycles < 115
 
 
@@ -175,4 +175,4 @@ def test_a_refusal_at_the_end_of_the_life_teaches_nothing() -> None:
 
 
 def test_the_partners_word_beats_what_was_learned() -> None:
-    assert policy.believed_lifetime(120, LearnedLifetime(learned_s=300), PROFILE) == (120, Lifetime.DECLARED)
+    assert policy.expected_lifetime(120, LearnedLifetime(learned_s=300), PROFILE) == (120, Lifetime.DECLARED)

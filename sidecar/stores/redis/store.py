@@ -124,13 +124,13 @@ class _RedisState:
             if found is not None:
                 await self.seed(found)
 
-    async def commit(self, nonce: str, token: Token, age_s: Seconds, lesson: LearnedLifetime) -> Committed:
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
         arguments: Arguments = {
             "nonce": nonce,
             "token": token_argument(token, age_s, self._profile, self._sealer),
             "credentials_id": token.credentials_id,
-            "learned_s": lesson.learned_s,
-            "evidence_s": lesson.evidence_s,
+            "learned_s": learned.learned_s,
+            "evidence_s": learned.evidence_s,
         }
         reply = await self._link.run(COMMIT, self._keys, arguments)
         return Committed(reply.outcome == "stored", self._state(reply))

@@ -12,7 +12,7 @@ from sidecar.web.answers import Answered, Response, answer
 from sidecar.web.api.guards import RequiredAuth, is_forwarded
 from sidecar.web.api.negotiation import seconds_of
 from sidecar.web.api.target import path_and_query
-from sidecar.web.api.token import SUSPECT, believed, handed_over
+from sidecar.web.api.token import SUSPECT, current_or_wait, with_token
 from sidecar.web.refusals import ANY_METHOD
 
 
@@ -38,8 +38,8 @@ class AuthorizeEndpoint:
         query = path_and_query(request)[1] if self._reads_query else ""
         # Caddy leaves the query of its client at the path it is told to ask, and that client has no say here.
         (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)
-        vended = await believed(self._vendor, min_ttl_s)
-        answered = handed_over(vended, self._header)
+        vended = await current_or_wait(self._vendor, min_ttl_s)
+        answered = with_token(vended, self._header)
         if request.body_exists:
             # A body nobody reads would be taken for the next request by whoever counts its bytes in another way.
             answered.response.closes = True

@@ -17,7 +17,7 @@ from sidecar.web.api.guards import Guards, RequiredAuth
 from sidecar.web.api.negotiation import refuse_query
 from sidecar.web.api.request_body import read_body
 from sidecar.web.api.target import path_and_query
-from sidecar.web.api.token import SUSPECT, believed, handed_over
+from sidecar.web.api.token import SUSPECT, current_or_wait, with_token
 from sidecar.web.problems import problem
 from sidecar.web.refusals import RequestError, missing_default
 
@@ -99,7 +99,7 @@ async def _body(request: BaseRequest) -> bytes:
 
 
 async def _grant(vendor: TokenProvider) -> Answered:
-    return handed_over(await believed(vendor), _granted, vendor.profile.name)
+    return with_token(await current_or_wait(vendor), _granted, vendor.profile.name)
 
 
 def _granted(vended: VendedToken) -> Response:

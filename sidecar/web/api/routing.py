@@ -43,7 +43,7 @@ class Route(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Nowhere:
+class _NotFound:
     """A path that leads nowhere; the guards and the method are looked at all the same."""
 
     error: RequestError | UnknownProfileError
@@ -57,7 +57,7 @@ class _Nowhere:
         return refused(self.error)
 
 
-_NOT_FOUND = _Nowhere(RequestError("not-found", "See /openapi.json for the paths there are."))
+_NOT_FOUND = _NotFound(RequestError("not-found", "See /openapi.json for the paths there are."))
 
 
 class Routes:
@@ -95,7 +95,7 @@ def _nowhere(path: str, profiles: Iterable[str]) -> Route:
     text = missing_default(profiles) if form["profile"] is None else "No profile has this name."
     error = UnknownProfileError(text)
     if form["endpoint"] == "authorize":
-        return _Nowhere(error, "authorize", AuthorizeEndpoint.methods, AuthorizeEndpoint.proof)
+        return _NotFound(error, "authorize", AuthorizeEndpoint.methods, AuthorizeEndpoint.proof)
     if form["rejected"]:
-        return _Nowhere(error, "rejected", RejectedEndpoint.methods)
-    return _Nowhere(error, "token", TokenEndpoint.methods)
+        return _NotFound(error, "rejected", RejectedEndpoint.methods)
+    return _NotFound(error, "token", TokenEndpoint.methods)

@@ -40,15 +40,15 @@ class TokenEndpoint:
 
     async def __call__(self, request: BaseRequest) -> Answered:
         min_ttl_s, wait_s = seconds_of(path_and_query(request)[1], "min_ttl", "wait")
-        vended = await believed(self._vendor, min_ttl_s)
+        vended = await current_or_wait(self._vendor, min_ttl_s)
         known = request.headers.getall("If-None-Match", [])
         if known and none_match(known, vended.token.token_id):
             if not wait_s or not await self._changed(request, vended, min(wait_s, MAX_WAIT_S)):
                 return Answered("not-modified", answer(304, headers=_headers(vended)))
-            vended = await believed(self._vendor, min_ttl_s)
+            vended = await current_or_wait(self._vendor, min_ttl_s)
         render = self._text if prefers_text(tuple(request.headers.getall("Accept", ()))) else self._json
         # HEAD gets the headers alone, and so no token.
-        return Answered("ok", render(vended)) if request.method == "HEAD" else handed_over(vended, render)
+        return Answered("ok", render(vended)) if request.method == "HEAD" else with_token(vended, render)
 
     async def _changed(self, request: BaseRequest, vended: VendedToken, wait_s: Seconds) -> bool:
         """As `TokenProvider.changed`; also False where the connection has to give way."""
@@ -67,7 +67,7 @@ class TokenEndpoint:
         return answer(200, vended.token.access.reveal().encode(), content_type=TEXT, headers=_headers(vended))
 
 
-async def believed(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> VendedToken:
+async def current_or_wait(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> VendedToken:
     """Return the token from process memory where it will do; else return or raise what `TokenProvider.vend` does."""
     vended = vendor.current()
     if vended is not None and vended.expires_in_s >= min_ttl_s:
@@ -75,7 +75,7 @@ async def believed(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> VendedToken
     return await vendor.vend(min_ttl_s)
 
 
-def handed_over(vended: VendedToken, render: Callable[[VendedToken], Response], profile: str = "") -> Answered:
+def with_token(vended: VendedToken, render: Callable[[VendedToken], Response], profile: str = "") -> Answered:
     """The answer that `render` makes with this token."""
     return Answered(
         "ok",

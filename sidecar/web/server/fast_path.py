@@ -58,7 +58,7 @@ class Connection(Protocol):
 class CachedResponse:
     """The latest answer of one meaning; `closes`: the connection ends with it, as its caller asked.
 
-    It was made of `vended`, and is dated with `second` of the wall clock. Before the moment `good_until` only another
+    It was made of `vended`, and is dated with `second` of the wall clock. Before the moment `valid_until` only another
     token, or somebody who sets the wall clock, makes it untrue.
     """
 
@@ -70,7 +70,7 @@ class CachedResponse:
     vended: VendedToken | None = None
     data: bytes = b""
     second: UtcTime = 0
-    good_until: MonotonicTime = 0
+    valid_until: MonotonicTime = 0
 
     def forget(self) -> None:
         self.vended, self.data = None, b""
@@ -127,7 +127,7 @@ class FastPath:
         vended = response.vended
         if (
             vended is None
-            or began >= response.good_until
+            or began >= response.valid_until
             or not 0 <= self._wall() - response.second < 1
             or not response.vendor.holds(vended.token)
         ):
@@ -177,7 +177,7 @@ class FastPath:
         if vended is not response.vended or second != response.second:
             response.data = wire_bytes(response.render(vended), at=second, closes=response.closes)
             response.vended, response.second = vended, second
-        response.good_until = min(vended.good_until, now + second + 1 - wall)
+        response.valid_until = min(vended.valid_until, now + second + 1 - wall)
 
     def _tell(
         self, response: CachedResponse, vended: VendedToken, segment: bytes, connection: Connection, duration_s: Seconds
