@@ -78,7 +78,7 @@ def test_lines_that_come_soon_after_others_are_written_together(monkeypatch: pyt
     """Else the thread would be woken for each of them, and take the interpreter from the event loop."""
     gathers, is_over, parts = threading.Event(), threading.Event(), list[str]()
 
-    def gather(_delay_s: float) -> None:
+    def gather() -> None:
         gathers.set()
         assert is_over.wait(ENOUGH_S)
 
@@ -87,7 +87,7 @@ def test_lines_that_come_soon_after_others_are_written_together(monkeypatch: pyt
             parts.append(text)
             return len(text)
 
-    monkeypatch.setattr(line_writer, "sleep", gather)
+    monkeypatch.setattr(line_writer, "_gather", gather)
     writer = LineWriter(Parts())
     writer.start(told)
     log = writer.output("log")
