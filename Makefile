@@ -23,16 +23,26 @@ help: ## list what can be made
 run: $(VENV)/.run ## set up, and start the demo: a simulated partner and a sidecar, to try with curl
 	@$(BIN)/token-sidecar demo
 
-test: $(VENV)/.test ## set up what is missing, and run every test (ARGS="-k name" for some)
+# More at a time than there are cores: tests of whole fleets wait for real time to pass. ARGS="-n 0": one after the other.
+PYTEST = $(BIN)/python -m pytest --numprocesses 6 --dist loadfile
+
+quick: $(VENV)/.test ## half a minute: unit tests, the contract of the memory store, 200 simulated seeds
+	@$(PYTEST) tests/unit tests/contract -k 'unit or memory' $(ARGS)
+	@$(BIN)/python -m tests.simulation --seeds 200
+
+test: $(VENV)/.test ## set up what is missing in .venv, and run what needs nothing else (ARGS="-k name" for some)
 	@tests/install-server $(BIN)/python
-	@# Two at a time: most tests of whole fleets wait for real time to pass. ARGS="-n 0" runs one after the other.
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(PYTEST) --tier first $(ARGS)
+
+test-all: test ## install other programs (proxies, Chromium, Prometheus, ...), and run the tests that need them, too
+	@tests/install-programs
+	@$(PYTEST) --tier rest $(ARGS)
 
 simulate: $(VENV)/.test ## run 10,000 seeded storms of faults (SEEDS=n FIRST=n), or one again (SEED=n)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--first $(or $(FIRST),0) --seeds $(or $(SEEDS),10000))
 
 model: $(VENV)/.test ## check the model of the protocol with spin, some minutes (ARGS="-k budget" for some)
-	@tests/install-server $(BIN)/python
+	@tests/install-programs
 	@$(BIN)/python -m pytest tests/model --numprocesses 2 $(ARGS)
 
 scale: $(VENV)/.test ## measure what a fleet costs Redis, a quarter of an hour (ARGS="real 10", "simulated 1000" or "capacity")
@@ -144,4 +154,4 @@ $(VENV)/.check: $(VENV)/.run
 	@$(INSTALL) --group check | $(LIST)
 	@touch $@
 
-.PHONY: help run test simulate model scale bench floods image-test soak servers fuzz check dist sbom lock clean venv
+.PHONY: help run quick test test-all simulate model scale bench floods image-test soak servers fuzz check dist sbom lock clean venv

@@ -8,10 +8,35 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.programs import skip_without_programs
 from tests.servers import RedisServer
+from tests.tiers import FIRST, belongs
 
 # Whatever that of the shell is: a folder or file that another user may write to is refused in many places.
 os.umask(0o022)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tier", choices=("first", "rest", "both"), default="both", help="as tests/tiers.py says")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tier = config.getoption("--tier")
+    chosen = [item for item in items if belongs(item, tier)]
+    config.hook.pytest_deselected(items=[item for item in items if not belongs(item, tier)])
+    items[:] = chosen
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    skip_without_programs(item)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("--tier") == "first":
+        terminalreporter.write_line(
+            "Left out: what needs other programs (proxies, Chromium, Prometheus, ...), what is slow, and what is not in"
+            f" {', '.join(FIRST)}. make test-all runs it, too."
+        )
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ COMPLAINTS = ("error", "warning", "assert")
 def browser_process(folder: Path) -> Iterator[str]:
     """A browser with an empty profile in `folder`; gives the address of its protocol."""
     chromium = found("chromium")
-    assert chromium, "tests/install-server installs chromium"
+    assert chromium, "tests/install-programs installs chromium"
     command = [chromium, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:

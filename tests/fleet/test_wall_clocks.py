@@ -16,10 +16,13 @@ from sidecar.sandbox.faults import Fault
 from tests.conftest import short_folder
 from tests.fakes.load import under_load
 from tests.fakes.processes import CONFIG, Fleet, open_fleet
+from tests.fakes.programs import needs
 from tests.fakes.replica import Replica, until
 from tests.fakes.stored_gate import gate_in_redis
 from tests.fakes.wall_clock import DAY_S, WallClock
 from tests.servers import RedisServer
+
+pytestmark = needs("faketime")
 
 LIFETIME_S, REFRESH_AT_S, POLL_S = 24, 2.4, 0.3
 TIMES = {

@@ -13,11 +13,11 @@ from aiohttp import http_parser
 HERE = Path(__file__).parent
 FILES = (
     "test_guards.py",
-    "test_raw_requests.py",
+    pytest.param("test_raw_requests.py", marks=pytest.mark.slow),
     "test_web_half_closed.py",
     "test_web_half_closed_waiting.py",
     "test_web_heads.py",
-    "test_web_malformed.py",
+    pytest.param("test_web_malformed.py", marks=pytest.mark.slow),
     "test_web_slots.py",
     "test_web_trailers.py",
 )

