@@ -76,7 +76,7 @@ async def test_updates_are_paused_and_resumed_by_keyboard(gallery_url: str, page
     await page.press("Enter")
     assert (await page.text("#pause"), await page.text("#not-live")) == (
         "Resume updates",
-        "Updates are paused. All below is as of 00:03:00 UTC.",
+        "Updates are paused. The data below is as of 00:03:00 UTC.",
     )
     assert await page.value("document.title") == "Paused · token-sidecar"
     await page.press("Enter")
