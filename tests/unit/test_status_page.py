@@ -165,7 +165,7 @@ def test_every_fact_of_the_profile_is_told() -> None:
         "Lifetime 15 min, assumed",
         f"Token id {snapshot().token_id}",
         "Waiting apps 3",
-        "Last error 00:00:00 : server error (5xx) (503 · s-9)",
+        "Last error 00:00:00 : server error (5xx) · 503 · s-9",
     ):
         assert fact in text
 

@@ -89,7 +89,5 @@ def _last_error(error: Document | None, at: str) -> Markup | str:
     if error is None:
         return "none"
     partner = error["partner"] or {}
-    said = " · ".join(str(value) for value in partner.values() if value)
-    return fill(
-        "$time: $why$said", time=time_of(error["at"], at), why=failure(error["kind"]), said=said and f" ({said})"
-    )
+    said = "".join(f" · {value}" for value in partner.values() if value)
+    return fill("$time: $why$said", time=time_of(error["at"], at), why=failure(error["kind"]), said=said)
