@@ -206,21 +206,21 @@ async def _vend(vendor: TokenProvider, heard: _Listening) -> CheckLine:
     except NoTokenError as error:
         return CheckLine(False, what, _explained(error, heard))
     except TimeoutError:
-        return CheckLine(False, what, f"none within {limit_s:g} s, the longest a partner call may take")
+        return CheckLine(False, what, f"no token within {limit_s:g} s, the time limit of a partner call")
     if (fault := _fault(vended, heard)) is not None:
         return CheckLine(False, what, fault)
-    source = "the store held it, the partner was not called" if heard.last is None else "the partner gave it now"
+    source = "from the store, the partner was not called" if heard.last is None else "new, from the partner"
     return CheckLine(True, what, f"{source}; token id {vended.token.token_id}, {vended.expires_in_s} s left")
 
 
 def _fault(vended: VendedToken, heard: _Listening) -> str | None:
     """What a fleet would miss, although a token came."""
     if vended.suspect:
-        return "the store holds one that is suspect, and no other can be had now"
+        return "the token in the store is suspect, and no other is available now"
     if heard.store_failure is not None:
-        return f"one came, and the store did not take part: {_failed(heard.store_failure)}"
+        return f"got a token, but the store failed: {_failed(heard.store_failure)}"
     if heard.unopened:
-        return "one came, and replaced one of the fleet's that these seal keys do not open"
+        return "got a token, but it replaced one of the fleet that these seal keys cannot decrypt"
     return None
 
 

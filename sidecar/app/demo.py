@@ -25,9 +25,9 @@ async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int
     config = SandboxConfig(api_key=Secret(key), api_secret=Secret(secret), token_lifetime_s=TOKEN_LIFETIME_S)
     sandbox = Sandbox(config, SystemClock())
     partner_url = await sandbox.start("127.0.0.1", 0)
-    say(f"  it listens on {partner_url}, issues tokens for {TOKEN_LIFETIME_S} s and answers 429 to who asks too often")
+    say(f"  it listens on {partner_url}; tokens last {TOKEN_LIFETIME_S} s; clients that call too often get 429")
     try:
-        say("Starting the sidecar on an embedded memory:// store ...")
+        say("Starting the sidecar with the store in memory (memory://) ...")
         settings = load_settings(
             {
                 "SIDECAR_LISTEN": f"127.0.0.1:{port}",
@@ -61,17 +61,17 @@ async def _guide(service: Service, partner_url: str, say: Callable[[str], None])
     vending, admin = service.bound[0], service.admin_bound[0]
     try:
         vended = await service.vendors["default"].vend()
-        say(f"  it has a token from the partner, good for {vended.expires_in_s} s")
+        say(f"  it has a token from the partner, valid for {vended.expires_in_s} s")
     except NoTokenError as no:
         say(f"  no token yet: {no}")
     say("")
-    say("Ask for the token in another terminal:")
+    say("Get the token in another terminal:")
     say(f"  curl -H 'Sidecar-Request: true' http://{vending}/v1/token")
-    say("See what goes on:")
+    say("See the state:")
     say(f"  curl http://{admin}/status.json      curl http://{admin}/metrics")
     say(f"  or in a browser: http://{admin}/status")
     say(f"  curl {partner_url}/_sandbox/stats")
-    say("Make the partner fail, and work again:")
+    say("Make the partner fail, then work again:")
     say(f"""  curl -d '{{"fault": "status", "status": 500, "count": 0}}' {partner_url}/_sandbox/faults""")
     say(f"  curl -X POST {partner_url}/_sandbox/reset")
     say("Ctrl-C stops it.")

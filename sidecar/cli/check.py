@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from sidecar.cli.command import Commands
 
 _DESCRIPTION = """\
-Look at configuration, credential files, keys and store, and say one line about each. The store is tried with every
-operation of the service, on a key of its own that is removed again. Each line about it says what is wrong, at which
-address, and what to do. A note is something that could not be seen, or that does no harm now.
+Check configuration, credential files, keys and store, and print one line for each. The store is tested with every
+operation of the service, on a separate key that is removed afterwards. A line about the store says what is wrong, at
+which address, and what to do. A note is something that could not be checked, or that does no harm now.
 
-Whether the listeners' addresses are free is not looked at: a running sidecar may hold them. The partner is not called,
-unless --live asks for a token: by the same path as the service, within the fleet's budget and cool-down. A token that
-the store holds already is taken, and the line says so: then the partner was not asked about the credentials. A new
-token that the store does not hold in the end is a failure.
+Listener addresses are not checked: a running sidecar may use them. The partner is called only with --live, in the same
+way as the service does: within the budget and cool-down of the fleet. If the store has a token, --live uses that one
+and does not call the partner, so the credentials are not tested; the line says so. If a new token cannot be stored,
+the check fails.
 """
 
 _EPILOG = """\
 examples:
   token-sidecar check                     before a deployment
-  token-sidecar check --live              and get a token, as the service would
+  token-sidecar check --live              and get a token in the same way as the service
 
-exit codes: 0 all is well, 1 something failed, 2 the configuration is wrong, 74 stdout cannot be written
+exit codes: 0 success, 1 a check failed, 2 invalid configuration, 74 stdout cannot be written
 """
 
 
@@ -41,7 +41,7 @@ def add_to(commands: Commands) -> None:
         epilog=_EPILOG,
         formatter_class=HELP_FORM,
     )
-    parser.add_argument("--live", action="store_true", help="get a token too, from the store or from the partner")
+    parser.add_argument("--live", action="store_true", help="also get a token, from the store or from the partner")
     parser.set_defaults(run=_run)
 
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from sidecar.cli.command import Commands
 
 _DESCRIPTION = """\
-Start a simulated partner and a sidecar in one process, with the store in memory, and print a curl line that
-answers a token. Nothing is configured, nothing is called outside this machine. Ctrl-C ends it.
+Start a simulated partner and a sidecar in one process, with the store in memory, and print a curl command that gets a
+token. It needs no configuration and calls nothing outside this machine. Ctrl-C stops it.
 """
 
 _EPILOG = """\
 examples:
   token-sidecar demo
-  token-sidecar demo --port 0 --admin-port 0       on any free ports
+  token-sidecar demo --port 0 --admin-port 0       on free ports
 """
 
 
@@ -33,8 +33,13 @@ def add_to(commands: Commands) -> None:
         epilog=_EPILOG,
         formatter_class=HELP_FORM,
     )
-    parser.add_argument("--port", type=int, default=8181, help="where tokens are vended (default: %(default)s)")
-    parser.add_argument("--admin-port", type=int, default=9181, help="probes, metrics, status (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8181, help="port of the vending listener (default: %(default)s)")
+    parser.add_argument(
+        "--admin-port",
+        type=int,
+        default=9181,
+        help="port of the admin listener: probes, metrics, status (default: %(default)s)",
+    )
     parser.set_defaults(run=_run)
 
 

@@ -85,7 +85,7 @@ def dial(where: Place, deadline: Deadline, *, loopback_only: bool) -> socket.soc
         # By the address that is connected to: whoever answers for a name may name any machine.
         found = [one for one in found if is_loopback(one[1][0])]
         if not found:
-            only = "the caller token is sent to loopback addresses and unix sockets alone"
+            only = "the caller token is sent only to loopback addresses and unix sockets"
             raise ConfigurationError([f"{only}, and {where.host} is neither: see --allow-remote"])
     for left, (family, address) in zip(range(len(found), 1, -1), found, strict=False):
         try:
@@ -130,7 +130,7 @@ def _in_a_thread(look_up: Callable[[], _Addresses], deadline: Deadline) -> _Addr
         except OSError as error:
             done.append(error)
         except UnicodeError:
-            done.append(OSError(None, "no host can have this name"))
+            done.append(OSError(None, "invalid host name"))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -78,7 +78,7 @@ def ask(
     except OSError as error:
         raise UnreachableError(f"no sidecar answers at {url}: {error.strerror or type(error).__name__}") from error
     except _NoAnswerError as error:
-        raise UnreachableError(f"what answers at {url} {error}") from error
+        raise UnreachableError(f"the server at {url} {error}") from error
 
 
 class _NoAnswerError(Exception):
@@ -103,7 +103,7 @@ def _answer(parts: Iterator[bytes]) -> Answer:
         raw += next(parts, b"") or _no_http()
         end = raw.find(_HEAD_END, searched)
         if end < 0 and len(raw) > MAX_HEAD_BYTES:
-            raise _NoAnswerError("sends a header without end")
+            raise _NoAnswerError("sent a response header that is too long")
     first, *lines = raw[:end].decode("latin-1").split("\r\n")
     status = int((_FIRST_LINE.fullmatch(first) or _no_http())[1])
     fields = [_field(line) for line in lines]
@@ -131,7 +131,7 @@ def _length(status: int, fields: Sequence[tuple[str, str]]) -> int | None:
 
 
 def _body(begun: bytearray, parts: Iterator[bytes], length: int | None) -> bytes:
-    too_long = _NoAnswerError(f"sends more than {MAX_BODY_BYTES} bytes")
+    too_long = _NoAnswerError(f"sent more than {MAX_BODY_BYTES} bytes")
     if length is not None and length > MAX_BODY_BYTES:
         raise too_long
     while (length is None or len(begun) < length) and (part := next(parts, b"")):
@@ -139,7 +139,7 @@ def _body(begun: bytearray, parts: Iterator[bytes], length: int | None) -> bytes
         if length is None and len(begun) > MAX_BODY_BYTES:
             raise too_long
     if length is not None and len(begun) < length:
-        raise _NoAnswerError("ended in the middle of its answer")
+        raise _NoAnswerError("closed the connection before the end of its response")
     return bytes(begun[:length])
 
 

@@ -24,10 +24,10 @@ _EPILOG = """\
 first steps:
   token-sidecar demo                      a sidecar and a simulated partner, to try with curl
   token-sidecar serve --help              every setting with its default
-  token-sidecar check --live              do my settings, credentials and store work?
+  token-sidecar check --live              test settings, credentials and store
 
-exit codes: 0 done, 1 failed, 2 the configuration or the command line is wrong; status: 3 no sidecar answers there;
-74 the output cannot be written (closed, a full disk, a pipe whose reader has gone), said on stderr
+exit codes: 0 success, 1 failure, 2 invalid configuration or command line; status: 3 no sidecar answers;
+74 output cannot be written (closed stdout, full disk, closed pipe); the reason is on stderr
 """
 
 

@@ -25,8 +25,8 @@ _TOKEN = re.compile("[!-~]{1,16384}")
 _CODE = re.compile("[a-z][a-z-]{0,63}")
 
 _DESCRIPTION = """\
-Print the current token of a running sidecar. Nothing else goes to stdout; a token that the sidecar marks as suspect
-is printed with a warning on stderr.
+Print the current token of a running sidecar. Stdout contains nothing else. If the token is suspect, a warning goes to
+stderr.
 """
 
 _EPILOG = """\
@@ -35,12 +35,12 @@ examples:
   token-sidecar token --format json | jq .expiresIn
   curl -H "$(token-sidecar token --format header)" https://partner.example.com/api/...
 
-The sidecar is looked for where SIDECAR_LISTEN (or the file SIDECAR_CONFIG names) puts it; the caller token is the
-first line of SIDECAR_CALLER_TOKEN_FILE. It is sent to loopback addresses and unix sockets, also where a name leads to
-one; to any other address only with --allow-remote, for it goes there unencrypted. No proxy of the environment is used.
-All of it may take 60 s.
+The default address is SIDECAR_LISTEN (from the environment or from the file SIDECAR_CONFIG). The caller token is the
+first line of SIDECAR_CALLER_TOKEN_FILE. It is sent to unix sockets and loopback addresses, and to names that resolve to
+loopback. It is sent to other addresses only with --allow-remote, because the connection is not encrypted. No proxy is
+used. The time limit is 60 s.
 
-exit codes: 0 printed, 1 no token, 2 the configuration or the command line is wrong, 74 stdout cannot be written
+exit codes: 0 success, 1 no token, 2 invalid configuration or command line, 74 stdout cannot be written
 """
 
 
@@ -58,10 +58,10 @@ def add_to(commands: Commands) -> None:
         "--format",
         choices=("raw", "json", "header"),
         default="raw",
-        help="the token alone, the whole answer, or the header line the partner expects (default: %(default)s)",
+        help="the token only, the whole JSON response, or the header line for the partner (default: %(default)s)",
     )
     parser.add_argument(
-        "--allow-remote", action="store_true", help="send the caller token to an address beyond loopback, too"
+        "--allow-remote", action="store_true", help="send the caller token to addresses beyond loopback too"
     )
     parser.set_defaults(run=_run)
 
@@ -100,7 +100,7 @@ def _show(answer: Answer, form: str) -> int:
         return EXIT_FAILED
     say(line)
     if answer.headers.get("Token-Suspect") == "true":
-        complain("token", "warning: this token is suspect, no other can be had right now")
+        complain("token", "warning: this token is suspect, no other is available now")
     return EXIT_OK
 
 
@@ -135,7 +135,7 @@ def _refusal(answer: Answer) -> str:
     problem = answer.document()
     code, wait_s, partner = problem.get("code"), problem.get("retryAfter"), problem.get("partner")
     if not isinstance(code, str) or not _CODE.fullmatch(code):
-        return f"the answer {answer.status} is not a sidecar's: is this the vending listener?"
+        return f"the {answer.status} response is not from a sidecar: is this the vending listener?"
     line = f"{_text(problem.get('detail') or problem.get('title'))} ({code})"
     if isinstance(partner, dict):
         said = ((key, partner.get(key)) for key in ("status", "errorCode", "errorMessage", "sessionId"))

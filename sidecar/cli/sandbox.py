@@ -20,8 +20,8 @@ T = TypeVar("T")
 _DEMO_KEY, _DEMO_SECRET = "demo-api-key", "demo-api-secret"
 
 _DESCRIPTION = """\
-Run a simulated partner: exact checks of what it is sent, tokens that end, a rate limit with 429. Ctrl-C ends it.
-It is for trying and testing: what it issues is worth nothing.
+Run a simulated partner. It validates each request, its tokens expire, and its rate limit returns 429. Its tokens are
+only for tests. Ctrl-C stops it.
 """
 
 _EPILOG = """\
@@ -31,7 +31,7 @@ examples:
   curl -X POST http://127.0.0.1:8080/_sandbox/faults -d '{"fault": "status", "status": 429, "count": 3}'
   curl http://127.0.0.1:8080/_sandbox/stats
 
-and a sidecar for it:
+a sidecar that uses it:
   SIDECAR_BASE_URL=http://127.0.0.1:8080 SIDECAR_API_KEY=demo-api-key SIDECAR_API_SECRET=demo-api-secret \\
   token-sidecar serve
 """
@@ -46,32 +46,37 @@ def add_to(commands: Commands) -> None:
     )
     add = parser.add_argument
     add("--listen", type=_checked(address), default="127.0.0.1:8080", help="host:port (default: %(default)s)")
-    add("--api-key", default=_DEMO_KEY, help="the key it accepts (default: %(default)s)")
-    add("--api-secret", default=_DEMO_SECRET, help="the secret it accepts (default: %(default)s)")
-    add("--credentials-dir", type=Path, help="read both from the files api-key and api-secret instead")
-    add("--rate", type=_checked(parsers.budget), default="10/60", help="token calls per seconds (default: %(default)s)")
+    add("--api-key", default=_DEMO_KEY, help="the accepted API key (default: %(default)s)")
+    add("--api-secret", default=_DEMO_SECRET, help="the accepted API secret (default: %(default)s)")
+    add("--credentials-dir", type=Path, help="read both from the files api-key and api-secret in this directory")
+    add(
+        "--rate",
+        type=_checked(parsers.budget),
+        default="10/60",
+        help="rate limit: token calls / seconds (default: %(default)s)",
+    )
     add(
         "--token-lifetime",
         type=_checked(parsers.number(1, 31 * 86_400)),
         default="900",
         metavar="S",
-        help="seconds a token lives (default: %(default)s)",
+        help="token lifetime in seconds (default: %(default)s)",
     )
     add(
         "--retry-after",
         choices=("seconds", "date", "none"),
         default="seconds",
-        help="the form of Retry-After with a 429 (default: %(default)s)",
+        help="format of Retry-After in a 429 response (default: %(default)s)",
     )
-    add("--revoke-previous", action="store_true", help="a new token ends the life of the one before")
-    add("--same-token", action="store_true", help="hand out one token until it ends")
-    add("--declare-lifetime", action="store_true", help="say how many seconds a token has left (expiresIn)")
+    add("--revoke-previous", action="store_true", help="a new token revokes the previous one")
+    add("--same-token", action="store_true", help="return the same token until it expires")
+    add("--declare-lifetime", action="store_true", help="include the remaining lifetime in seconds (expiresIn)")
     add(
         "--latency",
         type=_checked(parsers.number(0, 60)),
         default="0",
         metavar="S",
-        help="how long every token call takes (default: %(default)s)",
+        help="delay of every token call, in seconds (default: %(default)s)",
     )
     parser.set_defaults(run=_run)
 
@@ -111,7 +116,7 @@ async def _serve(sandbox: Sandbox, host: str, port: int) -> int:
     try:
         # Before it is said: whoever reads that may send one.
         with signals.delivered(asyncio.get_running_loop(), stop.set, lambda: None):
-            say(f"the simulated partner answers at {url}; Ctrl-C ends it")
+            say(f"the simulated partner listens at {url}; Ctrl-C stops it")
             await stop.wait()
     finally:
         await sandbox.stop()

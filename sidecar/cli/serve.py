@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from sidecar.cli.command import Commands
 
 _DESCRIPTION = """\
-Run the service until SIGTERM or SIGINT: /readyz turns 503 at once, vending goes on for SIDECAR_DRAIN_S, then it
-ends with exit code 0; a second SIGTERM or SIGINT ends the drain at once. Before it serves, the first one ends it at
-once, with 0 as well. SIGHUP reads the credentials, caller tokens and seal keys again at once.
-A configuration error ends it with exit code 2 and every problem on stderr, one a line.
+Run the service until SIGTERM or SIGINT. Then /readyz returns 503 at once, tokens are served for another
+SIDECAR_DRAIN_S, and the exit code is 0. A second SIGTERM or SIGINT skips the rest of the drain. During the start one
+signal is enough, also with exit code 0. SIGHUP re-reads credentials, caller tokens and seal keys at once.
+On a configuration error the exit code is 2, and stderr lists every problem, one per line.
 
-Under systemd (NOTIFY_SOCKET is set) it says when it is ready, when it stops and how it is, and pings the watchdog
-(WATCHDOG_USEC). It is ready once there is a token, or SIDECAR_REQUEST_TIMEOUT_S has passed without one.
+Under systemd (NOTIFY_SOCKET is set) the service reports that it is ready, its status and that it stops, and pings the
+watchdog (WATCHDOG_USEC). It is ready once there is a token, or after SIDECAR_REQUEST_TIMEOUT_S without one.
 """
 
 _EPILOG = """\
@@ -27,9 +27,9 @@ example:
   SIDECAR_CREDENTIALS_DIR=/etc/sidecar/credentials SIDECAR_STORE=rediss://redis.internal:6379/0 \\
   SIDECAR_SEAL_KEY_FILE=/etc/sidecar/seal-keys token-sidecar serve
 
-settings (environment variables; or a TOML file that SIDECAR_CONFIG names, with the same names in lower case without
-the prefix, and [profiles.NAME] tables for several partner accounts; the environment wins; times are in seconds;
-* may differ by profile):
+Settings are environment variables, or keys of the TOML file SIDECAR_CONFIG: lower case, without the prefix, with
+[profiles.NAME] tables for several partner accounts. The environment wins. Times are in seconds. Settings with * may
+differ by profile.
 
 """
 

@@ -20,7 +20,7 @@ _TIMEOUT_S = 5
 _MAX_LINE_CHARACTERS = 400
 
 _DESCRIPTION = """\
-Ask a running sidecar for its state: token and expiry, cool-down, budget, lease holder, last error, for each profile.
+Print the state of a running sidecar for each profile: token, expiry, cool-down, budget, lease holder, last error.
 """
 
 _EPILOG = """\
@@ -28,18 +28,18 @@ examples:
   token-sidecar status
   token-sidecar status --url 10.0.0.7:9181 --json | jq .profiles.default.expiresAt
 
-The sidecar is looked for where SIDECAR_ADMIN_LISTEN (or the file SIDECAR_CONFIG names) puts it.
-No caller token and no proxy is used. All of it may take 5 s.
+The default address is SIDECAR_ADMIN_LISTEN (from the environment or from the file SIDECAR_CONFIG).
+No caller token and no proxy is used. The time limit is 5 s.
 
-exit codes: 0 every profile has a token, 1 one has not, 2 the configuration or the command line is wrong,
-3 no sidecar answers there, 74 stdout cannot be written
+exit codes: 0 every profile has a token, 1 a profile has none, 2 invalid configuration or command line,
+3 no sidecar answers, 74 stdout cannot be written
 """
 
 
 def add_to(commands: Commands) -> None:
     parser = commands.add_parser(
         "status",
-        help="ask a running sidecar for its state",
+        help="print the state of a running sidecar",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=HELP_FORM,
@@ -47,7 +47,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--url", metavar="ADMIN", help="http://host:port, host:port or unix:/path of the admin listener"
     )
-    parser.add_argument("--json", action="store_true", help="print the answer of /status.json")
+    parser.add_argument("--json", action="store_true", help="print the response of /status.json")
     parser.set_defaults(run=_run)
 
 
@@ -63,7 +63,9 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return EXIT_UNREACHABLE
     state = _state(answer)
     if state is None:
-        complain("status", f"the answer {answer.status} of {url} is not a sidecar's: is this the admin listener?")
+        complain(
+            "status", f"the {answer.status} response from {url} is not from a sidecar: is this the admin listener?"
+        )
         return EXIT_UNREACHABLE
     say(*([json.dumps(state.document)] if args.json else state.lines))
     return EXIT_OK if state.has_tokens else EXIT_FAILED

@@ -30,6 +30,6 @@ class TokenUnavailableError(ClientError):
 
     def __str__(self) -> str:
         if not self.code:
-            return f"the answer {self.status} is not a sidecar's: is this the address of the vending listener?"
+            return f"the {self.status} response is not from a sidecar: is this the address of the vending listener?"
         wait = "" if self.retry_after_s is None else f"; try again in {self.retry_after_s} s"
         return f"the sidecar has no token to give: {self.code} ({self.status}){wait}"

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from sidecar.config.findings import Findings
 from sidecar.config.schema import SETTINGS
 
-_ONE_PROCESS = "the metrics are those of one process, which keeps them in its memory"
+_ONE_PROCESS = "the metrics are of one process and stay in its memory"
 PASSED_OVER: Mapping[str, str] = MappingProxyType(
     {
-        "SSLKEYLOGFILE": "with what it asks for, whoever records TLS connections reads credentials and tokens",
+        "SSLKEYLOGFILE": "it would let anyone who records TLS connections read credentials and tokens",
         "PROMETHEUS_MULTIPROC_DIR": _ONE_PROCESS,
         "prometheus_multiproc_dir": _ONE_PROCESS,
     }
@@ -35,4 +35,4 @@ def judge_passed_over(environ: Mapping[str, str], findings: Findings) -> None:
     """Warn of the variables that are set and have no effect here."""
     for name, why in PASSED_OVER.items():
         if environ.get(name):
-            findings.warn(f"{name} is passed over: {why}")
+            findings.warn(f"{name} is ignored: {why}")

@@ -90,25 +90,25 @@ def _judge_listeners(values: Values, findings: Findings) -> None:
     beyond = [str(address) for address in vending if not is_local(address)]
     if beyond and values.given(table.CALLER_TOKEN_FILE) is None:
         findings.problem(
-            f"{values.origin(table.LISTEN)} listens beyond loopback on {', '.join(beyond)}: who reaches it could take "
-            f"the token; set {table.CALLER_TOKEN_FILE.name}, or listen on 127.0.0.1"
+            f"{values.origin(table.LISTEN)} listens beyond loopback on {', '.join(beyond)}: any client that "
+            f"reaches it could get the token; set {table.CALLER_TOKEN_FILE.name}, or listen on 127.0.0.1"
         )
     if values[table.FORWARD_AUTH] and not values.given(table.CALLER_TOKEN_FILE) and all(not a.path for a in vending):
         findings.problem(
-            f"{values.origin(table.FORWARD_AUTH)} takes forwarded requests, so proxies have to show who they are: set "
+            f"{values.origin(table.FORWARD_AUTH)} accepts forwarded requests, so proxies must authenticate: set "
             f"{table.CALLER_TOKEN_FILE.name}, or listen on a unix socket ({table.LISTEN.name})"
         )
     over_tcp = [str(address) for address in vending if not address.path]
     if over_tcp and values.given(table.ALLOWED_UIDS) and values.given(table.CALLER_TOKEN_FILE) is None:
         findings.warn(
-            f"{values.origin(table.ALLOWED_UIDS)} says nothing about {', '.join(over_tcp)}: the kernel names the "
-            f"caller on unix sockets only; listen on those alone, or set {table.CALLER_TOKEN_FILE.name}"
+            f"{values.origin(table.ALLOWED_UIDS)} has no effect on {', '.join(over_tcp)}: the kernel reports the "
+            f"user id on unix sockets only; listen on those alone, or set {table.CALLER_TOKEN_FILE.name}"
         )
     abstract = [str(address) for address in vending if address.path and not address.file]
     if abstract and values.given(table.ALLOWED_UIDS) is None and values.given(table.CALLER_TOKEN_FILE) is None:
         findings.warn(
-            f"{values.origin(table.LISTEN)} listens on {', '.join(abstract)}, which has no file mode: every user of "
-            "this network namespace may take the token; set "
+            f"{values.origin(table.LISTEN)} listens on {', '.join(abstract)}, which has no file mode: every user in "
+            "this network namespace can get the token; set "
             f"{table.ALLOWED_UIDS.name} or {table.CALLER_TOKEN_FILE.name}"
         )
 
@@ -117,11 +117,11 @@ def _judge_sealing(values: Values, findings: Findings) -> None:
     if values[table.STORE].reveal().startswith("memory:"):
         return
     if not values[table.SEAL]:
-        findings.warn(f"{values.origin(table.SEAL)} is off: tokens lie open in the store")
+        findings.warn(f"{values.origin(table.SEAL)} is off: tokens are stored unencrypted")
         if values.given(table.SEAL_KEY_FILE):
             findings.warn(f"{values.origin(table.SEAL_KEY_FILE)} is not used while {values.origin(table.SEAL)} is off")
     elif values.given(table.SEAL_KEY_FILE) is None:
         findings.problem(
-            f"{values.origin(table.STORE)} needs {table.SEAL_KEY_FILE.name}, keys that seal the tokens in it: make one "
-            f"with 'openssl rand -base64 32 > FILE', or set {table.SEAL.name}=off to leave them open"
+            f"{values.origin(table.STORE)} needs {table.SEAL_KEY_FILE.name}, keys that encrypt the tokens in it: make "
+            f"one with 'openssl rand -base64 32 > FILE', or set {table.SEAL.name}=off to store tokens unencrypted"
         )

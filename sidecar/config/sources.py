@@ -78,7 +78,9 @@ def _judge_unknown(name: str, text: str, findings: Findings) -> None:
         findings.problem(f"{name} is not a setting{hint or '; token-sidecar serve --help lists them'}")
     elif name.endswith("_PORT") and not name.endswith(_NUMBERED_PORTS) and "://" not in text:
         # A Service's own `…_PORT` holds tcp://10.0.0.1:8181: a bare number is a person's, but no reason not to start.
-        findings.warn(f"{name} is passed over as a Kubernetes Service name, though its value is no such address{hint}")
+        findings.warn(
+            f"{name} is ignored as a Kubernetes Service variable, although its value is not such an address{hint}"
+        )
 
 
 def _read_file(path: Path, findings: Findings) -> dict[str, object] | None:

@@ -56,5 +56,5 @@ def _token(fence: int, issued_at: float, clock: Clock) -> Token:
 
 
 def _not_kept(operation: str) -> StoreError:
-    words = "it answers, and forgets what it was told: reads and writes must go to one server, which evicts nothing"
+    words = "it responds but does not keep data: reads and writes must go to one server, without eviction"
     return StoreError(operation, "NotKept", words)

@@ -17,25 +17,25 @@ from sidecar.telemetry.metric_names import NAMESPACE
 from sidecar.vending.api import Snapshot, TokenProvider
 
 _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
-    ("waiters", "Callers that wait for a token now.", lambda s: s.waiters),
+    ("waiters", "Callers that are waiting for a token.", lambda s: s.waiters),
     ("token_suspect", "1 while the token is suspect.", lambda s: s.condition is Condition.SUSPECT),
-    ("token_expiry_timestamp_seconds", "When the token's believed life ends; 0: no token.", lambda s: s.expires_at),
+    ("token_expiry_timestamp_seconds", "When the token expires; 0: no token.", lambda s: s.expires_at),
     ("token_issued_timestamp_seconds", "When the token was issued; 0: no token.", lambda s: s.issued_at),
     (
         "token_last_success_timestamp_seconds",
         "When this replica last took a new token, fetched or adopted; 0: never.",
         lambda s: s.last_success_at,
     ),
-    ("cooldown_until_timestamp_seconds", "End of the cool-down after a 429; 0: none.", lambda s: s.cooldown_until),
+    ("cooldown_until_timestamp_seconds", "When the cool-down after a 429 ends; 0: none.", lambda s: s.cooldown_until),
     (
         "stored_token_unreadable",
-        "1 while the store holds a token that this replica cannot open, for want of its seal key.",
+        "1 while the store holds a token that this replica cannot decrypt because it lacks the seal key.",
         lambda s: s.stored_token_unreadable,
     ),
-    ("call_budget_remaining", "Partner calls the fleet may make now.", lambda s: s.budget_remaining),
+    ("call_budget_remaining", "Partner calls that the fleet may make now.", lambda s: s.budget_remaining),
     (
         "credentials_valid",
-        "0 once the partner rejected the credentials, or while a new file of them is empty or unreadable.",
+        "0 after the partner rejected the credentials, or while a new credentials file is empty or unreadable.",
         lambda s: s.credentials_valid,
     ),
 )
@@ -58,7 +58,7 @@ class VendorGauges(Collector):
             for profile, snapshot in seen:
                 gauge.add_metric([profile.name], float(value(snapshot)))
             yield gauge
-        lifetime = _gauge("token_lifetime_seconds", "The token's lifetime by its source; 0: none.", "profile", "kind")
+        lifetime = _gauge("token_lifetime_seconds", "The token's lifetime, by source; 0: none.", "profile", "kind")
         for profile, snapshot in seen:
             for kind, lifetime_s in (
                 ("declared", snapshot.declared_s),
@@ -67,7 +67,7 @@ class VendorGauges(Collector):
             ):
                 lifetime.add_metric([profile.name, kind], lifetime_s)
         yield lifetime
-        store_up = _gauge("store_up", "0 while the store cannot be used.")
+        store_up = _gauge("store_up", "0 while the store is unavailable.")
         store_up.add_metric([], float(all(snapshot.store_up for _, snapshot in seen)))
         yield store_up
 
@@ -83,7 +83,7 @@ class ConnectionGauge(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        gauge = _gauge("connections", "Connections open now.", "listener")
+        gauge = _gauge("connections", "Open connections.", "listener")
         for listener, count in self._connections().items():
             gauge.add_metric([listener], count)
         yield gauge
@@ -119,7 +119,7 @@ class StalledFiles(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        gauge = _gauge("file_stalled", "File operations that hang now, by what the file is for.", "file")
+        gauge = _gauge("file_stalled", "File operations that hang now, by purpose of the file.", "file")
         counts = Counter(stalled.file for stalled in self._stalled())
         for file in FILES:
             gauge.add_metric([file], counts[file])

@@ -64,13 +64,13 @@ class Metrics:
         self._partner_requests = ClosedCounter(
             registry,
             "partner_requests_total",
-            "Calls of the partner's token endpoints.",
+            "Calls to the partner's token endpoints.",
             {"profile": profiles, "operation": label_sets.OPERATIONS, "outcome": label_sets.OUTCOMES},
         )
         self._flights = ClosedCounter(
             registry,
             "flights_total",
-            "Attempts of this replica to come by a token.",
+            "Attempts of this replica to get a token.",
             {"profile": profiles, "reason": label_sets.REASONS, "result": label_sets.RESULTS},
         )
         self._reports = ClosedCounter(
@@ -80,7 +80,7 @@ class Metrics:
             {"profile": profiles, "verdict": label_sets.VERDICTS},
         )
         self._leases_lost = ClosedCounter(
-            registry, "lease_lost_total", "Leases that ended before their work did.", {"profile": profiles}
+            registry, "lease_lost_total", "Leases lost before the refresh was stored.", {"profile": profiles}
         )
         self._store_errors = ClosedCounter(
             registry, "store_errors_total", "Store operations that failed.", {"operation": label_sets.STORE_OPERATIONS}
@@ -91,12 +91,12 @@ class Metrics:
         self._limits_hit = ClosedCounter(
             registry,
             "limits_hit_total",
-            "Connections that went beyond a limit.",
+            "Connections that exceeded a limit.",
             {"listener": label_sets.LISTENERS, "limit": label_sets.LIMITS},
         )
         took = Histogram(
             "partner_request_duration_seconds",
-            "How long partner calls took.",
+            "Duration of partner calls.",
             ("profile", "operation"),
             namespace=NAMESPACE,
             buckets=PARTNER_BUCKETS_S,
@@ -104,9 +104,9 @@ class Metrics:
         )
         pairs = itertools.product(profiles, label_sets.OPERATIONS)
         self._partner_series = {pair: took.labels(*pair) for pair in pairs}
-        Gauge("build_info", "1; the version is a label.", ("version",), namespace=NAMESPACE, registry=registry).labels(
-            version
-        ).set(1)
+        Gauge(
+            "build_info", "Always 1; the label has the version.", ("version",), namespace=NAMESPACE, registry=registry
+        ).labels(version).set(1)
         registry.register(VendorGauges(vendors))
         registry.register(ConnectionGauge(connections))
         registry.register(DroppedLines(lines_dropped))

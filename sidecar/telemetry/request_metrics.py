@@ -74,7 +74,7 @@ class RequestCounts(Collector):
                 requests.add_metric([profile, route, code], count)
         yield requests
         took = HistogramMetricFamily(
-            f"{NAMESPACE}_request_duration_seconds", "How long vending answers took.", labels=("route",)
+            f"{NAMESPACE}_request_duration_seconds", "Duration of vending requests.", labels=("route",)
         )
         for route, durations in self._durations.items():
             bounds = [*map(floatToGoString, BUCKETS_S), "+Inf"]

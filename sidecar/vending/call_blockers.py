@@ -1,4 +1,4 @@
-"""What stands in the way of a partner call right now, in the words a caller gets."""
+"""Why no partner call may be made right now, as the error that a caller gets."""
 
 from __future__ import annotations
 
@@ -27,31 +27,33 @@ def call_blocker(session: StoreSession, *, caller_requested: bool) -> NoTokenErr
         ours = [pause for key, pause in refused.items() if key in session.rotation.credentials_ids]
         return _rejected(min(ours, key=lambda pause: pause.left_s))
     if (wait_s := session.ledger.wait_s()) > TICK_S:
-        return BudgetExhaustedError("The fleet's own budget of partner calls is spent.", retry_after_s=wait_s)
+        return BudgetExhaustedError("The fleet's budget of partner calls is spent.", retry_after_s=wait_s)
     if (wait_s := session.fallback.blocked_s()) > TICK_S:
-        return StoreUnavailableError("The store is down and no token is at hand.", retry_after_s=wait_s)
+        return StoreUnavailableError("The store is down and this replica has no token.", retry_after_s=wait_s)
     # While a lease runs its holder may bring a token any moment, whatever is left of the budget.
     if not session.store.up or replica.lease_left_s() > 0:
         return None
     if (wait_s := replica.permit_wait_s(caller_requested=caller_requested)) > TICK_S:
         whole = replica.permit_wait_s(caller_requested=False) > TICK_S
         what = "budget of partner calls" if whole else "share of the budget for reports and min_ttl"
-        return BudgetExhaustedError(f"The fleet's own {what} is spent.", retry_after_s=wait_s)
+        return BudgetExhaustedError(f"The fleet's {what} is spent.", retry_after_s=wait_s)
     return None
 
 
 def error_of(pause: Pause) -> NoTokenError:
-    """What a caller is told of this pause, which may be over."""
+    """Return the error that a caller gets for this pause, which may be over."""
     left_s, detail = max(TICK_S, pause.left_s), pause.detail
     if pause.kind is FailureKind.THROTTLED:
-        text = "The partner answered 429 and asks for a cool-down."
+        text = "The partner answered 429. No replica calls it before the cool-down ends."
         return CoolingDownError(text, retry_after_s=left_s, partner=detail)
     if pause.kind is FailureKind.BAD_REQUEST:
-        text = "The partner refuses the request itself: check base URL, preset and role."
+        text = "The partner refuses the request: check base URL, preset and role."
         return PartnerRefusedError(text, retry_after_s=left_s, partner=detail)
-    return PartnerUnavailableError(f"The partner gave no token ({pause.kind}).", retry_after_s=left_s, partner=detail)
+    return PartnerUnavailableError(
+        f"The last partner call failed ({pause.kind}).", retry_after_s=left_s, partner=detail
+    )
 
 
 def _rejected(pause: Pause) -> NoTokenError:
-    text = "The partner rejects the credentials: check API key, secret and their permission."
+    text = "The partner rejects the credentials: check API key, API secret and their permissions."
     return CredentialsRejectedError(text, retry_after_s=pause.left_s, partner=pause.detail)

@@ -17,17 +17,17 @@ from sidecar.web.refusals import RequestError
 PROBLEM_JSON = "application/problem+json"
 
 INTERNAL_ERROR = "internal-error"
-"""A bug of ours. Not in the contract's table, which lists what a caller may plan for."""
+"""A bug in the sidecar. Not in the contract's table: callers cannot plan for it."""
 
 PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
-        "partner-cooling-down": (503, "The partner asked everyone to wait"),
+        "partner-cooling-down": (503, "Partner calls are rate limited (429)"),
         "call-budget-exhausted": (503, "The budget of partner calls is spent"),
-        "partner-unavailable": (503, "The partner cannot be reached or makes no sense"),
+        "partner-unavailable": (503, "The partner is unavailable or its response is invalid"),
         "credentials-rejected": (502, "The partner rejects the credentials"),
         "partner-refused-request": (502, "The partner refuses the request as configured"),
         "store-unavailable": (503, "The shared store is down"),
-        "starting": (503, "There has been no token yet"),
+        "starting": (503, "There is no token yet"),
         "timeout": (503, "No token came in time"),
         "unknown-profile": (404, "No such profile"),
         "header-required": (403, "A required header is missing"),
@@ -39,7 +39,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "method-not-allowed": (405, "The path does not take this method"),
         "payload-too-large": (413, "The body is too large"),
         "overloaded": (503, "The sidecar has too many connections"),
-        INTERNAL_ERROR: (500, "The sidecar failed"),
+        INTERNAL_ERROR: (500, "Internal error"),
     }
 )
 

@@ -42,7 +42,7 @@ class GuardError(RequestError):
 
 def missing_default(profiles: Iterable[str]) -> str:
     """What to tell who named no profile where none is called `default`."""
-    return f"There is no profile 'default': name one of {', '.join(profiles)}."
+    return f"There is no profile 'default'. Name one of {', '.join(profiles)}."
 
 
 def check_form(request: BaseRequest, methods: tuple[str, ...]) -> None:

@@ -52,7 +52,7 @@ async def test_another_token_shows_and_focus_and_selection_stay(replica: Replica
 
     await until(another)
     assert await page.text(TOKEN_ID) == (await replica.ask()).token_id
-    await shows(page, "Apps get another token, fetched from the partner", ".events")
+    await shows(page, "Apps get a new token, fetched from the partner", ".events")
     assert await page.value("document.activeElement.textContent") == "status.json"
     assert "token-sidecar" in await page.value("getSelection().toString()")
     assert page.loads == 1
@@ -64,13 +64,13 @@ async def test_a_429_shows_within_seconds_with_its_end_and_so_does_recovery(
 ) -> None:
     fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="8"))
     await replica.report((await replica.ask()).token_id)
-    await shows(page, "Apps get a suspect token: no other can be had right now", STATUS)
-    assert "The partner asked everyone to wait. It answered 429. Nobody asks it before" in await page.text(".troubles")
+    await shows(page, "Apps get a suspect token: no other is available now", STATUS)
+    assert "Partner calls are rate limited (429). No partner calls before" in await page.text(".troubles")
     assert await page.value("document.title") == "Attention · token-sidecar"
     countdowns = await page.value(COUNTDOWNS_AFTER_AN_ANSWER)
     assert countdowns
     assert "of before" not in countdowns, "a moment and the time until it differ"
-    await shows(page, "too many calls, it asks everyone to wait", ".events")
+    await shows(page, "Partner call: rate limited (429)", ".events")
     await keep(page, "throttled")
     await shows(page, "Apps get a good token", STATUS)
     assert await page.text(".troubles") == ""
@@ -80,7 +80,7 @@ async def test_a_429_shows_within_seconds_with_its_end_and_so_does_recovery(
 async def test_a_sidecar_that_does_not_answer_is_not_shown_as_live(replica: Replica, page: Page) -> None:
     replica.signal(signal.SIGSTOP)
     await page.value("look()")  # as the next one would
-    await shows(page, "The sidecar does not answer. All below is as of", NOT_LIVE)
+    await shows(page, "The sidecar does not answer. The data below is as of", NOT_LIVE)
     assert await page.value("document.title") == "No answer · token-sidecar"
     assert await page.value(A_TICK_CHANGES_THE_BAR) is False
     await keep(page, "no-answer")

@@ -54,7 +54,7 @@ async def test_a_screen_reader_meets_landmarks_headings_and_named_bars(gallery_u
     for name in vendors():
         assert ("region", name) in spoken
         assert ("heading", name) in spoken
-        assert ("meter", f"Life left of the token of {name}") in spoken
+        assert ("meter", f"Remaining lifetime of the token of {name}") in spoken
     assert ("region", "Latest events") in spoken
     assert ("StaticText", "Apps get no token for empty, rejected") in spoken
     assert not [role for role, name in spoken if role in ("link", "button", "meter", "image") and not name]
@@ -76,7 +76,7 @@ async def test_updates_are_paused_and_resumed_by_keyboard(gallery_url: str, page
     await page.press("Enter")
     assert (await page.text("#pause"), await page.text("#not-live")) == (
         "Resume updates",
-        "Updates are paused. All below is as of 00:03:00 UTC.",
+        "Updates are paused. The data below is as of 00:03:00 UTC.",
     )
     assert await page.value("document.title") == "Paused · token-sidecar"
     await page.press("Enter")

@@ -167,7 +167,7 @@ def test_no_proxy_stands_between_the_app_and_its_sidecar(client: Client, site: S
 
 
 def test_what_is_no_sidecar_is_told_so(client: Client, refuser: Refuser) -> None:
-    with pytest.raises(TokenUnavailableError, match="the answer 401 is not a sidecar's"):
+    with pytest.raises(TokenUnavailableError, match="the 401 response is not from a sidecar"):
         client.send(refuser.url, "http://partner.invalid")
 
 

@@ -78,7 +78,7 @@ async def _made(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "cause", "said"),
     [
-        (no_database, "DatabaseError", "no SQLite database"),
+        (no_database, "DatabaseError", "not a SQLite database"),
         (another_programs, "ForeignFileError", "another program"),
         (another_programs_by_its_id, "ForeignFileError", "another program"),
         (of_another_version, "FileVersionError", "another version"),

@@ -267,7 +267,7 @@ async def test_the_page_tells_what_the_document_tells(admin: Admin) -> None:
     admin.recent.emit(StoreFailed(profile="other", operation="peek", cause="TimeoutError"))
     page = (await admin.get("/status")).body.decode()
     assert "Apps get no token: the budget of partner calls is spent" in page
-    assert "The store cannot be used (peek: TimeoutError)" in page
+    assert "Store unavailable (peek: TimeoutError)" in page
 
 
 @pytest.mark.parametrize(

@@ -168,14 +168,14 @@ async def test_a_file_store_says_in_words_what_is_wrong_with_it(environ: Environ
         ("store", False), ("store (sqlite)", True), ("store (sqlite)", False),
     ]  # fmt: skip
     assert missing.detail == "SIDECAR_STORE: the folder of its file does not exist: make it, or mount it"
-    assert bad.detail == "the file is no SQLite database: remove it, or name another path"
+    assert bad.detail == "the file is not a SQLite database: remove it, or use another path"
 
 
 async def test_a_live_check_adopts_what_lies_in_the_file(environ: Environ, bench: Bench, tmp_path: Path) -> None:
     environ |= {"SIDECAR_STORE": f"sqlite://{tmp_path}/state.db", "SIDECAR_SEAL": "off"}
     first, second = await token_line(environ), await token_line(environ)
-    assert first.detail.startswith("the partner gave it now; token id ")
-    assert second.detail.startswith("the store held it, the partner was not called; token id ")
+    assert first.detail.startswith("new, from the partner; token id ")
+    assert second.detail.startswith("from the store, the partner was not called; token id ")
 
 
 async def test_a_live_check_says_whether_the_partner_was_asked(
@@ -184,8 +184,8 @@ async def test_a_live_check_says_whether_the_partner_was_asked(
     environ |= {"SIDECAR_STORE": redis_server.url, "SIDECAR_SEAL": "off"}
     first, second = await token_line(environ), await token_line(environ)
     assert (first.ok, second.ok) == (True, True)
-    assert first.detail.startswith("the partner gave it now; token id ")
-    assert second.detail.startswith("the store held it, the partner was not called; token id ")
+    assert first.detail.startswith("new, from the partner; token id ")
+    assert second.detail.startswith("from the store, the partner was not called; token id ")
 
 
 async def test_a_live_check_shows_what_the_partner_said(environ: Environ) -> None:
@@ -236,7 +236,7 @@ async def test_a_live_check_fails_when_the_store_is_not_told_of_the_token(
         environ | {"SIDECAR_BASE_URL": partner.url, "SIDECAR_STORE": own_redis_server.url, "SIDECAR_SEAL": "off"}
     )
     assert not line.ok
-    assert line.detail.startswith("one came, and the store did not take part: commit failed (")
+    assert line.detail.startswith("got a token, but the store failed: commit failed (")
 
 
 async def test_a_live_check_fails_with_other_seal_keys_than_the_fleets(
@@ -249,7 +249,7 @@ async def test_a_live_check_fails_with_other_seal_keys_than_the_fleets(
     path.write_bytes(base64.b64encode(bytes([1]) * 32))
     line = await token_line(environ)
     assert not line.ok
-    assert line.detail.endswith("replaced one of the fleet's that these seal keys do not open")
+    assert line.detail.endswith("replaced one of the fleet that these seal keys cannot decrypt")
 
 
 async def test_a_file_store_is_tried_with_every_operation_and_keeps_nothing_of_it(
@@ -263,4 +263,4 @@ async def test_a_file_store_is_tried_with_every_operation_and_keeps_nothing_of_i
         connection.execute("CREATE TRIGGER forgetful AFTER INSERT ON kept BEGIN DELETE FROM kept; END")
     line = (await lines(environ))[-1]
     assert not line.ok
-    assert line.detail.startswith("it answers, and forgets what it was told")
+    assert line.detail.startswith("it responds but does not keep data")

@@ -57,7 +57,7 @@ async def test_a_master_that_cannot_be_reached_is_said_to_be_announced(
 ) -> None:
     own_redis_server.stop()
     (failure,) = await failures(url_of(sentinel))
-    assert failure.startswith(f"127.0.0.1:{own_redis_server.port}: nobody listens there")
+    assert failure.startswith(f"127.0.0.1:{own_redis_server.port}: connection refused")
     assert "The sentinels announce this address: behind NAT" in failure
 
 
@@ -71,7 +71,7 @@ async def test_a_sentinel_that_does_not_help_is_a_note_while_another_does(
 ) -> None:
     gone = free_port()
     (note,) = await notes(f"redis+sentinel://127.0.0.1:{gone},127.0.0.1:{sentinel.port}/{SERVICE}")
-    assert note.startswith(f"127.0.0.1:{gone}: nobody listens there")
+    assert note.startswith(f"127.0.0.1:{gone}: connection refused")
     (note,) = await notes(url_of(own_redis_server, sentinel))
     assert note == f"127.0.0.1:{own_redis_server.port}: it is no sentinel: a server is redis://"
 
@@ -113,7 +113,7 @@ async def test_a_server_is_no_sentinel_and_a_sentinel_no_server(
     (failure,) = await failures(url_of(own_redis_server))
     assert failure.endswith("it is no sentinel: a server is redis://")
     (failure,) = await failures(sentinel.url)
-    assert failure.endswith("it is a sentinel: name it by redis+sentinel://, with the service behind it")
+    assert failure.endswith("it is a sentinel: use redis+sentinel://, with the service name in the path")
 
 
 async def test_a_server_is_no_cluster(own_redis_server: RedisServer) -> None:
@@ -133,7 +133,7 @@ async def test_a_node_of_a_cluster_is_no_single_server(cluster: ClusterTrio, rig
     node = cluster.nodes[0]
     node.command("ACL", "SETUSER", "sidecar", "reset", "on", f">{PASSWORD}", "~pts:*", *rights.split())
     (failure,) = await failures(f"redis://sidecar:{PASSWORD}@127.0.0.1:{node.port}")
-    assert failure == f"127.0.0.1:{node.port}: it is a node of a cluster: name it by redis+cluster://"
+    assert failure == f"127.0.0.1:{node.port}: it is a node of a cluster: use redis+cluster://"
     (failure,) = await failures(f"redis://127.0.0.1:{node.port}/1")
     assert failure.startswith(f"127.0.0.1:{node.port}: it has no database 1")
 
@@ -147,7 +147,7 @@ async def test_each_node_that_lacks_the_user_or_a_right_is_named(cluster: Cluste
     found = await failures(f"redis+cluster://sidecar:{PASSWORD}@127.0.0.1:{first.port}")
     assert sorted(found) == sorted([
         f"127.0.0.1:{second.port}: its user lacks +time +asking: ACL SETUSER … {CLUSTER_RIGHTS}",
-        f"127.0.0.1:{third.port}: user or password is wrong, or the user is off",
+        f"127.0.0.1:{third.port}: user or password is wrong, or the user is disabled",
     ])  # fmt: skip
     for node in (second, third):
         node.command("ACL", "SETUSER", "sidecar", "reset", "on", f">{PASSWORD}", *CLUSTER_RIGHTS.split())
@@ -167,7 +167,7 @@ async def test_slots_that_nobody_serves_and_an_announced_address_are_said(
     finally:
         node.stop()
     assert found[0] == f"127.0.0.1:{node.port}: 6384 of 16384 slots are served by nobody: see CLUSTER INFO"
-    assert found[1].startswith(f"127.0.0.1:{announced}: nobody listens there")
+    assert found[1].startswith(f"127.0.0.1:{announced}: connection refused")
     assert "The nodes announce this address: behind NAT" in found[1]
 
 
@@ -179,4 +179,4 @@ async def test_a_replica_that_could_not_stand_in_is_a_note(cluster: ClusterTrio)
     await until(lambda: str(replica.port) in str(master.command("CLUSTER", "SLOTS")), SETTLE_LIMIT_S)
     replica.command("CONFIG", "SET", "requirepass", PASSWORD)
     (note,) = await notes(cluster.url)
-    assert note.startswith(f"127.0.0.1:{replica.port}: a replica that may have to stand in: it wants a password")
+    assert note.startswith(f"127.0.0.1:{replica.port}: a replica that may become the master: it requires a password")

@@ -103,7 +103,7 @@ async def test_a_suspect_token_is_printed_with_a_warning(form: str, capsys: pyte
         assert await command("token", "--url", str(service.address), "--format", form) == 0
     out, err = capsys.readouterr()
     assert "access-token-one\n" in out
-    assert err == "token-sidecar token: warning: this token is suspect, no other can be had right now\n"
+    assert err == "token-sidecar token: warning: this token is suspect, no other is available now\n"
 
 
 async def test_no_token_is_one_line_with_the_reason_and_the_time_to_ask_again(
@@ -134,7 +134,7 @@ async def test_the_admin_listener_is_not_taken_for_the_other(capsys: pytest.Capt
         assert await command("status", "--url", str(service.address)) == 3
     vending, status = capsys.readouterr().err.splitlines()
     assert vending.startswith("token-sidecar token: ")
-    assert status.endswith("is not a sidecar's: is this the admin listener?")
+    assert status.endswith("is not from a sidecar: is this the admin listener?")
 
 
 @pytest.mark.parametrize(("name", "code"), [("token", 1), ("status", 3)])
@@ -154,7 +154,7 @@ async def test_where_no_sidecar_answers_is_said_in_one_line(
 async def test_what_speaks_no_http_is_said_in_one_line(answer: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     async with answering(answer) as (port, _):
         assert await command("status", "--url", f"127.0.0.1:{port}") == 3
-    assert capsys.readouterr().err.endswith(f"what answers at 127.0.0.1:{port} does not speak HTTP\n")
+    assert capsys.readouterr().err.endswith(f"the server at 127.0.0.1:{port} does not speak HTTP\n")
 
 
 async def test_the_sidecar_is_asked_by_the_name_it_was_given_and_heard_to_the_end(

@@ -113,7 +113,7 @@ async def test_an_answer_that_breaks_off_is_no_token(capsys: pytest.CaptureFixtu
         assert await command(partner, "token") == 1
     assert capsys.readouterr() == (
         "",
-        f"token-sidecar token: what answers at {partner.url} ended in the middle of its answer\n",
+        f"token-sidecar token: the server at {partner.url} closed the connection before the end of its response\n",
     )
 
 
@@ -225,4 +225,4 @@ async def test_a_body_that_is_no_json_of_a_sidecars_is_told_so(body: bytes, caps
         assert await command(partner, "status") == 3
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.count("is not a sidecar's") == len(err.splitlines()) == 2
+    assert err.count("is not from a sidecar") == len(err.splitlines()) == 2

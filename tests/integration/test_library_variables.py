@@ -57,7 +57,7 @@ def test_a_variable_that_is_passed_over_is_named_and_leaves_no_file(name: str, t
         serve.terminate()
         _, err = serve.communicate(timeout=START_LIMIT_S)
     assert (serve.returncode, err) == (0, "")
-    assert warning.startswith(f"{name} is passed over: ")
+    assert warning.startswith(f"{name} is ignored: ")
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -63,7 +63,7 @@ ARGUMENTS = {
     "status": ("status",),
     "check": ("check",),
 }
-RUNNING = {"serve": "(service_started)", "sandbox": "(Ctrl-C ends it)", "demo": "(Ctrl-C stops it)"}
+RUNNING = {"serve": "(service_started)", "sandbox": "(Ctrl-C stops it)", "demo": "(Ctrl-C stops it)"}
 ENVIRON = {
     "PATH": os.defpath,
     "SIDECAR_BASE_URL": "http://127.0.0.1:1",

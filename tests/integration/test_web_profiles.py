@@ -11,7 +11,7 @@ from tests.fakes.vendor import FakeVendor, FixedClock
 from tests.fakes.wire import ask, serving
 
 NAMES = ("pay", "flow-1")
-TEXT = "There is no profile 'default': name one of pay, flow-1."
+TEXT = "There is no profile 'default'. Name one of pay, flow-1."
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 

@@ -52,11 +52,11 @@ def test_serve_help_lists_every_setting_with_its_default(capsys: pytest.CaptureF
 
 
 def test_serve_help_says_how_to_cut_the_drain_short(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "a second SIGTERM or SIGINT ends the drain at once" in help_of(capsys, "serve")
+    assert "A second SIGTERM or SIGINT skips the rest of the drain" in help_of(capsys, "serve")
 
 
 def test_check_help_says_what_is_not_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "addresses are free is not looked at" in help_of(capsys, "check")
+    assert "Listener addresses are not checked" in help_of(capsys, "check")
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

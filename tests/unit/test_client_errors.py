@@ -32,5 +32,5 @@ def test_the_text_says_what_when_and_how_long() -> None:
     assert [str(error) for error in ERRORS] == [
         "the sidecar has no token to give: partner-cooling-down (503); try again in 12 s",
         "the sidecar has no token to give: timeout (503)",
-        "the answer 200 is not a sidecar's: is this the address of the vending listener?",
+        "the 200 response is not from a sidecar: is this the address of the vending listener?",
     ]

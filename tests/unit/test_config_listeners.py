@@ -7,7 +7,7 @@ from tests.unit.test_config_load import loaded
 
 def test_user_ids_that_say_nothing_about_a_listener_are_a_warning() -> None:
     (warning,) = loaded(ALLOWED_UIDS="1000", LISTEN="127.0.0.1:1,unix:/run/a.sock").warnings
-    assert "says nothing about 127.0.0.1:1" in warning
+    assert "has no effect on 127.0.0.1:1" in warning
     assert loaded(ALLOWED_UIDS="1000", LISTEN="unix:/run/a.sock,unix:@a").warnings == ()
     assert loaded(ALLOWED_UIDS="1000", CALLER_TOKEN_FILE="/t").warnings == ()
 

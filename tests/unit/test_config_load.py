@@ -171,7 +171,7 @@ def test_names_that_kubernetes_makes_for_services_are_passed_over(name: str, tex
 
 def test_a_service_name_with_a_bare_number_warns_and_does_not_stop_the_start() -> None:
     (warning,) = loaded(LISTEN_PORT="8181").warnings
-    assert "SIDECAR_LISTEN_PORT is passed over" in warning
+    assert "SIDECAR_LISTEN_PORT is ignored" in warning
     assert "did you mean SIDECAR_LISTEN?" in warning
 
 

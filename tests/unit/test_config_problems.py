@@ -149,7 +149,7 @@ def test_the_defaults_leave_a_call_time_before_the_end() -> None:
             "the call budget of 4 in 3600 s is below what the tokens need: one call each 900 s x 0.8 = 720 s makes 5",
         ),
         ({"EXPIRY_MARGIN_S": "100"}, "the expiry margin of 100 s counts as 90 s, a tenth"),
-        ({"STORE": "redis://r", "SEAL": "off"}, "SIDECAR_SEAL is off: tokens lie open in the store"),
+        ({"STORE": "redis://r", "SEAL": "off"}, "SIDECAR_SEAL is off: tokens are stored unencrypted"),
         (
             {"STORE": "redis://r", "SEAL": "off", "SEAL_KEY_FILE": "/k"},
             "SIDECAR_SEAL_KEY_FILE is not used while SIDECAR_SEAL is off",
@@ -200,7 +200,7 @@ def test_listening_beyond_loopback_takes_a_caller_token(where: str) -> None:
 
 def test_proxies_are_served_only_where_they_show_who_they_are() -> None:
     (problem,) = problems(FORWARD_AUTH="on")
-    assert problem.startswith("SIDECAR_FORWARD_AUTH takes forwarded requests")
+    assert problem.startswith("SIDECAR_FORWARD_AUTH accepts forwarded requests")
     assert "set SIDECAR_CALLER_TOKEN_FILE, or listen on a unix socket (SIDECAR_LISTEN)" in problem
     assert loaded(FORWARD_AUTH="on", CALLER_TOKEN_FILE="/t").forward_auth
     assert loaded(FORWARD_AUTH="on", LISTEN="127.0.0.1:1,unix:/run/a.sock").forward_auth
@@ -224,7 +224,7 @@ def test_a_store_that_others_can_read_takes_seal_keys(store: str) -> None:
     (problem,) = problems(STORE=store)
     assert problem.startswith("SIDECAR_STORE needs SIDECAR_SEAL_KEY_FILE")
     assert loaded(STORE=store, SEAL_KEY_FILE="/k").seal
-    assert "tokens lie open" in loaded(STORE=store, SEAL="off").warnings[0]
+    assert "tokens are stored unencrypted" in loaded(STORE=store, SEAL="off").warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,10 @@ def test_no_text_of_a_server_or_of_the_system_is_shown(error: Exception, url: Re
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (socket.gaierror(), "the name is not known"),
+        (socket.gaierror(), "the name is unknown"),
         (PasswordFileError(), "the file of the option password_file"),
-        (RedisTimeoutError(), "no answer within SIDECAR_STORE_TIMEOUT_S"),
-        (ConnectionResetError(), "it closed the connection without an answer: a port with TLS is rediss://"),
+        (RedisTimeoutError(), "no response within SIDECAR_STORE_TIMEOUT_S"),
+        (ConnectionResetError(), "it closed the connection without a response: if the port has TLS, use rediss://"),
         (OSError(), "it cannot be reached (OSError)"),
         (RuntimeError(), "it cannot be reached (RuntimeError)"),
     ],
@@ -68,18 +68,18 @@ def test_what_kept_us_from_the_server_has_words(error: Exception, words: str) ->
 def test_what_redis_py_wraps_is_looked_at() -> None:
     wrapped = RedisConnectionError("Error 111")
     wrapped.__cause__ = ConnectionRefusedError()
-    assert words_for(wrapped, SERVER).startswith("nobody listens there")
+    assert words_for(wrapped, SERVER).startswith("connection refused")
 
 
 def test_with_tls_a_port_without_it_is_thought_of() -> None:
     for error in (RedisTimeoutError(), ConnectionResetError()):
-        assert words_for(error, TLS).endswith("a port without TLS is redis://")
+        assert words_for(error, TLS).endswith("if the port has no TLS, use redis://")
 
 
 def test_a_node_that_sends_elsewhere_means_another_thing_in_a_cluster() -> None:
     moved = MovedError("1 127.0.0.1:7000", status_code="MOVED")
-    assert "name it by redis+cluster://" in words_for(moved, SERVER)
-    assert "being moved: try again" in words_for(moved, CLUSTER)
+    assert "use redis+cluster://" in words_for(moved, SERVER)
+    assert "moving keys: try again" in words_for(moved, CLUSTER)
 
 
 GOOD = b"""# Server\r

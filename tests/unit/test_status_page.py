@@ -76,23 +76,27 @@ STATES = [
     ({}, "Good", "Apps get a good token"),
     ({"condition": Condition.STALE}, "Good", "Apps get a good token"),
     ({"budget_remaining": 0}, "Good", "Apps get a good token"),
-    ({"condition": Condition.SUSPECT}, "Attention", "Apps get a suspect token: no other can be had right now"),
+    ({"condition": Condition.SUSPECT}, "Attention", "Apps get a suspect token: no other is available now"),
     (
         {"pause_kind": "throttled", "cooldown_until": NOW + 240, "pause_until": NOW + 240},
         "Attention",
-        "Apps get a good token, but the partner asked everyone to wait",
+        "Apps get a good token, but partner calls are rate limited (429)",
     ),
-    ({"pause_kind": "timeout"}, "Attention", "Apps get a good token, but the partner gives no token"),
+    ({"pause_kind": "timeout"}, "Attention", "Apps get a good token, but the last partner call failed"),
     ({"store_up": False}, "Attention", "Apps get a good token, but the store cannot be reached"),
     (
         {"credentials_valid": False},
         "Attention",
-        "Apps get a good token, but the credentials are not accepted or cannot be read",
+        "Apps get a good token, but the credentials are rejected or cannot be read",
     ),
-    ({"resting": True}, "Resting", "Nobody has asked for a while; the next request wakes it"),
-    ({**NO_TOKEN, "why_not": "starting"}, "No token", "Apps get no token yet: the first one is on its way"),
+    ({"resting": True}, "Resting", "No recent requests: refresh resumes with the next one"),
+    ({**NO_TOKEN, "why_not": "starting"}, "No token", "Apps get no token yet: the call for the first one is under way"),
     ({**NO_TOKEN, "why_not": "store-unavailable"}, "No token", "Apps get no token: the shared store is down"),
-    ({"ready": False, "why_not": "token-file"}, "No token", "The token is not in its file, where apps look for it"),
+    (
+        {"ready": False, "why_not": "token-file"},
+        "No token",
+        "The token file is not written, apps that read it get no token",
+    ),
 ]
 
 
@@ -107,11 +111,11 @@ def test_each_state_has_its_word_its_shape_and_its_sentence(changes: dict[str, A
 
 
 TROUBLES = [
-    ({"cooldown_until": NOW + 240, "pause_kind": "throttled"}, "Nobody asks it before 00:04:00 (in 1 min )"),
-    ({"pause_kind": "connect", "pause_until": NOW + 185}, "no connection to it. It is asked again 00:03:05 (in 5 s )"),
-    ({"budget_remaining": 0, "condition": Condition.STALE}, "The fleet allows itself 6 in 1 min."),
-    ({"store_up": False}, "The token in memory is vended on"),
-    ({"credentials_valid": False, "retry_at": NOW + 300}, "these again 00:05:00 (in 2 min )."),
+    ({"cooldown_until": NOW + 240, "pause_kind": "throttled"}, "No partner calls before 00:04:00 (in 1 min )"),
+    ({"pause_kind": "connect", "pause_until": NOW + 185}, "Result: no connection. Next call 00:03:05 (in 5 s )"),
+    ({"budget_remaining": 0, "condition": Condition.STALE}, "The fleet limit is 6 calls in 1 min."),
+    ({"store_up": False}, "The token in memory is still served."),
+    ({"credentials_valid": False, "retry_at": NOW + 300}, "These are retried 00:05:00 (in 2 min )."),
     ({"condition": Condition.SUSPECT}, "An app reported it as refused, or it is past its assumed end."),
 ]
 
@@ -129,20 +133,20 @@ def test_a_file_that_hangs_is_a_trouble_of_its_profile_or_of_all() -> None:
     assert profiles["a"]["stalledFiles"] == ["caller-tokens", "credentials"]
     assert profiles["b"]["stalledFiles"] == ["caller-tokens"]
     text = words(page(document))
-    assert "but the file system hangs under the caller tokens and the credentials." in text
-    assert "but the file system hangs under the caller tokens." in text
+    assert "but the file system does not respond for the caller tokens and the credentials." in text
+    assert "but the file system does not respond for the caller tokens." in text
     assert "hangs" not in words(shown(snapshot()))
 
 
 NEXT_STEPS = [
     ({}, "Next: refresh 00:12:00 (in 9 min )"),
     ({"next_refresh_at": NOW + 180}, "Next: refresh now"),
-    ({"lease_owner": "r-1", "lease_until": NOW + 192}, "Next: r-1 asks the partner now, for 12 s at most"),
-    ({**NO_TOKEN, "next_refresh_at": 0, "retry_at": NOW + 200}, "Next: the partner is asked again 00:03:20 (in 20 s )"),
-    ({**NO_TOKEN, "next_refresh_at": 0}, "Next: the partner is about to be asked"),
-    ({"condition": Condition.SUSPECT, "retry_at": NOW + 200}, "Next: the partner is asked again 00:03:20 (in 20 s )"),
-    ({"condition": Condition.SUSPECT}, "Next: the partner is about to be asked"),
-    ({"resting": True, "next_refresh_at": 0}, "Next: nothing, until somebody asks"),
+    ({"lease_owner": "r-1", "lease_until": NOW + 192}, "Next: r-1 calls the partner now, for 12 s at most"),
+    ({**NO_TOKEN, "next_refresh_at": 0, "retry_at": NOW + 200}, "Next: partner call 00:03:20 (in 20 s )"),
+    ({**NO_TOKEN, "next_refresh_at": 0}, "Next: partner call now"),
+    ({"condition": Condition.SUSPECT, "retry_at": NOW + 200}, "Next: partner call 00:03:20 (in 20 s )"),
+    ({"condition": Condition.SUSPECT}, "Next: partner call now"),
+    ({"resting": True, "next_refresh_at": 0}, "Next: none until the next request"),
 ]
 
 
@@ -161,7 +165,7 @@ def test_every_fact_of_the_profile_is_told() -> None:
         "Lifetime 15 min, assumed",
         f"Token id {snapshot().token_id}",
         "Waiting apps 3",
-        "Last error 00:00:00 : it has an error of its own (503 · s-9)",
+        "Last error 00:00:00 : server error (5xx) · 503 · s-9",
     ):
         assert fact in text
 
@@ -176,7 +180,7 @@ def test_the_bar_shows_the_life_left_and_where_the_refresh_is_due() -> None:
     assert re.findall(r'class="due" .* x="(\S+)%"', one(left_s=720)) == ["20.00"]
 
 
-@pytest.mark.parametrize(("changes", "caption"), [(NO_TOKEN, "no token"), ({"left_s": 0}, "ended at 00:15:00")])
+@pytest.mark.parametrize(("changes", "caption"), [(NO_TOKEN, "no token"), ({"left_s": 0}, "expired at 00:15:00")])
 def test_a_bar_that_has_run_out_says_why(changes: dict[str, Any], caption: str) -> None:
     text = one(**changes)
     assert caption in words(text)
@@ -197,6 +201,6 @@ def test_of_several_profiles_those_in_trouble_are_named_and_all_can_be_jumped_to
 
 
 def test_a_sidecar_that_shuts_down_says_so() -> None:
-    assert 'role="status">The sidecar shuts down; until then tokens are vended</span>' in shown(
+    assert 'role="status">The sidecar is shutting down. Tokens are still served</span>' in shown(
         snapshot(), draining=True
     )

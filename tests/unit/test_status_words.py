@@ -23,9 +23,9 @@ AT = "2026-01-01T00:03:00Z"
 def test_events_come_newest_first_in_words_with_their_details() -> None:
     text = words(shown(snapshot(), told=list(gallery_events())))
     told = text.split("Latest events", 1)[1]
-    assert told.index("The credentials cannot be read: api-key is empty") < told.index("The sidecar 1.0 started")
-    assert "warning: The store cannot be used (peek: TimeoutError) 3 times suspect store_failed" in told
-    assert "The partner was asked for a token: too many calls, it asks everyone to wait" in told
+    assert told.index("Credentials cannot be read: api-key is empty") < told.index("Sidecar 1.0 started")
+    assert "warning: Store unavailable (peek: TimeoutError) 3 times suspect store_failed" in told
+    assert "Partner call: rate limited (429)" in told
     assert "operation grant duration 120 ms partner status 429 error code GW-7 error message slow down" in told
 
 

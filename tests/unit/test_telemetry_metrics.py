@@ -100,7 +100,7 @@ def test_the_output_is_what_promtool_wants(metrics: Metrics) -> None:
 
 def test_the_help_of_credentials_valid_names_both_reasons_for_zero(metrics: Metrics) -> None:
     text = metrics.render("")[0].decode()
-    assert "rejected the credentials, or while a new file of them is empty or unreadable." in text
+    assert "rejected the credentials, or while a new credentials file is empty or unreadable." in text
 
 
 def test_openmetrics_is_given_to_who_asks_for_it(metrics: Metrics) -> None:

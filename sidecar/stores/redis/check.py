@@ -33,7 +33,7 @@ async def check_redis(store: Store, url: Secret, *, timeout_s: Seconds, clock: C
         findings += await probe.find(address, key)
     for address in places.others:
         if words := await probe.refused(address, ("PING",)):
-            findings.append(Finding(f"a replica that may have to stand in: {words}", str(address), is_note=True))
+            findings.append(Finding(f"a replica that may become the master: {words}", str(address), is_note=True))
     if places.masters and all(finding.is_note for finding in findings):
         findings += await _try_store(store, clock, probe, places)
     return findings

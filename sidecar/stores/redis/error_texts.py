@@ -20,53 +20,56 @@ from sidecar.stores.redis.client import root_of
 from sidecar.stores.redis.connection import CertificateRefusedError
 from sidecar.stores.redis.password_file import PasswordFileError
 
-CLUSTER_NODE = "it is a node of a cluster: name it by redis+cluster://"
-REPLICA = "it is a read-only replica: name its master, or the sentinels by redis+sentinel://"
+CLUSTER_NODE = "it is a node of a cluster: use redis+cluster://"
+REPLICA = "it is a read-only replica: use its master, or redis+sentinel:// with the sentinels"
 
-_SILENT = "no answer within SIDECAR_STORE_TIMEOUT_S: a firewall, a network policy, or a server that hangs"
-_SILENT_TLS = f"{_SILENT}; or no TLS is spoken there: a port without TLS is redis://"
+_SILENT = "no response within SIDECAR_STORE_TIMEOUT_S: a firewall, a network policy, or a server that does not respond"
+_SILENT_TLS = f"{_SILENT}; if the port has no TLS, use redis://"
 _BY_CODE = {
     "ASK": CLUSTER_NODE,
-    "BUSY": "a script of somebody else keeps it busy: end that by SCRIPT KILL",
-    "CLUSTERDOWN": "the cluster does not serve now: a part of its slots has no master, see CLUSTER INFO",
+    "BUSY": "a script of another client blocks it: end the script with SCRIPT KILL",
+    "CLUSTERDOWN": "the cluster is down: some slots have no master, see CLUSTER INFO",
     "CROSSSLOT": CLUSTER_NODE,
-    "DENIED": "it is in protected mode, and takes clients of its own machine only: give it a password, or a user",
-    "LOADING": "it is loading its data: wait for the end of that",
-    "MASTERDOWN": "it is a replica that has lost its master: name the master",
-    "MISCONF": "it refuses writes because it could not save to disk: mend its disk, or turn saving off (save '')",
+    "DENIED": "it is in protected mode and accepts only local clients: set a password or a user",
+    "LOADING": "it is loading its data: wait until it is done",
+    "MASTERDOWN": "it is a replica without a connection to its master: use the master",
+    "MISCONF": "it refuses writes because it could not save to disk: fix its disk, or turn saving off (save '')",
     "MOVED": CLUSTER_NODE,
-    "NOAUTH": "it wants a password, and SIDECAR_STORE has none: add USER:PASSWORD@, or the option password_file",
-    "NOPERM": "its user may not do that: deploy/README.md has the rights that are needed",
-    "NOREPLICAS": "fewer replicas follow it than min-replicas-to-write demands: start them, or lower that",
-    "OOM": "its memory is full (maxmemory): raise maxmemory, or remove what others keep there",
+    "NOAUTH": "it requires a password, and SIDECAR_STORE has none: add USER:PASSWORD@, or the option password_file",
+    "NOPERM": "its user lacks permissions: deploy/README.md lists the required ones",
+    "NOREPLICAS": "it has fewer replicas than min-replicas-to-write: start replicas, or lower that setting",
+    "OOM": "its memory is full: raise maxmemory, or remove other data",
     "READONLY": REPLICA,
-    "TRYAGAIN": "a part of the cluster's keys is being moved: try again later",
-    "WRONGPASS": "user or password is wrong, or the user is off",
+    "TRYAGAIN": "the cluster is moving keys: try again later",
+    "WRONGPASS": "user or password is wrong, or the user is disabled",
 }
 _BY_CLASS: tuple[tuple[type[BaseException], str], ...] = (
-    (CertificateRefusedError, "it wants a certificate of ours, or does not trust it: ssl_certfile and ssl_keyfile"),
+    (
+        CertificateRefusedError,
+        "it requires a client certificate, or does not trust ours: set ssl_certfile and ssl_keyfile",
+    ),
     (
         PasswordFileError,
-        "the file of the option password_file cannot be read or holds no password",
+        "the file of the option password_file cannot be read or has no password",
     ),
-    (AuthenticationError, "its default user has no password: leave the password out, or name a user"),
+    (AuthenticationError, "its default user has no password: remove the password, or add a user"),
     (
         ssl.SSLCertVerificationError,
-        "its certificate is not trusted, or for another name: ssl_ca_certs, othe host",
+        "its certificate is not trusted, or is for another name: check ssl_ca_certs and the host",
     ),
-    (ssl.SSLError, "no TLS is spoken there, or our certificate and its key do not fit: a port without TLS is redis://"),
-    (socket.gaierror, "the name is not known: look at its spelling, and at DNS"),
-    (ConnectionRefusedError, "nobody listens there: look at the port, and whether the server runs"),
+    (ssl.SSLError, "the TLS handshake failed: check our certificate and its key; if the port has no TLS, use redis://"),
+    (socket.gaierror, "the name is unknown: check its spelling and DNS"),
+    (ConnectionRefusedError, "connection refused: check the port, and whether the server runs"),
     (TimeoutError, _SILENT),
     (RedisTimeoutError, _SILENT),
-    (InvalidResponse, "what answers there is no Redis server"),
-    (ResponseError, "it does not know a command that is needed: it is no Redis server of version 6.2 or later"),
+    (InvalidResponse, "the server there is not Redis"),
+    (ResponseError, "it lacks a required command: it is not Redis 6.2 or later"),
 )
-_CLOSED = "it closed the connection without an answer: a port with TLS is rediss://"
-_CLOSED_TLS = "it closed the connection during the TLS handshake: a port without TLS is redis://"
-_FULL = "it has as many clients as it takes: raise maxclients, or look who connects to it"
-_NO_SOCKET = "no socket lies at the path: look at unixsocket in the server's settings, and at the mount"
-_NOT_ALLOWED = "this user may not use it: look at the rights of the socket (unixsocketperm) and of its folder"
+_CLOSED = "it closed the connection without a response: if the port has TLS, use rediss://"
+_CLOSED_TLS = "it closed the connection during the TLS handshake: if the port has no TLS, use redis://"
+_FULL = "it is at its client limit: raise maxclients, or find out which clients connect"
+_NO_SOCKET = "the path has no socket: check unixsocket in the server's settings, and the mount"
+_NOT_ALLOWED = "this user may not use it: check the permissions of the socket (unixsocketperm) and of its folder"
 
 
 def code_of(error: BaseException) -> str:

@@ -8,10 +8,10 @@ from sidecar.core.redis_url import Topology
 from sidecar.stores.redis.error_texts import CLUSTER_NODE, REPLICA
 
 OLDEST = (6, 2)
-UNSEEN = "whether maxmemory-policy is noeviction could not be seen: look there by CONFIG GET, or give the user +info"
+UNSEEN = "maxmemory-policy could not be read (it must be noeviction): check it with CONFIG GET, or give the user +info"
 """A note: the rights that a sidecar needs do not include INFO."""
-SENTINEL = "it is a sentinel: name it by redis+sentinel://, with the service behind it"
-_OLD = "it is older than version 6.2: nothing older is tried with this program"
+SENTINEL = "it is a sentinel: use redis+sentinel://, with the service name in the path"
+_OLD = "it is older than version 6.2, the oldest version this program is tested with"
 
 
 def read_info(reply: object) -> dict[str, str]:
@@ -35,8 +35,8 @@ def problems_in(info: dict[str, str], topology: Topology) -> list[str]:
     if info.get("maxmemory", "0") != "0" and policy != "noeviction":
         shown = policy if re.fullmatch(r"[a-z-]{1,32}", policy) else "another"
         problems.append(
-            f"its maxmemory-policy is {shown}, by which leases and cool-downs are forgotten: set noeviction, or use a "
-            "server of its own"
+            f"its maxmemory-policy is {shown}, which can remove leases and cool-downs: set noeviction, or use a "
+            "separate server"
         )
     return problems
 

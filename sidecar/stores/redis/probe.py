@@ -124,7 +124,7 @@ class RedisProbe:
         if len(answers) == 1:
             return first or [words for words in answers if words]
         return [
-            f"{count} of {CONNECTIONS} connections: {words}. The name leads to several servers, and must lead to one"
+            f"{count} of {CONNECTIONS} connections: {words}. The name must resolve to one server, not several"
             for words, count in answers.items()
             if words
         ]
@@ -133,9 +133,9 @@ class RedisProbe:
         """Before any command of ours: by the network, TLS, the password or the database."""
         code, database = code_of(error), self._url.database
         if database and code == "NOPERM":
-            return f"its user lacks +select, which database {database} takes: add it, or use database 0"
+            return f"its user lacks +select, which database {database} requires: add it, or use database 0"
         if database and code == "ERR" and isinstance(error, ResponseError):
-            return f"it has no database {database}: use database 0, the only one that a node of a cluster has"
+            return f"it has no database {database}: use database 0, the only one on a cluster node"
         words = words_for(error, self._url)
         if code or address in self._url.addresses:
             return words
@@ -158,11 +158,11 @@ class RedisProbe:
 _ANNOUNCED = {
     Topology.SERVER: "",
     Topology.SENTINEL: (
-        "The sentinels announce this address: behind NAT it must be one that can be reached from here "
+        "The sentinels announce this address: behind NAT they must announce one that is reachable from here "
         "(replica-announce-ip, sentinel announce-ip)"
     ),
     Topology.CLUSTER: (
-        "The nodes announce this address: behind NAT it must be one that can be reached from here "
+        "The nodes announce this address: behind NAT they must announce one that is reachable from here "
         "(cluster-announce-ip, cluster-announce-hostname)"
     ),
 }

@@ -11,22 +11,22 @@ from sidecar.stores.sqlite.errors import FileVersionError, ForeignFileError, Sha
 
 _BY_CODE = {
     sqlite3.SQLITE_BUSY: "another process kept the file locked for longer than SIDECAR_STORE_TIMEOUT_S",
-    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened, or none can be made beside it: look at the folder's rights",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged: remove it and those beside it, and it is made anew",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened, or none created beside it: check the folder's permissions",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: remove it and the files beside it, it is created again",
     sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_IOERR: "the disk is full, or fails",
-    sqlite3.SQLITE_NOTADB: "the file is no SQLite database: remove it, or name another path",
+    sqlite3.SQLITE_IOERR: "the disk is full or has errors",
+    sqlite3.SQLITE_NOTADB: "the file is not a SQLite database: remove it, or use another path",
     sqlite3.SQLITE_PERM: "this user may not use the file",
     sqlite3.SQLITE_READONLY: "the file, its folder or its disk is read-only for this user",
 }
 _BY_CLASS: dict[type[Exception], str] = {
-    FileVersionError: "the file is of another version of this program: remove it, and it is made anew",
-    ForeignFileError: "the file is another program's database: name another path",
+    FileVersionError: "the file is from another version of this program: remove it, it is created again",
+    ForeignFileError: "the file is another program's database: use another path",
     FileNotFoundError: "its folder does not exist",
-    NotADirectoryError: "its folder is none",
-    IsADirectoryError: "it is a folder, and must be a file",
-    PermissionError: "this user may not make or use the file: look at the folder's rights",
-    TimeoutError: "no answer in SIDECAR_STORE_TIMEOUT_S: a slow disk, or another process keeps the file locked",
+    NotADirectoryError: "its folder is not a folder",
+    IsADirectoryError: "it is a folder, not a file",
+    PermissionError: "this user may not create or use the file: check the folder's permissions",
+    TimeoutError: "no response within SIDECAR_STORE_TIMEOUT_S: the disk is slow, or another process locks the file",
 }
 
 

@@ -71,7 +71,7 @@ def client_of(client: Client | None, form: Mapping[str, str]) -> Client:
     if posted is not None:
         raise _twice()
     if form.get("client_id", client.client_id) != client.client_id:
-        raise OAuthError("invalid_request", "Two different client_id were sent.")
+        raise OAuthError("invalid_request", "The request has two different client_id values.")
     return client
 
 

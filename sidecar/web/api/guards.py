@@ -212,4 +212,6 @@ def _check_no_page(request: BaseRequest) -> None:
     """A page in a browser on this machine reaches loopback, too. No client of ours sends either header."""
     sites = request.headers.getall("Sec-Fetch-Site", ())
     if "Origin" in request.headers or any(site.lower() not in _BROWSED_ALONE for site in sites):
-        raise GuardError("caller-not-allowed", "Pages in a browser are not served: send no Origin or Sec-Fetch-Site.")
+        raise GuardError(
+            "caller-not-allowed", "Requests from browser pages are refused: send no Origin or Sec-Fetch-Site."
+        )

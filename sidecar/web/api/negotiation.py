@@ -25,7 +25,7 @@ def seconds_of(query: str, *names: str) -> tuple[Seconds, ...]:
     given = parse_qsl(query, keep_blank_values=True)
     if any(name not in names for name, _ in given):
         known = " and ".join(f"'{name}'" for name in names) or "none"
-        raise RequestError("bad-request", f"Send no other query parameters than these: {known}.")
+        raise RequestError("bad-request", f"Unknown query parameter. Allowed: {known}.")
     return tuple(_seconds(name, [value for key, value in given if key == name]) for name in names)
 
 

@@ -116,7 +116,7 @@ def _form(body: bytes) -> dict[str, str]:
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise OAuthError("invalid_request", "The body is no form in UTF-8.") from None
+        raise OAuthError("invalid_request", "The body is not a form in UTF-8.") from None
     if any(count > 1 for count in Counter(name for name, _ in fields).values()):
         raise OAuthError("invalid_request", "Send each field once.")
     return dict(fields)

@@ -74,4 +74,4 @@ def _reported_id(body: bytes) -> str:
 
 
 def _unclear() -> RequestError:
-    return RequestError("bad-request", 'Send JSON: {"tokenId": "..."} or {"accessToken": "..."}, one of them.')
+    return RequestError("bad-request", 'Send JSON, either {"tokenId": "..."} or {"accessToken": "..."}.')

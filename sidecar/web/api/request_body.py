@@ -9,7 +9,7 @@ from aiohttp.web_request import BaseRequest
 from sidecar.web.refusals import RequestError
 from sidecar.web.server.protocol import connection_of
 
-_TOO_MANY = "Too many requests wait for their bodies, and this one has waited the longest: send head and body together."
+_TOO_MANY = "Too many requests are waiting for their bodies. This one waited longest: send head and body together."
 
 
 async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> bytes:
@@ -19,7 +19,7 @@ async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> by
     """
     connection = connection_of(request)
     if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise RequestError("bad-request", f"Send the body as 'Content-Type: {media_type}', not encoded.")
+        raise RequestError("bad-request", f"Send the body as 'Content-Type: {media_type}', without Content-Encoding.")
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     try:

@@ -57,7 +57,7 @@ class _NotFound:
         return refused(self.error)
 
 
-_NOT_FOUND = _NotFound(RequestError("not-found", "See /openapi.json for the paths there are."))
+_NOT_FOUND = _NotFound(RequestError("not-found", "See /openapi.json for the list of paths."))
 
 
 class Routes:

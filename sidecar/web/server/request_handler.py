@@ -29,16 +29,14 @@ from sidecar.web.problems import INTERNAL_ERROR, problem
 from sidecar.web.server.socket_protocol import LINGER_S
 
 UNREADABLE = (
-    "The request could not be parsed as HTTP/1.0 or 1.1 (also: exactly one Host header, a method in capitals, "
-    "at most 126 header lines)."
+    "The request is not valid HTTP/1.0 or 1.1. It needs exactly one Host header, a method in capitals "
+    "and at most 126 header lines."
 )
-HEAD_TOO_LARGE = (
-    "The request's line and headers, with the empty lines before them, have more bytes than SIDECAR_MAX_HEADER_BYTES."
-)
+HEAD_TOO_LARGE = "The request line and headers, with empty lines before them, are longer than SIDECAR_MAX_HEADER_BYTES."
 OVERLOADED = wire_bytes(
     problem(
         "overloaded",
-        "All connections this sidecar may have are in use (SIDECAR_MAX_CONNECTIONS, or its limit of open files).",
+        "The sidecar is at its connection limit (SIDECAR_MAX_CONNECTIONS, or its limit of open files).",
         retry_after_s=1,
     ),
     closes=True,
@@ -132,7 +130,7 @@ class ConnectionHandler(RequestHandler):
             response = malformed(self._sink, status, exc)
         else:
             self._report(exc)
-            response = problem(INTERNAL_ERROR, "The sidecar failed on this request; its log says where.")
+            response = problem(INTERNAL_ERROR, "Internal error. See the sidecar log.")
         if request.writer.output_size > 0:
             raise ConnectionError("an answer had been begun")
         self.connection.write(wire_bytes(response, closes=True))

@@ -11,38 +11,38 @@ from sidecar.web.admin.status_page.words import Document, failure, label, span, 
 
 SENTENCES: Mapping[str, str] = MappingProxyType(
     {
-        "service_started": "The sidecar {version} started",
-        "service_stopping": "The sidecar stops; it vends for another {drainS}",
-        "service_stopped": "The sidecar stopped",
+        "service_started": "Sidecar {version} started",
+        "service_stopping": "Sidecar is stopping, it serves tokens for another {drainS}",
+        "service_stopped": "Sidecar stopped",
         "configuration_warning": "{warning}",
-        "log_lines_dropped": "Log lines were lost, since nobody read them: {log} of the log, {audit} of the audit",
-        "partner_called": "The partner was asked for a token: {outcome}",
-        "token_changed": "Apps get another token, {fetched}",
-        "pause_started": "Nobody asks the partner for {pauseS}: {kind}",
-        "lease_lost": "Our right to call ended before our work did ({stage})",
-        "token_reported": "An app reported a token as refused; we said: {verdict}",
-        "lifetime_learned": "Tokens are refused early: they are taken to live {learnedS}",
-        "token_file_written": "The token is in its file",
-        "token_file_removed": "The token file was removed",
-        "token_file_changed": "Another process changed the token file ({change}); it is as it was again",
-        "token_file_failed": "The token file cannot be written: {cause}",
-        "file_stalled": "The file system hangs under a file: {file}",
-        "file_stall_ended": "The file system answers again: {file}",
-        "store_failed": "The store cannot be used ({operation}: {cause})",
-        "store_recovered": "The store can be used again",
-        "store_data_lost": "The store lost its data; it was told what we remember",
-        "store_clock_stepped": "The clock of the store was set, by {stepS}",
-        "stored_value_discarded": "A value in the store could not be used: {what}",
-        "credentials_changed": "There are new credentials",
-        "credentials_unreadable": "The credentials cannot be read: {problem}",
-        "partner_certificates_changed": "Partner calls trust other certificates",
-        "partner_certificates_unreadable": "Certificates cannot be read, those of before stay in use: {problem}",
-        "seal_keys_changed": "Other seal keys are in use: {keyIds}",
-        "seal_keys_unreadable": "The seal keys cannot be read, those of before stay in use: {problem}",
-        "request_refused": "A caller was turned away: {code}",
-        "malformed_request": "A request could not be read ({cause})",
-        "limit_hit": "A connection went beyond a limit: {limit}",
-        "internal_failure": "The sidecar has a bug, in {where}",
+        "log_lines_dropped": "Log lines were dropped because the output was not read: {log} log, {audit} audit",
+        "partner_called": "Partner call: {outcome}",
+        "token_changed": "Apps get a new token, {fetched}",
+        "pause_started": "Partner calls paused for {pauseS}: {kind}",
+        "lease_lost": "Lease lost ({stage})",
+        "token_reported": "An app reported a refused token: {verdict}",
+        "lifetime_learned": "Tokens were refused early: learned lifetime is {learnedS}",
+        "token_file_written": "Token file written",
+        "token_file_removed": "Token file removed",
+        "token_file_changed": "Another process changed the token file ({change}), it was restored",
+        "token_file_failed": "Token file cannot be written: {cause}",
+        "file_stalled": "File system does not respond: {file}",
+        "file_stall_ended": "File system responds again: {file}",
+        "store_failed": "Store unavailable ({operation}: {cause})",
+        "store_recovered": "Store available again",
+        "store_data_lost": "Store lost its data, this replica restored its copy",
+        "store_clock_stepped": "Store clock stepped by {stepS}",
+        "stored_value_discarded": "Stored value discarded: {what}",
+        "credentials_changed": "Credentials changed",
+        "credentials_unreadable": "Credentials cannot be read: {problem}",
+        "partner_certificates_changed": "Trusted certificates for partner calls changed",
+        "partner_certificates_unreadable": "Certificates cannot be read, the previous ones stay in use: {problem}",
+        "seal_keys_changed": "Seal keys changed: {keyIds}",
+        "seal_keys_unreadable": "Seal keys cannot be read, the previous ones stay in use: {problem}",
+        "request_refused": "Request refused: {code}",
+        "malformed_request": "Malformed request ({cause})",
+        "limit_hit": "A connection exceeded a limit: {limit}",
+        "internal_failure": "Internal error in {where}",
     }
 )
 """By the name an event has in the log. In braces fields of the event, which are not told again after the sentence."""
@@ -81,7 +81,7 @@ def _value_or_time(name: str, value: object, at: str) -> Markup | str:
 
 def _value(name: str, value: object) -> str:
     if name == "fetched":
-        return "fetched from the partner" if value else "taken over from the store"
+        return "fetched from the partner" if value else "read from the store"
     if name in ("kind", "outcome"):
         return failure(str(value))
     if isinstance(value, int | float) and name.endswith("S"):

@@ -47,7 +47,7 @@ def _caption(profile: Document, left_s: float, at: str) -> Markup:
     if not profile["tokenId"]:
         return Markup("no token")
     if left_s <= 0:
-        return fill("ended at $time", time=time_of(profile["expiresAt"], at))
+        return fill("expired at $time", time=time_of(profile["expiresAt"], at))
     return fill("<b>$count</b> left, until $time", count=count(left_s), time=time_of(profile["expiresAt"], at))
 
 
@@ -75,12 +75,12 @@ def _facts(profile: Document, at: str) -> Iterator[tuple[str, Markup | str]]:
     yield "Budget", f"{budget['remaining']} of {budget['calls']} calls left in {span(budget['windowSeconds'])}"
     yield "Lease holder", profile["leaseHolder"] or "none"
     learned_s = profile["learnedLifetimeSeconds"]
-    yield "Learned lifetime", span(learned_s) if learned_s else "nothing learned"
+    yield "Learned lifetime", span(learned_s) if learned_s else "none"
     yield "Lifetime", f"{span(profile['lifetimeSeconds'])}, {profile['lifetime'] or 'assumed'}"
     yield "Token id", fill("<code>$id</code>", id=profile["tokenId"]) if profile["tokenId"] else "none"
     yield "Issued", time_of(profile["issuedAt"], at) if profile["issuedAt"] else "never"
     yield "Waiting apps", str(profile["waiters"])
-    yield "Credentials", "valid" if profile["credentialsValid"] else "not accepted"
+    yield "Credentials", "valid" if profile["credentialsValid"] else "rejected or unreadable"
     yield "Store", "up" if profile["storeUp"] else "down"
     yield "Last error", _last_error(profile["lastError"], at)
 
@@ -89,7 +89,5 @@ def _last_error(error: Document | None, at: str) -> Markup | str:
     if error is None:
         return "none"
     partner = error["partner"] or {}
-    said = " · ".join(str(value) for value in partner.values() if value)
-    return fill(
-        "$time: $why$said", time=time_of(error["at"], at), why=failure(error["kind"]), said=said and f" ({said})"
-    )
+    said = "".join(f" · {value}" for value in partner.values() if value)
+    return fill("$time: $why$said", time=time_of(error["at"], at), why=failure(error["kind"]), said=said)

@@ -16,17 +16,17 @@ Document: TypeAlias = Mapping[str, Any]
 
 FAILURES: Mapping[str, str] = MappingProxyType(
     {
-        "ok": "it gave one",
-        "throttled": "too many calls, it asks everyone to wait",
-        "rejected": "it does not accept the credentials",
-        "refused": "it does not accept the request",
-        "malformed": "its answer makes no sense",
-        "timeout": "no answer in time",
-        "connect": "no connection to it",
-        "server-error": "it has an error of its own",
+        "ok": "token received",
+        "throttled": "rate limited (429)",
+        "rejected": "credentials rejected (401 or 403)",
+        "refused": "request refused (4xx)",
+        "malformed": "invalid response",
+        "timeout": "no response in time",
+        "connect": "no connection",
+        "server-error": "server error (5xx)",
     }
 )
-"""What came of asking the partner for a token."""
+"""The outcome of a partner call."""
 
 
 def span(seconds: Seconds) -> str:

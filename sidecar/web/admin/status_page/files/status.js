@@ -86,7 +86,7 @@ function span(seconds) {
 
 function stands(why) {
   const at = document.querySelector("main").dataset.at.slice(11, 19);
-  const text = `${why} All below is as of ${at} UTC.`;
+  const text = `${why} The data below is as of ${at} UTC.`;
   document.documentElement.classList.add("stands");
   notLive.hidden = false;
   if (notLive.textContent !== text) notLive.textContent = text;
