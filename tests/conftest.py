@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.programs import skip_without_programs
 from tests.servers import RedisServer
+from tests.support.programs import skip_without_programs
 from tests.tiers import FIRST, belongs
 
 # Whatever that of the shell is: a folder or file that another user may write to is refused in many places.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tests.bench.peers import HERE, LOAD_CORE, Peer
-from tests.fakes.replica import HANG_S
+from tests.support.replica import HANG_S
 
 REQUIRED = "Sidecar-Request: true"
 REQUEST = f"GET /v1/token HTTP/1.1\r\nHost: 127.0.0.1\r\n{REQUIRED}\r\n\r\n".encode()

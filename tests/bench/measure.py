@@ -16,7 +16,7 @@ from typing import TypeVar
 from tests.bench.load import Rate, WrongAnswerError, apply_load
 from tests.bench.peers import Peer, admin_url
 from tests.bench.scenarios import Figure, Scenario
-from tests.fakes.replica import HANG_S
+from tests.support.replica import HANG_S
 
 T = TypeVar("T")
 

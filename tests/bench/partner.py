@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sidecar.core.model import Budget, Secret
 from sidecar.sandbox import Sandbox, SandboxConfig
-from tests.fakes.processes import HeldClock
+from tests.support.processes import HeldClock
 
 KEY, SECRET = "bench-key", "bench-secret"
 CONFIG = SandboxConfig(api_key=Secret(KEY), api_secret=Secret(SECRET), limit=Budget(1000, 1))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.partner import KEY, SECRET
-from tests.fakes.proc import cpu_s
-from tests.fakes.resident import resident_bytes
+from tests.support.proc import cpu_s
+from tests.support.resident import resident_bytes
 
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = "0", "1"

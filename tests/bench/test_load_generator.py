@@ -14,7 +14,7 @@ import pytest
 
 from tests.bench.load import Load, WrongAnswerError, build_generator, generated
 from tests.bench.peers import Peer
-from tests.fakes.programs import needs
+from tests.support.programs import needs
 
 pytestmark = [needs("gcc"), needs("taskset")]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.browser import Page, browser_process, open_page
-from tests.fakes.gallery import gallery
-from tests.fakes.processes import Fleet, open_fleet
 from tests.servers import RedisServer
+from tests.support.browser import Page, browser_process, open_page
+from tests.support.processes import Fleet, open_fleet
+from tests.support.status_samples import gallery
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.fakes.browser import Page
+from tests.support.browser import Page
 
 FOLDER = Path(__file__).resolve().parents[2] / ".screenshots"
 

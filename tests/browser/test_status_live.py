@@ -9,10 +9,10 @@ import pytest
 from sidecar.sandbox.faults import Fault
 from tests.browser.screenshots import keep
 from tests.browser.ticking import A_TICK_CHANGES_THE_BAR
-from tests.fakes.browser import Page
-from tests.fakes.processes import Fleet
-from tests.fakes.programs import needs
-from tests.fakes.replica import Replica, until
+from tests.support.browser import Page
+from tests.support.processes import Fleet
+from tests.support.programs import needs
+from tests.support.replica import Replica, until
 
 pytestmark = needs("chromium")
 

@@ -6,10 +6,10 @@ import pytest
 
 from sidecar.web.admin.status_page.words import span
 from tests.browser.screenshots import keep
-from tests.fakes.browser import Page
-from tests.fakes.gallery import vendors
-from tests.fakes.programs import needs
-from tests.fakes.replica import until
+from tests.support.browser import Page
+from tests.support.programs import needs
+from tests.support.replica import until
+from tests.support.status_samples import vendors
 
 pytestmark = needs("chromium")
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.refuser import Refuser
 from tests.clients.site import CALLER_TOKEN, Partner, Site, partner_process, site_with
-from tests.fakes.threaded import in_a_thread
+from tests.support.threaded import in_a_thread
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ import certifi
 import yaml
 
 from tests.clients.site import CALLER_TOKEN, EXAMPLES
-from tests.fakes.commands import wait_for
-from tests.fakes.programs import found
 from tests.servers import free_port
+from tests.support.commands import wait_for
+from tests.support.programs import found
 
 PORT = "8080"
 """The port of each example."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.partner.presets import PRESETS
-from tests.fakes.commands import START_LIMIT_S, process, wait_for
+from tests.support.commands import START_LIMIT_S, process, wait_for
 
 TOP = Path(__file__).resolve().parents[2]
 EXAMPLES = TOP / "deploy/examples"

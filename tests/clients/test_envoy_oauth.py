@@ -7,9 +7,9 @@ from pathlib import Path
 from tests.clients.proxies import envoy_oauth
 from tests.clients.site import CALLER_TOKEN, Partner, Site, site_with
 from tests.clients.test_proxies import send
-from tests.fakes.commands import START_LIMIT_S
-from tests.fakes.programs import needs
 from tests.sentinels import wait_until
+from tests.support.commands import START_LIMIT_S
+from tests.support.programs import needs
 
 pytestmark = needs("envoy")
 

@@ -12,9 +12,9 @@ import pytest
 
 from tests.clients.redirector import Redirector
 from tests.clients.site import CALLER_TOKEN, EXAMPLES, Partner, Site, site_with
-from tests.fakes.flood import flooding
-from tests.fakes.programs import needs
-from tests.fakes.threaded import in_a_thread
+from tests.support.flood import flooding
+from tests.support.programs import needs
+from tests.support.threaded import in_a_thread
 
 COMMANDS = [
     pytest.param(("sh", EXAMPLES / "token.sh"), id="sh", marks=needs("curl")),

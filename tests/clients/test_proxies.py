@@ -17,9 +17,9 @@ from tests.clients.long_tokens import LongTokens
 from tests.clients.proxies import OF_THE_APPS, PROXIES, envoy, nginx
 from tests.clients.refuser import Refuser
 from tests.clients.site import CALLER_TOKEN, Partner, Site, site_with
-from tests.fakes.commands import START_LIMIT_S
-from tests.fakes.programs import needs
-from tests.fakes.threaded import in_a_thread
+from tests.support.commands import START_LIMIT_S
+from tests.support.programs import needs
+from tests.support.threaded import in_a_thread
 
 PROBE_PATH = PRESETS["pay1st"].probe_path
 

@@ -17,7 +17,7 @@ from sidecar.client.httpx import SidecarAuth as HttpxAuth
 from sidecar.client.questions import PartnerHeader, Questions
 from tests.clients.refuser import Refuser
 from tests.clients.site import CALLER_TOKEN, Partner, Site, site_with
-from tests.fakes.commands import START_LIMIT_S
+from tests.support.commands import START_LIMIT_S
 
 
 class Client:

@@ -15,8 +15,8 @@ from sidecar.client.aiohttp import SidecarAuth as AiohttpAuth
 from sidecar.client.errors import TokenUnavailableError
 from sidecar.client.httpx import SidecarAuth as HttpxAuth
 from tests.clients.site import CALLER_TOKEN, Site
-from tests.fakes.commands import START_LIMIT_S
 from tests.sentinels import wait_until
+from tests.support.commands import START_LIMIT_S
 
 NEXT, LAST = "canary-next-caller-token", "canary-last-caller-token"
 LINES = (CALLER_TOKEN, NEXT, LAST)

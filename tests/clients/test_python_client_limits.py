@@ -15,7 +15,7 @@ import pytest
 from sidecar.client.aiohttp import SidecarAuth as AiohttpAuth
 from sidecar.client.errors import TokenUnavailableError
 from sidecar.client.httpx import SidecarAuth as HttpxAuth
-from tests.fakes.flood import flooding
+from tests.support.flood import flooding
 
 LIMIT_S = 0.2
 FOR_EVER_S = 86_400.0

@@ -14,7 +14,7 @@ from sidecar.client.aiohttp import SidecarAuth as AiohttpAuth
 from sidecar.client.httpx import SidecarAuth as HttpxAuth
 from tests.clients.redirector import Redirector
 from tests.clients.site import Site
-from tests.fakes.threaded import in_a_thread
+from tests.support.threaded import in_a_thread
 
 Send: TypeAlias = Callable[..., int]
 STATUSES = [301, 302, 303, 307, 308]

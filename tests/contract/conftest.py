@@ -14,10 +14,10 @@ from tests.clusters import Node
 from tests.contract.named import HERE
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import PROFILE, SEALER, KeptWorld, MemoryWorld, RedisWorld, World
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.zone import Zone
 from tests.sentinels import SETTLE_LIMIT_S, wait_until
 from tests.servers import RedisServer, free_port
+from tests.support.hand_clock import HandClock
+from tests.support.zone import Zone
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, RenewedClient
 from sidecar.stores.redis.store import RedisStore
 from sidecar.stores.redis.topology import OneServer
 from tests.contract.operations import opened
-from tests.fakes.relays import relay
-from tests.fakes.zone import Zone
+from tests.support.relays import relay
+from tests.support.zone import Zone
 
 TIMEOUT_S = 2.0
 HERE, THERE, NOWHERE = "127.0.0.2", "127.0.0.3", "127.0.0.4"

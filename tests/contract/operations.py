@@ -11,7 +11,7 @@ from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import LearnedLifetime, ReplicaMemory, State
 from sidecar.stores.factory import Store, open_store
 from tests.contract.worlds import SEALER, a_failure, a_token, an_ask
-from tests.fakes.hand_clock import HandClock
+from tests.support.hand_clock import HandClock
 
 OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed")
 

@@ -11,8 +11,8 @@ from sidecar.stores.sealing import Sealer
 from sidecar.stores.sqlite.records import FOR_EVER_MS
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, Part
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.hand_readings import HandReadings
+from tests.support.hand_clock import HandClock
+from tests.support.hand_readings import HandReadings
 
 
 class SqliteWorld:

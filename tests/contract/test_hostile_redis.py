@@ -14,9 +14,9 @@ from sidecar.stores.redis.bounded_parser import MAX_REPLY_BYTES
 from sidecar.stores.redis.store import MAX_OFFERS
 from tests.contract.operations import opened
 from tests.contract.worlds import PROFILE, an_ask
-from tests.fakes.flood import flooding
-from tests.fakes.replica import HANG_S
-from tests.fakes.resident import watched_memory
+from tests.support.flood import flooding
+from tests.support.replica import HANG_S
+from tests.support.resident import watched_memory
 
 TIMEOUT_S = 0.5
 GROWTH_BYTES = 16 * 1024 * 1024

@@ -15,8 +15,8 @@ from sidecar.stores.redis.connection import Connecting
 from sidecar.stores.redis.rights import LEAST_RIGHTS
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, granted
-from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer, free_port
+from tests.support.hand_clock import HandClock
 
 
 async def test_the_least_rights_suffice(own_redis_server: RedisServer) -> None:

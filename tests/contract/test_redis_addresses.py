@@ -15,11 +15,11 @@ from tests.certificates import Authority
 from tests.clusters import Node
 from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, client_of, named
 from tests.contract.worlds import PROFILE, fetched
-from tests.fakes.programs import server_with_tls
-from tests.fakes.relays import black_hole, relay
-from tests.fakes.zone import Zone
 from tests.sentinels import SERVICE, Sentinel
 from tests.servers import RedisServer, free_port
+from tests.support.programs import server_with_tls
+from tests.support.relays import black_hole, relay
+from tests.support.zone import Zone
 
 
 async def test_a_silent_zone_costs_no_operation_once_the_name_was_found(

@@ -22,8 +22,8 @@ from sidecar.stores.redis.replaceable_pool import Word
 from sidecar.stores.redis.store import RedisStore
 from tests.contract.operations import opened
 from tests.contract.worlds import PROFILE, an_ask, fetched
-from tests.fakes.replica import until
 from tests.servers import RedisServer
+from tests.support.replica import until
 
 OPERATIONS = 30_000
 AT_ONCE = 40

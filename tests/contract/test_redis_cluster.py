@@ -15,8 +15,8 @@ from sidecar.stores.redis.rights import CLUSTER_RIGHTS
 from tests.clusters import ClusterTrio, Node, slot_of
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, an_ask, fetched, granted
-from tests.fakes.replica import HANG_S, until
 from tests.servers import RedisServer
+from tests.support.replica import HANG_S, until
 
 TIMEOUT_S = 0.5
 PATIENT_S = 10

@@ -10,8 +10,8 @@ import pytest
 from sidecar.core.errors import StoreError
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, RedisWorld, an_ask, granted
-from tests.fakes.replica import HANG_S
 from tests.servers import RedisServer, free_port
+from tests.support.replica import HANG_S
 
 TIMEOUT_S = 0.3
 

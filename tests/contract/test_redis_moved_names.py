@@ -17,11 +17,11 @@ from sidecar.stores.redis.store import RedisStore
 from tests.clusters import Node
 from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, client_of, named, two_places
 from tests.contract.worlds import PROFILE, an_ask, fetched
-from tests.fakes.relays import black_hole, relay
-from tests.fakes.replica import until
-from tests.fakes.zone import AGAIN, UNKNOWN, Zone
 from tests.sentinels import SERVICE, Sentinel
 from tests.servers import RedisServer
+from tests.support.relays import black_hole, relay
+from tests.support.replica import until
+from tests.support.zone import AGAIN, UNKNOWN, Zone
 
 
 @pytest.fixture

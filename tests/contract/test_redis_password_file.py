@@ -14,9 +14,9 @@ from sidecar.stores.redis import password_file as password_file_module
 from sidecar.stores.redis.rights import LEAST_RIGHTS
 from tests.contract.operations import opened
 from tests.contract.worlds import PROFILE, granted
-from tests.fakes.held_reading import HeldReading
-from tests.fakes.replica import HANG_S
 from tests.servers import RedisServer
+from tests.support.held_reading import HeldReading
+from tests.support.replica import HANG_S
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from sidecar.core.errors import StoreError
 from sidecar.stores.redis.rights import LEAST_RIGHTS, SENTINEL_RIGHTS
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, an_ask, fetched, granted
-from tests.fakes.replica import HANG_S, until
 from tests.sentinels import SERVICE, Sentinel, SentinelTrio
 from tests.servers import RedisServer, free_port
+from tests.support.replica import HANG_S, until
 
 TIMEOUT_S = 0.5
 PATIENT_S = 3

@@ -25,11 +25,11 @@ from tests.certificates import Authority, Pair
 from tests.clusters import ClusterTrio
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, granted
-from tests.fakes.held_reading import HeldReading
-from tests.fakes.programs import server_with_tls
-from tests.fakes.replica import HANG_S, until
 from tests.sentinels import SERVICE, Sentinel
 from tests.servers import RedisServer, free_port
+from tests.support.held_reading import HeldReading
+from tests.support.programs import server_with_tls
+from tests.support.replica import HANG_S, until
 
 needs_tls = server_with_tls()
 

@@ -38,8 +38,8 @@ from tests.contract.worlds import (
     a_token,
     an_ask,
 )
-from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
+from tests.support.hand_clock import HandClock
 
 IN_MEMORY = Path("/dev/shm")
 Step: TypeAlias = tuple[Any, ...]

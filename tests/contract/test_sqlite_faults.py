@@ -23,7 +23,7 @@ from sidecar.stores.sqlite.errors import FileError
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.operations import OPERATIONS, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted
-from tests.fakes.hand_clock import HandClock
+from tests.support.hand_clock import HandClock
 
 TIMEOUT_S = 0.3
 

@@ -9,8 +9,8 @@ import pytest
 from sidecar.core.errors import StoreError
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import SEALER
-from tests.fakes.exhausted import exhausted
-from tests.fakes.hand_clock import HandClock
+from tests.support.exhausted import exhausted
+from tests.support.hand_clock import HandClock
 
 
 @pytest.mark.parametrize("opened_before", [False, True])

@@ -14,9 +14,9 @@ from sidecar.core.errors import StoreError
 from sidecar.core.ports import SharedState
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, fetched
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.neighbour import Neighbour
-from tests.fakes.replica import until
+from tests.support.hand_clock import HandClock
+from tests.support.peer_process import PeerProcess
+from tests.support.replica import until
 
 MEET_S = 5
 
@@ -40,10 +40,10 @@ def shared(store: SqliteStore) -> SharedState:
 
 
 @pytest.fixture
-def neighbour(path: Path) -> Iterator[Neighbour]:
-    neighbour = Neighbour(path)
-    yield neighbour
-    neighbour.kill()
+def peer(path: Path) -> Iterator[PeerProcess]:
+    peer = PeerProcess(path)
+    yield peer
+    peer.kill()
 
 
 @pytest.fixture
@@ -79,11 +79,11 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-async def meet(shared: SharedState, neighbour: Neighbour) -> None:
+async def meet(shared: SharedState, peer: PeerProcess) -> None:
     """Both go on with the same data, by and by."""
 
     async def met() -> bool:
-        theirs = neighbour.ask("fetch")
+        theirs = peer.ask("fetch")
         try:
             ours = await shared.peek(0)
         except StoreError:
@@ -96,50 +96,50 @@ async def meet(shared: SharedState, neighbour: Neighbour) -> None:
 @pytest.mark.parametrize("spoil", [truncate, fill, lay_a_folder])
 @pytest.mark.parametrize("suffix", ["-shm", "-wal", "-journal"])
 async def test_whatever_is_put_beside_the_file_its_processes_live_on(
-    path: Path, shared: SharedState, neighbour: Neighbour, suffix: str, spoil: Callable[[Path], None]
+    path: Path, shared: SharedState, peer: PeerProcess, suffix: str, spoil: Callable[[Path], None]
 ) -> None:
     """A write-ahead log's `…-shm` is mapped: truncated, it ended every process that looked into it."""
-    neighbour.ask("fetch")
+    peer.ask("fetch")
     await shared.peek(0)
     spoil(beside(path, suffix))
-    assert {"token_id", "error"} & neighbour.ask("peek").keys()
-    assert {"outcome", "error"} & neighbour.ask("claim").keys()
+    assert {"token_id", "error"} & peer.ask("peek").keys()
+    assert {"outcome", "error"} & peer.ask("claim").keys()
     remove(beside(path, suffix))
-    await meet(shared, neighbour)
+    await meet(shared, peer)
 
 
 @pytest.mark.parametrize("spoil", [truncate, fill, lay_a_folder, remove])
 async def test_whatever_is_done_to_the_file_its_processes_live_on_and_go_on_without_it(
-    path: Path, shared: SharedState, neighbour: Neighbour, spoil: Callable[[Path], None]
+    path: Path, shared: SharedState, peer: PeerProcess, spoil: Callable[[Path], None]
 ) -> None:
-    neighbour.ask("fetch")
+    peer.ask("fetch")
     await shared.peek(0)
     spoil(path)
-    assert {"token_id", "error"} & neighbour.ask("peek").keys()
-    assert {"outcome", "error"} & neighbour.ask("claim").keys()
+    assert {"token_id", "error"} & peer.ask("peek").keys()
+    assert {"outcome", "error"} & peer.ask("claim").keys()
     remove(path)
-    await meet(shared, neighbour)
+    await meet(shared, peer)
 
 
-async def test_between_two_operations_there_is_one_file(path: Path, shared: SharedState, neighbour: Neighbour) -> None:
+async def test_between_two_operations_there_is_one_file(path: Path, shared: SharedState, peer: PeerProcess) -> None:
     await fetched(shared)
-    neighbour.ask("peek")
+    peer.ask("peek")
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 async def test_the_log_of_an_earlier_release_is_shared_while_that_has_it_open_and_ended_then(
-    path: Path, shared: SharedState, neighbour: Neighbour, earlier: sqlite3.Connection
+    path: Path, shared: SharedState, peer: PeerProcess, earlier: sqlite3.Connection
 ) -> None:
     token = await fetched(shared)
-    assert neighbour.ask("peek")["token_id"] == token.token_id
+    assert peer.ask("peek")["token_id"] == token.token_id
     assert len(earlier.execute("SELECT * FROM kept").fetchall()) == 3
     assert beside(path, "-wal").exists()
     earlier.execute("DELETE FROM kept WHERE name LIKE '%:token'")
-    assert neighbour.ask("peek")["token_id"] == (await shared.peek(0)).token_id == ""
+    assert peer.ask("peek")["token_id"] == (await shared.peek(0)).token_id == ""
     earlier.close()
     await shared.peek(0)
     assert not beside(path, "-wal").exists()
-    assert (await shared.peek(0)).epoch == neighbour.ask("peek")["epoch"] != ""
+    assert (await shared.peek(0)).epoch == peer.ask("peek")["epoch"] != ""
     assert not beside(path, "-wal").exists()
 
 

@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.errors import StoreError
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import PROFILE, SEALER, an_ask, granted
-from tests.fakes.replica import HANG_S
+from tests.support.replica import HANG_S
 
 TIMEOUT_S = 0.3
 ENDLESS = "SELECT max(x) FROM (WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n)"

@@ -17,9 +17,9 @@ from sidecar.stores.factory import Store
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.operations import run_one
 from tests.contract.worlds import PROFILE, SEALER, failed, fetched, granted
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.neighbour import Neighbour
-from tests.fakes.replica import HANG_S
+from tests.support.hand_clock import HandClock
+from tests.support.peer_process import PeerProcess
+from tests.support.replica import HANG_S
 
 TIMEOUT_S = 1.0
 WRITING = ("claim", "commit", "fail", "seed")
@@ -41,11 +41,11 @@ async def store(path: Path) -> AsyncIterator[SqliteStore]:
 
 
 @pytest.fixture
-async def neighbour(path: Path, store: SqliteStore) -> AsyncIterator[Neighbour]:
+async def peer(path: Path, store: SqliteStore) -> AsyncIterator[PeerProcess]:
     await store.ping()
-    neighbour = await asyncio.to_thread(Neighbour, path)
-    yield neighbour
-    neighbour.kill()
+    peer = await asyncio.to_thread(PeerProcess, path)
+    yield peer
+    peer.kill()
 
 
 def remove(path: Path) -> None:
@@ -70,11 +70,11 @@ class Ticks:
 
 
 async def test_while_another_process_holds_the_lock_the_loop_goes_on_and_each_operation_ends_in_time(
-    store: SqliteStore, neighbour: Neighbour
+    store: SqliteStore, peer: PeerProcess
 ) -> None:
     shared = store.shared_state(PROFILE)
     for operation in WRITING:
-        neighbour.ask("lock")
+        peer.ask("lock")
         ticks, began = Ticks(), time.monotonic()
         with pytest.raises(StoreError) as caught:
             await asyncio.wait_for(run_one(shared, operation), HANG_S)
@@ -84,63 +84,63 @@ async def test_while_another_process_holds_the_lock_the_loop_goes_on_and_each_op
         assert ticks.count >= FEW
         assert caught.value.operation == operation
         assert "SIDECAR_STORE_TIMEOUT_S" in caught.value.words
-        neighbour.ask("unlock")
+        peer.ask("unlock")
         await run_one(shared, operation)
 
 
-async def test_who_only_looks_needs_no_lock(store: SqliteStore, neighbour: Neighbour) -> None:
+async def test_who_only_looks_needs_no_lock(store: SqliteStore, peer: PeerProcess) -> None:
     shared = store.shared_state(PROFILE)
     token = await fetched(shared)
-    neighbour.ask("lock")
+    peer.ask("lock")
     assert (await shared.peek(0)).token_id == token.token_id
     assert not (await shared.reject("another", 0)).current
     with pytest.raises(StoreError):
         await shared.reject(token.token_id, 0)
-    neighbour.ask("unlock")
+    peer.ask("unlock")
     assert (await shared.reject(token.token_id, 0)).current
-    neighbour.ask("lock")
+    peer.ask("lock")
     assert (await shared.reject(token.token_id, 0)).current, "it was reported before: nothing is to be written"
 
 
-async def test_many_operations_behind_a_lock_all_end_in_time(store: SqliteStore, neighbour: Neighbour) -> None:
+async def test_many_operations_behind_a_lock_all_end_in_time(store: SqliteStore, peer: PeerProcess) -> None:
     shared = store.shared_state(PROFILE)
-    neighbour.ask("lock")
+    peer.ask("lock")
     began = time.monotonic()
     answers = await asyncio.gather(*(run_one(shared, name) for name in WRITING * 5), return_exceptions=True)
     assert time.monotonic() - began < 10 * TIMEOUT_S, "at once, and not one after the other"
     assert {type(answer) for answer in answers} == {StoreError}
 
 
-async def test_a_lock_ends_with_the_process_that_held_it(store: SqliteStore, neighbour: Neighbour) -> None:
-    neighbour.ask("lock")
-    neighbour.kill()
+async def test_a_lock_ends_with_the_process_that_held_it(store: SqliteStore, peer: PeerProcess) -> None:
+    peer.ask("lock")
+    peer.kill()
     await granted(store.shared_state(PROFILE))
 
 
-async def test_what_one_process_wrote_the_other_sees(store: SqliteStore, neighbour: Neighbour) -> None:
-    token_id = neighbour.ask("fetch")["token_id"]
+async def test_what_one_process_wrote_the_other_sees(store: SqliteStore, peer: PeerProcess) -> None:
+    token_id = peer.ask("fetch")["token_id"]
     state = await store.shared_state(PROFILE).peek(0)
     assert (state.token_id, state.token is not None) == (token_id, True)
 
 
 async def test_when_the_file_is_removed_all_processes_go_on_with_one_new_file(
-    path: Path, store: SqliteStore, neighbour: Neighbour
+    path: Path, store: SqliteStore, peer: PeerProcess
 ) -> None:
     shared = store.shared_state(PROFILE)
     await failed(shared, FailureKind.TIMEOUT, 0)
-    epoch = neighbour.ask("peek")["epoch"]
+    epoch = peer.ask("peek")["epoch"]
     remove(path)
     token = await fetched(shared)
-    assert neighbour.ask("peek")["token_id"] == token.token_id
+    assert peer.ask("peek")["token_id"] == token.token_id
     await failed(shared, FailureKind.THROTTLED, 30, known=token.fence)
-    seen = neighbour.ask("peek")
+    seen = peer.ask("peek")
     assert (await shared.peek(0)).epoch == seen["epoch"] != epoch
-    assert neighbour.ask("claim")["outcome"] == "Adopt"
+    assert peer.ask("claim")["outcome"] == "Adopt"
     await store.close()
-    assert neighbour.ask("peek") == seen, "and it lies on the disk"
+    assert peer.ask("peek") == seen, "and it lies on the disk"
 
 
-async def test_a_file_that_was_replaced_is_opened_anew(path: Path, store: SqliteStore, neighbour: Neighbour) -> None:
+async def test_a_file_that_was_replaced_is_opened_anew(path: Path, store: SqliteStore, peer: PeerProcess) -> None:
     shared = store.shared_state(PROFILE)
     await fetched(shared)
     other = path.with_name("other.db")
@@ -148,7 +148,7 @@ async def test_a_file_that_was_replaced_is_opened_anew(path: Path, store: Sqlite
     remove(path)
     other.rename(path)
     epoch = (await shared.peek(0)).epoch
-    assert epoch == neighbour.ask("peek")["epoch"]
+    assert epoch == peer.ask("peek")["epoch"]
     assert (await shared.peek(0)).token_id == ""
 
 
@@ -161,14 +161,14 @@ async def _filled(path: Path) -> None:
 
 
 @pytest.fixture
-def four(path: Path) -> Iterator[list[Neighbour]]:
-    neighbours = [Neighbour(path) for _ in range(4)]
+def four(path: Path) -> Iterator[list[PeerProcess]]:
+    neighbours = [PeerProcess(path) for _ in range(4)]
     yield neighbours
     for each in neighbours:
         each.kill()
 
 
-def test_of_processes_that_meet_at_no_file_one_is_granted(path: Path, four: list[Neighbour]) -> None:
+def test_of_processes_that_meet_at_no_file_one_is_granted(path: Path, four: list[PeerProcess]) -> None:
     """They make it together, time and again."""
     for _ in range(30):
         for each in four:

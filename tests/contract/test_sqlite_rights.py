@@ -19,8 +19,8 @@ from sidecar.core.errors import ConfigurationError, StoreError
 from sidecar.core.model import Secret
 from sidecar.stores.factory import Store, open_store
 from tests.contract.worlds import PROFILE, SEALER, fetched
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.programs import needs
+from tests.support.hand_clock import HandClock
+from tests.support.programs import needs
 
 STRANGER = 47_011
 """The id of a user and of a group that nobody here is or has."""

@@ -15,9 +15,9 @@ from sidecar.core.errors import StoreError
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.hand_readings import HandReadings
-from tests.fakes.replica import HANG_S
+from tests.support.hand_clock import HandClock
+from tests.support.hand_readings import HandReadings
+from tests.support.replica import HANG_S
 
 TIMEOUT_S = 0.3
 
@@ -114,8 +114,8 @@ from pathlib import Path
 from sidecar.core.errors import StoreError
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.hand_readings import HandReadings
+from tests.support.hand_clock import HandClock
+from tests.support.hand_readings import HandReadings
 
 class HangingReadings(HandReadings):
     def uptime_ms(self):

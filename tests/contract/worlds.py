@@ -14,8 +14,8 @@ from sidecar.core.shared_state import ClaimRequest, ClaimResult, FailureReport, 
 from sidecar.stores.factory import Store, open_store
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.sealing import AesSealer, Sealer, SealKey
-from tests.fakes.hand_clock import HandClock
 from tests.servers import RedisServer
+from tests.support.hand_clock import HandClock
 
 PROFILE = Profile(base_url="https://partner.test", budget=Budget(4, 60))
 LIMIT_S = PROFILE.lease_limit_s

@@ -9,7 +9,7 @@ from sidecar.core.model import Token
 from sidecar.core.ports import Clock
 from sidecar.vending.api import VendedToken
 from sidecar.vending.shown_time import ShownTime
-from tests.fakes.vendor import FakeVendor, token
+from tests.support.vendor import FakeVendor, token
 
 LIFE_S = 900
 ISSUED_AT = -0.375

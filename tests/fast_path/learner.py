@@ -13,10 +13,10 @@ from sidecar.web.server.fast_path import CachedResponse, FastPath
 from sidecar.web.server.known_requests import Key
 from sidecar.web.server.peer import Peer
 from sidecar.web.server.request_key import MAX_REQUEST_BYTES
-from tests.fakes.fast_listener import Counting
-from tests.fakes.sink import ListAudit, ListSink
-from tests.fakes.vendor import FixedClock
 from tests.fast_path.aging_vendor import AgingVendor
+from tests.support.fast_listener import Counting
+from tests.support.sink import ListAudit, ListSink
+from tests.support.vendor import FixedClock
 
 WALL_STEP_S = 0.9375
 """How far the wall clock is into a second at the start."""

@@ -15,12 +15,12 @@ from sidecar.web.api.guards import Guards
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.http_server import HttpServer
-from tests.fakes.sink import ListAudit, ListSink
-from tests.fakes.virtual_loop import running_loop
-from tests.fakes.virtual_time import VirtualClock
 from tests.fast_path.aging_vendor import AgingVendor
 from tests.fast_path.configurations import Configuration
 from tests.fast_path.transport import ClientTransport, Received, TcpPeer, UnixPeer, settle
+from tests.support.sink import ListAudit, ListSink
+from tests.support.virtual_loop import running_loop
+from tests.support.virtual_time import VirtualClock
 
 TOKEN_HEADERS = {"default": "AccessToken", "other": "X-Other"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.core.listener_limits import Limits
-from tests.fakes.virtual_loop import running_loop
 from tests.fast_path.configurations import Configuration
 from tests.fast_path.listener import Backend, ObservedListener
 from tests.fast_path.transport import settle
+from tests.support.virtual_loop import running_loop
 
 
 class DifferenceError(AssertionError):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tests.fakes.virtual_loop import VirtualLoop
 from tests.fast_path.configurations import Configuration
 from tests.fast_path.listener_pair import ListenerPair, Outcome
 from tests.fast_path.transport import settle
+from tests.support.virtual_loop import VirtualLoop
 
 LEARNED = 3
 

@@ -14,9 +14,9 @@ import pytest
 
 from sidecar.core.model import Address
 from sidecar.web.server.fast_path import CachedResponse, Connection, FastPath
-from tests.fakes.replica import HANG_S, until
-from tests.fakes.wire import PLAIN, parse
 from tests.schema.whole_service import WholeService, whole_service
+from tests.support.replica import HANG_S, until
+from tests.support.wire import PLAIN, parse
 
 OLD, NEW = "caller-token-before", "caller-token-after"
 TIMES = 4

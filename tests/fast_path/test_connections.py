@@ -13,16 +13,16 @@ from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import KEEPALIVE_S
-from tests.fakes.fast_listener import Counting
-from tests.fakes.replica import HANG_S
-from tests.fakes.room import Room, opened
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor
-from tests.fakes.virtual_time import virtual
 from tests.fast_path.configurations import usual
 from tests.fast_path.listener import Backend, ObservedListener
 from tests.fast_path.requests import USUAL, request
 from tests.fast_path.transport import ClientTransport, TcpPeer, settle
+from tests.support.fast_listener import Counting
+from tests.support.replica import HANG_S
+from tests.support.room import Room, opened
+from tests.support.sink import ListSink
+from tests.support.vendor import FakeVendor
+from tests.support.virtual_time import virtual
 
 KNOWN = request(b"/v1/token", *USUAL)
 NOWHERE = request(b"/nowhere", *USUAL)

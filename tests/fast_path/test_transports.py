@@ -10,8 +10,8 @@ import pytest
 
 from sidecar.core.model import Address
 from sidecar.web.api.guards import GuardSettings
-from tests.fakes.fast_listener import FastListener, fast_listener
-from tests.fakes.wire import LOOPBACK, PLAIN, exchange
+from tests.support.fast_listener import FastListener, fast_listener
+from tests.support.wire import LOOPBACK, PLAIN, exchange
 
 
 @asynccontextmanager

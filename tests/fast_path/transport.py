@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from tests.fakes.virtual_loop import running_loop
 from tests.fuzz.conversation import Wire
+from tests.support.virtual_loop import running_loop
 
 _DATE = re.compile(rb"\r\nDate: [^\r]*")
 

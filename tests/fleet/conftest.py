@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.own_names import OwnNames
-from tests.fakes.processes import Fleet, open_fleet
 from tests.servers import RedisServer
+from tests.support.own_names import OwnNames
+from tests.support.processes import Fleet, open_fleet
 
 SILENT_DNS = ("127.0.0.66", 53)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.sandbox.faults import Fault
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import Replica, until
+from tests.support.processes import Fleet
+from tests.support.replica import Replica, until
 
 TIMES = {
     "TOKEN_LIFETIME_S": "12",

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sidecar.core.model import Address
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import Replica, until
-from tests.fakes.wire import ask
 from tests.servers import free_port
+from tests.support.processes import Fleet
+from tests.support.replica import Replica, until
+from tests.support.wire import ask
 
 AUDITED = ("profile", "endpoint", "outcome", "token_id")
 

@@ -7,9 +7,9 @@ import signal
 import pytest
 
 from sidecar.sandbox.faults import Fault
-from tests.fakes.load import under_load
-from tests.fakes.processes import KEY, SECRET, Fleet
-from tests.fakes.replica import until
+from tests.support.load import under_load
+from tests.support.processes import KEY, SECRET, Fleet
+from tests.support.replica import until
 
 REFRESH_AT_S = 2.4
 TIMES = {

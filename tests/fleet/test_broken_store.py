@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import until
 from tests.servers import RedisServer, free_port
+from tests.support.processes import Fleet
+from tests.support.replica import until
 
 READABLE = ("READONLY", "OOM")
 """Here looking still works, so only who wants to write notices."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import until
+from tests.support.processes import Fleet
+from tests.support.replica import until
 
 CALLERS = 1200
 

@@ -9,8 +9,8 @@ import pytest
 
 from sidecar.core.model import Operation
 from sidecar.sandbox.faults import Fault
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import Answer, Replica, until
+from tests.support.processes import Fleet
+from tests.support.replica import Answer, Replica, until
 
 COOLDOWN_S = 8
 DATE_GRAIN_S = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import CALLER, HANG_S, Replica, until
+from tests.support.processes import Fleet
+from tests.support.replica import CALLER, HANG_S, Replica, until
 
 UNTOLD_S = 30
 """Whoever polls once a minute does not look before that unless it is told to."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.fakes.processes import CONFIG, open_fleet
-from tests.fakes.replica import until
 from tests.servers import RedisServer
+from tests.support.processes import CONFIG, open_fleet
+from tests.support.replica import until
 
 TOKENS = 3
 

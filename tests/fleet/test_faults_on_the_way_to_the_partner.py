@@ -8,12 +8,12 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from sidecar.core.policy import BACKOFF_FLOOR_S
-from tests.fakes.fault_proxy import FaultProxy, fault_proxy
-from tests.fakes.processes import Fleet, open_fleet
-from tests.fakes.replica import Replica, until
-from tests.fakes.spoiled_way import Way
-from tests.fakes.way_faults import black_hole, deaf, refused, reset_in_mid_reply, reset_replies, reset_requests
 from tests.servers import RedisServer
+from tests.support.fault_proxy import FaultProxy, fault_proxy
+from tests.support.processes import Fleet, open_fleet
+from tests.support.replica import Replica, until
+from tests.support.spoiled_way import Way
+from tests.support.way_faults import black_hole, deaf, refused, reset_in_mid_reply, reset_replies, reset_requests
 
 SETTINGS = {"STORE": "memory://", "PARTNER_TIMEOUT_S": "2", "REQUEST_TIMEOUT_S": "2", "CALL_BUDGET": "30/60"}
 UNHEARD = {"refused": refused, "requests reset": reset_requests, "black hole": black_hole}

@@ -12,12 +12,12 @@ import pytest
 
 from sidecar.stores.redis.client import Script
 from sidecar.stores.redis.store import CLAIM, PEEK
-from tests.fakes.fault_proxy import FaultProxy, Link, fault_proxy
-from tests.fakes.load import Load, under_load
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import HANG_S, Replica, until
-from tests.fakes.way_faults import CUTTING, PASSABLE, black_hole, deaf, flapping, sliced, slow
 from tests.servers import RedisServer
+from tests.support.fault_proxy import FaultProxy, Link, fault_proxy
+from tests.support.load import Load, under_load
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import HANG_S, Replica, until
+from tests.support.way_faults import CUTTING, PASSABLE, black_hole, deaf, flapping, sliced, slow
 
 LIFETIME_S, REFRESH_AT_S, STORE_TIMEOUT_S = 25, 2.5, 1
 TIMES = {

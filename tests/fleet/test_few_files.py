@@ -11,9 +11,9 @@ import socket
 import aiohttp
 
 from sidecar.core.model import Address
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import CALLER, Answer, Replica, until
-from tests.fakes.wire import ask
+from tests.support.processes import Fleet
+from tests.support.replica import CALLER, Answer, Replica, until
+from tests.support.wire import ask
 
 FILES = 64
 PROGRAM = f"""

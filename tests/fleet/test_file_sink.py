@@ -14,10 +14,10 @@ import pytest
 
 from sidecar.core.model import Secret, token_id_of
 from sidecar.sandbox.faults import Fault
-from tests.fakes.odd_files import ODD, make_odd
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import LOOK_S as GLANCE_S
-from tests.fakes.replica import Replica, until
+from tests.support.odd_files import ODD, make_odd
+from tests.support.processes import Fleet
+from tests.support.replica import LOOK_S as GLANCE_S
+from tests.support.replica import Replica, until
 
 
 def id_in(path: Path) -> str | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import Replica, until
+from tests.support.processes import Fleet
+from tests.support.replica import Replica, until
 
 
 async def hanging(fleet: Fleet, path: Path) -> tuple[Replica, Path]:
     """A replica that is ready, and whose fsync hangs from now on: until the FIFO is opened for writing."""
     fifo = fleet.folder / "fifo"
-    replica = fleet.launch(("-m", "tests.fakes.hanging_fsync", str(fifo), "serve"), SINK_FILE=str(path), POLL_S="0.5")
+    replica = fleet.launch(("-m", "tests.support.hanging_fsync", str(fifo), "serve"), SINK_FILE=str(path), POLL_S="0.5")
     await replica.listening()
     await until(replica.ready)
     os.mkfifo(fifo)

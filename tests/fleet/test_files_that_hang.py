@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority
-from tests.fakes.hanging_folder import HangingFolder, hanging_folder
-from tests.fakes.processes import KEY, SECRET, Fleet
-from tests.fakes.replica import Replica, until
 from tests.servers import free_port, has_tls, server_binary
+from tests.support.hanging_folder import HangingFolder, hanging_folder
+from tests.support.processes import KEY, SECRET, Fleet
+from tests.support.replica import Replica, until
 
 CALLER_TOKEN = "a-caller-token-of-some-length"
 PASSWORD = "a-store-password"

@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.core.listener_limits import Limits
 from sidecar.web.server.connection_registry import TURNED_AWAY
-from tests.fakes.replica import Replica
 from tests.floods.attacker import KINDS, connections_of
 from tests.floods.flood import flood, victim
+from tests.support.replica import Replica
 
 SECONDS = 2
 ENOUGH, ANSWERS = 2000, 20

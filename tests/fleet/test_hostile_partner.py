@@ -7,10 +7,10 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.fakes.processes import Fleet
-from tests.fakes.raw_partner import Play, http, raw_partner, reply, then_say_nothing
-from tests.fakes.replica import Replica, until
-from tests.fakes.resident import watched_memory
+from tests.support.processes import Fleet
+from tests.support.raw_partner import Play, http, raw_partner, reply, then_say_nothing
+from tests.support.replica import Replica, until
+from tests.support.resident import watched_memory
 
 CALLS, WINDOW_S = 40, 60
 SETTINGS = {

@@ -7,10 +7,10 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from tests.fakes.load import under_load
-from tests.fakes.processes import CONFIG, open_fleet
-from tests.fakes.replica import HANG_S, until
 from tests.servers import RedisServer
+from tests.support.load import under_load
+from tests.support.processes import CONFIG, open_fleet
+from tests.support.replica import HANG_S, until
 
 LIFETIME_S, REFRESH_AT_S = 12, 2.4
 TIMES = {

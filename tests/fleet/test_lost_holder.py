@@ -7,10 +7,10 @@ import signal
 
 from sidecar.stores.documents import Coordination
 from sidecar.stores.redis.store import CLAIM
-from tests.fakes.fault_proxy import Link, fault_proxy
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import HANG_S, Replica, until
-from tests.fakes.stored_gate import gate_in_redis
+from tests.support.fault_proxy import Link, fault_proxy
+from tests.support.processes import Fleet
+from tests.support.replica import HANG_S, Replica, until
+from tests.support.stored_gate import gate_in_redis
 
 TIMES = {"PARTNER_TIMEOUT_S": "4", "STORE_TIMEOUT_S": "1", "REQUEST_TIMEOUT_S": "30", "POLL_S": "0.5"}
 """A call may take 4 s: a holder that is to be killed or stopped in mid-call has to be by then."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.fakes.load import under_load
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import until
+from tests.support.load import under_load
+from tests.support.processes import Fleet
+from tests.support.replica import until
 
 LIFETIME_S, REFRESH_AT_S = 16, 5
 TIMES = {

@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.core.model import Budget
-from tests.fakes.fault_proxy import fault_proxy
-from tests.fakes.load import under_load
-from tests.fakes.mischief import Mischief
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import until
 from tests.servers import RedisServer
+from tests.support.chaos import Chaos
+from tests.support.fault_proxy import fault_proxy
+from tests.support.load import under_load
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import until
 
 REPLICAS = 3
 LIFETIME_S, REFRESH_AT_S = 10, 2.0
@@ -47,7 +47,7 @@ async def test_no_mix_of_faults_breaks_the_promise(tmp_path: Path, own_redis_ser
 
 
 async def one_round(folder: Path, redis: RedisServer, seed: int) -> str:
-    """Mischief for a while; then all hold a fresh token in time. What there was, in a line."""
+    """Chaos for a while; then all hold a fresh token in time. What there was, in a line."""
     config = replace(
         CONFIG, token_lifetime_s=LIFETIME_S, declares_lifetime=bool(seed & 1), revoke_previous=bool(seed & 2)
     )
@@ -59,17 +59,17 @@ async def one_round(folder: Path, redis: RedisServer, seed: int) -> str:
         for way in ways:
             await fleet.ready(1, STORE=f"redis://127.0.0.1:{way.port}", **settings)
         async with under_load(fleet) as load:
-            mischief = Mischief(fleet, load, ways, partner_way, settings)
+            chaos = Chaos(fleet, load, ways, partner_way, settings)
             try:
-                await mischief.run(seed, ROUND_S)
+                await chaos.run(seed, ROUND_S)
                 took_s = await until(lambda: has_recovered(fleet))
                 assert not load.wrong, load.wrong[:9]
-                assert most_calls(fleet) <= allowed(mischief.kills)
+                assert most_calls(fleet) <= allowed(chaos.kills)
             except BaseException as error:
-                error.add_note("\n".join([f"seed {seed}", *mischief.history]))
+                error.add_note("\n".join([f"seed {seed}", *chaos.history]))
                 raise
         return (
-            f"seed {seed}: {len(mischief.history)} faults, {len(fleet.calls)} calls, at most {most_calls(fleet)} a "
+            f"seed {seed}: {len(chaos.history)} faults, {len(fleet.calls)} calls, at most {most_calls(fleet)} a "
             f"window, {load.good} good answers, {dict(load.bad)}, recovered after {took_s:.1f} s"
         )
 

@@ -14,10 +14,10 @@ import pytest
 
 from sidecar.core.model import Secret
 from sidecar.sandbox.faults import Fault
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import Replica, until
-from tests.fakes.spellings import spellings
 from tests.servers import RedisServer
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import Replica, until
+from tests.support.secret_encodings import spellings
 
 KEY, SECRET = "kanary-api-key-31aa", "kanary-api-secret-52bb"
 SEAL = b"kanary-seal-key-of-32-bytes-73cc"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.fakes.own_names import OwnNames, needs_own_names
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.relays import relay
-from tests.fakes.replica import SERVE, until
 from tests.servers import RedisServer, free_port
+from tests.support.own_names import OwnNames, needs_own_names
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.relays import relay
+from tests.support.replica import SERVE, until
 
 pytestmark = needs_own_names()
 

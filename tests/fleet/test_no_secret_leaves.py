@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Secret
-from tests.fakes.bad_day import (
+from tests.servers import RedisServer, free_port
+from tests.support.leak_scenarios import (
     ACCESS,
     ADMIN_PATHS,
     CALLER_TOKEN,
@@ -32,11 +33,10 @@ from tests.fakes.bad_day import (
     everything_in,
     hostile_partner,
 )
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import Replica, until
-from tests.fakes.spellings import rewritten
-from tests.fakes.witness import Witness, found
-from tests.servers import RedisServer, free_port
+from tests.support.output_recorder import OutputRecorder, found
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import Replica, until
+from tests.support.secret_encodings import rewritten
 
 
 @pytest.mark.parametrize("before", [0, 1, 2])
@@ -96,29 +96,29 @@ async def test_no_secret_is_seen_anywhere(
             if password_in == "file"
             else url.replace("://", f"://:{STORE_PASSWORD}@")
         )
-        witness = Witness()
+        recorder = OutputRecorder()
         usual = await talkative(fleet, LOG_FORMAT=log_format)
         wronged = await talkative(fleet, LOG_FORMAT=log_format, BASE_URL=hostile.url)
-        await a_bad_partner(fleet, usual, witness)
-        await a_hostile_partner(hostile, quoted, wronged, witness)
+        await a_bad_partner(fleet, usual, recorder)
+        await a_hostile_partner(hostile, quoted, wronged, recorder)
         for replica in (usual, wronged):
-            await bad_callers(replica, witness)
+            await bad_callers(replica, recorder)
         stored = everything_in(own_redis_server)
         await a_store_that_refuses(own_redis_server, usual)
         environs = []
         for replica in (usual, wronged):
-            witness.seen += [(await replica.admin(path)).text for path in ADMIN_PATHS]
-            witness.seen.append(replica.command_line)
+            recorder.seen += [(await replica.admin(path)).text for path in ADMIN_PATHS]
+            recorder.seen.append(replica.command_line)
             environs.append(replica.environment)
             await fleet.stop(replica)
-            witness.seen.append(replica.output)
+            recorder.seen.append(replica.output)
 
         refreshes = [issued.refresh for account in fleet.sandbox.state.accounts.values() if (issued := account.last)]
         in_files = [secret for secret in NEVER if password_in == "file" or secret != STORE_PASSWORD]
         assert len(stored) >= 4
         assert all("audit" in replica.output for replica in (usual, wronged))
-        assert witness.found(NEVER + TOKENS, [*witness.seen, *stored]) == []
-        assert witness.found(in_files, environs) == []
-        assert witness.found([*NEVER, *refreshes], witness.good) == []
-        assert found(TOKENS, "\n".join(witness.good)) == TOKENS
-        record_testsuite_property(f"searched for secrets, {log_format} log", json.dumps(witness.figures))
+        assert recorder.found(NEVER + TOKENS, [*recorder.seen, *stored]) == []
+        assert recorder.found(in_files, environs) == []
+        assert recorder.found([*NEVER, *refreshes], recorder.good) == []
+        assert found(TOKENS, "\n".join(recorder.good)) == TOKENS
+        record_testsuite_property(f"searched for secrets, {log_format} log", json.dumps(recorder.figures))

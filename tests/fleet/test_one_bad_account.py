@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.fakes.processes import Fleet
-from tests.fakes.raw_partner import raw_partner, say_nothing
-from tests.fakes.replica import Replica, until
+from tests.support.processes import Fleet
+from tests.support.raw_partner import raw_partner, say_nothing
+from tests.support.replica import Replica, until
 
 
 def two_profiles(fleet: Fleet, bad_url: str) -> str:

@@ -15,11 +15,11 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.sandbox.faults import Fault
 from sidecar.stores.documents import Coordination, Lease
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import Answer, Replica, until
-from tests.fakes.stored_gate import gate_in_file
-from tests.fakes.witness import found
 from tests.servers import RedisServer
+from tests.support.output_recorder import found
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import Answer, Replica, until
+from tests.support.stored_gate import gate_in_file
 
 CALLERS = 400
 FILE = "token-sidecar.db"

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.certificates import Authority, Pair
-from tests.fakes.processes import Fleet
-from tests.fakes.relays import relay
-from tests.fakes.replica import Replica, until
 from tests.servers import free_port
+from tests.support.processes import Fleet
+from tests.support.relays import relay
+from tests.support.replica import Replica, until
 
 
 class Ways:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from tests.fakes.load import under_load
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import until
+from tests.support.load import under_load
+from tests.support.processes import Fleet
+from tests.support.replica import until
 
 POLL_S = 0.3
 SETTINGS = {"POLL_S": str(POLL_S)}

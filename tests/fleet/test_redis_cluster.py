@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.clusters import ClusterTrio, slot_of
-from tests.fakes.load import under_load
-from tests.fakes.processes import Fleet, open_fleet
-from tests.fakes.replica import until
 from tests.fleet.test_redis_sentinel import TIMES, agreed, calls_too_many
+from tests.support.load import under_load
+from tests.support.processes import Fleet, open_fleet
+from tests.support.replica import until
 
 
 @pytest.fixture

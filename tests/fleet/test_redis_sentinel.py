@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.load import under_load
-from tests.fakes.processes import Fleet, open_fleet
-from tests.fakes.replica import until
-from tests.fakes.stored_gate import gate_in_redis
 from tests.sentinels import SentinelTrio
 from tests.servers import RedisServer
+from tests.support.load import under_load
+from tests.support.processes import Fleet, open_fleet
+from tests.support.replica import until
+from tests.support.stored_gate import gate_in_redis
 
 LIFETIME_S, REFRESH_AT_S = 30, 3
 TIMES = {

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.partner.presets import PRESETS
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import Replica, until
 from tests.servers import RedisServer
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import Replica, until
 
 POLL_S = 2
 LIFETIME_S, REFRESH_AT_S = 20, 3

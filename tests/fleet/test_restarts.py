@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from tests.fakes.load import under_load
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import Answer, Replica, until
+from tests.support.load import under_load
+from tests.support.processes import Fleet
+from tests.support.replica import Answer, Replica, until
 
 ROLLS = 9
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Operation
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import Replica, until
 from tests.servers import RedisServer
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import Replica, until
 
 OLD = f"old:{base64.b64encode(bytes([1]) * 32).decode()}\n"
 NEW = f"new:{base64.b64encode(bytes([2]) * 32).decode()}\n"

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from sidecar.core.model import Secret
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import Replica, until
 from tests.servers import RedisServer
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import Replica, until
 
 KEY, SECRET, SIGNING = "kanary-api-key-a0b1", "kanary-api-secret-c2d3", "kanary-signing-key-e4f5"
 SEAL = b"kanary-seal-key-of-32-bytes-0617"
 CALLER_TOKEN, PASSWORD = "kanary-caller-token-2839", "kanary-store-password-4a5b"
 CALLER = {"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}", "Connection": "close"}
 """A connection that is kept open holds its last request, the caller token included."""
-INSIDE = ("-m", "tests.fakes.inside")
+INSIDE = ("-m", "tests.support.inside")
 TOP = Path(__file__).resolve().parents[2]
 
 

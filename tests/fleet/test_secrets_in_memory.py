@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.core.model import Secret
-from tests.fakes.memory import READABLE, copies
-from tests.fakes.processes import CONFIG, open_fleet
-from tests.fakes.replica import until
 from tests.servers import RedisServer
+from tests.support.memory import READABLE, copies
+from tests.support.processes import CONFIG, open_fleet
+from tests.support.replica import until
 
 KEY, SECRET, SIGNING = "kanary-api-key-7a1c93", "kanary-api-secret-81c2bd", "kanary-signing-e93f01"
 SEAL = b"kanary-seal-key-of-32-bytes-b7d1"

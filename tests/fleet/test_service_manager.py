@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import SERVE, Replica, until
-from tests.fakes.service_manager import Manager, manager
+from tests.support.processes import Fleet
+from tests.support.replica import SERVE, Replica, until
+from tests.support.service_manager import Manager, manager
 
 WATCHDOG_S = 0.4
 BLOCKING = """

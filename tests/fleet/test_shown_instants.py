@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import short_folder
-from tests.fakes.processes import Fleet, open_fleet
-from tests.fakes.programs import needs
-from tests.fakes.replica import Replica, until
-from tests.fakes.wall_clock import DAY_S, WallClock
 from tests.servers import RedisServer
+from tests.support.processes import Fleet, open_fleet
+from tests.support.programs import needs
+from tests.support.replica import Replica, until
+from tests.support.wall_clock import DAY_S, WallClock
 
 pytestmark = needs("faketime")
 

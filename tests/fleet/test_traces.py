@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar import __version__
-from tests.fakes.collector import OTEL, Collector
-from tests.fakes.own_names import OwnNames, needs_own_names
-from tests.fakes.processes import KEY, SECRET, Fleet
-from tests.fakes.replica import CALLER, SERVE, Replica, until
-from tests.fakes.threaded import in_a_thread
+from tests.support.collector import OTEL, Collector
+from tests.support.own_names import OwnNames, needs_own_names
+from tests.support.processes import KEY, SECRET, Fleet
+from tests.support.replica import CALLER, SERVE, Replica, until
+from tests.support.threaded import in_a_thread
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-01"}

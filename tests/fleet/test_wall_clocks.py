@@ -14,13 +14,13 @@ import pytest
 from sidecar.core.model import Budget
 from sidecar.sandbox.faults import Fault
 from tests.conftest import short_folder
-from tests.fakes.load import under_load
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.programs import needs
-from tests.fakes.replica import Replica, until
-from tests.fakes.stored_gate import gate_in_redis
-from tests.fakes.wall_clock import DAY_S, WallClock
 from tests.servers import RedisServer
+from tests.support.load import under_load
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.programs import needs
+from tests.support.replica import Replica, until
+from tests.support.stored_gate import gate_in_redis
+from tests.support.wall_clock import DAY_S, WallClock
 
 pytestmark = needs("faketime")
 

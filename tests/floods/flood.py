@@ -16,10 +16,10 @@ import aiohttp
 
 from sidecar.app.clock import SystemClock
 from sidecar.sandbox import Sandbox
-from tests.fakes.processes import CONFIG, KEY, SECRET
-from tests.fakes.replica import Replica, until
-from tests.fakes.resident import resident_bytes
 from tests.floods.good_caller import GoodCaller
+from tests.support.processes import CONFIG, KEY, SECRET
+from tests.support.replica import Replica, until
+from tests.support.resident import resident_bytes
 
 
 @dataclass(frozen=True)

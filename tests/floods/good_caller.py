@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.fakes.wire import PLAIN
+from tests.support.wire import PLAIN
 
 EVERY_S = 0.01
 LOST_S = 60

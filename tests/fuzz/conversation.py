@@ -17,9 +17,9 @@ from sidecar.core.listener_limits import Limits
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.http_server import HttpServer
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, FixedClock, vended
 from tests.fuzz.findings import hold
+from tests.support.sink import ListSink
+from tests.support.vendor import FakeVendor, FixedClock, vended
 
 TOKEN = "vended-token-9b2c47"
 PARSERS = tuple(dict.fromkeys((http_parser.HttpRequestParser, http_parser.HttpRequestParserPy)))

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tests.fakes.wire import PLAIN
 from tests.fast_path.configurations import CALLER_TOKENS, CONFIGURATIONS, Configuration
 from tests.fast_path.listener_pair import DifferenceError
 from tests.fast_path.requests import DROPPED_LINES
@@ -39,6 +38,7 @@ from tests.fast_path.steps import (
     run_steps,
 )
 from tests.fuzz.findings import hold
+from tests.support.wire import PLAIN
 
 WORDS = (
     PLAIN, b"\xff\xf0" + PLAIN, b"\xff\xf1" + PLAIN, b"\r\n\r\n", b"Accept: text/plain\r\n", b"Connection: close\r\n",

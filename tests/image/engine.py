@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.programs import found
+from tests.support.programs import found
 
 START_S = 30
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.programs import found
 from tests.image.engine import Engine, wait_until
 from tests.image.images import ROOT, SERVICES
+from tests.support.programs import found
 
 logger = logging.getLogger(__name__)
 

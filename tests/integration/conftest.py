@@ -11,10 +11,10 @@ from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.sandbox import SandboxConfig
-from tests.fakes.canary_call import GOOD
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.raw_partner import RawPartner, http, raw_partner
-from tests.fakes.sandbox_bench import CONFIG, Bench, open_bench
+from tests.support.canary_call import GOOD
+from tests.support.hand_clock import HandClock
+from tests.support.raw_partner import RawPartner, http, raw_partner
+from tests.support.sandbox_bench import CONFIG, Bench, open_bench
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from sidecar.stores.codec import _Payload
 from sidecar.stores.documents import Coordination, StoredToken
 from sidecar.stores.sqlite.clock import KeptTime
 from sidecar.telemetry import label_sets
-from tests.fakes.wire import Reply, ask
 from tests.schema.whole_service import whole_service
+from tests.support.wire import Reply, ask
 
 PAGE = Path(__file__).with_name("outside.json")
 _MODULES = (events, file_events, request_events, token_file_events)

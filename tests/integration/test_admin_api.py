@@ -16,9 +16,9 @@ from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.vending.api import LastFailure
 from sidecar.web.admin.app import AdminApi, TokenFileState
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import NOW, FakeVendor, FixedClock
-from tests.fakes.wire import LOOPBACK, Reply, ask, serving
+from tests.support.sink import ListSink
+from tests.support.vendor import NOW, FakeVendor, FixedClock
+from tests.support.wire import LOOPBACK, Reply, ask, serving
 
 NONE = {"ready": False, "condition": Condition.EXPIRED}
 """What a snapshot shows where there is no token to vend."""

@@ -20,12 +20,12 @@ from sidecar.app.running import load_settings
 from sidecar.app.service import Service
 from sidecar.core.errors import ConfigurationError
 from sidecar.sandbox.faults import Fault
-from tests.fakes.canary_call import GOOD
-from tests.fakes.fault_proxy import fault_proxy
-from tests.fakes.raw_partner import RawPartner, http
-from tests.fakes.replica import until
-from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, Bench, open_bench
 from tests.servers import RedisServer, free_port
+from tests.support.canary_call import GOOD
+from tests.support.fault_proxy import fault_proxy
+from tests.support.raw_partner import RawPartner, http
+from tests.support.replica import until
+from tests.support.sandbox_bench import CONFIG, CREDENTIALS, Bench, open_bench
 
 Environ = dict[str, str]
 

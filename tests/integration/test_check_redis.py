@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.stores.redis.rights import LEAST_RIGHTS
-from tests.fakes.capless import capless
-from tests.fakes.programs import server_with_tls
-from tests.fakes.replica import until
-from tests.fakes.store_check import SETTINGS, always_answering, balanced, failures, notes, store_lines
 from tests.release.checkout import TOP
 from tests.servers import RedisServer, free_port
+from tests.support.capless import capless
+from tests.support.programs import server_with_tls
+from tests.support.replica import until
+from tests.support.store_check import SETTINGS, always_answering, balanced, failures, notes, store_lines
 
 needs_tls = server_with_tls()
 UNSEEN = "maxmemory-policy could not be read (it must be noeviction)"

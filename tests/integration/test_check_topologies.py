@@ -9,10 +9,10 @@ import pytest
 
 from sidecar.stores.redis.rights import CLUSTER_RIGHTS, LEAST_RIGHTS
 from tests.clusters import ClusterTrio, Node
-from tests.fakes.replica import until
-from tests.fakes.store_check import failures, notes, store_lines
 from tests.sentinels import SERVICE, SETTLE_LIMIT_S, Sentinel
 from tests.servers import RedisServer, free_port
+from tests.support.replica import until
+from tests.support.store_check import failures, notes, store_lines
 
 PASSWORD = "kanary-password"
 

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.cli import dial
 from sidecar.cli.main import run
-from tests.fakes.raw_partner import RawPartner, http, raw_partner
+from tests.support.raw_partner import RawPartner, http, raw_partner
 
 CALLER_TOKEN = "canary-caller-token"
 

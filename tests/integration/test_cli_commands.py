@@ -24,10 +24,10 @@ from sidecar.vending.api import LastFailure, Snapshot
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fakes.sink import ListSink
-from tests.fakes.vending_service import vending_service
-from tests.fakes.vendor import NOW, FakeVendor, FixedClock, snapshot, vended
-from tests.fakes.wire import serving
+from tests.support.sink import ListSink
+from tests.support.vending_service import vending_service
+from tests.support.vendor import NOW, FakeVendor, FixedClock, snapshot, vended
+from tests.support.wire import serving
 
 CANARY = "canary-4711-of-some-length"
 

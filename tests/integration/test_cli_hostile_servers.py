@@ -13,9 +13,9 @@ import pytest
 
 from sidecar.cli import health, print_token, status
 from sidecar.cli.main import run
-from tests.fakes.flood import flooding
-from tests.fakes.raw_partner import RawPartner, http, raw_partner, reply, then_say_nothing
-from tests.fakes.replica import HANG_S
+from tests.support.flood import flooding
+from tests.support.raw_partner import RawPartner, http, raw_partner, reply, then_say_nothing
+from tests.support.replica import HANG_S
 
 LIMIT_S = 0.3
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -13,10 +13,10 @@ from contextlib import suppress
 
 import pytest
 
-from tests.fakes.commands import START_LIMIT_S
-from tests.fakes.raw_partner import RawPartner, http, raw_partner
-from tests.fakes.replica import until
 from tests.servers import free_port
+from tests.support.commands import START_LIMIT_S
+from tests.support.raw_partner import RawPartner, http, raw_partner
+from tests.support.replica import until
 
 FULL, CLOSED, READ_ONLY = ">/dev/full", ">&-", "1</dev/null"
 CAUSES = {FULL: "No space left on device", CLOSED: "it is closed", READ_ONLY: "Bad file descriptor"}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.commands import START_LIMIT_S, process, wait_for
 from tests.servers import free_port
+from tests.support.commands import START_LIMIT_S, process, wait_for
 
 CANARY = "canary-4711"
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.programs import found, needs
-from tests.fakes.threaded import in_a_thread
+from tests.support.programs import found, needs
+from tests.support.threaded import in_a_thread
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.commands import START_LIMIT_S
+from tests.support.commands import START_LIMIT_S
 
 CANARY = "canary"
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.fakes.fault_proxy import HOST, FaultProxy, Link, fault_proxy
-from tests.fakes.replica import HANG_S, until
-from tests.fakes.spoiled_way import CLEAN, SILENT, Way
+from tests.support.fault_proxy import HOST, FaultProxy, Link, fault_proxy
+from tests.support.replica import HANG_S, until
+from tests.support.spoiled_way import CLEAN, SILENT, Way
 
 LINE = b"0123456789abcdef\n"
 SILENCE_S = 0.15

@@ -12,8 +12,8 @@ import pytest
 from sidecar.core.model import Address, Secret
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.wire import Reply, ask
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.wire import Reply, ask
 
 CALLER_TOKEN = "caller-token-canary"
 PROXIES = GuardSettings(caller_tokens=lambda: CallerTokens([Secret(CALLER_TOKEN)]), forward_auth=True)

@@ -10,8 +10,8 @@ import pytest
 from sidecar.core.model import Address, Secret
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fakes.vending_service import vending_service
-from tests.fakes.wire import Reply, ask, exchange
+from tests.support.vending_service import vending_service
+from tests.support.wire import Reply, ask, exchange
 
 CALLER_TOKEN, NEXT_CALLER_TOKEN = "caller-token-canary", "next-caller-token-canary"
 TOKENS = CallerTokens([Secret(CALLER_TOKEN), Secret(NEXT_CALLER_TOKEN)])

@@ -14,9 +14,9 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.model import PartnerToken, Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from tests.fakes.canary_call import ACCESS, GOOD, failure, grant
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.raw_partner import Play, RawPartner, http, raw_partner, reply, say_nothing
+from tests.support.canary_call import ACCESS, GOOD, failure, grant
+from tests.support.hand_clock import HandClock
+from tests.support.raw_partner import Play, RawPartner, http, raw_partner, reply, say_nothing
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(GOOD)

@@ -18,12 +18,12 @@ from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.transport import MAX_ANSWER_BYTES
-from tests.fakes.canary_call import ACCESS, GOOD, failure, grant
-from tests.fakes.flood import flooding
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.raw_partner import RawPartner, reply
-from tests.fakes.replica import HANG_S
-from tests.fakes.resident import watched_memory
+from tests.support.canary_call import ACCESS, GOOD, failure, grant
+from tests.support.flood import flooding
+from tests.support.hand_clock import HandClock
+from tests.support.raw_partner import RawPartner, reply
+from tests.support.replica import HANG_S
+from tests.support.resident import watched_memory
 
 TIMEOUT_S = 0.4
 PATIENT_S = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.environment import PASSED_OVER, take
-from tests.fakes.commands import START_LIMIT_S, process, wait_for
+from tests.support.commands import START_LIMIT_S, process, wait_for
 
 SERVE = {
     "SIDECAR_API_KEY": "k",

@@ -15,9 +15,9 @@ from sidecar.core.model import Secret
 from sidecar.core.ports import MaySend
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from tests.fakes.canary_call import ACCESS, GOOD, PAIR, REFRESH, always, assert_no_canary, failure, grant
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.raw_partner import (
+from tests.support.canary_call import ACCESS, GOOD, PAIR, REFRESH, always, assert_no_canary, failure, grant
+from tests.support.hand_clock import HandClock
+from tests.support.raw_partner import (
     Play,
     RawPartner,
     http,

@@ -17,9 +17,9 @@ from sidecar.core.model import Secret
 from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from tests.fakes.canary_call import ACCESS, GOOD, KEY, PAIR, REFRESH, SECRET, always, assert_no_canary, failure, grant
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.raw_partner import (
+from tests.support.canary_call import ACCESS, GOOD, KEY, PAIR, REFRESH, SECRET, always, assert_no_canary, failure, grant
+from tests.support.hand_clock import HandClock
+from tests.support.raw_partner import (
     Play,
     RawPartner,
     http,
@@ -28,8 +28,8 @@ from tests.fakes.raw_partner import (
     say_nothing,
     then_say_nothing,
 )
-from tests.fakes.replica import HANG_S
-from tests.fakes.spellings import rewritten
+from tests.support.replica import HANG_S
+from tests.support.secret_encodings import rewritten
 
 # What comes back
 

@@ -10,8 +10,8 @@ from sidecar.core.failures import AnswerProblem
 from sidecar.core.model import Secret
 from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.client import PartnerClient
-from tests.fakes.canary_call import ACCESS, GOOD, failure, grant
-from tests.fakes.raw_partner import Play, RawPartner, http, reply, reset
+from tests.support.canary_call import ACCESS, GOOD, failure, grant
+from tests.support.raw_partner import Play, RawPartner, http, reply, reset
 
 
 @pytest.mark.parametrize(

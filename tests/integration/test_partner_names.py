@@ -14,11 +14,11 @@ from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.resolver import Resolver
-from tests.fakes.canary_call import GOOD, always
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.raw_partner import RawPartner, http
-from tests.fakes.relays import black_hole
-from tests.fakes.zone import AGAIN, UNKNOWN, Zone
+from tests.support.canary_call import GOOD, always
+from tests.support.hand_clock import HandClock
+from tests.support.raw_partner import RawPartner, http
+from tests.support.relays import black_hole
+from tests.support.zone import AGAIN, UNKNOWN, Zone
 
 CREDENTIALS = Credentials(api_key=Secret("key"), api_secret=Secret("secret"))
 CALL_LIMIT_S = 5

@@ -23,9 +23,9 @@ from sidecar.core.model import Credentials, PartnerToken, Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session, proxy_for
-from tests.fakes.canary_call import always
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.raw_partner import RawPartner, http, raw_partner
+from tests.support.canary_call import always
+from tests.support.hand_clock import HandClock
+from tests.support.raw_partner import RawPartner, http, raw_partner
 
 CREDENTIALS = Credentials(api_key=Secret("canary-key"), api_secret=Secret("canary-secret"))
 GOOD = json.dumps({"role": "API_USER", "accessToken": "access"}).encode()

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.site import partner_process
-from tests.fakes.commands import START_LIMIT_S, process, wait_for
-from tests.fakes.programs import needs
+from tests.support.commands import START_LIMIT_S, process, wait_for
+from tests.support.programs import needs
 
 USER_ID = 1_000_680_000
 """Of a namespace's range; it has no line in /etc/passwd."""

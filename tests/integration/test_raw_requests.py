@@ -11,7 +11,6 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.fakes.replica import until
 from tests.fuzz.requests_read import Request, requests_read
 from tests.integration.raw_requests import FAMILIES
 from tests.integration.raw_requests.checks import check
@@ -26,6 +25,7 @@ from tests.integration.raw_requests.conversation import (
 )
 from tests.integration.raw_requests.planted import PLANTED
 from tests.integration.raw_requests.services import Services, running_services
+from tests.support.replica import until
 
 _TOKEN = re.compile("200 (token|text|header|grant) ")
 _OWN_AUTHORITY = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?/", re.IGNORECASE)

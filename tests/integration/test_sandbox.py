@@ -13,8 +13,8 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, token_id_of
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from tests.fakes.canary_call import always
-from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAIR, PAY1ST, Bench
+from tests.support.canary_call import always
+from tests.support.sandbox_bench import CONFIG, CREDENTIALS, PAIR, PAY1ST, Bench
 
 # As documented
 

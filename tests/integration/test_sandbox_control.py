@@ -16,10 +16,10 @@ from sidecar.core.model import Credentials, Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.session import open_session
 from sidecar.sandbox import Sandbox, run
-from tests.fakes.canary_call import always
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.replica import HANG_S
-from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, PAY1ST, Bench
+from tests.support.canary_call import always
+from tests.support.hand_clock import HandClock
+from tests.support.replica import HANG_S
+from tests.support.sandbox_bench import CONFIG, CREDENTIALS, PAY1ST, Bench
 
 # The control path
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sidecar.core.model import Secret
 from sidecar.file_sink.temporary import remove_abandoned
 from sidecar.file_sink.token_file import TokenFile
-from tests.fakes.replica import HANG_S
+from tests.support.replica import HANG_S
 
 WRITER = """
 import sys

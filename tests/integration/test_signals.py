@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.fakes.commands import START_LIMIT_S, wait_for
+from tests.support.commands import START_LIMIT_S, wait_for
 
 SIGNALLED = """
 import os, signal, sys

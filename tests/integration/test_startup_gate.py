@@ -10,8 +10,8 @@ import pytest
 from sidecar.app.clock import SystemClock
 from sidecar.app.service import Service
 from sidecar.config.load import load
-from tests.fakes.wire import ask
 from tests.servers import free_port
+from tests.support.wire import ask
 
 PATIENCE_S = 300
 

@@ -15,11 +15,11 @@ import pytest
 
 from sidecar.app.running import load_settings
 from sidecar.core.listener_limits import Limits
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.programs import needs
-from tests.fakes.replica import SERVE, until
-from tests.fakes.service_manager import manager
 from tests.servers import RedisServer
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.programs import needs
+from tests.support.replica import SERVE, until
+from tests.support.service_manager import manager
 
 UNIT = Path(__file__).parents[2] / "deploy/systemd/token-sidecar.service"
 LINES = [line.split("=", 1) for line in UNIT.read_text().splitlines() if re.match(r"[A-Z]\w+=", line)]

@@ -10,9 +10,9 @@ import pytest
 
 from sidecar.core.errors import WaitTimeoutError
 from sidecar.core.model import Secret, token_id_of
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.vendor import NOW, token, vended
-from tests.fakes.wire import PLAIN, ask, exchange
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.vendor import NOW, token, vended
+from tests.support.wire import PLAIN, ask, exchange
 
 ONE = token_id_of(Secret("access-token-one"))
 

@@ -12,8 +12,8 @@ from sidecar.config.findings import Findings
 from sidecar.config.otel import traces_wanted
 from sidecar.core.events import PartnerCalled
 from sidecar.core.model import Operation
-from tests.fakes.collector import OTEL, Collector
-from tests.fakes.threaded import in_a_thread
+from tests.support.collector import OTEL, Collector
+from tests.support.threaded import in_a_thread
 
 assert OTEL.exists()
 from opentelemetry.sdk import environment_variables as sdk  # noqa: E402 - the import above says where it is

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.capless import capless, reader
 from tests.servers import free_port
+from tests.support.capless import capless, reader
 
 LIMIT_S = 60
 PATIENT = "print(flush=True); input()"

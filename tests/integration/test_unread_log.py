@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.telemetry.line_writer import MAX_QUEUED
-from tests.fakes.commands import START_LIMIT_S, process, wait_for
+from tests.support.commands import START_LIMIT_S, process, wait_for
 
 STREAMS = ("log", "audit")
 

@@ -16,9 +16,9 @@ from sidecar.core.trace_context import TraceContext
 from sidecar.vending.api import Report
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.vendor import vended
-from tests.fakes.wire import ask, parse
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.vendor import vended
+from tests.support.wire import ask, parse
 
 ONE, TWO = (token_id_of(Secret(text)) for text in ("access-token-one", "access-token-two"))
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.core.events import InternalFailure
-from tests.fakes.replica import HANG_S
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.wire import ask, exchange
+from tests.support.replica import HANG_S
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.wire import ask, exchange
 
 
 @pytest.fixture

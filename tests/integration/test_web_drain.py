@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from sidecar.web.server.listener import Listener
-from tests.fakes.fast_listener import fast_listener
-from tests.fakes.replica import HANG_S
-from tests.fakes.vendor import FakeVendor
-from tests.fakes.wire import PLAIN, Reply, parse
+from tests.support.fast_listener import fast_listener
+from tests.support.replica import HANG_S
+from tests.support.vendor import FakeVendor
+from tests.support.wire import PLAIN, Reply, parse
 
 LONG_POLL = PLAIN.replace(b"/v1/token", b"/v1/token?wait=60").replace(b"\r\n\r\n", b"\r\nIf-None-Match: *\r\n\r\n")
 

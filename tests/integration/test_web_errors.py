@@ -9,8 +9,8 @@ import pytest
 from sidecar.core import errors
 from sidecar.core.failures import PartnerDetail
 from sidecar.web.problems import PROBLEMS
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.wire import ask
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.wire import ask
 
 DETAIL = PartnerDetail(status=429, error_code="GW-7", error_message="slow down", session_id="s-1")
 

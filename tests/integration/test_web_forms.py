@@ -7,10 +7,10 @@ import pytest
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.api import routing as routes
 from sidecar.web.api.oauth import MAX_FORM_BYTES
-from tests.fakes.sink import ListSink
-from tests.fakes.vending_service import vending_service
-from tests.fakes.vendor import FakeVendor, FixedClock
-from tests.fakes.wire import ask, exchange, serving
+from tests.support.sink import ListSink
+from tests.support.vending_service import vending_service
+from tests.support.vendor import FakeVendor, FixedClock
+from tests.support.wire import ask, exchange, serving
 
 READ = ["/v1/token", "/v1/token/other", "/openapi.json"]
 WRITTEN = ["/v1/token/rejected", "/v1/token/other/rejected", "/oauth/token"]

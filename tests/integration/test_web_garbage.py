@@ -12,9 +12,9 @@ from sidecar.core.model import Address
 from sidecar.web.server.protocol import HttpConnection
 from sidecar.web.server.request_feed import RequestFeed
 from sidecar.web.server.request_handler import ConnectionHandler
-from tests.fakes.replica import until
-from tests.fakes.vending_service import vending_service
-from tests.fakes.wire import PLAIN
+from tests.support.replica import until
+from tests.support.vending_service import vending_service
+from tests.support.wire import PLAIN
 
 REQUESTS = {
     "a token": PLAIN,

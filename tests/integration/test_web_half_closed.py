@@ -14,12 +14,12 @@ import pytest
 from sidecar.core.model import Address
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.server.http_server import Handler
-from tests.fakes.fast_listener import fast_listener
-from tests.fakes.half_closed import LOOPS, Run, answered, call, rest_of, run_on
-from tests.fakes.sink import ListSink
-from tests.fakes.vending_service import vending_service
-from tests.fakes.vendor import FakeVendor, FixedClock
-from tests.fakes.wire import PLAIN, serving
+from tests.support.fast_listener import fast_listener
+from tests.support.half_closed import LOOPS, Run, answered, call, rest_of, run_on
+from tests.support.sink import ListSink
+from tests.support.vending_service import vending_service
+from tests.support.vendor import FakeVendor, FixedClock
+from tests.support.wire import PLAIN, serving
 
 MANY = 200
 REPORT = b'{"tokenId": "x"}'

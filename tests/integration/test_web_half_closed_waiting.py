@@ -14,9 +14,9 @@ import pytest
 
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
-from tests.fakes.half_closed import LOOPS, Run, answered, call, rest_of, run_on
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.wire import LOOPBACK, PLAIN, parse
+from tests.support.half_closed import LOOPS, Run, answered, call, rest_of, run_on
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.wire import LOOPBACK, PLAIN, parse
 
 LONG_POLL = PLAIN.replace(b"/v1/token", b"/v1/token?wait=60").replace(b"\r\n\r\n", b"\r\nIf-None-Match: *\r\n\r\n")
 

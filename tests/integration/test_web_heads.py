@@ -19,11 +19,11 @@ from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.http_server import Handler
-from tests.fakes.replica import HANG_S
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, FixedClock
-from tests.fakes.wire import exchange, serving
 from tests.fuzz.conversation import converse
+from tests.support.replica import HANG_S
+from tests.support.sink import ListSink
+from tests.support.vendor import FakeVendor, FixedClock
+from tests.support.wire import exchange, serving
 
 LIMIT = 2048
 HEAD = b"GET /%s HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n"

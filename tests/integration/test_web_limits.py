@@ -11,10 +11,10 @@ from sidecar.core.listener_limits import Limits
 from sidecar.core.request_events import LimitHit, MalformedRequest
 from sidecar.web.answers import Response, answer
 from sidecar.web.server.connection_registry import TURNED_AWAY
-from tests.fakes.replica import HANG_S, until
-from tests.fakes.room import GET, HEAD, room
-from tests.fakes.vending_service import vending_service
-from tests.fakes.wire import parse
+from tests.support.replica import HANG_S, until
+from tests.support.room import GET, HEAD, room
+from tests.support.vending_service import vending_service
+from tests.support.wire import parse
 
 
 async def test_past_the_limit_the_one_that_never_asked_and_came_first_makes_room() -> None:

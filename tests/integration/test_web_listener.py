@@ -23,10 +23,10 @@ from sidecar.web.answers import Response, json_answer
 from sidecar.web.server import sockets
 from sidecar.web.server.http_server import Handler, HttpServer
 from sidecar.web.server.listener import Listener
-from tests.fakes.held_reading import HeldReading
-from tests.fakes.replica import HANG_S
-from tests.fakes.sink import ListSink
-from tests.fakes.wire import LOOPBACK, ask, serving
+from tests.support.held_reading import HeldReading
+from tests.support.replica import HANG_S
+from tests.support.sink import ListSink
+from tests.support.wire import LOOPBACK, ask, serving
 
 GRACE_S = 0.1
 ABSTRACT = Address(path=f"@token-sidecar-test-{os.getpid()}")

@@ -25,10 +25,10 @@ from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.request_handler import UNREADABLE
-from tests.fakes.sink import ListSink
-from tests.fakes.vending_service import vending_service
-from tests.fakes.vendor import FakeVendor, FixedClock
-from tests.fakes.wire import exchange, parse, serving
+from tests.support.sink import ListSink
+from tests.support.vending_service import vending_service
+from tests.support.vendor import FakeVendor, FixedClock
+from tests.support.wire import exchange, parse, serving
 
 CANARY = b"CANARY"
 START = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\nConnection: close\r\n"

@@ -12,9 +12,9 @@ from sidecar.core.model import Secret
 from sidecar.core.request_events import LimitHit
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.vendor import vended
-from tests.fakes.wire import Reply, ask
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.vendor import vended
+from tests.support.wire import Reply, ask
 
 CALLER_TOKEN, NEXT_CALLER_TOKEN = "caller+token/canary=", "next-caller-token-canary"
 OPEN = GuardSettings()

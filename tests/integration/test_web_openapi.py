@@ -17,10 +17,10 @@ from sidecar.vending.api import LastFailure, Report
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.openapi import document
 from sidecar.web.problems import PROBLEMS
-from tests.fakes.sink import ListSink
-from tests.fakes.vending_service import vending_service
-from tests.fakes.vendor import NOW, FakeVendor, FixedClock, vended
-from tests.fakes.wire import ASKING, Reply, ask, serving
+from tests.support.sink import ListSink
+from tests.support.vending_service import vending_service
+from tests.support.vendor import NOW, FakeVendor, FixedClock, vended
+from tests.support.wire import ASKING, Reply, ask, serving
 
 DOCUMENT = document()
 ADMIN_PATHS = [path for path, item in DOCUMENT["paths"].items() if item.get("get", {}).get("tags") == ["admin"]]

@@ -6,9 +6,9 @@ import pytest
 
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, FixedClock
-from tests.fakes.wire import ask, serving
+from tests.support.sink import ListSink
+from tests.support.vendor import FakeVendor, FixedClock
+from tests.support.wire import ask, serving
 
 NAMES = ("pay", "flow-1")
 TEXT = "There is no profile 'default'. Name one of pay, flow-1."

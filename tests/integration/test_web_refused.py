@@ -15,9 +15,9 @@ from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fakes.vending_service import vending_service
-from tests.fakes.vendor import FixedClock
-from tests.fakes.wire import ASKING, ask
+from tests.support.vending_service import vending_service
+from tests.support.vendor import FixedClock
+from tests.support.wire import ASKING, ask
 
 WITH_CALLER_TOKEN = GuardSettings(caller_tokens=lambda: CallerTokens([Secret("caller-token")]))
 CANARY = "canary-4711"

@@ -11,8 +11,8 @@ from sidecar.core.model import Secret, token_id_of
 from sidecar.partner.response import MAX_TOKEN_CHARS
 from sidecar.vending.api import Report
 from sidecar.web.api.rejection import MAX_REPORT_BYTES
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.wire import exchange
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.wire import exchange
 
 ONE = token_id_of(Secret("access-token-one"))
 

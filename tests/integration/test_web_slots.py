@@ -15,11 +15,11 @@ from sidecar.core.request_events import LimitHit
 from sidecar.web.answers import Response, answer
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fakes.replica import HANG_S
-from tests.fakes.room import HEAD, Caller, Room, room
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.wire import PLAIN, Reply, parse
 from tests.schema.whole_service import whole_service
+from tests.support.replica import HANG_S
+from tests.support.room import HEAD, Caller, Room, room
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.wire import PLAIN, Reply, parse
 
 LOCKED = GuardSettings(caller_tokens=lambda: CallerTokens([Secret("caller-token-canary")]))
 EIGHT = Limits(max_connections=8, header_timeout_s=600, body_timeout_s=600, write_timeout_s=600)

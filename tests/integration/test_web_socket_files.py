@@ -15,9 +15,9 @@ import pytest
 
 from sidecar.core.model import Address
 from sidecar.web.server.sockets import open_sockets
-from tests.fakes.sink import ListSink
-from tests.fakes.wire import ask, serving
 from tests.integration.test_web_listener import GRACE_S, hello, listener_of
+from tests.support.sink import ListSink
+from tests.support.wire import ask, serving
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fakes.vending_service import VendingService, vending_service
-from tests.fakes.wire import PLAIN, exchange
+from tests.support.vending_service import VendingService, vending_service
+from tests.support.wire import PLAIN, exchange
 
 TOKEN = b"access-token-one"
 CALLER_TOKEN = "caller-token-canary"

@@ -16,11 +16,11 @@ import pytest
 from sidecar.app.check import CheckLine, check
 from sidecar.app.running import load_settings
 from tests.certificates import Authority
-from tests.fakes.programs import server_with_tls
-from tests.fakes.sandbox_bench import CONFIG, CREDENTIALS, Bench, open_bench
 from tests.kustomize.mounting import Mounted
 from tests.kustomize.rendering import EXAMPLES, SECRETS, pod_of, render, sidecar_of
 from tests.servers import free_port, server_binary
+from tests.support.programs import server_with_tls
+from tests.support.sandbox_bench import CONFIG, CREDENTIALS, Bench, open_bench
 
 PASSWORD = "correct-horse:battery@staple"
 START_LIMIT_S = 60

@@ -7,7 +7,7 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.telemetry.metrics import Metrics
-from tests.fakes.vendor import FakeVendor
+from tests.support.vendor import FakeVendor
 
 SCRAPER_LABELS = {"cluster", "container", "endpoint", "instance", "job", "namespace", "node", "pod", "service"}
 """What Prometheus, its operator or a collector adds to every series."""

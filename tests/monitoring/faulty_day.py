@@ -16,11 +16,11 @@ from pathlib import Path
 from sidecar.app.clock import SystemClock
 from sidecar.sandbox import Sandbox
 from sidecar.sandbox.faults import Fault
-from tests.fakes.hanging_folder import HangingFolder, mount
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import Replica, until
 from tests.monitoring.prometheus import STEP_S, Prometheus
 from tests.servers import RedisServer, free_port
+from tests.support.hanging_folder import HangingFolder, mount
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import Replica, until
 
 ASKED_EVERY_S = 0.2
 ENOUGH_LOOKS = 5

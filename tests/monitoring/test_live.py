@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import short_folder
-from tests.fakes.wall_clock import WallClock
 from tests.monitoring.dashboard import CHOSEN, VARIABLES, expressions, substituted
 from tests.monitoring.faulty_day import PROFILES, Day, live_through
 from tests.monitoring.prometheus import JOB, NAMESPACE, SCRAPE_S, shortened
 from tests.monitoring.test_rules import ALERTS, RULES
 from tests.servers import RedisServer
+from tests.support.wall_clock import WallClock
 
 REDIS_BEHIND_S = 1200
 EXPRESSIONS = list(expressions())

@@ -7,12 +7,12 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.fakes.proc import cpu_s
-from tests.fakes.processes import CONFIG, Fleet, open_fleet
-from tests.fakes.replica import until
-from tests.fakes.resident import resident_bytes
 from tests.scale.reading import Meter, Reading
 from tests.servers import RedisServer
+from tests.support.proc import cpu_s
+from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.replica import until
+from tests.support.resident import resident_bytes
 
 LIFETIME_S = 40
 """Short, so that a rotation takes half a minute. The quiet part does not depend on it."""

@@ -19,9 +19,9 @@ from sidecar.core.model import Profile
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import ClaimResult
 from sidecar.stores.memory import MemoryStore
-from tests.fakes.fleet import Fleet, Wire
-from tests.fakes.partner import FakePartner, failure
-from tests.fakes.virtual_loop import VirtualLoop
+from tests.support.fleet import Fleet, Wire
+from tests.support.partner import FakePartner, failure
+from tests.support.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
 

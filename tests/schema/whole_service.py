@@ -11,7 +11,7 @@ from sidecar.app.service import Service
 from sidecar.config.load import load
 from sidecar.core.model import Budget, Secret
 from sidecar.sandbox import Sandbox, SandboxConfig
-from tests.fakes.hand_clock import HandClock
+from tests.support.hand_clock import HandClock
 
 LIFETIME_S = 900
 KEY, SECRET = "schema-key", "schema-secret"

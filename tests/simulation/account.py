@@ -12,8 +12,8 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.model import Credentials, Operation, PartnerToken, Profile, Secret
 from sidecar.core.ports import MaySend
 from sidecar.vending import partner_call as vending_call
-from tests.fakes.partner import failure
 from tests.simulation.process import OUTSIDE
+from tests.support.partner import failure
 
 
 @dataclass(slots=True)

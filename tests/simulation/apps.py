@@ -10,13 +10,13 @@ from sidecar.core.model import Token
 from sidecar.vending.api import VendedToken
 from tests.simulation.plan import Fault
 from tests.simulation.replica import Replica
-from tests.simulation.truth import ViolationError
-from tests.simulation.world import Ground, World
+from tests.simulation.replica_truth import ViolationError
+from tests.simulation.world import ProfileWorld, World
 
 ANSWER_SLACK_S = 0.2
 
 
-async def pay(world: World, ground: Ground, apps: int) -> None:
+async def pay(world: World, profile_world: ProfileWorld, apps: int) -> None:
     """One of so many apps: asks, pays with what it gets, and reports what the partner refuses, without end."""
     rng, faults = world.rng, world.plan.faults
     while True:
@@ -25,25 +25,25 @@ async def pay(world: World, ground: Ground, apps: int) -> None:
             continue
         replica = rng.choice(list(world.replicas.values()))
         leaves = Fault.IMPATIENCE in faults and rng.random() < 0.5
-        min_ttl_s = ground.profile.lifetime_s * rng.random() / 2 if rng.random() < 0.05 else 0
-        vended = await ask(world, replica, ground, min_ttl_s, leave_after_s=rng.random() / 2 if leaves else 0)
+        min_ttl_s = profile_world.profile.lifetime_s * rng.random() / 2 if rng.random() < 0.05 else 0
+        vended = await ask(world, replica, profile_world, min_ttl_s, leave_after_s=rng.random() / 2 if leaves else 0)
         hostile = Fault.HOSTILITY in faults and rng.random() < 0.3
-        if vended is not None and (hostile or not ground.account.accepts(vended.token.access.reveal())):
-            await report(world, _whom_to_tell(world, replica), ground, vended.token)
+        if vended is not None and (hostile or not profile_world.account.accepts(vended.token.access.reveal())):
+            await report(world, _whom_to_tell(world, replica), profile_world, vended.token)
 
 
-async def complain(world: World, ground: Ground) -> None:
+async def complain(world: World, profile_world: ProfileWorld) -> None:
     """Report tokens that the partner refuses at any replica, without end, whoever waits for an answer there."""
     rng = world.rng
     while True:
         await asyncio.sleep(rng.expovariate(1 / world.plan.ask_every_s))
-        if not (world.replicas and ground.seen):
+        if not (world.replicas and profile_world.seen):
             continue
-        token = rng.choice(ground.seen)
-        if ground.account.accepts(token.access.reveal()):
+        token = rng.choice(profile_world.seen)
+        if profile_world.account.accepts(token.access.reveal()):
             # One that no replica knows: each has to look at the store for it.
             token = replace(token, token_id=f"{rng.getrandbits(128):032x}")
-        await report(world, rng.choice(list(world.replicas.values())), ground, token)
+        await report(world, rng.choice(list(world.replicas.values())), profile_world, token)
 
 
 def _whom_to_tell(world: World, vendor: Replica) -> Replica:
@@ -53,11 +53,11 @@ def _whom_to_tell(world: World, vendor: Replica) -> Replica:
 
 
 async def ask(
-    world: World, replica: Replica, ground: Ground, min_ttl_s: float = 0, leave_after_s: float = 0
+    world: World, replica: Replica, profile_world: ProfileWorld, min_ttl_s: float = 0, leave_after_s: float = 0
 ) -> VendedToken | None:
     """One app's question; None when it got no token, or its replica went away."""
-    asked_at, patience_s = world.now(), ground.profile.request_timeout_s + ANSWER_SLACK_S
-    task = replica.run(_vend(world, replica, ground, min_ttl_s))
+    asked_at, patience_s = world.now(), profile_world.profile.request_timeout_s + ANSWER_SLACK_S
+    task = replica.run(_vend(world, replica, profile_world, min_ttl_s))
     if leave_after_s:
         await asyncio.wait({task}, timeout=leave_after_s)
         task.cancel()
@@ -69,20 +69,20 @@ async def ask(
     return _answered(world, replica, task, left=leave_after_s > 0)
 
 
-async def _vend(world: World, replica: Replica, ground: Ground, min_ttl_s: float) -> VendedToken | None:
+async def _vend(world: World, replica: Replica, profile_world: ProfileWorld, min_ttl_s: float) -> VendedToken | None:
     """Ask, and have the answer judged in the replica's own step: a report may be answered in its next one."""
-    apps = ground.apps
+    apps = profile_world.apps
     try:
         try:
-            vended = await replica.places[ground.profile.name].broker.vend(min_ttl_s)
+            vended = await replica.places[profile_world.profile.name].broker.vend(min_ttl_s)
         except NoTokenError as error:
             apps.refused(replica.name, error.code, min_ttl_s)
         except BadRequestError:
             return None
         else:
             apps.vended(replica.name, vended, min_ttl_s)
-            if vended.token not in ground.seen:
-                ground.seen.append(vended.token)
+            if vended.token not in profile_world.seen:
+                profile_world.seen.append(vended.token)
             return vended
     except ViolationError as violation:
         world.violated(f"{replica.name} vended {violation}")
@@ -102,16 +102,18 @@ def _answered(
     return task.result()
 
 
-async def report(world: World, replica: Replica, ground: Ground, token: Token) -> None:
+async def report(world: World, replica: Replica, profile_world: ProfileWorld, token: Token) -> None:
     """One app's report that the partner refused this token."""
-    ground.truth.reported_at.setdefault(token.token_id, world.now())
+    profile_world.truth.reported_at.setdefault(token.token_id, world.now())
 
     async def tell() -> None:
-        report = await replica.places[ground.profile.name].broker.report(token.token_id)
-        world.note(replica.name, f"{ground.profile.name}: reported {token.access.reveal()[:9]}, {report.verdict}")
-        ground.apps.reported(replica.name, token, report)
+        report = await replica.places[profile_world.profile.name].broker.report(token.token_id)
+        world.note(
+            replica.name, f"{profile_world.profile.name}: reported {token.access.reveal()[:9]}, {report.verdict}"
+        )
+        profile_world.apps.reported(replica.name, token, report)
 
     task = replica.run(tell())
-    await asyncio.wait({task}, timeout=ground.profile.request_timeout_s + ANSWER_SLACK_S)
+    await asyncio.wait({task}, timeout=profile_world.profile.request_timeout_s + ANSWER_SLACK_S)
     if task.done() and (error := task.exception()) is not None:
         world.violated(f"{replica.name} took a report with {error!r}")

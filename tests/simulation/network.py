@@ -20,8 +20,8 @@ from sidecar.core.shared_state import (
     ReplicaMemory,
     State,
 )
-from tests.fakes.virtual_loop import VirtualLoop
 from tests.simulation.process import OUTSIDE
+from tests.support.virtual_loop import VirtualLoop
 
 LATEST_S = 8.0
 """How long a packet may be under way."""

@@ -11,7 +11,7 @@ import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from tests.fakes.virtual_loop import Call, VirtualLoop
+from tests.support.virtual_loop import Call, VirtualLoop
 
 T = TypeVar("T")
 

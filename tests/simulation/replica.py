@@ -13,10 +13,10 @@ from sidecar.core.model import Credentials, Secret
 from sidecar.vending.assembly import Assembly
 from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
-from tests.fakes.fleet import FileCredentials
-from tests.fakes.virtual_time import VirtualClock
 from tests.simulation.network import Line, Path
 from tests.simulation.process import Process
+from tests.support.fleet import FileCredentials
+from tests.support.virtual_time import VirtualClock
 
 CANARY = "canary"
 """Part of every secret: it may be in no event."""

@@ -9,12 +9,12 @@ from sidecar.core import policy
 from sidecar.core.model import Seconds
 from sidecar.vending.outage_budget import FIRST_DELAY_S
 from tests.simulation.apps import ask, complain, pay, report
+from tests.simulation.fault_injector import FaultInjector
 from tests.simulation.network import LATEST_S
 from tests.simulation.plan import Fault, Plan, plan_of
 from tests.simulation.process import ProcessLoop
 from tests.simulation.verdict import Verdict
-from tests.simulation.weather import Weather
-from tests.simulation.world import Ground, World
+from tests.simulation.world import ProfileWorld, World
 
 APPS_PER_PROFILE = 3
 OPERATIONS_PER_S = 15
@@ -54,16 +54,16 @@ async def _run(plan: Plan) -> Verdict:
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     if not world.violation.done():
         schedule.result()
-    grounds = world.grounds.values()
+    profile_worlds = world.profile_worlds.values()
     return Verdict(
         plan=plan,
         violation=world.violation.result() if world.violation.done() else "",
         history=world.history,
         virtual_s=world.now(),
-        calls=sum(len(ground.account.calls) for ground in grounds),
-        vended=sum(ground.apps.vended_count for ground in grounds),
-        suspect=sum(ground.apps.suspect_count for ground in grounds),
-        refused=sum(ground.apps.refused_count for ground in grounds),
+        calls=sum(len(profile_world.account.calls) for profile_world in profile_worlds),
+        vended=sum(profile_world.apps.vended_count for profile_world in profile_worlds),
+        suspect=sum(profile_world.apps.suspect_count for profile_world in profile_worlds),
+        refused=sum(profile_world.apps.refused_count for profile_world in profile_worlds),
         faults=world.faults,
     )
 
@@ -71,28 +71,32 @@ async def _run(plan: Plan) -> Verdict:
 async def _schedule(world: World) -> None:
     for _ in range(world.plan.replicas):
         world.start()
-    for ground in world.grounds.values():
-        _character(world, ground)
+    for profile_world in world.profile_worlds.values():
+        _character(world, profile_world)
     apps = [
-        asyncio.ensure_future(pay(world, ground, APPS_PER_PROFILE))
-        for ground in world.grounds.values()
+        asyncio.ensure_future(pay(world, profile_world, APPS_PER_PROFILE))
+        for profile_world in world.profile_worlds.values()
         for _ in range(APPS_PER_PROFILE)
     ]
     if Fault.ELSEWHERE in world.plan.faults:
-        apps += [asyncio.ensure_future(complain(world, ground)) for ground in world.grounds.values()]
-    await Weather(world).storm()
-    await asyncio.sleep(LATEST_S + max(ground.profile.partner_timeout_s for ground in world.grounds.values()))
+        apps += [
+            asyncio.ensure_future(complain(world, profile_world)) for profile_world in world.profile_worlds.values()
+        ]
+    await FaultInjector(world).storm()
+    await asyncio.sleep(
+        LATEST_S + max(profile_world.profile.partner_timeout_s for profile_world in world.profile_worlds.values())
+    )
     for app in apps:
         app.cancel()
-    await asyncio.sleep(max(_recovery_s(world, ground) for ground in world.grounds.values()))
-    for ground in world.grounds.values():
-        await _all_agree(world, ground)
+    await asyncio.sleep(max(_recovery_s(world, profile_world) for profile_world in world.profile_worlds.values()))
+    for profile_world in world.profile_worlds.values():
+        await _all_agree(world, profile_world)
     _nobody_spins(world)
 
 
-def _character(world: World, ground: Ground) -> None:
+def _character(world: World, profile_world: ProfileWorld) -> None:
     """What kind of partner this is: one whose tokens live so long that the budget can pay for them."""
-    rng, account, profile = world.rng, ground.account, ground.profile
+    rng, account, profile = world.rng, profile_world.account, profile_world.profile
     paid_s = 1.5 * profile.budget.window_s / profile.budget.calls / profile.refresh_at
     lives_s = [life_s for life_s in (profile.lifetime_s / 2, profile.lifetime_s) if life_s > paid_s]
     account.usual_latency_s = account.latency_s = rng.choice([0.05, 0.3, 0.9]) * profile.partner_timeout_s
@@ -108,9 +112,9 @@ def _character(world: World, ground: Ground) -> None:
         account.true_life_s = rng.choice([10_000, *lives_s])
 
 
-def _recovery_s(world: World, ground: Ground) -> Seconds:
+def _recovery_s(world: World, profile_world: ProfileWorld) -> Seconds:
     """After the faults: a lease, a quarantine, and the longest wait anybody remembers."""
-    profile, state = ground.profile, world.look(ground)
+    profile, state = profile_world.profile, world.look(profile_world)
     pauses = (*state.credential_blocks.values(), *([state.pause] if state.pause else []))
     # Permits of the storm may be missed for as long as they are in the window.
     remembered = [0.0, *(pause.left_s for pause in pauses)]
@@ -121,33 +125,35 @@ def _recovery_s(world: World, ground: Ground) -> Seconds:
         remembered += [each.left_s for each in (*held.credential_blocks().values(), *([pause] if pause else []))]
         remembered += [held.permit_wait_s(caller_requested=True)]
     # A store whose clock was set back counts all permits of the window as spent at that moment.
-    remembered += [at + profile.budget.window_s - world.now() for at in ground.truth.set_back_at]
+    remembered += [at + profile.budget.window_s - world.now() for at in profile_world.truth.set_back_at]
     return 2 * profile.lease_limit_s + max(remembered) + profile.poll_s * 3 + FIRST_DELAY_S + policy.BACKOFF_CAP_S
 
 
-async def _all_agree(world: World, ground: Ground) -> None:
+async def _all_agree(world: World, profile_world: ProfileWorld) -> None:
     """Every replica vends a good token, and it is the same one; a rotation may be under way at the first look."""
     held: set[str] = set()
     # Where tokens die before their time, one may be dead now, and reports may have to wait for a permit; where they are
     # handed out again, reports are taken as mistaken.
-    mortal = ground.account.true_life_s < ground.profile.lifetime_s or ground.account.hands_out_again
+    mortal = (
+        profile_world.account.true_life_s < profile_world.profile.lifetime_s or profile_world.account.hands_out_again
+    )
     for attempt in range(3):
         held = set()
         for replica in list(world.replicas.values()):
-            vended = await ask(world, replica, ground)
+            vended = await ask(world, replica, profile_world)
             if vended is None or vended.suspect:
-                state = replica.places[ground.profile.name].broker.snapshot()
+                state = replica.places[profile_world.profile.name].broker.snapshot()
                 world.violated(
                     f"{replica.name} did not recover: {vended and 'suspect'} {state.why_not} {state.pause_kind}"
                 )
                 return
-            if not mortal and not ground.account.accepts(vended.token.access.reveal()):
-                await report(world, replica, ground, vended.token)
+            if not mortal and not profile_world.account.accepts(vended.token.access.reveal()):
+                await report(world, replica, profile_world, vended.token)
                 vended = None
             held.add(vended.token.token_id if vended else "")
         if len(held) == 1 and "" not in held:
             return
-        await asyncio.sleep(ground.profile.poll_s * (1 + 5 * attempt))
+        await asyncio.sleep(profile_world.profile.poll_s * (1 + 5 * attempt))
     world.violated(f"{len(held)} different tokens are vended after the storm")
 
 

@@ -10,10 +10,10 @@ from sidecar.core.shared_state import State
 from sidecar.stores.memory import MemoryStore
 from sidecar.vending.assembly import assemble
 from sidecar.vending.beat import TOGETHER_S, Beat
-from tests.fakes.fleet import FileCredentials, Wire, credentials
-from tests.fakes.partner import FakePartner
-from tests.fakes.sink import ListSink
-from tests.fakes.virtual_time import VirtualClock, virtual
+from tests.support.fleet import FileCredentials, Wire, credentials
+from tests.support.partner import FakePartner
+from tests.support.sink import ListSink
+from tests.support.virtual_time import VirtualClock, virtual
 
 NAMES = ("a", "b", "c", "d")
 POLL_S = 2.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from sidecar.web.server.connection_registry import MANY
-from tests.fakes.managed_connections import ObservedRegistry
-from tests.fakes.virtual_loop import running_loop
-from tests.fakes.virtual_time import virtual
+from tests.support.managed_connections import ObservedRegistry
+from tests.support.virtual_loop import running_loop
+from tests.support.virtual_time import virtual
 
 
 @virtual

@@ -10,9 +10,9 @@ from sidecar.core.errors import NoTokenError
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Profile
 from sidecar.vending.outage_budget import FIRST_DELAY_S
-from tests.fakes.fleet import Fleet
-from tests.fakes.partner import FakePartner, failure
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet
+from tests.support.partner import FakePartner, failure
+from tests.support.virtual_time import virtual
 
 BASE_URL = "https://partner.example"
 

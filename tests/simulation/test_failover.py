@@ -14,9 +14,9 @@ from sidecar.core.events import StoreDataLost
 from sidecar.core.failures import FailureKind
 from sidecar.core.forgotten import NOTICED_S, forgot
 from sidecar.core.shared_state import Confirmed, Grant, Pause, Reported, State
-from tests.fakes.fleet import Fleet
-from tests.fakes.partner import failure
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet
+from tests.support.partner import failure
+from tests.support.virtual_time import virtual
 
 PAUSE = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1, fence=9)
 WINDOW_S = 60

@@ -21,9 +21,9 @@ from sidecar.core.events import FlightEnded, LeaseLost, StoreDataLost
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Lifetime, Operation, Profile, StoreFailure
 from sidecar.core.policy import Condition
-from tests.fakes.fleet import Fleet, credentials
-from tests.fakes.partner import FakePartner, failure, hang
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet, credentials
+from tests.support.partner import FakePartner, failure, hang
+from tests.support.virtual_time import virtual
 
 BASE_URL = "https://partner.example"
 

@@ -24,9 +24,9 @@ from sidecar.core.model import (
 from sidecar.core.policy import Condition
 from sidecar.core.shared_state import ReplicaMemory, State
 from sidecar.stores.documents import StoredReport
-from tests.fakes.fleet import Fleet, Replica, credentials
-from tests.fakes.partner import FakePartner, failure
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet, Replica, credentials
+from tests.support.partner import FakePartner, failure
+from tests.support.virtual_time import virtual
 
 SHORT = Profile(base_url="https://partner.example", lifetime_s=100, fleet_size=1)
 

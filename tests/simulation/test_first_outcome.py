@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from sidecar.core.failures import FailureKind
-from tests.fakes.key_fleet import KeyFleet, Sidecar
-from tests.fakes.partner import FakePartner, failure
-from tests.fakes.virtual_time import virtual
+from tests.support.key_fleet import KeyFleet, Sidecar
+from tests.support.partner import FakePartner, failure
+from tests.support.virtual_time import virtual
 
 
 def known(sidecar: Sidecar) -> bool:

@@ -11,9 +11,9 @@ from sidecar.core.errors import CredentialsRejectedError, NoTokenError
 from sidecar.core.events import CredentialsChanged, CredentialsUnreadable, InternalFailure
 from sidecar.core.failures import FailureKind
 from sidecar.core.policy import Condition
-from tests.fakes.key_fleet import PROFILE, KeyFleet, named, pair
-from tests.fakes.partner import FakePartner, failure
-from tests.fakes.virtual_time import virtual
+from tests.support.key_fleet import PROFILE, KeyFleet, named, pair
+from tests.support.partner import FakePartner, failure
+from tests.support.virtual_time import virtual
 
 SECRET_1, SECRET_2, SECRET_3 = (pair(f"key-{number}").api_secret.reveal() for number in (1, 2, 3))
 

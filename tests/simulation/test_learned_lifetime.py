@@ -7,8 +7,8 @@ import re
 
 from sidecar.core.model import Profile
 from sidecar.core.policy import learned_floor_s
-from tests.fakes.fleet import Fleet, Replica
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet, Replica
+from tests.support.virtual_time import virtual
 
 BASE_URL = "https://partner.example"
 TRUE_LIFE_S = 400

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 
 from sidecar.core.model import StoreFailure
-from tests.fakes.fleet import Fleet
-from tests.fakes.virtual_time import virtual
 from tests.simulation.test_faults_that_meet import SHORT, now
+from tests.support.fleet import Fleet
+from tests.support.virtual_time import virtual
 
 
 @virtual

@@ -12,9 +12,9 @@ from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_i
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import ClaimRequest, Granted, LearnedLifetime, Pause, Rejection, ReplicaMemory, State
 from sidecar.stores.mending import mend
-from tests.fakes.fleet import Fleet, Replica, credentials
-from tests.fakes.partner import FakePartner, failure
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet, Replica, credentials
+from tests.support.partner import FakePartner, failure
+from tests.support.virtual_time import virtual
 
 ALONE = Profile(base_url="https://partner.example", fleet_size=1)
 """The whole budget is the one replica's own share."""

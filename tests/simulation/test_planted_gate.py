@@ -7,9 +7,9 @@ import asyncio
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile
 from sidecar.stores.documents import StoredReport
-from tests.fakes.fleet import Fleet
-from tests.fakes.partner import failure
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet
+from tests.support.partner import failure
+from tests.support.virtual_time import virtual
 
 REWRITTEN_EVERY_S = 0.02
 HOURS_S = 3600

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sidecar.core.events import TokenReported
-from tests.fakes.fleet import Fleet
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet
+from tests.support.virtual_time import virtual
 
 MADE_UP = "0123456789abcdef0123456789abcdef"
 

@@ -9,8 +9,8 @@ import pytest
 from sidecar.core.model import Budget, Profile
 from tests.simulation.plan import Fault, Plan
 from tests.simulation.planted import HUNTS, Hunt
+from tests.simulation.replica_truth import Truth
 from tests.simulation.run import run_plan, run_seed
-from tests.simulation.truth import Truth
 from tests.simulation.verdict import Verdict
 
 SEEDS_PER_TEST = 25

@@ -13,9 +13,9 @@ from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile, UtcTime
 from sidecar.core.timestamps import iso
 from sidecar.vending.api import Snapshot
-from tests.fakes.fleet import Fleet, Replica
-from tests.fakes.partner import failure
-from tests.fakes.virtual_time import VirtualClock, virtual
+from tests.support.fleet import Fleet, Replica
+from tests.support.partner import failure
+from tests.support.virtual_time import VirtualClock, virtual
 
 DAY_S = 86_400
 BEHIND_S = 1200

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.vending.singleflight import SingleFlight
-from tests.fakes.virtual_time import virtual
+from tests.support.virtual_time import virtual
 
 
 class Work:

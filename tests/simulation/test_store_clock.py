@@ -11,10 +11,10 @@ from sidecar.core.events import StoreClockStepped
 from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Profile
 from sidecar.vending.store_clock import CLOCK_STEP_S, StoreTime
-from tests.fakes.fleet import Fleet
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.partner import failure
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet
+from tests.support.hand_clock import HandClock
+from tests.support.partner import failure
+from tests.support.virtual_time import virtual
 
 DAY_S = 86_400
 

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 
 from sidecar.core.model import Operation, Profile
-from tests.fakes.fleet import Fleet, Replica
-from tests.fakes.partner import FakePartner
-from tests.fakes.virtual_time import virtual
+from tests.support.fleet import Fleet, Replica
+from tests.support.partner import FakePartner
+from tests.support.virtual_time import virtual
 
 PROFILE = Profile(base_url="https://partner.example")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.virtual_loop import VirtualLoop, running_loop
-from tests.fakes.virtual_time import virtual
+from tests.support.virtual_loop import VirtualLoop, running_loop
+from tests.support.virtual_time import virtual
 
 DAY_S = 86_400
 

@@ -6,7 +6,7 @@ from sidecar.core import policy
 from sidecar.core.model import Token
 from sidecar.core.shared_state import is_leased
 from sidecar.vending.api import Report, VendedToken
-from tests.simulation.truth import ROUNDING_S, Seat, Truth, ViolationError
+from tests.simulation.replica_truth import ROUNDING_S, ReplicaTruth, Truth, ViolationError
 
 
 class AppWatch:
@@ -17,12 +17,12 @@ class AppWatch:
         self.vended_count = self.suspect_count = self.refused_count = 0
 
     def vended(self, replica: str, vended: VendedToken, min_ttl_s: float) -> None:
-        seat, token = self._truth.seats[replica], vended.token
+        replica_truth, token = self._truth.replica_truths[replica], vended.token
         issued = self._truth.account.tokens.get(token.access.reveal())
         if issued is None:
             raise ViolationError(f"a token nobody issued: {token.token_id}")
         now = self._truth.now()
-        first_at = seat.first_vended_at.setdefault((token.token_id, token.fence), now)
+        first_at = replica_truth.first_vended_at.setdefault((token.token_id, token.fence), now)
         # Who has no word of its age but that of a store whose clock was set back takes it for younger. So it may where
         # the one that fetched it told its instant by the clock as it was before.
         knows_age = not any(min(issued.sent_at, issued.seen_at) < at < first_at for at in self._truth.set_back_at)
@@ -30,21 +30,21 @@ class AppWatch:
             raise ViolationError("a token past its declared end")
         if vended.suspect:
             self.suspect_count += 1
-            self._nothing_better(seat, "a suspect token")
+            self._nothing_better(replica_truth, "a suspect token")
             return
         self.vended_count += 1
         if knows_age and now > issued.sent_at + token.lifetime_s + ROUNDING_S:
             raise ViolationError(f"a token past its {token.lifetime} end, unmarked")
-        if seat.vended is not None and token.fence < seat.vended.fence:
-            raise ViolationError(f"a token of fence {token.fence} after one of fence {seat.vended.fence}")
+        if replica_truth.vended is not None and token.fence < replica_truth.vended.fence:
+            raise ViolationError(f"a token of fence {token.fence} after one of fence {replica_truth.vended.fence}")
         is_mistaken = self._truth.is_mistaken(token.token_id, issued.sent_at) or self._came_back(token)
-        if token.token_id in seat.rejected and not is_mistaken:
+        if token.token_id in replica_truth.rejected and not is_mistaken:
             raise ViolationError("a token this replica was told the partner refuses, unmarked")
-        if self._truth.marked_at.get(token.token_id, seat.seen_at) < seat.seen_at and not is_mistaken:
+        if self._truth.marked_at.get(token.token_id, replica_truth.seen_at) < replica_truth.seen_at and not is_mistaken:
             raise ViolationError("a token that the store was told the partner refuses, unmarked, by who looked since")
         if vended.expires_in_s < min_ttl_s - 1:
             raise ViolationError(f"a token with {vended.expires_in_s} s left to who asked for {min_ttl_s:g} s")
-        seat.vended = token
+        replica_truth.vended = token
 
     def _came_back(self, token: Token) -> bool:
         """A replica fetched it alone before the store's clock was set back: by a fence above those of later leases.
@@ -56,16 +56,16 @@ class AppWatch:
     def refused(self, replica: str, code: str, min_ttl_s: float) -> None:
         self.refused_count += 1
         if not min_ttl_s:
-            self._nothing_better(self._truth.seats[replica], code)
+            self._nothing_better(self._truth.replica_truths[replica], code)
 
     def reported(self, replica: str, token: Token, report: Report) -> None:
-        seat = self._truth.seats[replica]
+        replica_truth = self._truth.replica_truths[replica]
         if report.known and report.verdict in ("refreshing", "later"):
-            seat.rejected.add(token.token_id)
+            replica_truth.rejected.add(token.token_id)
 
-    def _nothing_better(self, seat: Seat, instead: str) -> None:
+    def _nothing_better(self, replica_truth: ReplicaTruth, instead: str) -> None:
         """A good token in this replica's hand is vended through every failure; it may be gone once there is a newer."""
-        token, account = seat.vended, self._truth.account
+        token, account = replica_truth.vended, self._truth.account
         if token is None or token.access.reveal() != account.newest or token.token_id in self._truth.reported_at:
             return
         issued = account.tokens[account.newest]

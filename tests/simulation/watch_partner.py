@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar.core.forgotten import NOTICED_S
 from sidecar.core.model import LEASE_SLACK_S, StoreFailure
 from tests.simulation.account import Call
-from tests.simulation.truth import ROUNDING_S, Seat, Truth, ViolationError
+from tests.simulation.replica_truth import ROUNDING_S, ReplicaTruth, Truth, ViolationError
 
 CALLS_PER_LOSS = 2
 """A store that forgot may cost the call that was out, and one for a newcomer that asks before anybody has seeded."""
@@ -19,10 +19,10 @@ class PartnerWatch:
 
     def calling(self, call: Call) -> None:
         self._heeds_what_it_was_told(call)
-        call.seen_at = self._truth.seats[call.replica].seen_at
+        call.seen_at = self._truth.replica_truths[call.replica].seen_at
         self._truth.account.calls.append(call)
         if call.own_share:
-            self._on_its_own_share(call, self._truth.seats[call.replica])
+            self._on_its_own_share(call, self._truth.replica_truths[call.replica])
         else:
             self._truth.shared_calls.append(call)
             self._one_at_a_time(call)
@@ -33,7 +33,7 @@ class PartnerWatch:
 
         What the store lost since is missed from `NOTICED_S` on: of two masters each may know its own replica's 429.
         """
-        cool, now = self._truth.seats[call.replica].cool, call.sent_at
+        cool, now = self._truth.replica_truths[call.replica].cool, call.sent_at
         if cool is not None and now > cool.heard_at + ROUNDING_S and now < cool.until - NOTICED_S:
             raise ViolationError(f"a call by whom the store told to wait {cool.until - now:.2f} s more")
         token_asked_at = -1.0
@@ -65,7 +65,7 @@ class PartnerWatch:
         if calls > budgets * profile.budget.calls + CALLS_PER_LOSS * losses:
             raise ViolationError(f"{calls} calls within {window_s:g} s, and the store forgot {losses} times")
 
-    def _on_its_own_share(self, call: Call, seat: Seat) -> None:
+    def _on_its_own_share(self, call: Call, replica_truth: ReplicaTruth) -> None:
         profile = self._truth.profile
         if profile.store_failure is StoreFailure.FAIL:
             raise ViolationError("a call without a lease, where the setting is to fail")
@@ -73,10 +73,10 @@ class PartnerWatch:
         if good_s > 3 * profile.store_timeout_s:
             raise ViolationError(f"a call without a lease, with a good way to the store for {good_s:.1f} s")
         share = profile.budget.share_of(profile.fleet_size)
-        seat.local_calls.append(call.sent_at)
+        replica_truth.local_calls.append(call.sent_at)
         # Spent before the connection was made.
         since = call.sent_at - share.window_s + self._truth.account.connect_s
-        spent = sum(at > since + ROUNDING_S for at in seat.local_calls)
+        spent = sum(at > since + ROUNDING_S for at in replica_truth.local_calls)
         if spent > share.calls:
             raise ViolationError(
                 f"{spent} calls of its own within {share.window_s:g} s, where the share is {share.calls}"

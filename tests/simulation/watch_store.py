@@ -17,7 +17,7 @@ from sidecar.core.shared_state import (
     ReplicaMemory,
     State,
 )
-from tests.simulation.truth import ROUNDING_S, Lease, Truth, ViolationError
+from tests.simulation.replica_truth import ROUNDING_S, Lease, Truth, ViolationError
 
 Answer: TypeAlias = ClaimResult | Committed | Rejection | State
 
@@ -83,7 +83,7 @@ class StoreWatch:
     def _is_reported(self, ask: ClaimRequest, stored: Token, state: State) -> bool:
         """To the store, or to the replica that asks, which could not tell of it yet."""
         told = state.reported is not None and state.reported.token_id == stored.token_id
-        return told or stored.token_id in self._truth.seats[ask.nonce.partition("/")[0]].rejected
+        return told or stored.token_id in self._truth.replica_truths[ask.nonce.partition("/")[0]].rejected
 
     def _needed(self, ask: ClaimRequest, stored: Token, *, reported: bool) -> None:
         """By the calendar nobody calls while a token is stored that nobody need replace yet."""

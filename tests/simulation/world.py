@@ -15,22 +15,22 @@ from sidecar.core.shared_state import State
 from sidecar.stores.memory import MemoryStore
 from sidecar.stores.mending import mend
 from sidecar.vending.assembly import assemble
-from tests.fakes.fleet import FileCredentials, StoreClock
-from tests.fakes.virtual_loop import running_loop
 from tests.simulation.account import Account, Call, Door
 from tests.simulation.network import Line, Path
 from tests.simulation.plan import Plan
 from tests.simulation.process import Process
 from tests.simulation.replica import EventWatch, Place, Replica, ReplicaClock, pair
-from tests.simulation.truth import Truth, ViolationError
+from tests.simulation.replica_truth import Truth, ViolationError
 from tests.simulation.watch_apps import AppWatch
 from tests.simulation.watch_partner import PartnerWatch
 from tests.simulation.watch_store import Answer, StoreWatch
+from tests.support.fleet import FileCredentials, StoreClock
+from tests.support.virtual_loop import running_loop
 
 TOKENS_SEEN = 8
 
 
-class Ground:
+class ProfileWorld:
     """One profile: the truth about it, and those who watch."""
 
     def __init__(self, profile: Profile, rng: random.Random, world: World) -> None:
@@ -61,7 +61,7 @@ class World:
         self.violation: asyncio.Future[str] = self._loop.create_future()
         self.store_clock = StoreClock(self.rng.getrandbits(32))
         self.masters = [MemoryStore(self.store_clock)]
-        self.grounds = {profile.name: Ground(profile, self.rng, self) for profile in plan.profiles}
+        self.profile_worlds = {profile.name: ProfileWorld(profile, self.rng, self) for profile in plan.profiles}
         self.all: dict[str, Replica] = {}
         self.replicas: dict[str, Replica] = {}
         """Those that run."""
@@ -90,32 +90,32 @@ class World:
         """A new process; its name is never used again."""
         name = f"r{next(self._numbers)}"
         replica = Replica(name, Process(name, self._loop), Path(), ReplicaClock(self.rng))
-        for ground in self.grounds.values():
-            ground.truth.begin(name)
-            replica.places[ground.profile.name] = self._place(replica, ground)
+        for profile_world in self.profile_worlds.values():
+            profile_world.truth.begin(name)
+            replica.places[profile_world.profile.name] = self._place(replica, profile_world)
         self.all[name] = self.replicas[name] = replica
         replica.start()
         self.note(name, "starts")
         return replica
 
-    def _place(self, replica: Replica, ground: Ground) -> Place:
+    def _place(self, replica: Replica, profile_world: ProfileWorld) -> Place:
         def decide(operation: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - as many types as operations
-            return self._decide(replica, ground, operation, arguments)
+            return self._decide(replica, profile_world, operation, arguments)
 
         def calling(call: Call) -> None:
-            self._calling(replica, ground, call)
+            self._calling(replica, profile_world, call)
 
         def heard(answer: Answer) -> None:
-            ground.truth.heard(replica.name, answer if isinstance(answer, State) else answer.state)
+            profile_world.truth.heard(replica.name, answer if isinstance(answer, State) else answer.state)
 
-        line = Line(replica.path, ground.profile, decide, heard, self.rng, self._loop)
-        files = FileCredentials(pair(ground.secret))
+        line = Line(replica.path, profile_world.profile, decide, heard, self.rng, self._loop)
+        files = FileCredentials(pair(profile_world.secret))
         parts = assemble(
-            ground.profile,
+            profile_world.profile,
             replica_id=replica.name,
             clock=replica.clock,
             store=line,
-            partner=Door(ground.account, ground.profile, replica.name, calling),
+            partner=Door(profile_world.account, profile_world.profile, replica.name, calling),
             credentials=files,
             sink=EventWatch(self.violated),
             beat=replica.beat,
@@ -124,7 +124,7 @@ class World:
         follow = held.follow
 
         def follow_and_say(state: State, asked_at: float) -> bool:
-            ground.truth.seats[replica.name].seen_at = line.decided_at
+            profile_world.truth.replica_truths[replica.name].seen_at = line.decided_at
             return follow(state, asked_at)
 
         held.follow = follow_and_say  # type: ignore[method-assign]  # the same, and told
@@ -138,9 +138,9 @@ class World:
         """A stopped process runs again."""
         self.note(replica.name, "goes on")
         self.bad_way_at(replica.name)
-        for ground in self.grounds.values():
-            ground.truth.age_error_s = max(ground.truth.age_error_s, stopped_s + 1.5)
-            ground.truth.reads_late(replica.name)
+        for profile_world in self.profile_worlds.values():
+            profile_world.truth.age_error_s = max(profile_world.truth.age_error_s, stopped_s + 1.5)
+            profile_world.truth.reads_late(replica.name)
         replica.process.resume()
 
     def lives(self, name: str) -> bool:
@@ -155,37 +155,37 @@ class World:
 
     # -- the store and the partner ------------------------------------------------------------------------------------
 
-    def _decide(self, replica: Replica, ground: Ground, operation: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    def _decide(self, replica: Replica, profile_world: ProfileWorld, operation: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401
         store = self.masters[replica.side % len(self.masters)]
-        before = _stored_in(store, ground.profile) if operation == "claim" else None
-        answer = _at_once(getattr(store.shared_state(ground.profile), operation)(*arguments))
+        before = _stored_in(store, profile_world.profile) if operation == "claim" else None
+        answer = _at_once(getattr(store.shared_state(profile_world.profile), operation)(*arguments))
         outcome = getattr(answer, "outcome", None)
         if operation != "peek":
-            self.note(replica.name, f"{ground.profile.name}: {operation} {'' if outcome is None else outcome}")
+            self.note(replica.name, f"{profile_world.profile.name}: {operation} {'' if outcome is None else outcome}")
         try:
-            ground.store.decided(replica.name, operation, arguments, answer, before)
+            profile_world.store.decided(replica.name, operation, arguments, answer, before)
         except ViolationError as violation:
             self.violated(str(violation))
         return answer
 
-    def look(self, ground: Ground) -> State:
+    def look(self, profile_world: ProfileWorld) -> State:
         """What the store says of a profile, to somebody outside."""
-        state: State = _at_once(self.masters[0].shared_state(ground.profile).peek(0))
+        state: State = _at_once(self.masters[0].shared_state(profile_world.profile).peek(0))
         return state
 
-    def _calling(self, replica: Replica, ground: Ground, call: Call) -> None:
-        self.note(replica.name, f"{ground.profile.name}: calls the partner ({call.operation})")
+    def _calling(self, replica: Replica, profile_world: ProfileWorld, call: Call) -> None:
+        self.note(replica.name, f"{profile_world.profile.name}: calls the partner ({call.operation})")
         try:
-            ground.partner.calling(call)
+            profile_world.partner.calling(call)
         except ViolationError as violation:
             self.violated(str(violation))
         self.on_call(replica)
 
     def lose_data(self) -> None:
         self.masters = [MemoryStore(self.store_clock)]
-        for ground in self.grounds.values():
-            ground.truth.data_was_lost()
-            ground.store.forgot()
+        for profile_world in self.profile_worlds.values():
+            profile_world.truth.data_was_lost()
+            profile_world.store.forgot()
 
     def backup(self) -> dict[str, Any]:
         return copy.deepcopy(self.masters[0]._cells)
@@ -201,24 +201,24 @@ class World:
         other = MemoryStore(self.store_clock)
         other._cells = self.backup()
         self.masters.append(other)
-        for ground in self.grounds.values():
-            ground.truth.split = True
+        for profile_world in self.profile_worlds.values():
+            profile_world.truth.split = True
         self._forgot()
 
     def heal_split(self) -> None:
         """One of the two gives up all it was told."""
         self.masters = self.masters[-1:]
-        for ground in self.grounds.values():
-            ground.truth.heal()
+        for profile_world in self.profile_worlds.values():
+            profile_world.truth.heal()
         self._forgot()
 
     def set_store_clock(self, forward_s: float) -> None:
         self.store_clock.set_forward_s += forward_s
         self._mend()
-        for ground in self.grounds.values():
-            ground.truth.clock_was_set(forward_s)
+        for profile_world in self.profile_worlds.values():
+            profile_world.truth.clock_was_set(forward_s)
             if forward_s > 0:
-                ground.store.forgot()
+                profile_world.store.forgot()
 
     def _mend(self) -> None:
         """Bring back what lies in the future, as Redis and SQLite do at the next access."""
@@ -228,8 +228,8 @@ class World:
                     mend(cell.gate, store._now_ms())
 
     def _forgot(self) -> None:
-        for ground in self.grounds.values():
-            ground.forgot()
+        for profile_world in self.profile_worlds.values():
+            profile_world.forgot()
 
 
 def _stored_in(store: MemoryStore, profile: Profile) -> Token | None:

@@ -13,9 +13,9 @@ from sidecar.core.errors import CredentialsError
 from sidecar.core.file_events import FileStalled, FileStallEnded
 from sidecar.core.model import Credentials, Secret
 from sidecar.file_operations import FileOperations, FileStalls
-from tests.fakes.held_reading import HeldReading
-from tests.fakes.replica import until
-from tests.fakes.sink import ListSink
+from tests.support.held_reading import HeldReading
+from tests.support.replica import until
+from tests.support.sink import ListSink
 
 HANGS = "/mounted: not read within 0.01 s, the file system hangs"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sidecar.core.model import Credentials
 from sidecar.vending.credential_rotation import CredentialRotation
-from tests.fakes.key_fleet import Files, pair
-from tests.fakes.sink import ListSink
+from tests.support.key_fleet import Files, pair
+from tests.support.sink import ListSink
 
 
 def a_keyring(files: Files) -> CredentialRotation:

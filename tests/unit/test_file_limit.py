@@ -12,8 +12,8 @@ from aiohttp.client_reqrep import ConnectionKey
 from sidecar.core.errors import PartnerError
 from sidecar.file_limit import cause_of, file_limit_error
 from sidecar.resolver import system_look_up
-from tests.fakes.exhausted import exhausted
-from tests.fakes.sandbox_bench import CONFIG, open_bench
+from tests.support.exhausted import exhausted
+from tests.support.sandbox_bench import CONFIG, open_bench
 
 KEY = ConnectionKey("partner", 443, False, True, None, None, None)
 

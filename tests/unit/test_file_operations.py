@@ -18,9 +18,9 @@ from sidecar.file_operations import (
     FileStalls,
     read_in_time,
 )
-from tests.fakes.held_reading import HeldReading
-from tests.fakes.replica import HANG_S, until
-from tests.fakes.sink import ListSink
+from tests.support.held_reading import HeldReading
+from tests.support.replica import HANG_S, until
+from tests.support.sink import ListSink
 
 HANGS = r"not read within 0\.01 s, the file system hangs"
 

@@ -19,8 +19,8 @@ from sidecar.core.token_file_events import (
 )
 from sidecar.file_sink.follower import LOOK_S
 from sidecar.vending.api import VendedToken
-from tests.fakes.token_file_scene import Scene
-from tests.fakes.vendor import vended
+from tests.support.token_file_scene import Scene
+from tests.support.vendor import vended
 
 ONE, TWO = (token_id_of(Secret(text)) for text in ("access-token-one", "access-token-two"))
 NONE_YET = StartingError("There is no token yet.", retry_after_s=1)

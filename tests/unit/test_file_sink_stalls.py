@@ -17,9 +17,9 @@ from sidecar.core.model import Secret, token_id_of
 from sidecar.core.token_file_events import TokenFileFailed
 from sidecar.file_sink import follower
 from sidecar.file_sink.token_file import TokenFile
-from tests.fakes.replica import until
-from tests.fakes.token_file_scene import Scene
-from tests.fakes.vendor import vended
+from tests.support.replica import until
+from tests.support.token_file_scene import Scene
+from tests.support.vendor import vended
 
 ONE, TWO = (token_id_of(Secret(text)) for text in ("access-token-one", "access-token-two"))
 NEVER_S = 3600

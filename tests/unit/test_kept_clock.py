@@ -7,8 +7,8 @@ import time
 import pytest
 
 from sidecar.stores.sqlite.clock import KeptTime, MachineReadings, time_now
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.hand_readings import HandReadings
+from tests.support.hand_clock import HandClock
+from tests.support.hand_readings import HandReadings
 
 DAY_S = 86_400
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sidecar.core.model import Budget, Profile
 from sidecar.vending.local_budget import RECENT_ACCOUNTS, LocalBudgets
-from tests.fakes.vendor import FixedClock
+from tests.support.vendor import FixedClock
 
 PROFILE = Profile(base_url="https://partner.example", account="key:1", budget=Budget(10, 60), fleet_size=5)
 OTHER = replace(PROFILE, account="key:2")

@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.failures import MAX_TEXT_CHARS
 from sidecar.partner.details import read_detail
 from sidecar.partner.masking import MAX_SHOWN_CHARS, Masker
-from tests.fakes.spellings import rewritten
+from tests.support.secret_encodings import rewritten
 
 SECRET = "Kx7-q/3+Vb&'\"é\\2<Zw_9~"
 TOKEN = "eyJhbGciOi/JFUzI1NiJ9+abc.Def=="

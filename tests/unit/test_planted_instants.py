@@ -9,7 +9,7 @@ import pytest
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.shared_state import State
 from sidecar.vending.replica_state import ReplicaState
-from tests.fakes.hand_clock import HandClock
+from tests.support.hand_clock import HandClock
 
 NOW = 1_000_000.0
 AGE_S = 700

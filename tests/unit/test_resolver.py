@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.resolver import MAX_REMEMBERED, MAX_UNDER_WAY, THREAD_NAME, IpAddresses, Resolver, system_look_up
-from tests.fakes.replica import until
-from tests.fakes.zone import AGAIN, UNKNOWN, Zone
+from tests.support.replica import until
+from tests.support.zone import AGAIN, UNKNOWN, Zone
 
 A, B = ("192.0.2.1", "2001:db8::1"), ("192.0.2.2",)
 NEVER_S = 60

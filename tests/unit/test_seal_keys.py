@@ -12,7 +12,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import SealKeysChanged, SealKeysUnreadable
 from sidecar.file_operations import FileOperations, FileStalls
 from sidecar.stores.sealing import UnsealError
-from tests.fakes.sink import ListSink
+from tests.support.sink import ListSink
 
 
 def key(fill: int) -> str:

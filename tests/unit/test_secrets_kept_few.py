@@ -14,7 +14,7 @@ from sidecar.file_operations import FileOperations, FileStalls
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.api.rejection import _ReportBody
 from sidecar.web.caller_token_file import CallerTokenFile
-from tests.fakes.sink import ListSink
+from tests.support.sink import ListSink
 
 
 def pair(name: str) -> Credentials:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.app.service_manager import Health, ServiceManager, words_of
-from tests.fakes.hand_clock import HandClock
-from tests.fakes.replica import until
-from tests.fakes.service_manager import Manager, manager
+from tests.support.hand_clock import HandClock
+from tests.support.replica import until
+from tests.support.service_manager import Manager, manager
 
 STARTING = Health(started=False, alive=True, words="No token: default (starting)")
 VENDING = Health(started=True, alive=True, words="Vending tokens: default")

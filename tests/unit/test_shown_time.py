@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.vending.shown_time import SAME_S, Ends, ShownTime
-from tests.fakes.vendor import NOW, FixedClock
+from tests.support.vendor import NOW, FixedClock
 
 DAY_S = 86_400
 A_LITTLE_S = SAME_S * 0.99

@@ -14,8 +14,8 @@ from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.event_lines import SENTENCES
 from sidecar.web.admin.status_page.page import page
 from sidecar.web.admin.status_page.words import FAILURES, span, time_of, until
-from tests.fakes.gallery import gallery_events, shown, words
-from tests.fakes.vendor import NOW, snapshot
+from tests.support.status_samples import gallery_events, shown, words
+from tests.support.vendor import NOW, snapshot
 
 AT = "2026-01-01T00:03:00Z"
 

@@ -17,7 +17,7 @@ from sidecar.telemetry.audit_lines import AuditLines, JsonLines, LogLines, open_
 from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.telemetry.throttle import MAX_THINGS
-from tests.fakes.vendor import FixedClock
+from tests.support.vendor import FixedClock
 
 
 class Book:

@@ -28,7 +28,7 @@ from sidecar.core.token_file_events import TokenFileChange, TokenFileChanged, To
 from sidecar.telemetry.library_logs import LibraryLogs, capture_library_logs
 from sidecar.telemetry.log import LogSink, timestamp
 from sidecar.telemetry.redaction import Redactor
-from tests.fakes.vendor import NOW, FixedClock
+from tests.support.vendor import NOW, FixedClock
 
 SERVED = RequestServed(profile="default", endpoint="token", code="ok", duration_s=0.000123456789)
 FAILED = StoreFailed(profile="default", operation="peek", cause="TimeoutError")

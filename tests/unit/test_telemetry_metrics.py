@@ -26,8 +26,8 @@ from sidecar.core.token_file_events import TokenFileFailed
 from sidecar.telemetry.label_sets import CODES, FILES, STORE_OPERATIONS
 from sidecar.telemetry.metrics import Metrics
 from sidecar.web.problems import PROBLEMS
-from tests.fakes.vendor import NOW, FakeVendor
 from tests.monitoring.exported import SCRAPER_LABELS
+from tests.support.vendor import NOW, FakeVendor
 
 CONTRACT = {
     "requests_total": ("counter", {"profile", "route", "code"}),

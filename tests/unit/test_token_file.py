@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.file_sink import token_file
 from sidecar.file_sink.token_file import TokenFile, TokenFileError
-from tests.fakes.odd_files import ODD, make_odd
+from tests.support.odd_files import ODD, make_odd
 
 FIRST, SECOND = Secret("token-one"), Secret("token-two")
 

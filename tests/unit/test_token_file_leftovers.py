@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.file_sink.leftovers import leftovers
 from sidecar.file_sink.token_file import TokenFile
-from tests.fakes.odd_files import ODD, make_odd
+from tests.support.odd_files import ODD, make_odd
 
 SAID = "{} looks like the token file of a profile that is gone: if no sidecar writes it, remove it"
 

@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.errors import ConfigurationError
 from sidecar.file_sink import place
 from sidecar.file_sink.place import refuse_place
-from tests.fakes.odd_files import ODD, make_odd
+from tests.support.odd_files import ODD, make_odd
 
 
 def problem_at(path: Path) -> str:

@@ -12,7 +12,7 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.file_sink.temporary import remove_abandoned, temporary_beside
 from sidecar.file_sink.token_file import TokenFile
-from tests.fakes.odd_files import ODD, make_odd
+from tests.support.odd_files import ODD, make_odd
 
 ABANDONED = ".token.0123456789abcdef.tmp"
 

@@ -17,9 +17,9 @@ from sidecar.partner import certificates as certificates_module
 from sidecar.partner.certificates import PartnerCertificates
 from sidecar.trusted_certificates import TrustedCertificates
 from tests.certificates import Authority
-from tests.fakes.held_reading import HeldReading
-from tests.fakes.replica import HANG_S
-from tests.fakes.sink import ListSink
+from tests.support.held_reading import HeldReading
+from tests.support.replica import HANG_S
+from tests.support.sink import ListSink
 
 
 @pytest.fixture

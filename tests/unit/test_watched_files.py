@@ -6,8 +6,8 @@ import asyncio
 
 from sidecar.app.watched_files import RepeatedLook
 from sidecar.core.events import InternalFailure
-from tests.fakes.replica import HANG_S, until
-from tests.fakes.sink import ListSink
+from tests.support.replica import HANG_S, until
+from tests.support.sink import ListSink
 
 
 class Looks:

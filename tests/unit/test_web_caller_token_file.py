@@ -20,9 +20,9 @@ from sidecar.secret_file import FileStamp
 from sidecar.web import caller_token_file as caller_token_file_module
 from sidecar.web.caller_token_file import CallerTokenFile, read_caller_tokens
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fakes.held_reading import HeldReading
-from tests.fakes.replica import until
-from tests.fakes.sink import ListSink
+from tests.support.held_reading import HeldReading
+from tests.support.replica import until
+from tests.support.sink import ListSink
 
 FIRST, SECOND, THIRD = "first-caller-token", "second-caller-token", "third-caller-token"
 UNUSABLE = [b"", b" \n", b"CANARY-CANARY-CANARY\xff", b"CANARY-short", f"{FIRST}\nCANARY".encode()]

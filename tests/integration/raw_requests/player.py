@@ -8,7 +8,6 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.fakes.replica import HANG_S
 from tests.integration.raw_requests.answers import Response, read_responses
 from tests.integration.raw_requests.conversation import (
     Action,
@@ -18,6 +17,7 @@ from tests.integration.raw_requests.conversation import (
     expected_of,
 )
 from tests.integration.raw_requests.services import RunningService
+from tests.support.replica import HANG_S
 
 _GONE = (BrokenPipeError, ConnectionResetError)
 

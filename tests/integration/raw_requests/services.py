@@ -22,9 +22,9 @@ from sidecar.core.model import Address, Budget, Secret, token_id_of
 from sidecar.sandbox import Sandbox, SandboxConfig
 from sidecar.telemetry.throttle import Repetition
 from sidecar.web.server.fast_path import CachedResponse, Connection, FastPath
-from tests.fakes.replica import HANG_S
-from tests.fakes.wire import ask
 from tests.integration.raw_requests.conversation import CANARY, ListenerKind
+from tests.support.replica import HANG_S
+from tests.support.wire import ask
 
 T = TypeVar("T")
 PROFILES = ("default", "other")

@@ -14,8 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.fakes.programs import found
-from tests.fakes.replica import HANG_S
+from tests.support.programs import found
+from tests.support.replica import HANG_S
 
 FLAGS = (
     "--headless",

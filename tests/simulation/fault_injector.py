@@ -11,16 +11,16 @@ from sidecar.vending.outage_budget import FIRST_DELAY_S
 from tests.simulation.network import Path
 from tests.simulation.plan import Fault
 from tests.simulation.process import OUTSIDE
+from tests.simulation.process_faults import ProcessFaults
 from tests.simulation.replica import Replica, pair
-from tests.simulation.strikes import Strikes
-from tests.simulation.world import Ground, World
+from tests.simulation.world import ProfileWorld, World
 
 DAY_S = 86_400
 RETRY_AFTERS_S = (None, 3, 20, 60)
 
 
-class Weather:
-    """Strikes at a world until `calm`."""
+class FaultInjector:
+    """ProcessFaults at a world until `calm`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -28,7 +28,7 @@ class Weather:
         self._lasting: dict[asyncio.Task[None], None] = {}
         """In the order in which they began, and so they end: a set's order would change from run to run."""
         self._targeted = sorted(world.plan.faults & {Fault.KILL, Fault.PAUSE})
-        self._strikes = Strikes(world, self._last, self._some_time_s)
+        self._strikes = ProcessFaults(world, self._last, self._some_time_s)
         self._families: dict[Fault, Callable[[], Coroutine[Any, Any, None]]] = {
             Fault.KILL: lambda: self._strike(Fault.KILL),
             Fault.PAUSE: lambda: self._strike(Fault.PAUSE),
@@ -75,11 +75,11 @@ class Weather:
         for task in self._lasting:
             task.cancel()
         await asyncio.gather(*self._lasting, return_exceptions=True)
-        for ground in world.grounds.values():
-            ground.account.mend()
-            ground.account.accepted.add(ground.secret)
+        for profile_world in world.profile_worlds.values():
+            profile_world.account.mend()
+            profile_world.account.accepted.add(profile_world.secret)
             for replica in world.replicas.values():
-                replica.places[ground.profile.name].files.pair = pair(ground.secret)
+                replica.places[profile_world.profile.name].files.pair = pair(profile_world.secret)
         for replica in world.replicas.values():
             replica.path.mend()
         world.note("weather", "calm")
@@ -99,8 +99,8 @@ class Weather:
         running = list(self._world.replicas.values())
         return self._rng.choice(running) if running else None
 
-    def _ground(self) -> Ground:
-        return self._rng.choice(list(self._world.grounds.values()))
+    def _ground(self) -> ProfileWorld:
+        return self._rng.choice(list(self._world.profile_worlds.values()))
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
@@ -235,14 +235,17 @@ class Weather:
 
     async def _credentials(self) -> None:
         """A new pair in everyone's files, at different moments; accepted beside the old one, alone, or not yet."""
-        ground = self._ground()
-        ground.secret = f"secret-{self._rng.randrange(1000)}-canary"
-        ground.account.accepted = self._rng.choice(
-            [{ground.secret}, ground.account.accepted | {ground.secret}, ground.account.accepted]
+        profile_world = self._ground()
+        profile_world.secret = f"secret-{self._rng.randrange(1000)}-canary"
+        profile_world.account.accepted = self._rng.choice(
+            [
+                {profile_world.secret},
+                profile_world.account.accepted | {profile_world.secret},
+                profile_world.account.accepted,
+            ]
         )
-        self._world.note(
-            "files", f"{ground.profile.name}: another pair, accepted: {ground.secret in ground.account.accepted}"
-        )
+        accepted = profile_world.secret in profile_world.account.accepted
+        self._world.note("files", f"{profile_world.profile.name}: another pair, accepted: {accepted}")
         for replica in list(self._world.replicas.values()):
-            replica.places[ground.profile.name].files.pair = pair(ground.secret)
+            replica.places[profile_world.profile.name].files.pair = pair(profile_world.secret)
             await asyncio.sleep(self._rng.random())

@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 from sidecar.core.model import Operation
 from sidecar.sandbox.faults import Fault
-from tests.fakes.fault_proxy import FaultProxy
-from tests.fakes.load import Load
-from tests.fakes.processes import Fleet
-from tests.fakes.replica import Replica
-from tests.fakes.way_faults import CUTTING, PASSABLE
+from tests.support.fault_proxy import FaultProxy
+from tests.support.load import Load
+from tests.support.processes import Fleet
+from tests.support.replica import Replica
+from tests.support.way_faults import CUTTING, PASSABLE
 
 QUIET_S = (0.1, 0.6)
 LONG_S = (0.2, 1.8)
@@ -32,7 +32,7 @@ PARTNER_FAULTS = (
 Deed: TypeAlias = Callable[[random.Random], Awaitable[None]]
 
 
-class Mischief:
+class Chaos:
     """What can be done to one fleet.
 
     `ways` are the replicas' to Redis, one each, and `partner_way` is everybody's to the partner. Three lanes run at

@@ -1,4 +1,4 @@
-"""A sidecar whose disk hangs when the test says so: `python -m tests.fakes.hanging_fsync FIFO ARGUMENTS`.
+"""A sidecar whose disk hangs when the test says so: `python -m tests.support.hanging_fsync FIFO ARGUMENTS`.
 
 While the FIFO exists, fsync does not return: it waits in the kernel until somebody opens the FIFO for writing.
 """

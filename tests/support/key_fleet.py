@@ -13,10 +13,10 @@ from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
-from tests.fakes.fleet import Wire, hash_of
-from tests.fakes.partner import FakePartner
-from tests.fakes.sink import ListSink
-from tests.fakes.virtual_time import VirtualClock
+from tests.support.fleet import Wire, hash_of
+from tests.support.partner import FakePartner
+from tests.support.sink import ListSink
+from tests.support.virtual_time import VirtualClock
 
 PROFILE = Profile(base_url="https://partner.example")
 

@@ -11,8 +11,8 @@ from sidecar.core.token_file_events import TokenFileRemoved, TokenFileWritten
 from sidecar.file_operations import FileStalls
 from sidecar.file_sink.follower import Follower
 from sidecar.file_sink.token_file import TokenFile
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor
+from tests.support.sink import ListSink
+from tests.support.vendor import FakeVendor
 
 
 class TokenProvider(FakeVendor):

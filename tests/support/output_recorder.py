@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tests.fakes.replica import Answer
-from tests.fakes.spellings import spellings
+from tests.support.replica import Answer
+from tests.support.secret_encodings import spellings
 
 
-class Witness:
+class OutputRecorder:
     """Everything a replica said to the outside: `seen` may hold no secret, `good` the access token."""
 
     def __init__(self) -> None:

@@ -17,8 +17,8 @@ from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.session import open_session
 from sidecar.sandbox import Sandbox, SandboxConfig
-from tests.fakes.canary_call import always
-from tests.fakes.hand_clock import HandClock
+from tests.support.canary_call import always
+from tests.support.hand_clock import HandClock
 
 PAY1ST = PRESETS["pay1st"]
 CREDENTIALS = Credentials(api_key=Secret("sandbox-key"), api_secret=Secret("sandbox-sécret"))

@@ -13,7 +13,7 @@ from tests.simulation.world import World
 STEPS_OF_A_CALL = 12
 
 
-class Strikes:
+class ProcessFaults:
     """`last` keeps what follows a strike until the calm; `some_time_s` says how long one lasts."""
 
     def __init__(

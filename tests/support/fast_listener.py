@@ -13,9 +13,9 @@ from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.http_server import HttpServer
 from sidecar.web.server.listener import Listener
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, FixedClock
-from tests.fakes.wire import LOOPBACK
+from tests.support.sink import ListSink
+from tests.support.vendor import FakeVendor, FixedClock
+from tests.support.wire import LOOPBACK
 
 
 class Counting:

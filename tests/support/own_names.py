@@ -1,4 +1,4 @@
-"""A process whose names lead where a test says, as its own machine's would: `python -m tests.fakes.own_names`.
+"""A process whose names lead where a test says, as its own machine's would: `python -m tests.support.own_names`.
 
 HOSTS and RESOLV are what it finds at /etc/hosts and /etc/resolv.conf; the rest are Python's arguments. Needs the right
 to make a mount namespace.
@@ -40,7 +40,7 @@ class OwnNames:
         self._hosts.write_text("127.0.0.1 localhost\n" + "".join(lines))
 
     def argv(self, *argv: str) -> tuple[str, ...]:
-        return ("-m", "tests.fakes.own_names", str(self._hosts), str(self._resolv), *argv)
+        return ("-m", "tests.support.own_names", str(self._hosts), str(self._resolv), *argv)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from sidecar.stores.memory import MemoryStore
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
-from tests.fakes.partner import FakePartner
-from tests.fakes.sink import ListSink
-from tests.fakes.virtual_time import VirtualClock
+from tests.support.partner import FakePartner
+from tests.support.sink import ListSink
+from tests.support.virtual_time import VirtualClock
 
 T = TypeVar("T")
 

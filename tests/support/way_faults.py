@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 
 from sidecar.stores.redis.client import Script
 from sidecar.stores.redis.store import CLAIM, COMMIT
-from tests.fakes.fault_proxy import FaultProxy, Link
-from tests.fakes.spoiled_way import SILENT, Way
+from tests.support.fault_proxy import FaultProxy, Link
+from tests.support.spoiled_way import SILENT, Way
 
 FLAP_S = 0.2
 

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import uvloop
 
 from sidecar.core.model import Address
-from tests.fakes.replica import HANG_S
-from tests.fakes.wire import Reply, parse
+from tests.support.replica import HANG_S
+from tests.support.wire import Reply, parse
 
 Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

@@ -16,17 +16,17 @@ from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import LearnedLifetime
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, a_token, an_ask, outcome_name
-from tests.fakes.hand_clock import HandClock
+from tests.support.hand_clock import HandClock
 
 TIMEOUT_S = 10
 
 
-class Neighbour:
+class PeerProcess:
     """The test's end. Every order is answered before the next one, but for `order`, whose answer `answer` reads."""
 
     def __init__(self, path: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fakes.neighbour", str(path)],
+            [sys.executable, "-m", "tests.support.peer_process", str(path)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
         )  # fmt: skip
         self.answer()

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from sidecar.core.model import Address
 from sidecar.sandbox.faults import Fault
-from tests.fakes.processes import Fleet
-from tests.fakes.raw_partner import Play, RawPartner, http, raw_partner
-from tests.fakes.replica import Replica, until
-from tests.fakes.wire import exchange
-from tests.fakes.witness import Witness
 from tests.servers import RedisServer
+from tests.support.output_recorder import OutputRecorder
+from tests.support.processes import Fleet
+from tests.support.raw_partner import Play, RawPartner, http, raw_partner
+from tests.support.replica import Replica, until
+from tests.support.wire import exchange
 
 KEY, SECRET, SIGNING = "kanary-api-key-1fe2", "kanary-api-secret-2fe3/+é", "kanary-signing-3fe4"
 SEAL = b"kanary-seal-key-of-32-bytes-4fe5"
@@ -64,13 +64,13 @@ def echo(partner: RawPartner, quoted: str, *statuses: str) -> Play:
     return play
 
 
-async def a_bad_partner(fleet: Fleet, replica: Replica, witness: Witness) -> None:
+async def a_bad_partner(fleet: Fleet, replica: Replica, recorder: OutputRecorder) -> None:
     """Every way of vending, then one fault after the other."""
-    token_id = witness.note(await replica.ask(headers=CALLER)).token_id
-    witness.note(await replica.ask("/v1/authorize", headers=CALLER))
-    witness.note(await replica.ask("/openapi.json", headers=CALLER))
+    token_id = recorder.note(await replica.ask(headers=CALLER)).token_id
+    recorder.note(await replica.ask("/v1/authorize", headers=CALLER))
+    recorder.note(await replica.ask("/openapi.json", headers=CALLER))
     form = {"grant_type": "client_credentials", "client_id": "default", "client_secret": CALLER_TOKEN}
-    assert witness.note(await replica.post("/oauth/token", headers={}, data=form)).status == 200
+    assert recorder.note(await replica.post("/oauth/token", headers={}, data=form)).status == 200
     for fault in (
         Fault(fault="html"),
         Fault(fault="status", status=500),
@@ -79,31 +79,31 @@ async def a_bad_partner(fleet: Fleet, replica: Replica, witness: Witness) -> Non
         Fault(fault="status", status=429, retry_after="1"),
     ):
         fleet.sandbox.state.faults.add(fault)
-    witness.note(await replica.post("/v1/token/rejected", headers=CALLER, json={"tokenId": token_id}))
+    recorder.note(await replica.post("/v1/token/rejected", headers=CALLER, json={"tokenId": token_id}))
 
     async def replaced() -> bool:
-        return witness.note(await replica.ask(headers=CALLER)).token_id != token_id
+        return recorder.note(await replica.ask(headers=CALLER)).token_id != token_id
 
     await until(replaced)
     fleet.sandbox.state.faults.add(Fault(fault="status", status=401, count=0))
-    await until(lambda: refused(replica, witness))
+    await until(lambda: refused(replica, recorder))
     assert {200, 401, 429, 500} <= {call.status for call in fleet.calls}
 
 
-async def refused(replica: Replica, witness: Witness) -> bool:
+async def refused(replica: Replica, recorder: OutputRecorder) -> bool:
     """Whether the partner rejects the credentials by now; asks for more life than the token has left."""
-    return witness.note(await replica.ask("/v1/token?min_ttl=59", headers=CALLER)).code == "credentials-rejected"
+    return recorder.note(await replica.ask("/v1/token?min_ttl=59", headers=CALLER)).code == "credentials-rejected"
 
 
-async def a_hostile_partner(partner: RawPartner, quoted: str, replica: Replica, witness: Witness) -> None:
+async def a_hostile_partner(partner: RawPartner, quoted: str, replica: Replica, recorder: OutputRecorder) -> None:
     """A refused refresh, then grants, each answered with what was sent."""
-    witness.note(await replica.ask(headers=CALLER))
+    recorder.note(await replica.ask(headers=CALLER))
     partner.play = echo(partner, quoted, "400 No", "500 Oops", "429 Wait", "401 No")
-    await until(lambda: refused(replica, witness))
+    await until(lambda: refused(replica, recorder))
     assert [REFRESH.encode() in sent for sent in partner.received] == [False, True, False, False, False]
 
 
-async def bad_callers(replica: Replica, witness: Witness) -> None:
+async def bad_callers(replica: Replica, recorder: OutputRecorder) -> None:
     """Refused and malformed requests that carry secrets where they do not belong."""
     for headers in (
         {},
@@ -112,11 +112,11 @@ async def bad_callers(replica: Replica, witness: Witness) -> None:
         {**CALLER, "X-Forwarded-For": KEY},
         {**CALLER, "Host": "evil.example"},
     ):
-        assert witness.note(await replica.ask(headers=headers)).status in (401, 403)
+        assert recorder.note(await replica.ask(headers=headers)).status in (401, 403)
     for body in (f'{{"accessToken": "{ACCESS}', f'["{ACCESS}"]', f'{{"accessToken": "{ACCESS}", "x": "{SECRET}"}}'):
-        witness.note(await replica.post("/v1/token/rejected", headers=CALLER, data=body.encode()))
+        recorder.note(await replica.post("/v1/token/rejected", headers=CALLER, data=body.encode()))
     form = {"grant_type": "client_credentials", "client_secret": SECRET}
-    assert witness.note(await replica.post("/oauth/token", headers={}, data=form)).status == 401
+    assert recorder.note(await replica.post("/oauth/token", headers={}, data=form)).status == 401
     where = urlsplit(replica.url)
     for status, line in (
         (400, f"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {CALLER_TOKEN}\x01\r\n\r\n"),
@@ -124,7 +124,7 @@ async def bad_callers(replica: Replica, witness: Witness) -> None:
         (431, f"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nX: {CALLER_TOKEN * 2000}\r\n\r\n"),
     ):
         reply = await exchange(Address(str(where.hostname), where.port or 0), line.encode())
-        witness.seen.append(reply.raw.decode())
+        recorder.seen.append(reply.raw.decode())
         assert reply.status == status
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from sidecar.stores.documents import Coordination
-from tests.fakes.replica import HANG_S
 from tests.servers import RedisServer
+from tests.support.replica import HANG_S
 
 
 def gate_in_redis(server: RedisServer) -> Coordination | None:

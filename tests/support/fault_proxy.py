@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from tests.fakes.spoiled_way import CLEAN, Passage, ResetWish, Way
+from tests.support.spoiled_way import CLEAN, Passage, ResetWish, Way
 
 HOST = "127.0.0.1"
 Watch: TypeAlias = Callable[["Link", bytes], None]

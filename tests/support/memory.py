@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.fakes.spellings import inside_base64
+from tests.support.secret_encodings import inside_base64
 
 READABLE = (
     "-c",

@@ -15,9 +15,9 @@ from sidecar.web.answers import Response, answer
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.http_server import Handler, HttpServer
 from sidecar.web.server.listener import Listener
-from tests.fakes.replica import HANG_S, until
-from tests.fakes.sink import ListSink
-from tests.fakes.wire import LOOPBACK, Reply, parse
+from tests.support.replica import HANG_S, until
+from tests.support.sink import ListSink
+from tests.support.wire import LOOPBACK, Reply, parse
 
 HEAD = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\n"
 GET = HEAD + b"\r\n"

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from tests.fakes.processes import Fleet
-from tests.fakes.promise import broken_promise
-from tests.fakes.replica import Replica, until
+from tests.support.processes import Fleet
+from tests.support.promise import broken_promise
+from tests.support.replica import Replica, until
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidecar.core.model import MonotonicTime, Secret, token_id_of
 from sidecar.sandbox import Sandbox
-from tests.fakes.replica import Answer
+from tests.support.replica import Answer
 
 COMMIT_S = 2
 """A token's age is stored as it was when the commit was sent; how long that may be under way, at most."""

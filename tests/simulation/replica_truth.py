@@ -25,7 +25,7 @@ class Lease:
 
 
 @dataclass(slots=True)
-class Seat:
+class ReplicaTruth:
     """What one replica has done and said since its process began."""
 
     local_calls: list[float] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Truth:
     """When a replica last had no good way to the store."""
     lives: Callable[[str], bool]
     """Whether a replica's process has not ended."""
-    seats: dict[str, Seat] = field(default_factory=dict)
+    replica_truths: dict[str, ReplicaTruth] = field(default_factory=dict)
     lease: Lease | None = None
     cool_until: float = 0
     shared_calls: list[Call] = field(default_factory=list)
@@ -95,15 +95,15 @@ class Truth:
 
     def begin(self, replica: str) -> None:
         """A process starts: it remembers nothing."""
-        self.seats[replica] = Seat()
+        self.replica_truths[replica] = ReplicaTruth()
 
     def forgot(self) -> None:
         """The store lost something, or its clock was set: what it was told may be gone."""
         self.forgot_at.append(self.now())
         self.lease, self.cool_until = None, 0
         self.marked_at.clear()
-        for seat in self.seats.values():
-            seat.rejected.clear()
+        for replica_truth in self.replica_truths.values():
+            replica_truth.rejected.clear()
 
     def clock_was_set(self, forward_s: float) -> None:
         """Until its next token, the store may think wrongly of the age of the one it has.
@@ -122,24 +122,28 @@ class Truth:
         self.forgot()
 
     def _lost_a_window(self, *, by_clock: bool) -> None:
-        witnesses = (name for name, seat in self.seats.items() if seat.seen_at >= 0 and self.lives(name))
+        witnesses = (
+            name
+            for name, replica_truth in self.replica_truths.items()
+            if replica_truth.seen_at >= 0 and self.lives(name)
+        )
         self.windows_lost.append(WindowLost(self.now(), by_clock, frozenset(witnesses)))
 
     def heard(self, replica: str, state: State) -> None:
         """This replica has an answer of the store."""
-        seat, now, pause = self.seats[replica], self.now(), state.pause
-        if seat.cool is not None and state.token_fence > seat.cool.fence:
-            seat.cool = None
+        replica_truth, now, pause = self.replica_truths[replica], self.now(), state.pause
+        if replica_truth.cool is not None and state.token_fence > replica_truth.cool.fence:
+            replica_truth.cool = None
         if pause is None or pause.kind is not FailureKind.THROTTLED or pause.left_s <= 0:
             return
-        if seat.cool is None or now + pause.left_s > seat.cool.until:
-            seat.cool = CoolDown(now, now + pause.left_s, pause.fence)
+        if replica_truth.cool is None or now + pause.left_s > replica_truth.cool.until:
+            replica_truth.cool = CoolDown(now, now + pause.left_s, pause.fence)
 
     def reads_late(self, replica: str) -> None:
         """It was stopped, and has yet to read what came meanwhile."""
-        seat = self.seats[replica]
-        if seat.cool is not None:
-            seat.cool.heard_at = self.now()
+        replica_truth = self.replica_truths[replica]
+        if replica_truth.cool is not None:
+            replica_truth.cool.heard_at = self.now()
 
     def told_again(self, replica: str, *, clock_stepped: bool) -> None:
         """This replica told the store what it remembers; the true ages too, where it noticed that the clock was set."""

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
 
-from tests.fakes.virtual_loop import VirtualLoop, running_loop
+from tests.support.virtual_loop import VirtualLoop, running_loop
 
 P = ParamSpec("P")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.simulation.fault_injector import FaultInjector
 from tests.simulation.plan import Fault, plan_of
 from tests.simulation.process import ProcessLoop
-from tests.simulation.weather import Weather
 from tests.simulation.world import World
 
 FAULTS = 12
@@ -23,11 +23,11 @@ def test_faults_that_last_until_the_calm_end_in_the_order_in_which_they_began() 
             ended.append(number)
 
     async def storm() -> None:
-        weather = Weather(World(plan_of(0)))
+        injector = FaultInjector(World(plan_of(0)))
         for number in range(FAULTS):
-            weather._last(fault(number))
+            injector._last(fault(number))
         await asyncio.sleep(1)
-        await weather._calm()
+        await injector._calm()
 
     with asyncio.Runner(loop_factory=ProcessLoop) as runner:
         runner.run(storm())
@@ -39,12 +39,12 @@ def test_a_process_that_goes_on_at_the_calm_is_not_struck_at_its_next_step() -> 
 
     async def storm() -> bool:
         world = World(plan_of(0))
-        weather, victim = Weather(world), world.start()
-        weather._strikes.at(victim, Fault.PAUSE, 1000)
-        weather._strikes.before_step(victim, Fault.PAUSE, 0, 1000)
+        injector, victim = FaultInjector(world), world.start()
+        injector._strikes.at(victim, Fault.PAUSE, 1000)
+        injector._strikes.before_step(victim, Fault.PAUSE, 0, 1000)
         await asyncio.sleep(1)
         assert victim.process.stopped
-        await weather._calm()
+        await injector._calm()
         await asyncio.sleep(10)
         return victim.process.stopped
 

@@ -25,9 +25,9 @@ from sidecar.vending.api import LastFailure, Snapshot
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.page import page
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import NOW, FakeVendor, FixedClock
-from tests.fakes.wire import serving
+from tests.support.sink import ListSink
+from tests.support.vendor import NOW, FakeVendor, FixedClock
+from tests.support.wire import serving
 
 SLOW_DOWN = PartnerDetail(status=429, error_code="GW-7", error_message="slow down", session_id="s-81f3")
 NO_TOKEN = {

@@ -1,6 +1,6 @@
 """A sidecar that is asked about its own objects: which show a secret, and how many hold one.
 
-    python -m tests.fakes.inside
+    python -m tests.support.inside
 
 takes its settings from the environment, as `serve` does, and works. At SIGUSR1 it reads the secrets to look for from
 the file that LOOK_FOR names, a line of hexadecimal digits each, and says what it found in one line of JSON, `judged`.

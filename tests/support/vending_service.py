@@ -11,9 +11,9 @@ from sidecar.core.model import Address
 from sidecar.core.request_events import Audited, RequestServed
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
-from tests.fakes.sink import ListSink
-from tests.fakes.vendor import FakeVendor, FixedClock
-from tests.fakes.wire import LOOPBACK, Reply, ask, serving
+from tests.support.sink import ListSink
+from tests.support.vendor import FakeVendor, FixedClock
+from tests.support.wire import LOOPBACK, Reply, ask, serving
 
 
 @dataclass

@@ -20,8 +20,8 @@ from sidecar.core.account import account_of_key
 from sidecar.core.model import Budget, Profile, Secret
 from sidecar.sandbox import Sandbox, SandboxConfig
 from sidecar.sandbox.journal import Call
-from tests.fakes.replica import HANG_S, SERVE, Replica, until
 from tests.servers import RedisServer
+from tests.support.replica import HANG_S, SERVE, Replica, until
 
 KEY, SECRET = "fleet-key", "fleet-secret"
 CONFIG = SandboxConfig(api_key=Secret(KEY), api_secret=Secret(SECRET), limit=Budget(1000, 60))
