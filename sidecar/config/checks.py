@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sidecar.config import schema as table
+from sidecar.config import schema
 from sidecar.config.findings import Findings
 from sidecar.config.setting import Setting
 from sidecar.config.values import Values
@@ -35,8 +35,8 @@ def _lease_within_life(profile: Profile, origin: Origin) -> str | None:
     return (
         f"a lease lasts {profile.lease_limit_s:.12g} s (partner timeout {profile.partner_timeout_s:.12g} + 2 x store "
         f"timeout {profile.store_timeout_s:.12g} + {LEASE_SLACK_S:.12g}), which is not below the token lifetime of "
-        f"{profile.lifetime_s:.12g} s: lower {origin(table.PARTNER_TIMEOUT_S)} or raise "
-        f"{origin(table.TOKEN_LIFETIME_S)}"
+        f"{profile.lifetime_s:.12g} s: lower {origin(schema.PARTNER_TIMEOUT_S)} or raise "
+        f"{origin(schema.TOKEN_LIFETIME_S)}"
     )
 
 
@@ -47,7 +47,7 @@ def _refresh_before_end(profile: Profile, origin: Origin) -> str | None:
     return (
         f"the refresh point {profile.lifetime_s:.12g} s x {profile.refresh_at:.12g} = {point:.12g} s is not before the "
         f"end of the usable life {profile.lifetime_s:.12g} - {margin_s(profile.lifetime_s, profile):.12g} = "
-        f"{usable:.12g} s: lower {origin(table.REFRESH_AT)}"
+        f"{usable:.12g} s: lower {origin(schema.REFRESH_AT)}"
     )
 
 
@@ -60,8 +60,8 @@ def _call_fits_after_refresh(profile: Profile, origin: Origin) -> str | None:
     return (
         f"a refresh at {latest:.12g} s (the latest of the spread after {profile.lifetime_s:.12g} s x "
         f"{profile.refresh_at:.12g}) + partner timeout {profile.partner_timeout_s:.12g} = {needed:.12g} s is past the "
-        f"usable life {usable:.12g} s: lower {origin(table.REFRESH_AT)} or {origin(table.PARTNER_TIMEOUT_S)}, or raise "
-        f"{origin(table.TOKEN_LIFETIME_S)}"
+        f"usable life {usable:.12g} s: lower {origin(schema.REFRESH_AT)} or {origin(schema.PARTNER_TIMEOUT_S)}, or "
+        f"raise {origin(schema.TOKEN_LIFETIME_S)}"
     )
 
 
@@ -70,7 +70,7 @@ def _margin_within_life(profile: Profile, origin: Origin) -> str | None:
         return None
     return (
         f"the expiry margin of {profile.margin_s:.12g} s is not below the token lifetime of {profile.lifetime_s:.12g} "
-        f"s: lower {origin(table.EXPIRY_MARGIN_S)}"
+        f"s: lower {origin(schema.EXPIRY_MARGIN_S)}"
     )
 
 
@@ -96,21 +96,21 @@ def _budget_covers_refreshes(profile: Profile, _origin: Origin) -> str | None:
     )
 
 
-_LIFE = (table.TOKEN_LIFETIME_S, table.EXPIRY_MARGIN_S)
+_LIFE = (schema.TOKEN_LIFETIME_S, schema.EXPIRY_MARGIN_S)
 REFUSED = (
-    Rule((*_LIFE[:1], table.PARTNER_TIMEOUT_S, table.STORE_TIMEOUT_S), _lease_within_life),
-    Rule((*_LIFE, table.REFRESH_AT), _refresh_before_end),
-    Rule((*_LIFE, table.REFRESH_AT, table.PARTNER_TIMEOUT_S), _call_fits_after_refresh),
+    Rule((*_LIFE[:1], schema.PARTNER_TIMEOUT_S, schema.STORE_TIMEOUT_S), _lease_within_life),
+    Rule((*_LIFE, schema.REFRESH_AT), _refresh_before_end),
+    Rule((*_LIFE, schema.REFRESH_AT, schema.PARTNER_TIMEOUT_S), _call_fits_after_refresh),
 )
 MARGIN_REFUSED = Rule(_LIFE, _margin_within_life)
 MARGIN_WARNED = Rule(_LIFE, _margin_is_capped)
-WARNED = (Rule((*_LIFE[:1], table.CALL_BUDGET, table.REFRESH_AT), _budget_covers_refreshes),)
+WARNED = (Rule((*_LIFE[:1], schema.CALL_BUDGET, schema.REFRESH_AT), _budget_covers_refreshes),)
 
 
 def judge(profile: Profile, values: Values, findings: Findings) -> None:
     """Hold one profile against every rule; a combination with a value that could not be read is passed over."""
     # The default margin shrinks with short-lived tokens by design; only one that somebody wrote can be a mistake.
-    margin_given = values.given(table.EXPIRY_MARGIN_S) is not None
+    margin_given = values.given(schema.EXPIRY_MARGIN_S) is not None
     refused = (*REFUSED, MARGIN_REFUSED) if margin_given else REFUSED
     said = [line for rule in refused if values.readable(rule.uses) and (line := rule.judge(profile, values.origin))]
     for line in said:

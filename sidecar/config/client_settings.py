@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.config import schema as table
-from sidecar.config import sources
+from sidecar.config import schema, sources
 from sidecar.config.findings import Findings
 from sidecar.config.values import Values
 from sidecar.core.errors import ConfigurationError
@@ -35,9 +34,9 @@ def reach(environ: Mapping[str, str]) -> Reach:
     findings = Findings()
     values = Values((written.environment, written.file), findings)
     found = Reach(
-        vending=_callable(values[table.LISTEN][0]),
-        admin=_callable(values[table.ADMIN_LISTEN][0]),
-        caller_token_file=values.get(table.CALLER_TOKEN_FILE),
+        vending=_callable(values[schema.LISTEN][0]),
+        admin=_callable(values[schema.ADMIN_LISTEN][0]),
+        caller_token_file=values.get(schema.CALLER_TOKEN_FILE),
     )
     if findings.problems:
         raise ConfigurationError(findings.problems)

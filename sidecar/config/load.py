@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from sidecar.config import profiles, sources
-from sidecar.config import schema as table
+from sidecar.config import profiles, schema, sources
 from sidecar.config.addresses import is_local
 from sidecar.config.environment import judge_passed_over
 from sidecar.config.findings import Findings
@@ -39,37 +38,37 @@ def load(
     judge_proxies(built, environ, findings)
     judge_passed_over(environ, findings)
     values = Values((written.environment, written.file), findings)
-    values.read_all(table.SETTINGS)
+    values.read_all(schema.SETTINGS)
     _judge_listeners(values, findings)
     _judge_sealing(values, findings)
     judge_store_files(values, findings)
     judge_trusted_certificates(environ, findings)
-    uids = values.get(table.ALLOWED_UIDS)
+    uids = values.get(schema.ALLOWED_UIDS)
     settings = Settings(
-        listen=values[table.LISTEN],
-        admin_listen=values[table.ADMIN_LISTEN],
-        store_url=values[table.STORE],
-        store_timeout_s=values[table.STORE_TIMEOUT_S],
-        seal_key_file=values.get(table.SEAL_KEY_FILE) if values[table.SEAL] else None,
-        seal=values[table.SEAL],
-        require_header=values[table.REQUIRE_HEADER],
-        caller_token_file=values.get(table.CALLER_TOKEN_FILE),
-        forward_auth=values[table.FORWARD_AUTH],
-        allowed_hosts=values.get(table.ALLOWED_HOSTS) or (),
+        listen=values[schema.LISTEN],
+        admin_listen=values[schema.ADMIN_LISTEN],
+        store_url=values[schema.STORE],
+        store_timeout_s=values[schema.STORE_TIMEOUT_S],
+        seal_key_file=values.get(schema.SEAL_KEY_FILE) if values[schema.SEAL] else None,
+        seal=values[schema.SEAL],
+        require_header=values[schema.REQUIRE_HEADER],
+        caller_token_file=values.get(schema.CALLER_TOKEN_FILE),
+        forward_auth=values[schema.FORWARD_AUTH],
+        allowed_hosts=values.get(schema.ALLOWED_HOSTS) or (),
         allowed_uids=None if uids is None else frozenset(uids),
         limits=Limits(
-            max_connections=values[table.MAX_CONNECTIONS],
-            max_header_bytes=values[table.MAX_HEADER_BYTES],
-            max_pipelined=values[table.MAX_PIPELINED],
-            header_timeout_s=values[table.HEADER_TIMEOUT_S],
-            body_timeout_s=values[table.BODY_TIMEOUT_S],
-            write_timeout_s=values[table.WRITE_TIMEOUT_S],
+            max_connections=values[schema.MAX_CONNECTIONS],
+            max_header_bytes=values[schema.MAX_HEADER_BYTES],
+            max_pipelined=values[schema.MAX_PIPELINED],
+            header_timeout_s=values[schema.HEADER_TIMEOUT_S],
+            body_timeout_s=values[schema.BODY_TIMEOUT_S],
+            write_timeout_s=values[schema.WRITE_TIMEOUT_S],
         ),
-        warm=values[table.WARM],
-        log_format=values[table.LOG_FORMAT],
-        log_level=values[table.LOG_LEVEL],
-        audit=values[table.AUDIT],
-        drain_s=values[table.DRAIN_S],
+        warm=values[schema.WARM],
+        log_format=values[schema.LOG_FORMAT],
+        log_level=values[schema.LOG_LEVEL],
+        audit=values[schema.AUDIT],
+        drain_s=values[schema.DRAIN_S],
         traces=traces_wanted(environ, findings),
         profiles=built,
         warnings=findings.warnings,
@@ -80,48 +79,50 @@ def load(
 
 
 def _judge_listeners(values: Values, findings: Findings) -> None:
-    vending, admin = values[table.LISTEN], values[table.ADMIN_LISTEN]
+    vending, admin = values[schema.LISTEN], values[schema.ADMIN_LISTEN]
     for address in vending:
         if address in admin and (address.path or address.port):
             findings.problem(
-                f"{values.origin(table.LISTEN)} and {values.origin(table.ADMIN_LISTEN)} both name {address}: the admin "
-                "listener needs one of its own"
+                f"{values.origin(schema.LISTEN)} and {values.origin(schema.ADMIN_LISTEN)} both name {address}: the "
+                "admin listener needs one of its own"
             )
     beyond = [str(address) for address in vending if not is_local(address)]
-    if beyond and values.given(table.CALLER_TOKEN_FILE) is None:
+    if beyond and values.given(schema.CALLER_TOKEN_FILE) is None:
         findings.problem(
-            f"{values.origin(table.LISTEN)} listens beyond loopback on {', '.join(beyond)}: any client that "
-            f"reaches it could get the token; set {table.CALLER_TOKEN_FILE.name}, or listen on 127.0.0.1"
+            f"{values.origin(schema.LISTEN)} listens beyond loopback on {', '.join(beyond)}: any client that "
+            f"reaches it could get the token; set {schema.CALLER_TOKEN_FILE.name}, or listen on 127.0.0.1"
         )
-    if values[table.FORWARD_AUTH] and not values.given(table.CALLER_TOKEN_FILE) and all(not a.path for a in vending):
+    if values[schema.FORWARD_AUTH] and not values.given(schema.CALLER_TOKEN_FILE) and all(not a.path for a in vending):
         findings.problem(
-            f"{values.origin(table.FORWARD_AUTH)} accepts forwarded requests, so proxies must authenticate: set "
-            f"{table.CALLER_TOKEN_FILE.name}, or listen on a unix socket ({table.LISTEN.name})"
+            f"{values.origin(schema.FORWARD_AUTH)} accepts forwarded requests, so proxies must authenticate: set "
+            f"{schema.CALLER_TOKEN_FILE.name}, or listen on a unix socket ({schema.LISTEN.name})"
         )
     over_tcp = [str(address) for address in vending if not address.path]
-    if over_tcp and values.given(table.ALLOWED_UIDS) and values.given(table.CALLER_TOKEN_FILE) is None:
+    if over_tcp and values.given(schema.ALLOWED_UIDS) and values.given(schema.CALLER_TOKEN_FILE) is None:
         findings.warn(
-            f"{values.origin(table.ALLOWED_UIDS)} has no effect on {', '.join(over_tcp)}: the kernel reports the "
-            f"user id on unix sockets only; listen on those alone, or set {table.CALLER_TOKEN_FILE.name}"
+            f"{values.origin(schema.ALLOWED_UIDS)} has no effect on {', '.join(over_tcp)}: the kernel reports the "
+            f"user id on unix sockets only; listen on those alone, or set {schema.CALLER_TOKEN_FILE.name}"
         )
     abstract = [str(address) for address in vending if address.path and not address.file]
-    if abstract and values.given(table.ALLOWED_UIDS) is None and values.given(table.CALLER_TOKEN_FILE) is None:
+    if abstract and values.given(schema.ALLOWED_UIDS) is None and values.given(schema.CALLER_TOKEN_FILE) is None:
         findings.warn(
-            f"{values.origin(table.LISTEN)} listens on {', '.join(abstract)}, which has no file mode: every user in "
+            f"{values.origin(schema.LISTEN)} listens on {', '.join(abstract)}, which has no file mode: every user in "
             "this network namespace can get the token; set "
-            f"{table.ALLOWED_UIDS.name} or {table.CALLER_TOKEN_FILE.name}"
+            f"{schema.ALLOWED_UIDS.name} or {schema.CALLER_TOKEN_FILE.name}"
         )
 
 
 def _judge_sealing(values: Values, findings: Findings) -> None:
-    if values[table.STORE].reveal().startswith("memory:"):
+    if values[schema.STORE].reveal().startswith("memory:"):
         return
-    if not values[table.SEAL]:
-        findings.warn(f"{values.origin(table.SEAL)} is off: tokens are stored unencrypted")
-        if values.given(table.SEAL_KEY_FILE):
-            findings.warn(f"{values.origin(table.SEAL_KEY_FILE)} is not used while {values.origin(table.SEAL)} is off")
-    elif values.given(table.SEAL_KEY_FILE) is None:
+    if not values[schema.SEAL]:
+        findings.warn(f"{values.origin(schema.SEAL)} is off: tokens are stored unencrypted")
+        if values.given(schema.SEAL_KEY_FILE):
+            findings.warn(
+                f"{values.origin(schema.SEAL_KEY_FILE)} is not used while {values.origin(schema.SEAL)} is off"
+            )
+    elif values.given(schema.SEAL_KEY_FILE) is None:
         findings.problem(
-            f"{values.origin(table.STORE)} needs {table.SEAL_KEY_FILE.name}, keys that encrypt the tokens in it: make "
-            f"one with 'openssl rand -base64 32 > FILE', or set {table.SEAL.name}=off to store tokens unencrypted"
+            f"{values.origin(schema.STORE)} needs {schema.SEAL_KEY_FILE.name}, keys that encrypt the tokens in it: "
+            f"make one with 'openssl rand -base64 32 > FILE', or set {schema.SEAL.name}=off to store tokens unencrypted"
         )

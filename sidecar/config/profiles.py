@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sidecar.config import checks as rules
-from sidecar.config import schema as table
+from sidecar.config import checks, schema
 from sidecar.config.findings import Findings
 from sidecar.config.settings import ProfileSettings
 from sidecar.config.shared_accounts import judge_shared_accounts
@@ -18,8 +17,8 @@ from sidecar.core.hosts import is_loopback
 from sidecar.core.model import Credentials, Profile
 
 DEFAULT_NAME = "default"
-_OF_ONE_ACCOUNT = (table.CREDENTIALS_DIR, table.API_KEY, table.API_SECRET, table.ACCOUNT)
-_OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (table.PARTNER, table.BASE_URL, *_OF_ONE_ACCOUNT, table.ROLE)
+_OF_ONE_ACCOUNT = (schema.CREDENTIALS_DIR, schema.API_KEY, schema.API_SECRET, schema.ACCOUNT)
+_OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (schema.PARTNER, schema.BASE_URL, *_OF_ONE_ACCOUNT, schema.ROLE)
 """In the file, preset, base URL and role above the tables are defaults that a table overrides; in the environment they
 would override the tables, and send the credentials of one account to the partner of another."""
 
@@ -48,75 +47,75 @@ def _tables(sources: Sources) -> Iterator[tuple[str, Layer, str]]:
 
 
 def _build_one(name: str, values: Values, presets: Mapping[str, str], findings: Findings) -> ProfileSettings:
-    values.read_all(one for one in table.SETTINGS if one.per_profile)
+    values.read_all(one for one in schema.SETTINGS if one.per_profile)
     profile = Profile(
         name=name,
-        partner=values[table.PARTNER],
+        partner=values[schema.PARTNER],
         base_url=_base_url(name, values, presets, findings),
-        role=values[table.ROLE],
-        account=values.get(table.ACCOUNT) or "",
-        lifetime_s=values[table.TOKEN_LIFETIME_S],
-        refresh_at=values[table.REFRESH_AT],
-        max_stale_s=values[table.MAX_STALE_S],
-        margin_s=values[table.EXPIRY_MARGIN_S],
-        budget=values[table.CALL_BUDGET],
-        partner_timeout_s=values[table.PARTNER_TIMEOUT_S],
-        cooldown_s=values[table.COOLDOWN_S],
-        request_timeout_s=values[table.REQUEST_TIMEOUT_S],
-        store_timeout_s=values[table.STORE_TIMEOUT_S],
-        store_failure=values[table.STORE_FAILURE],
-        fleet_size=values[table.FLEET_SIZE],
-        poll_s=values[table.POLL_S],
-        idle_s=values[table.IDLE_S],
+        role=values[schema.ROLE],
+        account=values.get(schema.ACCOUNT) or "",
+        lifetime_s=values[schema.TOKEN_LIFETIME_S],
+        refresh_at=values[schema.REFRESH_AT],
+        max_stale_s=values[schema.MAX_STALE_S],
+        margin_s=values[schema.EXPIRY_MARGIN_S],
+        budget=values[schema.CALL_BUDGET],
+        partner_timeout_s=values[schema.PARTNER_TIMEOUT_S],
+        cooldown_s=values[schema.COOLDOWN_S],
+        request_timeout_s=values[schema.REQUEST_TIMEOUT_S],
+        store_timeout_s=values[schema.STORE_TIMEOUT_S],
+        store_failure=values[schema.STORE_FAILURE],
+        fleet_size=values[schema.FLEET_SIZE],
+        poll_s=values[schema.POLL_S],
+        idle_s=values[schema.IDLE_S],
     )
-    rules.judge(profile, values, findings)
+    checks.judge(profile, values, findings)
     directory, credentials = _credentials(name, values, findings)
     return ProfileSettings(
         profile=profile,
         credentials_dir=directory,
         credentials=credentials,
-        credentials_origin=values.origin(table.CREDENTIALS_DIR) if directory else values.origin(table.API_KEY),
-        sink_file=values.get(table.SINK_FILE),
-        sink_file_origin=values.origin(table.SINK_FILE),
+        credentials_origin=values.origin(schema.CREDENTIALS_DIR) if directory else values.origin(schema.API_KEY),
+        sink_file=values.get(schema.SINK_FILE),
+        sink_file_origin=values.origin(schema.SINK_FILE),
     )
 
 
 def _base_url(name: str, values: Values, presets: Mapping[str, str], findings: Findings) -> str:
-    partner, given = values[table.PARTNER], values.get(table.BASE_URL)
-    if partner not in presets and values.readable((table.PARTNER,)):
-        findings.problem(f"{values.origin(table.PARTNER)} must be {' or '.join(presets)}, not {partner!r}")
+    partner, given = values[schema.PARTNER], values.get(schema.BASE_URL)
+    if partner not in presets and values.readable((schema.PARTNER,)):
+        findings.problem(f"{values.origin(schema.PARTNER)} must be {' or '.join(presets)}, not {partner!r}")
     url = given or presets.get(partner, "")
     parts = urlsplit(url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        if values[table.ALLOW_HTTP]:
+        if values[schema.ALLOW_HTTP]:
             findings.warn(f"profile {name}: the partner is called without TLS, credentials and tokens can be read")
         else:
             findings.problem(
-                f"{values.origin(table.BASE_URL)} must be https:// beyond loopback, for credentials travel on it: "
-                f"change it, or set {values.origin(table.ALLOW_HTTP)} to true"
+                f"{values.origin(schema.BASE_URL)} must be https:// beyond loopback, for credentials travel on it: "
+                f"change it, or set {values.origin(schema.ALLOW_HTTP)} to true"
             )
     return url
 
 
 def _credentials(name: str, values: Values, findings: Findings) -> tuple[Path | None, Credentials | None]:
     """Exactly one source: a directory, or the pair itself."""
-    directory = values.given(table.CREDENTIALS_DIR)
-    key, secret = values.given(table.API_KEY), values.given(table.API_SECRET)
+    directory = values.given(schema.CREDENTIALS_DIR)
+    key, secret = values.given(schema.API_KEY), values.given(schema.API_SECRET)
     if directory and (key or secret):
         beside = " and ".join(given.origin for given in (key, secret) if given)
         findings.problem(f"{directory.origin} and {beside}: keep one of the two sources of credentials")
     elif not directory and not key and not secret:
         findings.problem(
-            f"profile {name} has no credentials: set {values.origin(table.CREDENTIALS_DIR)} to a directory with "
-            f"files api-key and api-secret, or for development {values.origin(table.API_KEY)} and "
-            f"{values.origin(table.API_SECRET)}"
+            f"profile {name} has no credentials: set {values.origin(schema.CREDENTIALS_DIR)} to a directory with "
+            f"files api-key and api-secret, or for development {values.origin(schema.API_KEY)} and "
+            f"{values.origin(schema.API_SECRET)}"
         )
     elif not directory and not (key and secret):
-        present, missing = (key, table.API_SECRET) if key else (secret, table.API_KEY)
+        present, missing = (key, schema.API_SECRET) if key else (secret, schema.API_KEY)
         findings.problem(f"{present.origin if present else ''} needs {values.origin(missing)} beside it")
-    api_key, api_secret = values.get(table.API_KEY), values.get(table.API_SECRET)
+    api_key, api_secret = values.get(schema.API_KEY), values.get(schema.API_SECRET)
     pair = Credentials(api_key=api_key, api_secret=api_secret) if api_key and api_secret else None
-    return values.get(table.CREDENTIALS_DIR), pair
+    return values.get(schema.CREDENTIALS_DIR), pair
 
 
 def _refuse_one_account_for_all(sources: Sources, findings: Findings) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sidecar.config import schema as table
+from sidecar.config import schema
 from sidecar.config.findings import Findings
 from sidecar.config.setting import Setting
 from sidecar.config.settings import ProfileSettings
@@ -14,8 +14,8 @@ from sidecar.core.account import normal_base_url
 from sidecar.core.model import Profile
 
 _AGREED: tuple[tuple[Setting[Any], Callable[[Profile], object]], ...] = (
-    (table.CALL_BUDGET, lambda profile: profile.budget),
-    (table.TOKEN_LIFETIME_S, lambda profile: profile.lifetime_s),
+    (schema.CALL_BUDGET, lambda profile: profile.budget),
+    (schema.TOKEN_LIFETIME_S, lambda profile: profile.lifetime_s),
 )
 """They belong to the account: where two profiles differed, it would depend on chance which of them counts."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from sidecar.config import schema as table
+from sidecar.config import schema
 from sidecar.config.findings import Findings
 from sidecar.config.values import Values
 from sidecar.core.redis_url import RedisUrl
@@ -21,7 +21,7 @@ _MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
 
 def judge_store_files(values: Values, findings: Findings) -> None:
     """Name every file that is missing, empty, or not what it should hold. Later a rotation may make it so."""
-    text, origin = values[table.STORE].reveal(), values.origin(table.STORE)
+    text, origin = values[schema.STORE].reveal(), values.origin(schema.STORE)
     if not is_redis_url(text):
         return
     url = parse_redis_url(text)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from sidecar.config import schema as table
+from sidecar.config import schema
 from sidecar.config.findings import Findings
 from sidecar.config.settings import ProfileSettings
 from sidecar.file_operations import FileOperationError, read_in_time
@@ -27,7 +27,7 @@ def refuse_shared_token_files(profiles: Iterable[ProfileSettings], findings: Fin
                 where += f" ({first.sink_file_origin}), which is {other} ({second.sink_file_origin})"
             findings.problem(
                 f"profiles {names} would keep their tokens in one file, {where}: "
-                f"set another {table.SINK_FILE.key} in each table"
+                f"set another {schema.SINK_FILE.key} in each table"
             )
 
 

@@ -17,7 +17,7 @@ from sidecar.core.shared_state import (
     ReplicaMemory,
     State,
 )
-from sidecar.stores import decisions as rules
+from sidecar.stores import decisions
 from sidecar.stores.codec import keep_s
 from sidecar.stores.documents import Coordination, DamagedName, OutcomeName, StoredToken, StoreReply, ms
 from sidecar.stores.sealing import UnsealError
@@ -26,7 +26,7 @@ from sidecar.stores.state_mapping import claimed, state_of
 T = TypeVar("T")
 
 
-class SealedToken(rules.KeptToken, Protocol):
+class SealedToken(decisions.KeptToken, Protocol):
     """A stored token that nobody has opened yet."""
 
     def opened(self) -> Token:
@@ -62,7 +62,7 @@ class DecisionEngine:
         if told is None and stored.token_fence > ask.known:
             # It cannot be opened here, so it must not be offered for ever.
             asked = replace(ask, known=stored.token_fence)
-        outcome, left = rules.claim(stored, asked, self._profile)
+        outcome, left = decisions.claim(stored, asked, self._profile)
         reply = self._view(outcome, left)
         if asked is not ask:
             reply.token = None
@@ -70,12 +70,12 @@ class DecisionEngine:
 
     def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
         stored = self._stored(lost=True)
-        outcome = rules.commit(stored, nonce, token, learned)
+        outcome = decisions.commit(stored, nonce, token, learned)
         self._keep(stored, token, age_s)
         return Committed(outcome == "stored", self._state(outcome, token.fence))
 
     def fail(self, failed: FailureReport) -> State:
-        outcome = rules.fail(self._stored(lost=True), failed)
+        outcome = decisions.fail(self._stored(lost=True), failed)
         return self._state(outcome, failed.known)
 
     def reject(self, token_id: str, age_s: Seconds) -> Rejection:
@@ -83,7 +83,7 @@ class DecisionEngine:
         if token is None or token.token_id != token_id:
             # No gate is made for a report of nothing, and the reporter learns the token that is there instead.
             return Rejection(current=False, confirmed=False, state=self._state("late", 0))
-        outcome = rules.reject(self._stored(lost=True), token_id, age_s)
+        outcome = decisions.reject(self._stored(lost=True), token_id, age_s)
         state = self._state(outcome, token.fence)
         return Rejection(current=outcome == "current", confirmed=outcome == "confirmed", state=state)
 
@@ -93,17 +93,17 @@ class DecisionEngine:
     def seed(self, remembered: ReplicaMemory) -> State:
         stored = self._stored(lost=remembered.state.epoch != "")
         offered = remembered.token
-        outcome = rules.seed(stored, remembered, self._profile)
+        outcome = decisions.seed(stored, remembered, self._profile)
         self._keep(stored, offered, remembered.token_age_s)
         return self._state(outcome, offered.fence if offered else 0)
 
-    def _stored(self, *, lost: bool) -> rules.Stored:
+    def _stored(self, *, lost: bool) -> decisions.Stored:
         """What is stored, with a gate made where there is none; `lost` says whether there was one before."""
         if self._cell.gate is None:
             self._cell.gate = Coordination(epoch=self._new_epoch(), born_ms=self._now_ms, lost=lost)
-        return rules.Stored(self._cell.gate, self._cell.token, self._now_ms)
+        return decisions.Stored(self._cell.gate, self._cell.token, self._now_ms)
 
-    def _keep(self, stored: rules.Stored, offered: Token | None, age_s: Seconds) -> None:
+    def _keep(self, stored: decisions.Stored, offered: Token | None, age_s: Seconds) -> None:
         """Keep the token that was decided for, when it is the offered one."""
         if offered is not None and stored.token is offered:
             self._cell.token = offered

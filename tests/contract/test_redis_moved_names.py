@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.model import Address
 from sidecar.resolver import Resolver
-from sidecar.stores.redis import replaceable_pool as renewed
+from sidecar.stores.redis import replaceable_pool
 from sidecar.stores.redis.background_tasks import BackgroundTasks
 from sidecar.stores.redis.cluster import ClusterServers
 from sidecar.stores.redis.connection import MAX_CONNECTIONS, Connecting
@@ -27,7 +27,7 @@ from tests.support.zone import AGAIN, UNKNOWN, Zone
 @pytest.fixture
 def always_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each operation renews the connection."""
-    monkeypatch.setattr(renewed, "RENEW_AFTER_S", (0, 0))
+    monkeypatch.setattr(replaceable_pool, "RENEW_AFTER_S", (0, 0))
 
 
 def clients_of(server: RedisServer) -> int:

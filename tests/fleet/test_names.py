@@ -15,8 +15,8 @@ pytestmark = needs_own_names()
 
 HERE, THERE = "127.0.0.2", "127.0.0.3"
 SOON = """
-from sidecar.stores.redis import replaceable_pool as renewed
-renewed.RENEW_AFTER_S = (1, 2)
+from sidecar.stores.redis import replaceable_pool
+replaceable_pool.RENEW_AFTER_S = (1, 2)
 from sidecar.__main__ import main
 main()
 """

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from sidecar.config import schema as table
+from sidecar.config import schema
 from sidecar.config.setting import Setting
 from sidecar.core import events, file_events, request_events, token_file_events
 from sidecar.core.events import Event
@@ -59,7 +59,7 @@ def page(seen: Mapping[str, Any]) -> str:
 
 
 def _settings() -> Iterator[Setting[Any]]:
-    for value in vars(table).values():
+    for value in vars(schema).values():
         if isinstance(value, Setting):
             yield value
 

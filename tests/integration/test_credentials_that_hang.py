@@ -12,7 +12,7 @@ import pytest
 from sidecar import file_operations
 from sidecar.core.model import Credentials
 from sidecar.partner.credentials import DirectoryCredentials
-from sidecar.vending import refresher as maintainer
+from sidecar.vending import refresher
 from tests.schema.whole_service import KEY, SECRET, whole_service
 
 
@@ -46,7 +46,7 @@ async def test_a_sidecar_vends_and_answers_probes_while_its_credentials_hang_and
 
     monkeypatch.setattr(DirectoryCredentials, "read", read_when_it_answers)
     monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.5)
-    monkeypatch.setattr(maintainer, "CREDENTIALS_LOOK_S", 0.01)
+    monkeypatch.setattr(refresher, "CREDENTIALS_LOOK_S", 0.01)
     settings = {"API_KEY": "", "API_SECRET": "", "CREDENTIALS_DIR": str(tmp_path)}
     async with whole_service(**settings) as service, aiohttp.ClientSession() as http:
         await text(f"{service.vending}/v1/token")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.web.admin.app import AdminApi
-from sidecar.web.api import routing as routes
+from sidecar.web.api import routing
 from sidecar.web.api.oauth import MAX_FORM_BYTES
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
@@ -73,4 +73,4 @@ async def test_a_path_that_leads_nowhere_keeps_nothing_of_those_who_asked() -> N
     async with vending_service() as service:
         for _ in range(3):
             assert (await service.get("/nowhere")).status == 404
-        assert routes._NOT_FOUND.error.__traceback__ is None
+        assert routing._NOT_FOUND.error.__traceback__ is None

@@ -15,7 +15,7 @@ from unittest import mock
 
 from sidecar.core.model import Budget, Profile, Token
 from sidecar.core.shared_state import ClaimRequest, LearnedLifetime
-from sidecar.stores import decisions as rules
+from sidecar.stores import decisions
 from sidecar.stores.documents import Coordination, OutcomeName, StoredGrant
 from sidecar.vending.api import VendedToken
 from sidecar.vending.broker import Broker
@@ -33,13 +33,13 @@ from tests.simulation.planted_order import (
 @contextlib.contextmanager
 def no_fence() -> Iterator[None]:
     """Whatever is committed last is stored."""
-    commit = rules.commit
+    commit = decisions.commit
 
-    def commit_over(stored: rules.Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
+    def commit_over(stored: decisions.Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
         stored.token = None
         return commit(stored, nonce, token, learned)
 
-    with mock.patch.object(rules, "commit", commit_over):
+    with mock.patch.object(decisions, "commit", commit_over):
         yield
 
 
@@ -50,26 +50,26 @@ def release_without_owner_check() -> Iterator[None]:
     def end_any(gate: Coordination, nonce: str) -> None:
         gate.lease = None
 
-    with mock.patch.object(rules, "_end_lease", end_any):
+    with mock.patch.object(decisions, "_end_lease", end_any):
         yield
 
 
 @contextlib.contextmanager
 def no_look_after_the_claim() -> Iterator[None]:
     """Who gets the lease calls, though the one before may have brought the token."""
-    claim = rules.claim
+    claim = decisions.claim
 
-    def claim_blindly(stored: rules.Stored, ask: ClaimRequest, profile: Profile) -> tuple[OutcomeName, int]:
+    def claim_blindly(stored: decisions.Stored, ask: ClaimRequest, profile: Profile) -> tuple[OutcomeName, int]:
         return claim(replace(stored, token=None), ask, profile)
 
-    with mock.patch.object(rules, "claim", claim_blindly):
+    with mock.patch.object(decisions, "claim", claim_blindly):
         yield
 
 
 @contextlib.contextmanager
 def budget_charged_after_the_call() -> Iterator[None]:
     """A permit is spent when the call is over, so never by who is killed in it."""
-    grant, end = rules._grant, rules._end_lease
+    grant, end = decisions._grant, decisions._end_lease
 
     def grant_for_nothing(gate: Coordination, now_ms: int, ask: ClaimRequest, profile: Profile) -> None:
         spent = list(gate.grants)
@@ -81,7 +81,7 @@ def budget_charged_after_the_call() -> Iterator[None]:
             gate.grants.append(StoredGrant(gate.lease.fence, gate.lease.from_ms))
         end(gate, nonce)
 
-    with mock.patch.object(rules, "_grant", grant_for_nothing), mock.patch.object(rules, "_end_lease", charge):
+    with mock.patch.object(decisions, "_grant", grant_for_nothing), mock.patch.object(decisions, "_end_lease", charge):
         yield
 
 

@@ -9,7 +9,7 @@ from unittest import mock
 
 from sidecar.core.model import PartnerToken, Token
 from sidecar.core.shared_state import Grant, LearnedLifetime, Pause
-from sidecar.stores import decisions as rules
+from sidecar.stores import decisions
 from sidecar.stores.documents import Coordination, OutcomeName, StoredConfirmation
 from sidecar.stores.merging import merge_grants
 from sidecar.vending import recording
@@ -57,7 +57,7 @@ def every_return_confirms() -> Iterator[None]:
         if reported is not None and reported.id == token.token_id:
             gate.confirmed = StoredConfirmation(token.token_id, token.fence)
 
-    with mock.patch.object(rules, "_judge_report", judge):
+    with mock.patch.object(decisions, "_judge_report", judge):
         yield
 
 
@@ -93,14 +93,14 @@ def own_token_is_always_taken() -> Iterator[None]:
 @contextlib.contextmanager
 def instants_compared_with_fences() -> Iterator[None]:
     """A pause is over when it began before the instant that the token's fence reads as."""
-    commit = rules.commit
+    commit = decisions.commit
 
-    def commit_by_instants(stored: rules.Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
+    def commit_by_instants(stored: decisions.Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
         if (pause := stored.gate.pause) is not None:
             pause.fence = pause.from_ms
         return commit(stored, nonce, token, learned)
 
-    with mock.patch.object(rules, "commit", commit_by_instants):
+    with mock.patch.object(decisions, "commit", commit_by_instants):
         yield
 
 
@@ -130,5 +130,5 @@ def longer_list_of_grants_counts() -> Iterator[None]:
             gate.grants = []
             merge_grants(gate, offered, now_ms, clock_stepped=clock_stepped)
 
-    with mock.patch.object(rules, "merge_grants", keep_the_longer):
+    with mock.patch.object(decisions, "merge_grants", keep_the_longer):
         yield
