@@ -1,14 +1,11 @@
-"""How values travel to a store and back: a token as sealed text, a script's arguments, a script's answer."""
+"""How values travel to a store and back: a token as sealed text, and the store's documents and replies as JSON."""
 
 from __future__ import annotations
-
-from typing import Any, TypeAlias
 
 import msgspec
 
 from sidecar.core.model import Lifetime, Profile, Seconds, Secret, Token, token_id_of
-from sidecar.core.shared_state import ClaimRequest, FailureReport, Grant, Pause, ReplicaMemory
-from sidecar.stores.documents import StoredToken, StoreReply, Whole, detail_text, ms
+from sidecar.stores.documents import StoredToken, StoreReply, Whole
 from sidecar.stores.sealing import Sealer, UnsealError
 
 KEEP_SLACK_S: Seconds = 60
@@ -16,9 +13,6 @@ KEEP_SLACK_S: Seconds = 60
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading a document may raise: a text in it that is no UTF-8, or what is too deep, is no error of msgspec's."""
-
-Arguments: TypeAlias = dict[str, Any]
-"""A script's named arguments; each script's header has the names and forms."""
 
 
 class _Payload(msgspec.Struct):
@@ -54,10 +48,6 @@ _VIEWS = msgspec.json.Decoder(StoreReply, dec_hook=_decode)
 _TOKENS = msgspec.json.Decoder(StoredToken, dec_hook=_decode)
 
 
-def encode_arguments(arguments: Arguments) -> bytes:
-    return _ENCODER.encode(arguments)
-
-
 def decode_view(reply: bytes) -> StoreReply:
     """Raises one of `UNREADABLE`; only its class may be shown."""
     return _VIEWS.decode(reply)
@@ -65,9 +55,7 @@ def decode_view(reply: bytes) -> StoreReply:
 
 def encode_stored_token(token: Token, profile: Profile, sealer: Sealer) -> bytes:
     """A token as it lies in a store that is written by Python."""
-    argument = token_argument(token, 0, profile, sealer)
-    stored = StoredToken(token.fence, token.token_id, Secret(argument["sealed"]))
-    return _ENCODER.encode(stored)
+    return _ENCODER.encode(StoredToken(token.fence, token.token_id, Secret(sealed_text(token, profile, sealer))))
 
 
 def decode_stored_token(document: bytes) -> StoredToken:
@@ -100,100 +88,18 @@ def open_token(stored: StoredToken, profile_id: str, sealer: Sealer) -> Token:
     )
 
 
-def token_argument(token: Token, age_s: Seconds, profile: Profile, sealer: Sealer) -> Arguments:
-    """A token on its way to the store, sealed."""
+def sealed_text(token: Token, profile: Profile, sealer: Sealer) -> str:
+    """A token as it lies in every store."""
     issued_ms = round(token.issued_at * 1000)
     payload = _Payload(
         token.access, token.refresh, token.role, token.lifetime, token.lifetime_s, token.credentials_id, issued_ms
     )
-    return {
-        "fence": token.fence,
-        "id": token.token_id,
-        "sealed": sealer.seal(_ENCODER.encode(payload), _context(profile.profile_id, token.fence)),
-        "keep_ms": ms(keep_s(token, age_s, profile)),
-    }
+    return sealer.seal(_ENCODER.encode(payload), _context(profile.profile_id, token.fence))
 
 
 def keep_s(token: Token, age_s: Seconds, profile: Profile) -> Seconds:
     """How long the store keeps a token of this age; always some time, or writing it would fail."""
     return max(0, token.lifetime_s + profile.max_stale_s - age_s) + KEEP_SLACK_S
-
-
-def claim_arguments(ask: ClaimRequest, profile: Profile) -> Arguments:
-    return {
-        "nonce": ask.nonce,
-        "known": ask.known,
-        "fence": ask.fence,
-        "epoch": ask.epoch,
-        "on_demand": ask.caller_requested,
-        "credentials_id": ask.credentials_id,
-        "limit_ms": ms(profile.lease_limit_s),
-        "calls": profile.budget.calls,
-        "demand_calls": profile.budget.caller_requested_calls,
-        "window_ms": ms(profile.budget.window_s),
-    }
-
-
-def fail_arguments(failed: FailureReport) -> Arguments:
-    arguments: Arguments = {
-        "nonce": failed.nonce,
-        "fence": failed.fence,
-        "credentials_id": failed.credentials_id,
-        "drop_refresh": failed.drop_refresh,
-        "known": failed.known,
-    }
-    if failed.pause is not None:
-        arguments["kind"] = failed.pause.kind.value
-        arguments["delay_ms"] = ms(failed.pause.left_s)
-        arguments["detail"] = detail_text(failed.pause.detail)
-    return arguments
-
-
-def seed_arguments(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) -> Arguments:
-    """Absent rather than null where there is nothing: Lua's null is not nil."""
-    state, token = remembered.state, remembered.token
-    arguments: Arguments = {
-        "clock_stepped": remembered.clock_stepped,
-        "epoch": state.epoch,
-        "fence": state.fence,
-        "strikes": {kind: {"count": each.count, "fence": each.fence} for kind, each in state.strikes.items()},
-        "refused": {
-            credentials_id: _pause_argument(pause) for credentials_id, pause in state.credential_blocks.items()
-        },
-        "proven": dict(state.proven),
-        "grants": [_grant_argument(grant) for grant in state.grants],
-        "window_ms": ms(profile.budget.window_s),
-        "refresh_dropped": state.refresh_dropped,
-        "lesson": {
-            "fence": state.learned.fence,
-            "learned_s": state.learned.learned_s,
-            "evidence_s": state.learned.evidence_s,
-        },
-    }
-    if (reported := state.reported) is not None:
-        arguments["reported"] = {"id": reported.token_id, "fence": reported.fence, "age_ms": ms(reported.age_s)}
-    if state.confirmed is not None:
-        arguments["confirmed"] = {"id": state.confirmed.token_id, "fence": state.confirmed.fence}
-    if token is not None:
-        arguments["token"] = token_argument(token, remembered.token_age_s, profile, sealer)
-    if state.pause is not None:
-        arguments["pause"] = _pause_argument(state.pause)
-    return arguments
-
-
-def _pause_argument(pause: Pause) -> Arguments:
-    return {
-        "kind": pause.kind.value,
-        "fence": pause.fence,
-        "left_ms": ms(pause.left_s),
-        "strikes": pause.strikes,
-        "detail": detail_text(pause.detail),
-    }
-
-
-def _grant_argument(grant: Grant) -> Arguments:
-    """The age is rounded down, so that a permit is never dropped before its time."""
-    return {"fence": grant.fence, "age_ms": int(grant.age_s * 1000), "on_demand": grant.caller_requested}
 
 
 def _context(profile_id: str, fence: int) -> str:

@@ -13,7 +13,7 @@ import pytest
 from sidecar.core.failures import FailureKind
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import Granted, LearnedLifetime, ReplicaMemory, State
-from sidecar.stores.codec import token_argument
+from sidecar.stores.codec import sealed_text
 from sidecar.stores.factory import Store
 from sidecar.stores.sealing import AesSealer, OpenSealer
 from tests.contract.worlds import (
@@ -161,14 +161,14 @@ async def test_a_sealed_token_opens_for_its_profile_and_fence_only(
     await fetched(shared)
     stored: dict[str, Any] = json.loads(world.get("token"))
     profile, fence = (replace(PROFILE, account="other"), stored["fence"]) if change == "profile" else (PROFILE, 7)
-    stored["sealed"] = token_argument(a_token(fence), 0, profile, SEALER)["sealed"]
+    stored["sealed"] = sealed_text(a_token(fence), profile, SEALER)
     world.put("token", json.dumps(stored).encode())
     assert (await shared.peek(0)).damaged == ("seal",)
 
 
 async def test_an_open_token_is_refused_where_tokens_are_sealed(world: KeptWorld, shared: SharedState) -> None:
-    planted = token_argument(a_token(9), 0, PROFILE, OpenSealer())
-    document = {"fence": 9, "id": planted["id"], "sealed": planted["sealed"]}
+    token = a_token(9)
+    document = {"fence": 9, "id": token.token_id, "sealed": sealed_text(token, PROFILE, OpenSealer())}
     world.put("token", json.dumps(document).encode())
     assert (await shared.peek(0)).damaged == ("seal",)
     await granted(shared)

@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from sidecar.app.clock import SystemClock
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import ClaimRequest, Granted, LearnedLifetime
-from sidecar.stores.codec import encode_arguments
+from sidecar.stores.redis.script_args import PeekArgs
 from sidecar.stores.redis.store import PEEK, RedisStore
 from sidecar.stores.sealing import AesSealer, SealKey
 from tests.scale.reading import Meter
@@ -112,7 +114,7 @@ async def _kind(meter: Meter, name: str, times: int, operation: Callable[[], Awa
 
 def _rates(redis: RedisServer, fence: int) -> list[Rate]:
     gate, token = (f"pts:{{{PROFILE.profile_id}}}:{part}" for part in ("gate", "token"))
-    argument = encode_arguments({"known": fence, "new_epoch": "0" * 16}).decode()
+    argument = msgspec.json.encode(PeekArgs(known=fence, new_epoch="0" * 16)).decode()
     look = ("EVALSHA", PEEK.sha, "2", gate, token, argument)
     return [
         _best(redis, BENCHMARK_REQUESTS, BENCHMARK_CLIENTS, "GET", gate),

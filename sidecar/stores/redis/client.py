@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from importlib import resources
 from typing import Any, TypeVar
 
+import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
@@ -20,13 +21,14 @@ from sidecar.core.store_url import parse_redis_url
 from sidecar.file_limit import cause_of
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
-from sidecar.stores.codec import UNREADABLE, Arguments, decode_view, encode_arguments
+from sidecar.stores.codec import UNREADABLE, decode_view
 from sidecar.stores.documents import StoreReply
 from sidecar.stores.redis.access import Access
 from sidecar.stores.redis.cluster import ClusterServers
 from sidecar.stores.redis.connection import MAX_CONNECTIONS
 from sidecar.stores.redis.last_contact import LastContact
 from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT
+from sidecar.stores.redis.script_args import ScriptArgs
 from sidecar.stores.redis.sentinel import SentinelServers
 from sidecar.stores.redis.topology import OneServer, Servers
 
@@ -81,9 +83,10 @@ class RedisLink:
             await asyncio.wait(self._running)
         await self._servers.close()
 
-    async def run(self, script: Script, keys: tuple[str, ...], arguments: Arguments) -> StoreReply:
+    async def run(self, script: Script, keys: tuple[str, ...], args: ScriptArgs) -> StoreReply:
         """Let the server decide about `keys`, which all live together. Raises `StoreError`."""
-        named = encode_arguments({**arguments, "new_epoch": self._clock.new_id()})
+        args.new_epoch = self._clock.new_id()
+        named = msgspec.json.encode(args)
         reply = await self._within_time(script.name, lambda: self._evaluate(script, keys, named))
         try:
             return decode_view(reply)

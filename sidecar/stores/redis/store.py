@@ -24,17 +24,19 @@ from sidecar.core.shared_state import (
     State,
 )
 from sidecar.file_operations import FileStalls
-from sidecar.stores.codec import (
-    Arguments,
-    claim_arguments,
-    fail_arguments,
-    open_token,
-    seed_arguments,
-    token_argument,
-)
+from sidecar.stores.codec import open_token
 from sidecar.stores.documents import StoreReply, ms
 from sidecar.stores.redis.client import RedisLink, Script
 from sidecar.stores.redis.earlier_release import left_behind
+from sidecar.stores.redis.script_args import (
+    PeekArgs,
+    RejectArgs,
+    claim_args,
+    commit_args,
+    fail_args,
+    seed_args,
+    token_arg,
+)
 from sidecar.stores.sealing import Sealer, UnsealError
 from sidecar.stores.state_mapping import ContradictionError, claimed, state_of
 
@@ -95,7 +97,7 @@ class _RedisState:
         damaged: tuple[str, ...] = ()
         asked = ask
         for _ in range(MAX_OFFERS):
-            reply = await self._link.run(CLAIM, self._keys, claim_arguments(asked, self._profile))
+            reply = await self._link.run(CLAIM, self._keys, claim_args(asked, self._profile))
             offered_fence = reply.token.fence if reply.token else 0
             if damaged and offered_fence == asked.known:
                 reply.token = None
@@ -112,7 +114,7 @@ class _RedisState:
     async def _look_back(self, credentials_id: str) -> None:
         """The replica has seen nothing in the store yet: it may hold something of the release before."""
         try:
-            reply = await self._link.run(PEEK, self._keys, {"known": 0})
+            reply = await self._link.run(PEEK, self._keys, PeekArgs(known=0))
         except StoreError as error:
             raise StoreError(CLAIM.name, error.cause, error.words, address=error.address) from None
         self._has_looked_back = True
@@ -125,30 +127,25 @@ class _RedisState:
                 await self.seed(found)
 
     async def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
-        arguments: Arguments = {
-            "nonce": nonce,
-            "token": token_argument(token, age_s, self._profile, self._sealer),
-            "credentials_id": token.credentials_id,
-            "learned_s": learned.learned_s,
-            "evidence_s": learned.evidence_s,
-        }
-        reply = await self._link.run(COMMIT, self._keys, arguments)
+        sealed = token_arg(token, age_s, self._profile, self._sealer)
+        args = commit_args(nonce, sealed, token.credentials_id, learned)
+        reply = await self._link.run(COMMIT, self._keys, args)
         return Committed(reply.outcome == "stored", self._state(reply))
 
     async def fail(self, failed: FailureReport) -> State:
-        return self._state(await self._link.run(FAIL, self._keys, fail_arguments(failed)))
+        return self._state(await self._link.run(FAIL, self._keys, fail_args(failed)))
 
     async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
-        reply = await self._link.run(REJECT, self._keys, {"token_id": token_id, "age_ms": ms(age_s)})
+        reply = await self._link.run(REJECT, self._keys, RejectArgs(token_id=token_id, age_ms=ms(age_s)))
         current, confirmed = reply.outcome == "current", reply.outcome == "confirmed"
         return Rejection(current=current, confirmed=confirmed, state=self._state(reply))
 
     async def peek(self, known: int) -> State:
-        return self._state(await self._link.run(PEEK, self._keys, {"known": known}))
+        return self._state(await self._link.run(PEEK, self._keys, PeekArgs(known=known)))
 
     async def seed(self, remembered: ReplicaMemory) -> State:
-        arguments = seed_arguments(remembered, self._profile, self._sealer)
-        return self._state(await self._link.run(SEED, self._keys, arguments))
+        args = seed_args(remembered, self._profile, self._sealer)
+        return self._state(await self._link.run(SEED, self._keys, args))
 
     def _state(self, reply: StoreReply) -> State:
         token: Token | None = None

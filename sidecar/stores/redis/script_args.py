@@ -1,0 +1,212 @@
+"""The named arguments of each script, in the names that its Lua code reads.
+
+What is absent is `UNSET`, never null: Lua's null is not nil.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from sidecar.core.model import Profile, Seconds, Token
+from sidecar.core.shared_state import ClaimRequest, FailureReport, Grant, LearnedLifetime, Pause, ReplicaMemory
+from sidecar.stores.codec import keep_s, sealed_text
+from sidecar.stores.documents import detail_text, ms
+from sidecar.stores.sealing import Sealer
+
+
+class ScriptArgs(msgspec.Struct, kw_only=True):
+    new_epoch: str = ""
+    """For a store that has none. The client sets another one for each run."""
+
+
+class TokenArg(msgspec.Struct, kw_only=True):
+    """A token on its way to the store, sealed."""
+
+    fence: int
+    id: str
+    sealed: str
+    keep_ms: int
+
+
+class PauseArg(msgspec.Struct, kw_only=True):
+    kind: str
+    fence: int
+    left_ms: int
+    strikes: int
+    detail: str
+
+
+class CountArg(msgspec.Struct, kw_only=True):
+    count: int
+    fence: int
+
+
+class GrantArg(msgspec.Struct, kw_only=True):
+    """The age is rounded down, so that a permit is never dropped before its time."""
+
+    fence: int
+    age_ms: int
+    on_demand: bool
+
+
+class LearnedArg(msgspec.Struct, kw_only=True):
+    fence: int
+    learned_s: Seconds
+    evidence_s: Seconds
+
+
+class ReportArg(msgspec.Struct, kw_only=True):
+    id: str
+    fence: int
+    age_ms: int
+
+
+class ConfirmationArg(msgspec.Struct, kw_only=True):
+    id: str
+    fence: int
+
+
+class ClaimArgs(ScriptArgs):
+    nonce: str
+    known: int
+    fence: int
+    epoch: str
+    on_demand: bool
+    credentials_id: str
+    limit_ms: int
+    calls: int
+    demand_calls: int
+    window_ms: int
+
+
+class CommitArgs(ScriptArgs):
+    nonce: str
+    token: TokenArg
+    credentials_id: str
+    learned_s: Seconds
+    evidence_s: Seconds
+
+
+class FailArgs(ScriptArgs):
+    """`kind`, `delay_ms` and `detail` are those of the pause that the failure brings, where it brings one."""
+
+    nonce: str
+    fence: int
+    credentials_id: str
+    drop_refresh: int
+    known: int
+    kind: str | UnsetType = UNSET
+    delay_ms: int | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+
+
+class RejectArgs(ScriptArgs):
+    token_id: str
+    age_ms: int
+
+
+class PeekArgs(ScriptArgs):
+    known: int
+
+
+class SeedArgs(ScriptArgs):
+    clock_stepped: bool
+    epoch: str
+    fence: int
+    strikes: dict[str, CountArg]
+    refused: dict[str, PauseArg]
+    proven: dict[str, int]
+    grants: list[GrantArg]
+    window_ms: int
+    refresh_dropped: int
+    lesson: LearnedArg
+    reported: ReportArg | UnsetType = UNSET
+    confirmed: ConfirmationArg | UnsetType = UNSET
+    token: TokenArg | UnsetType = UNSET
+    pause: PauseArg | UnsetType = UNSET
+
+
+def claim_args(ask: ClaimRequest, profile: Profile) -> ClaimArgs:
+    return ClaimArgs(
+        nonce=ask.nonce,
+        known=ask.known,
+        fence=ask.fence,
+        epoch=ask.epoch,
+        on_demand=ask.caller_requested,
+        credentials_id=ask.credentials_id,
+        limit_ms=ms(profile.lease_limit_s),
+        calls=profile.budget.calls,
+        demand_calls=profile.budget.caller_requested_calls,
+        window_ms=ms(profile.budget.window_s),
+    )
+
+
+def commit_args(nonce: str, token: TokenArg, credentials_id: str, learned: LearnedLifetime) -> CommitArgs:
+    return CommitArgs(
+        nonce=nonce,
+        token=token,
+        credentials_id=credentials_id,
+        learned_s=learned.learned_s,
+        evidence_s=learned.evidence_s,
+    )
+
+
+def fail_args(failed: FailureReport) -> FailArgs:
+    args = FailArgs(
+        nonce=failed.nonce,
+        fence=failed.fence,
+        credentials_id=failed.credentials_id,
+        drop_refresh=failed.drop_refresh,
+        known=failed.known,
+    )
+    if failed.pause is not None:
+        args.kind, args.delay_ms = failed.pause.kind.value, ms(failed.pause.left_s)
+        args.detail = detail_text(failed.pause.detail)
+    return args
+
+
+def seed_args(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) -> SeedArgs:
+    state, token = remembered.state, remembered.token
+    reported, confirmed, learned = state.reported, state.confirmed, state.learned
+    return SeedArgs(
+        clock_stepped=remembered.clock_stepped,
+        epoch=state.epoch,
+        fence=state.fence,
+        strikes={kind: CountArg(count=each.count, fence=each.fence) for kind, each in state.strikes.items()},
+        refused={credentials_id: _pause_arg(pause) for credentials_id, pause in state.credential_blocks.items()},
+        proven=dict(state.proven),
+        grants=[_grant_arg(grant) for grant in state.grants],
+        window_ms=ms(profile.budget.window_s),
+        refresh_dropped=state.refresh_dropped,
+        lesson=LearnedArg(fence=learned.fence, learned_s=learned.learned_s, evidence_s=learned.evidence_s),
+        reported=ReportArg(id=reported.token_id, fence=reported.fence, age_ms=ms(reported.age_s))
+        if reported
+        else UNSET,
+        confirmed=ConfirmationArg(id=confirmed.token_id, fence=confirmed.fence) if confirmed else UNSET,
+        token=token_arg(token, remembered.token_age_s, profile, sealer) if token else UNSET,
+        pause=_pause_arg(state.pause) if state.pause else UNSET,
+    )
+
+
+def token_arg(token: Token, age_s: Seconds, profile: Profile, sealer: Sealer) -> TokenArg:
+    return TokenArg(
+        fence=token.fence,
+        id=token.token_id,
+        sealed=sealed_text(token, profile, sealer),
+        keep_ms=ms(keep_s(token, age_s, profile)),
+    )
+
+
+def _pause_arg(pause: Pause) -> PauseArg:
+    return PauseArg(
+        kind=pause.kind.value,
+        fence=pause.fence,
+        left_ms=ms(pause.left_s),
+        strikes=pause.strikes,
+        detail=detail_text(pause.detail),
+    )
+
+
+def _grant_arg(grant: Grant) -> GrantArg:
+    return GrantArg(fence=grant.fence, age_ms=int(grant.age_s * 1000), on_demand=grant.caller_requested)
