@@ -108,7 +108,10 @@ async def test_a_sidecar_goes_on_says_so_and_ends_while_a_file_hangs(
     await hang(held, fleet, replica)
     assert await stalled(replica, file) == 1
     assert (await replica.status())["stalledFiles"] == [file]
-    assert f"the file system hangs under the {file.replace('-', ' ')}" in (await replica.admin("/status")).text.lower()
+    assert (
+        f"the file system does not respond for the {file.replace('-', ' ')}"
+        in (await replica.admin("/status")).text.lower()
+    )
     assert (await replica.ask(headers=HEADERS)).token_id
     assert [(await replica.admin(path)).status for path in ("/livez", "/readyz")] == [200, 200]
     replica.signal(signal.SIGHUP)

@@ -60,7 +60,7 @@ async def test_a_sidecar_vends_and_answers_probes_while_its_credentials_hang_and
             status = await text(f"{service.admin}/status.json")
             assert f"{tmp_path}: not read within 0.5 s, the file system hangs" in status
             assert json.loads(status)["profiles"]["default"]["stalledFiles"] == ["credentials"]
-            assert "the file system hangs under the credentials" in await text(f"{service.admin}/status")
+            assert "the file system does not respond for the credentials" in await text(f"{service.admin}/status")
         finally:
             answers.set()
         await said(credentials_valid=1, file_stalled=0)
