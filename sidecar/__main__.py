@@ -11,7 +11,7 @@ from typing import NoReturn
 from sidecar.app import signals
 
 _SERVING = ("serve", "sandbox", "demo")
-"""The commands that run until a signal ends them, with exit code 0. A signal interrupts the work of the others."""
+"""The commands that run until a signal ends them, with exit code 0. A signal leaves the work of the others unfinished."""
 
 
 def main() -> NoReturn:
