@@ -11,7 +11,7 @@ from typing import NoReturn
 from sidecar.app import signals
 
 _SERVING = ("serve", "sandbox", "demo")
-"""The commands that run until a signal ends them, with exit code 0. A signal leaves the work of the others unfinished."""
+"""The commands that run until a signal ends them, with exit code 0. A signal leaves others' work unfinished."""
 
 
 def main() -> NoReturn:
