@@ -218,7 +218,7 @@ class Service:
         self._observers.close_log(STOP_GRACE_S)
 
     async def _close(self) -> None:
-        # First: a stopped token provider returns at once to every waiter, so a follower of changes would loop without
+        # First: a closed token provider returns at once to every waiter, so a follower of changes would loop without
         # a pause. The token files stay, because apps run on after the sidecar.
         await self._cancel(self._follower_tasks)
         for vendor in self.vendors.values():
