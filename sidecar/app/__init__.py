@@ -1,1 +1,1 @@
-"""The composition root: the only room that sees every adapter. Builds each object once, opens and closes in order."""
+"""The composition root, and the only package that imports every adapter. Builds, opens and closes objects in order."""

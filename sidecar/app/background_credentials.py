@@ -1,4 +1,4 @@
-"""Credentials read off the event loop: a call to a file system that hangs (dead NFS or FUSE) may never return."""
+"""Reads credentials outside the event loop: a call to a file system that hangs (dead NFS or FUSE) may never return."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sidecar.file_operations import BackgroundReading, FileHangsError, FileOpera
 
 
 class BackgroundCredentials:
-    """A `CredentialsSource` that returns what the last reading of another one gave, and starts the next reading.
+    """A `CredentialsSource` that returns the result of the last reading of another source and starts the next reading.
 
-    Nothing waits for a reading but the first call. All calls have to come from the thread of one event loop, which runs
+    Only the first call waits for a reading. All calls must come from the thread of one event loop. That loop must run
     from the second call on.
     """
 
@@ -26,10 +26,9 @@ class BackgroundCredentials:
         keep: Callable[[Credentials], Credentials] = lambda found: found,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """`place` is named in errors. `keep` gets each pair that differs from the last, and returns it or an equal one.
+        """`place` is named in errors. `keep` gets credentials that differ from the last; it returns them or equal ones.
 
-        `on_change` is called in the event loop when `read` has something else to say than before, except after the
-        first reading.
+        `on_change` is called in the event loop when the result of `read` changes, except after the first reading.
         """
         self._place = place
         self._on_change = on_change
@@ -37,7 +36,7 @@ class BackgroundCredentials:
         self._reading = BackgroundReading(inner.read, operations, keep=keep, on_end=self._end)
 
     def read(self) -> Credentials:
-        """Raises `CredentialsError`, also while a reading hangs."""
+        """Return the credentials last read. Raises `CredentialsError`, also while a reading hangs."""
         if self._reading.stalled:
             self._said_stalled = True
             raise CredentialsError(f"{self._place}: {FileHangsError()}")

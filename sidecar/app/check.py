@@ -1,4 +1,4 @@
-"""`token-sidecar check`: would a sidecar with these settings work here?"""
+"""`token-sidecar check`: tests whether a sidecar with these settings would work on this machine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from sidecar.web.problems import partner_document, whole_seconds
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """One thing that was looked at. A note is one that could not be seen, or does no harm now."""
+    """The result of one check. A note is about something that could not be checked, or that does no harm now."""
 
     ok: bool
     what: str
@@ -59,16 +59,16 @@ class CheckLine:
 
 
 class _Listening:
-    """The sink of a check, which speaks through its lines."""
+    """The event sink of a check. It keeps what the check's lines need."""
 
     def __init__(self) -> None:
         self.last: PartnerCalled | None = None
         self.store_failure: StoreFailed | None = None
-        """None once the store has answered again."""
+        """The last failure; None after the store has recovered."""
         self.unopened = False
-        """Whether the store held a token that was sealed with another key."""
+        """Whether the store held a token sealed with another key."""
         self.flight_ended = asyncio.Event()
-        """By a token."""
+        """Set when a refresh attempt has ended with a token."""
 
     def emit(self, event: Event) -> None:
         match event:
@@ -85,10 +85,10 @@ class _Listening:
 
 
 async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
-    """Look at files and store, never at the partner; with `live` also obtain each profile's token.
+    """Check the files and the store without a partner call; with `live` also obtain each profile's token.
 
-    A live check takes the budgeted path of a running sidecar: where the store holds a token it is adopted, and a
-    cool-down is kept. Addresses are not tried: the sidecar that runs here may hold them.
+    A live check spends the budget like a running sidecar: it adopts a token of the store and respects a cool-down.
+    The listen addresses are not bound: a sidecar that runs on this machine may use them.
     """
     lines = [*_check_credentials(settings)]
     lines += _check_sink_files(settings)
@@ -116,7 +116,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
 
 
 def _check_credentials(settings: Settings) -> Iterator[CheckLine]:
-    """Each profile's, and what profiles of one account must agree on: the keys tell which profiles those are."""
+    """Check each profile's credentials and the rules that profiles of one account share: the keys name the account."""
     profiles = []
     for one in settings.profiles:
         what = f"credentials of profile {one.profile.name}"
@@ -153,7 +153,7 @@ def _check_caller_tokens(path: Path) -> list[CheckLine]:
 
 
 async def _check_traces() -> list[CheckLine]:
-    """Whether they can be sent at all; the collector is not asked. They stop nothing, so it is a note."""
+    """Check whether traces can be sent, without a request to the collector. Traces stop nothing, so each is a note."""
     spans, warnings = open_spans(SystemClock())
     if spans is not None:
         await spans.close(limit_s=1)
@@ -161,7 +161,7 @@ async def _check_traces() -> list[CheckLine]:
 
 
 async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:
-    """A line for each thing that is wrong with it; each names the address."""
+    """Return one line for each problem of the store; each line names the address."""
     found = await check_store(store, settings.store_url, timeout_s=settings.store_timeout_s, clock=SystemClock())
     what = f"store ({store.kind})"
     lines = [CheckLine(each.is_note, what, str(each), each.is_note) for each in found]
@@ -169,7 +169,7 @@ async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:
 
 
 async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
-    """By the shared budget alone: a call on this replica's own share would say nothing of the store."""
+    """Obtain a token from the shared budget only: a call on this replica's own share would not test the store."""
     settings = replace(settings, profile=replace(settings.profile, store_failure=StoreFailure.FAIL))
     session, clock, heard, stalls = open_session(), SystemClock(), _Listening(), FileStalls()
     try:
@@ -195,13 +195,13 @@ async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
 
 
 async def _vend(vendor: TokenProvider, heard: _Listening) -> CheckLine:
-    """The call may take longer than an app would wait; a person at a terminal does wait."""
+    """Vend a token. Waits up to the lease limit, longer than an app: a person at a terminal does wait."""
     what, limit_s = f"token of profile {vendor.profile.name}", vendor.profile.lease_limit_s
     try:
         async with asyncio.timeout(limit_s):
             vended = await _patiently(vendor)
             if not vended.suspect:
-                # It is vended first, and told to the store then.
+                # A token is vended before it is committed to the store.
                 await heard.flight_ended.wait()
     except NoTokenError as error:
         return CheckLine(False, what, _explained(error, heard))
@@ -214,7 +214,7 @@ async def _vend(vendor: TokenProvider, heard: _Listening) -> CheckLine:
 
 
 def _fault(vended: VendedToken, heard: _Listening) -> str | None:
-    """What a fleet would miss, although a token came."""
+    """Return the fault that would harm a fleet although a token was vended; None when there is none."""
     if vended.suspect:
         return "the token in the store is suspect, and no other is available now"
     if heard.store_failure is not None:
@@ -237,7 +237,7 @@ async def _patiently(vendor: TokenProvider) -> VendedToken:
 
 
 def _explained(error: NoTokenError, heard: _Listening) -> str:
-    """In one line: what a caller would get, the exception's class where no answer came, and what the partner said."""
+    """Return in one line the caller's error, the exception's class if no response came, and the partner's details."""
     line = f"{error} ({error.code})"
     if heard.last is not None and heard.last.cause:
         line += f"; cause: {heard.last.cause}"

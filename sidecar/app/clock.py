@@ -1,4 +1,4 @@
-"""The real clock."""
+"""The system clock."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from functools import partial
 from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 
 _RUNNING = time.CLOCK_BOOTTIME if hasattr(time, "CLOCK_BOOTTIME") else time.CLOCK_MONOTONIC
-"""Like `time.monotonic`, and it goes on while the machine is suspended: tokens do not stop to age then."""
+"""Like `time.monotonic`, but it also counts while the machine is suspended: tokens age then too."""
 
 
 class SystemClock:
     """The `Clock` port on this machine."""
 
-    # Read several times for each answer: no frames of Python's.
+    # Read several times for each response, so these are C functions without a Python frame.
     monotonic: Callable[[], MonotonicTime] = staticmethod(partial(time.clock_gettime, _RUNNING))
     wall: Callable[[], UtcTime] = staticmethod(time.time)
 

@@ -1,4 +1,4 @@
-"""`token-sidecar demo`: a simulated partner and a sidecar in one process, to try without any account."""
+"""`token-sidecar demo`: a simulated partner and a sidecar in one process, to try without a partner account."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN_LIFETIME_S = 60
 
 
 async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int:
-    """Run until Ctrl-C or SIGTERM; answers exit code 0. Port 0 takes any free one."""
+    """Run until Ctrl-C or SIGTERM; returns exit code 0. Port 0 takes any free port."""
     say("Starting a simulated partner (the sandbox) ...")
     key, secret = f"demo-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
     config = SandboxConfig(api_key=Secret(key), api_secret=Secret(secret), token_lifetime_s=TOKEN_LIFETIME_S)
@@ -37,7 +37,7 @@ async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int
                 "SIDECAR_API_KEY": key,
                 "SIDECAR_API_SECRET": secret,
                 "SIDECAR_TOKEN_LIFETIME_S": str(TOKEN_LIFETIME_S),
-                # So short a life leaves no room for a long call between refresh point and end.
+                # So short a lifetime leaves no time for a long call between the refresh point and the expiry.
                 "SIDECAR_PARTNER_TIMEOUT_S": "3",
                 "SIDECAR_LOG_FORMAT": "console",
                 "SIDECAR_DRAIN_S": "0",

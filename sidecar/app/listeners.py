@@ -1,4 +1,4 @@
-"""Both listeners, opened and closed together, with the connections that each may have."""
+"""Opens and closes both listeners together, each with its connection limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sidecar.web.server.listener import Listener
 
 
 class Listeners:
-    """Closed at first. The vending listener opens last: who finds it open finds the admin listener open too."""
+    """Both listeners, closed at first. The vending listener opens last: once it is open, so is the admin listener."""
 
     def __init__(self, settings: Settings, sink: EventSink) -> None:
         self._settings = settings
@@ -26,11 +26,11 @@ class Listeners:
         self._vending: Listener | None = None
         self._admin: Listener | None = None
         self.warnings: tuple[str, ...] = ()
-        """What to tell at the start, once they are open."""
+        """Warnings for the start, complete once the listeners are open."""
 
     @property
     def bound(self) -> tuple[Address, ...]:
-        """Where tokens are vended, with real ports."""
+        """The addresses of the vending listener, with real ports."""
         return self._vending.bound if self._vending is not None else ()
 
     @property
@@ -38,12 +38,12 @@ class Listeners:
         return self._admin.bound if self._admin is not None else ()
 
     def connections(self) -> dict[str, int]:
-        """How many there are now, by listener."""
+        """Return the number of open connections by listener."""
         listeners = {"vending": self._vending, "admin": self._admin}
         return {name: listener.connections for name, listener in listeners.items() if listener is not None}
 
     async def open(self, tokens: Handler, admin: Handler, fast_path: FastPath | None) -> None:
-        """Raises `ConfigurationError` when an address cannot be had."""
+        """Open both. Raises `ConfigurationError` when an address cannot be bound."""
         limits = self._settings.limits
         shares = share_open_files(limits.max_connections)
         self.warnings = (shares.warning,) if shares.warning else ()
@@ -54,18 +54,18 @@ class Listeners:
         await self._vending.start(self._settings.listen)
 
     def drain(self) -> None:
-        """Serve on, and end each connection with its next answer."""
+        """Continue to serve, and close each connection after its next response."""
         for listener in (self._vending, self._admin):
             if listener is not None:
                 listener.drain()
 
     async def close(self, grace_s: Seconds) -> None:
-        """Accept nothing more, and let running requests end within `grace_s`."""
+        """Accept no more connections, and let running requests end within `grace_s`."""
         opened = [listener for listener in (self._vending, self._admin) if listener is not None]
         await asyncio.gather(*(listener.stop(grace_s) for listener in opened))
 
 
 def names_of(addresses: Iterable[Address]) -> list[str]:
-    """The host names among the addresses. `0.0.0.0` is none: browsers take a page's URL with it to loopback."""
+    """Return the host names among the addresses. `0.0.0.0` is none: browsers connect to loopback for such a URL."""
     hosts = [address.host for address in addresses if address.host and ":" not in address.host]
     return [host for host in hosts if literal_address(host) is None]

@@ -1,4 +1,4 @@
-"""Who is told what happens: metrics, log, latest events, and where they are asked for the audit and the spans."""
+"""The receivers of events: metrics, log and latest events, and the audit and the spans where the settings name them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sidecar.web.server.fast_path import FastPath
 
 
 class Observers:
-    """`sink` tells all of them but the audit, which is told of callers alone; None: nobody asked for one."""
+    """`sink` sends events to all but the audit, which gets callers' requests only. The audit is None when off."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Observers:
             self.audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, clock)
 
     def fast_path(self, caller_tokens: Callable[[], CallerTokens | None]) -> FastPath | None:
-        """Answers to known requests; None where that is switched off, or the log tells of each request (`debug`)."""
+        """Return the fast path; None when it is off or when the log has a line for each request (`debug`)."""
         settings = self._settings
         if not settings.warm or settings.log_level == "debug":
             return None
@@ -77,25 +77,25 @@ class Observers:
         )
 
     def start_log(self) -> Callable[[], None]:
-        """Begin to write the log; what libraries log goes there too, until the returned function is called."""
+        """Begin to write the log, with the log records of libraries until the returned function is called."""
         loop = asyncio.get_running_loop()
 
         def told(dropped: Mapping[LineStream, int]) -> str:
             event = LogLinesDropped(log=dropped["log"], audit=dropped["audit"])
-            # RuntimeError: the loop is closed, so nobody looks at the latest events any more.
+            # RuntimeError: the loop is closed, so no request reads the latest events any more.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self.recent.emit, event)
-            # Whatever the level of the log: audit lines may be among those.
+            # Written at every log level: audit lines may be among the dropped ones.
             return self._log.line(event.level, event.name, event_fields(event))
 
         self._lines.start(told)
         return capture_library_logs(self._log)
 
     async def close(self, limit_s: Seconds) -> None:
-        """Send what has not been sent yet, for so long at most."""
+        """Send the spans that are queued, for `limit_s` at most."""
         if self.spans is not None:
             await self.spans.close(limit_s)
 
     def close_log(self, limit_s: Seconds) -> None:
-        """Write the lines that are queued, for so long at most. Blocks: nothing else runs any more."""
+        """Write the lines that are queued, for `limit_s` at most. Blocks: nothing else runs any more."""
         self._lines.close(limit_s)

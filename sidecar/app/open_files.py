@@ -1,4 +1,4 @@
-"""How many files this process may open, and how many of them the listeners may use: each connection is one."""
+"""The limit of open files of this process, and the share of the listeners: each connection is an open file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import resource
 from dataclasses import dataclass
 
 OTHERS = 64
-"""Files beside the callers' connections: the store's, the partner's, credentials, the log, the event loop's own."""
+"""Open files besides the callers' connections: of the store, the partner, credentials, the log and the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionShares:
-    """The most connections of each listener; `warning` is a sentence for the log where the limit lowers them."""
+    """The maximum connections of each listener; `warning` is a sentence for the log when the limit lowers them."""
 
     vending: int
     admin: int
@@ -20,11 +20,11 @@ class ConnectionShares:
 
 
 def share_open_files(connections: int) -> ConnectionShares:
-    """Raise the soft limit to the hard one, and divide what there is between the listeners and all the rest.
+    """Raise the soft limit to the hard limit, and divide the files between the listeners and all other uses.
 
-    `connections` is what each listener may have at most. Where there are too few files for that, `OTHERS` of them, or
-    five eighths of a low limit, are kept for the rest. Of the others a quarter goes to the admin listener, so that
-    probes are answered while the vending listener is full.
+    `connections` is the maximum of each listener. If there are too few files, `OTHERS` of them, or five eighths of a
+    low limit, are kept for other uses. The admin listener gets a quarter of the remaining files, so that probes get
+    a response while the vending listener is full.
     """
     files = _raised_limit()
     if files == resource.RLIM_INFINITY or files >= 2 * connections + OTHERS:
@@ -42,10 +42,10 @@ def share_open_files(connections: int) -> ConnectionShares:
 
 
 def _raised_limit() -> int:
-    """The soft limit, after it was raised as far as the system allows."""
+    """Raise the soft limit as far as the system allows, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        # Some systems name a hard limit they do not grant.
+        # Some systems report a hard limit and refuse to set it.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             return hard

@@ -1,4 +1,4 @@
-"""What the process keeps in memory, and what it gives back to the system."""
+"""Memory of the process: garbage collection, and memory returned to the system."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import gc
 
 
 def settle() -> None:
-    """Tell the garbage collector that all there is now is there for good.
+    """Exempt all objects that exist now from garbage collection.
 
-    A full collection would take six milliseconds, in which nobody is answered; it looks at what came later instead.
+    A full collection of them would block all requests for six milliseconds. It now visits later objects only.
     """
     gc.collect()
     gc.freeze()
 
 
 def give_back() -> None:
-    """Give back what a crowd of callers needed: a third of it, for a piece that is in use anywhere stays.
+    """Return memory to the system after many connections: a third of theirs, as a block with any used part stays.
 
-    A C library without `malloc_trim` (any but glibc) keeps its part.
+    A C library without `malloc_trim` (all but glibc) keeps its part.
     """
     gc.collect()
     with contextlib.suppress(ImportError, OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""`token-sidecar serve`: run until a signal says stop."""
+"""`token-sidecar serve`: runs until a signal stops it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sidecar.config.settings import Settings
 
 
 async def serve(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Serve until SIGTERM or SIGINT, drain, and answer exit code 0. A second signal ends the drain at once.
+    """Serve until SIGTERM or SIGINT, drain, and return exit code 0. A second signal ends the drain at once.
 
-    Before it serves, the first signal ends the process. `environ` says whether a service manager wants to be told.
+    Before it serves, the first signal ends the process. `environ` may have the variables of a service manager.
     """
     service = Service(settings, environ=environ)
-    # Before there is anything secret in what may be garbage one day.
+    # Before any secret is read: objects that exist now are never collected as garbage.
     settle()
     await service.start()
     try:
@@ -29,7 +29,7 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> int:
 
 
 async def wait_for_signal(service: Service, drain_s: float) -> None:
-    """Wait for SIGTERM or SIGINT, then for the end of the drain. SIGHUP re-reads the credentials."""
+    """Wait for SIGTERM or SIGINT, then for the end of the drain. SIGHUP reloads the credentials."""
     asked, hurried = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:

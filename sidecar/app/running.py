@@ -1,4 +1,4 @@
-"""How a command gets its settings and its event loop."""
+"""Loads a command's settings and runs its event loop."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings of the environment. Raises `ConfigurationError` with every problem, those of files included."""
+    """Load settings from the environment. Raises `ConfigurationError` with every problem, also those of files."""
     return load(environ, {name: preset.base_url for name, preset in PRESETS.items()}, problems_with_files)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run to the end on uvloop."""
+    """Run the coroutine on uvloop to its end and return its result."""
     bare_records.install()
     return uvloop.run(main())

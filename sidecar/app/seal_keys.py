@@ -1,4 +1,4 @@
-"""The file of seal keys, read again when it changes: keys rotate without a restart."""
+"""The file of seal keys. It is read repeatedly, so keys rotate without a restart."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sidecar.file_operations import FileOperationError, FileOperations, read_in_
 from sidecar.stores.sealing import AesSealer, SealKey, load_seal_keys
 
 LOOK_EVERY_S: Seconds = 5
-"""As for credentials: the kubelet itself takes up to a minute to change a mounted file."""
+"""As for credentials: the kubelet takes up to a minute to change a mounted file."""
 
 
 def read_seal_keys(path: Path) -> tuple[SealKey, ...]:
-    """Read them at the start, as `load_seal_keys` does. Raises `ConfigurationError`, also where the file hangs."""
+    """Read the keys at the start, as `load_seal_keys` does. Raises `ConfigurationError`, also when the file hangs."""
     try:
         return read_in_time(lambda: load_seal_keys(path))
     except FileOperationError as error:
@@ -26,10 +26,10 @@ def read_seal_keys(path: Path) -> tuple[SealKey, ...]:
 
 
 class SealKeyFile:
-    """Gives a sealer the keys of a file, and those of every later content that can be used."""
+    """Gives a sealer the keys of a file, and the keys of every later valid content."""
 
     def __init__(self, path: Path, sink: EventSink, operations: FileOperations) -> None:
-        """Raises `ConfigurationError`."""
+        """Read the file. Raises `ConfigurationError`."""
         self._path = path
         self._sink = sink
         self._operations = operations
@@ -39,9 +39,7 @@ class SealKeyFile:
         self.sealer = AesSealer(keys)
 
     async def look(self) -> None:
-        """Read the file, however long that takes. One that cannot be used is reported once, and the keys of before
-        stay in use.
-        """
+        """Read the file, without a time limit. Report an invalid file once, and keep the previous keys in use."""
         try:
             keys = await self._operations.start(lambda: load_seal_keys(self._path))
         except (ConfigurationError, FileOperationError) as error:
@@ -58,7 +56,7 @@ class SealKeyFile:
 
 
 def _digest(keys: Sequence[SealKey]) -> bytes:
-    """Tells one content from another: the keys themselves are held by the ciphers alone."""
+    """Return a digest that detects a change of the keys. Only the ciphers hold the keys themselves."""
     digest = hashlib.blake2b(person=b"seal-keys")
     for key in keys:
         digest.update(f"{key.key_id}:{key.key.reveal()}\n".encode())

@@ -1,4 +1,4 @@
-"""One running sidecar: everything built once, opened and closed in order."""
+"""One running sidecar: builds all objects once, and opens and closes them in order."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
 
 STOP_GRACE_S = 0.5
-"""How long running answers may take after the drain."""
+"""The time limit of running requests after the drain."""
 
 
 class Service:
@@ -52,7 +52,7 @@ class Service:
         log: TextIO | None = sys.stdout,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        """`environ` has the variables of a service manager, where one is to be told how the service is."""
+        """`environ` has the variables of the service manager, if one gets notifications from the service."""
         self._settings = settings
         self._clock = clock if clock is not None else SystemClock()
         self.vendors: dict[str, ProfileVendor] = {}
@@ -75,7 +75,7 @@ class Service:
 
     @property
     def bound(self) -> tuple[Address, ...]:
-        """Where tokens are vended, with real ports."""
+        """The addresses of the vending listener, with real ports."""
         return self._listeners.bound
 
     @property
@@ -83,7 +83,7 @@ class Service:
         return self._listeners.admin_bound
 
     async def start(self) -> None:
-        """Open everything. Raises `ConfigurationError` with nothing left open; an unreachable store is no error."""
+        """Open everything. On `ConfigurationError` nothing stays open. An unreachable store is no error."""
         try:
             await self._open()
         except BaseException as error:
@@ -112,7 +112,7 @@ class Service:
         self._session = open_session()
         self._assemble(self._store, self._session)
         admin = await self._listen()
-        # Only now, when no wrong setting can stop us any more, may the partner hear of us.
+        # Last: the partner is called only after every check of the settings has passed.
         self._tasks = [asyncio.create_task(vendor.run()) for vendor in self.vendors.values()]
         self._follower_tasks = self._token_files.start()
         self._follower_tasks += [asyncio.create_task(look) for look in self._files.looks()]
@@ -173,18 +173,18 @@ class Service:
                 require_header=settings.require_header,
                 caller_tokens=caller_tokens,
                 forward_auth=settings.forward_auth,
-                # An address that is listened on is a host of its own connections; that a name leads here is known here.
+                # A connection's own address is always an allowed host. The listeners' names are known only here.
                 allowed_hosts=(*settings.allowed_hosts, *names_of(settings.listen)),
                 allowed_uids=settings.allowed_uids,
             )
         )
 
     def _waited(self) -> bool:
-        """Whether an app that waited since the start would have been told by now that there is no token."""
+        """Return whether a request that waited since the start would have got its "no token" error by now."""
         return self._clock.monotonic() >= self._patience_ends
 
     def _ailment(self) -> str | None:
-        """Why the process should be restarted; None while its maintainers run."""
+        """Return why the process should be restarted; None while the maintainer tasks run."""
         ended = [name for name, task in zip(self.vendors, self._tasks, strict=True) if task.done()]
         return f"the maintainer of {', '.join(ended)} has ended" if ended else None
 
@@ -198,32 +198,32 @@ class Service:
         self._sink.emit(ConfigurationWarned(warning=warning))
 
     def reread_credentials(self) -> None:
-        """Look at the files of credentials, caller tokens and seal keys now (SIGHUP)."""
+        """Reload the files of credentials, caller tokens and seal keys now (SIGHUP)."""
         self._files.look_now()
         for vendor in self.vendors.values():
             vendor.reread_credentials()
         self._manager.reloading()
 
     def drain(self) -> None:
-        """`/readyz` turns 503, and each answer ends its connection; everything else goes on."""
+        """Make `/readyz` return 503, and close each connection after its next response. All else continues."""
         self._draining = True
         self._manager.stopping(self._settings.drain_s)
         self._listeners.drain()
         self._sink.emit(ServiceStopping(drain_s=self._settings.drain_s))
 
     async def stop(self) -> None:
-        """Close everything, within two seconds; a held lease is ended."""
+        """Close everything within two seconds, and end a held lease."""
         await self._close()
         self._sink.emit(ServiceStopped())
         self._observers.close_log(STOP_GRACE_S)
 
     async def _close(self) -> None:
-        # First: once everyone who waits is sent home, who waits for a change would ask again and again without rest.
-        # The files stay, for apps live on after us.
+        # First: a closed token provider returns at once to every waiter, so a follower of changes would loop without
+        # a pause. The token files stay, because apps run on after the sidecar.
         await self._cancel(self._follower_tasks)
         for vendor in self.vendors.values():
             vendor.stop()
-        # Together: a flight that ends here is what a waiting caller's answer depends on.
+        # Together: the response to a waiting caller depends on a refresh attempt that ends here.
         await asyncio.gather(*(vendor.close() for vendor in self.vendors.values()), self._listeners.close(STOP_GRACE_S))
         await self._cancel(self._tasks)
         with contextlib.suppress(TimeoutError):

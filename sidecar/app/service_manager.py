@@ -1,4 +1,4 @@
-"""What systemd, or another service manager that sets `NOTIFY_SOCKET`, is told: sd_notify(3), sd_watchdog_enabled(3)."""
+"""Notifies systemd, or another service manager that sets `NOTIFY_SOCKET`: sd_notify(3), sd_watchdog_enabled(3)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sidecar.core.model import Seconds
 from sidecar.core.ports import Clock
 
 FIRST_LOOK_S: Seconds = 0.1
-"""How often the service is looked at until it is ready; then every `LOOK_S`. At least twice a watchdog interval."""
+"""The interval of health checks until the service is ready; then `LOOK_S`. At least two in a watchdog interval."""
 LOOK_S: Seconds = 1
 SLACK_S: Seconds = 10
-"""Added to what a start or a drain may take, before the manager may lose its patience."""
+"""Added to the time limit of a start or a drain, before the service manager's own timeout may end it."""
 MAX_STATUS_CHARACTERS = 400
 MAX_ADDRESS_BYTES = 107
-"""unix(7)."""
+"""The limit of a socket's address, see unix(7)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`started` as `/startupz` tells it, `alive` as `/livez`; `words` for people, in one line."""
+    """`started` as `/startupz` reports it, `alive` as `/livez` does; `words` is a status line for people."""
 
     started: bool
     alive: bool
@@ -31,13 +31,13 @@ class Health:
 
 
 class ServiceManager:
-    """Tells each thing once it is true, and again at the next look where it could not be sent.
+    """Sends each notification once its fact is true, and again at the next check when it could not be sent.
 
-    Nothing here waits: a manager that does not read is told less. Without `NOTIFY_SOCKET` there is nobody to tell.
+    Sending never waits: a manager that does not read gets fewer notifications. Without `NOTIFY_SOCKET` none are sent.
     """
 
     def __init__(self, environ: Mapping[str, str], clock: Clock, warn: Callable[[str], None]) -> None:
-        """Never raises: variables that cannot be used are a warning once `run` is called."""
+        """Read the variables. Never raises: `run` warns of those that cannot be used."""
         self._clock = clock
         self._warn = warn
         self._warnings: list[str] = []
@@ -50,7 +50,7 @@ class ServiceManager:
         self._words = ""
 
     async def run(self, health: Callable[[], Health], start_limit_s: Seconds) -> None:
-        """Look at the service until cancelled. It is ready within `start_limit_s`."""
+        """Check the service and notify until cancelled. The service is ready within `start_limit_s`."""
         for warning in self._warnings:
             self._warn(warning)
         if not self._address:
@@ -64,14 +64,14 @@ class ServiceManager:
             self._close()
 
     def reloading(self) -> None:
-        """SIGHUP came, and what it asks for was begun. Units of `Type=notify-reload` wait for both messages."""
+        """Notify that SIGHUP has started a reload. Units of `Type=notify-reload` wait for both messages."""
         if self._ready and not self._stopping:
             self._send("RELOADING=1", f"MONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}")
-            # If it cannot be sent now, the next look does it.
+            # If it cannot be sent now, the next check sends it.
             self._ready = self._send("READY=1")
 
     def stopping(self, drain_s: Seconds) -> None:
-        """The service drains for `drain_s`, and ends."""
+        """Notify that the service drains for `drain_s` and then ends."""
         self._stopping = True
         words = f"Stopping: tokens are vended for up to {drain_s:g} s more"
         self._send("STOPPING=1", f"STATUS={words}", _extension(drain_s))
@@ -81,7 +81,7 @@ class ServiceManager:
         words = health.words[:MAX_STATUS_CHARACTERS]
         if words != self._words and not self._stopping:
             news.append(f"STATUS={words}")
-        # Sent by the event loop alone, so that one that stands still is noticed.
+        # Sent by the event loop itself, so that the watchdog detects a blocked loop.
         if self._watchdog_s is not None and health.alive:
             news.append("WATCHDOG=1")
         if news and self._send(*news):
@@ -106,7 +106,7 @@ class ServiceManager:
         return True
 
     def _failed(self, error: OSError) -> None:
-        """Warn once. A queue that is full is no fault: what is in it will be read, or was not wanted."""
+        """Warn once. A full queue is no fault: the manager will read its messages or does not want them."""
         if error.errno in (errno.EAGAIN, errno.ENOBUFS) or self._failed_before:
             return
         self._failed_before = True
@@ -119,7 +119,7 @@ class ServiceManager:
             self._socket = None
 
     def _address_in(self, environ: Mapping[str, str]) -> str:
-        """The socket's address; empty where there is none."""
+        """Return the socket's address; empty when there is none."""
         address = environ.get("NOTIFY_SOCKET", "")
         if not address:
             return ""
@@ -129,7 +129,7 @@ class ServiceManager:
         return f"\0{address[1:]}" if address[0] == "@" else address
 
     def _watchdog_in(self, environ: Mapping[str, str]) -> Seconds | None:
-        """How often the manager wants to hear of this process; None where it does not."""
+        """Return the watchdog interval for this process in seconds; None when there is no watchdog."""
         text, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
         if not text or (pid and pid != str(os.getpid())):
             return None
@@ -140,7 +140,7 @@ class ServiceManager:
 
 
 def words_of(vended: Iterable[str], missing: Iterable[tuple[str, str]]) -> str:
-    """The status line: profiles with a token, and those without one with the reason."""
+    """Return the status line: the profiles with a token, then those without one, each with the reason."""
     with_token = ", ".join(vended)
     without = ", ".join(f"{profile} ({reason})" for profile, reason in missing)
     parts = [f"Vending tokens: {with_token}"] if with_token else []
@@ -148,5 +148,5 @@ def words_of(vended: Iterable[str], missing: Iterable[tuple[str, str]]) -> str:
 
 
 def _extension(needed_s: Seconds) -> str:
-    """Asks for the time that is needed, where the unit's own limits are shorter."""
+    """Return the message that extends the unit's own time limit, if that is shorter."""
     return f"EXTEND_TIMEOUT_USEC={int((needed_s + SLACK_S) * 1e6)}"

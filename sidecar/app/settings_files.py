@@ -1,6 +1,6 @@
-"""The files that the settings name, all looked at once something is wrong: so that every problem is told at once.
+"""Checks all files that the settings name when a start has failed, so that every problem is reported at once.
 
-Imports neither aiohttp nor redis-py: the certificates that they load may be what is wrong.
+Imports neither aiohttp nor redis-py: the certificates that they load may be the cause of the failure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sidecar.web.caller_token_file import first_caller_tokens
 
 
 def problems_with_files(settings: Settings) -> list[str]:
-    """Return what a start with these settings says of each file that cannot be used, and in the same words."""
+    """Return the problem of each file that cannot be used, in the same words as a start with these settings."""
     found = [*_problems(partial(_seal_keys, settings)), *_problems(partial(_caller_tokens, settings))]
     for profile in settings.profiles:
         found += _credentials_problems(profile)
@@ -28,7 +28,7 @@ def problems_with_files(settings: Settings) -> list[str]:
 
 
 def check_token_file(settings: ProfileSettings) -> None:
-    """Look at where the profile's token is to be kept. Blocks, for a limited time. Raises `ConfigurationError`."""
+    """Check the place of the profile's token file. Blocks, for a limited time. Raises `ConfigurationError`."""
     path, origin = settings.sink_file, settings.sink_file_origin
     if path is None:
         return

@@ -1,8 +1,8 @@
-"""What SIGTERM, SIGINT and SIGHUP do to a process that serves, from its first instruction to its last.
+"""Handles SIGTERM, SIGINT and SIGHUP in a process that serves, from its first instruction to its last.
 
-The handlers are Python's own and stay for the life of the process; only what they call changes. Those of an event loop
-come too late: without a handler SIGTERM and SIGHUP end a process, and process 1 of a container ignores them
-(pid_namespaces(7)). This module imports little, so that it is there soon.
+The handlers are Python's own and stay for the life of the process; only the functions that they call change. Handlers
+of an event loop are installed too late: without a handler SIGTERM and SIGHUP end a process, and process 1 of a
+container ignores them (pid_namespaces(7)). This module imports little, so that it loads early.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Receivers:
-    """What the signals call now. Until somebody waits for them, a stop ends the process and SIGHUP is kept."""
+    """The functions that signals call now. Before `delivered`, a stop ends the process and SIGHUP is stored."""
 
     def __init__(self) -> None:
         self.hung_up = False
@@ -31,16 +31,16 @@ class _Receivers:
 
 
 def install() -> None:
-    """From now on SIGTERM and SIGINT end the process with 0, and SIGHUP does not end it."""
+    """Install the handlers: SIGTERM and SIGINT end the process with exit code 0, and SIGHUP does not end it."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _received)
 
 
 @contextmanager
 def delivered(loop: asyncio.AbstractEventLoop, stop: Callable[[], None], hang_up: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` for SIGTERM and SIGINT and `hang_up` for SIGHUP on the running loop; a SIGHUP of before counts.
+    """Call `stop` for SIGTERM and SIGINT and `hang_up` for SIGHUP on the running loop; an earlier SIGHUP counts too.
 
-    Afterwards they do nothing: the process is about to end.
+    After the `with` block signals do nothing: the process is about to end.
     """
     install()
     _receivers.stop = lambda: loop.call_soon_threadsafe(stop)
@@ -58,7 +58,7 @@ def _received(number: int, _frame: FrameType | None) -> None:
 
 
 def _end() -> None:
-    # Not an exception, which a library or a destructor may swallow. Nothing was begun that a later start would miss.
+    # Not an exception: a library or a destructor may swallow one. No work was begun that a later start depends on.
     os._exit(0)
 
 

@@ -20,7 +20,7 @@ from sidecar.web.admin.app import TokenFileState
 
 
 def open_token_file(settings: ProfileSettings) -> TokenFile | None:
-    """Where the profile's token is kept for apps that read a file. Blocks, for a limited time.
+    """Return the profile's token file for apps that read a file, or None. Blocks, for a limited time.
 
     Raises `ConfigurationError`.
     """
@@ -29,9 +29,9 @@ def open_token_file(settings: ProfileSettings) -> TokenFile | None:
 
 
 def leftovers_in_time(settings: Settings) -> list[str]:
-    """Return a warning for each token file of a profile that is gone. Blocks, for a limited time.
+    """Return a warning for each token file of a profile that was removed. Blocks, for a limited time.
 
-    Only the folders of the token files that are in use are looked at. On a disk that hangs there are none.
+    Only the folders of token files in use are searched. A disk that hangs yields no warnings.
     """
     with contextlib.suppress(FileOperationError):
         return read_in_time(lambda: _leftovers(settings))
@@ -46,21 +46,21 @@ class TokenFiles:
         self._stalls = stalls
         self._sink = sink
         self._followers: dict[str, Follower] = {}
-        """By profile; those without a token file are not in it."""
+        """By the name of the profile; only profiles with a token file."""
 
     def open(self, settings: ProfileSettings, vendor: TokenProvider) -> None:
-        """Raises `ConfigurationError`."""
+        """Open the profile's token file, if any. Raises `ConfigurationError`."""
         file = open_token_file(settings)
         if file is not None:
             self._followers[settings.profile.name] = Follower(vendor, file, self._stalls, self._sink)
 
     def start(self) -> list[asyncio.Task[None]]:
-        """Return the tasks that keep the files true; they run until they are cancelled, and leave the files."""
+        """Return the tasks that keep the files current. They run until cancelled, and do not remove the files."""
         work = [follower.run() for follower in self._followers.values()]
         return [asyncio.create_task(each) for each in (*work, *([self._warn_of_leftovers()] if work else []))]
 
     def state(self, profile: str) -> TokenFileState:
-        """A profile without a token file has nothing to write."""
+        """Return the state of a profile's token file; "written" for a profile without one."""
         follower = self._followers.get(profile)
         if follower is None:
             return "written"
@@ -81,7 +81,7 @@ def _leftovers(settings: Settings) -> list[str]:
 
 
 def _other_files(settings: Settings) -> Iterator[Path]:
-    """The files of secrets, which may have the mode and the form of a token file."""
+    """Return the files of secrets, which may have the mode and the form of a token file."""
     yield from (path for path in (settings.seal_key_file, settings.caller_token_file) if path is not None)
     for one in settings.profiles:
         if one.credentials_dir is not None:

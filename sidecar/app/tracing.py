@@ -1,4 +1,4 @@
-"""Opens what sends traces, or says why there are none: OpenTelemetry's variables never stop the service."""
+"""Opens the sink of spans, or returns why there is none: OpenTelemetry's variables never stop the service."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ if TYPE_CHECKING:
 
 
 def open_spans(clock: Clock) -> tuple[Spans | None, tuple[str, ...]]:
-    """The sink of spans; None with a warning where they cannot be had.
+    """Return the sink of spans; None with a warning when it cannot be opened.
 
-    Only the SDK can judge some of its variables, such as names of plug-ins: when it fails, all that are set are named.
+    Only the SDK can check some of its variables, such as names of plug-ins. When it fails, the warning names all that
+    are set.
     """
     try:
         from sidecar.telemetry.tracing import Spans
     except ImportError:
         return None, ("OpenTelemetry's variables ask for traces, but the extra 'otel' is not installed: none are sent",)
-    except Exception as error:  # noqa: BLE001 - a package that is not ours, and reads the environment as it is imported
+    except Exception as error:  # noqa: BLE001 - a third-party package that reads the environment when it is imported
         return None, (_refused(error),)
     try:
         return Spans(__version__, clock), ()
-    except Exception as error:  # noqa: BLE001 - the SDK raises what it likes, RuntimeError and StopIteration included
+    except Exception as error:  # noqa: BLE001 - the SDK may raise any exception, RuntimeError and StopIteration included
         return None, (_refused(error),)
 
 
 def _refused(error: Exception) -> str:
-    """Without the error's text, which may quote a value."""
+    """Return the warning, without the error's text, which may quote a value."""
     names = ", ".join(sorted(name for name in os.environ if name.startswith(PREFIX)))
     return f"OpenTelemetry's SDK refuses its variables ({type(error).__name__}), so no traces are sent: look at {names}"

@@ -1,4 +1,4 @@
-"""The files of seal keys and caller tokens, looked at again and again: a rotation needs no restart."""
+"""Reads the files of seal keys and caller tokens repeatedly, so a rotation needs no restart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sidecar.web.caller_token_file import CallerTokenFile
 
 
 class RepeatedLook:
-    """Calls `look` every few seconds while `run` runs, and at once when asked to."""
+    """Calls `look` every few seconds while `run` runs, and at once after `now`."""
 
     def __init__(self, look: Callable[[], Awaitable[None]], every_s: Seconds, sink: EventSink) -> None:
         self._look = look
@@ -29,11 +29,11 @@ class RepeatedLook:
         self._asked = asyncio.Event()
 
     def now(self) -> None:
-        """Look at once, or as soon as the look under way has ended."""
+        """Look at once, or as soon as the current look has ended."""
         self._asked.set()
 
     async def run(self) -> None:
-        """Look until cancelled. A bug in a look is reported, and the next look made."""
+        """Look until cancelled. A bug in a look is reported, and the next look follows."""
         while True:
             try:
                 async with asyncio.timeout(self._every_s):
@@ -43,12 +43,12 @@ class RepeatedLook:
             self._asked.clear()
             try:
                 await self._look()
-            except Exception as error:  # noqa: BLE001 - a bug must not keep a rotation from being seen for ever
+            except Exception as error:  # noqa: BLE001 - after one bug later rotations must still be detected
                 self._sink.emit(InternalFailure(where="look at a file", trace=bare_trace(error)))
 
 
 class WatchedFiles:
-    """Opens the files that the settings name, and looks at them again while `looks` run."""
+    """Opens the files that the settings name, and reads them again while `looks` run."""
 
     def __init__(self, settings: Settings, observers: Observers) -> None:
         self._settings = settings
@@ -56,7 +56,7 @@ class WatchedFiles:
         self._looks: list[RepeatedLook] = []
 
     def sealer(self) -> Sealer:
-        """What seals tokens, by the keys of the file. Raises `ConfigurationError`."""
+        """Return the sealer with the keys of the file. Raises `ConfigurationError`."""
         if self._settings.seal_key_file is None:
             return OpenSealer()
         operations = FileOperations("seal-keys", self._observers.stalls)
@@ -65,7 +65,7 @@ class WatchedFiles:
         return file.sealer
 
     def caller_tokens(self) -> CallerTokenFile | None:
-        """Raises `ConfigurationError`."""
+        """Return the file of caller tokens, if one is set. Raises `ConfigurationError`."""
         if self._settings.caller_token_file is None:
             return None
         operations = FileOperations("caller-tokens", self._observers.stalls)
@@ -79,7 +79,7 @@ class WatchedFiles:
             look.now()
 
     def looks(self) -> list[Coroutine[None, None, None]]:
-        """One for each file that was opened; each runs until it is cancelled."""
+        """Return one coroutine for each file that was opened; each runs until it is cancelled."""
         return [look.run() for look in self._looks]
 
     def _watch(self, look: Callable[[], Awaitable[None]], every_s: Seconds) -> None:

@@ -1,4 +1,4 @@
-"""One profile's adapters, wired to its use cases."""
+"""Connects one profile's adapters to its use cases."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
 
 PAIRS = 4
-"""The latest ones, which a partner may still quote although nobody here uses them."""
+"""How many of the latest credentials stay redacted: a partner may still quote them after their last use here."""
 
 
 class RedactedCredentials:
-    """Tells the redactor every pair that is read, so that none of them ever reaches a log line.
+    """Registers all credentials that are read with the redactor, so that none of them reaches a log line.
 
-    The latest `PAIRS` are known and all that are still in use, the others forgotten; a pair that comes back is the
-    object it was, not a copy.
+    The latest `PAIRS` and all that are still in use stay registered. Others are removed. Credentials that are equal to
+    registered ones are returned as the same object, not as a copy.
     """
 
     def __init__(self, inner: CredentialsSource, redactor: Redactor) -> None:
@@ -49,13 +49,13 @@ class RedactedCredentials:
         return self.keep(self._inner.read())
 
     def keep(self, found: Credentials) -> Credentials:
-        """Return the pair that is known already and equal, if there is one."""
+        """Return the equal credentials that are registered already, if any; else register `found` and return it."""
         known = [pair for reference in self._known if (pair := reference()) is not None]
         pair = next((pair for pair in known if pair is found or pair == found), None)
         if pair is None:
             pair, secrets = found, tuple(_secrets(found))
             self._redactor.register(*secrets)
-            # However many pairs come and go: the one that obtained the current token is in use until another did.
+            # Not by count: the credentials that obtained the current token stay in use until others obtain one.
             weakref.finalize(pair, self._redactor.forget, *secrets).atexit = False
             self._known = [weakref.ref(each) for each in (*known, pair)]
         if not any(each is pair for each in self._latest):
@@ -70,7 +70,7 @@ def _secrets(pair: Credentials) -> Iterator[Secret]:
 def credentials_source(
     settings: ProfileSettings, redactor: Redactor, stalls: FileStalls, on_change: Callable[[], None] = lambda: None
 ) -> CredentialsSource:
-    """The mounted directory, or the pair of the environment. `on_change` as for `BackgroundCredentials`."""
+    """Return the mounted directory or the environment as source. `on_change` as for `BackgroundCredentials`."""
     if settings.credentials_dir is not None:
         directory = DirectoryCredentials(settings.credentials_dir)
         keep = RedactedCredentials(directory, redactor).keep
@@ -83,18 +83,18 @@ def credentials_source(
 
 
 def settings_sealer(settings: Settings) -> Sealer:
-    """What seals tokens as the settings say. Raises `ConfigurationError`."""
+    """Return the sealer of the settings. Raises `ConfigurationError`."""
     keys = None if settings.seal_key_file is None else read_seal_keys(settings.seal_key_file)
     return OpenSealer() if keys is None else AesSealer(keys)
 
 
 def open_settings_store(settings: Settings, sealer: Sealer, clock: Clock, stalls: FileStalls) -> Store:
-    """The store the settings name. Raises `ConfigurationError`."""
+    """Open the store that the settings name. Raises `ConfigurationError`."""
     return open_store(settings.store_url, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock, stalls=stalls)
 
 
 def partner_certificates(sink: EventSink, stalls: FileStalls) -> PartnerCertificates:
-    """The certificates that partner calls trust. Raises `ConfigurationError`."""
+    """Return the certificates that partner calls trust. Raises `ConfigurationError`."""
     try:
         return PartnerCertificates(sink, stalls)
     except FileOperationError as error:
@@ -103,7 +103,7 @@ def partner_certificates(sink: EventSink, stalls: FileStalls) -> PartnerCertific
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """What all accounts of a process share."""
+    """The objects that all accounts of a process share."""
 
     replica_id: str
     clock: Clock

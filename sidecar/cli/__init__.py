@@ -1,1 +1,1 @@
-"""The commands, one file each. What a command needs is imported when it runs, so that `token` starts fast."""
+"""The commands, one file each. A command imports its modules when it runs, so that `token` starts fast."""

@@ -1,4 +1,4 @@
-"""What an unforeseen error says on its way out: where it came from and its class; its text may quote a secret."""
+"""Prints unexpected errors as their origin and class only, because an error's text may quote a secret."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LAST_WORD_S: Seconds = 0.5
 
 
 def install() -> None:
-    """Replace what Python prints of errors nobody caught, in any thread, and of warnings.
+    """Replace Python's output for uncaught errors, in any thread, and for warnings.
 
-    A running service takes warnings itself; `check` and the sandbox do not.
+    A running service handles warnings itself; `check` and the sandbox do not.
     """
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _say("thread", args.exc_value)
@@ -28,7 +28,7 @@ def install() -> None:
 
 
 def _warned(
-    message: Warning | str,  # noqa: ARG001 - Python's form; the text is what must not be shown
+    message: Warning | str,  # noqa: ARG001 - Python's signature; the text must not be shown
     category: type[Warning],
     filename: str,
     lineno: int,
@@ -43,6 +43,6 @@ def _uncaught(_kind: type[BaseException], error: BaseException, _trace: Tracebac
 
 
 def _say(what: str, error: BaseException | None, within_s: Seconds = 0) -> None:
-    # A process that ends may have no stderr any more, and one whose stderr nobody reads has to end as well.
+    # A process that ends may have no stderr any more. One with an unread stderr must end as well.
     if takes_a_line(sys.stderr, within_s):
         print(bare_line(what, error), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`token-sidecar check`: would a sidecar with these settings work?"""
+"""`token-sidecar check`: tests whether a sidecar with these settings would work."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.app.running import load_settings, run
 
     settings = load_settings(environ)
-    # Not before: aiohttp loads the trusted certificates while it is imported, and their file system may hang.
+    # Imported after the settings: the import of aiohttp loads the trusted certificates, whose file system may hang.
     from sidecar.app.check import check
 
     say(*(f"warning  {warning}" for warning in settings.warnings))

@@ -1,4 +1,4 @@
-"""`token-sidecar demo`: everything in one process, to try."""
+"""`token-sidecar demo`: a simulated partner and a sidecar in one process, to try."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 def _say(line: str) -> None:
     from sidecar.telemetry.unread_streams import takes_a_line
 
-    # The demo goes on while nobody reads its pipe.
+    # The demo continues while no process reads its pipe.
     if sys.stdout is None or takes_a_line(sys.stdout):
         say(line)

@@ -1,4 +1,4 @@
-"""Connects to a running sidecar, over TCP or a unix socket, within one time limit that name look-ups count towards."""
+"""Connects to a running sidecar over TCP or a unix socket. One time limit includes the name look-up."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from sidecar.core.hosts import is_loopback
 from sidecar.core.model import Seconds
 
 _Addresses: TypeAlias = list[tuple[int, tuple[Any, ...]]]
-"""Families, and addresses as the socket module has them: first the address in numbers."""
+"""Address families, and addresses in the socket module's form: the numeric address comes first."""
 
 
 class UnreachableError(SidecarError):
-    """No sidecar answers there."""
+    """No sidecar responds at the address."""
 
 
 class Deadline:
-    """One time limit over all that a command waits for."""
+    """One time limit for all waits of a command."""
 
     def __init__(self, limit_s: Seconds) -> None:
         self._ends_at = time.monotonic() + limit_s
 
     def left_s(self) -> Seconds:
-        """Return what is left of it, above 0. Raises `TimeoutError` when nothing is."""
+        """Return the remaining time, above 0. Raises `TimeoutError` when none remains."""
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
@@ -38,7 +38,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sidecar listens: the path of a unix socket, with a null byte before an abstract one, or host and port."""
+    """A sidecar's address: the path of a unix socket (a null byte precedes an abstract name), or host and port."""
 
     path: str = ""
     host: str = ""
@@ -67,29 +67,29 @@ def place(url: str) -> Place:
 
 
 def _is_plain(parts: SplitResult) -> bool:
-    """Whether nothing is in the URL that a sidecar has no use for, nor what would split the header `Host`."""
+    """Return whether the URL has no parts that a sidecar ignores, and nothing that would split the header `Host`."""
     alone = parts.path in ("", "/") and not parts.query and not parts.fragment and parts.username is None
     return alone and parts.scheme == "http" and parts.netloc.isascii() and parts.netloc.isprintable()
 
 
 def dial(where: Place, deadline: Deadline, *, loopback_only: bool) -> socket.socket:
-    """Connect. `loopback_only` stands for a caller token that must not leave this machine.
+    """Connect. `loopback_only`: the request has a caller token that must not leave this machine.
 
-    Raises `ConfigurationError` when only other machines could be reached, before any of them is; `OSError` when nothing
-    answers, `TimeoutError` among them.
+    Raises `ConfigurationError`, before any connection, when all addresses are of other machines; `OSError`, also
+    `TimeoutError`, when no connection is accepted.
     """
     if where.path:
         return _connected(socket.AF_UNIX, where.path, deadline.left_s())
     found = _addresses(where, deadline)
     if loopback_only:
-        # By the address that is connected to: whoever answers for a name may name any machine.
+        # By the address, not by the name: a name server may return the address of any machine.
         found = [one for one in found if is_loopback(one[1][0])]
         if not found:
             only = "the caller token is sent only to loopback addresses and unix sockets"
             raise ConfigurationError([f"{only}, and {where.host} is neither: see --allow-remote"])
     for left, (family, address) in zip(range(len(found), 1, -1), found, strict=False):
         try:
-            # A silent address leaves time for the ones after it.
+            # An address that does not respond leaves time for the next ones.
             return _connected(family, address, deadline.left_s() / left)
         except OSError:
             continue
@@ -108,7 +108,7 @@ def _connected(family: int, address: str | tuple[Any, ...], limit_s: Seconds) ->
 
 
 def _addresses(where: Place, deadline: Deadline) -> _Addresses:
-    """Return at least one address family and address. Raises `OSError`."""
+    """Return at least one pair of address family and address. Raises `OSError`."""
 
     def look_up(flags: int = 0) -> _Addresses:
         found = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM, flags=flags)
@@ -121,7 +121,7 @@ def _addresses(where: Place, deadline: Deadline) -> _Addresses:
 
 
 def _in_a_thread(look_up: Callable[[], _Addresses], deadline: Deadline) -> _Addresses:
-    """Wait for a look-up no longer than the limit: no signal and no time limit ends one."""
+    """Wait for a look-up, at most until the deadline: the look-up itself ends by no signal and no time limit."""
     done: list[_Addresses | OSError] = []
 
     def run() -> None:

@@ -1,6 +1,6 @@
-"""The image's HEALTHCHECK: whether the sidecar with these settings is alive, as exit code 0 or 1.
+"""The image's HEALTHCHECK: exit code 0 if the sidecar with these settings is alive, else 1.
 
-A module of its own, which loads little, for it runs every few seconds.
+A separate module that imports little, because it runs every few seconds.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _TIMEOUT_S = 2
 
 
 def health(environ: Mapping[str, str]) -> int:
-    """0 when `/livez` of the first admin listener is 200. Docker reserves every code but 0 and 1."""
+    """Return 0 when `/livez` of the first admin listener returns 200, else 1. Docker reserves all other codes."""
     try:
         answer = ask(str(reach(environ).admin), "/livez", {}, timeout_s=_TIMEOUT_S)
     except (UnreachableError, ConfigurationError) as error:
-        # Docker keeps what is printed; that nobody can read it changes no code.
+        # Docker keeps the output. An output that cannot be written does not change the exit code.
         with contextlib.suppress(OutputError):
             say(*str(error).splitlines())
         return 1

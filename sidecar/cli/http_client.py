@@ -1,7 +1,7 @@
-"""One question to a running sidecar over TCP or a unix socket.
+"""Sends one request to a running sidecar over TCP or a unix socket.
 
-In HTTP/1.0, where an answer ends with its connection, on plain sockets: `http.client` doubles the time that `status`
-takes and adds 6 MiB, and it limits neither the time of a whole answer nor the number of interim ones.
+Uses HTTP/1.0, where a response ends with its connection, on plain sockets. `http.client` would double the time of
+`status` and add 6 MiB. It limits neither the time of a whole response nor the number of interim responses.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _LENGTH = re.compile("[0-9]{1,15}")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: header names as they were sent, values without control characters. It may hold a token."""
+    """A response: header names as they were sent, values without control characters. It may hold a token."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
     def document(self) -> dict[str, object]:
-        """Return the body as a JSON object that can be written as one again; empty when it is none."""
+        """Return the body as a JSON object that can be serialized again; empty when it is none."""
         try:
             found = json.loads(self.body)
-            # What JSON cannot say again was none: NaN, 1e999, or lists within lists without end.
+            # Values that JSON cannot serialize again count as no JSON: NaN, 1e999, or lists nested too deep.
             json.dumps(found, allow_nan=False)
         except (ValueError, RecursionError):
             return {}
@@ -57,8 +57,8 @@ def ask(
 ) -> Answer:
     """GET `path` from the sidecar at `url`: `http://host:port`, `host:port`, `unix:/path` or `unix:@name`.
 
-    `timeout_s` is for all of it: the look-up of the name, the connection and the whole answer. `caller_token` is sent
-    to loopback and unix sockets, and to other addresses where `allow_remote` says so. No proxy is used.
+    `timeout_s` includes the name look-up, the connection and the whole response. `caller_token` is sent to loopback
+    addresses and unix sockets, and to other addresses only with `allow_remote`. No proxy is used.
 
     Raises `UnreachableError`, whose text names the address and the cause; `ConfigurationError` for an address that the
     caller token must not be sent to.
@@ -82,7 +82,7 @@ def ask(
 
 
 class _NoAnswerError(Exception):
-    """The text says what a server that is no sidecar does."""
+    """The server does not respond like a sidecar; the text says how."""
 
 
 def _received(connection: socket.socket, deadline: Deadline) -> Iterator[bytes]:
@@ -95,7 +95,7 @@ def _received(connection: socket.socket, deadline: Deadline) -> Iterator[bytes]:
 
 
 def _answer(parts: Iterator[bytes]) -> Answer:
-    """Read one answer, no further than its end. Raises `_NoAnswerError`."""
+    """Read one response and nothing after its end. Raises `_NoAnswerError`."""
     raw = bytearray()
     end = -1
     while end < 0:
@@ -116,9 +116,9 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def _length(status: int, fields: Sequence[tuple[str, str]]) -> int | None:
-    """Return the length of the body; None: it ends with the connection. Raises `_NoAnswerError`."""
+    """Return the length of the body; None when it ends with the connection. Raises `_NoAnswerError`."""
     if any(name.lower() == "transfer-encoding" for name, _ in fields):
-        # No server answers HTTP/1.0 in chunks.
+        # No server sends a chunked response to HTTP/1.0.
         _no_http()
     if status in (204, 304):
         return 0

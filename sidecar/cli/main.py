@@ -1,4 +1,4 @@
-"""Command line -> command; what stops one -> a clear line and an exit code."""
+"""Parses the command line, runs the command, and turns an error into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command line. Raises `OutputError` for a help text that cannot be written, and `SystemExit`."""
     out, err = io.StringIO(), io.StringIO()
     try:
-        # Argparse hides that a stream cannot be written, or ends with a traceback, depending on the version of Python.
+        # For a stream that cannot be written argparse hides the error or ends with a traceback, depending on Python's
+        # version.
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             return _parser(argv).parse_args(argv)
     except SystemExit:
@@ -81,7 +82,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """One command where `argv` begins with its name, else all of them: making them all takes longer than `status`."""
+    """Build the parser of the command in `argv[0]`, else of all: building all of them takes longer than `status`."""
     parser = argparse.ArgumentParser(
         prog="token-sidecar",
         description="Keeps one partner access token for a whole fleet and vends it on localhost.",

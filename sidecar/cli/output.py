@@ -1,7 +1,7 @@
-"""Writes what commands say to stdout and stderr.
+"""Writes the output of commands to stdout and stderr.
 
-Control, format and other unprintable characters are replaced by spaces, wherever a line's text comes from. A command
-whose output cannot be written fails, with an exit code that means nothing else.
+Control, format and other unprintable characters are replaced by spaces in every line. A command whose output cannot be
+written fails, with an exit code of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class OutputError(SidecarError):
 
 
 def say(*lines: str) -> None:
-    """Write lines to stdout, and flush it. Raises `OutputError`."""
+    """Write lines to stdout and flush it. Raises `OutputError`."""
     if sys.stdout is None:
         raise OutputError("cannot write to stdout: it is closed")
     try:
@@ -31,7 +31,7 @@ def say(*lines: str) -> None:
 
 
 def warn(*lines: str) -> None:
-    """Write lines to stderr, where there is one: a message that nobody can read changes no exit code."""
+    """Write lines to stderr, if it is open: a message that cannot be written does not change the exit code."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             _write(sys.stderr, lines)
@@ -40,14 +40,14 @@ def warn(*lines: str) -> None:
 def _write(stream: TextIO, lines: tuple[str, ...]) -> None:
     text = "".join(f"{printable(line)}\n" for line in lines)
     encoding = stream.encoding or "ascii"
-    # A terminal may speak less than Unicode.
+    # A terminal's encoding may lack some characters of Unicode.
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()
 
 
 def _discard_buffered(stream: TextIO) -> None:
-    # What could not be written stays in the buffer, and Python tries once more at exit: it would complain then, and
-    # change the exit code.
+    # Output that could not be written stays in the buffer. Python would try to write it again at exit, report the
+    # error, and change the exit code.
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

@@ -1,4 +1,4 @@
-"""`token-sidecar token`: print the current token of a running sidecar."""
+"""`token-sidecar token`: prints the current token of a running sidecar."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from sidecar.cli.http_client import Answer
 
 _TIMEOUT_S = 60
-"""Above what a sidecar lets callers wait by default (5 s), with room for a larger SIDECAR_REQUEST_TIMEOUT_S."""
+"""Longer than a request waits in a sidecar by default (5 s), with room for a larger SIDECAR_REQUEST_TIMEOUT_S."""
 _MAX_TEXT_CHARACTERS = 200
 _TOKEN = re.compile("[!-~]{1,16384}")
-"""What a sidecar takes from a partner, and what can stand in a header."""
+"""The tokens that a sidecar accepts from a partner, and that a header can hold."""
 _CODE = re.compile("[a-z][a-z-]{0,63}")
 
 _DESCRIPTION = """\
@@ -105,13 +105,13 @@ def _show(answer: Answer, form: str) -> int:
 
 
 def _raw(answer: Answer) -> str | None:
-    """Return the token alone; None when the answer is no 200 with one."""
+    """Return only the token; None when the response is not a 200 with a token."""
     token = answer.body.decode("latin-1").removesuffix("\n")
     return token if answer.status == 200 and _TOKEN.fullmatch(token) else None
 
 
 def _json(answer: Answer) -> str | None:
-    """Return the document in ASCII, whatever it was written in; None when it holds no token."""
+    """Return the document in ASCII, whatever its encoding was; None when it holds no token."""
     document = answer.document()
     token = document.get("accessToken")
     if answer.status != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token):
@@ -120,8 +120,8 @@ def _json(answer: Answer) -> str | None:
 
 
 def _header(answer: Answer) -> str | None:
-    """Return the header line with the token; None when the answer has none."""
-    # Its name is the partner's; the value's form is the same for all.
+    """Return the header line with the token; None when the response has none."""
+    # The header's name depends on the partner; the form of its value does not.
     found = (
         f"{name}: {value}"
         for name, value in answer.headers.items()
@@ -131,7 +131,7 @@ def _header(answer: Answer) -> str | None:
 
 
 def _refusal(answer: Answer) -> str:
-    """Put a problem document (RFC 9457) into one line: its detail, its code, and when to ask again."""
+    """Return a problem document (RFC 9457) as one line: its detail, its code, and when to try again."""
     problem = answer.document()
     code, wait_s, partner = problem.get("code"), problem.get("retryAfter"), problem.get("partner")
     if not isinstance(code, str) or not _CODE.fullmatch(code):

@@ -114,7 +114,7 @@ async def _serve(sandbox: Sandbox, host: str, port: int) -> int:
         complain("sandbox", f"cannot listen on {host}:{port}: {error.strerror or type(error).__name__}")
         return EXIT_FAILED
     try:
-        # Before it is said: whoever reads that may send one.
+        # Before the line is printed: its reader may send a signal at once.
         with signals.delivered(asyncio.get_running_loop(), stop.set, lambda: None):
             say(f"the simulated partner listens at {url}; Ctrl-C stops it")
             await stop.wait()
@@ -124,7 +124,7 @@ async def _serve(sandbox: Sandbox, host: str, port: int) -> int:
 
 
 def _credentials(args: argparse.Namespace) -> Credentials:
-    """The pair it accepts. Raises `CredentialsError`."""
+    """Return the credentials that the sandbox accepts. Raises `CredentialsError`."""
     from sidecar.core.model import Credentials, Secret
     from sidecar.partner.credentials import DirectoryCredentials
 
@@ -134,7 +134,7 @@ def _credentials(args: argparse.Namespace) -> Credentials:
 
 
 def _checked(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """A settings parser as argparse wants it: with a text of its own for people."""
+    """Wrap a settings parser for argparse, which shows the text of `ArgumentTypeError` only."""
 
     def parse_argument(text: str) -> T:
         try:

@@ -1,4 +1,4 @@
-"""`token-sidecar serve`: run the service."""
+"""`token-sidecar serve`: runs the service."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def _run(_args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.app.running import load_settings, run
 
     settings = load_settings(environ)
-    # Not before: aiohttp loads the trusted certificates while it is imported, and their file system may hang.
+    # Imported after the settings: the import of aiohttp loads the trusted certificates, whose file system may hang.
     from sidecar.app.run import serve
 
     return run(lambda: serve(settings, environ))
 
 
 class _HelpWithSettings(argparse.Action):
-    """Reads the table of settings only when somebody asks for it."""
+    """Prints the help, and reads the table of settings only then."""
 
     def __call__(
         self,

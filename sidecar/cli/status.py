@@ -1,4 +1,4 @@
-"""`token-sidecar status`: what a running sidecar knows."""
+"""`token-sidecar status`: prints the state of a running sidecar."""
 
 from __future__ import annotations
 
@@ -73,16 +73,16 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What a sidecar said of itself: its document, and the same for people."""
+    """The state of a sidecar: its document, and the same as lines for people."""
 
     document: Mapping[str, Any]
     lines: Sequence[str]
     has_tokens: bool
-    """Whether every profile has one."""
+    """Whether every profile has a token."""
 
 
 def _state(answer: Answer) -> _State | None:
-    """Read the answer; None when it is not a sidecar's."""
+    """Return the state in a response; None when the response is not from a sidecar."""
     document: dict[str, Any] = answer.document()
     profiles = document.get("profiles")
     if answer.status != 200 or not isinstance(profiles, dict) or not profiles:
@@ -90,10 +90,10 @@ def _state(answer: Answer) -> _State | None:
     try:
         now = datetime.fromisoformat(document["at"])
         lines = [line[:_MAX_LINE_CHARACTERS] for line in _lines(document, profiles, now)]
-        # A profile that rests is ready and may have no token all the same: `expired` also stands for "none".
+        # An idle profile is ready but may have no token. `expired` also means that there is none.
         has_tokens = all(str(profile["condition"]) != "expired" for profile in profiles.values())
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
-        # Not the fields that a sidecar sends.
+        # The fields are not those of a sidecar.
         return None
     return _State(document, lines, has_tokens)
 
@@ -130,7 +130,7 @@ def _rows(profile: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]
 
 
 def _when(moment: str | None, now: datetime) -> str:
-    """An instant and how far it is, for people."""
+    """Return an instant and its distance from now in seconds, for people."""
     if moment is None:
         return "unknown"
     left_s = round((datetime.fromisoformat(moment) - now).total_seconds())

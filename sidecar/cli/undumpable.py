@@ -1,4 +1,4 @@
-"""No copy of this process's memory: no core file, no debugger of the same user, no look into `/proc/PID/mem`."""
+"""Forbids copies of this process's memory: by a core file, a debugger of the same user, or `/proc/PID/mem`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import resource
 import sys
 
 _PR_SET_DUMPABLE = 4
-"""`prctl(2)`; what belongs to a process that is not dumpable belongs to root in `/proc`."""
+"""See `prctl(2)`. In `/proc` the files of a process that is not dumpable belong to root."""
 
 
 def forbid_dumps() -> None:
-    """From now on neither a crash nor another process of this user gets at the memory; nothing beyond Linux.
+    """Deny access to the memory by core dumps and by other processes of this user. Has no effect beyond Linux.
 
-    The limit alone would not do: the kernel passes it over where dumps are piped to a program (core(5)). A kernel that
-    refuses either is no reason not to start.
+    The limit alone is not enough: the kernel ignores it when dumps are piped to a program (core(5)). The process also
+    starts when the kernel refuses either call.
     """
     if sys.platform != "linux":
         return
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The standard library has no other way to prctl. A Python without libffi lacks even this one.
+    # The standard library has no other access to prctl. A Python without libffi has no `ctypes` either.
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 

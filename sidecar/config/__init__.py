@@ -1,1 +1,1 @@
-"""Environment and TOML file -> one frozen `Settings`, with every problem reported at once."""
+"""Turns the environment and the TOML file into one frozen `Settings`, and reports every problem at once."""

@@ -1,4 +1,4 @@
-"""Where to listen: `host:port`, `:port`, `unix:/path` or `unix:@name`."""
+"""Parses listener addresses: `host:port`, `:port`, `unix:/path` or `unix:@name`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sidecar.core.hosts import is_loopback
 from sidecar.core.model import Address
 
 MAX_SOCKET_PATH_BYTES = 103
-"""The shortest `sun_path` of the systems we run on (macOS: 104 with its end mark; Linux: 108)."""
+"""The shortest `sun_path` of the supported systems (macOS: 104 with the terminating null; Linux: 108)."""
 
 
 def address(text: str) -> Address:
-    """Parse one listener. Raises `ValueError` with what it must be."""
+    """Parse one listener address. Raises `ValueError` with the required form."""
     if text.startswith("unix:"):
         return _socket(text.removeprefix("unix:"))
     host, colon, port = text.rpartition(":")
@@ -29,7 +29,7 @@ def address(text: str) -> Address:
 
 
 def is_local(where: Address) -> bool:
-    """Whether only this machine can reach it."""
+    """Return whether only this machine can reach the address."""
     return bool(where.path) or is_loopback(where.host)
 
 
@@ -37,7 +37,7 @@ def _socket(path: str) -> Address:
     if path.startswith("@"):
         return _abstract_socket(path)
     path = "/" + path.lstrip("/") if path.startswith("/") else path  # unix:/x and unix:///x are the same
-    # With a null byte in it the system would make a socket of another name, and what is no UTF-8 has no length here.
+    # With a null byte the system would make a socket of another name. Text that is not UTF-8 has no length in bytes.
     if not path.startswith("/") or path.endswith("/") or not path.isprintable():
         raise ValueError(
             "must name an absolute path of printable characters, such as unix:/run/vend.sock, or unix:@name"
@@ -48,7 +48,7 @@ def _socket(path: str) -> Address:
 
 
 def _abstract_socket(path: str) -> Address:
-    """A name without a file, known to all who share the network namespace, as the containers of a pod do (unix(7))."""
+    """Parse a name without a file. It is visible in the network namespace, which a pod's containers share (unix(7))."""
     if not sys.platform.startswith("linux"):
         raise ValueError("must not name an abstract socket: only Linux has them")
     if not path.isascii() or not path.isprintable() or not 1 < len(path) <= MAX_SOCKET_PATH_BYTES:

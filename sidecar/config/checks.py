@@ -1,4 +1,4 @@
-"""Combinations of settings that cannot work, each refused with its arithmetic, and those that deserve a warning.
+"""Checks combinations of settings: those that cannot work are errors with their arithmetic, others are warnings.
 
 Numbers are shown as `.12g`: without an exponent, and without the digits that binary arithmetic adds.
 """
@@ -18,12 +18,12 @@ from sidecar.core.model import LEASE_SLACK_S, Profile
 from sidecar.core.policy import margin_s, refresh_point_s, usable_s
 
 Origin: TypeAlias = Callable[[Setting[Any]], str]
-"""Names a setting as the person who reads of it wrote it."""
+"""Names a setting as it was written in the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Judges a profile by the settings it uses; `judge` answers with a sentence, or None when all is well."""
+    """Checks a profile by the settings it uses; `judge` returns a sentence, or None when there is no problem."""
 
     uses: tuple[Setting[Any], ...]
     judge: Callable[[Profile, Origin], str | None]
@@ -108,8 +108,8 @@ WARNED = (Rule((*_LIFE[:1], schema.CALL_BUDGET, schema.REFRESH_AT), _budget_cove
 
 
 def judge(profile: Profile, values: Values, findings: Findings) -> None:
-    """Hold one profile against every rule; a combination with a value that could not be read is passed over."""
-    # The default margin shrinks with short-lived tokens by design; only one that somebody wrote can be a mistake.
+    """Check one profile by every rule, except combinations with a value that could not be read."""
+    # The default margin shrinks with short-lived tokens by design; only a configured one can be a mistake.
     margin_given = values.given(schema.EXPIRY_MARGIN_S) is not None
     refused = (*REFUSED, MARGIN_REFUSED) if margin_given else REFUSED
     said = [line for rule in refused if values.readable(rule.uses) and (line := rule.judge(profile, values.origin))]

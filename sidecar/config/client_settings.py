@@ -1,4 +1,4 @@
-"""Where a sidecar with these settings can be reached from the same machine: for the commands that ask a running one."""
+"""The addresses of a running sidecar on the same machine, for the commands that send requests to it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sidecar.config.values import Values
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Address
 
-# What was listened on is called on loopback.
+# An unspecified listen address is reached on loopback.
 _SAME_MACHINE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The first listener of each kind, and the file with what a caller must show (None: nothing)."""
+    """The first listener of each kind, and the file of caller tokens (None: callers need none)."""
 
     vending: Address
     admin: Address
@@ -26,9 +26,9 @@ class Reach:
 
 
 def reach(environ: Mapping[str, str]) -> Reach:
-    """Read only what is needed to call: whatever else is wrong concerns the sidecar, which is running already.
+    """Read only the settings that a request needs: other problems concern the sidecar, which is running already.
 
-    Raises `ConfigurationError` when one of the three settings cannot be read.
+    Raises `ConfigurationError` when one of these three settings cannot be read.
     """
     written = sources.read(environ, Findings())
     findings = Findings()

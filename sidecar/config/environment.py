@@ -1,4 +1,4 @@
-"""The environment a process was started with, and what must not stay in it."""
+"""Copies the environment of the process, and removes variables that must not stay in it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PASSED_OVER: Mapping[str, str] = MappingProxyType(
         "prometheus_multiproc_dir": _ONE_PROCESS,
     }
 )
-"""Variables that libraries read as they are imported, and fail where a folder is missing; why they have no effect."""
+"""Variables that libraries read when imported, where a missing folder is an error, and why they are ignored."""
 
 
 def take(environ: MutableMapping[str, str]) -> dict[str, str]:
-    """Copy the environment, and remove from the original what no library and no child process is to see.
+    """Copy the environment, and remove from the original the variables that no library or child process may see.
 
-    That is what may hold a secret, and what is passed over. What the kernel shows as `/proc/PID/environ` is the
-    start's own, and stays.
+    These are variables that may hold a secret, and ignored ones. The kernel's `/proc/PID/environ` shows the initial
+    environment and does not change.
     """
     taken = dict(environ)
     for name in (*(setting.name for setting in SETTINGS if not setting.shown), *PASSED_OVER):
@@ -32,7 +32,7 @@ def take(environ: MutableMapping[str, str]) -> dict[str, str]:
 
 
 def judge_passed_over(environ: Mapping[str, str], findings: Findings) -> None:
-    """Warn of the variables that are set and have no effect here."""
+    """Warn of variables that are set and ignored."""
     for name, why in PASSED_OVER.items():
         if environ.get(name):
             findings.warn(f"{name} is ignored: {why}")

@@ -1,4 +1,4 @@
-"""What was found while reading the settings: problems that stop the start, and warnings that do not."""
+"""Results of reading the settings: problems that stop the start, and warnings that do not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class Findings:
-    """Collects lines in the order found, each once: a value that all profiles inherit is judged for each of them."""
+    """Collects lines in the order found, each once: a value that all profiles inherit is checked for each of them."""
 
     def __init__(self) -> None:
         self._problems: dict[str, None] = {}
@@ -28,9 +28,9 @@ class Findings:
 
 
 def did_you_mean(wrong: str, known: Iterable[str], prefix: str = "") -> str:
-    """A sentence's end that names the closest known word; empty when none is close.
+    """Return the end of a sentence, with the closest known word; empty when none is close.
 
-    The `prefix` all words share is no likeness, and left out of the comparison.
+    The `prefix` that all words share is left out of the comparison, because it says nothing about similarity.
     """
     from difflib import get_close_matches  # only when something is wrong
 

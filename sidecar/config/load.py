@@ -1,4 +1,4 @@
-"""The way in: read, build, judge what all profiles share, and refuse with every problem at once."""
+"""Loads the settings: reads them, builds profiles, checks shared settings, and reports every problem at once."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def load(
     presets: Mapping[str, str],
     problems_with_files: Callable[[Settings], Iterable[str]] = lambda _: (),
 ) -> Settings:
-    """Make settings of the environment and of the TOML file it names.
+    """Make settings from the environment and the TOML file that it names.
 
-    `presets` maps a preset's name to its production base URL. Raises `ConfigurationError` with every problem, a line
-    each, which says what to do and never shows a secret. Then `problems_with_files` adds those of the files that the
-    settings name, as far as these can be read.
+    `presets` maps a preset's name to its production base URL. Raises `ConfigurationError` with every problem, one per
+    line. Each line says what to do and never shows a secret. `problems_with_files` adds the problems of the files that
+    the settings name, if the settings can be read.
     """
     findings = Findings()
     written = sources.read(environ, findings)
     if not written.readable:
-        # What else is amiss may be said in the file: a word about it would only mislead.
+        # The unread file may set what else seems missing, so reports of further problems would mislead.
         raise ConfigurationError(findings.problems)
     built = profiles.build(written, presets, findings)
     judge_proxies(built, environ, findings)

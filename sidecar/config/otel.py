@@ -1,8 +1,8 @@
-"""Whether traces are exported: OpenTelemetry's own environment variables say so, which its SDK reads itself.
+"""Decides from OpenTelemetry's own environment variables whether traces are exported. Its SDK reads them itself.
 
-Such variables often come from the platform, for everything that runs on it: one that the SDK would refuse, or read as
-something else than it says, is a warning that names it, and turns traces off. No value is quoted: headers and
-endpoints may hold secrets.
+Such variables often come from the platform, for everything that runs on it. A variable that the SDK would refuse or
+misread causes a warning with its name, and turns traces off. No value is quoted: headers and endpoints may hold
+secrets.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
@@ -23,11 +23,11 @@ _SAMPLER, _SAMPLER_ARG = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 _QUEUE, _BATCH = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
 _QUEUE_DEFAULT, _BATCH_DEFAULT = 2048, 512
 _LARGEST = 2**31 - 1
-"""Larger numbers overflow in the SDK's lists and waits, when the first span is made or sent."""
+"""Larger numbers overflow in the SDK's lists and waits when the first span is created or sent."""
 
 
 def traces_wanted(environ: Mapping[str, str], findings: Findings) -> bool:
-    """An endpoint is named, nothing turns traces off, and no variable stands in the way."""
+    """Return whether an endpoint is set, traces are not off, and all variables are valid. Warn of invalid ones."""
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip()
     off = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter == "none"
     if off or not any(environ.get(name) for name in _ENDPOINTS):
@@ -39,9 +39,9 @@ def traces_wanted(environ: Mapping[str, str], findings: Findings) -> bool:
 
 
 def _unfit(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Each variable that does not fit, and why."""
+    """Yield each invalid variable with the reason."""
     for names, fits, why in _RULES:
-        # The first that is set is used, and the next is not looked at: as the SDK does.
+        # Like the SDK, use the first that is set and ignore the next.
         name = next((name for name in names if environ.get(name)), None)
         if name is not None and not fits(environ[name].strip()):
             yield name, why
@@ -54,7 +54,7 @@ def _unfit(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int) -> int | None:
-    """None where it is no number that fits."""
+    """Return the variable's number, else the default when it is unset; None when it is invalid."""
     text = environ.get(name, "").strip()
     return (int(text) if _is_positive(text) else None) if text else default
 
@@ -101,7 +101,7 @@ def _one_of(*words: str) -> Callable[[str], bool]:
 
 
 def _of_traces(name: str) -> tuple[str, str]:
-    """The variable for traces alone, which wins, and that for all signals."""
+    """Return the variable for traces only, which takes precedence, and the one for all signals."""
     return f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}"
 
 
@@ -135,4 +135,4 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[str], bool], str], ...] = (
     ((_SAMPLER,), _SAMPLERS, "it is no sampler that is known here"),
     (("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED",), _one_of("true", "false"), "it must be true or false"),
 )
-"""The variables of which the SDK uses the first that is set; what its text must be; how that is said."""
+"""Variables, of which the SDK uses the first that is set; the check of its text; the text of the warning."""

@@ -1,4 +1,4 @@
-"""Text -> value, one function a form. Each raises `ValueError` with what the value must be, never with the value."""
+"""Parsers of settings, one function per form. Each raises `ValueError` with the required form, never with the value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")  # stricter than float(): no sign, na
 def number(
     low: float, high: float, what: str = "a number of seconds", *, above: bool = False
 ) -> Callable[[str], float]:
-    """Make a parser for finite decimals from `low` (or, with `above`, anything larger than it) to `high`."""
+    """Make a parser for finite decimals from `low` to `high`; with `above`, `low` itself is excluded."""
     start = f"above {low:.12g}, at most" if above else f"from {low:.12g} to"
 
     def parse(text: str) -> float:
@@ -41,7 +41,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     """Make a parser for whole numbers from `low` to `high`."""
 
     def parse(text: str) -> int:
-        # The length comes first: int() of a very long text raises an error of its own.
+        # The length is checked first: int() of a very long text raises an error of its own.
         if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
             raise ValueError(f"must be a whole number from {low} to {high}")
         return int(text)
@@ -50,7 +50,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def one_of(**choices: T) -> Callable[[str], T]:
-    """Make a parser for a closed set of words, in capitals or not: INFO and True mean what they say."""
+    """Make a parser for a closed set of words that ignores case: INFO and True are valid."""
 
     def parse(text: str) -> T:
         if text.lower() not in choices:
@@ -78,7 +78,7 @@ def items(parse_one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
 
 
 def budget(text: str) -> Budget:
-    """`calls/seconds`; the window's exact record is kept in the store, hence the limit on calls."""
+    """Parse `calls/seconds`. The calls are limited because the store keeps an exact record of the window."""
     calls, _, window = text.partition("/")
     try:
         return Budget(whole(1, 1000)(calls.strip()), number(0, 86_400, above=True)(window.strip()))
@@ -89,21 +89,21 @@ def budget(text: str) -> Budget:
 
 
 def path(text: str) -> Path:
-    """A file or directory, there or not; Python's error for a null byte in one is no `OSError`, and it comes later."""
+    """Parse a path, which need not exist. A null byte would later raise an error that is not an `OSError`."""
     if "\0" in text:
         raise ValueError("must not contain a null byte")
     return Path(text)
 
 
 def secret(text: str) -> Secret:
-    """Printable text: a line break or control character would not survive an HTTP header."""
+    """Parse printable text: an HTTP header cannot hold a line break or control character."""
     if not text.isprintable():
         raise ValueError("must not contain control characters or line breaks")
     return Secret(text)
 
 
 def api_key(text: str) -> Secret:
-    """RFC 7617 section 2: the user-id of HTTP Basic cannot contain a colon."""
+    """Parse an API key. RFC 7617 section 2: the user-id of HTTP Basic cannot contain a colon."""
     if ":" in text:
         raise ValueError("must not contain a colon: HTTP Basic cannot carry it")
     return secret(text)
@@ -116,7 +116,7 @@ def word(text: str) -> str:
 
 
 def account(text: str) -> str:
-    """A name of an operator's choice, in one Unicode form: what looks the same is the same."""
+    """Parse a name that the operator chooses. NFC makes names equal that look the same."""
     name = unicodedata.normalize("NFC", text)
     if not 1 <= len(name) <= MAX_ACCOUNT_CHARACTERS or not name.isprintable():
         raise ValueError(
@@ -126,14 +126,14 @@ def account(text: str) -> str:
 
 
 def allowed_host(text: str) -> str:
-    """A `Host` value, with a port where callers send one."""
+    """Parse a `Host` value, with a port if callers send one."""
     if not re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", text):
         raise ValueError("must be host names as callers send them, such as sidecar.internal or sidecar.internal:8181")
     return text.lower()
 
 
 def base_url(text: str) -> str:
-    """An absolute http or https URL; a path in front of the partner's is kept, a slash at the end is not."""
+    """Parse an absolute http or https URL. A path prefix is kept, a slash at the end is removed."""
     parts = _split(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be a URL such as https://api.example.com")
@@ -145,7 +145,7 @@ def base_url(text: str) -> str:
 
 
 def store_url(text: str) -> Secret:
-    """A store; secret as a whole, for its password."""
+    """Parse a store's URL. The whole URL is secret, because it may hold a password."""
     if is_redis_url(text):
         parse_redis_url(text)
     elif text.startswith("sqlite:"):
@@ -161,14 +161,14 @@ def store_url(text: str) -> Secret:
 
 
 def _is_file_path(text: str, parts: SplitResult) -> bool:
-    """Whether a URL is a file's absolute path and nothing else; a fourth slash changes nothing."""
+    """Return whether a URL is a file's absolute path and nothing else; a fourth slash changes nothing."""
     name = unquote(parts.path)
     plain = text.isprintable() and not parts.netloc and "?" not in text and "#" not in text
     return plain and name.startswith("/") and name.strip("/") != "" and not name.endswith("/") and name.isprintable()
 
 
 def _split(text: str) -> SplitResult:
-    """Split a URL and look at its port, which `urlsplit` itself does not; the library's errors quote the text."""
+    """Split a URL and check its port, which `urlsplit` does not. Replaces the library's errors: they quote the text."""
     try:
         parts = urlsplit(text)
         _ = parts.port

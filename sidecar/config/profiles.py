@@ -1,4 +1,4 @@
-"""One partner account: its profile, its credentials, and what can be wrong with either."""
+"""Builds the profile and the credentials of each partner account, and reports the problems of both."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sidecar.core.model import Credentials, Profile
 DEFAULT_NAME = "default"
 _OF_ONE_ACCOUNT = (schema.CREDENTIALS_DIR, schema.API_KEY, schema.API_SECRET, schema.ACCOUNT)
 _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (schema.PARTNER, schema.BASE_URL, *_OF_ONE_ACCOUNT, schema.ROLE)
-"""In the file, preset, base URL and role above the tables are defaults that a table overrides; in the environment they
+"""In the file, preset, base URL and role above the tables are defaults that a table overrides. In the environment they
 would override the tables, and send the credentials of one account to the partner of another."""
 
 
 def build(sources: Sources, presets: Mapping[str, str], findings: Findings) -> tuple[ProfileSettings, ...]:
-    """Build every profile: those of the file's tables, else one made of the plain settings."""
+    """Build the profiles of the file's tables; without tables, one profile from the plain settings."""
     if len(sources.profiles) > 1:
         _refuse_one_account_for_all(sources, findings)
     for layer in sources.profiles.values() if len(sources.profiles) == 1 else ():
@@ -39,7 +39,7 @@ def build(sources: Sources, presets: Mapping[str, str], findings: Findings) -> t
 
 
 def _tables(sources: Sources) -> Iterator[tuple[str, Layer, str]]:
-    """Name, layer and place of each profile."""
+    """Yield name, layer and place of each profile."""
     if not sources.profiles:
         yield DEFAULT_NAME, {}, ""
     for name, layer in sources.profiles.items():
@@ -98,7 +98,7 @@ def _base_url(name: str, values: Values, presets: Mapping[str, str], findings: F
 
 
 def _credentials(name: str, values: Values, findings: Findings) -> tuple[Path | None, Credentials | None]:
-    """Exactly one source: a directory, or the pair itself."""
+    """Return the one source of credentials: a directory, or the credentials themselves. Report any other number."""
     directory = values.given(schema.CREDENTIALS_DIR)
     key, secret = values.given(schema.API_KEY), values.given(schema.API_SECRET)
     if directory and (key or secret):
@@ -119,7 +119,7 @@ def _credentials(name: str, values: Values, findings: Findings) -> tuple[Path | 
 
 
 def _refuse_one_account_for_all(sources: Sources, findings: Findings) -> None:
-    """What tells accounts apart belongs into their tables: one for all is one account under many names."""
+    """Report settings of one account outside the tables: there, all profiles would be one account with many names."""
     tables = ", ".join(f"[profiles.{name}]" for name in sources.profiles)
     judged = ((sources.environment, _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT), (sources.file, _OF_ONE_ACCOUNT))
     for layer, settings in judged:
@@ -132,7 +132,7 @@ def _refuse_one_account_for_all(sources: Sources, findings: Findings) -> None:
 
 
 def _warn_of_overridden(environment: Layer, layer: Layer, findings: Findings) -> None:
-    """The environment wins over a single table as well: what stands there may be another account's."""
+    """Warn when the environment overrides a single table: the overriding value may belong to another account."""
     for setting in _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT:
         given, overridden = environment.get(setting.key), layer.get(setting.key)
         if given and overridden and given.text != overridden.text:

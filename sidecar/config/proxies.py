@@ -1,4 +1,4 @@
-"""Whether partner calls can go through the proxy that the environment names."""
+"""Checks that partner calls can go through the proxy that the environment names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.core.proxies import proxy_of
 
 
 def judge_proxies(profiles: Iterable[ProfileSettings], environ: Mapping[str, str], findings: Findings) -> None:
-    """Without a scheme no call could be made; the value is not quoted, for it may hold a password."""
+    """Report each proxy that calls cannot use, as without a scheme. Its value is not quoted: it may hold a password."""
     found = (proxy_of(one.profile.base_url, environ) for one in profiles)
     for variable in sorted({proxy.variable for proxy in found if proxy is not None and not proxy.is_usable}):
         findings.problem(

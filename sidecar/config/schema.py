@@ -263,4 +263,4 @@ DRAIN_S = Setting(
 )
 
 SETTINGS: tuple[Setting[Any], ...] = tuple(value for value in list(globals().values()) if isinstance(value, Setting))
-"""All of them, in the order above: that of the documents."""
+"""All settings, in the order above, which is also the order in the documentation."""

@@ -1,4 +1,4 @@
-"""One setting as data."""
+"""The declaration of one setting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PREFIX = "SIDECAR_"
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T]):
-    """One setting: its variable, how its text is read, its default as text ("" is unset), and one line for people."""
+    """One setting: its variable, its parser, its default as text ("" is unset), and its meaning in one line."""
 
     name: str
     parse: Callable[[str], T]
@@ -21,11 +21,11 @@ class Setting(Generic[T]):
     meaning: str
     per_profile: bool = False
     shown: bool = True
-    """Whether an error may quote the refused value; False where it may hold a secret."""
+    """Whether an error may quote the refused value; False when the value may be a secret."""
     default_note: str = ""
-    """What stands in documents when the default is not its text."""
+    """The default as the documentation shows it, if not as its text."""
     empty_counts: bool = False
-    """Whether an empty text is a value, and so refused by `parse`; else it means unset."""
+    """Whether an empty text is a value, which `parse` refuses; otherwise it means unset."""
 
     @property
     def key(self) -> str:

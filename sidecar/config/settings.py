@@ -1,4 +1,4 @@
-"""What the rest of the program is told: frozen, checked, nothing left to parse."""
+"""The settings that the rest of the program uses: frozen, checked and fully parsed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class ProfileSettings:
     credentials_dir: Path | None
     credentials: Credentials | None
     credentials_origin: str
-    """The setting that gave them, as it was written; safe to show."""
+    """The name of the setting with the credentials, as it was written; safe to show."""
     sink_file: Path | None
-    """None: the token is in no file."""
+    """None: the token is written to no file."""
     sink_file_origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything a sidecar needs to know before it starts; `profiles` is never empty and keeps the file's order."""
+    """All settings of a sidecar; `profiles` is never empty and keeps the file's order."""
 
     listen: tuple[Address, ...]
     admin_listen: tuple[Address, ...]
@@ -39,9 +39,9 @@ class Settings:
     caller_token_file: Path | None
     forward_auth: bool
     allowed_hosts: tuple[str, ...]
-    """Lower case, and only those beyond the loopback names, which are always allowed."""
+    """In lower case, without the loopback names, which are always allowed."""
     allowed_uids: frozenset[int] | None
-    """None: any peer that may open the socket."""
+    """None: any peer that can open the socket."""
     limits: Limits
     warm: bool
     log_format: str
@@ -55,4 +55,4 @@ class Settings:
     """Whether OpenTelemetry's variables ask for spans."""
     profiles: tuple[ProfileSettings, ...]
     warnings: tuple[str, ...]
-    """One sentence each, free of secrets, to be said at start."""
+    """One sentence each, without secrets, for the log at the start."""

@@ -1,4 +1,4 @@
-"""Profiles of one process that use the same account, or the same credentials under several accounts."""
+"""Checks the profiles of one process that use the same account, or the same credentials under several accounts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AGREED: tuple[tuple[Setting[Any], Callable[[Profile], object]], ...] = (
     (schema.CALL_BUDGET, lambda profile: profile.budget),
     (schema.TOKEN_LIFETIME_S, lambda profile: profile.lifetime_s),
 )
-"""They belong to the account: where two profiles differed, it would depend on chance which of them counts."""
+"""These belong to the account: if two profiles differed, the effective value would depend on chance."""
 
 
 def disagreements(profiles: Iterable[Profile]) -> Iterator[str]:
@@ -34,7 +34,7 @@ def disagreements(profiles: Iterable[Profile]) -> Iterator[str]:
 
 
 def judge_shared_accounts(built: Sequence[ProfileSettings], findings: Findings) -> None:
-    """Judge what can be known before the mounted credentials are read; `disagreements` says the rest then."""
+    """Check what is known before the mounted credentials are read; `disagreements` reports the rest after that."""
     usable = [one for one in built if one.credentials is not None or one.credentials_dir is not None]
     known = [replace(one.profile, account=one.profile.account or _credentials_of(one)) for one in usable]
     for problem in disagreements(known):

@@ -1,4 +1,4 @@
-"""Where settings are written: the environment, and the TOML file it names."""
+"""Reads the sources of settings: the environment, and the TOML file that it names."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ _TABLES = "profiles"
 _SPELT = PREFIX.lower()
 _RESERVED_NAME = "rejected"  # /v1/token/rejected is a path of its own
 
-# Kubernetes gives every container these for each Service of its namespace, so a Service called `sidecar-x` must not
+# Kubernetes sets these in every container for each Service of its namespace, so a Service named `sidecar-x` must not
 # stop the start: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
 _SERVICE_NAME = re.compile(
     PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)"
 )
 _MAX_FILE_BYTES = 1024 * 1024
 _MOST_BITS = 64
-"""No setting takes a longer integer, and Python refuses to write out a very long one."""
+"""No setting accepts a longer integer, and Python refuses to convert a very long one to text."""
 _NUMBERED_PORTS = ("_SERVICE_PORT", "_TCP_PORT", "_UDP_PORT", "_SCTP_PORT")
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was written, by place. `profiles` is empty where the file has no `[profiles.NAME]` table."""
+    """The raw settings by source. `profiles` is empty when the file has no `[profiles.NAME]` table."""
 
     environment: Layer = field(default_factory=dict)
     file: Layer = field(default_factory=dict)
     profiles: Mapping[str, Layer] = field(default_factory=dict)
     config: str = ""
-    """The file; empty where none is named."""
+    """The path of the file; empty when none is named."""
     readable: bool = True
-    """False when the file is not: then nothing is known of what it was to say."""
+    """False when the file cannot be read: its settings are unknown then."""
 
     def table(self, profile: str) -> str:
-        """Where a profile's settings stand, as origins say it."""
+        """Return the place of a profile's settings, in the words of `RawValue.origin`."""
         return f"in [profiles.{profile}] of {self.config}"
 
 
 def read(environ: Mapping[str, str], findings: Findings) -> Sources:
-    """Gather what is written; unknown names and files that cannot be read become problems.
+    """Read the raw settings. Unknown names and files that cannot be read become problems.
 
-    Empty means unset, but for settings whose `empty_counts`.
+    An empty text means unset, except for settings with `empty_counts`.
     """
     environment: dict[str, RawValue] = {}
     for name, text in sorted(environ.items()):
@@ -77,7 +77,7 @@ def _judge_unknown(name: str, text: str, findings: Findings) -> None:
     if not _SERVICE_NAME.fullmatch(name):
         findings.problem(f"{name} is not a setting{hint or '; token-sidecar serve --help lists them'}")
     elif name.endswith("_PORT") and not name.endswith(_NUMBERED_PORTS) and "://" not in text:
-        # A Service's own `…_PORT` holds tcp://10.0.0.1:8181: a bare number is a person's, but no reason not to start.
+        # A Service's own `…_PORT` holds tcp://10.0.0.1:8181. A person wrote a bare number; it does not stop the start.
         findings.warn(
             f"{name} is ignored as a Kubernetes Service variable, although its value is not such an address{hint}"
         )
@@ -91,13 +91,13 @@ def _read_file(path: Path, findings: Findings) -> dict[str, object] | None:
     except (SecretFileError, FileOperationError) as error:
         findings.problem(f"{CONFIG.name}: {path}: {error}")
     except (ValueError, RecursionError) as error:
-        # Also an integer that is too long and what is too deep, for which tomllib has no error of its own.
+        # Also too long integers and too deep nesting, for which tomllib has no errors of its own.
         findings.problem(f"{CONFIG.name}: {path} is not TOML: {_place_of(error)}")
     return None
 
 
 def _place_of(error: Exception) -> str:
-    """The error's place alone: its text may quote what is written there, and that may be a secret."""
+    """Return only the error's place: its text may quote the file, and that part may be a secret."""
     place = re.search(r"\((at .+)\)$", str(error))
     return f"look {place[1]}" if place else "it does not parse"
 
@@ -124,7 +124,7 @@ def _layer(table: Mapping[str, object], place: str, findings: Findings, *, profi
         known = [known for known, setting in _BY_KEY.items() if setting.per_profile or not profile]
         text = _text_of(value)
         if setting is None:
-            # Some write the variable's name, or the table's in the singular.
+            # Common mistakes are the variable's name, and the name of the tables in the singular.
             words = known if profile else [*known, _TABLES]
             findings.problem(f"{origin} is not a setting{did_you_mean(key.lower().removeprefix(_SPELT), words)}")
         elif profile and not setting.per_profile:
@@ -137,7 +137,7 @@ def _layer(table: Mapping[str, object], place: str, findings: Findings, *, profi
 
 
 def _text_of(value: object) -> str | None:
-    """A TOML value as the environment would spell it; None where it has no such spelling."""
+    """Return a TOML value as text in the form of the environment; None when it has no such form."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

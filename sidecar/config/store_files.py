@@ -1,4 +1,4 @@
-"""The files a store's URL names: looked at once at the start, because what is wrong then was never right."""
+"""Checks the files that a store's URL names, once at the start: a file that is wrong then was never valid."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sidecar.file_operations import FileOperationError, read_in_time
 from sidecar.secret_file import SecretFileError, read_bytes, read_secret
 
 _MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
-"""Many times what a bundle of all public CAs has."""
+"""Many times the size of a bundle of all public CAs."""
 
 
 def judge_store_files(values: Values, findings: Findings) -> None:
-    """Name every file that is missing, empty, or not what it should hold. Later a rotation may make it so."""
+    """Report every file that is missing, empty or invalid. After the start, a rotation may cause that for a time."""
     text, origin = values[schema.STORE].reveal(), values.origin(schema.STORE)
     if not is_redis_url(text):
         return
@@ -40,14 +40,14 @@ def judge_store_files(values: Values, findings: Findings) -> None:
         except FileOperationError as error:
             findings.problem(f"{origin}: {option}: {error}")
         except ssl.SSLError as error:
-            # OpenSSL's name for what is wrong, and nothing of the file.
+            # OpenSSL's name for the error, and no content of the file.
             findings.problem(f"{origin}: {option} cannot be used ({error.reason or 'no certificate in it'})")
         except OSError:
             findings.problem(f"{origin}: {option} cannot be read")
 
 
 def _files(url: RedisUrl) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
-    """Each option, its file, and what reads it. OpenSSL itself would wait for a FIFO, and read a device without end."""
+    """Yield each option, its file and its reader. OpenSSL itself would block on a FIFO, and read a device endlessly."""
     passwords = {"password_file": url.password_file, "sentinel_password_file": url.sentinel_password_file}
     certificates = {"ssl_ca_certs": url.ca_file, "ssl_certfile": url.certificate_file, "ssl_keyfile": url.key_file}
     yield from ((option, path, read_secret) for option, path in passwords.items() if path is not None)
@@ -63,7 +63,7 @@ def _loads(url: RedisUrl) -> Iterator[tuple[str, tuple[Path | None, ...], Callab
     if ca is not None:
         yield f"ssl_ca_certs {ca}", (ca,), lambda: ssl.create_default_context(cafile=ca)
     if certificate is not None:
-        # An empty pass phrase, or OpenSSL would ask the terminal for that of a key that has one.
+        # An empty pass phrase: for an encrypted key OpenSSL would otherwise prompt on the terminal.
         yield (
             f"ssl_certfile {certificate} with ssl_keyfile {key}",
             (certificate, key),

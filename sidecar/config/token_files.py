@@ -1,4 +1,4 @@
-"""Two profiles must not keep their tokens in one file, however it is spelled."""
+"""Refuses two profiles that would write their tokens to one file, also under different paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Identity: TypeAlias = tuple[object, ...]
 
 
 def refuse_shared_token_files(profiles: Iterable[ProfileSettings], findings: Findings) -> None:
-    """Name each pair of profiles whose token files are one, by both of their settings."""
+    """Report each two profiles whose token files are the same file, with the settings of both."""
     named = [(one, path, _identities_in_time(path)) for one in profiles if (path := one.sink_file) is not None]
     for (first, path, found), (second, other, others) in itertools.combinations(named, 2):
         if found & others:
@@ -35,12 +35,12 @@ def _identities_in_time(path: Path) -> set[_Identity]:
     try:
         return read_in_time(lambda: set(_identities(path)))
     except FileOperationError:
-        # On a file system that hangs. The start says so, when it looks at the path.
+        # The file system hangs. The start reports it when it checks the path.
         return {(os.path.normpath(path.parent), path.name)}
 
 
 def _identities(path: Path) -> Iterator[_Identity]:
-    """Two paths that share one of these lead to one file.
+    """Yield a path's identities. Two paths with a common identity lead to the same file.
 
     The folder's device and inode are the same through links and mounts. Those of the file are the same under names that
     differ in case, on a file system that ignores case.

@@ -1,4 +1,4 @@
-"""The certificates that the environment names for TLS: looked at at the start, before anything else reads them."""
+"""Checks the TLS certificates that the environment names, at the start, before other code reads them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.trusted_certificates import TrustedCertificates, words_for
 
 
 def judge_trusted_certificates(environ: Mapping[str, str], findings: Findings) -> None:
-    """Without them partner calls may fail all the same, so only files that hang stop the start."""
+    """Check the files. Only one that hangs stops the start. Others cause a warning: partner calls may fail anyway."""
     trusted = TrustedCertificates(environ)
     if not trusted.are_named:
         return

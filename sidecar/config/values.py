@@ -1,4 +1,4 @@
-"""Parsed values of one profile (or of what all share), looked up through layers: the first that has a key wins."""
+"""Parsed settings of one profile, or of all profiles together. The first layer that has a key takes precedence."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ _QUOTED_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class RawValue:
-    """What somebody wrote, and where; the text is out of `repr` because it may be a secret."""
+    """A setting's text as it was written, and its place. `repr` omits the text because it may be a secret."""
 
     text: str = field(repr=False)
     origin: str
 
 
 Layer = Mapping[str, RawValue]
-"""TOML key -> what was written."""
+"""TOML key -> the text as it was written."""
 
 
 class Values:
-    """Reads settings; a value that cannot be read is reported once and counts as its default from then on."""
+    """Parses settings. A value that cannot be parsed is reported once, and its default is used instead."""
 
     def __init__(self, layers: Sequence[Layer], findings: Findings, place: str = "") -> None:
-        """`place` is the table of a profile, as in `RawValue.origin`; empty where there is none."""
+        """`place` is the table of a profile, as in `RawValue.origin`; empty when there is none."""
         self._layers = layers
         self._place = place
         self._findings = findings
         self._broken: set[str] = set()
 
     def __getitem__(self, setting: Setting[T]) -> T:
-        """The value of a setting that has a default."""
+        """Return the value of a setting that has a default."""
         value = self.get(setting)
         return setting.parse(setting.default) if value is None else value
 
     def get(self, setting: Setting[T]) -> T | None:
-        """The value somebody gave, or None."""
+        """Return the value that was set, or None."""
         given = self.given(setting)
         if given is None:
             return None
@@ -55,7 +55,7 @@ class Values:
             return None
 
     def read_all(self, settings: Iterable[Setting[Any]]) -> None:
-        """Report each value that cannot be read, also one that is used in some cases only."""
+        """Report each value that cannot be parsed, also values that are used only in some cases."""
         for setting in settings:
             self.get(setting)
 
@@ -63,12 +63,12 @@ class Values:
         return next((layer[setting.key] for layer in self._layers if setting.key in layer), None)
 
     def origin(self, setting: Setting[T]) -> str:
-        """Where a person changes it: the place it was given, else the profile's table, else its variable."""
+        """Return the place to change a setting: where it was set, else the profile's table, else its variable."""
         given = self.given(setting)
         if given is not None:
             return given.origin
         return f"{setting.key} {self._place}" if self._place and setting.per_profile else setting.name
 
     def readable(self, settings: Iterable[Setting[Any]]) -> bool:
-        """Whether all could be read: combinations are judged only among values that mean something."""
+        """Return whether all could be parsed. Combinations are checked only among valid values."""
         return not any(setting.name in self._broken for setting in settings)
