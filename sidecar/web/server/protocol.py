@@ -116,8 +116,8 @@ class HttpConnection(SocketProtocol):
     def eof_received(self) -> bool:
         """Keep the connection open while complete requests wait for their responses.
 
-        A caller that closed its writing side may still read. A caller that is gone sends a reset: as a reply to our
-        response, or before it, where `overdue` detects it.
+        A caller that closed its writing side may still read. A caller that is gone is detected by its reset: our
+        response causes one, and `overdue` looks for one.
         """
         if self.is_closing or self._at_rest or self._feed is None:
             return False
