@@ -137,7 +137,7 @@ class AdminApi:
         return [self._snapshot(name, vendor) for name, vendor in self._vendors.items()]
 
     def _snapshot(self, name: str, vendor: TokenProvider) -> Snapshot:
-        """Return the profile's snapshot: not ready while the token file lacks the token, because apps read only that."""
+        """Return the profile's snapshot: not ready while its token file lacks the token, which apps read only there."""
         snapshot, file = vendor.snapshot(), self._token_file(name)
         if not snapshot.ready or file == "written":
             return snapshot

@@ -125,7 +125,7 @@ class Guards:
             raise GuardError("caller-not-allowed", "This user id is not in SIDECAR_ALLOWED_UIDS.")
 
     def _check_host(self, request: BaseRequest) -> None:
-        """Check `Host`, not `request.host`: that falls back to the socket's address, and targets override it."""
+        """Check `Host` itself: `request.host` falls back to the socket address, and an absolute target overrides it."""
         hosts = request.headers.getall("Host", [])
         if len(hosts) == 1 and hosts[0] in self._allowed and request.raw_path.startswith("/"):
             return

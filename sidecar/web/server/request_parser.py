@@ -143,7 +143,7 @@ class RequestParser:
         return head
 
     def _check_part(self) -> None:
-        """Refuse bytes that begin no request, such as TLS, at once: their sender may wait for an answer before more."""
+        """Refuse bytes that begin no request, such as TLS, at once: their sender may wait for an answer."""
         held, new = self._held, max(0, self._looked_at - 1)
         if _NO_TEXT.search(held, new):
             raise UnreadableHeadError
