@@ -1,4 +1,4 @@
-"""What every response of both listeners has in common, and how it is written."""
+"""The responses of both listeners: their common headers, and their encoding."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
 _ALWAYS = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nServer: token-sidecar\r\n"
-"""Never stored, never sniffed, no server version."""
+"""No caching, no content sniffing, no server version."""
 _NO_LENGTH = (204, 304)
 _PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(slots=True)
 class Response:
-    """`headers` are those that not every response has. `closes`: the connection ends with it."""
+    """`headers` are those that not every response has. `closes`: the connection ends with this response."""
 
     status: int
     body: bytes = b""
@@ -38,8 +38,8 @@ class Response:
 class Answered:
     """A response and the contract's code for it: `ok`, `not-modified` or an error code.
 
-    `profile` is set only by an endpoint that learns the profile from the body. `token_id` and `outcome` are for the
-    audit: `outcome` is set where a token is in the answer, or was reported.
+    `profile` is set only by an endpoint that reads the profile from the body. `token_id` and `outcome` are for the
+    audit: `outcome` is set where the response has a token, or a token was reported.
     """
 
     code: str
@@ -49,13 +49,13 @@ class Answered:
     outcome: Outcome | None = None
     vended: VendedToken | None = None
     render: Callable[[VendedToken], Response] | None = None
-    """Where a token is in the answer: what makes such an answer with any other."""
+    """Set where the response has a token: makes the same response with another token."""
 
 
 def answer(
     status: int, body: bytes = b"", *, content_type: str = JSON, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A response that names a content type where it has a body."""
+    """Return a response, with a content type where it has a body."""
     if body:
         return Response(status, body, {"Content-Type": content_type, **(headers or {})})
     return Response(status, body, headers or {})
@@ -68,9 +68,9 @@ def json_answer(status: int, document: object, *, headers: Mapping[str, str] | N
 def wire_bytes(
     response: Response, *, closes: bool, at: UtcTime | None = None, with_body: bool = True, minor_version: int = 1
 ) -> bytes:
-    """The response as it is sent to a client of HTTP/1.0 or 1.1; dated `at`, or not at all.
+    """Return the bytes of the response for an HTTP/1.0 or 1.1 client; `at` is its `Date`, None for no `Date`.
 
-    Raises `ValueError` for a header that would be more than one line.
+    Raises `ValueError` for a header with a line break.
     """
     status, body = response.status, response.body
     lines = [f"HTTP/1.{minor_version} {status} {_PHRASES[status]}\r\n{_ALWAYS}"]
@@ -84,7 +84,7 @@ def wire_bytes(
     elif minor_version == 0:
         lines.append("Connection: keep-alive\r\n")
     head = "".join(lines)
-    # Four of them are there always: the status line, and those of `_ALWAYS`.
+    # `lines[0]` has four lines, not one: the status line and the three of `_ALWAYS`.
     if head.count("\n") != len(lines) + 3:
         raise ValueError("a header with a line break in it")
     return f"{head}\r\n".encode() + (body if with_body else b"")

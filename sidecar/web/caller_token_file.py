@@ -1,4 +1,4 @@
-"""The caller tokens: a mounted file that may be replaced while we run."""
+"""The caller tokens from a mounted file, which may be replaced at run time."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from sidecar.secret_file import FileStamp, SecretFileError, caller_token_problem
 from sidecar.web.caller_tokens import CallerTokens
 
 LOOK_EVERY_S: Seconds = 1
-"""A token that was taken out of the file is accepted for so long."""
+"""A token that was removed from the file is accepted for at most this time."""
 
 T = TypeVar("T")
 _Version: TypeAlias = tuple[FileStamp | None, tuple[Secret, ...] | ConfigurationError]
 
 
 class CallerTokenFile:
-    """Called at each request: gives the tokens as of the latest `look`.
+    """Called at each request: returns the tokens of the latest `look`.
 
-    A new version that cannot be used is told once, and the tokens before it stay in force.
+    For a new version that cannot be used, one event is emitted, and the previous tokens stay in force.
     """
 
     def __init__(
         self, path: Path, sink: EventSink, operations: FileOperations, learn: Callable[[Secret], None] = lambda _: None
     ) -> None:
-        """`learn` is told each token that was not in the file before.
+        """`learn` is called with each token that was not in the file before.
 
-        Raises `ConfigurationError` when there is none to start with.
+        Raises `ConfigurationError` when the file has no usable token at the start.
         """
         self._path = path
         self._learn = learn
         self._sink = sink
         self._operations = operations
-        # Before the reading: what is written meanwhile differs from it at the next look.
+        # The stamp is taken before the file is read: a write in between gives another stamp at the next look.
         self._stamp, self._tokens = _in_time(path, lambda: file_stamp(path)), CallerTokens(())
         self._use(first_caller_tokens(path))
 
@@ -46,11 +46,11 @@ class CallerTokenFile:
         return self._tokens
 
     async def look(self) -> None:
-        """Read the file if it has changed, however long that takes."""
+        """Read the file if it has changed, without a time limit."""
         try:
             found = await self._operations.start(lambda: _version_after(self._stamp, self._path))
         except FileOperationError:
-            return  # no thread could be started: the next look may have one
+            return  # no thread could be started: the next look tries again
         if found is None:
             return
         self._stamp, tokens = found
@@ -67,12 +67,12 @@ class CallerTokenFile:
 
 
 def first_caller_tokens(path: Path) -> tuple[Secret, ...]:
-    """Read them at the start. Raises `ConfigurationError` as `read_caller_tokens` does, also where the file hangs."""
+    """Read the tokens at the start. Raises `ConfigurationError` as `read_caller_tokens`, and when the file hangs."""
     return _in_time(path, lambda: read_caller_tokens(path))
 
 
 def _in_time(path: Path, read: Callable[[], T]) -> T:
-    """Raises `ConfigurationError`."""
+    """Return the result of `read`. Raises `ConfigurationError` when it hangs or cannot be started."""
     try:
         return read_in_time(read)
     except FileOperationError as error:
@@ -80,7 +80,7 @@ def _in_time(path: Path, read: Callable[[], T]) -> T:
 
 
 def _version_after(stamp: FileStamp | None, path: Path) -> _Version | None:
-    """The stamp of the file and the tokens in it, or what is wrong with them; None where its stamp is still `stamp`."""
+    """Return the file's stamp and its tokens, or their error; None where the stamp is still `stamp`."""
     found = file_stamp(path)
     if found == stamp:
         return None
@@ -91,7 +91,7 @@ def _version_after(stamp: FileStamp | None, path: Path) -> _Version | None:
 
 
 def read_caller_tokens(path: Path) -> tuple[Secret, ...]:
-    """Read one token a line, blank lines passed over.
+    """Read one token from each line, and skip blank lines.
 
     Raises `ConfigurationError` with every problem by file and line, never with content.
     """

@@ -10,16 +10,16 @@ from sidecar.core.model import Secret
 
 
 class CallerTokens:
-    """Any of several tokens lets a caller in, so that one can be replaced without a gap. Holds their digests alone."""
+    """Accepts any of several tokens, so that one can be replaced without an outage. Holds only their digests."""
 
     def __init__(self, tokens: Iterable[Secret]) -> None:
         self._digests = tuple(_digest(token.reveal()) for token in tokens)
 
     def accept(self, offered: str) -> bool:
-        """Compare with each token, in a time that depends on no text and not on which of them is equal.
+        """Compare with each token, in a time that depends neither on the texts nor on which token is equal.
 
-        Header text may hold bytes that are not UTF-8. By digests: `hmac.compare_digest` itself returns early when the
-        lengths differ.
+        Digests are compared, because `hmac.compare_digest` returns early when the lengths differ. Header text may have
+        bytes that are not UTF-8.
         """
         digest = _digest(offered)
         accepted = False

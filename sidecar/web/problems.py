@@ -1,4 +1,4 @@
-"""The one table from the contract's error codes to HTTP, and the problem documents of RFC 9457."""
+"""The table from the contract's error codes to HTTP, and the problem documents of RFC 9457."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
 
 
 def whole_seconds(wait_s: Seconds) -> int:
-    """A wait as `Retry-After` says it: rounded up, at least 1 (RFC 9110 section 10.2.3)."""
+    """Return a wait for `Retry-After`: rounded up, at least 1 (RFC 9110 section 10.2.3)."""
     return max(1, math.ceil(wait_s))
 
 
@@ -60,7 +60,7 @@ def problem(
     also: Mapping[str, str] | None = None,
     content_type: str = PROBLEM_JSON,
 ) -> Response:
-    """A problem document for `code`; `detail` must be safe to show to any caller. `also` holds further members."""
+    """Return a problem document for `code`; `detail` must be safe for any caller to see. `also` has further members."""
     usual_status, title = PROBLEMS[code]
     document: dict[str, object] = {
         "type": f"urn:token-sidecar:problem:{code}",
@@ -81,7 +81,7 @@ def problem(
 
 
 def partner_document(detail: PartnerDetail) -> dict[str, object]:
-    """What the partner said, without the parts it left out."""
+    """Return the details of the partner's error response, without empty ones."""
     said = {
         "status": detail.status,
         "errorCode": detail.error_code,
@@ -92,7 +92,7 @@ def partner_document(detail: PartnerDetail) -> dict[str, object]:
 
 
 def refused(error: RequestError | AnswerError) -> Answered:
-    """The answer to a request that is refused, or for which there is no token."""
+    """Return the response for a request that is refused, or for which there is no token."""
     if isinstance(error, RequestError):
         response = problem(
             error.code, error.detail, status=error.status, headers=error.headers, retry_after_s=error.retry_after_s

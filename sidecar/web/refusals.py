@@ -1,4 +1,4 @@
-"""How the web room says no to a request before any token is asked for."""
+"""The errors for requests that are refused before a token is requested, and the check of method and body."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sidecar.core.errors import SidecarError
 from sidecar.core.model import Seconds
 
 ANY_METHOD: tuple[str, ...] = ()
-"""In place of a path's methods: every method is taken, with or without a body, which is not read."""
+"""A path's `methods` when it accepts every method. A body is allowed, and is not read."""
 
 
 class RequestError(SidecarError):
-    """The request is refused with a code of the contract; `detail` says what to do and repeats nothing of the request.
+    """A request is refused with a code of the contract; `detail` says what to do and repeats nothing of the request.
 
-    `status` is set only where it differs from the code's own, `retry_after_s` where it is worth another try.
+    `status` is set only where it differs from the code's usual one, `retry_after_s` where a retry may succeed.
     """
 
     def __init__(
@@ -37,18 +37,18 @@ class RequestError(SidecarError):
 
 
 class GuardError(RequestError):
-    """A guard refused the caller, whatever it asked for."""
+    """A guard refused the caller, independent of the path."""
 
 
 def missing_default(profiles: Iterable[str]) -> str:
-    """What to tell who named no profile where none is called `default`."""
+    """Return the error detail for a request without a profile name where no profile is called `default`."""
     return f"There is no profile 'default'. Name one of {', '.join(profiles)}."
 
 
 def check_form(request: BaseRequest, methods: tuple[str, ...]) -> None:
-    """Raise `RequestError` unless the request uses one of `methods`, and has a body only where that is a POST.
+    """Raise `RequestError` unless the request uses one of `methods`, and has a body only with POST.
 
-    A body nobody reads would be taken for the next request by whoever counts bytes in another way.
+    A proxy or parser that measures the body differently would take an unread body for the next request.
     """
     if request.method not in methods:
         allowed = ", ".join(methods)

@@ -1,1 +1,1 @@
-"""The admin listener: probes, metrics and the state, for operators."""
+"""The admin listener for operators: probes, metrics and status."""

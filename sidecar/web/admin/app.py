@@ -1,6 +1,6 @@
 """The admin API: probes, metrics, status. Never a token, a credential or a header that carries one.
 
-It has no guards: the kubelet and Prometheus dial the pod's IP with headers of their own, and nothing here is secret.
+It has no guards: the kubelet and Prometheus connect to the pod's IP with their own headers, and nothing here is secret.
 """
 
 from __future__ import annotations
@@ -26,18 +26,17 @@ _OF_A_PROFILE = re.compile(r"/readyz/[^/]+")
 
 
 TokenFileState: TypeAlias = Literal["written", "awaited", "failed"]
-"""Of the file a profile keeps its token in: as it should be, not written yet since the start, or the latest write or
-removal failed."""
+"""The state of a profile's token file: up to date, not written since the start, or the last write or removal failed."""
 
 
 class AdminApi:
     """The handler of the admin listener.
 
-    `render_metrics` takes the request's `Accept` and answers (body, content type); `recent_events` the latest events,
-    newest last; `wall` this machine's UTC; `alive` None while the event loop's tasks run, else what is wrong;
-    `draining` whether SIGTERM came; `token_file` how it is with a profile's token file;
-    `waited` whether apps have waited long enough for the first token, and should start without one; `stalled_files`
-    has an item for each file operation that hangs.
+    `render_metrics` takes the request's `Accept` and returns (body, content type). `recent_events` returns the latest
+    events, newest last; `wall` this machine's UTC; `alive` None while the event loop's tasks run, else the reason;
+    `draining` whether SIGTERM was received; `token_file` the state of a profile's token file; `waited` whether apps
+    have waited long enough for the first token and should start without one; `stalled_files` an item for each file
+    operation that hangs.
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class AdminApi:
         return problem("unknown-profile", "No profile has this name.") if route is None else route(request)
 
     def started(self) -> bool:
-        """Whether `/startupz` is 200: there is a token, or there has been time enough to get one."""
+        """Whether `/startupz` returns 200: the sidecar is ready, or apps have waited long enough for a token."""
         return bool(self._readiness()["ready"]) or self._waited()
 
     def _livez(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
@@ -100,7 +99,7 @@ class AdminApi:
         return json_answer(200 if self.started() else 503, self._readiness())
 
     def _readiness(self, profile: str = "") -> dict[str, object]:
-        """Of the one profile; without a name, of all."""
+        """Return the readiness of one profile, or of all without a name."""
         shown = [snapshot for snapshot in self.snapshots() if profile in ("", snapshot.profile)]
         return readiness(shown, draining=self._draining())
 
@@ -111,7 +110,7 @@ class AdminApi:
     def _status(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         return json_answer(200, self._document())
 
-    # People look rarely: the page's code and files are loaded when somebody does, not in every pod.
+    # The page is rarely requested: its code and files are loaded at the first request, not in every pod.
 
     def _page(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         from sidecar.web.admin.status_page.page import page_answer
@@ -134,11 +133,11 @@ class AdminApi:
         )
 
     def snapshots(self) -> list[Snapshot]:
-        """Of all profiles, as the probes see them."""
+        """Return the snapshots of all profiles, as the probes use them."""
         return [self._snapshot(name, vendor) for name, vendor in self._vendors.items()]
 
     def _snapshot(self, name: str, vendor: TokenProvider) -> Snapshot:
-        """A profile whose token is not in its file is not ready: its apps read nothing else."""
+        """Return the profile's snapshot: not ready while its token file lacks the token, which apps read only there."""
         snapshot, file = vendor.snapshot(), self._token_file(name)
         if not snapshot.ready or file == "written":
             return snapshot

@@ -1,4 +1,4 @@
-"""The state of a sidecar as `/readyz` and `/status.json` show it. Holds no secret: neither does a snapshot."""
+"""The state of a sidecar as `/readyz` and `/status.json` show it. It has no secrets, because a snapshot has none."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from sidecar.web.problems import partner_document
 
 
 def readiness(snapshots: Iterable[Snapshot], *, draining: bool) -> dict[str, object]:
-    """Ready when at least one profile is, and of every other it is known why it is not.
+    """Ready when at least one profile is, and the reason is known for every other one.
 
-    A profile is ready while it has a token to vend, a suspect one included, or rests because nobody asks. One that
-    cannot get a token does not take the others out of service; one that has yet to hear of its first makes all wait.
+    A profile is ready while it has a token to vend, a suspect one included, or rests because it gets no requests. A
+    profile that cannot get a token does not take the others out of service. A profile without a first outcome makes
+    the whole sidecar not ready.
     """
     shown = tuple(snapshots)
     ready = any(_is_ready(one) for one in shown) and all(_is_ready(one) or one.has_outcome for one in shown)
@@ -33,7 +34,7 @@ def status(
     draining: bool,
     stalled_files: Sequence[StalledFile] = (),
 ) -> dict[str, object]:
-    """The whole state as of `at`; instants are ISO 8601 in UTC, None where there is none, durations are seconds."""
+    """Return the whole state as of `at`; times are ISO 8601 in UTC or None, durations are in seconds."""
     return {
         "at": iso(at),
         "version": version,
@@ -91,7 +92,7 @@ def _profile_status(snapshot: Snapshot, stalled_files: Sequence[StalledFile]) ->
         "leaseUntil": iso_or_none(snapshot.lease_until),
         "waiters": snapshot.waiters,
         "resting": snapshot.resting,
-        # Its own, and those that all profiles share.
+        # The profile's own files, and those that all profiles share.
         "stalledFiles": sorted({file for file, profile in stalled_files if profile in ("", snapshot.profile)}),
         "lastError": _failure(snapshot.last_failure),
     }

@@ -1,1 +1,1 @@
-"""The vending listener: what apps ask, and what they are answered."""
+"""The vending listener: the HTTP API for apps and proxies."""

@@ -1,4 +1,4 @@
-"""The vending API: guards, the table of paths, and one record of each answer."""
+"""The vending API: guards, routes, and one event for each response."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import connection_of
 
 _NOT_LET_IN = (401, 403)
-"""What the guards and the authentication of OAuth clients answer, and nobody else."""
+"""The statuses of the guards and of OAuth client authentication. No other code returns them."""
 
 
 class TokenApi:
     """The handler of the vending listener.
 
-    `token_headers` names, for each profile, the header in which the partner expects the token. `audit`, where there is
-    one, is told of every token that is handed over and of every report.
+    `token_headers` has, for each profile, the header in which the partner expects the token. `audit`, if set, gets an
+    event for every token in a response and for every rejection report.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class TokenApi:
         started = self._clock.monotonic()
         trace = trace_context(request.headers.getall("traceparent", ()))
         route = self._routes.find(path_and_query(request)[0])
-        # As of now, when the guards look at the request.
+        # Read here, so that the fast path stores the version of the tokens that the guards check.
         caller_tokens = self._guards.caller_tokens
         try:
             answered = await self._answer(request, route)
         except Exception:
-            # The connection answers and tells about the bug; here it is only counted.
+            # `ConnectionHandler` answers the request and reports the bug. Here the request is only counted.
             self._record(route, INTERNAL_ERROR, route.profile, started, trace)
             raise
         profile = answered.profile or route.profile
@@ -91,7 +91,7 @@ class TokenApi:
         answered: Answered,
         caller_tokens: CallerTokens | None,
     ) -> None:
-        """What was asked plainly, and was answered from memory, will be answered so again."""
+        """Add a plain GET that got a token to the fast path, so that the next one is answered there."""
         connection, vended = connection_of(request), answered.vended
         if connection.fast_key is None or vended is None or vended.suspect or answered.render is None:
             return

@@ -19,8 +19,8 @@ from sidecar.web.refusals import ANY_METHOD
 class AuthorizeEndpoint:
     """Returns 200, an empty body and the token in `token_header`.
 
-    To every method, for Envoy repeats the client's, and as 200: Envoy takes any other status for a denial, and passes
-    the denial to the client with its headers, the token among them. So no other answer has that header.
+    Every method is accepted, because Envoy repeats the client's. The status is 200: Envoy treats any other status as a
+    denial, and passes the denial with its headers to the client. So no other response has the token's header.
     """
 
     endpoint: ClassVar[Endpoint] = "authorize"
@@ -28,7 +28,7 @@ class AuthorizeEndpoint:
     proof: ClassVar[RequiredAuth] = RequiredAuth.PROXY
 
     def __init__(self, vendor: TokenProvider, token_header: str, *, reads_query: bool = True) -> None:
-        """`reads_query` is False where path and query end with those of the request that the proxy asks about."""
+        """`reads_query` is False where the proxy appends path and query of its client's request to ours."""
         self._vendor = vendor
         self._token_header = token_header
         self._reads_query = reads_query
@@ -36,12 +36,12 @@ class AuthorizeEndpoint:
 
     async def __call__(self, request: BaseRequest) -> Answered:
         query = path_and_query(request)[1] if self._reads_query else ""
-        # Caddy leaves the query of its client at the path it is told to ask, and that client has no say here.
+        # Caddy appends its client's query to the configured path, and that client must not set our parameters.
         (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)
         vended = await current_or_wait(self._vendor, min_ttl_s)
         answered = with_token(vended, self._header)
         if request.body_exists:
-            # A body nobody reads would be taken for the next request by whoever counts its bytes in another way.
+            # A proxy or parser that measures the body differently would take an unread body for the next request.
             answered.response.closes = True
         return answered
 

@@ -16,7 +16,7 @@ from sidecar.web.caller_tokens import CallerTokens
 
 
 class OAuthError(SidecarError):
-    """A protocol error of RFC 6749 section 5.2; `code` is the contract's word for it."""
+    """A protocol error of RFC 6749 section 5.2; `code` is the contract's error code for it."""
 
     def __init__(self, error: str, description: str, *, code: str = "bad-request", status: int = 400) -> None:
         super().__init__(f"{error}: {description}")
@@ -32,13 +32,13 @@ class OAuthError(SidecarError):
 
     @classmethod
     def nobody(cls, description: str) -> Self:
-        """No such profile. RFC 6749 leaves the status open; 404 is what the other paths answer."""
+        """No such profile. RFC 6749 leaves the status open; the other paths return 404."""
         return cls("invalid_client", description, code="unknown-profile", status=404)
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks. Basic secrets are to be form-encoded, and many clients do not: `secrets` holds both readings."""
+    """Client credentials. Basic secrets must be form-encoded, but many clients do not: `secrets` has both readings."""
 
     client_id: str
     secrets: tuple[Secret, ...]
@@ -48,9 +48,9 @@ class Client:
 
 
 def client_of_head(request: BaseRequest, *, bearer: bool = False) -> Client | None:
-    """Return the client by header, None without one. `bearer`: a Bearer header is no client's, and passed over.
+    """Return the client of the `Authorization` header, None without one. `bearer`: ignore Bearer headers.
 
-    Raises `OAuthError` when there are several headers, or the header is no Basic one.
+    Raises `OAuthError` when there are several headers, or the header is not Basic.
     """
     headers = request.headers.getall("Authorization", [])
     if bearer:
@@ -61,9 +61,9 @@ def client_of_head(request: BaseRequest, *, bearer: bool = False) -> Client | No
 
 
 def client_of(client: Client | None, form: Mapping[str, str]) -> Client:
-    """Return the client of the head, or without one that of the form.
+    """Return `client`, which the header named; without one, return the client of the form.
 
-    Raises `OAuthError` when the form has another one, or its secret as well.
+    Raises `OAuthError` when the form has another client id, or a secret in addition to the header's.
     """
     posted = form.get("client_secret")
     if client is None:

@@ -1,6 +1,6 @@
-"""Who may ask: the checks that stop SSRF, DNS rebinding and strangers, before anything else is looked at.
+"""The checks of each request before anything else: they stop SSRF, DNS rebinding and unknown callers.
 
-The cheapest come first, and what each answers is the same for everyone.
+The cheapest checks come first. Each returns the same error to every caller.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from sidecar.web.server.protocol import connection_of
 
 REQUIRED_HEADER = "Sidecar-Request"
 PROXY_HEADER = "Sidecar-Token"
-"""How a proxy presents the caller token: what it forwards may have an `Authorization` of its own."""
+"""The header for a proxy's caller token: the request that it forwards may have its own `Authorization`."""
 
 _FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
 _FORWARDING_PREFIX = "x-forwarded"
 _MOST_SPELLINGS, _LONGEST_SPELLING = 256, 64
 _BROWSED_ALONE = frozenset({"none", "same-origin"})
-"""`Sec-Fetch-Site` of a person who typed the address; any other value is a page's doing."""
+"""`Sec-Fetch-Site` when a person typed the address; any other value comes from a page of another origin."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:\[\]]+)(?::[0-9]{1,5})?")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="token-sidecar"'}
 
 
 class RequiredAuth(Enum):
-    """What a path asks of its caller, beyond the checks every request goes through."""
+    """The authentication that a path requires, in addition to the checks of every request."""
 
     HEADER = auto()
     """The required header, and the caller token where one is set."""
     CLIENT = auto()
     """OAuth client authentication where a caller token is set (checked by the endpoint), else the required header."""
     PROXY = auto()
-    """As `HEADER`, or the caller token of a proxy that forwards what others sent, where such are served."""
+    """As `HEADER`, or the caller token of a proxy that forwards its clients' requests, where proxies are served."""
     NONE = auto()
-    """Nothing: the answer is public."""
+    """Nothing: the response is public."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardSettings:
-    """`caller_tokens` is called at each request; None: callers need no token. `allowed_uids` None: every uid."""
+    """`caller_tokens` is called at each request; it returns None if callers need no token. `allowed_uids` None: all."""
 
     require_header: bool = True
     caller_tokens: Callable[[], CallerTokens | None] = lambda: None
@@ -58,12 +58,12 @@ class GuardSettings:
 
 
 class Guards:
-    """Lets a request pass, or says what it lacks."""
+    """Accepts a request, or raises an error that names what is missing."""
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
         self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
-        # Spellings of header names and hosts that were checked once: callers send the same few each time.
+        # Header names and hosts that passed a check, as spelled: callers send the same few each time.
         self._harmless: set[str] = set()
         self._allowed: set[str] = set()
 
@@ -93,9 +93,9 @@ class Guards:
         return self._settings.forward_auth
 
     def knows_proxy(self, request: BaseRequest) -> bool:
-        """Whether proxies are served, and the caller presents the caller token as they do, or needs none.
+        """Whether proxies are served, and the caller sends the caller token as proxies do, or needs none.
 
-        The header that is a proxy's own counts before `Authorization`, which may be that of the proxy's client.
+        `PROXY_HEADER` has precedence over `Authorization`, which may be that of the proxy's client.
         """
         tokens = self.caller_tokens
         if not self._settings.forward_auth or tokens is None:
@@ -104,9 +104,9 @@ class Guards:
         return tokens.accept(own[0].strip()) if len(own) == 1 else not own and _presents(request, tokens)
 
     def _is_from_proxy(self, request: BaseRequest, proof: RequiredAuth) -> bool:
-        """Whether what a proxy forwards is served: no page and no foreign Host gets this far without the caller token.
+        """Whether this is a proxy's request, which skips the checks of page and Host: the caller token replaces them.
 
-        For `RequiredAuth.CLIENT` the endpoint looks for it.
+        For `RequiredAuth.CLIENT` the endpoint checks the caller token.
         """
         if not self._settings.forward_auth:
             return False
@@ -125,14 +125,14 @@ class Guards:
             raise GuardError("caller-not-allowed", "This user id is not in SIDECAR_ALLOWED_UIDS.")
 
     def _check_host(self, request: BaseRequest) -> None:
-        """`request.host` is no basis: it falls back to the socket's address, and an absolute target overrides it."""
+        """Check `Host` itself: `request.host` falls back to the socket address, and an absolute target overrides it."""
         hosts = request.headers.getall("Host", [])
         if len(hosts) == 1 and hosts[0] in self._allowed and request.raw_path.startswith("/"):
             return
         if len(hosts) <= 1 and peer_of(request).is_unix:
-            # No name leads to a unix socket, so none can be rebound; clients put anything there.
+            # No host name resolves to a unix socket, so DNS rebinding cannot reach it. Clients send any name there.
             return
-        # A target with an authority of its own names a second host (RFC 9112 section 3.2.2).
+        # A target with an authority names a second host (RFC 9112 section 3.2.2).
         named = [*hosts, *filter(None, [authority_of(request)])]
         if len(hosts) != 1 or not all(self._allows(host) or _is_where_it_came(request, host) for host in named):
             raise GuardError(
@@ -157,7 +157,7 @@ class Guards:
             raise GuardError("header-required", f"Send the header '{REQUIRED_HEADER}: true'.")
 
     def _check_direct(self, request: BaseRequest) -> None:
-        """Underscores count as dashes: some servers and proxies take one for the other."""
+        """Refuse forwarded requests. Underscores count as dashes: some servers and proxies treat both alike."""
         for name in request.headers:
             if name in self._harmless:
                 continue
@@ -182,7 +182,7 @@ def peer_of(request: BaseRequest) -> Peer:
 
 
 def _is_where_it_came(request: BaseRequest, host: str) -> bool:
-    """Whether the host is the address that the connection was made to: it stands for no name that leads elsewhere."""
+    """Whether the host is the IP address that the client connected to: an address cannot be rebound, a name can."""
     parts = _HOST.fullmatch(host.lower())
     address = None if parts is None else literal_address(parts[1])
     return address is not None and str(address) == peer_of(request).local_address
@@ -199,7 +199,7 @@ def _unknown_caller(detail: str) -> GuardError:
 
 
 def is_forwarded(request: BaseRequest) -> bool:
-    """Whether a proxy says that it forwards what its client sent."""
+    """Whether a header of the request says that a proxy forwarded it."""
     return any(_tells_of_forwarding(name) for name in request.headers)
 
 
@@ -209,7 +209,7 @@ def _tells_of_forwarding(name: str) -> bool:
 
 
 def _check_no_page(request: BaseRequest) -> None:
-    """A page in a browser on this machine reaches loopback, too. No client of ours sends either header."""
+    """Refuse browser pages: a browser on this machine can reach loopback too. Our clients send neither header."""
     sites = request.headers.getall("Sec-Fetch-Site", ())
     if "Origin" in request.headers or any(site.lower() not in _BROWSED_ALONE for site in sites):
         raise GuardError(

@@ -1,4 +1,4 @@
-"""What a request's headers and query ask for: conditions, a content type, seconds."""
+"""Parses the options in a request's headers and query: conditions, a content type, seconds."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def none_match(fields: list[str], tag: str) -> bool:
 
 @lru_cache(maxsize=64)
 def prefers_text(fields: tuple[str, ...]) -> bool:
-    """Whether `Accept` asks for plain text more than for JSON; a tie is JSON, as is no wish at all."""
+    """Whether `Accept` prefers plain text to JSON; JSON for a tie, or without `Accept`."""
     ranges = [_media_range(part) for field in fields for part in field.split(",")]
     return _quality(ranges, "text", "plain") > _quality(ranges, "application", "json")
 
@@ -61,7 +61,7 @@ def _media_range(part: str) -> tuple[str, float]:
 
 
 def _quality(ranges: list[tuple[str, float]], kind: str, subtype: str) -> float:
-    """The most specific range decides (RFC 9110 section 12.5.1); 0 when none covers the type."""
+    """Return the weight of the most specific range (RFC 9110 section 12.5.1); 0 when none covers the type."""
     for wanted in (f"{kind}/{subtype}", f"{kind}/*", "*/*"):
         weights = [weight for name, weight in ranges if name == wanted]
         if weights:

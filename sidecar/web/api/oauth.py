@@ -1,4 +1,4 @@
-"""`POST /oauth/token`: the client credentials grant of RFC 6749 section 4.4, for OAuth clients as they are."""
+"""`POST /oauth/token`: the client credentials grant of RFC 6749 section 4.4, for unmodified OAuth clients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FORM = "application/x-www-form-urlencoded"
 _GRANT = "client_credentials"
 _MAX_FIELDS = 32
 MAX_FORM_BYTES = 8 * 1024
-"""A grant, a client and its secret, with whatever a client adds to them."""
+"""Enough for a grant type, a client id and its secret, and for fields that clients add."""
 
 
 class OAuthEndpoint:
@@ -46,7 +46,7 @@ class OAuthEndpoint:
             proxy = self._guards.knows_proxy(request)
             named = client_of_head(request, bearer=proxy)
             if named is not None and not proxy:
-                # Who is refused by the head is not waited for.
+                # A client that its header does not authenticate is refused before its body is read.
                 self._authenticate(named)
             form = _form(await _body(request))
             client = client_of(named, form)
@@ -58,13 +58,13 @@ class OAuthEndpoint:
         return await _grant(vendor)
 
     def _authenticate(self, client: Client) -> None:
-        """Raises `OAuthError`; an unknown client learns nothing, not even which profiles there are."""
+        """Raises `OAuthError`. It tells an unknown client nothing, not even which profiles exist."""
         tokens = self._guards.caller_tokens
         if tokens is not None and not client.knows(tokens):
             raise OAuthError.stranger("Authenticate with the caller token as the client secret.")
 
     def _find(self, client: Client, form: Mapping[str, str]) -> TokenProvider:
-        """Return the vendor to ask. Raises `OAuthError`."""
+        """Return the token provider of the client's profile. Raises `OAuthError`."""
         if form.get("grant_type") != _GRANT:
             error = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
             raise OAuthError(error, f"Send grant_type={_GRANT}.")
@@ -77,7 +77,7 @@ class OAuthEndpoint:
 
 
 def _refusal(error: OAuthError) -> Response:
-    """The members of RFC 6749 for OAuth clients, and beside them those of every other error."""
+    """Return the error with the members of RFC 6749 for OAuth clients, and those of every other problem document."""
     return problem(
         error.code,
         error.description,
@@ -89,7 +89,7 @@ def _refusal(error: OAuthError) -> Response:
 
 
 async def _body(request: BaseRequest) -> bytes:
-    """Raises `OAuthError` for a body that is no form, `RequestError` for one that is too large."""
+    """Read the body. Raises `OAuthError` if it is no form, `RequestError` if it is too large."""
     try:
         return await read_body(request, _FORM, MAX_FORM_BYTES)
     except RequestError as error:
@@ -112,7 +112,7 @@ def _granted(vended: VendedToken) -> Response:
 
 
 def _form(body: bytes) -> dict[str, str]:
-    """The form's fields. Raises `OAuthError` when one is given twice (RFC 6749 section 3.2) or it is no form."""
+    """Return the form's fields. Raises `OAuthError` for a field sent twice (RFC 6749 section 3.2), or for no form."""
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
     except ValueError:

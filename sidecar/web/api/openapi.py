@@ -20,7 +20,7 @@ _OTHER_METHODS = ("head", "post", "put", "patch", "delete", "options", "trace")
 
 
 def document() -> dict[str, Any]:
-    """The document as data."""
+    """Return the document as data."""
     text = Path(__file__).with_name("openapi.json").read_bytes()
     found: dict[str, Any] = msgspec.json.decode(text)
     found["info"]["version"] = sidecar.__version__
@@ -34,12 +34,12 @@ def document() -> dict[str, Any]:
 
 @functools.cache
 def _body() -> bytes:
-    """Made when somebody asks for it: in production hardly anybody does."""
+    """Return the encoded document. It is made at the first request, which is rare in production."""
     return msgspec.json.encode(document())
 
 
 class OpenApiEndpoint:
-    """`GET /openapi.json`: public, so that tools and people can read it without knowing how to ask."""
+    """`GET /openapi.json`: public, so that tools and people can read it without a header or a token."""
 
     endpoint: ClassVar[None] = None
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")

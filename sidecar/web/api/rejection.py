@@ -1,4 +1,4 @@
-"""`POST /v1/token/rejected`: an app says that the partner refused a token."""
+"""`POST /v1/token/rejected`: an app reports that the partner rejected a token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sidecar.web.problems import whole_seconds
 from sidecar.web.refusals import RequestError
 
 MAX_REPORT_BYTES = 20 * 1024
-"""The longest token there can be is 16 KiB; what JSON may add to it fits, too."""
+"""The longest possible token has 16 KiB; the rest is for the JSON around it."""
 _TOKEN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -28,12 +28,12 @@ class _ReportBody(msgspec.Struct, rename="camel"):
     token_id: str | None = None
     access_token: str | None = None
 
-    def __repr__(self) -> str:  # the stock one would show the access token
+    def __repr__(self) -> str:  # msgspec's own would show the access token
         return "_ReportBody(***)"
 
 
 class RejectedEndpoint:
-    """Takes reports for one profile."""
+    """Accepts rejection reports for one profile."""
 
     endpoint: ClassVar[Endpoint] = "rejected"
     methods: ClassVar[tuple[str, ...]] = ("POST",)
@@ -59,7 +59,7 @@ def _verdict(report: Report) -> Response:
 
 
 def _reported_id(body: bytes) -> str:
-    """The reported token's id. Raises `RequestError` when the body does not name exactly one token."""
+    """Return the reported token's id. Raises `RequestError` when the body does not name exactly one token."""
     try:
         parsed = msgspec.json.decode(body, type=_ReportBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -67,7 +67,7 @@ def _reported_id(body: bytes) -> str:
     named = [text for text in (parsed.token_id, parsed.access_token) if text]
     if len(named) != 1:
         raise _unclear()
-    # What is no id is taken for a token, also in the wrong field: so it reaches no log, and the report still counts.
+    # A text that is no id is taken for a token, also in the wrong field: no log gets it, and the report still counts.
     if parsed.token_id and _TOKEN_ID.fullmatch(parsed.token_id):
         return parsed.token_id
     return token_id_of(Secret(named[0]))

@@ -1,4 +1,4 @@
-"""Reads the two small documents that callers may send, and nothing larger or slower."""
+"""Reads the two kinds of small body that callers may send, within limits of size and time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _TOO_MANY = "Too many requests are waiting for their bodies. This one waited lon
 
 
 async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> bytes:
-    """The whole body. Raises `RequestError` for another content type, or a body too large, too slow or malformed.
+    """Return the whole body. Raises `RequestError` if its type is another, or if it is too large, slow or malformed.
 
-    A body that is waited for is also refused to make room for others.
+    Also raises it for the request that has waited longest, when too many requests wait for their bodies.
     """
     connection = connection_of(request)
     if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
@@ -35,9 +35,9 @@ async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> by
             "bad-request", f"Send the whole body within {connection.limits.body_timeout_s:g} s."
         ) from None
     except (RequestPayloadError, HttpProcessingError) as error:
-        # The body keeps it, and it leads to frames that hold the body.
+        # The stream keeps the error, whose traceback refers to frames that hold the body.
         error.__traceback__ = None
-        # Its text quotes the body.
+        # The error's own text quotes the body.
         raise RequestError("bad-request", "The body is incomplete, or its transfer coding is malformed.") from None
 
 

@@ -1,4 +1,4 @@
-"""Paths to endpoints, by their exact raw bytes: nothing is unquoted, nothing normalised, so no spelling slips past."""
+"""Routes paths to endpoints by their exact raw bytes: without unquoting or normalising, no spelling passes a check."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from sidecar.web.refusals import ANY_METHOD, RequestError, missing_default
 
 _OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
 _APPENDED = re.compile(r"(?P<path>/v1/authorize/[^/]+)/.*", re.DOTALL)
-"""A path of ours with the client's path after it, as Envoy's `path_prefix` makes it."""
+"""A path of ours with the client's path appended, as Envoy's `path_prefix` does."""
 
 
 class Route(Protocol):
-    """What stands behind one path. `endpoint` None: its requests are not counted."""
+    """The endpoint of one path. `endpoint` None: its requests are not counted."""
 
     @property
     def endpoint(self) -> Endpoint | None: ...
@@ -44,7 +44,7 @@ class Route(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _NotFound:
-    """A path that leads nowhere; the guards and the method are looked at all the same."""
+    """An unknown path or profile; the guards and the method are checked all the same."""
 
     error: RequestError | UnknownProfileError
     endpoint: Endpoint | None = None
@@ -53,7 +53,7 @@ class _NotFound:
     profile: str = ""
 
     async def __call__(self, request: BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
-        # Not raised: each raise would add to the traceback of an error that lives as long as we do.
+        # Not raised: the error exists as long as the process, and each raise would make its traceback longer.
         return refused(self.error)
 
 
@@ -61,7 +61,7 @@ _NOT_FOUND = _NotFound(RequestError("not-found", "See /openapi.json for the list
 
 
 class Routes:
-    """Every path that exists; a path without a profile name is the profile `default`."""
+    """Every path that exists; a path without a profile name is for the profile `default`."""
 
     def __init__(self, vendors: Mapping[str, TokenProvider], guards: Guards, token_headers: Mapping[str, str]) -> None:
         self._profiles = tuple(vendors)

@@ -29,14 +29,14 @@ class TokenEndpoint:
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
     proof: ClassVar[RequiredAuth] = RequiredAuth.HEADER
 
-    # And so no `vars`, which would show the answer.
+    # With slots there is no `__dict__`, which would show the token in `vars`.
     __slots__ = ("_vendor", "_written", "profile")
 
     def __init__(self, vendor: TokenProvider) -> None:
         self._vendor = vendor
         self.profile = vendor.profile.name
         self._written: tuple[VendedToken, bytes] | None = None
-        """The latest document: within one second every caller gets the same."""
+        """The latest document: all callers within one second get the same."""
 
     async def __call__(self, request: BaseRequest) -> Answered:
         min_ttl_s, wait_s = seconds_of(path_and_query(request)[1], "min_ttl", "wait")
@@ -47,11 +47,11 @@ class TokenEndpoint:
                 return Answered("not-modified", answer(304, headers=_headers(vended)))
             vended = await current_or_wait(self._vendor, min_ttl_s)
         render = self._text if prefers_text(tuple(request.headers.getall("Accept", ()))) else self._json
-        # HEAD gets the headers alone, and so no token.
+        # HEAD gets only the headers, and so no token.
         return Answered("ok", render(vended)) if request.method == "HEAD" else with_token(vended, render)
 
     async def _changed(self, request: BaseRequest, vended: VendedToken, wait_s: Seconds) -> bool:
-        """As `TokenProvider.changed`; also False where the connection has to give way."""
+        """As `TokenProvider.changed`; also False when the connection's slot is needed."""
         try:
             async with connection_of(request).polling():
                 return await self._vendor.changed(vended.token.token_id, wait_s)
@@ -68,7 +68,7 @@ class TokenEndpoint:
 
 
 async def current_or_wait(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> VendedToken:
-    """Return the token from process memory where it will do; else return or raise what `TokenProvider.vend` does."""
+    """Return the token in process memory if it lives `min_ttl_s` or longer; else do what `TokenProvider.vend` does."""
     vended = vendor.current()
     if vended is not None and vended.expires_in_s >= min_ttl_s:
         return vended
@@ -76,7 +76,7 @@ async def current_or_wait(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> Vend
 
 
 def with_token(vended: VendedToken, render: Callable[[VendedToken], Response], profile: str = "") -> Answered:
-    """The answer that `render` makes with this token."""
+    """Return the response that `render` makes with this token, with the facts for audit and fast path."""
     return Answered(
         "ok",
         render(vended),

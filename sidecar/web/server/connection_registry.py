@@ -1,18 +1,18 @@
 """The connections of one listener, kept within its limits.
 
-Where all slots are taken, a new connection gets one from, in this order:
+When all slots are taken, a new connection gets the slot of, in this order:
 
 1. the connection that has been receiving for the longest time, if that is more than `MOMENT_S`, or if a quarter of all
-   slots are receiving;
+   slots are held by receiving connections;
 2. the connection that has been idle for the longest time, if that is more than `MOMENT_S`;
-3. the longest long-poll: it is answered at once, and its connection ends;
+3. the long-poll that has waited the longest: it is answered at once, and its connection ends;
 4. the connection that has been idle for the longest time, then the one that has been receiving for the longest time.
 
-A connection is receiving while its client owes bytes: it has sent nothing, a part of a head, or a part of a body, or it
-does not read its answers. So new connections have a quarter of the slots, unless connections that wait for an answer
-hold them. Where all are held so, the new one is answered 503.
+A connection is receiving while its client has sent nothing, a part of a head or a part of a body, or while its client
+does not read the responses. So new connections have a quarter of the slots, unless connections that wait for a response
+hold them. When those hold all slots, the new connection gets a 503.
 
-Slow connections are found by checking all of them now and then, which costs a request nothing; a timer for each would.
+Slow connections are found by periodic checks of all connections. A timer for each connection would cost every request.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.model import MonotonicTime, Seconds
 
 Activity: TypeAlias = Literal["receiving", "idle", "polling", "answering", "leaving"]
-"""`idle`: every request was answered, or is just being answered. `polling`: a long-poll waits. `leaving`: a long-poll
-that was told to end."""
+"""`idle`: every request was answered, or is just being answered. `polling`: a long-poll waits. `leaving`: `give_way`
+was called for a long-poll."""
 
 MANY = 256
-"""Connections whose memory is worth returning to the system."""
+"""From so many connections on, their memory is returned to the system after they ended."""
 
 MOMENT_S: Seconds = 1
-"""Within this time a client sends what it has begun to send."""
+"""A client needs at most this time to send the rest of a request, once it has begun."""
 
 SHARE = 4
-"""One connection of so many may have a body under way; as many as that may be receiving and keep their slots."""
+"""One connection in `SHARE` may be sending a body. As many may be receiving and keep their slots."""
 
 TURNED_AWAY = 4
-"""Connections beyond the limit that may be open at a time, until they are answered 503, or their long-polls end."""
+"""Connections beyond the limit that may be open at a time, until they are answered 503 or their long-polls end."""
 
 
 class ManagedConnection(ABC):
-    """One connection, and its place in the registry: `activity` since `since`, by the event loop's clock."""
+    """One connection, and its state in the registry: `activity` since `since`, by the event loop's clock."""
 
     __slots__ = ("activity", "queued_at", "since")
 
@@ -52,12 +52,12 @@ class ManagedConnection(ABC):
         self.activity: Activity = "receiving"
         self.since: MonotonicTime = 0
         self.queued_at: MonotonicTime = 0
-        """Its `since` when it was put at its place in the queue."""
+        """The value of `since` when the connection was put at its place in the queue."""
 
     @property
     @abstractmethod
     def is_owed_answer(self) -> bool:
-        """Whether it has sent a complete head that is not answered yet."""
+        """Whether the client has sent a complete head that is not answered yet."""
 
     @abstractmethod
     def overdue(self, now: MonotonicTime) -> Limit | None:
@@ -65,11 +65,11 @@ class ManagedConnection(ABC):
 
     @abstractmethod
     def give_way(self) -> None:
-        """Answer what it waits for, or what it sends, at once, and end it with that answer."""
+        """Answer the waiting request or the unfinished body at once, and end the connection with that response."""
 
     @abstractmethod
     def abort(self) -> None:
-        """End it now."""
+        """End the connection now."""
 
 
 class ConnectionRegistry:
@@ -83,7 +83,7 @@ class ConnectionRegistry:
         self._dispersed = dispersed
         self._most = 0
         self._share = max(1, limits.max_connections // SHARE)
-        # Each in the order of `since`, so that the first is the next to go.
+        # Each in the order of `since`: the first connection is ended next.
         self._queues: dict[Activity, OrderedDict[ManagedConnection, None]] = {
             "receiving": OrderedDict(), "idle": OrderedDict(), "polling": OrderedDict(), "answering": OrderedDict(),
             "leaving": OrderedDict(),
@@ -96,7 +96,7 @@ class ConnectionRegistry:
         return sum(map(len, self._queues.values())) + len(self._turned_away)
 
     def add(self, connection: ManagedConnection) -> bool:
-        """Add one that was accepted. False when there is no room: it is to be answered 503, and to end."""
+        """Add an accepted connection. Returns False when there is no slot: answer it with 503, and end it."""
         connection.since = connection.queued_at = _now()
         room = self._has_room() or self._make_room(connection.since)
         if room:
@@ -131,7 +131,7 @@ class ConnectionRegistry:
         return True
 
     def _longest_idle(self) -> ManagedConnection | None:
-        """Sort those that asked since they were put there. Before each answer would cost more than it is worth here."""
+        """Sort the connections with newer requests, then return the first. Sorting at each response would cost more."""
         idle = self._queues["idle"]
         for _ in range(len(idle)):
             connection = next(iter(idle))
@@ -145,7 +145,7 @@ class ConnectionRegistry:
         return _first(idle)
 
     def _end_poll(self, poll: ManagedConnection, now: MonotonicTime) -> bool:
-        """End the long-poll with its answer. False where too many are being ended so."""
+        """End the long-poll with its response. Returns False where too many are being ended this way."""
         leaving = self._queues["leaving"]
         if len(leaving) >= TURNED_AWAY:
             first = next(iter(leaving))
@@ -157,18 +157,18 @@ class ConnectionRegistry:
         return True
 
     def _turn_away(self, connection: ManagedConnection) -> None:
-        # They take files, too: however many come at once, only a few of them are kept for the answer.
+        # They use file descriptors too: however many come at once, only a few are kept open for the 503.
         if len(self._turned_away) >= TURNED_AWAY:
             self._abort(next(iter(self._turned_away)))
         self._turned_away[connection] = None
 
     def set_activity(self, connection: ManagedConnection, activity: Activity) -> None:
-        """Nothing changes where it is that already, is leaving, or is gone."""
+        """Move the connection to the queue of `activity`; does nothing if it is there, is leaving or has ended."""
         if connection.activity not in (activity, "leaving"):
             self._move(connection, activity)
 
     def touch(self, connection: ManagedConnection, now: MonotonicTime) -> None:
-        """It was answered, and has nothing under way."""
+        """Note that the connection is idle since `now`: all its requests are answered."""
         if connection.activity == "idle":
             connection.since = now
         else:
@@ -184,7 +184,7 @@ class ConnectionRegistry:
         self._queues[activity][connection] = None
 
     def begin_body(self, connection: ManagedConnection) -> None:
-        """A body is waited for. Where there are too many, the one that is waited for the longest time is refused."""
+        """Note that a request waits for its body. Where too many wait, the oldest of them is refused."""
         if connection not in self._queues[connection.activity]:
             return
         if len(self._bodies) >= self._share:
@@ -193,16 +193,16 @@ class ConnectionRegistry:
         self._bodies[connection] = None
 
     def end_body(self, connection: ManagedConnection) -> None:
-        """It is not waited for any more."""
+        """Note that the connection's request no longer waits for its body."""
         self._bodies.pop(connection, None)
 
     def remove(self, connection: ManagedConnection) -> None:
-        """It has ended."""
+        """Remove a connection that has ended."""
         for queue in (self._queues[connection.activity], self._turned_away, self._bodies):
             queue.pop(connection, None)
 
     def close(self) -> None:
-        """End the connections that are owed nothing."""
+        """End the connections that wait for no response."""
         for connection in self._all():
             if not connection.is_owed_answer:
                 self._abort(connection)
@@ -211,19 +211,19 @@ class ConnectionRegistry:
         return [*(connection for queue in self._queues.values() for connection in queue), *self._turned_away]
 
     def _check_later(self) -> None:
-        # Often enough for the shortest limit to mean something, rarely enough to cost nothing.
+        # Often enough to enforce the shortest limit, and rarely enough to cost almost nothing.
         every_s = min(1.0, self.limits.header_timeout_s / 4, self.limits.write_timeout_s / 4)
         self._next_check = asyncio.get_running_loop().call_later(every_s, self._check)
 
     def _check(self) -> None:
-        """Find the connections that are too slow, and check again as long as there are any."""
+        """End the connections that are too slow, and check again while any connection is open."""
         self._next_check = None
         if self._most >= MANY and len(self) < self._most / 4:
             self._most = len(self)
             self._dispersed()
         if not len(self):
             return
-        # Arranged first: a bug in one check must not be the end of all of them.
+        # Scheduled first: a bug in one check must not stop all later checks.
         self._check_later()
         now = _now()
         for connection in self._all():
@@ -233,7 +233,7 @@ class ConnectionRegistry:
                 self._abort(connection)
 
     def _abort(self, connection: ManagedConnection) -> None:
-        # At once, not when its end is heard of: until then it would still count.
+        # At once, not at `connection_lost`: until then the connection would still be counted.
         self.remove(connection)
         connection.abort()
 

@@ -1,25 +1,24 @@
-"""Answers to requests whose meaning is known: found by their bytes, and made of the token that is vended now.
+"""Responses to known requests: found by the request's bytes, and rendered with the token that is vended now.
 
-Invariant: a segment is answered from here only when the guards and the endpoint would give the same answer to it. That
-holds because
+Invariant: a segment is answered from here only when the guards and the endpoint would give the same response to it.
+That holds because
 
-- a connection looks here only at rest (`protocol`), and an entry is made only of a segment that was plainly one whole
-  head: so what is found is a request by itself, and equal bytes are parsed alike;
-- an entry is made only of a request that the guards let pass and that got a token (`TokenApi`), and it is found only by
-  the same bytes, from the same kind of peer (`Peer.key`: transport, uid, local address), while the same version of the
-  caller tokens is in force. Nothing else goes into the guards' decision;
-- what the entry stands for, profile, endpoint and form, is a function of those bytes: a GET without a query and without
-  a condition;
-- the answer is rendered from `TokenProvider.current()`, which never gives a suspect token, and again whenever that may
-  be another: the token is not held any more, a second of its life or of `Date` has passed, or somebody set the wall
-  clock by a second or more. Without such a token there is no answer here;
-- lines that neither guards nor endpoints read are left out before bytes are compared, which makes no whole head of what
-  is none (`request_key`). No entry is made of a head with a second `User-Agent`, or with an odd form of one;
+- a connection uses the fast path only at rest (`protocol`), and an entry is made only from a segment that was exactly
+  one whole head. So a segment that is found is one complete request, and equal bytes are parsed alike;
+- an entry is made only from a request that passed the guards and got a token (`TokenApi`). It is found only by the same
+  bytes, from the same kind of peer (`Peer.key`: transport, uid, local address), under the same version of the caller
+  tokens. The guards' decision depends on nothing else;
+- profile, endpoint and form of the entry are a function of those bytes: a GET without a query and without a condition;
+- the response is rendered from `TokenProvider.current()`, which never returns a suspect token. It is rendered again
+  when the token is not held any more, when a second of its life or of `Date` has passed, or when the wall clock was set
+  by a second or more. Without such a token the fast path returns no response;
+- lines that neither guards nor endpoints read are removed before bytes are compared. This never turns other bytes into
+  a whole head (`request_key`). No entry is made from a head with two `User-Agent` lines, or an unusual form of one;
 - metrics, audit lines and spans are emitted as for any other request. With `SIDECAR_LOG_LEVEL=debug`, which logs each
   request, there is no fast path.
 
-No secret of a caller lies here (`known_requests`). A token that is not vended any more is forgotten when the next
-answer is rendered.
+No secret of a caller is stored here (`known_requests`). A token that is not vended any more is removed when the next
+response is rendered.
 """
 
 from __future__ import annotations
@@ -39,27 +38,27 @@ from sidecar.web.server.peer import Peer
 from sidecar.web.server.request_key import MAX_REQUEST_BYTES, trace_of
 
 Render: TypeAlias = Callable[[VendedToken], Response]
-"""Makes the answer with this token: one profile, endpoint and form. Equal where those are."""
+"""Makes the response with this token, for one profile, endpoint and form; equal for equal ones of these."""
 
 
 class Connection(Protocol):
-    """Who is answered."""
+    """The connection that is answered."""
 
     @property
     def peer(self) -> Peer: ...
 
     @property
     def caller(self) -> str:
-        """Its name for the audit."""
+        """The caller's name for the audit."""
         ...
 
 
 @dataclass(slots=True)
 class CachedResponse:
-    """The latest answer of one meaning; `closes`: the connection ends with it, as its caller asked.
+    """The latest response of one profile, endpoint and form; `closes`: the caller asked to end the connection with it.
 
-    It was made of `vended`, and is dated with `second` of the wall clock. Before the moment `valid_until` only another
-    token, or somebody who sets the wall clock, makes it untrue.
+    It was made from `vended`, and its `Date` is `second` of the wall clock. Before `valid_until` only another token or
+    a step of the wall clock makes it invalid.
     """
 
     render: Render
@@ -83,11 +82,11 @@ class _Entry:
 
 
 class FastPath:
-    """A small table from the digests of requests to answers.
+    """A small table from the digests of requests to responses.
 
     `max_head_bytes` is the limit of a head without its last, empty line.
-    `tally_of` returns where the requests of a profile and endpoint are counted; `caller_tokens` those in force. `audit`
-    and `spans`, where there are any, are told of each answer; a span is made only for a request with a trace.
+    `tally_of` returns the counter for the requests of a profile and endpoint; `caller_tokens` those in force. `audit`
+    and `spans`, if set, get an event for each response; a span is made only for a request with a trace.
     """
 
     def __init__(
@@ -111,11 +110,11 @@ class FastPath:
         self._closed = False
 
     def key_of(self, head: bytes, peer: Peer) -> Key | None:
-        """What `head`, which is plainly one whole request, is found by; None where it is never found."""
+        """Return the key of `head`, which must be exactly one request; None where it is never found."""
         return self._known.key_of(head, peer)
 
     def find(self, segment: bytes, connection: Connection) -> CachedResponse | None:
-        """The answer, counted and told as given; None when the segment has to go the long way."""
+        """Return the response, after counting and auditing it; None when aiohttp has to handle the segment."""
         began = self._now()
         entry = self._known.find(segment, connection.peer)
         if entry is None:
@@ -151,7 +150,7 @@ class FastPath:
         caller_tokens: CallerTokens | None = None,
         closes: bool = False,
     ) -> None:
-        """This request passed the guards under these caller tokens, and got a token. What is seen twice is kept."""
+        """Add a request that passed the guards under these caller tokens and got a token; kept at the second time."""
         if self._closed:
             return
         meaning = vendor.profile.name, endpoint, render, closes
@@ -162,7 +161,7 @@ class FastPath:
         self._known.add(key, _Entry(response, caller_tokens))
 
     def close(self) -> None:
-        """Forget every answer, and learn none."""
+        """Remove every response, and add no more."""
         self._closed = True
         self._known.clear()
         self._responses.clear()

@@ -1,4 +1,4 @@
-"""What is behind the sockets of one listener: it makes a connection of each that is accepted."""
+"""The HTTP server of one listener: creates an `HttpConnection` for each accepted socket."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Handler: TypeAlias = Callable[[BaseRequest], Awaitable[Response]]
 
 
 class HttpServer(Server):
-    """aiohttp's server, whose handlers are driven by connections of ours. Call it for the protocol of a new socket."""
+    """aiohttp's server with our `HttpConnection` in front of its handlers. Call it for the protocol of a new socket."""
 
     def __init__(
         self,
@@ -35,8 +35,8 @@ class HttpServer(Server):
         fast_path: FastPath | None = None,
         dispersed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`dispersed` is called when most of many callers have gone."""
-        # A long-poll whose caller went away is ended at once instead of a minute later.
+        """`dispersed` is called when most of many connections have ended."""
+        # A long-poll whose caller disconnected ends at once instead of a minute later.
         super().__init__(self._answer, handler_cancellation=True)
         self._handle = handler
         self._draining = False
@@ -50,13 +50,13 @@ class HttpServer(Server):
         return HttpConnection(self.registry, self._fast_path, self._make_handler, self._sink, self._running_loop)
 
     def drain(self) -> None:
-        """From now on each answer ends its connection, so that no caller sends on one that is about to end."""
+        """From now on end each connection with its next response, so that no caller reuses one that is about to end."""
         self._draining = True
         if self._fast_path is not None:
             self._fast_path.close()
 
     async def _answer(self, request: BaseRequest) -> StreamResponse:
-        """Write the whole response: its connection then knows that nothing is owed any more."""
+        """Write the whole response, then note on its connection that the request is answered."""
         connection = connection_of(request)
         connection.begin(request)
         response = await self._handle(request)

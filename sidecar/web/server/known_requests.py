@@ -1,6 +1,6 @@
-"""Requests that were seen before, found by digests of their bytes.
+"""A table of requests that were seen before, by digests of their bytes.
 
-No request lies here, and so no secret of a caller: the digests are keyed BLAKE2b, with a key that this process makes.
+It stores no request, and so no secret of a caller: the digests are keyed BLAKE2b, with a key made by this process.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ T = TypeVar("T")
 
 
 class Key(NamedTuple):
-    """What a request is found by: a digest of what is read of it, which has so many bytes."""
+    """The digest of the bytes that a request is found by, and the number of these bytes."""
 
     digest: bytes
     size: int
 
 
 class KnownRequests(Generic[T]):
-    """One value for each request that was added twice. `max_head_bytes`: of a head without its last, empty line."""
+    """One value for each request that was added twice. `max_head_bytes` excludes the empty line that ends a head."""
 
     def __init__(self, max_head_bytes: int = MAX_REQUEST_BYTES) -> None:
         self._max_bytes = max_head_bytes + len(LINE_END)
         self._keyed = blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST_BYTES)
         self._entries: dict[bytes, T] = {}
         self._sizes: set[int] = set()
-        """Those of requests that may be found by all their bytes. Of others, which differ each time, no digest is made
-        of these."""
+        """The sizes of requests that may be found by all their bytes. Requests of other sizes differ each time: for
+        them that digest is not computed."""
         self._seen: dict[bytes, None] = {}
 
     def key_of(self, head: bytes, peer: Peer) -> Key | None:
-        """For `add`. `head` is plainly one whole request; None where it is never found."""
+        """Return the key for `add`; None for a request that is never found. `head` must be exactly one head."""
         if not is_short(head):
             return None
         read = without_user_agent(without_traces(head))
         return Key(self._digest(read, peer), len(read)) if is_decisive(read) else None
 
     def find(self, segment: bytes, peer: Peer) -> T | None:
-        """The value of a request that is read as this segment would be; None where there is none, or it is no head."""
+        """Return the value of the request with the same decisive bytes; None without one, or if this is no head."""
         if len(segment) in self._sizes:
-            # As `_digest`, without the call.
+            # The same as `_digest`, without the cost of a call.
             state = self._keyed.copy()
             state.update(peer.key + segment)
             found = self._entries.get(state.digest())
@@ -73,17 +73,17 @@ class KnownRequests(Generic[T]):
 
     def _find_without_name(self, named: bytes, peer: Peer) -> T | None:
         read = without_user_agent(named)
-        # Requests with one name are here, too: what still has one of two names is none of those.
+        # The table also has heads with one `User-Agent`. A head with two must not equal one of them.
         if read is named or not is_decisive(read):
             return None
         found = self._entries.get(self._digest(read, peer))
         if found is not None:
-            # A client program says the same name each time: from now on that is found at once.
+            # A client program sends the same `User-Agent` each time: add the head with it, to be found sooner.
             self.add(Key(self._digest(named, peer), len(named)), found)
         return found
 
     def add(self, key: Key, value: T) -> None:
-        """Keep what is added for the second time, in the place of the oldest where there are too many."""
+        """Store a value that is added for the second time; it replaces the oldest one when the table is full."""
         if not self._was_seen(key.digest):
             return
         if key.digest not in self._entries and len(self._entries) >= MAX_ENTRIES:

@@ -1,4 +1,4 @@
-"""A listener: one handler behind any number of TCP and unix addresses."""
+"""A listener: one HTTP server behind any number of TCP and unix addresses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FileIdentity: TypeAlias = tuple[int, int]
 
 
 class Listener:
-    """Serves from `start` to `stop`; `make` is called once, at the start, for what stands behind the sockets."""
+    """Serves from `start` to `stop`; `start` calls `make` once to create the HTTP server behind the sockets."""
 
     def __init__(self, make: Callable[[], HttpServer]) -> None:
         self._make = make
@@ -31,18 +31,18 @@ class Listener:
 
     @property
     def bound(self) -> tuple[Address, ...]:
-        """The addresses that are listened on since `start`, with the real port where 0 was asked for."""
+        """The addresses on which `start` listens, with the real port where 0 was configured."""
         return self._bound
 
     @property
     def connections(self) -> int:
-        """How many there are now."""
+        """The number of open connections."""
         return len(self._http.registry) if self._http is not None else 0
 
     async def start(self, addresses: Sequence[Address]) -> None:
         """Listen on all of `addresses`, or on none.
 
-        Raises `ConfigurationError` when one cannot be had: in use, not ours, or a unix path that is no socket.
+        Raises `ConfigurationError` when one cannot be opened: in use, not ours, or a unix path that is no socket.
         """
         self._http = self._make()
         sockets: list[socket.socket] = []
@@ -59,26 +59,26 @@ class Listener:
             self._servers.append(await self._serve(sock))
 
     def drain(self) -> None:
-        """Serve on, and end each connection with its next answer."""
+        """Continue to serve, and end each connection with its next response."""
         if self._http is not None:
             self._http.drain()
 
     async def stop(self, grace_s: Seconds) -> None:
-        """Accept nothing more, let running requests end within `grace_s`, then cut them off."""
+        """Accept no more connections, give running requests `grace_s` to end, then abort them."""
         if self._http is None:
             return
         for server in self._servers:
             server.close()
         removal = run_aside(self._remove_unix_files)
-        # Connections whose first bytes are in already are served before the idle ones are closed.
+        # Connections whose first bytes have arrived are served before the idle ones are closed.
         await asyncio.sleep(0)
         self._http.registry.close()
         self._http.pre_shutdown()
-        # aiohttp spends its limit twice: on waiting, and once more before it cancels. To it, 0 means "for ever".
+        # aiohttp applies its limit twice: it waits, and waits again before it cancels. In aiohttp, 0 means "no limit".
         await self._http.shutdown(max(grace_s, _SHORTEST_GRACE_S) / 2)
         for server in self._servers:
             await server.wait_closed()
-        # A file system that hangs does not hold up the end: the next start removes what is left.
+        # A file system that hangs must not delay the exit: the next start removes the remaining files.
         await asyncio.wait((removal,), timeout=grace_s)
         self._servers = []
         self._http = None
@@ -89,11 +89,11 @@ class Listener:
         assert factory is not None  # noqa: S101 - set by `start`, tells the type checker
         if sock.family == socket.AF_UNIX:
             return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
-        # Said again: the event loop calls `listen` itself, with a hundred if it is not told.
+        # `backlog` is needed again: the event loop calls `listen` itself, by default with 100.
         return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
 
     def _remove_unix_files(self) -> None:
-        """Remove our socket files, but not one that a successor has put in their place."""
+        """Remove our socket files, except where a successor has put its own in their place."""
         for path, identity in self._unix_files:
             with contextlib.suppress(OSError):
                 if _identity(path) == identity:
@@ -102,13 +102,13 @@ class Listener:
 
 
 def _unix_files(addresses: Sequence[Address]) -> list[tuple[Path, FileIdentity]]:
-    """Our socket files with what tells them from a successor's; one that is gone already is left out."""
+    """Return our socket files with the identity that distinguishes them from a successor's; skip missing files."""
     found = ((path, _identity(path)) for address in addresses if address.file for path in [Path(address.file)])
     return [(path, identity) for path, identity in found if identity is not None]
 
 
 def _identity(path: Path) -> FileIdentity | None:
-    """Device and inode of what lies there, a link itself included; None where nothing does."""
+    """Return device and inode of the file at `path`, or of the link itself; None where there is no file."""
     try:
         status = path.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The other end of a connection, as the kernel knows it."""
+"""The other end of a connection, according to the kernel."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _UCRED = struct.Struct("3i")
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What the guards read of a connection.
+    """The properties of a connection that the guards read.
 
-    `uid` is the caller's user id on a unix socket, and None over TCP or when the connection is gone. `local_address`
-    is the IP address that the caller connected to, and empty on a unix socket. `key` is equal exactly where all of
-    this is.
+    `uid` is the caller's user id on a unix socket, and None over TCP or when the connection is lost. `local_address`
+    is the IP address that the caller connected to, and empty on a unix socket. `key` is equal for two peers exactly
+    when the other fields are.
     """
 
     is_unix: bool
@@ -27,7 +27,7 @@ class Peer:
 
 
 def peer_of(transport: asyncio.BaseTransport) -> Peer:
-    # The stand-ins for sockets of asyncio and uvloop both have the three methods that are used here.
+    # The socket wrappers of asyncio and uvloop both have the three methods that are used here.
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family == socket.AF_UNIX:
         uid = _uid(sock)
@@ -38,7 +38,7 @@ def peer_of(transport: asyncio.BaseTransport) -> Peer:
 
 
 def caller_name(transport: asyncio.BaseTransport, peer: Peer) -> str:
-    """The caller for people: `uid:1000`, or the address as `127.0.0.1:54321`; empty when the connection is gone."""
+    """Return the caller's name for the audit: `uid:1000` or `127.0.0.1:54321`; empty when the connection is lost."""
     if peer.is_unix:
         return "" if peer.uid is None else f"uid:{peer.uid}"
     name = transport.get_extra_info("peername")
@@ -49,7 +49,7 @@ def caller_name(transport: asyncio.BaseTransport, peer: Peer) -> str:
 
 
 def _uid(sock: socket.socket) -> int | None:
-    """The pid beside it is 0 across containers; the uid is right."""
+    """Return the caller's user id. It is right across containers, where the pid beside it is 0."""
     if sock.fileno() < 0:
         return None
     _, uid, _ = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))

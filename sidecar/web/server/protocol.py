@@ -1,10 +1,10 @@
 """One accepted connection: limits, half-closed callers, back-pressure, drain and eviction, for both listeners.
 
-It has two states. At rest, every request that came was answered, and no byte of another one has come: a segment that
-the fast path knows is answered from it. Any other segment is handed over to aiohttp's handler, which does not exist
-before. Where that segment was plainly one whole request without a body, the connection is at rest again once our
-handler has written the whole response. Otherwise it stays handed over for good. So the fast path and the parser can
-never disagree about where a request begins.
+A connection has two states. At rest, every received request was answered, and no byte of another one was received. A
+segment that the fast path knows is then answered from it. Any other segment goes to aiohttp's handler, which is created
+for the first one. If that segment was exactly one request head without a body, the connection is at rest again after
+our handler wrote the whole response. Otherwise aiohttp's handler gets everything that follows. So the fast path and the
+parser can never disagree about where a request begins.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KEEPALIVE_S: Seconds = 75
 
 
 class HttpConnection(SocketProtocol):
-    """Owns one socket from its acceptance to its end.
+    """Owns one socket from accept to close.
 
     `make_handler` is called at the first request that the fast path does not know.
     """
@@ -60,14 +60,14 @@ class HttpConnection(SocketProtocol):
         self._has_spoken = False
         self._at_rest = True
         self._returns = False
-        """Whether the request that is being answered leads back to rest."""
+        """Whether the connection is at rest again after the current response."""
         self._is_polling = False
         self._timeout: asyncio.Timeout | None = None
-        """Ends what the request waits for."""
+        """The timeout of the current wait for a body or for a new token."""
         self.gives_way = False
-        """Whether the next answer ends the connection, because others need its place."""
+        """Whether the next response ends the connection, because its slot is needed."""
         self.fast_key: Key | None = None
-        """What the fast path would find the request by that is being answered; None where it may not."""
+        """The current request's key in the fast path; None where it must not be found there."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -91,7 +91,7 @@ class HttpConnection(SocketProtocol):
         if self.is_closing:
             return
         if self._is_turned_away:
-            # Not before the request is in: closing on unread bytes is a reset, which may overtake the answer.
+            # Only after the request was read: closing with unread bytes sends a reset, which may overtake the response.
             self.write(OVERLOADED)
             self.close()
         elif self._feed is not None and not self._at_rest:
@@ -114,21 +114,21 @@ class HttpConnection(SocketProtocol):
             self._feed.receive(data)
 
     def eof_received(self) -> bool:
-        """Keep the connection open while requests that came whole wait for their answers.
+        """Keep the connection open while complete requests wait for their responses.
 
-        A caller that closed its writing side may still read. One that is gone is told from it by its reset: an answer
-        that is sent to it brings one, and `overdue` looks for one.
+        A caller that closed its writing side may still read. A caller that is gone is detected by its reset: our
+        response causes one, and `overdue` looks for one.
         """
         if self.is_closing or self._at_rest or self._feed is None:
             return False
         self.is_half_closed = True
-        # Not before aiohttp has seen what came with the end.
+        # Only after aiohttp has read the bytes that came with the end.
         self._loop.call_soon(self._feed.advance)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        # What refers to itself stays until the garbage collector comes, which an idle process never calls.
+        # A reference cycle stays until the garbage collector runs, and it never runs in an idle process.
         feed, self._feed = self._feed, None
         if feed is not None:
             feed.connection_lost(exc)
@@ -146,7 +146,7 @@ class HttpConnection(SocketProtocol):
         self._update_activity()
 
     def begin(self, request: BaseRequest) -> None:
-        """aiohttp has read a head, and our handler begins. Raises `RuntimeError` for one that was not handed over."""
+        """Note that our handler begins a request. Raises `RuntimeError` for a head that was not handed over."""
         if self._feed is None:
             raise ConnectionResetError
         if self._returns and not is_plain(request):
@@ -155,24 +155,24 @@ class HttpConnection(SocketProtocol):
 
     @property
     def ends(self) -> bool:
-        """Whether the answer to the present request is the last one."""
+        """Whether the connection ends with the response to the current request."""
         return self.gives_way or (self._feed is not None and self._feed.ends)
 
     def finish(self, *, keeps: bool) -> None:
-        """Our handler has written the whole response."""
+        """Note that our handler has written the whole response."""
         self.fast_key = None
         if self._feed is not None:
             self._feed.finish(keeps=keeps)
             self._at_rest = self._returns and keeps and self._feed.is_at_boundary and not self.is_half_closed
 
     def advanced(self) -> None:
-        """The feed has handed over what it could."""
+        """Note that the feed has handed over all it may for now."""
         if self.is_half_closed and not self.is_owed_answer:
             self.close()
         self._update_activity()
 
     def refuse(self, error: HttpProcessingError) -> None:
-        """Answer what is no request, and end the connection."""
+        """Answer bytes that are not a valid request, and end the connection."""
         if error.code == 431:
             self.limited("header-bytes")
         self.write(wire_bytes(malformed(self._sink, error.code, error), closes=True))
@@ -180,7 +180,7 @@ class HttpConnection(SocketProtocol):
 
     @asynccontextmanager
     async def waiting_for_body(self) -> AsyncIterator[None]:
-        """Raises `TimeoutError` after the time for a body, or once the connection has to give way."""
+        """Raises `TimeoutError` after the time limit for a body, or when `give_way` is called."""
         try:
             async with asyncio.timeout(self.limits.body_timeout_s) as self._timeout:
                 self.registry.begin_body(self)
@@ -191,7 +191,7 @@ class HttpConnection(SocketProtocol):
 
     @asynccontextmanager
     async def polling(self) -> AsyncIterator[None]:
-        """While the request waits for news. Raises `TimeoutError` once the connection has to give way."""
+        """Mark the connection as a waiting long-poll. Raises `TimeoutError` when `give_way` is called."""
         try:
             async with asyncio.timeout(None) as self._timeout:
                 self._is_polling = True
@@ -210,7 +210,7 @@ class HttpConnection(SocketProtocol):
         elif self._is_polling:
             self.registry.set_activity(self, "polling")
         elif self.activity != "idle":
-            # One that was idle stays so for the moment: the registry asks `is_owed_answer` when it needs a place.
+            # An idle connection stays listed as idle: the registry reads `is_owed_answer` when it needs a slot.
             self.registry.set_activity(self, "answering")
 
     @property
@@ -230,7 +230,7 @@ class HttpConnection(SocketProtocol):
     def abort(self) -> None:
         """As `ManagedConnection`."""
         if self._is_turned_away and not self.is_closing:
-            # It had no time to ask. Most clients read what is there before they find the connection closed.
+            # Its client had no time to send a request. Most clients read the response before they see the close.
             self.write(OVERLOADED)
             self.close()
         else:
@@ -244,5 +244,5 @@ class HttpConnection(SocketProtocol):
 
 
 def connection_of(request: BaseRequest) -> HttpConnection:
-    """The connection that a request came on."""
+    """The connection on which a request was received."""
     return cast("HttpConnection", owner_of(request))

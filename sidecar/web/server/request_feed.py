@@ -1,4 +1,4 @@
-"""Hands the bytes of one connection to aiohttp's handler: one request at a time, and the next one after the answer."""
+"""Hands the bytes of one connection to aiohttp's handler: one request at a time, the next one after the response."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sidecar.web.server.request_parser import (
 
 
 class Connection(Owner, Protocol):
-    """What the feed asks of the connection that it belongs to."""
+    """What the feed uses of its connection."""
 
     write_paused: bool
     is_half_closed: bool
@@ -32,7 +32,7 @@ class Connection(Owner, Protocol):
 
 
 class RequestFeed:
-    """Exists from the first segment that the fast path does not know, and the handler from the first whole head."""
+    """Created at the first segment that the fast path does not know; creates the handler at the first complete head."""
 
     __slots__ = (
         "_connection", "_handler", "_has_begun", "_is_first", "_is_full", "_limits", "_loop", "_make_handler",
@@ -46,32 +46,32 @@ class RequestFeed:
         limits: Limits,
         accepted_at: MonotonicTime | None,
     ) -> None:
-        """`accepted_at` is when the connection began, where this is its first request."""
+        """`accepted_at` is when the connection was accepted, or None if an earlier request was already answered."""
         self._connection = connection
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._parser = RequestParser(limits.max_header_bytes)
         self._has_begun = False
-        """Whether our handler has the request that is being answered."""
+        """Whether our handler has begun the current request."""
         self.ends = False
-        """Whether the request that came last is the last one on its connection."""
+        """Whether the latest request is the last one on its connection."""
         self._is_full = False
         self._is_first = accepted_at is not None
         self.began_at = accepted_at
-        """When the head that is under way began, by the event loop's clock; None between two requests."""
+        """When the unfinished head began, by the event loop's clock; None between two requests."""
         self._make_handler = make_handler
         self._handler: ConnectionHandler | None = None
         self.is_answering = False
-        """Whether a head was handed over that is not answered yet."""
+        """Whether a head was handed over and is not answered yet."""
 
     @property
     def is_receiving(self) -> bool:
-        """Whether a part of a head or of a body is still to come."""
+        """Whether a head or a body is incomplete."""
         return self.began_at is not None or self._parser.is_in_body
 
     @property
     def is_at_boundary(self) -> bool:
-        """Whether every request was answered, and no byte of another one has come."""
+        """Whether every request was answered, and no byte of another one was received."""
         return not (self.is_answering or self.is_receiving or self._parser.held_bytes)
 
     def receive(self, data: bytes) -> None:
@@ -81,7 +81,7 @@ class RequestFeed:
         self.advance()
 
     def receive_head(self, head: bytes) -> None:
-        """`head` is plainly one whole head, and nothing was received before it that is not answered."""
+        """Hand over `head`, which is exactly one head; everything received before it must be answered."""
         try:
             check_request_line(head)
         except UnreadableHeadError as error:
@@ -90,7 +90,7 @@ class RequestFeed:
             self._hand_over_head(head)
 
     def advance(self) -> None:
-        """Hand over what may be handed over now."""
+        """Hand over all received bytes that may be handed over now."""
         parser, connection = self._parser, self._connection
         while not connection.is_closing:
             if part := parser.next_body():
@@ -135,7 +135,7 @@ class RequestFeed:
         try:
             handler.data_received(data)
         except ValueError:
-            # Of aiohttp's parser in Python, for a number of more digits than Python takes.
+            # aiohttp's Python parser raises it for a number with more digits than `int` accepts.
             self._connection.refuse(UnreadableHeadError())
 
     def pause_writing(self) -> None:
@@ -152,7 +152,7 @@ class RequestFeed:
             handler.connection_lost(exc)
 
     def _limit_held(self) -> None:
-        """Read no more while more is held than may be sent ahead, until all of it is answered."""
+        """Pause reading once the client has sent too much ahead, until all of it is answered."""
         parser, limits = self._parser, self._limits
         if not self.is_answering or not parser.held_bytes:
             if self._is_full:
@@ -167,7 +167,7 @@ class RequestFeed:
                 self._connection.pause_reading("ahead")
 
     def begin(self, request: BaseRequest) -> None:
-        """aiohttp has read a head, and our handler begins. Raises `RuntimeError` for one that was not handed over."""
+        """Note that our handler begins a request. Raises `RuntimeError` for a head that was not handed over."""
         if self._has_begun or not self.is_answering:
             self._connection.abort()
             raise RuntimeError("a request that was not handed over")
@@ -178,7 +178,7 @@ class RequestFeed:
         self._go_on()
 
     def finish(self, *, keeps: bool) -> None:
-        """The whole response was written."""
+        """Note that the whole response was written."""
         self._has_begun = self.is_answering = False
         self.ends = not keeps
         if self.ends and not self._parser.is_in_body:

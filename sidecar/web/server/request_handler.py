@@ -1,8 +1,8 @@
-"""aiohttp's request handler behind a connection of ours: it sees the bytes it is handed, and writes through it.
+"""aiohttp's request handler behind an `HttpConnection`, which hands it the bytes and writes its output.
 
-Its own error answers and logs are replaced, since they repeat what the caller sent: stock aiohttp answers a malformed
-header with that header, in the response and in its log. A caller's `Authorization` with a control character in it would
-end up in both, before any handler of ours has run.
+Its error responses and logs are replaced, because they repeat the request: stock aiohttp copies a malformed header into
+the response and into its log. An `Authorization` header with a control character would be in both, before any handler
+of ours has run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OVERLOADED = wire_bytes(
     closes=True,
 )
 _NEVER_S: Seconds = 1e9
-"""Idle connections are ended by their owner: aiohttp does not hear of what the fast path answers."""
+"""Idle connections are ended by their `HttpConnection`: aiohttp does not see requests that the fast path answers."""
 _BODY_BUFFER_BYTES = 64 * 1024
 
 
@@ -60,7 +60,7 @@ class Owner(Protocol):
 
 
 class OwnedTransport(asyncio.Transport):
-    """A connection as its request handler sees it."""
+    """The transport of a request handler: passes every call on to the connection."""
 
     def __init__(self, owner: Owner) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class OwnedTransport(asyncio.Transport):
 
 
 class ConnectionHandler(RequestHandler):
-    """Answers constant texts to what it cannot parse and to bugs, and emits an event for both."""
+    """Returns constant texts for malformed requests and for bugs, and emits an event for both."""
 
     __slots__ = ("_sink", "connection")
 
@@ -119,10 +119,10 @@ class ConnectionHandler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - aiohttp's signature; holds what the caller sent
     ) -> StreamResponse:
-        """Say what went wrong without a word of what was sent, and close.
+        """Answer with a problem document that quotes nothing of the request, and close.
 
-        Raises `ConnectionError` when the client is gone, or half an answer is out already: the connection is of no
-        more use.
+        Raises `ConnectionError` when the client has disconnected, or a part of the response is already sent: the
+        connection cannot be used any more.
         """
         if isinstance(exc, ConnectionError):
             raise exc
@@ -139,21 +139,21 @@ class ConnectionHandler(RequestHandler):
     def log_exception(self, *args: object, **kwargs: object) -> None:  # noqa: ARG002 - texts may hold a secret
         exc = sys.exc_info()[1]
         if isinstance(exc, RequestPayloadError | HttpProcessingError):
-            # A body that went wrong after its request was answered: the caller's fault, not ours.
+            # The body was malformed after its request was answered: an error of the caller, no bug of ours.
             exc.__traceback__ = None
             self._sink.emit(MalformedRequest(status=400, cause=type(exc).__name__))
         else:
             self._report(exc)
 
     def log_debug(self, *args: object, **kwargs: object) -> None:
-        """Nothing: the stock one formats requests."""
+        """Do nothing: aiohttp's method formats requests."""
 
     def _report(self, exc: BaseException | None) -> None:
         self._sink.emit(InternalFailure(where="web", trace=bare_trace(exc or sys.exc_info()[1])))
 
 
 class _Written(StreamResponse):
-    """Stands for a response whose bytes went through the connection; aiohttp asks it only what comes next."""
+    """A response that the connection has already written; aiohttp reads from it only whether the connection ends."""
 
     def __init__(self, *, keeps: bool) -> None:
         super().__init__()
@@ -167,17 +167,17 @@ class _Written(StreamResponse):
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
+        """Do nothing: everything is written."""
 
 
 WRITTEN, WRITTEN_LAST = _Written(keeps=True), _Written(keeps=False)
 
 
 def malformed(sink: EventSink, status: int, exc: BaseException | None) -> Response:
-    """The answer to what is no request, which is told to `sink`."""
+    """Return the response for bytes that are not a valid request, and emit an event to `sink`."""
     sink.emit(MalformedRequest(status=status, cause=type(exc).__name__))
     if exc is not None:
-        # It leads to a frame that holds the error itself, and what was sent.
+        # The traceback refers to frames that hold the error itself and the request's bytes.
         exc.__traceback__ = None
     return problem("bad-request", HEAD_TOO_LARGE if status == 431 else UNREADABLE, status=status)
 

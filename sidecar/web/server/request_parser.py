@@ -1,9 +1,9 @@
-"""Cuts the bytes of one connection into what aiohttp's parser is given at a time: one head, then its body.
+"""Splits the bytes of one connection into the parts that aiohttp's parser gets one by one: a head, then its body.
 
-Nothing here decides what a request means. A head is everything up to the first blank line; whether a body follows,
-and how long it is, is what aiohttp read in that head. So a limit can hold for a whole head, requests are answered one
-at a time, and an error in a request does not touch the answers to those before it. The work grows with the number of
-bytes, not with the number of pieces they come in.
+Nothing here decides what a request means. A head is everything up to the first blank line. aiohttp reads in that head
+whether a body follows, and how long it is. So a limit can apply to a whole head, requests are answered one at a time,
+and an error in a request does not affect the responses to earlier ones. The work grows with the number of bytes, not
+with the number of segments.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from aiohttp.web_request import BaseRequest
 
 LINE_END, HEAD_END = b"\r\n", b"\r\n\r\n"
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|(?<!\r)\n")
-"""What no head contains."""
+"""Bytes that no valid head contains."""
 _EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]+ [^\x00-\x20\x7f]+ HTTP/1\.[01]\r\n")
 """Methods are case-sensitive (RFC 9110 section 9.1). RTSP and ICE have request lines of the same form."""
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 _NO_LIMIT = 2**30
-"""What is read of a body beside aiohttp's handler is dropped at once."""
+"""For `_ChunkedBody`, which drops the body at once."""
 
 
 class HeadTooLargeError(HttpProcessingError):
-    """A head of more bytes than the limit. Has no text: it would be a part of the head."""
+    """A head with more bytes than the limit. It has no message, which would quote the head."""
 
     code = 431
 
 
 class UnreadableHeadError(HttpProcessingError):
-    """Bytes that begin no request of HTTP/1.0 or 1.1, which parsers read in different ways."""
+    """Bytes that do not begin a valid HTTP/1.0 or 1.1 request. Parsers differ in how they read such bytes."""
 
     code = 400
 
 
 class _ChunkedBody:
-    """Finds errors in a chunked body: aiohttp tells the handler that waits for it only after that has answered."""
+    """Detects errors in a chunked body. aiohttp reports them to the waiting handler only after it has answered."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -54,13 +54,13 @@ class _ChunkedBody:
             self._parser.feed_data(part)
             self._body.read_nowait()
         except (HttpProcessingError, RequestPayloadError):
-            # What follows the body is no part of it.
+            # An error in the bytes after the end of the body is not an error of the body.
             return not self._body.is_eof()
         return False
 
 
 class RequestParser:
-    """`add` takes what was received; `next_head` and `next_body` return what may be handed over."""
+    """`add` takes the received bytes; `next_head` and `next_body` return those that may be handed over."""
 
     __slots__ = ("_body", "_body_left", "_chunked", "_empty_bytes", "_had_line", "_held", "_looked_at", "_max_bytes")
 
@@ -68,11 +68,11 @@ class RequestParser:
         self._max_bytes = max_head_bytes
         self._held = bytearray()
         self._looked_at = 0
-        """How many bytes of it are known to contain no end of a head."""
+        """How many bytes of `_held` were searched: no head ends in them."""
         self._had_line = False
-        """Whether its first line is complete, and was accepted."""
+        """Whether the request line is complete and was accepted."""
         self._empty_bytes = 0
-        """The empty lines before it."""
+        """The size of the empty lines before the head."""
         self._body: StreamReader | None = None
         self._body_left = 0
         self._chunked: _ChunkedBody | None = None
@@ -83,7 +83,7 @@ class RequestParser:
 
     @property
     def held_heads(self) -> int:
-        """How many heads end in what is held."""
+        """How many heads end in the held bytes."""
         return self._held.count(HEAD_END)
 
     @property
@@ -98,18 +98,18 @@ class RequestParser:
         self._looked_at = 0
 
     def expect_body(self, request: BaseRequest) -> None:
-        """`request` is what aiohttp made of the latest head."""
+        """Expect the body of `request`, which aiohttp parsed from the latest head."""
         length = request.content_length
         self._body, self._chunked = request.content, _ChunkedBody() if length is None else None
         self._body_left = sys.maxsize if length is None else length
 
     def end_body(self) -> None:
-        """Nothing more will come: tell the reader of a body that it is incomplete."""
+        """Raise `RequestPayloadError` in the reader of an incomplete body: no more bytes will be received."""
         if self._body is not None and self.is_in_body and self._body.exception() is None:
             self._body.set_exception(RequestPayloadError())
 
     def next_body(self) -> bytes:
-        """Take what is held of the body; empty where there is none."""
+        """Take and return the held bytes of the body; empty where there are none."""
         if not self.is_in_body or not self._held:
             return b""
         part = bytes(self._held[: self._body_left])
@@ -121,7 +121,7 @@ class RequestParser:
         return part
 
     def next_head(self) -> bytes | None:
-        """Take the next head; None until it is complete, and while a body is. Raises `HttpProcessingError`."""
+        """Take the next head; None until it is complete, and during a body. Raises `HttpProcessingError`."""
         if self.is_in_body:
             return None
         held = self._held
@@ -129,7 +129,7 @@ class RequestParser:
             self._empty_bytes += _cut_empty_lines(held)
             self._looked_at = 0
         end = held.find(HEAD_END, max(0, self._looked_at - 3))
-        # Its last line, which is empty, does not count. A part may end within that.
+        # The last line of a head is empty and is not counted. A part of a head may end within that line.
         if self._empty_bytes + (end + 2 if end >= 0 else len(held) - 1) > self._max_bytes:
             raise HeadTooLargeError
         if end < 0:
@@ -143,7 +143,7 @@ class RequestParser:
         return head
 
     def _check_part(self) -> None:
-        """Refuse at once what begins no request, such as TLS: its sender may wait for an answer before it goes on."""
+        """Refuse bytes that begin no request, such as TLS, at once: their sender may wait for an answer."""
         held, new = self._held, max(0, self._looked_at - 1)
         if _NO_TEXT.search(held, new):
             raise UnreadableHeadError
@@ -154,13 +154,13 @@ class RequestParser:
 
 
 def check_request_line(head: bytes | bytearray) -> None:
-    """Raises `UnreadableHeadError`."""
+    """Check the first line of `head`. Raises `UnreadableHeadError`."""
     if not _REQUEST_LINE.match(head):
         raise UnreadableHeadError
 
 
 def is_whole_head(data: bytes, max_bytes: int) -> bool:
-    """Whether `data` is plainly one head and nothing else: one blank line, at its end, and no line end but CRLF."""
+    """Whether `data` is exactly one head: one blank line, at its end, and no line end but CRLF."""
     size = len(data)
     return (
         data.find(HEAD_END) == size - len(HEAD_END)
@@ -171,7 +171,7 @@ def is_whole_head(data: bytes, max_bytes: int) -> bool:
 
 
 def is_plain(request: BaseRequest) -> bool:
-    """Whether nothing but another head may follow the request's head."""
+    """Whether only another head may follow the request's head."""
     headers = request.headers
     return not (
         request.body_exists
@@ -184,12 +184,12 @@ def is_plain(request: BaseRequest) -> bool:
 
 
 def ends_connection(request: BaseRequest) -> bool:
-    """Whether nothing that follows the request may be taken for another one.
+    """Whether the bytes after the request must not be read as another request.
 
     aiohttp's C parser adds the last trailer field of a chunked request to the head of the next one (seen with 3.14.5):
-    the next caller behind a proxy would pass the guards by it. After `Upgrade` it drops the next request. `close`
-    among the connection options counts before `keep-alive` (RFC 9112 section 9.3), and to that parser after it where
-    the version is 1.0.
+    with that field, the next caller behind a proxy could pass the guards. After `Upgrade` the parser drops the next
+    request. The connection option `close` has precedence over `keep-alive` (RFC 9112 section 9.3). For version 1.0 that
+    parser reverses the order.
     """
     headers = request.headers
     if not request.keep_alive or "Transfer-Encoding" in headers or "Upgrade" in headers or request.method == "CONNECT":
@@ -199,10 +199,10 @@ def ends_connection(request: BaseRequest) -> bool:
 
 
 def _cut_empty_lines(held: bytearray) -> int:
-    """Remove the empty lines that `held` begins with. Returns their bytes."""
+    """Remove the empty lines at the start of `held`. Returns their size in bytes."""
     found = _EMPTY_LINES.match(held)
     size = found.end() if found else 0
-    # While the match exists the bytes cannot be changed.
+    # A `bytearray` cannot be resized while a match on it exists.
     del found
     del held[:size]
     return size

@@ -1,4 +1,4 @@
-"""One accepted socket: who is at its other end, and how it is read, written and closed."""
+"""One accepted socket: its peer, and how it is read, written and closed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sidecar.web.server.connection_registry import ConnectionRegistry, ManagedCo
 from sidecar.web.server.peer import Peer, caller_name, peer_of
 
 LINGER_S: Seconds = 1.0
-"""How long the rest of a refused request is read and ignored: closing at once would be a reset, which may overtake the
-refusal."""
+"""How long the rest of a refused request is read and ignored: closing at once would send a reset, which may overtake
+the response."""
 _NOBODY = Peer(is_unix=False, uid=None, local_address="", key=b"")
 
 
 class SocketProtocol(ManagedConnection, asyncio.Protocol):
-    """Nothing but this reads, writes or closes the socket."""
+    """The only code that reads, writes or closes the socket."""
 
     __slots__ = (
         "_caller", "_loop", "_pauses", "_unread_since", "is_closing", "is_half_closed", "peer", "registry", "transport",
@@ -33,13 +33,13 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
         self._pauses: set[str] = set()
         self._unread_since: MonotonicTime | None = None
         self.peer = _NOBODY
-        """Known once the connection is made."""
+        """Set in `connection_made`."""
         self.transport: asyncio.Transport | None = None
         """None before the connection is made, and once it is lost."""
         self.write_paused = False
-        """Whether what was written lies unread, as much of it as may."""
+        """Whether the write buffer is full, because the client does not read."""
         self.is_closing = False
-        """Whether nothing that is received matters any more."""
+        """Whether all further received bytes are ignored."""
         self.is_half_closed = False
         """Whether the client has closed its writing side."""
 
@@ -52,7 +52,7 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
 
     @property
     def caller(self) -> str:
-        """The caller's name for the audit; empty when the connection is gone."""
+        """The caller's name for the audit; empty when the connection is lost."""
         if self.transport is None:
             return ""
         if not self._caller:
@@ -79,7 +79,7 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
             self.transport.write(data)
 
     def close(self) -> None:
-        """Close once all that was written is sent."""
+        """Close after all written bytes are sent."""
         self.is_closing = True
         if self.transport is not None:
             self.transport.close()
@@ -105,19 +105,19 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
         self._pauses.add(reason)
 
     def resume_reading(self, reason: str) -> None:
-        """Read on, unless there is another reason not to."""
+        """Resume reading, unless another reason for the pause remains."""
         if reason in self._pauses:
             self._pauses.remove(reason)
             if not self._pauses and self.transport is not None and not self.is_closing:
                 self.transport.resume_reading()
 
     def overdue(self, now: MonotonicTime) -> Limit | None:
-        """As `ManagedConnection`: of what the client does not read."""
+        """As `ManagedConnection`: the limit for responses that the client does not read."""
         transport = self.transport
         if transport is None:
             return None
         if self.is_half_closed and _was_reset(transport):
-            # No limit that anybody exceeded.
+            # The client exceeded no limit, so none is reported.
             transport.abort()
         elif not transport.get_write_buffer_size():
             self._unread_since = None
@@ -129,7 +129,7 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
 
 
 def _was_reset(transport: asyncio.Transport) -> bool:
-    """Whether the other side is gone altogether. After the end of what it sends, no event loop looks for that."""
+    """Whether the peer has closed both directions. After the end of its input, no event loop checks for that."""
     sock = transport.get_extra_info("socket")
     if sock is None or sock.fileno() < 0:
         return False

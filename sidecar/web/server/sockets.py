@@ -1,4 +1,4 @@
-"""Listening sockets: TCP by name or number, and unix sockets, whose files only owner and group may use."""
+"""Listening sockets: TCP by host name or address, and unix sockets. Only owner and group may use their files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from sidecar.file_operations import FileOperationError, read_in_time
 
 UNIX_MODE = 0o660
 BACKLOG = 1024
-"""A cold start of many callers must not meet a full queue; the kernel caps it at `somaxconn`."""
+"""The queue must not be full when many callers start at once. The kernel caps it at `somaxconn`."""
 
 _HOSTS = {"": ("0.0.0.0", "::"), "localhost": ("127.0.0.1", "::1")}  # noqa: S104 - asked for by `:port`
-"""What is meant by all addresses, and by `localhost`, whatever a machine's /etc/hosts says of it."""
+"""The addresses for no host name and for `localhost`, independent of the machine's /etc/hosts."""
 _PORT_ATTEMPTS = 10
-# What an IPv6 address gives on a machine without IPv6.
+# The errors for an IPv6 address on a machine without IPv6.
 _NO_SUCH_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 def open_sockets(address: Address) -> list[socket.socket]:
-    """Sockets that listen on `address`; several when its host name has several addresses.
+    """Return sockets that listen on `address`; several when its host name has several addresses.
 
-    Raises `ConfigurationError` when one cannot be had.
+    Raises `ConfigurationError` when one of them cannot be opened.
     """
     try:
         return [_unix(address)] if address.path else _tcp(address)
@@ -38,7 +38,7 @@ def open_sockets(address: Address) -> list[socket.socket]:
 
 
 def bound_address(sock: socket.socket) -> Address:
-    """Where a listening socket ended up: port 0 has become a number."""
+    """Return the address of a listening socket, with the real port in place of 0."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         return Address(path=f"@{name[1:].decode()}" if isinstance(name, bytes) else name)
@@ -55,14 +55,14 @@ def _tcp(address: Address) -> list[socket.socket]:
         try:
             return _listen_on_all(found, address.port)
         except OSError as error:
-            # Any free port of the first address may be taken at the next one.
+            # With port 0, the free port of the first address may be in use at the next address.
             if address.port or error.errno != errno.EADDRINUSE or attempt == 1:
                 raise
     raise AssertionError
 
 
 def _listen_on_all(found: Iterable[tuple[int, str]], port: int) -> list[socket.socket]:
-    """Listen on one port of every address; on a machine without IPv6 or without IPv4, on those of the other."""
+    """Listen on the same port of every address, without those of an IP version that the machine does not have."""
     sockets: list[socket.socket] = []
     last: OSError | None = None
     for family, host in found:
@@ -99,7 +99,7 @@ def _unix(address: Address) -> socket.socket:
 
 
 def _listening(family: int, bind: Callable[[socket.socket], None]) -> socket.socket:
-    """Raises `OSError`, with nothing left open."""
+    """Return a new listening socket. Raises `OSError`, with nothing left open."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         bind(sock)
@@ -112,12 +112,12 @@ def _listening(family: int, bind: Callable[[socket.socket], None]) -> socket.soc
 
 
 def _bind_file(sock: socket.socket, path: str) -> None:
-    """Create the socket's file with `UNIX_MODE`, whatever the umask is. Raises `OSError`.
+    """Create the socket's file with `UNIX_MODE`, independent of the umask. Raises `OSError`.
 
-    The mode is part of the creation. A `chmod` by path afterwards would follow a link that another user has put in the
-    place of the file by then, and an `fchmod` of a bound socket does not reach its file.
+    The mode is set by the creation. A later `chmod` by path would follow a link that another user may have put in the
+    place of the file, and an `fchmod` of a bound socket does not change its file.
     """
-    # The umask is that of the whole process: while the listeners open, no other thread creates files.
+    # The umask applies to the whole process: while the listeners open, no other thread creates files.
     umask = os.umask(0o777 & ~UNIX_MODE)
     try:
         sock.bind(path)
@@ -126,7 +126,7 @@ def _bind_file(sock: socket.socket, path: str) -> None:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket file that nobody listens on. Raises `OSError` when somebody does, or when it is another file."""
+    """Remove a socket file without a listener. Raises `OSError` when it has one, or when it is no socket."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -134,7 +134,7 @@ def _remove_stale(path: Path) -> None:
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "the path exists and is no socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        # Connecting to a local socket does not wait, except for a live listener whose queue is full.
+        # Connecting to a local socket blocks only if its listener's queue is full.
         probe.setblocking(False)
         if probe.connect_ex(str(path)) not in (errno.ECONNREFUSED, errno.ENOENT):
             raise OSError(errno.EADDRINUSE, "another process listens there")

@@ -1,4 +1,4 @@
-"""The page `/status` for people: the document of `/status.json` in words, and live where scripts may run.
+"""The page `/status` for people: the document of `/status.json` in words, updated live where scripts may run.
 
-Hardly ever asked for, so `AdminApi` imports it, and it reads its files, at the first request.
+It is rarely requested, so `AdminApi` imports it, and it reads its files, at the first request.
 """

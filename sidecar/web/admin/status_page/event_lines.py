@@ -1,4 +1,4 @@
-"""Events in words: a sentence each, and what else there is to know."""
+"""Events in words: one sentence for each, and its other fields."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "internal_failure": "Internal error in {where}",
     }
 )
-"""By the name an event has in the log. In braces fields of the event, which are not told again after the sentence."""
+"""By the event's name in the log. Braces hold fields of the event; these are not repeated after the sentence."""
 
 _SHAPES = {"info": "info", "warning": "attention", "error": "bad"}
 _ALWAYS_SHOWN = {"at", "event", "level", "count", "profile"}
 
 
 def event_line(event: Document, at: str) -> Markup:
-    """One item of the list, as of `at`."""
+    """Return one item of the list, as of `at`."""
     sentence = SENTENCES.get(event["event"], event["event"].replace("_", " "))
     told = set(re.findall(r"{(\w+)}", sentence))
     what = re.sub(r"{(\w+)}", lambda found: _value(found[1], event.get(found[1], "?")), sentence)

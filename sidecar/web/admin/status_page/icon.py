@@ -1,4 +1,4 @@
-"""The page's icon, so that a browser's tab shows how things are: a shape and a colour for each grade."""
+"""The page's icon, so that the browser's tab shows the state: a shape and a colour for each grade."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SHAPES: MappingProxyType[Grade, tuple[str, str]] = MappingProxyType(
         "bad": ("#d63b40", "M5 0h6l5 5v6l-5 5H5l-5-5V5Z"),
     }
 )
-"""Colours that show on a light tab and on a dark one."""
+"""The colours are visible on light and on dark tabs."""
 
 
 def icon(grade: Grade) -> str:
-    """A `data:` URL: no further request, and nothing to look for at another path."""
+    """Return a `data:` URL: it needs neither another request nor another path."""
     colour, outline = _SHAPES[grade]
     return f"data:image/svg+xml,{quote(fill(_SVG, colour=colour, outline=outline))}"

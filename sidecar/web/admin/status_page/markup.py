@@ -1,4 +1,4 @@
-"""HTML from the templates in `files`. Whatever is filled in is escaped, unless it was made here."""
+"""HTML from the templates in `files`. Values are escaped, except `Markup` values."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from string import Template
 
 
 class Markup(str):
-    """Text that is HTML already. Only `fill` and `joined` make it, and constants of this room."""
+    """Text that is already HTML. Only `fill`, `joined` and constants of this package make it."""
 
     __slots__ = ()
 
 
 @functools.cache
 def file(name: str) -> str:
-    """The text of one of our files, read once."""
+    """Return the text of one of our files, which is read once."""
     return Path(__file__).with_name("files").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -27,7 +27,7 @@ def _template(text: str) -> Template:
 
 
 def fill(text: str, **values: object) -> Markup:
-    """`text` with each `$name` replaced by its value; a name without a value is an error."""
+    """Replace each `$name` in `text` by its value. Raises `KeyError` for a name without a value."""
     safe = {name: value if isinstance(value, Markup) else escape(str(value)) for name, value in values.items()}
     return Markup(_template(text).substitute(safe))
 

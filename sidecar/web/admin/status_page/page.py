@@ -1,4 +1,4 @@
-"""The page as a whole, and the files beside it."""
+"""The whole page, and its style and script files."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _FILES = MappingProxyType(
 
 
 def file_answer(path: str) -> Response:
-    """One of the files the page is made of."""
+    """Return the style sheet or the script of the page."""
     return answer(200, file(path.removeprefix("/")).encode(), content_type=_FILES[path], headers=HEADERS)
 
 
 def page_answer(document: Document) -> Response:
-    """The document of `/status.json` as a page."""
+    """Return the document of `/status.json` as a page."""
     return answer(200, page(document).encode(), content_type="text/html; charset=utf-8", headers=HEADERS)
 
 
@@ -68,7 +68,7 @@ def page(document: Document) -> str:
 
 
 def _links(verdicts: dict[str, Verdict]) -> Markup:
-    """To each profile, where there are several."""
+    """Return a link to each profile."""
     return joined(
         fill(file("link.html"), name=name, grade=verdict.grade, word=WORDS[verdict.grade])
         for name, verdict in verdicts.items()

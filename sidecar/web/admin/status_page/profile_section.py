@@ -52,7 +52,7 @@ def _caption(profile: Document, left_s: float, at: str) -> Markup:
 
 
 def _bar(profile: Document, left_s: float, at: str) -> Markup:
-    """What is left of the life, with a mark where the refresh is due."""
+    """Return a bar of the token's remaining life, with a mark where the refresh is due."""
     lifetime_s = profile["lifetimeSeconds"] or 1
 
     def share(of_s: float) -> str:

@@ -1,4 +1,4 @@
-"""What matters at three in the morning: can apps get a token, what is wrong, what happens next."""
+"""The verdict for an operator on call: can apps get a token, what is wrong, what happens next."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SUSPECT = Markup("An app reported it as refused, or it is past its assumed end.
 
 
 class Trouble(NamedTuple):
-    """What is wrong, as the end of a sentence, and what comes of it."""
+    """A problem as the end of a sentence, and its consequences as sentences."""
 
     what: str
     further: Markup
@@ -36,7 +36,7 @@ class Trouble(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One profile: its grade, a sentence, and what is wrong. None of it counts down, so that it is read out once."""
+    """One profile's grade, sentence and troubles. The sentence has no countdown, so a screen reader reads it once."""
 
     grade: Grade
     sentence: str
@@ -59,7 +59,7 @@ def verdict_of(profile: Document, at: str) -> Verdict:
 
 
 def verdict_of_all(document: Document, verdicts: dict[str, Verdict]) -> tuple[Grade, str]:
-    """The worst grade, and a sentence about all profiles."""
+    """Return the worst grade, and a sentence about all profiles."""
     if document["draining"]:
         return "attention", "The sidecar is shutting down. Tokens are still served"
     worst = max((verdict.grade for verdict in verdicts.values()), key=GRADES.index)
@@ -74,7 +74,7 @@ def verdict_of_all(document: Document, verdicts: dict[str, Verdict]) -> tuple[Gr
 
 
 def next_step(profile: Document, at: str) -> Markup:
-    """What happens next, and when."""
+    """Return what happens next, and when."""
     if profile["leaseHolder"]:
         left = count(seconds_to(profile["leaseUntil"], at)) if profile["leaseUntil"] else "a moment"
         return fill("$who calls the partner now, for $left at most", who=profile["leaseHolder"], left=left)
@@ -88,7 +88,7 @@ def next_step(profile: Document, at: str) -> Markup:
 
 
 def next_call_at(profile: Document) -> str | None:
-    """When the partner is called next; None: now or at the next request. A suspect token waits for no refresh point."""
+    """When the partner is called next; None: now or at the next request. A suspect token's refresh point is ignored."""
     moment: str | None = profile["retryAt"] if profile["suspect"] else profile["nextRefreshAt"] or profile["retryAt"]
     return moment
 
@@ -115,7 +115,7 @@ def _troubles(profile: Document, at: str) -> Iterator[Trouble]:
         text = fill("Result: $why. Next call $when.", why=failure(profile["pause"]), when=when)
         yield Trouble("the last partner call failed", text)
     budget = profile["budget"]
-    # Spent, and nothing to spend it on: that is as it should be.
+    # A spent budget with a fresh token is normal: no call is needed.
     if budget["remaining"] == 0 and profile["condition"] != "fresh":
         what = f"The fleet limit is {budget['calls']} calls in {span(budget['windowSeconds'])}."
         yield Trouble("the budget of partner calls is spent", fill("$what", what=what))
@@ -128,5 +128,5 @@ def _troubles(profile: Document, at: str) -> Iterator[Trouble]:
 
 
 def _files(names: Sequence[str]) -> str:
-    """`the caller tokens and the seal keys`."""
+    """Return the names as text, as in `the caller tokens and the seal keys`."""
     return " and ".join(f"the {name.replace('-', ' ')}" for name in names)

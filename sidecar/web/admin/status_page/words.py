@@ -1,4 +1,4 @@
-"""Durations, instants and names as people read them."""
+"""Formats durations, times and names for people."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FAILURES: Mapping[str, str] = MappingProxyType(
         "server-error": "server error (5xx)",
     }
 )
-"""The outcome of a partner call."""
+"""The outcomes of a partner call, in words."""
 
 
 def span(seconds: Seconds) -> str:
-    """`2.3 ms`, `42 s`, `11 min 32 s`, `2 h 5 min`, `3 d 4 h`; `status.js` counts down in the same words."""
+    """Format as `2.3 ms`, `42 s`, `11 min 32 s`, `2 h 5 min`, `3 d 4 h`; `status.js` uses the same format."""
     if 0 < seconds < 1:
         return f"{round(1000 * seconds, 1):g} ms"
     whole = int(seconds)
@@ -42,25 +42,25 @@ def span(seconds: Seconds) -> str:
 
 
 def seconds_to(moment: str, at: str) -> Seconds:
-    """How far the moment is from `at`, both ISO 8601; below 0 when it is over."""
+    """Return the seconds from `at` to the moment, both ISO 8601; below 0 when the moment is past."""
     return (datetime.fromisoformat(moment) - datetime.fromisoformat(at)).total_seconds()
 
 
 def time_of(moment: str, at: str) -> Markup:
-    """The time of day, with the date on another day than `at`."""
+    """Return the time of day, with the date if it is another day than that of `at`."""
     day, _, time = moment.rstrip("Z").partition("T")
     shown = time if at.startswith(day) else f"{day} {time}"
     return fill('<time datetime="$moment">$shown</time>', moment=moment, shown=shown)
 
 
 def count(left_s: Seconds) -> Markup:
-    """A duration that `status.js` goes on counting down."""
+    """Return a duration that `status.js` counts down."""
     left_s = max(0, int(left_s))
     return fill('<span class="count" data-left="$left">$span</span>', left=left_s, span=span(left_s))
 
 
 def until(moment: str, at: str) -> Markup:
-    """`12:15:00 (in 42 s)`, or `now` when it is over."""
+    """Return `12:15:00 (in 42 s)`, or `now` when the moment is past."""
     left_s = seconds_to(moment, at)
     if left_s <= 0:
         return Markup("now")
@@ -72,5 +72,5 @@ def failure(kind: str) -> str:
 
 
 def label(name: str) -> str:
-    """`partnerStatus` as `partner status`; without the unit, which the value has."""
+    """Format `partnerStatus` as `partner status`; without the unit suffix, because the value has its unit."""
     return re.sub(r"([A-Z])", r" \1", re.sub(r"(S|At)$", "", name)).lower()
