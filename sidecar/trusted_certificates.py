@@ -28,7 +28,7 @@ class UnreadableError(OSError):
 
 
 class TrustedCertificates:
-    """Loads the trusted certificates. Only `version` and `load` block for files."""
+    """Only `version` and `load` block for files."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._named_file = environ.get(FILE_VARIABLE, "")
@@ -59,7 +59,7 @@ class TrustedCertificates:
         if not files and not self.folders:
             return ssl.create_default_context()
         try:
-            # With a reader that a FIFO or a device cannot block.
+            # A FIFO or a device cannot block this reader.
             contents = [read_bytes(path, MAX_CERTIFICATES_BYTES) for path in (*files, *self._hashed())]
         except SecretFileError as error:
             raise UnreadableError(str(error)) from None
@@ -70,7 +70,7 @@ class TrustedCertificates:
         context = ssl.create_default_context(cadata=text)
         default_folder = ssl.get_default_verify_paths().openssl_capath
         if not self.folders and Path(default_folder).is_dir():
-            # OpenSSL reads it during handshakes. That is acceptable: it is on the same disk as our code.
+            # OpenSSL reads it during handshakes: it is the system's folder, on the same disk as our code.
             context.load_verify_locations(capath=default_folder)
         return context
 

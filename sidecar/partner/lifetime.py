@@ -21,7 +21,7 @@ _MILLISECONDS_FROM = 1e11
 def declared_lifetime_s(document: Mapping[str, object], access: str, answered_at: UtcTime) -> Seconds | None:
     """Return the shortest lifetime the response declares, or None. 0 and below: the declared end has passed.
 
-    Looks at `expiresIn`/`expires_in` (seconds), `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
+    Reads `expiresIn`/`expires_in` (seconds), `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
     the `exp` and `iat` of a token that is a JWT. When they disagree the shortest is taken: a token must never be vended
     past a declared end.
     """

@@ -1,4 +1,4 @@
-"""Records the requests to a sandbox, for tests that count them."""
+"""The requests to a sandbox, for tests that count."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Audit:
         caller = _without_port(event.caller)
         if event.endpoint == "rejected":
             return self._repetition.tell((event.profile, caller, event.outcome, event.token_id))
-        # The names of profiles are a closed set: only a request that was answered with a token is audited.
+        # The names of profiles are a closed set: only requests that got a token are audited.
         holders = self._holders.get(event.profile)
         if holders is None or holders.token_id != event.token_id:
             holders = self._holders[event.profile] = _Holders(event.token_id)

@@ -23,8 +23,7 @@ class LogSink:
     """Writes one line for each event of at least `level`.
 
     `event` is the event's constant name. The others are `timestamp` (ISO 8601, UTC), `level` and the event's fields.
-    Repetitions, as `repeated_as` defines them, are written once in ten seconds, with the number of lines omitted
-    (`suppressed`).
+    Repetitions (`repeated_as`) are written once in ten seconds, with the number of lines omitted (`suppressed`).
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class LogSink:
             self._output.write(self.line(level, name, fields))
 
     def line(self, level: Level, name: str, fields: Mapping[str, object]) -> str:
-        """Return the line with its line end, for callers that write it themselves."""
+        """Return the line with its line end, without writing it."""
         head: dict[str, object] = {"timestamp": timestamp(self._clock.wall()), "level": level, "event": name}
         return self._render(head | self._redactor.mapping(fields)) + "\n"
 
