@@ -11,7 +11,7 @@ from typing import NoReturn
 from sidecar.app import signals
 
 _SERVING = ("serve", "sandbox", "demo")
-"""The commands that run until a signal ends them, with exit code 0. Any other command is incomplete then."""
+"""The commands that run until a signal ends them, with 0. That of any other is not done when one ends it."""
 
 
 def main() -> NoReturn:
@@ -19,32 +19,32 @@ def main() -> NoReturn:
     _open_standard_descriptors()
     if sys.argv[1:2] and sys.argv[1] in _SERVING:
         signals.install()
-    # Imported late: these imports take most of the start-up time, and a signal may arrive in it.
+    # Imported late: all of it takes most of the start, in which a signal may come.
     from sidecar.cli import bare_hooks
     from sidecar.cli.undumpable import forbid_dumps
     from sidecar.config.environment import take
 
-    # Before anything is read: every command except `--help` will hold a secret, at least a token.
+    # Before anything is read: every command but `--help` comes to hold a secret, a token at least.
     forbid_dumps()
     bare_hooks.install()
     try:
         code = run(sys.argv[1:], take(os.environ))
     except SystemExit as end:
         code = int(end.code or 0)
-    # Both may have been closed from the start, and their reader may have ended.
+    # Both may have been closed from the start, and who read may have gone.
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             with contextlib.suppress(OSError):
                 stream.flush()
-    # Every command has closed what it opened. Python's own shutdown would free each module and object. That takes a
-    # seventh of the time of `status`, which probes call, and the kernel frees the memory anyway.
+    # Every command has closed what it opened. Python's own ending would take each module and object apart, which costs
+    # a seventh of `status`, asked by probes, and leaves nothing that the kernel would not free.
     os._exit(code)
 
 
 def _open_standard_descriptors() -> None:
-    """Open the null device where stdin, stdout or stderr is closed: otherwise the next socket would get its number.
+    """Put the null device where stdin, stdout or stderr was closed: the next socket would take its place otherwise.
 
-    Libraries that write to a fixed number would write to that socket, and libuv aborts when it closes one below 3.
+    Libraries that write to a number would write there, and libuv aborts when it closes a socket below 3.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
