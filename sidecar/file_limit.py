@@ -1,4 +1,4 @@
-"""Failures that have one cause, whatever they look like: this process, or the system, may open no more files."""
+"""Detects failures with one common cause: this process, or the system, may open no more files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 
 WORDS = "no more files may be opened by this process or on this machine: raise RLIMIT_NOFILE, or see what opens so many"
-"""What to tell people."""
+"""The explanation in messages."""
 _LIMITS = (errno.EMFILE, errno.ENFILE)
 
 
@@ -22,10 +22,10 @@ def cause_of(error: BaseException) -> str:
 
 
 def file_limit_error() -> OSError | None:
-    """Return the error that opening any file ends with now, where a limit is reached.
+    """Return the error of opening any file now when a limit is reached, else None.
 
-    For libraries that open files and say something else when that fails: `getaddrinfo` finds no such name then, and
-    SQLite cannot open a database.
+    For libraries that report another error then: `getaddrinfo` reports that there is no such name, and SQLite that it
+    cannot open a database.
     """
     try:
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

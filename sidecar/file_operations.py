@@ -1,7 +1,5 @@
 """File operations in daemon threads: on a file system that hangs (dead NFS or FUSE, a frozen disk) one never returns.
-
-Nothing waits for such a thread when the process ends. It does for those of executors, `asyncio.to_thread` among them.
-"""
+A process that ends does not wait for daemon threads. It waits for those of executors, also of `asyncio.to_thread`."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sidecar.core.model import Seconds
 
 if TYPE_CHECKING:
-    # Elsewhere imported late: a command that asks a sidecar reads files too, and has no event loop and no events.
+    # Imported late elsewhere: a command that calls a sidecar reads files too, and has no event loop and no events.
     import asyncio
 
     from sidecar.core.file_events import FileName, StalledFile
@@ -38,10 +36,10 @@ class FileHangsError(FileOperationError):
 
 
 class FileStalls:
-    """The file operations of a process that hang at the moment. Tells the beginning and the end of each."""
+    """The file operations of a process that hang now. Emits an event at the beginning and the end of each."""
 
     def __init__(self, sink: EventSink | None = None) -> None:
-        """`sink` is told; None: nobody is."""
+        """`sink` receives the events; None: no events."""
         self._sink = sink
         self._stalled: list[StalledFile] = []
 
@@ -64,9 +62,9 @@ class FileStalls:
 
 
 def run_aside(work: Callable[[], T], on_end: Callable[[], None] = lambda: None) -> asyncio.Future[T]:
-    """Run `work` in a daemon thread; the future gets its result or its exception. Cancelling that ends no `work`.
+    """Run `work` in a daemon thread and return a future for its outcome. Cancelling the future does not end `work`.
 
-    `on_end` is called in the event loop once `work` has returned. `FileOperationError` where no thread can be started.
+    `on_end` is called in the event loop once `work` has returned. `FileOperationError`: no thread can be started.
     """
     import asyncio
 
@@ -97,7 +95,7 @@ def run_aside(work: Callable[[], T], on_end: Callable[[], None] = lambda: None) 
 class FileOperations:
     """Runs the operations on one file, or on files that belong together: one at a time, each in a daemon thread.
 
-    All calls have to come from the thread of one running event loop.
+    All calls must come from the thread of one running event loop.
     """
 
     def __init__(self, file: FileName, stalls: FileStalls, profile: str = "") -> None:
@@ -106,12 +104,12 @@ class FileOperations:
         self._file = StalledFile(file, profile)
         self._stalls = stalls
         self.busy = False
-        """Whether an operation has not returned. It is never given up: a second one would hang as well."""
+        """Whether an operation has not returned. No second one starts then: it would hang as well."""
         self.stalled = False
-        """Whether it has not returned within `STALLED_AFTER_S`."""
+        """Whether an operation has not returned within `STALLED_AFTER_S`."""
 
     def start(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Start `work`, while not `busy`, as `run_aside` does."""
+        """Start `work` as `run_aside` does. Raises `RuntimeError` while `busy`."""
         import asyncio
 
         if self.busy:
@@ -137,7 +135,7 @@ class FileOperations:
 
 
 class BackgroundReading(Generic[T]):
-    """Holds what the last reading of a file gave, also while the next one takes long."""
+    """Holds the outcome of the last reading of a file, also while the next reading takes long."""
 
     def __init__(
         self,
@@ -149,14 +147,14 @@ class BackgroundReading(Generic[T]):
     ) -> None:
         """`keep` gets each result that differs from the last one, and returns it or an equal one.
 
-        `on_end` is told after each background reading whether it gave something else than the last one.
+        `on_end` is called after each background reading, with whether the outcome differs from the last one.
         """
         self._read = read
         self._operations = operations
         self._keep = keep
         self._on_end = on_end
         self._last: tuple[T] | Exception | None = None
-        """A result or an exception; None before the first reading has ended."""
+        """A result or an exception; None until the first reading has ended."""
         self._under_way: asyncio.Future[tuple[T] | Exception] | None = None
 
     @property
@@ -164,17 +162,15 @@ class BackgroundReading(Generic[T]):
         return self._operations.stalled
 
     def read_first(self) -> bool:
-        """Read, unless something was read before; returns whether it did. The outcome is `latest`'s.
-
-        Blocks, for `STALLED_AFTER_S` at most. Raises `FileOperationError`.
-        """
+        """Read unless a reading has ended before; return whether it read. The outcome is in `latest`.
+        Blocks for at most `STALLED_AFTER_S`. Raises `FileOperationError`."""
         if self._last is not None:
             return False
         self._take(read_in_time(lambda: _attempt(self._read)))
         return True
 
     def latest(self) -> T:
-        """Return or raise what the last reading did; raises `FileHangsError` before the first one has ended."""
+        """Return or raise the last reading's outcome. Raises `FileHangsError` before the first reading has ended."""
         if self._last is None:
             raise FileHangsError
         if isinstance(self._last, Exception):
@@ -188,9 +184,9 @@ class BackgroundReading(Generic[T]):
             self._under_way.add_done_callback(self._end)
 
     async def read(self, wait_s: Seconds) -> T:
-        """Read now, or join the reading under way, and return or raise what `latest` does then.
+        """Read now, or join the reading under way; then return or raise as `latest` does.
 
-        After `wait_s` what was read before is used, if there is something. A reading that hangs is not waited for.
+        After `wait_s` the last outcome is used, if there is one. A stalled reading is not waited for.
         """
         import asyncio
 
@@ -201,28 +197,26 @@ class BackgroundReading(Generic[T]):
         return self.latest()
 
     def _end(self, reading: asyncio.Future[tuple[T] | Exception]) -> None:
-        if self._under_way is reading:  # else the next one was started already
+        if self._under_way is reading:  # else the next reading has started already
             self._under_way = None
-        error = reading.exception()  # where no thread could be started
+        error = reading.exception()  # if no thread could be started
         self._on_end(self._take(error if isinstance(error, FileOperationError) else reading.result()))
 
     def _take(self, outcome: tuple[T] | Exception) -> bool:
-        """Whether the outcome differs from the last one."""
+        """Store the outcome; return whether it differs from the last one."""
         if _same(outcome, self._last):
-            # The object of before is kept: one copy of a secret in memory is enough.
+            # The previous object is kept, so that a secret is in memory only once.
             return False
         if isinstance(outcome, Exception):
-            # Its frames hold what was read.
+            # The traceback's frames hold the content of the file.
             outcome.__traceback__ = outcome.__context__ = outcome.__cause__ = None
         self._last = outcome if isinstance(outcome, Exception) else (self._keep(outcome[0]),)
         return True
 
 
 def read_in_time(read: Callable[[], T]) -> T:
-    """Return or raise what `read` does. Blocks, for `STALLED_AFTER_S` at most: for the start, before anything runs.
-
-    Raises `FileOperationError`.
-    """
+    """Return or raise what `read` does, for the start of the process. Blocks for at most `STALLED_AFTER_S`.
+    Raises `FileOperationError`."""
     outcomes: SimpleQueue[tuple[T] | Exception] = SimpleQueue()
     _start_thread(lambda: outcomes.put(_attempt(read)))
     try:

@@ -1,4 +1,4 @@
-"""Look-ups of host names, each in a daemon thread of its own.
+"""Look-ups of host names, each in its own daemon thread.
 
 asyncio looks names up in a shared pool of threads, and the process waits for that pool when it ends (uvloop's is
 libuv's: https://docs.libuv.org/en/v1.x/threadpool.html). DNS servers of one zone that do not answer then delay the
@@ -18,7 +18,7 @@ from sidecar.core.model import Seconds
 from sidecar.file_limit import file_limit_error
 
 IpAddresses: TypeAlias = tuple[str, ...]
-"""In numbers, link-local ones with their interface (`%eth0`), in the order in which they should be tried."""
+"""Numeric addresses in the order in which to try them. Link-local ones have their interface (`%eth0`)."""
 LookUp: TypeAlias = Callable[[str], IpAddresses]
 """Resolves one host name; blocks. Raises `OSError`."""
 
@@ -26,15 +26,16 @@ MAX_UNDER_WAY = 64
 """Look-ups at once, one thread each. Limited because a server may announce any number of names."""
 MAX_REMEMBERED = 256
 THREAD_NAME = "look-up"
-"""The same for all: a host name may hold what no thread's name can."""
+"""The same for all: a host name may contain characters that a thread's name cannot."""
 _DEFINITE = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))  # not every system has both
-"""DNS answered: there is no such name, or it has no address."""
+"""DNS replied that there is no such name, or that it has no address."""
 
 
 def system_look_up(host: str) -> IpAddresses:
     """Resolve as the system does. Raises `OSError`.
 
-    Without a file to open the system says that there is no such name; then the limit of open files is the error.
+    When no more files may be opened, the system reports that there is no such name. Then the raised error is the limit
+    of open files.
     """
     try:
         return _asked(host)
@@ -57,20 +58,20 @@ def _asked(host: str) -> IpAddresses:
 
 
 class Resolver:
-    """Resolves host names: at most one look-up of a name at a time. Remembers the last result of each name."""
+    """Resolves host names, with at most one look-up of a name at a time. Stores the last result of each name."""
 
     def __init__(self, fallback_after_s: Seconds, look_up: LookUp = system_look_up) -> None:
-        """After `fallback_after_s` a look-up is answered with the remembered result, if there is one."""
+        """When a look-up takes longer than `fallback_after_s`, the stored result is returned, if there is one."""
         self._fallback_after_s = fallback_after_s
         self._look_up = look_up
         self._under_way: dict[str, asyncio.Future[IpAddresses]] = {}
         self._remembered: dict[str, IpAddresses] = {}
 
     async def resolve(self, host: str) -> IpAddresses:
-        """Return the host's addresses; the remembered ones while DNS does not answer.
+        """Return the host's addresses; the stored ones while DNS does not answer.
 
-        Without a remembered result it waits as long as the look-up takes. Cancelling it does not end the look-up.
-        Raises `OSError`; `socket.gaierror` also where DNS says that a name which was found before is gone.
+        Without a stored result, wait as long as the look-up takes. Cancelling this does not end the look-up.
+        Raises `OSError`; `socket.gaierror` also when DNS replies that a name found before no longer exists.
         """
         if literal := _literal(host):
             return literal
@@ -82,7 +83,7 @@ class Resolver:
         try:
             return look_up.result()
         except OSError as error:
-            # As in RFC 8767: a failed look-up leaves the remembered result valid, "no such name" does not.
+            # As in RFC 8767: the stored result stays valid after a failed look-up, but not after "no such name".
             if not remembered or (isinstance(error, socket.gaierror) and error.errno in _DEFINITE):
                 raise
             return remembered
@@ -135,6 +136,6 @@ def _literal(host: str) -> IpAddresses:
 
 def _found(host: str, flags: int) -> IpAddresses:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
-    # Without a look-up. Unlike the first field of the place, it includes the interface of a link-local address.
+    # Makes no look-up. Unlike the first field of the address, it includes the interface of a link-local address.
     numbers = (socket.getnameinfo(place[-1], socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0] for place in found)
     return tuple(dict.fromkeys(numbers))

@@ -1,6 +1,6 @@
-"""Reads the files that hold secrets or settings: only regular files, in UTF-8, up to a size.
+"""Reads the files that hold secrets or settings: only regular files, in UTF-8, up to a maximum size.
 
-Errors hold the problem alone, neither the path nor the content: the caller names the file.
+Errors contain only the problem, not the path or the content: the caller names the file.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def read_bytes(path: str | Path, max_bytes: int, *, directory: int | None = None
         try:
             return _read_once(path, max_bytes, directory)
         except FileNotFoundError:
-            # In a mounted Kubernetes Secret the file is a link through `..data`. The version it led to may have been
-            # deleted while we followed it; then the link leads to the next one by now.
+            # In a mounted Kubernetes Secret the file is a link through `..data`. Its target version may have been
+            # deleted between two steps; then the link points to the next version now.
             if not _is_link(path, directory):
                 break
         except OSError as error:
@@ -83,7 +83,7 @@ def read_bytes(path: str | Path, max_bytes: int, *, directory: int | None = None
 
 
 def secret_problem(text: str) -> str:
-    """Say why a text is not what its writer meant as a secret; empty when nothing is wrong."""
+    """Return why a text cannot be the intended secret; empty when nothing is wrong."""
     if not text:
         return "empty"
     if _LINE_END.search(text):
@@ -100,7 +100,7 @@ def secret_problem(text: str) -> str:
 
 
 def caller_token_problem(line: str) -> str:
-    """Say why a line of a file of caller tokens is none; empty when it is one."""
+    """Return why a line is not a valid caller token; empty when it is valid."""
     if problem := secret_problem(line):
         return problem
     if not _VISIBLE_ASCII.fullmatch(line):
@@ -113,7 +113,7 @@ def caller_token_problem(line: str) -> str:
 
 
 def file_stamp(path: Path) -> FileStamp | None:
-    """Return what differs once the file was written or replaced, through links too; None when it cannot be seen."""
+    """Return a value that changes when the file (or a link's target) is written or replaced; None on an error."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -122,12 +122,12 @@ def file_stamp(path: Path) -> FileStamp | None:
 
 
 def stamp_of(status: os.stat_result) -> FileStamp:
-    # The inode number of a deleted file may be given to its successor, and times are as coarse as the kernel's tick.
+    # A new file may get the inode number of a deleted one, and the resolution of times is the kernel's tick.
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read_once(path: str | Path, max_bytes: int, directory: int | None) -> bytes:
-    # Without O_NONBLOCK opening a FIFO waits until somebody writes to it.
+    # Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,4 +1,4 @@
-"""The certificates a TLS client trusts by default: the system's, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+"""The certificates that TLS clients trust by default: the system's, or those in `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
 https://docs.openssl.org/3.0/man3/SSL_CTX_load_verify_locations/#environment
 """
@@ -16,11 +16,11 @@ from sidecar.secret_file import FileStamp, SecretFileError, file_stamp, read_byt
 
 FILE_VARIABLE, FOLDER_VARIABLE = "SSL_CERT_FILE", "SSL_CERT_DIR"
 MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
-"""Many times what a bundle of all public CAs has."""
+"""Many times the size of a bundle of all public CAs."""
 Version: TypeAlias = tuple[tuple[Path, FileStamp | None], ...]
 
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-"""What OpenSSL looks for in a folder; `openssl rehash` makes such links."""
+"""The names that OpenSSL looks for in a folder; `openssl rehash` makes such links."""
 
 
 class UnreadableError(OSError):
@@ -28,65 +28,65 @@ class UnreadableError(OSError):
 
 
 class TrustedCertificates:
-    """`version` and `load` block for files, nothing else does."""
+    """Only `version` and `load` block for files."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._named_file = environ.get(FILE_VARIABLE, "")
         folders = environ.get(FOLDER_VARIABLE, "")
         self.folders = tuple(Path(folder) for folder in folders.split(os.pathsep) if folder)
-        """Those that the environment names; empty where the system's is used."""
+        """The folders that the environment names; empty when the system's folder is used."""
 
     @property
     def are_named(self) -> bool:
-        """Whether the environment names any."""
+        """Whether the environment names a file or folders."""
         return bool(self._named_file or self.folders)
 
     @property
     def place(self) -> str:
-        """The files and folders, with what names them."""
+        """The file and the folders, with the variables that name them."""
         file = f"{FILE_VARIABLE}: {self._named_file}" if self._named_file else ""
         folders = f"{FOLDER_VARIABLE}: {os.pathsep.join(map(str, self.folders))}" if self.folders else ""
         return ", ".join(filter(None, (file, folders))) or "the system's trusted certificates"
 
     def version(self) -> Version:
-        """Return what differs once a file was written, replaced, added or removed."""
+        """Return a value that changes when a file is written, replaced, added or removed."""
         return tuple((path, file_stamp(path)) for path in (self._file(), *self._hashed()))
 
     def load(self) -> ssl.SSLContext:
-        """Make a context that trusts what is there now. Raises `OSError`."""
+        """Return a context that trusts the current certificates. Raises `OSError`."""
         file = self._file()
         files = [file] if self._named_file or file.exists() else []
         if not files and not self.folders:
             return ssl.create_default_context()
         try:
-            # By a reader that no FIFO and no device holds up.
+            # A FIFO or a device cannot block this reader.
             contents = [read_bytes(path, MAX_CERTIFICATES_BYTES) for path in (*files, *self._hashed())]
         except SecretFileError as error:
             raise UnreadableError(str(error)) from None
-        # Comments may be in any language.
+        # Comments in the files may be in any language.
         text = b"\n".join(contents).decode("ascii", "ignore")
         if not text.strip():
             raise UnreadableError("no certificate in it")
         context = ssl.create_default_context(cadata=text)
         default_folder = ssl.get_default_verify_paths().openssl_capath
         if not self.folders and Path(default_folder).is_dir():
-            # Read during handshakes, as OpenSSL does. It is the system's own, on the disk that our code is on.
+            # OpenSSL reads it during handshakes: it is the system's folder, on the same disk as our code.
             context.load_verify_locations(capath=default_folder)
         return context
 
     def _file(self) -> Path:
-        # Looks at the files, too.
+        # This call accesses the files, too.
         return Path(self._named_file or ssl.get_default_verify_paths().openssl_cafile)
 
     def _hashed(self) -> Iterator[Path]:
-        """The certificates in the folders. OpenSSL would read them during handshakes, on the event loop."""
+        """Yield the certificates in the folders. OpenSSL would read them during handshakes, on the event loop."""
         for folder in self.folders:
             if folder.is_dir():
                 yield from sorted(path for path in folder.iterdir() if _HASHED_NAME.fullmatch(path.name))
 
 
 def words_for(error: OSError) -> str:
-    """Say why they cannot be used; nothing of their content."""
+    """Return why the certificates cannot be used, without their content."""
     if isinstance(error, ssl.SSLError):
         return error.reason or "no certificate in it"
     return error.strerror or str(error)

@@ -1,5 +1,4 @@
-"""For apps in Python: each request to the partner carries the sidecar's current token, and a refused one is reported.
+"""For apps in Python: adds the sidecar's current token to requests to the partner, and reports rejected tokens.
 
-`sidecar.client.httpx` and `sidecar.client.aiohttp` need the library they are named after, and nothing else of this
-package needs them.
+`sidecar.client.httpx` and `sidecar.client.aiohttp` need the library of the same name. No other module here needs them.
 """

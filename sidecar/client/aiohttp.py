@@ -28,19 +28,19 @@ _Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
 
 
 class SidecarAuth:
-    """Puts the sidecar's current token on each request, and after a 401 reports it and tries once more with the next.
+    """Adds the sidecar's current token to each request. After a 401, reports the token and retries once with the next.
 
-    A 401 is handed on when there is no other token, when the second try is refused, too, or when the body was a stream
-    that cannot be sent again. The sidecar is asked directly: the session's proxies, cookies and headers stay outside.
-    Use it for the partner alone.
+    A 401 is returned when there is no other token, when the retry gets a 401, too, or when the body was a stream that
+    cannot be sent again. Calls to the sidecar are direct: they do not use the session's proxies, cookies and headers.
+    Use it only for the partner.
 
-    The token goes to the origin (scheme, host and port) of the request alone. Where the session follows a redirect to
-    another one, the request goes there without it, and a 401 from there is neither reported nor tried again. A
-    middleware around this one must not run each request in a task of its own: redirects are known by their task.
+    The token is sent only to the origin (scheme, host and port) of the request. If the session follows a redirect to
+    another origin, that request has no token, and a 401 to it is neither reported nor retried. A middleware around this
+    one must not run each request in its own task: redirects are detected by their task.
 
-    The sidecar is waited for as long as the request's or the session's own `timeout` allows, and at most `timeout_s`
-    seconds a question. Requests raise `TokenUnavailableError` when the sidecar has no token, `aiohttp.ClientError` or
-    `TimeoutError` when none answers.
+    Each call to the sidecar may take as long as the request's or the session's own `timeout`, and at most `timeout_s`
+    seconds. Requests raise `TokenUnavailableError` when the sidecar has no token, `aiohttp.ClientError` or
+    `TimeoutError` when no sidecar responds.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class SidecarAuth:
         caller_token_file: str | PathLike[str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """As `Questions` takes them. Raises `ValueError`."""
+        """Takes the arguments of `Questions`. Raises `ValueError`."""
         self._questions = Questions(url, profile, caller_token, caller_token_file, timeout_s)
 
     def __repr__(self) -> str:
@@ -78,7 +78,7 @@ class SidecarAuth:
         try:
             current = await self._header_instead_of(sent, limits)
         except BaseException:
-            # Also when cancelled: nobody gets this response, so nobody else would give its connection back.
+            # Also when cancelled: the caller does not get this response, so it cannot release the connection.
             response.close()
             raise
         if current == sent or not _can_be_sent_again(request):
@@ -88,7 +88,7 @@ class SidecarAuth:
         return await handler(request)
 
     def _limits(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientTimeout:
-        """Return how long a question may take: what the app allows its request, and ours at most."""
+        """Return the time limits of a call to the sidecar: the app's own limits, at most `timeout_s` in all."""
         theirs = next(_limits_in(handler), request.session.timeout)
         return aiohttp.ClientTimeout(
             # None and 0 mean no limit.
@@ -112,7 +112,7 @@ class SidecarAuth:
         return reply if again is None else await self._ask_once(again, limits)
 
     async def _ask_once(self, question: Question, limits: aiohttp.ClientTimeout) -> _Reply:
-        """Status, headers and body. A session of its own, for the app's may have proxies and default headers."""
+        """Return status, headers and body. Uses a new session: the app's may have proxies and default headers."""
         path = self._questions.socket_path
         connector = aiohttp.UnixConnector(path) if path else aiohttp.TCPConnector()
         async with (
@@ -128,9 +128,9 @@ class SidecarAuth:
 
 
 def _limits_in(handler: object) -> Iterator[aiohttp.ClientTimeout]:
-    """Find the limits of this one request: aiohttp shows a middleware those of the session alone.
+    """Yield the time limits of this one request: aiohttp shows a middleware only those of the session.
 
-    They are what the innermost handler, a function within aiohttp, holds on to; none are found where that changes.
+    They are in the closure of the innermost handler, a function of aiohttp. If that changes, none are found.
     """
     if not str(getattr(handler, "__module__", "")).startswith("aiohttp."):
         return

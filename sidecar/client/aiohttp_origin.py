@@ -1,7 +1,7 @@
-"""Keeps the token at one origin while aiohttp follows redirects: the scheme, host and port that the app asked for.
+"""Limits the token to one origin while aiohttp follows redirects: the scheme, host and port that the app requested.
 
-To a middleware each request of a chain of redirects looks like the app's own. They follow one another in one task, so
-what a request was answered with tells what the next one in this task is.
+A middleware cannot distinguish the requests of a redirect chain from the app's own. They follow one another in one
+task, so the response to a request shows whether the next one in this task follows a redirect.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True, slots=True)
 class _Redirect:
-    """What this task was answered last: the origin its chain began with, and the one it leads to (None: unclear)."""
+    """The last response in this task: the first origin of its chain, and the origin it redirects to (None: unclear)."""
 
     session: ReferenceType[aiohttp.ClientSession]
     first: URL
@@ -29,7 +29,7 @@ _redirect: ContextVar[_Redirect | None] = ContextVar("sidecar_client_redirect", 
 
 
 def first_origin(request: aiohttp.ClientRequest) -> URL:
-    """Return the origin that the app asked for: the request's own, unless it follows a redirect."""
+    """Return the origin that the app requested: the request's own, unless it follows a redirect."""
     origin = request.url.origin()
     redirect = _redirect.get()
     if redirect is None or redirect.session() is not request.session or redirect.target not in (None, origin):
@@ -38,9 +38,9 @@ def first_origin(request: aiohttp.ClientRequest) -> URL:
 
 
 def remember(request: aiohttp.ClientRequest, first: URL, response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
-    """Note what a request of a chain that began at `first` was answered, for the next one; return the response.
+    """Store the redirect of a response in a chain that began at `first`, for the next request; return the response.
 
-    To be called for each response and for no failure: aiohttp itself repeats a request whose connection broke.
+    Call it for each response, but not for failures: aiohttp itself repeats a request whose connection broke.
     """
     is_redirect = response.status in _REDIRECTS
     _redirect.set(_Redirect(ref(request.session), first, _target(response)) if is_redirect else None)

@@ -1,4 +1,4 @@
-"""The caller token that is shown to the sidecar: a text, or a file that is read again when it changes."""
+"""The caller token that is sent to the sidecar: a text, or a file that is read again when it changes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sidecar.secret_file import SecretFileError, caller_token_problem, file_stam
 
 
 class CallerToken:
-    """Holds the caller token in use; empty when the sidecar wants none. No `repr` and no error shows it."""
+    """Holds the current caller token; empty if the sidecar requires none. `repr` and errors do not contain it."""
 
     __slots__ = ("_current", "_path", "_stamp")
 
     def __init__(self, text: str = "", file: str | PathLike[str] | None = None) -> None:
-        """`text` is a line of the sidecar's file, or its whole content; the first line is taken of either.
+        """`text` is a line of the sidecar's file, or its whole content. The first line of `text` or `file` is used.
 
         Raises `ValueError` when it cannot be used, or both are given.
         """
@@ -25,9 +25,9 @@ class CallerToken:
         self._current = _checked(text) if self._path is None else _read(self._path)[0]
 
     def current(self) -> str:
-        """Return the first line of the file, or the one taken after a refusal until the file changes.
+        """Return the first line of the file; after a rejection, the line of `instead_of` until the file changes.
 
-        A file that cannot be used any more changes nothing: the sidecar, too, goes on with what it has read.
+        If the file becomes unusable, the last token stays in use, as in the sidecar.
         """
         if self._path is not None and (stamp := file_stamp(self._path)) != self._stamp:
             self._stamp = stamp
@@ -35,9 +35,9 @@ class CallerToken:
         return self._current
 
     def instead_of(self, refused: str) -> str | None:
-        """Return another line of the file as it is now, to be used from now on; None when there is none.
+        """Return another line of the current file and use it from now on; None when there is none.
 
-        In a rotation the sidecar may have read the new file before this process can see it, or after.
+        In a rotation the sidecar may read the new file earlier or later than this process.
         """
         if self._path is None:
             return None
@@ -69,9 +69,9 @@ def _read(path: Path) -> list[str]:
 
 
 def _checked(text: str) -> str:
-    # Some editors begin a file with a byte order mark.
+    # Some editors write a byte order mark at the start of a file.
     line = text.removeprefix("\ufeff").strip().partition("\n")[0].rstrip()
-    # Checked here because the HTTP library's own error would quote it.
+    # Checked here, because the HTTP library's own error would quote the token.
     if not line.isascii() or not line.isprintable():
         raise ValueError("the caller token must be one line of ASCII text")
     return line

@@ -1,31 +1,31 @@
-"""What a client of the sidecar may have to handle.
+"""The errors that a client of the sidecar may have to handle.
 
 ClientError
-└── TokenUnavailableError    the sidecar answered, and not with a token
+└── TokenUnavailableError    the sidecar responded without a token
 """
 
 from __future__ import annotations
 
 
 class ClientError(Exception):
-    """Something between the app and its sidecar; no text of it holds a token.
+    """An error between the app and its sidecar; its text contains no token.
 
-    That no sidecar answers at all is the HTTP library's own error, for example `httpx.ConnectError`.
+    If no sidecar responds, the HTTP library raises its own error, for example `httpx.ConnectError`.
     """
 
 
 class TokenUnavailableError(ClientError):
     """There is no token now.
 
-    `code` is one of the sidecar's error codes, empty when what answered was no sidecar; `status` is the answer's.
-    `retry_after_s` is how long to wait, in whole seconds; None when waiting does not help or nothing is known.
+    `code` is one of the sidecar's error codes; empty if the response was not from a sidecar. `status` is the HTTP
+    status. `retry_after_s` is the time to wait in whole seconds; None when waiting does not help or it is unknown.
     """
 
     def __init__(self, status: int, code: str = "", retry_after_s: int | None = None) -> None:
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
-        # With the arguments of this class: copies and pickles are made from them.
+        # With the arguments of this class, because copies and pickles are made from them.
         super().__init__(status, code, retry_after_s)
 
     def __str__(self) -> str:

@@ -21,7 +21,7 @@ from sidecar.client.questions import (
     partner_header,
 )
 
-# The way to the sidecar is never TLS; without this one, each transport would load the system's certificates.
+# Connections to the sidecar never use TLS. Without this context, each transport would load the system's certificates.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 _Limits: TypeAlias = dict[str, float]
@@ -29,19 +29,19 @@ _Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
 
 
 class SidecarAuth(httpx.Auth):
-    """Puts the sidecar's current token on each request, and after a 401 reports it and tries once more with the next.
+    """Adds the sidecar's current token to each request. After a 401, reports the token and retries once with the next.
 
-    A 401 is handed on when there is no other token, or when the second try is refused, too. The request's body is read
-    into memory, so that it can be sent twice. The sidecar is asked directly: the client's proxies, hooks, redirects and
-    history see nothing of it. Use it for the partner alone.
+    A 401 is returned when there is no other token, or when the retry gets a 401, too. The request's body is read into
+    memory, so that it can be sent twice. Calls to the sidecar are direct: they do not use the client's proxies, hooks,
+    redirects and history. Use it only for the partner.
 
-    The token goes to the origin (scheme, host and port) of the request alone. Where the client follows a redirect to
-    another one, the request goes there without it, and a 401 from there is neither reported nor tried again. Headers
-    that are listed, copied or printed do not show the token.
+    The token is sent only to the origin (scheme, host and port) of the request. If the client follows a redirect to
+    another origin, that request has no token, and a 401 to it is neither reported nor retried. Headers that are listed,
+    copied or printed do not contain the token.
 
-    The sidecar is waited for as long as the request's own `timeout` allows, at each step, and at most `timeout_s`
-    seconds. Requests raise `TokenUnavailableError` when the sidecar has no token, `httpx.TransportError` when none
-    answers.
+    Each step of a call to the sidecar may take as long as the request's own `timeout`, and at most `timeout_s` seconds.
+    Requests raise `TokenUnavailableError` when the sidecar has no token, `httpx.TransportError` when no sidecar
+    responds.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SidecarAuth(httpx.Auth):
         caller_token_file: str | PathLike[str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """As `Questions` takes them. Raises `ValueError`."""
+        """Takes the arguments of `Questions`. Raises `ValueError`."""
         self._questions = Questions(url, profile, caller_token, caller_token_file, timeout_s)
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class SidecarAuth(httpx.Auth):
         check_reported(status, body)
         current = self._header(limits)
         if current != sent:
-            # What was refused: after a redirect, not the request that was answered by it.
+            # The request that got the 401: after a redirect this is not the first request.
             token.put(response.request, current)
             yield response.request
 
@@ -91,7 +91,7 @@ class SidecarAuth(httpx.Auth):
             yield response.request
 
     def _limits(self, request: httpx.Request) -> _Limits:
-        """Return how long each step of a question may take: what the app allows its request, and ours at most."""
+        """Return the time limit of each step of a request to the sidecar: the app's own limit, at most `timeout_s`."""
         theirs: Mapping[str, Any] = request.extensions.get("timeout", {})
         ours_s = self._questions.timeout_s
         steps = ("connect", "read", "write", "pool")
@@ -114,7 +114,7 @@ class SidecarAuth(httpx.Auth):
         return reply if again is None else await self._ask_once_async(again, limits)
 
     def _ask_once(self, question: Question, limits: _Limits) -> _Reply:
-        """Each on a connection of its own: nothing is left open, and no thread or event loop is bound to another's."""
+        """Send on a new connection: nothing stays open, and no connection is shared by threads or event loops."""
         body = b""
         with httpx.HTTPTransport(verify=_NO_TLS, uds=self._questions.socket_path) as way:
             answer = way.handle_request(_request(question, limits))

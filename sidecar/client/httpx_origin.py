@@ -1,9 +1,9 @@
-"""Keeps the token of an httpx request at one origin: the scheme, host and port that the app asked for.
+"""Limits the token of an httpx request to one origin: the scheme, host and port that the app requested.
 
-To an `httpx.Auth` a request and the redirects that the client follows are one. httpx makes the request of a redirect
-from a copy of the headers, without `Authorization`, and with the same extensions. So no copy of the headers has the
-token, and the extension `trace` adds it to each request to the origin: also after a redirect, and where instrumentation
-has replaced the headers by a copy. A transport that knows no `trace` sends it with the first request alone.
+An `httpx.Auth` handles a request and its redirects as one. httpx makes the request of a redirect from a copy of the
+headers, without `Authorization`, and with the same extensions. So no copy of the headers has the token, and the
+extension `trace` adds it to each request to the origin: also after a redirect, and where instrumentation has replaced
+the headers by a copy. A transport without support for `trace` sends the token only with the first request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class OriginToken:
-    """Puts a token on a request, for its own origin alone; `asynchronous` says how its transport calls `trace`."""
+    """Adds a token to a request, for its own origin only; `asynchronous`: whether its transport awaits `trace`."""
 
     def __init__(self, request: httpx.Request, *, asynchronous: bool) -> None:
         self._origin = _origin(request.url)
@@ -28,14 +28,14 @@ class OriginToken:
         self._app_trace = request.extensions.get("trace")
 
     def put(self, request: httpx.Request, header: PartnerHeader) -> PartnerHeader:
-        """Put this header on the request, in the place of one that was put before."""
+        """Set this header on the request, and replace one that was set before."""
         request.headers = _HeadersWithToken(request.headers, header)
         trace = self._async_trace(header) if self._asynchronous else self._trace(header)
         request.extensions = {**request.extensions, "trace": trace}
         return header
 
     def is_at_origin(self, response: httpx.Response) -> bool:
-        """Whether the response is to a request that carried the token."""
+        """Return whether the response belongs to a request with the token."""
         return _origin(response.request.url) == self._origin
 
     def _trace(self, header: PartnerHeader) -> Callable[[str, _Info], None]:
@@ -57,7 +57,7 @@ class OriginToken:
     def _add(self, event: str, info: Mapping[str, Any], header: PartnerHeader) -> None:
         if not event.endswith(".send_request_headers.started"):
             return
-        # A request of httpcore; a proxy's own CONNECT among them.
+        # A request of httpcore; this may be the CONNECT to a proxy.
         request = info["request"]
         name = header.name.encode("ascii")
         there = any(known.lower() == name.lower() for known, _ in request.headers)
@@ -66,7 +66,7 @@ class OriginToken:
 
 
 class _HeadersWithToken(httpx.Headers):
-    """Headers of which the token is sent and can be read by its name; no copy, listing or `repr` has it."""
+    """Headers with a token that is sent and can be read by its name. Copies, listings and `repr` do not contain it."""
 
     def __init__(self, headers: httpx.Headers, token: PartnerHeader) -> None:
         without = httpx.Headers(headers)
@@ -93,7 +93,7 @@ def _origin(url: httpx.URL) -> _Origin:
 
 
 def _destination(url: Any) -> _Origin:  # noqa: ANN401 - httpcore's URL; httpx alone is what this package needs
-    """Return where a request ends up; where a proxy passes it on, the URL is the proxy's and its target says where."""
+    """Return the final destination of a request. With a proxy the URL is the proxy's; its target is the destination."""
     if not url.target.startswith(b"/"):
         return _origin(httpx.URL(url.target.decode("ascii")))
     scheme = url.scheme.decode("ascii")

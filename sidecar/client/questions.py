@@ -1,6 +1,6 @@
-"""What is asked of the sidecar and how its answers are read, without any I/O: both clients send the same.
+"""Builds the requests to the sidecar and reads its responses, without I/O: both clients send the same requests.
 
-Everything here that holds a secret is masked in `repr`.
+`repr` masks all secrets here.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from sidecar.client.errors import TokenUnavailableError
 
 DEFAULT_URL = "http://127.0.0.1:8181"
 TIMEOUT_S = 60
-"""Above what a sidecar lets callers wait by default (5 s), with room for a larger SIDECAR_REQUEST_TIMEOUT_S."""
+"""Longer than a sidecar lets callers wait by default (5 s), so that SIDECAR_REQUEST_TIMEOUT_S may be larger."""
 MAX_ANSWER_BYTES = 1 << 16
-"""What is read of an answer; the rest is left."""
+"""The most bytes that are read of a response; the rest is not read."""
 
 _UNAUTHORIZED = 401
 _SCHEME = "Bearer "
@@ -30,7 +30,7 @@ _TOKEN = re.compile("[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request to the sidecar; `url` is whole, `headers` and `body` may hold a secret."""
+    """One request to the sidecar; `url` is absolute, `headers` and `body` may contain a secret."""
 
     method: str
     url: str
@@ -47,14 +47,14 @@ class PartnerHeader:
 
 
 class Questions:
-    """What to ask the sidecar at `url` for one profile (empty: `default`).
+    """Builds the requests to the sidecar at `url` for one profile (empty: `default`).
 
-    `url` is `http://host:port` or `unix:/path`. Where the sidecar wants a caller token, `caller_token_file` is a file
-    such as its SIDECAR_CALLER_TOKEN_FILE: the first line is sent, the file is looked at before each question and read
-    again when it changed, and where the sidecar refuses a line, the next other one is tried. `caller_token` is such a
-    line, or the whole content, and stays as it is. `timeout_s` is the longest that the sidecar is waited for.
+    `url` is `http://host:port` or `unix:/path`. If the sidecar requires a caller token, `caller_token_file` is a file
+    such as its SIDECAR_CALLER_TOKEN_FILE. The first line is sent. The file is checked before each request, and read
+    again when it changed. If the sidecar rejects a line, the next other line is tried. `caller_token` is such a line,
+    or the whole content, and never changes. `timeout_s` is the longest wait for the sidecar.
 
-    Raises `ValueError`, which quotes no secret, when one of them cannot be used.
+    Raises `ValueError` without secrets in it when an argument cannot be used.
     """
 
     __slots__ = ("_base", "_caller_token", "_profile", "socket_path", "timeout_s", "url")
@@ -72,8 +72,8 @@ class Questions:
         self.timeout_s = timeout_s
         self.url = url
         self.socket_path = url.removeprefix("unix:") if url.startswith("unix:/") else None
-        """Where to connect to; None: to the URL's host."""
-        # On a unix socket the name means nothing, but HTTP wants one.
+        """The path of the unix socket; None: connect to the URL's host."""
+        # On a unix socket the host has no meaning, but HTTP requires one.
         self._base = "http://localhost" if self.socket_path else _checked(url)
         self._profile = f"/{quote(profile, safe='')}" if profile else ""
         self._caller_token = CallerToken(caller_token, caller_token_file)
@@ -82,17 +82,17 @@ class Questions:
         return f"Questions({self.url}{self._profile})"
 
     def header(self) -> Question:
-        """Which header does the partner expect now?"""
+        """Return the request for the header that the partner expects now."""
         return Question("GET", f"{self._base}/v1/authorize{self._profile}", self._headers())
 
     def rejected(self, refused: PartnerHeader) -> Question:
-        """The partner refused the token in this header. The answer is nothing an app has to read."""
+        """Return the report that the partner rejected the token in this header. Apps need not read the response."""
         body = json.dumps({"accessToken": refused.value.removeprefix(_SCHEME)}).encode()
         headers = {**self._headers(), "Content-Type": "application/json"}
         return Question("POST", f"{self._base}/v1/token{self._profile}/rejected", headers, body)
 
     def again(self, question: Question, status: int) -> Question | None:
-        """Return the question with another caller token; None unless this one was refused and there is another."""
+        """Return the request with another caller token; None unless this one was rejected and there is another."""
         if status != _UNAUTHORIZED:
             return None
         refused = question.headers.get("Authorization", "").removeprefix(_SCHEME)
@@ -109,8 +109,8 @@ class Questions:
 
 
 def partner_header(status: int, headers: Mapping[str, str], body: bytes) -> PartnerHeader:
-    """Read the answer to `Questions.header`. Raises `TokenUnavailableError`."""
-    # Its name is the partner's; the value's form is the same for all.
+    """Read the response to `Questions.header`. Raises `TokenUnavailableError`."""
+    # The header's name depends on the partner; the format of the value is the same for all.
     found = next((PartnerHeader(*field) for field in headers.items() if _holds_token(field[1])), None)
     if status != 200 or found is None:
         raise _unavailable(status, body)
@@ -118,7 +118,7 @@ def partner_header(status: int, headers: Mapping[str, str], body: bytes) -> Part
 
 
 def check_reported(status: int, body: bytes) -> None:
-    """Read the answer to `Questions.rejected`. Raises `TokenUnavailableError`."""
+    """Read the response to `Questions.rejected`. Raises `TokenUnavailableError`."""
     if status != 202:
         raise _unavailable(status, body)
 
@@ -128,7 +128,7 @@ def _holds_token(value: str) -> bool:
 
 
 def _unavailable(status: int, body: bytes) -> TokenUnavailableError:
-    """From a problem document (RFC 9457). Its texts are left out: what answers here may be anything."""
+    """Return the error for a problem document (RFC 9457), without its texts: any server may have responded."""
     try:
         problem = json.loads(body)
     except (ValueError, RecursionError):
@@ -140,13 +140,13 @@ def _unavailable(status: int, body: bytes) -> TokenUnavailableError:
 
 
 def _checked(url: str) -> str:
-    """The URL without a slash at its end. Raises `ValueError`."""
+    """Return the URL without a slash at its end. Raises `ValueError`."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme == "http" and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
-    # A user in it would be a secret in every repr and error, and a sidecar looks at none.
+    # A user name or password would be a secret in every repr and error, and a sidecar does not use them.
     if not usable or parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("the sidecar's URL must be http://host:port or unix:/path") from None
     return url.rstrip("/")

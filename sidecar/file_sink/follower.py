@@ -1,8 +1,8 @@
-"""One task a profile: its token file holds what a caller would get now, and is not there when that is none.
+"""One task per profile keeps its token file: it holds the token a caller would get now, and is removed without one.
 
-A file cannot be marked as suspect, so a suspect token is in no file. The file is looked at once a second: what another
-process changed is put right, whoever wrote it. While an operation on the file hangs, an old token is removed from it in
-another thread: often only the fsync hangs.
+A file cannot be marked as suspect, so a suspect token is in no file. The file is checked once a second, and changes by
+other processes are corrected. While an operation on the file hangs, another thread removes an old token: often only the
+fsync hangs.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from sidecar.file_sink.token_file import TokenFile, TokenFileError
 from sidecar.vending.api import TokenProvider
 
 LOOK_S: Seconds = 1
-"""The time between two looks. So long a rejected token may stay in its file, unless the disk hangs, and a file that was
-changed or could not be written may stay as it is."""
+"""The time between two checks. For this long a rejected token may stay in its file (longer if the disk hangs), and a
+file that was changed or could not be written may stay uncorrected."""
 
 _Outcome: TypeAlias = TokenFileChange | TokenFileError | None
 
@@ -41,7 +41,7 @@ class _Put:
 
     token: Token | None
     any_token: bool
-    """Whether there was a token at its start, a suspect one included."""
+    """Whether there was a token at the start of the operation, also a suspect one."""
     outcome: asyncio.Future[_Outcome]
     given_up: bool = False
 
@@ -51,7 +51,7 @@ class _Put:
 
 
 class Follower:
-    """Runs until it is cancelled. To look is to ask: a profile with a file never rests."""
+    """Runs until it is cancelled. Each check counts as use: a profile with a token file never becomes idle."""
 
     def __init__(self, vendor: TokenProvider, file: TokenFile, stalls: FileStalls, sink: EventSink) -> None:
         self._vendor = vendor
@@ -63,19 +63,19 @@ class Follower:
         self._put: _Put | None = None
         """The operation under way."""
         self._held: str | None = None
-        """The id of the token in the file, empty when there is no file; None when that is not known."""
+        """The id of the token in the file; empty when there is no file; None when unknown."""
         self.behind = True
-        """There was no token yet that the file could follow: it may be missing, or hold what was there before us."""
+        """Whether there was no token yet: the file may be missing, or hold content from an earlier process."""
         self.failed = False
-        """Whether the latest write or removal failed or hangs; it is tried again."""
+        """Whether the latest write or removal failed or hangs. It is retried."""
 
     async def run(self) -> None:
-        # What an earlier process left may be the token we are about to get; without one in time it goes.
+        # A file of an earlier process may hold the token we are about to get. If none arrives in time, it is removed.
         with contextlib.suppress(NoTokenError):
             await self._vendor.vend()
         while True:
-            # The suspect one's id, too, or its change from nothing to itself would be one for ever. Taken now, for the
-            # token may change while it is written.
+            # Includes a suspect token's id; otherwise it would count as a change each time. Taken before the check,
+            # because the token may change while it is written.
             token_id = self._vendor.snapshot().token_id
             try:
                 await self._look()
@@ -85,10 +85,10 @@ class Follower:
                 await self._vendor.changed(token_id, LOOK_S)
 
     async def _look(self) -> None:
-        """Put the file right; return after `LOOK_S` when that takes longer."""
+        """Correct the file; return after `LOOK_S` when that takes longer."""
         if self._put is None:
             if self._removals.busy:
-                # It might remove what is written now.
+                # The removal might remove a file that is written now.
                 if self._removals.stalled:
                     self._fail("stalled", old_token_left=True)
                 return
@@ -150,11 +150,11 @@ class Follower:
     # -- operations that hang -----------------------------------------------------------------------------------------
 
     async def _wait_on(self, put: _Put) -> None:
-        """See to it that no old token stays in the file, and say what cannot be done, while `put` does not return."""
+        """While `put` does not return, remove an old token from the file, and emit an event for what fails."""
         token = self._token()
         if _id_of(token) == self._held:
             return
-        # The old token may be good for a while, so a disk that is merely slow is waited for. A rejected one is not.
+        # The old token may still be valid, so we wait for a slow disk. For a rejected token we do not wait.
         rejected = token is None and put.token is not None
         if (rejected or self._puts.stalled) and self._held != "" and not self._removals.busy:
             put.given_up = True
@@ -163,7 +163,7 @@ class Follower:
             self._fail("stalled", old_token_left=self._held != "")
 
     async def _remove(self) -> None:
-        """Remove the file while a `put` hangs; return after `LOOK_S` when that hangs too."""
+        """Remove the file while a `put` hangs; return after `LOOK_S` when the removal hangs too."""
 
         def work() -> bool | TokenFileError:
             try:
@@ -184,7 +184,7 @@ class Follower:
         if isinstance(outcome, TokenFileError):
             self._fail(outcome.cause, old_token_left=outcome.old_token_left)
             return
-        # The operation that hangs may have removed it before.
+        # The operation that hangs may have removed the file before.
         gone = outcome or bool(self._held)
         self._held = ""
         if gone:

@@ -1,6 +1,6 @@
-"""Token files that nobody writes any more: those of profiles that are gone from the settings.
+"""Finds token files that are not written any more: those of profiles that were removed from the settings.
 
-They hold a token that is refreshed by nobody. They are named and not removed: another sidecar may write there.
+Their tokens are not refreshed. The files are reported and not removed: another sidecar may write them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from sidecar.file_sink.token_file import MODE
 
 _MAX_TOKEN_BYTES = 16 * 1024
 _TOKEN = re.compile(rb"[!-~]+")
-"""As a token file has it: visible ASCII, no line break."""
+"""The content of a token file: visible ASCII, no line break."""
 
 
 def leftovers(files: Collection[Path], others: Collection[Path]) -> list[str]:
-    """Return a sentence for each file beside the token files `files` that looks like one of ours and is none of them.
+    """Return a sentence for each file in the folders of `files` that looks like a token file and is not in `files`.
 
-    `others` are known to be something else. Blocks for the disk.
+    `others` are known to be other files. Blocks for the disk.
     """
     known = set(_identities([*files, *others]))
     folders: dict[tuple[int, int], Path] = {}
@@ -46,7 +46,7 @@ def _token_files(folder: Path) -> Iterator[Path]:
 
 
 def _is_token_file(path: Path) -> bool:
-    """Whether we could have written it, by its owner, mode, size and form. Raises `OSError`."""
+    """Return whether owner, mode, size and content are those of a token file of ours. Raises `OSError`."""
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != MODE:
         return False
@@ -59,7 +59,7 @@ def _is_token_file(path: Path) -> bool:
 
 def _identities(paths: Collection[Path]) -> Iterator[tuple[int, int]]:
     for path in paths:
-        # What is named by a link is known, too.
+        # The target of a link is known, too.
         for found in (_status(path), _status(path, follow=False)):
             if found is not None:
                 yield found.st_dev, found.st_ino

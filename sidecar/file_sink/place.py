@@ -1,7 +1,7 @@
-"""What lies at the path of a token file, and whether a token file can be kept there.
+"""Checks the path of a token file: what exists there, and whether a token file can be kept there.
 
-A rename replaces whatever has the name: `/dev/stdout`, a link, would be gone for the whole machine. Only a regular file
-is ever replaced or removed.
+A rename replaces a file of any kind: `/dev/stdout`, a link, would be lost for the whole machine. So only a regular file
+is replaced or removed.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
 class NotRegularError(OSError):
-    """Something that is no regular file has the name of the token file."""
+    """The path of the token file is not a regular file."""
 
 
 def refuse_place(path: Path, origin: str) -> None:
-    """`origin` names the setting. Raises `ConfigurationError` when no token file can be kept at `path`."""
+    """Raise `ConfigurationError` when no token file can be kept at `path`; `origin` names the setting."""
     if problem := _problem(path):
         raise ConfigurationError([f"{origin}: {problem}"])
 
 
 def require_regular(path: Path) -> os.stat_result | None:
-    """Return what is known of the regular file at `path`, None when nothing lies there.
+    """Return the status of the regular file at `path`; None when nothing exists there.
 
     Raises `NotRegularError`, `OSError`.
     """
@@ -54,8 +54,8 @@ def require_regular(path: Path) -> os.stat_result | None:
 
 
 def _problem(path: Path) -> str:
-    """Empty where there is none."""
-    # An error here is one of the folder, which is judged below.
+    """Return the problem with `path`; empty when there is none."""
+    # An error here is an error of the folder, which is checked below.
     with contextlib.suppress(OSError):
         if kind := _kind(path.lstat().st_mode):
             target = f" to {path.readlink()}" if path.is_symlink() else ""
@@ -72,9 +72,9 @@ def _kind(mode: int) -> str:
 
 
 def _is_mount_point(path: Path) -> bool:
-    """Whether a file system or a single file is mounted at `path`; False where the system does not say (not Linux).
+    """Return whether a file system or a single file is mounted at `path`; False where that is unknown (not Linux).
 
-    A mounted file may be of the same device as its folder, so `os.path.ismount` does not see it.
+    A mounted file may be on the same device as its folder, so `os.path.ismount` does not detect it.
     """
     place = os.fsencode(Path(os.path.realpath(path.parent)) / path.name)
     try:

@@ -1,8 +1,8 @@
-"""Temporary files beside a token file. Each write has its own; those of processes that ended are removed.
+"""Temporary files in the folder of a token file. Each write has its own; those of ended processes are removed.
 
 The writer holds a lock (flock) on its temporary file, and the kernel releases it when the process ends. So a file that
-can be locked is nobody's, also where processes cannot see each other, as in the containers of a pod. Where the file
-system has no locks, nothing is removed.
+can be locked has no writer. This also works where processes cannot see each other, as in the containers of a pod. If
+the file system has no locks, nothing is removed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 
 @contextmanager
 def temporary_beside(path: Path, mode: int) -> Iterator[tuple[Path, int]]:
-    """Make a locked, empty file in the folder of `path`, and yield its path and a descriptor open for writing.
+    """Create a locked, empty file in the folder of `path`, and yield its path and a descriptor open for writing.
 
-    At the end it is removed, unless it was renamed. Raises `OSError`.
+    The file is removed at the end, unless it was renamed. Raises `OSError`.
     """
     temporary, descriptor = _made(path, mode)
     try:
@@ -34,7 +34,7 @@ def temporary_beside(path: Path, mode: int) -> Iterator[tuple[Path, int]]:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove the temporary files of `path` that no running process writes. Does what it can, without errors."""
+    """Remove the temporary files of `path` that no running process writes. Ignores errors."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
     with contextlib.suppress(OSError):
         for other in path.parent.iterdir():
@@ -45,13 +45,13 @@ def remove_abandoned(path: Path) -> None:
 
 def _made(path: Path, mode: int) -> tuple[Path, int]:
     while True:
-        # In the same folder, for a rename across file systems copies.
+        # In the same folder, because a file cannot be renamed to another file system.
         temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
-        # Made by us and by nobody else: a link that somebody put there is not followed.
+        # O_EXCL: only a new file is opened, and a planted link is not followed.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Another process may have found it before it was locked, and removed it.
+        # Another process may have found the file before it was locked, and removed it.
         if os.fstat(descriptor).st_nlink:
             return temporary, descriptor
         os.close(descriptor)

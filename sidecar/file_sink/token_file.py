@@ -1,4 +1,4 @@
-"""A file that holds a whole token, or is not there."""
+"""A file that holds a complete token, or does not exist."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sidecar.file_sink.temporary import remove_abandoned, temporary_beside
 from sidecar.secret_file import FileStamp, stamp_of
 
 MODE = 0o640
-"""Set each time, whatever the umask. The group is how an app that runs as another user gets to read it."""
+"""Set at each write, independent of the umask. An app that runs as another user reads the file by its group."""
 _SURE_AFTER_LOOKS = 2
-"""A second change within one tick of the file system's clock leaves the stamp as it is. Looks are further apart."""
+"""A second change within one tick of the file system's clock does not change the stamp. Checks are further apart."""
 
 
 class TokenFileError(Exception):
-    """The token file is not as it should be. Says why, and whether an earlier token is still in the file.
+    """The token file could not be corrected. Has the cause, and whether an earlier token is still in the file.
 
     `cause` is the error's symbol, such as ENOSPC, or `not-regular`.
     """
@@ -33,33 +33,33 @@ class TokenFileError(Exception):
 
 
 class TokenFile:
-    """Blocks for the disk. `put` belongs in a thread, and never in two at once; `give_up` in another while it hangs.
+    """One token file. Its methods block for the disk.
 
-    What follows a new name or the loss of one is written out (fsync of the folder), so that a token which was taken
-    away does not come back with the power.
+    Call `put` in a thread, and never in two at once; call `give_up` in another thread while `put` hangs. After each
+    rename or removal the folder is synced (fsync), so that a removed token does not come back after a power failure.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._mode = MODE
-        """What a file system without modes makes of it, once known."""
+        """The mode a written file has; it differs from `MODE` on a file system without modes."""
         self._seen: tuple[Secret, FileStamp, int] | None = None
-        """The token that the file was read to hold; the file's stamp and mode before that."""
+        """The token read from the file, with the file's stamp and mode before the reading."""
         self._looks = 0
-        """How many looks in a row saw this."""
+        """The number of consecutive checks that saw `_seen`."""
         self._tidied = False
-        """Whether what an earlier process left behind was removed."""
+        """Whether the temporary files of earlier processes were removed."""
         self._renaming = threading.Lock()
-        """Held by `put` while it gives the new file its name, and by `give_up`: one of the two is first."""
+        """Held by `put` while it renames the new file, and by `give_up`, so that they run one after the other."""
         self._given_up = False
-        """Whether the `put` that is under way must not give a file the name any more."""
+        """Whether the `put` under way must not rename its file any more."""
 
     def put(self, token: Secret | None) -> TokenFileChange | None:
-        """Make the file hold this token alone, without a line break; where there is none, remove the file.
+        """Make the file hold only this token, without a line break; if `token` is None, remove the file.
 
-        A reader gets the whole of the old token or of this one. Returns in which way the file differed before; None:
-        not at all. Raises `TokenFileError`; then the old token is gone too, unless the error says otherwise: it is
-        vended no more, and an app that reads it would be refused without knowing why.
+        A reader gets the complete old or new token. Returns how the file differed before; None if it did not differ.
+        Raises `TokenFileError`. Then the old token is removed too, unless the error has `old_token_left`: it is not
+        vended any more, and the partner would reject calls with it.
         """
         self._given_up = False
         try:
@@ -78,9 +78,9 @@ class TokenFile:
         return change
 
     def give_up(self) -> bool:
-        """Remove the file, and keep the `put` that is under way from making one.
+        """Remove the file, and keep the `put` under way from creating one.
 
-        Returns whether there was one. Raises `TokenFileError`.
+        Returns whether there was a file. Raises `TokenFileError`.
         """
         try:
             with self._renaming:
@@ -92,7 +92,7 @@ class TokenFile:
         return there
 
     def _look(self, token: Secret | None) -> TokenFileChange | None:
-        """In which way the file differs from what it should be. Raises `OSError`."""
+        """Return how the file differs from its intended state; None if it does not differ. Raises `OSError`."""
         status = require_regular(self._path)
         if status is None:
             return None if token is None else "removed"
@@ -112,7 +112,7 @@ class TokenFile:
     def _holds(self, token: Secret) -> bool:
         expected = token.reveal().encode()
         try:
-            # Without O_NONBLOCK opening a FIFO, put there just now, would wait until somebody writes to it.
+            # Without O_NONBLOCK, opening a FIFO that was just put there would block until a writer opens it.
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb", buffering=0) as file:
                 return file.read(len(expected) + 1) == expected
@@ -127,7 +127,7 @@ class TokenFile:
                 file.write(token.reveal().encode())
             os.fsync(descriptor)
             with self._renaming:
-                # Once more, for writing took its time.
+                # Checked again, because writing took time.
                 require_regular(self._path)
                 if self._given_up:
                     raise OSError(errno.ECANCELED, "given up")
@@ -139,7 +139,7 @@ class TokenFile:
         self._sync()
 
     def _old_token_left(self, token: Secret | None) -> bool:
-        """Remove what is not this token; whether that failed, and so an old one may still be read."""
+        """Remove a file without this token. Return whether that failed, so that an old token may still be read."""
         try:
             if self._look(token) in ("content", "created"):
                 self._path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The JSON object in an answer's body, read as gateways send it: compressed unasked, or with a byte order mark."""
+"""Reads the JSON object in a response's body. Gateways may compress it unasked, or add a byte order mark."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sidecar.core.failures import AnswerProblem
 from sidecar.partner.lifetime import read_integer
 
 MAX_BODY_BYTES = 64 * 1024
-"""Of a body as it was sent, and once more of what it is decompressed to."""
+"""The limit for the body as sent, and also for the decompressed body."""
 Document: TypeAlias = Mapping[str, object]
 _GZIP = b"\x1f\x8b"
 _GZIP_FORMAT = zlib.MAX_WBITS | 16
 
 
 def read_document(body: bytes) -> Document | AnswerProblem:
-    """The JSON object in `body`, or why there is none.
+    """Return the JSON object in `body`, or why there is none.
 
-    No JSON begins as gzip does, so gzip is known by its first bytes: a proxy that decompresses may leave
-    `Content-Encoding` behind, and one that compresses may forget it.
+    Gzip is detected by its first bytes, with which no JSON begins. `Content-Encoding` is not reliable: a proxy that
+    decompresses may leave it, and one that compresses may omit it.
     """
     if len(body) > MAX_BODY_BYTES:
         return AnswerProblem.TOO_LONG
@@ -38,7 +38,7 @@ def read_document(body: bytes) -> Document | AnswerProblem:
 
 
 def _decompressed(body: bytes) -> bytes | AnswerProblem:
-    """At most `MAX_BODY_BYTES`, whatever a few bytes claim to expand to."""
+    """Return at most `MAX_BODY_BYTES`, however large the decompressed body would be."""
     stream = zlib.decompressobj(_GZIP_FORMAT)
     try:
         plain = stream.decompress(body, MAX_BODY_BYTES + 1)

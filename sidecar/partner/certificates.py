@@ -1,4 +1,4 @@
-"""The certificates that partner calls trust, followed as their files change."""
+"""The certificates that partner calls trust. Changes of their files are loaded."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from sidecar.file_operations import BackgroundReading, FileOperationError, FileO
 from sidecar.trusted_certificates import TrustedCertificates, Version, words_for
 
 WAIT_S: Seconds = 1
-"""How long a call waits for a look at the files. After that it uses what was read before."""
+"""How long a call waits for a check of the files. After that it uses the last result."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Trust:
-    """`context` as aiohttp takes it: True is its own context, made of the files as they were when it was imported."""
+    """`context` is a value for aiohttp's `ssl`. True: aiohttp's own context, made of the files at its import."""
 
     context: ssl.SSLContext | Literal[True]
     problem: str = ""
-    """Why the files as they are now are not used."""
+    """Why the current files are not used."""
 
 
 class PartnerCertificates:
-    """Gives each partner call the TLS context for the files as they are at that moment."""
+    """Returns the TLS context of the current files for each partner call."""
 
     def __init__(self, sink: EventSink, stalls: FileStalls) -> None:
-        """Blocks for a look at the files, `STALLED_AFTER_S` at most. Raises `FileOperationError`."""
+        """Blocks for a check of the files, for at most `STALLED_AFTER_S`. Raises `FileOperationError`."""
         self._sink = sink
         self._trusted = TrustedCertificates(os.environ)
         self._trust = _Trust(True)
         self._in_use: ssl.SSLContext | Literal[True] | None = None if self._trusted.folders else True
-        """As of the latest event; None before the first reading, where that is to make a context of its own."""
+        """The context at the latest event; None before the first reading, if that makes its own context."""
         operations = FileOperations("partner-certificates", stalls)
         self._reading = BackgroundReading(self._read, operations, on_end=self._tell)
-        # aiohttp has loaded these, and loading them again would take as much memory once more. But of a folder it made
-        # OpenSSL read what it needs in each handshake, on the event loop.
+        # aiohttp has loaded these, and loading them again would double the memory. But for a folder it makes OpenSSL
+        # read the needed files in each handshake, on the event loop.
         self._version: Version | None = None if self._trusted.folders else read_in_time(self._trusted.version)
 
     async def context(self) -> ssl.SSLContext | Literal[True]:
-        """Return what aiohttp's `ssl` takes."""
+        """Return the value for aiohttp's `ssl`."""
         try:
             return (await self._reading.read(WAIT_S)).context
         except FileOperationError:
             return self._trust.context
 
     def _read(self) -> _Trust:
-        """Runs in a thread. What cannot be used leaves the context of before."""
+        """Runs in a thread. Keeps the previous context when the files cannot be used."""
         version = self._trusted.version()
         if version != self._version:
             self._version = version

@@ -42,9 +42,9 @@ class PartnerClient:
         other_secrets: Callable[[], Sequence[str]] = tuple,
         certificates: PartnerCertificates | None = None,
     ) -> None:
-        """`other_secrets` are masked in what the partner says, beside those it was sent or issued here.
+        """`other_secrets` are masked in the partner's texts, in addition to secrets sent or received here.
 
-        `certificates` are those that are trusted; None: those that were there when the process started.
+        `certificates` are the trusted ones; None: those at the start of the process.
         """
         self._preset = preset
         self._base_url = base_url.rstrip("/")
@@ -61,7 +61,7 @@ class PartnerClient:
 
     async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken:
         key, secret = credentials.api_key.reveal(), credentials.api_secret.reveal()
-        # RFC 7617 leaves the charset open; UTF-8 is the only one every key fits.
+        # RFC 7617 leaves the charset open; only UTF-8 can encode every key.
         pair = base64.b64encode(f"{key}:{secret}".encode()).decode()
         headers = {"Authorization": f"Basic {pair}"}
         signing = () if credentials.signing_key is None else (credentials.signing_key.reveal(),)
@@ -81,7 +81,7 @@ class PartnerClient:
     ) -> PartnerToken:
         timely = _TimelyBody(json.dumps(body).encode(), self._preset.content_type, may_send)
         answer = await self._exchange(self._base_url + path, headers, timely)
-        # A careless partner quotes more than this call: the pair in a refresh's error, an earlier token in a grant's.
+        # A partner may quote secrets of other calls: the credentials in a refresh error, an old token in a grant error.
         known = (*secrets, *self._other_secrets(), *(token.reveal() for token in self._issued))
         token = read_answer(answer, body["role"], self._clock.wall(), known)
         self._issued.extend(issued for issued in (token.access, token.refresh) if issued is not None)
@@ -90,7 +90,7 @@ class PartnerClient:
     async def _exchange(self, url: str, headers: Mapping[str, str], body: _TimelyBody) -> Answer:
         head: Answer | None = None
         try:
-            # The timeout is the outer one, so that a drip-fed body ends like an answer that never came.
+            # The timeout is outermost, so that a body sent too slowly ends like a missing response.
             async with (
                 asyncio.timeout(self._timeout_s),
                 self._session.post(
@@ -108,19 +108,19 @@ class PartnerClient:
             if body.withheld:
                 raise UnsentError("the right to call ended before its first byte") from None
             if head is not None and head.status != 200:
-                # The status says it all, a 429 above all; the rest of the body would only have explained it.
+                # The status is sufficient, most of all for a 429; the rest of the body would only explain it.
                 return head
-            # Without the cause: aiohttp's texts quote what the partner or a proxy sent, secrets included.
+            # Without the cause: aiohttp's texts quote data from the partner or a proxy, which may contain secrets.
             kind = kind_of_error(error)
             problem = AnswerProblem.TRANSFER if kind is FailureKind.MALFORMED else None
             raise PartnerError(kind, cause=cause_of(error), problem=problem) from None
 
 
 class _TimelyBody(aiohttp.BytesPayload):
-    """A request body that is not sent unless `may_send` agrees right before it.
+    """A request body that is only sent if `may_send` returns true immediately before.
 
-    aiohttp holds the head back until the first byte of the body, and writes both in one step: what is withheld here was
-    not sent at all. Name look-up, connecting and TLS are over by then, however long they took.
+    aiohttp delays the head until the first byte of the body, and writes both in one step. So nothing of a withheld
+    request was sent. Name look-up, connecting and TLS are complete by then, however long they took.
     """
 
     def __init__(self, content: bytes, content_type: str, may_send: MaySend) -> None:
@@ -136,7 +136,7 @@ class _TimelyBody(aiohttp.BytesPayload):
 
 
 async def _read_capped(stream: aiohttp.StreamReader) -> bytes:
-    """The body, or its first `MAX_BODY_BYTES` + 1 bytes: enough to see that it is too long."""
+    """Return the body, or its first `MAX_BODY_BYTES` + 1 bytes: enough to detect that it is too long."""
     body = bytearray()
     while len(body) <= MAX_BODY_BYTES:
         chunk = await stream.read(MAX_BODY_BYTES + 1 - len(body))

@@ -1,8 +1,8 @@
-"""Where the partner's key and secret come from: mounted files, or values given at start.
+"""Sources of the partner's key and secret: mounted files, or values given at start.
 
-A mounted Kubernetes Secret is a directory whose `..data` links to a directory with the current version; the link is
-swapped in one step, then the old version is deleted. Reading through one open directory, and looking afterwards whether
-it is still the current one, never mixes two versions.
+A mounted Kubernetes Secret is a directory whose `..data` links to a directory with the current version. The link is
+replaced in one step, then the old version is deleted. We read through one open directory and then check that it is
+still the current one, so two versions are never mixed.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _Fingerprint: TypeAlias = tuple[FileStamp | None, ...]
 
 
 class StaticCredentials:
-    """`core.ports.CredentialsSource` of one pair that never changes.
+    """`core.ports.CredentialsSource` of credentials that never change.
 
-    Raises `CredentialsError` for a pair that cannot be sent.
+    Raises `CredentialsError` for credentials that cannot be sent.
     """
 
     def __init__(self, credentials: Credentials) -> None:
@@ -48,9 +48,9 @@ class StaticCredentials:
 
 
 class DirectoryCredentials:
-    """`core.ports.CredentialsSource` over a directory with `api-key`, `api-secret` and perhaps `signing-key`.
+    """`core.ports.CredentialsSource` over a directory with `api-key`, `api-secret` and optionally `signing-key`.
 
-    Read as `read_secret` does. In a plain directory, without `..data`, a change during the reading is seen by the
+    Reads as `read_secret` does. In a plain directory, without `..data`, a change during the reading is detected by the
     files' times.
     """
 
@@ -58,7 +58,7 @@ class DirectoryCredentials:
         self._path = path
 
     def read(self) -> Credentials:
-        """The current pair. Raises `CredentialsError`, which names the file and the problem, never the content."""
+        """Return the current credentials. Raises `CredentialsError` with the file and the problem, not the content."""
         for _ in range(_ATTEMPTS):
             outcome = self._read_once()
             if isinstance(outcome, CredentialsError):
@@ -68,14 +68,14 @@ class DirectoryCredentials:
         raise CredentialsError(f"{self._path}: changed during each of {_ATTEMPTS} readings")
 
     def _read_once(self) -> Credentials | CredentialsError | None:
-        """What is in the directory, usable or not; None when it changed meanwhile, so that it means nothing."""
+        """Return the credentials in the directory, or their problem; None if the directory changed meanwhile."""
         try:
             with _opened(self._data_path()) as directory:
                 before = _fingerprint(directory)
                 outcome = self._outcome(directory)
                 unchanged = _fingerprint(directory) == before and self._is_current(directory)
         except OSError as error:
-            # A version that was deleted between two steps leaves a link behind only for an instant.
+            # When a version was deleted between two steps, its link exists only for a short time.
             vanished = isinstance(error, FileNotFoundError) and os.path.lexists(self._data_path())
             return None if vanished else CredentialsError(f"{self._path}: {error.strerror}")
         return outcome if unchanged else None
@@ -91,7 +91,7 @@ class DirectoryCredentials:
         return versions if os.path.lexists(versions) else self._path
 
     def _is_current(self, directory: int) -> bool:
-        # While we hold it open its inode number cannot be given to a successor.
+        # While we hold it open, no new directory can get its inode number.
         return os.path.samestat(os.fstat(directory), self._data_path().stat())
 
 
@@ -105,7 +105,7 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _fingerprint(directory: int) -> _Fingerprint:
-    """Tells whether any of the files was written, replaced, added or removed."""
+    """Return a value that changes when any of the files is written, replaced, added or removed."""
     return tuple(_file_state(name, directory) for name in _FILES)
 
 
@@ -117,7 +117,7 @@ def _file_state(name: str, directory: int) -> FileStamp | None:
 
 
 def _read_credentials(directory: int) -> Credentials:
-    """Raises `CredentialsError` with every problem, each of which names the file."""
+    """Read the files. Raises `CredentialsError` with every problem; each names the file."""
     found: dict[str, Secret] = {}
     problems: list[str] = []
     for name in _FILES:
@@ -136,7 +136,7 @@ def _read_credentials(directory: int) -> Credentials:
 
 
 def _read_text(name: str, directory: int) -> str | None:
-    """The text of one file, or None when there is no such file. Raises `CredentialsError`."""
+    """Return the text of one file, or None when there is no such file. Raises `CredentialsError`."""
     try:
         text = read_secret(name, directory=directory)
     except NoSecretFileError:
@@ -149,6 +149,6 @@ def _read_text(name: str, directory: int) -> str | None:
 
 
 def _check_key(text: str) -> None:
-    """Refuse a key that Basic authentication cannot carry (RFC 7617 section 2)."""
+    """Raise `CredentialsError` for a key that Basic authentication cannot carry (RFC 7617 section 2)."""
     if ":" in text:
         raise CredentialsError("api-key: has a colon, which would end it early")

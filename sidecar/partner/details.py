@@ -1,4 +1,4 @@
-"""What a partner said about a failure, made fit for logs and for callers' errors."""
+"""Makes a partner's text about a failure safe for logs and for callers' errors."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from sidecar.core.failures import PartnerDetail
 from sidecar.partner.masking import MASK, Masker
 
-# No code, message or session id needs a word this long; tokens we do not know of here are such words.
+# No code, message or session id has a word this long, but a token that is unknown here does.
 _TOKEN_LIKE = re.compile(r"\S{64,}")
-# An echoed header that was cut off is no whole secret any more, but half of one is enough.
+# A truncated echo of the header does not contain the whole secret, but a part of it is a leak, too.
 _AUTHORIZATION = re.compile(r"\b(basic|bearer)\s+\S+", re.IGNORECASE)
 
 
 def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
-    """The documented error fields, printable, cut to `MAX_TEXT_CHARS` each, and with none of `secrets` in them.
+    """Return the documented error fields: printable, cut to `MAX_TEXT_CHARS` each, with all `secrets` masked.
 
-    A hostile or careless partner may echo what it was sent. Odd types and missing fields become empty texts.
+    A partner may echo the request, on purpose or not. Unexpected types and missing fields become empty texts.
     """
     tokens = [value for name in ("accessToken", "refreshToken") if isinstance(value := document.get(name), str)]
     masker = Masker((*secrets, *tokens))
@@ -36,6 +36,6 @@ def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[s
 def _safe_text(value: object, masker: Masker) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    # Secrets first; `PartnerDetail` cuts last: a later step must not put a secret together or leave half of one.
+    # Secrets are masked first, and `PartnerDetail` cuts last: no step may join the parts of a secret or cut it in half.
     text = _AUTHORIZATION.sub(rf"\1 {MASK}", masker.mask(str(value)))
     return _TOKEN_LIKE.sub(MASK, text)

@@ -1,4 +1,4 @@
-"""Decodes the escapes in a text, and keeps where each decoded character stands in the original."""
+"""Decodes the escapes in a text, and keeps the position of each decoded character in the original."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 Span = tuple[int, int]
-"""From one place in a text up to another."""
+"""Start and end of a part of a text; the end is exclusive."""
 
 _ROUNDS = 4
-"""How often an escape is decoded again: `%25252F` takes three rounds."""
+"""How many times escapes are decoded: `%25252F` takes three rounds."""
 _ESCAPES = re.compile(
     r"(?P<utf8>(?:%[0-9a-f]{2})+|(?:\\x[0-9a-f]{2})+)"
     r"|(?P<utf16>(?:[\\%]u[0-9a-f]{4})+)"
@@ -19,24 +19,24 @@ _ESCAPES = re.compile(
     r"|&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});",
     re.IGNORECASE,
 )
-# Apart from the others, because `=` stands before two hexadecimal digits in many query strings too.
+# Separate, because in many query strings `=` comes before two hexadecimal digits, too.
 _QUOTED_PRINTABLE = re.compile(r"(?P<utf8>(?:=[0-9a-f]{2})+)", re.IGNORECASE)
 _CONTROL = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A decoded text; `spans` has one entry for each of its characters: where that stands in the original."""
+    """A decoded text; `spans` has the place in the original of each of its characters."""
 
     text: str
     spans: Sequence[Span]
 
 
 def readings(text: str) -> Iterator[Reading]:
-    """The text as it is, and after each round of decoding, each with and without quoted-printable.
+    """Yield the original text, and the text after each round of decoding, each with and without quoted-printable.
 
-    Percent-encoding, the escapes of JSON and JavaScript, and HTML entities are decoded in one round, whatever their
-    mixture. Time and memory are linear in the length of `text`.
+    Percent-encoding, the escapes of JSON and JavaScript, and HTML entities are decoded in one round, in any
+    combination. Time and memory are linear in the length of `text`.
     """
     reading = Reading(text, [(at, at + 1) for at in range(len(text))])
     for _ in range(_ROUNDS + 1):
@@ -64,7 +64,7 @@ def _decoded(reading: Reading, escapes: re.Pattern[str]) -> Reading:
 
 
 def _characters(match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
-    """Each character that an escape stands for, and from where to where in the text it is written."""
+    """Yield each character that an escape encodes, with the start and the end of its escape in the text."""
     written, (start, end), group = match[0], match.span(), match.lastgroup
     if group == "one":
         yield _CONTROL.get(match["one"], match["one"]), start, end
@@ -81,7 +81,7 @@ def _characters(match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _utf8(digits: str) -> Iterator[tuple[str, int]]:
-    """Each character and its bytes. What is no UTF-8 is taken for ISO 8859-1."""
+    """Yield each character and its number of bytes. Bytes that are not UTF-8 are decoded as ISO 8859-1."""
     for char in bytes.fromhex(digits).decode("utf-8", "surrogateescape"):
         if "\udc80" <= char <= "\udcff":
             yield chr(ord(char) - 0xDC00), 1
@@ -90,6 +90,6 @@ def _utf8(digits: str) -> Iterator[tuple[str, int]]:
 
 
 def _utf16(digits: str) -> Iterator[tuple[str, int]]:
-    """Each character and its bytes. Half of a surrogate pair is a character."""
+    """Yield each character and its number of bytes. Half of a surrogate pair is a character."""
     for char in bytes.fromhex(digits).decode("utf-16-be", "surrogatepass"):
         yield char, len(char.encode("utf-16-be", "surrogatepass"))

@@ -1,6 +1,6 @@
-"""HTTP dates: the one form servers send and the two old ones they may (RFC 9110 section 5.6.7).
+"""Parses HTTP dates: the current form and the two obsolete ones (RFC 9110 section 5.6.7).
 
-The zone may also be written `UTC`, `+0000` or `-0000`, as libraries for mail do.
+The zone may also be `UTC`, `+0000` or `-0000`, as mail libraries write it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from sidecar.core.model import UtcTime
 
-# strptime would read month names by the process's locale; HTTP's are always English.
+# strptime would parse month names by the process's locale; in HTTP they are always English.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _LONG_DAY = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
@@ -28,7 +28,7 @@ _FORMS = tuple(
 
 
 def parse_http_date(text: str, now_wall: UtcTime) -> UtcTime | None:
-    """The instant an HTTP date names, or None when it names none; `now_wall` settles the century of a short year."""
+    """Return the time of an HTTP date, or None if it is invalid; `now_wall` gives the century of a two-digit year."""
     for form in _FORMS:
         if found := form.fullmatch(text.strip()):
             break
@@ -36,7 +36,7 @@ def parse_http_date(text: str, now_wall: UtcTime) -> UtcTime | None:
         return None
     day, hour, minute, second = (int(found[part]) for part in ("day", "hour", "minute", "second"))
     try:
-        # Second 60, a leap second, is legal there and unknown to datetime.
+        # Second 60, a leap second, is valid in HTTP, but datetime does not accept it.
         month = _MONTHS.index(found["month"]) + 1
         moment = datetime(_year(found["year"], now_wall), month, day, hour, minute, min(second, 59), tzinfo=UTC)
     except ValueError:
@@ -45,7 +45,7 @@ def parse_http_date(text: str, now_wall: UtcTime) -> UtcTime | None:
 
 
 def _year(digits: str, now_wall: UtcTime) -> int:
-    """A two-digit year that looks more than 50 years ahead is the latest past one with these digits."""
+    """Return the year. A two-digit year more than 50 years ahead means the latest past year with these digits."""
     if len(digits) == 4:
         return int(digits)
     this_year = datetime.fromtimestamp(now_wall, UTC).year

@@ -1,4 +1,4 @@
-"""How long a partner says its token lives, should it ever say so. No page documents a lifetime today."""
+"""Reads the lifetime that a response declares for its token. The partner documents none today."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from datetime import UTC, datetime
 from sidecar.core.model import Seconds, UtcTime
 
 MAX_LIFETIME_S: Seconds = 10 * 365 * 86_400
-"""A declared lifetime beyond ten years is nonsense and counts as none."""
+"""A declared lifetime above ten years is invalid and is ignored."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _MILLISECONDS_FROM = 1e11
-"""As seconds this is the year 5138, as milliseconds 1973: larger epoch values are milliseconds."""
+"""As seconds this is the year 5138, as milliseconds 1973. Larger epoch values are milliseconds."""
 
 
 def declared_lifetime_s(document: Mapping[str, object], access: str, answered_at: UtcTime) -> Seconds | None:
-    """The shortest lifetime the response declares, or None. 0 and below: the declared end has passed.
+    """Return the shortest lifetime the response declares, or None. 0 and below: the declared end has passed.
 
-    Looks at `expiresIn`/`expires_in` (seconds), `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
+    Reads `expiresIn`/`expires_in` (seconds), `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
     the `exp` and `iat` of a token that is a JWT. When they disagree the shortest is taken: a token must never be vended
     past a declared end.
     """
@@ -44,13 +44,13 @@ def _from_jwt(access: str, answered_at: UtcTime) -> Iterator[Seconds]:
     if end_at is None:
         return
     yield end_at - answered_at
-    # Both by the issuer's clock: right even when the response has no Date and our clock is behind.
+    # Both are by the issuer's clock, so this is right even when the response has no Date and our clock is behind.
     if (issued_at := _number(claims.get("iat"))) is not None and issued_at < end_at:
         yield end_at - issued_at
 
 
 def _jwt_claims(access: str) -> Mapping[str, object]:
-    """The claims of an unencrypted JWT (RFC 7519), unverified; empty for every other token."""
+    """Return the claims of an unencrypted JWT (RFC 7519), unverified; empty for every other token."""
     parts = access.split(".")
     if len(parts) != 3:
         return {}
@@ -63,12 +63,12 @@ def _jwt_claims(access: str) -> Mapping[str, object]:
 
 
 def read_integer(digits: str) -> float:
-    """Python refuses very long integers; in a field we may not even look at, one must not cost the whole answer."""
+    """Return the number. Python rejects very long integers; one in an unused field must not fail the whole response."""
     return int(digits) if len(digits) < 19 else float(digits)
 
 
 def _number(value: object) -> float | None:
-    """A plain number, also one in a string; NaN and infinities fail every later comparison."""
+    """Return a plain number, also from a string. NaN and infinities fail every later comparison."""
     if isinstance(value, str):
         return float(value) if _NUMBER.fullmatch(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -88,5 +88,5 @@ def _instant(value: object) -> UtcTime | None:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
-    # A time without a zone is taken as UTC, as every other instant here.
+    # A time without a zone is taken as UTC, like every other time here.
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,11 +1,11 @@
-"""Masks secrets in a partner's text, in whatever form the partner writes them.
+"""Masks secrets in a partner's text, in all common encodings.
 
-The text is decoded step by step, and each step is reduced to what no rewriting changes: letters and digits without
-regard to case. The secrets, their hexadecimal form and their base64 are reduced in the same way and looked for. A list
-of spellings would have to name each combination.
+The text is decoded step by step. Each step is reduced to letters and digits without case, which most encodings keep.
+The secrets, their hexadecimal form and their base64 are reduced in the same way and searched for. A list of encoded
+forms would need an entry for each combination.
 
-That is too slow for each log line. `telemetry.redaction` searches those for the secrets as they are: only a partner,
-who is sent our secrets, writes them in another form.
+That is too slow for each log line. `telemetry.redaction` searches log lines for the literal secrets: only a partner,
+which receives our secrets, writes them in another form.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from sidecar.partner.escapes import Reading, Span, readings
 
 MASK = "***"
 MAX_SHOWN_CHARS = 2048
-"""How much of a text may be shown; `PartnerDetail` shows less."""
+"""The most characters of a text that may be shown; `PartnerDetail` shows fewer."""
 _SEARCHED_CHARS = 2 * MAX_SHOWN_CHARS
-"""A secret that begins within `MAX_SHOWN_CHARS` may end beyond."""
+"""A secret that begins within `MAX_SHOWN_CHARS` may end after it."""
 _NEEDLE_CHARS = 256
-"""Longer secrets are found by their first characters, also where the rest was cut off, and masked to their length."""
+"""Longer secrets are found by their first characters, even if the rest was cut off, and masked to their length."""
 _SHORTEST_ENCODED = 6
-"""Shorter base64 and hexadecimal forms are not looked for: they occur in words."""
-# Characters of base64 and of its escapes. The whole word is masked: its ends hold bits of the secret beside others.
+"""Shorter base64 and hexadecimal forms are not searched for: they occur in words."""
+# Characters of base64 and of its escapes. The whole word is masked: its ends may contain bits of the secret.
 _WORDS = re.compile(r"[\w+/=%\\-]+")
 
 Fold = Callable[[str], str]
-"""Reduces one character, to nothing where it does not count."""
+"""Reduces one character; the result is empty if the character is ignored."""
 
 
 def _letters(char: str) -> str:
@@ -46,25 +46,25 @@ def _visible(char: str) -> str:
 
 
 _FOLDS: Sequence[tuple[Fold, int]] = ((_letters, 8), (_visible, 6), (str, 1))
-"""The coarsest first, and how many characters it has to leave of a secret, or it would find words."""
+"""Each fold, the coarsest first, with the fewest folded characters of a secret: shorter ones would match words."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Needle:
-    """A form of a secret to look for. `text` is the beginning of the folded form, which has `chars` characters."""
+    """A form of a secret to search for. `text` is the beginning of the folded form, which has `chars` characters."""
 
     fold: Fold
     text: str
     chars: int
     head: str
     tail: str
-    """What the fold drops at the ends, `==` for example: masked where it is there."""
+    """The characters that the fold drops at the ends, for example `==`. They are masked if present."""
     in_word: bool
     """Whether the rest of the word around it is masked too."""
 
 
 class Masker:
-    """Masks `secrets` in texts; empty ones do not count."""
+    """Masks `secrets` in texts; empty ones are ignored."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         needles = {_needle(form, in_word=in_word) for secret in secrets if secret for form, in_word in _forms(secret)}
@@ -72,12 +72,12 @@ class Masker:
         self._needles = sorted(needles, key=lambda needle: order.index(needle.fold))
 
     def mask(self, text: str) -> str:
-        """The printable text with `MASK` for each secret, and for all that is beyond `MAX_SHOWN_CHARS`.
+        """Return the printable text with `MASK` for each secret, and for all text after `MAX_SHOWN_CHARS`.
 
-        Found are secrets in percent-encoding, JSON and HTML escapes, quoted-printable, hexadecimal and base64 (each
-        alphabet, any alignment), escaped again, in another case, and with spaces or punctuation in between. Not found
-        are parts of a secret and other encodings. Of a secret with fewer than eight letters and digits only spaces in
-        between are recognised; with fewer than six visible characters no spaces and no other case.
+        Secrets are found in percent-encoding, JSON and HTML escapes, quoted-printable, hexadecimal and base64 (each
+        alphabet, any alignment), escaped again, in another case, and with spaces or punctuation in between. Parts of a
+        secret and other encodings are not found. In a secret with fewer than eight letters and digits only spaces in
+        between are ignored; with fewer than six visible characters neither spaces nor case.
         """
         searched = printable(text[:_SEARCHED_CHARS])
         found = {match for reading in readings(searched) for match in self._found(reading)}
@@ -99,14 +99,14 @@ class Masker:
 
 
 def _forms(secret: str) -> Iterator[tuple[str, bool]]:
-    """What the secret can be in a decoded text, and whether that is a part of a word."""
+    """Yield the forms of the secret in a decoded text, and whether the form is a part of a word."""
     shown = printable(secret)
     yield shown, False
     for reading in readings(shown):
-        # Escapes within the secret itself are decoded with the text around it.
+        # Escapes in the secret itself are decoded together with the text around it.
         if sum(1 for char in reading.text if _visible(char)) >= _FOLDS[1][1]:
             yield reading.text, False
-    # JSON can carry half a surrogate pair, which strict UTF-8 refuses.
+    # JSON can contain half a surrogate pair, which strict UTF-8 rejects.
     content = secret.encode(errors="surrogatepass")
     encoded = [(content.hex(), False)]
     # OAuth clients percent-encode a secret before it becomes base64.
@@ -116,7 +116,7 @@ def _forms(secret: str) -> Iterator[tuple[str, bool]]:
 
 
 def _within_base64(content: bytes) -> Iterator[str]:
-    """`content` in base64, and what is certain of the base64 of any longer text with `content` in it."""
+    """Yield `content` in base64, and the invariant part of the base64 of any longer text that contains `content`."""
     alone = base64.b64encode(content).decode()
     found = [alone, alone.rstrip("=")]
     for before in range(3):
@@ -136,13 +136,13 @@ def _needle(form: str, *, in_word: bool) -> _Needle:
 
 
 def _folded(text: str, fold: Fold) -> tuple[str, Sequence[int]]:
-    """The folded text, and where in `text` each of its characters stands."""
+    """Return the folded text, and the position in `text` of each of its characters."""
     parts = [fold(char) for char in text]
     return "".join(parts), [at for at, part in enumerate(parts) for _ in part]
 
 
 def _reach(text: str, places: Iterable[int], ending: str, fold: Fold, reached: int) -> int:
-    """The last of `places` with a character of `ending`, before the first that the fold keeps; else `reached`."""
+    """Return the last of `places` with a character of `ending`, before any that the fold keeps; else `reached`."""
     left = iter(ending)
     wanted = next(left, None)
     for at in places:
@@ -154,7 +154,7 @@ def _reach(text: str, places: Iterable[int], ending: str, fold: Fold, reached: i
 
 
 def _places(needle: str, text: str) -> Iterator[int]:
-    """Every place, those that overlap too: the needle may be a repetition."""
+    """Yield every position, also overlapping ones: the needle may repeat a part of itself."""
     at = text.find(needle)
     while at >= 0:
         yield at
@@ -162,7 +162,7 @@ def _places(needle: str, text: str) -> Iterator[int]:
 
 
 def _words_around(spans: set[Span], text: str) -> set[Span]:
-    """The spans, each with the rest of the words that it begins and ends in."""
+    """Return the spans, each extended to the whole words in which it begins and ends."""
     if not spans:
         return spans
     words = [match.span() for match in _WORDS.finditer(text)]

@@ -1,4 +1,4 @@
-"""The partner APIs we know, as data: a third one of this scheme is one more entry."""
+"""The supported partner APIs, as data: another API of this scheme needs one more entry."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """Where and how one partner API hands out tokens; facts from its public reference pages.
+    """Where and how one partner API issues tokens. Source: its public reference pages.
 
-    `refresh_path` is None where no refresh is documented. `token_header` carries `Bearer <token>` to every other
-    endpoint, of which `probe_path` (GET) is one.
+    `refresh_path` is None when no refresh is documented. `token_header` carries `Bearer <token>` to every other
+    endpoint; `probe_path` (GET) is one of them.
     """
 
     name: str

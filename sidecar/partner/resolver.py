@@ -1,4 +1,4 @@
-"""Our resolver behind aiohttp's interface, for the host of the partner or of a proxy."""
+"""Our resolver as an aiohttp resolver, for the host of the partner or of a proxy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.resolver import Resolver
 
 
 class PartnerResolver(AbstractResolver):
-    """Resolves for aiohttp, which tries the addresses as RFC 8305 says. Its own resolver uses the loop's threads."""
+    """Resolves for aiohttp, which tries the addresses as in RFC 8305. Its own resolver uses the loop's threads."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver

@@ -1,4 +1,4 @@
-"""The one place where a partner's answer becomes a token or a classified failure."""
+"""Converts a partner's response to a token or a classified failure. No other module does this."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_TOKEN_CHARS = 16 * 1024
 _BY_STATUS: Mapping[int, FailureKind] = {
     401: FailureKind.UNAUTHORIZED,
     403: FailureKind.UNAUTHORIZED,
-    # Request Timeout and Too Early blame the moment, not the request.
+    # Request Timeout and Too Early are about the time of the request, not its content.
     408: FailureKind.SERVER_ERROR,
     425: FailureKind.SERVER_ERROR,
     429: FailureKind.THROTTLED,
@@ -29,9 +29,9 @@ _MAY_NAME_A_WAIT = (FailureKind.THROTTLED, FailureKind.SERVER_ERROR)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer. `headers` look up without regard to case; `body` is at most `bodies.MAX_BODY_BYTES` + 1 long.
+    """One HTTP response. `headers` ignore case in look-ups; `body` has at most `bodies.MAX_BODY_BYTES` + 1 bytes.
 
-    Not printed: the body may hold a token.
+    `repr` omits the body, which may contain a token.
     """
 
     status: int
@@ -43,16 +43,16 @@ class Answer:
 
 
 def kind_of_status(status: int) -> FailureKind:
-    """The failure a status other than 200 stands for; redirects and other successes make no sense here."""
+    """Return the failure for a status other than 200. Redirects and other successes are malformed."""
     return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, FailureKind.MALFORMED)
 
 
 def read_answer(answer: Answer, role: str, now_wall: UtcTime, secrets: Sequence[str] = ()) -> PartnerToken:
-    """The token in an answer to a call for `role`; `secrets` are masked where the partner echoes them.
+    """Return the token in the response to a call for `role`; `secrets` are masked where the partner echoes them.
 
-    A missing `role` is tolerated, another one is not. A refresh token that is missing or odd is none: it only costs a
-    grant later. A token whose declared end has passed makes no sense, like any other malformed response: a partner that
-    hands out one token until it ends may answer so in its last second. Raises `PartnerError`.
+    A missing `role` is accepted, another role is not. A missing or invalid refresh token counts as none: that only
+    costs a grant later. A response with a token whose declared end has passed is malformed; a partner that issues one
+    token until it ends may send it in the token's last second. Raises `PartnerError`.
     """
     found = read_document(answer.body)
     document: Document = {} if isinstance(found, AnswerProblem) else found
@@ -87,7 +87,7 @@ def read_answer(answer: Answer, role: str, now_wall: UtcTime, secrets: Sequence[
 
 
 def _usable_token(value: object) -> str | None:
-    """The value when it can stand in an HTTP header: visible ASCII, no white space, of sane length."""
+    """Return the value if an HTTP header can carry it (visible ASCII, no white space, limited length), else None."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TOKEN_CHARS:
         return None
     return value if all("!" <= char <= "~" for char in value) else None

@@ -1,4 +1,4 @@
-"""How long a partner asks us to wait: `Retry-After` (RFC 9110 section 10.2.3), or when its rate limit starts again."""
+"""Reads the wait that a partner requests: `Retry-After` (RFC 9110 section 10.2.3), or the reset of its rate limit."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from sidecar.core.policy import MAX_RETRY_AFTER_S
 from sidecar.partner.http_dates import parse_http_date
 
 RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
-"""Of draft-ietf-httpapi-ratelimit-headers (up to 07), and what was in use before it."""
+"""Of draft-ietf-httpapi-ratelimit-headers (up to 07), and the name in use before it."""
 _SECONDS = re.compile(r"0*(?P<whole>[0-9]+)(?:\.[0-9]*)?")
 _MAX_WHOLE_DIGITS = 15
-"""A longer run is beyond every wait and every instant, and is never turned into a number."""
+"""More digits exceed every wait and every time, and are not converted to a number."""
 _OLDEST_INSTANT_AT: UtcTime = 1_000_000_000
 """2001. As a wait it would be 31 years."""
 _OLDEST_INSTANT_MS = 1_000 * _OLDEST_INSTANT_AT
 
 
 def named_wait_s(headers: Mapping[str, str], now_wall: UtcTime, *, throttled: bool) -> Seconds | None:
-    """The wait in an answer's headers, in (0, `MAX_RETRY_AFTER_S`], or None when they hold no usable one.
+    """Return the wait in a response's headers, in (0, `MAX_RETRY_AFTER_S`], or None without a usable one.
 
-    `throttled` (429): where `Retry-After` has none, `RateLimit-Reset` and then `X-RateLimit-Reset` count. On other
-    answers they speak of a limit that was not what failed.
+    `throttled` (429): if `Retry-After` has none, `RateLimit-Reset` and then `X-RateLimit-Reset` are used. On other
+    responses these describe a limit that did not cause the failure.
     """
     date_header = headers.get("Date")
     wait_s = parse_retry_after(headers.get("Retry-After"), date_header, now_wall)
@@ -36,12 +36,11 @@ def named_wait_s(headers: Mapping[str, str], now_wall: UtcTime, *, throttled: bo
 
 
 def parse_retry_after(value: str | None, date_header: str | None, now_wall: UtcTime) -> Seconds | None:
-    """The wait in a `Retry-After` value, in (0, `MAX_RETRY_AFTER_S`], or None when it holds no usable one.
+    """Return the wait in a `Retry-After` value, in (0, `MAX_RETRY_AFTER_S`], or None without a usable one.
 
-    Beyond what RFC 9110 allows, decimals and a list of one repeated value are read: proxies write both. Decimals are
-    rounded up, so that 12.5 is no less than 12, and 0.5 no less than 0. A wait beyond a day is a day. A date counts
-    from the answer's own `Date` where there is one: the difference of two readings of the partner's clock is right even
-    when ours is not.
+    In addition to RFC 9110, decimals and a list of one repeated value are accepted: proxies write both. Decimals are
+    rounded up, so that 12.5 is not 12, and 0.5 is not 0. A wait above a day is a day. A date counts from the response's
+    own `Date` if it has one: the difference of two times of the partner's clock is right even when our clock is wrong.
     """
     if value is None:
         return None
@@ -56,15 +55,15 @@ def parse_retry_after(value: str | None, date_header: str | None, now_wall: UtcT
 
 
 def answered_at(date_header: str | None, now_wall: UtcTime) -> UtcTime:
-    """When the partner answered, by its own clock where it says so."""
+    """Return when the partner responded: by its own clock if the response has a date, else by ours."""
     said = parse_http_date(date_header, now_wall) if date_header is not None else None
     return now_wall if said is None else said
 
 
 def _parse_reset(value: str | None, date_header: str | None, now_wall: UtcTime) -> Seconds | None:
-    """The wait in a reset header: seconds, or the instant itself as a UTC epoch, in seconds or milliseconds.
+    """Return the wait in a reset header: seconds, or the time of the reset in epoch seconds or milliseconds.
 
-    Which of them is told by the size: no wait is as large as an instant.
+    The size distinguishes them: no wait is as large as an epoch time.
     """
     number = None if value is None else _parse_seconds(_without_repeats(value))
     if number is None:
@@ -79,7 +78,7 @@ def _usable(wait_s: Seconds) -> Seconds | None:
 
 
 def _parse_seconds(text: str) -> Seconds | None:
-    """Whole seconds, rounded up."""
+    """Return whole seconds, rounded up."""
     found = _SECONDS.fullmatch(text)
     if found is None:
         return None
@@ -87,12 +86,12 @@ def _parse_seconds(text: str) -> Seconds | None:
 
 
 def _without_repeats(value: str) -> str:
-    """The one value of a list that repeats it; else the whole, which is no valid value then.
+    """Return the one value of a list that repeats it; else the whole text, which is invalid then.
 
-    Only HTTP's own white space is taken away: `strip()` would take separators that `float()` refuses.
+    Only HTTP's own white space is removed: `strip()` would also remove separators that `float()` rejects.
     """
     parts = [part.strip(" \t") for part in value.split(",")]
-    # Two: a date has a comma of its own.
+    # Two, because a date contains a comma.
     for size in (1, 2):
         if parts == parts[:size] * (len(parts) // size):
             return ", ".join(parts[:size])

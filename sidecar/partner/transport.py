@@ -1,8 +1,8 @@
-"""Connections that take no more from the partner than one answer needs, whatever it consists of.
+"""Connections that limit the bytes received from the partner to those of one response.
 
-aiohttp limits lines, headers and how far a body is read ahead. It has no limit for what is thrown away: interim answers
-(1xx) without end, which took a hundred megabytes and stopped the event loop for a second, chunk sizes and extensions,
-empty lines. So the bytes are counted where they come in.
+aiohttp limits lines, headers and how far a body is read ahead. It has no limit for discarded data: endless interim
+responses (1xx), which took a hundred megabytes and stopped the event loop for a second, chunk sizes and extensions, and
+empty lines. So all received bytes are counted here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 MAX_ANSWER_BYTES = 128 * 1024
-"""Head, interim answers and framing included: twice the longest body that is read."""
+"""Includes head, interim responses and framing: twice the longest body that is read."""
 
 
 class BoundedConnector(aiohttp.TCPConnector):
@@ -23,13 +23,13 @@ class BoundedConnector(aiohttp.TCPConnector):
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(**settings, force_close=True)
-        # No public way to choose the protocol of a connection; a test sees whether this still does.
+        # aiohttp has no public way to choose the protocol of a connection; a test checks that this still works.
         kind: type[ResponseHandler] = _BoundedHandler
         self._factory = partial(kind, loop=asyncio.get_running_loop())
 
 
 class _BoundedHandler(ResponseHandler):
-    """Breaks off when there is more than an answer."""
+    """Aborts the connection after more bytes than a response may have."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -40,7 +40,7 @@ class _BoundedHandler(ResponseHandler):
         if self._left_bytes >= 0:
             super().data_received(data)
             return
-        # What still belongs to an answer may be all of one that is too long: its head says what kind of failure it is.
+        # The bytes within the limit may contain the head of a response that is too long: it gives the kind of failure.
         if came + self._left_bytes > 0:
             super().data_received(data[: self._left_bytes])
         transport = self.transport

@@ -1,4 +1,4 @@
-"""What aiohttp raises when no answer came, or only half of one, and which failure each means."""
+"""Maps the errors that aiohttp raises for a missing or incomplete response to kinds of failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiohttp.http import HttpProcessingError
 
 from sidecar.core.failures import FailureKind
 
-# Every class of aiohttp's client tree stands here by name, so that a test sees when the library grows another.
+# Every client error class of aiohttp is listed here by name, so that a test detects when the library adds one.
 KINDS: Mapping[type[BaseException], FailureKind] = {
     TimeoutError: FailureKind.TIMEOUT,
     aiohttp.ServerTimeoutError: FailureKind.TIMEOUT,
@@ -32,16 +32,16 @@ KINDS: Mapping[type[BaseException], FailureKind] = {
     aiohttp.ServerDisconnectedError: FailureKind.CONNECT,
     aiohttp.ServerFingerprintMismatch: FailureKind.CONNECT,
     aiohttp.UploadAbortedError: FailureKind.CONNECT,
-    # A proxy that does not let us through is a way to the partner that is closed.
+    # When a proxy rejects the connection, the partner cannot be reached.
     aiohttp.ClientHttpProxyError: FailureKind.CONNECT,
-    # The partner answered, but not in HTTP, or less than it announced.
+    # The partner responded, but not in HTTP, or with less data than announced.
     HttpProcessingError: FailureKind.MALFORMED,
     aiohttp.ClientResponseError: FailureKind.MALFORMED,
     aiohttp.ContentTypeError: FailureKind.MALFORMED,
     aiohttp.WSServerHandshakeError: FailureKind.MALFORMED,
     aiohttp.ClientPayloadError: FailureKind.MALFORMED,
     aiohttp.TooManyRedirects: FailureKind.MALFORMED,
-    # The address itself cannot be called: a person has to mend the configuration.
+    # The address is invalid: a person has to correct the configuration.
     ValueError: FailureKind.BAD_REQUEST,
     aiohttp.InvalidURL: FailureKind.BAD_REQUEST,
     aiohttp.InvalidUrlClientError: FailureKind.BAD_REQUEST,
@@ -52,9 +52,9 @@ KINDS: Mapping[type[BaseException], FailureKind] = {
 }
 
 TRANSPORT_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
-"""All that a call can raise before its answer is complete, `TimeoutError` (an `OSError`) among it."""
+"""The errors of a call before its response is complete, including `TimeoutError` (an `OSError`)."""
 
 
 def kind_of_error(error: BaseException) -> FailureKind:
-    """The failure an exception means, by its class or the nearest base that is known."""
+    """Return the failure for an exception, by its class or the nearest base in `KINDS`."""
     return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), FailureKind.CONNECT)

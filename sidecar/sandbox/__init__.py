@@ -1,4 +1,4 @@
-"""A simulated partner: documented answers, exact wire checks, a rate limit, and faults to switch on."""
+"""A simulated partner: documented responses, exact request checks, a rate limit, and faults to switch on."""
 
 from sidecar.sandbox.config import SandboxConfig
 from sidecar.sandbox.server import Sandbox, run

@@ -13,7 +13,7 @@ from sidecar.sandbox.config import SandboxConfig
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """One answer's two tokens, in the open: a sandbox has nothing to protect. Not printed all the same."""
+    """The two tokens of one response, as plain text: a sandbox has no real secrets. `repr` still omits them."""
 
     access: str
     refresh: str
@@ -30,13 +30,13 @@ class Account:
         self._clock = clock
         self._calls_at: list[MonotonicTime] = []
         self.ends_at: dict[str, MonotonicTime] = {}
-        """When each token ever issued ends or ended, unless it was revoked before; by its id."""
+        """When each issued token ends or ended, by its id; revoked tokens end earlier."""
         self._revoked: set[str] = set()
         self._refreshes: set[str] = set()
         self.last: Issued | None = None
 
     def admit(self) -> Seconds:
-        """Count one call, unless the limit is reached: then how long until one is admitted again (> 0)."""
+        """Count one call and return 0; if the limit is reached, return the time until the next admitted call (> 0)."""
         now, limit = self._clock.monotonic(), self._config.limit
         self._forget_calls(now)
         if self._config.sliding_limit:
@@ -56,7 +56,7 @@ class Account:
             self._calls_at = []
 
     def issue(self) -> Issued:
-        """Two new tokens, or the running ones of a partner that hands out the same until they end."""
+        """Return two new tokens; with `same_token` the current ones until they end."""
         if self._config.same_token and self.last is not None and self.accepts(self.last.access):
             self._refreshes.add(self.last.refresh)
             return self.last
@@ -69,7 +69,7 @@ class Account:
         return issued
 
     def spend_refresh(self, refresh: str) -> bool:
-        """Whether this refresh token is good; a single-use one is not the second time."""
+        """Return whether this refresh token is valid; a single-use one is valid only once."""
         known = refresh in self._refreshes
         if self._config.single_use_refresh:
             self._refreshes.discard(refresh)
@@ -79,7 +79,7 @@ class Account:
         return self._lives(_id_of(access))
 
     def left_s(self, issued: Issued) -> Seconds:
-        """The life it has left, in whole seconds."""
+        """Return the remaining lifetime in whole seconds."""
         return int(self.ends_at[_id_of(issued.access)] - self._clock.monotonic())
 
     def live_tokens(self) -> int:
@@ -94,7 +94,7 @@ class Account:
         return token_id not in self._revoked and self.ends_at.get(token_id, 0) > self._clock.monotonic()
 
     def _new_token(self) -> str:
-        """684 characters of base64 over 512 characters of text, as in the documented example."""
+        """Return 684 characters of base64 of 512 characters of text, as in the documented example."""
         text = "".join(self._clock.new_id() for _ in range(32))
         return self._config.token_mark + base64.b64encode(text.encode()).decode()
 

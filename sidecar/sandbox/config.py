@@ -1,4 +1,4 @@
-"""How a sandbox behaves."""
+"""The configuration of a sandbox."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ RetryAfterForm: TypeAlias = Literal["seconds", "date", "none"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxConfig:
-    """What the partner leaves UNKNOWN is a field here, so that each possibility can be tried."""
+    """Each property of the partner that is UNKNOWN is a field here, so that each possibility can be tried."""
 
     api_key: Secret
     api_secret: Secret
     role: str = "API_USER"
     presets: tuple[str, ...] = tuple(PRESETS)
-    """Names of the APIs to serve; each has an account of its own, all with the same key and secret."""
+    """Names of the APIs to serve. Each has its own account; all accept the same key and secret."""
     token_lifetime_s: Seconds = 900
     declares_lifetime: bool = False
-    """Whether its answers say how long a token lives."""
+    """Whether responses declare the token's lifetime."""
     limit: Budget = field(default_factory=lambda: Budget(10, 60))
-    """Token calls an account may make, refused ones included, before 429."""
+    """The token calls an account may make before 429, including those that get an error."""
     sliding_limit: bool = True
     """False: the window starts with its first call and ends as a whole."""
     retry_after: RetryAfterForm = "seconds"
     revoke_previous: bool = False
-    """Whether issuing a token ends the life of the one before."""
+    """Whether a new token revokes the previous ones."""
     same_token: bool = False
-    """Whether a call is answered with the running token, and the whole seconds it has left, until it ends."""
+    """Whether calls get the current token and its remaining whole seconds until it ends."""
     single_use_refresh: bool = True
     token_mark: str = ""
-    """Stands in front of every token, so that a search for leaked ones has something to find."""
+    """A prefix of every token, so that a search can find leaked tokens."""
     latency_s: Seconds = 0
-    """How long every token call takes."""
+    """The duration of every token call."""

@@ -1,4 +1,4 @@
-"""The control path `/_sandbox/…`: what tests and people switch and count. From loopback only."""
+"""The control path `/_sandbox/…`: switches and counts for tests and people. From loopback only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ControlEndpoints:
-    """`stats` counts; `faults`, `reset`, `revoke` and `credentials` act, and answer 204 or a 400 that says why not."""
+    """`stats` counts; `faults`, `reset`, `revoke` and `credentials` act, and return 204, or 400 with a reason."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -72,7 +72,7 @@ async def _read(request: web.Request, shape: type[_Body]) -> _Body:
 async def loopback_only(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """To everybody else the control path does not exist."""
+    """Return 404 for the control path to clients that are not on loopback."""
     if request.path.startswith("/_sandbox/") and not _is_loopback(request.remote):
         return refusal(404, "sandbox")
     return await handler(request)

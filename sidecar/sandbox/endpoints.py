@@ -1,4 +1,4 @@
-"""The simulated partner's own endpoints: grant, refresh, and one that takes the token."""
+"""The simulated partner's endpoints: grant, refresh, and one that requires the token."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from sidecar.sandbox.responses import refusal, success
 from sidecar.sandbox.state import SandboxState
 
 
-class _NoAnswer(Exception):  # noqa: N818 - not an error, but the wish that the connection breaks
-    """The client shall see its connection reset."""
+class _NoAnswer(Exception):  # noqa: N818 - not an error, but a request to reset the connection
+    """The connection is to be reset."""
 
 
 class PartnerEndpoints:
-    """The endpoints of one preset, over one sandbox's state."""
+    """The endpoints of one preset, with the state of one sandbox."""
 
     def __init__(self, preset: Preset, state: SandboxState) -> None:
         self._preset = preset
         self._state = state
 
     def routes(self) -> list[web.RouteDef]:
-        """Every method, because a wrong one is answered here too."""
+        """Return routes for every method, because the error for a wrong method is made here too."""
         routes = [
             web.route("*", self._preset.grant_path, self._grant),
             web.route("*", self._preset.probe_path, self._probe),
@@ -80,7 +80,7 @@ class PartnerEndpoints:
         return response
 
     async def _suffer(self, fault: Fault) -> None:
-        """What a fault does to time and connection."""
+        """Delay the call or break the connection, as the fault requires."""
         await self._state.clock.sleep(fault.latency_s)
         if fault.fault == "hang":
             await self._state.stopping.wait()
@@ -121,7 +121,7 @@ class PartnerEndpoints:
 
 
 def _reset_connection(request: web.Request) -> None:
-    """Close with a reset, not an orderly end: what a crashed gateway looks like."""
+    """Close the connection with a TCP reset, as a crashed gateway does."""
     if (transport := request.transport) is None:
         return
     if (sock := transport.get_extra_info("socket")) is not None:

@@ -1,4 +1,4 @@
-"""Faults a sandbox can be told to have: a table from name to what it answers instead."""
+"""The faults of a sandbox: a table from a fault's name to its response."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ FaultName: TypeAlias = Literal[
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One fault, as `POST /_sandbox/faults` takes it.
 
-    It applies to the next `count` admitted token calls (0: to all until a reset), only to those of `operation` where
-    that is given. `latency_s` goes before every fault; `slow` is nothing but that. `hang` never answers; `reset` closes
-    the connection instead of an answer, `lost-reply` does so after a token was issued. `status`, `retry_after`: for
-    `status`. `extra`: for `extra-fields`.
+    It applies to the next `count` admitted token calls (0: to all until a reset), only to those of `operation` if that
+    is given. `latency_s` delays every fault; `slow` only delays. `hang` never responds. `reset` closes the connection
+    instead of responding; `lost-reply` does so after a token was issued. `status`, `retry_after`: for `status`.
+    `extra`: for `extra-fields`.
     """
 
     fault: FaultName
@@ -51,7 +51,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class FaultPlan:
-    """The faults still to come, first come first served."""
+    """The pending faults, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._pending: list[tuple[Fault, int]] = []
@@ -63,7 +63,7 @@ class FaultPlan:
         self._pending.clear()
 
     def take(self, operation: Operation) -> Fault | None:
-        """The fault this call gets, if any; uses one of its count."""
+        """Return the fault for this call, if any, and reduce its count by one."""
         for place, (fault, left) in enumerate(self._pending):
             if fault.operation in (None, operation):
                 if left == 1:
@@ -99,4 +99,4 @@ ANSWERS: Mapping[str, Callable[[Fault, Account, str], web.Response]] = {
     "same-token": lambda _fault, account, role: success(account.last or account.issue(), role),
     "extra-fields": lambda fault, account, role: success(account.issue(), role, fault.extra),
 }
-"""What stands in for the answer; the names missing here act on the connection or only take time."""
+"""The response of each fault. The faults missing here act on the connection or only take time."""

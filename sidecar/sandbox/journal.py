@@ -1,4 +1,4 @@
-"""What a sandbox was asked, for tests that count."""
+"""The requests to a sandbox, for tests that count."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from sidecar.core.model import MonotonicTime, Operation, UtcTime
 
 @dataclass(slots=True)
 class Call:
-    """One token call. `status` stays 0 while, and when, no answer was sent."""
+    """One token call. `status` is 0 until a response is sent, and stays 0 if none is."""
 
     preset: str
     operation: Operation
     at: UtcTime
     at_monotonic: MonotonicTime
-    """By the clock of the sandbox's process; for differences."""
+    """By the monotonic clock of the sandbox's process; for differences."""
     status: int = 0
 
 
 class Journal:
-    """Every token call in order of arrival, and how many probes got which status."""
+    """Holds every token call in order of arrival, and the number of probes by status."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []

@@ -1,4 +1,4 @@
-"""What a token call must look like on the wire; each check answers the status of the refusal, or None."""
+"""Checks of the HTTP requests of token calls; each returns the status of the error, or None."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sidecar.partner.presets import Preset
 
 
 def head_problem(preset: Preset, operation: Operation, request: web.Request) -> int | None:
-    """405 for another method or Content-Type, as documented.
+    """Return 405 for another method or Content-Type, as documented.
 
-    A refresh whose Accept differs from the documented one, or that carries key and secret nobody asked for, gets 400:
-    stricter than what is documented, because a client that does so has a fault.
+    Return 400 for a refresh whose Accept differs from the documented one, or with a needless key and secret. This is
+    stricter than the documentation, because such a client has a bug.
     """
     if request.method != "POST" or request.headers.get("Content-Type") != preset.content_type:
         return 405
@@ -30,7 +30,7 @@ def head_problem(preset: Preset, operation: Operation, request: web.Request) -> 
 
 
 async def read_body(request: web.Request) -> Mapping[str, str] | None:
-    """The JSON object of texts in the body, or None."""
+    """Return the JSON object of strings in the body, or None."""
     try:
         document = json.loads(await request.read())
     except (ValueError, RecursionError, web.HTTPRequestEntityTooLarge):
@@ -41,7 +41,7 @@ async def read_body(request: web.Request) -> Mapping[str, str] | None:
 
 
 def body_problem(operation: Operation, body: Mapping[str, str] | None, role: str) -> int | None:
-    """400 for a body without the documented fields, 401 for another role."""
+    """Return 400 for a body without the documented fields, 401 for another role."""
     needed = {"role"} if operation is Operation.GRANT else {"role", "refreshToken"}
     if body is None or not needed <= body.keys():
         return 400
@@ -49,7 +49,7 @@ def body_problem(operation: Operation, body: Mapping[str, str] | None, role: str
 
 
 def carries_pair(request: web.Request, pairs: AbstractSet[bytes]) -> bool:
-    """Whether the Authorization header is Basic with exactly one of these `key:secret`."""
+    """Return whether the Authorization header is Basic with exactly one of these `key:secret`."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     try:
         sent = base64.b64decode(credentials, validate=True)

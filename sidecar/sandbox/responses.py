@@ -1,4 +1,4 @@
-"""The documented answers, and the error form they share."""
+"""The documented responses, and their common error format."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _OTHER = ("SANDBOX-ERROR", "Something went wrong")
 
 
 def success(issued: Issued, role: str, extra: Mapping[str, object] | None = None) -> web.Response:
-    """The documented 200; `extra` fields are added, for what the partner may declare one day."""
+    """Return the documented 200; `extra` fields are added, for fields that the partner may declare in the future."""
     return web.json_response(
         {"role": role, "accessToken": issued.access, "refreshToken": issued.refresh, **(extra or {})}
     )
 
 
 def refusal(status: int, session_id: str, retry_after: str | None = None) -> web.Response:
-    """A documented error answer."""
+    """Return a documented error response."""
     code, message = _MESSAGES.get(status, _OTHER)
     document = {"errorMessage": message, "errorCode": code, "sessionId": session_id}
     headers = {} if retry_after is None else {"Retry-After": retry_after}

@@ -20,9 +20,9 @@ MAX_BODY_BYTES = 64 * 1024
 
 
 class Sandbox:
-    """A simulated partner on a real socket. Start it once, stop it once, within one event loop.
+    """A simulated partner on a real socket. Start it once, stop it once, in one event loop.
 
-    `state` is what the control path shows and changes, for tests in the same process.
+    `state` is shown and changed by the control path, and by tests in the same process.
     """
 
     def __init__(self, config: SandboxConfig, clock: Clock) -> None:
@@ -30,7 +30,7 @@ class Sandbox:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
-        """Listen, and answer the base URL; port 0: any free one. Raises `OSError`."""
+        """Listen, and return the base URL; port 0: any free port. Raises `OSError`."""
         runner = web.AppRunner(_application(self.state), access_log=None, logger=_quiet_logger(), shutdown_timeout=1)
         await runner.setup()
         try:
@@ -53,7 +53,7 @@ class Sandbox:
 async def run(
     config: SandboxConfig, clock: Clock, host: str, port: int, announce: Callable[[str], None] | None = None
 ) -> None:
-    """Serve until cancelled; `announce` gets the base URL once calls are answered. Raises `OSError`."""
+    """Serve until cancelled; `announce` gets the base URL once the sandbox accepts calls. Raises `OSError`."""
     sandbox = Sandbox(config, clock)
     url = await sandbox.start(host, port)
     try:
@@ -78,7 +78,7 @@ async def _not_found(_request: web.Request) -> web.Response:
 
 
 def _quiet_logger() -> logging.Logger:
-    """aiohttp's error lines quote requests, credentials included: of them only the exception's class is kept."""
+    """Return a logger that keeps only the exception's class: aiohttp's error lines quote requests with credentials."""
     logger = logging.getLogger("sidecar.sandbox")
     logger.filters = [_class_only]
     return logger

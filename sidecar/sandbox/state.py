@@ -1,4 +1,4 @@
-"""Everything one running sandbox knows."""
+"""The state of one running sandbox."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class SandboxState:
         self.reset()
 
     def reset(self) -> None:
-        """Back to the configuration: no calls, no tokens, no faults, the first credentials."""
+        """Restore the configured state: no calls, no tokens, no faults, the first credentials."""
         self.accounts = {name: Account(self.config, self.clock) for name in self.config.presets}
         self.journal = Journal()
         self.faults = FaultPlan()
         self.rotate(self.config.api_key.reveal(), self.config.api_secret.reveal())
 
     def rotate(self, api_key: str, api_secret: str) -> None:
-        """From now on only this pair is accepted; tokens live on."""
+        """Accept only these credentials from now on; issued tokens stay valid."""
         self.pairs = {f"{api_key}:{api_secret}".encode()}
 
     def admit(self, api_key: str, api_secret: str) -> None:
-        """From now on this pair is accepted too."""
+        """Accept these credentials too from now on."""
         self.pairs.add(f"{api_key}:{api_secret}".encode())

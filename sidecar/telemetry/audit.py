@@ -1,4 +1,4 @@
-"""The audit: which caller got which token, and who reported one. Never the token itself."""
+"""The audit: which caller got or reported which token. Never the token itself."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from sidecar.telemetry.audit_lines import AuditLines
 from sidecar.telemetry.throttle import Repetition
 
 MAX_CALLERS = 1024
-"""So many callers of a profile's current token are told apart."""
+"""The most callers of a profile's current token that are counted separately."""
 
 
 @dataclass(slots=True)
 class _Holders:
-    """Who has got a profile's current token; replaced with the token, so its size is bounded by `MAX_CALLERS`."""
+    """The callers that got a profile's current token. Replaced with the token, so `MAX_CALLERS` bounds its size."""
 
     token_id: str = ""
     callers: set[str] = field(default_factory=set)
 
 
 class Audit:
-    """An `AuditSink` that writes a line `audit` for each `Audited`, whatever the log's own level is.
+    """An `AuditSink` that writes a line `audit` for each `Audited`, at every log level.
 
-    `all` writes every one. `changes` writes a vended token when a caller first gets it, and of the reports with the
-    same caller, token and verdict one in ten seconds, with the number of those left out (`suppressed`). A caller is a
-    user id, or an address without its port. The memory is bounded: beyond `MAX_CALLERS` callers of one token, and
-    beyond what `Repetition` tells apart, the rest share one line in ten seconds.
+    `all` writes every one. `changes` writes a vended token when a caller first gets it. Of the reports with the same
+    caller, token and verdict it writes one in ten seconds, with the number of omitted ones (`suppressed`). A caller is
+    a user id, or an address without its port. The memory is bounded: callers beyond `MAX_CALLERS` of one token, and
+    keys beyond those that `Repetition` keeps, share one line in ten seconds.
     """
 
     def __init__(self, mode: Literal["changes", "all"], lines: AuditLines, clock: Clock) -> None:
@@ -53,11 +53,11 @@ class Audit:
         return holders is not None and holders.token_id == token_id and _without_port(caller) in holders.callers
 
     def _news(self, event: Audited) -> int | None:
-        """None when it is not told; else how many like it were left out."""
+        """Return the number of equal events omitted before; None when the event is not written."""
         caller = _without_port(event.caller)
         if event.endpoint == "rejected":
             return self._repetition.tell((event.profile, caller, event.outcome, event.token_id))
-        # The names of profiles are a closed set: only a request that was answered with a token is audited.
+        # The names of profiles are a closed set: only requests that got a token are audited.
         holders = self._holders.get(event.profile)
         if holders is None or holders.token_id != event.token_id:
             holders = self._holders[event.profile] = _Holders(event.token_id)

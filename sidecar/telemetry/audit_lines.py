@@ -1,4 +1,4 @@
-"""The audit's lines, made by hand: with one for each request, the log's way would cost as much as the answer."""
+"""The audit's lines. Built directly: through the log, a line for each request would cost as much as the response."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from sidecar.telemetry.redaction import Redactor
 
 
 class AuditLines(Protocol):
-    """Where the audit's lines go."""
+    """Writes the audit's lines."""
 
     def write(self, event: Audited, suppressed: int) -> None:
-        """One line; `suppressed` (0: left out) are those like it that were not told."""
+        """Write one line. `suppressed` is the number of equal events not written; a 0 is not shown."""
         ...
 
 
 def open_lines(
     log_format: Literal["json", "console"], output: LineOutput, redactor: Redactor, clock: Clock
 ) -> AuditLines:
-    """Lines in the log's form, of every level, whatever the log's own is."""
+    """Return a writer of lines in the log's format, for every level, independent of the log's level."""
     if log_format == "json":
         return JsonLines(output, redactor, clock)
     return LogLines(LogSink(log_format, "debug", output, redactor, clock))
 
 
 class LogLines:
-    """The log's own way, in the log's own form."""
+    """Writes through the log, in the log's format."""
 
     def __init__(self, log: LogSink) -> None:
-        """`log` is one that writes every level."""
+        """`log` must write every level."""
         self._log = log
 
     def write(self, event: Audited, suppressed: int) -> None:
@@ -44,10 +44,10 @@ class LogLines:
 
 
 class JsonLines:
-    """The same lines as `LogLines` with a JSON log, for a third of the time.
+    """Writes the same lines as `LogLines` with a JSON log, in a third of the time.
 
-    No field can hold a secret: profiles and endpoints are closed sets, the kernel names the caller, and ids are those
-    of tokens that were vended here. The finished line is searched for registered secrets all the same.
+    No field can hold a secret: profiles and endpoints are closed sets, the kernel supplies the caller, and the ids
+    belong to tokens vended here. The finished line is still searched for registered secrets.
     """
 
     def __init__(self, output: LineOutput, redactor: Redactor, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""An event as the flat, plain values that a log line or a status page shows."""
+"""Converts an event to the flat, plain values of a log line or the status page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sidecar.core.trace_context import TraceContext
 
 
 def event_fields(event: Event, *, later_s: Seconds = 0) -> dict[str, object]:
-    """The event's fields by name; without empty ones; enums as text, instants (`…_at`) in ISO 8601, a
-    `PartnerDetail` as its four fields, a `TraceContext` as its two ids.
+    """Return the event's fields by name, without empty ones.
 
-    `later_s`: by how much instants are shown later than they stand in the event, for its clock was set since.
+    Enums become text, times (`…_at`) ISO 8601, a `PartnerDetail` its four fields, a `TraceContext` its two ids.
+    `later_s` is added to the times, because the clock may have been set after the event.
     """
     found: dict[str, object] = {}
     for field in fields(event):

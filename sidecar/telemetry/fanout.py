@@ -1,4 +1,4 @@
-"""One sink that hands each event to several."""
+"""One sink that passes each event to several sinks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sidecar.core.ports import EventSink
 
 
 class Fanout:
-    """Hands each event to every sink, in their order."""
+    """Passes each event to every sink, in their order."""
 
     def __init__(self, sinks: Sequence[EventSink]) -> None:
         self._sinks = tuple(sinks)

@@ -1,4 +1,4 @@
-"""What is read at the moment of a scrape, and so is never stale: the gauges, and the count of dropped lines."""
+"""Metrics that are read at the moment of a scrape, so they are never stale: gauges, and the count of dropped lines."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
 
 
 class VendorGauges(Collector):
-    """Every gauge that tells of a profile or the store."""
+    """Collects every gauge of the profiles and the store."""
 
     def __init__(self, vendors: Callable[[], Iterable[TokenProvider]]) -> None:
         self._vendors = vendors
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: else registering would collect, before there are vendors."""
+        """Return nothing: otherwise registering would collect before the token providers exist."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -73,7 +73,7 @@ class VendorGauges(Collector):
 
 
 class ConnectionGauge(Collector):
-    """How many connections each listener has; `connections` counts them by its name."""
+    """Collects the connections of each listener; `connections` counts them by the listener's name."""
 
     def __init__(self, connections: Callable[[], Mapping[str, int]]) -> None:
         self._connections = connections
@@ -90,7 +90,7 @@ class ConnectionGauge(Collector):
 
 
 class DroppedLines(Collector):
-    """How many log lines were dropped; `dropped` counts them by stream."""
+    """Collects the number of dropped log lines; `dropped` counts them by stream."""
 
     def __init__(self, dropped: Callable[[], Mapping[LineStream, int]]) -> None:
         self._dropped = dropped
@@ -109,7 +109,7 @@ class DroppedLines(Collector):
 
 
 class StalledFiles(Collector):
-    """How many file operations hang now; `stalled` has an item for each."""
+    """Collects the number of file operations that hang now; `stalled` has an item for each."""
 
     def __init__(self, stalled: Callable[[], Sequence[StalledFile]]) -> None:
         self._stalled = stalled

@@ -1,4 +1,4 @@
-"""The closed sets that metric labels are taken from, so that every combination exists from the start, at 0."""
+"""The closed sets of the metric labels. They make every combination exist from the start, at 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What libraries log (aiohttp, asyncio, redis), without their texts: those may quote a request or an address."""
+"""The logs of libraries (aiohttp, asyncio, redis), without their texts: those may quote a request or an address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HTTP_STATUSES = range(100, 600)
 
 
 class LibraryLogs(logging.Handler):
-    """Turns each record into a line `library_message`: who, how bad, where in the source, and the exception's class.
+    """Turns each record into a line `library_message`: logger, level, place in the source, and the exception's class.
 
     OpenTelemetry's exporter puts the collector's HTTP status and the exception into the record's arguments.
     """
@@ -33,7 +33,7 @@ class LibraryLogs(logging.Handler):
 
 
 def _cause_in(arguments: tuple[object, ...]) -> dict[str, object]:
-    """Of what a text is made of, that which quotes nobody."""
+    """Return the exception's class and the HTTP status in a record's arguments: these quote no request."""
     found: dict[str, object] = {}
     for argument in arguments:
         if isinstance(argument, BaseException):
@@ -44,7 +44,7 @@ def _cause_in(arguments: tuple[object, ...]) -> dict[str, object]:
 
 
 def capture_library_logs(sink: LogSink) -> Callable[[], None]:
-    """Make `sink` the only place where this process's `logging` records and warnings go, until the answer is called."""
+    """Send this process's `logging` records and warnings to `sink` alone; return a function that undoes this."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     root.handlers = [LibraryLogs(sink)]

@@ -1,4 +1,4 @@
-"""Writes log and audit lines in a thread of its own: a reader that is slow, or reads nothing, delays nothing else."""
+"""Writes log and audit lines in its own thread, so that a reader that is slow or stopped delays nothing else."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from typing import Literal, Protocol, TextIO, TypeAlias
 from sidecar.core.model import Seconds
 
 LineStream: TypeAlias = Literal["log", "audit"]
-"""What a line belongs to. Both go to the same place, in the order in which they were written."""
+"""The stream of a line. Both streams have the same output and keep the order in which lines were written."""
 
 MAX_QUEUED = 4096
-"""Lines that wait for the reader: about 1 MiB. As many wait again in the kernel, where it is a pipe."""
+"""The most lines that wait for the reader, about 1 MiB. A pipe holds about as many again in the kernel."""
 _MAX_AT_ONCE = 256
 GATHER_S: Seconds = 0.01
-"""How long lines are gathered before the next write, once all were written. Far less than `MAX_QUEUED` come in that
-time."""
+"""The time to gather lines before the next write, once the queue is empty. Far fewer than `MAX_QUEUED` arrive in it."""
 
 
 class LineOutput(Protocol):
-    """Where lines go; any text stream is one."""
+    """The output for lines; any text stream is one."""
 
     def write(self, line: str, /) -> object:
         """Take one line with its line end."""
@@ -33,20 +32,20 @@ class LineOutput(Protocol):
 
 
 class LineWriter:
-    """One queue of lines and the thread that writes them. `output` returns what lines are written to.
+    """One queue of lines and the thread that writes them. `output` returns the object to write lines to.
 
-    Without room in the queue, and where the system refuses to write (closed pipe, full disk), lines are dropped and
-    counted. How many is told in a line of its own, once all that waited has been written.
+    Lines are dropped and counted when the queue is full or the system cannot write them (closed pipe, full disk).
+    A separate line gives the number of dropped lines once the queue has been written.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        """`stream` is None where the process was started without one: every line is dropped."""
+        """`stream` is None when the process was started without one; then every line is dropped."""
         self._stream = stream
-        # Its `put` is safe in a destructor that interrupts another `put` of the same thread; a lock would hang there.
+        # Its `put` is reentrant: a destructor may interrupt a `put` of the same thread, where a lock would hang.
         self._queue: SimpleQueue[tuple[LineStream, str] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._dropped: dict[LineStream, int] = {"log": 0, "audit": 0}
-        self._counting = threading.RLock()  # may be entered again, for the same reason
+        self._counting = threading.RLock()  # reentrant for the same reason
         self._told = dict(self._dropped)
 
     @property
@@ -65,13 +64,13 @@ class LineWriter:
             self._drop(stream)
 
     def start(self, told: Callable[[Mapping[LineStream, int]], str]) -> None:
-        """Begin to write; lines wait until then. `told` returns the line that says how many lines were dropped."""
+        """Start writing; lines wait until then. `told` returns the line with the number of dropped lines."""
         raw = _raw(self._stream)
         self._thread = threading.Thread(target=self._run, args=(raw, told), name="log", daemon=True)
         self._thread.start()
 
     def close(self, limit_s: Seconds) -> None:
-        """Write what is queued; blocks, for `limit_s` at most. The thread of a reader that reads nothing is left."""
+        """Write the queue. Blocks for at most `limit_s`; a thread whose reader has stopped keeps running."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(limit_s)
@@ -85,7 +84,7 @@ class LineWriter:
                     self._drop(stream)
             if self._queue.empty():
                 self._tell(raw, told)
-                # A thread that is woken for each line takes the interpreter from the event loop each time.
+                # Waking the thread for each line would take the interpreter from the event loop each time.
                 _gather()
         if isinstance(raw, FileIO):
             raw.close()
@@ -95,7 +94,7 @@ class LineWriter:
             self._dropped[stream] += 1
 
     def _next(self) -> tuple[list[tuple[LineStream, str]], bool]:
-        """Wait for lines; returns those there are, and whether they are the last."""
+        """Wait for lines; return those in the queue, and whether they are the last."""
         lines: list[tuple[LineStream, str]] = []
         while not lines or (len(lines) < _MAX_AT_ONCE and not self._queue.empty()):
             line = self._queue.get()
@@ -120,15 +119,15 @@ class _Output:
 
 
 def _gather() -> None:
-    # `time.sleep` waits for an absolute time, which never comes where tests run the process under libfaketime.
+    # `time.sleep` waits for an absolute time, which is never reached when tests run the process under libfaketime.
     select.select((), (), (), GATHER_S)
 
 
 def _raw(stream: TextIO | None) -> FileIO | TextIO | None:
-    """Return the stream's file with a descriptor of its own; the stream itself where it has none (in memory).
+    """Return the stream's file with its own descriptor; the stream itself when it has none (in memory).
 
-    Past the stream, whose lock would be held for as long as nobody reads, while the end of the process flushes it. With
-    a descriptor of its own, since a closed one's number is given to the next file or connection.
+    The stream is bypassed: its lock would be held while the reader reads nothing, and the end of the process flushes
+    the stream. The descriptor is a copy, because a closed one's number is given to the next file or connection.
     """
     with contextlib.suppress(OSError, ValueError):
         return None if stream is None else FileIO(os.dup(stream.fileno()), "w")
@@ -136,7 +135,7 @@ def _raw(stream: TextIO | None) -> FileIO | TextIO | None:
 
 
 def _written(text: str, raw: FileIO | TextIO | None) -> bool:
-    """Write it all; blocks. Returns whether that was possible: what cannot be logged stops no payment."""
+    """Write the whole text; blocks. Return whether that succeeded: a failed log write must not stop a payment."""
     try:
         if isinstance(raw, FileIO):
             _write_all(raw, text.encode("utf-8", "backslashreplace"))

@@ -22,8 +22,8 @@ _RANKS: dict[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 class LogSink:
     """Writes one line for each event of at least `level`.
 
-    `event` is the event's constant name; beside it `timestamp` (ISO 8601, UTC), `level` and the event's own fields.
-    What `repeated_as` calls a repetition is told every ten seconds, with the number of lines left out (`suppressed`).
+    `event` is the event's constant name. The others are `timestamp` (ISO 8601, UTC), `level` and the event's fields.
+    Repetitions (`repeated_as`) are written once in ten seconds, with the number of lines omitted (`suppressed`).
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LogSink:
         self._render = _for_people() if log_format == "console" else json.dumps
 
     def emit(self, event: Event) -> None:
-        # Looked at first: a request costs no more than this line when its level is off.
+        # Checked first: a request costs no more than this line when its level is off.
         if _RANKS[event.level] < self._threshold:
             return
         same = repeated_as(event)
@@ -47,32 +47,32 @@ class LogSink:
             self.write(event.level, event.name, event_fields(event) | told)
 
     def write(self, level: Level, name: str, fields: Mapping[str, object]) -> None:
-        """One line, unless the level is off."""
+        """Write one line, unless the level is off."""
         if _RANKS[level] >= self._threshold:
             self._output.write(self.line(level, name, fields))
 
     def line(self, level: Level, name: str, fields: Mapping[str, object]) -> str:
-        """The line with its line end, for whoever writes it himself."""
+        """Return the line with its line end, without writing it."""
         head: dict[str, object] = {"timestamp": timestamp(self._clock.wall()), "level": level, "event": name}
         return self._render(head | self._redactor.mapping(fields)) + "\n"
 
 
 def timestamp(at: UtcTime) -> str:
-    """ISO 8601 in UTC, with milliseconds."""
+    """Return ISO 8601 in UTC, with milliseconds."""
     seconds, rest_us = divmod(round(at * 1_000_000), 1_000_000)
     return f"{_second(seconds)}.{rest_us // 1000:03}Z"
 
 
 @lru_cache(maxsize=1)
 def _second(at: int) -> str:
-    """As one text in every line of that second."""
+    """Return the seconds part, computed once for all lines of that second."""
     return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat()
 
 
 def _for_people() -> Callable[[dict[str, object]], str]:
-    # Imported late: production writes JSON, and runs without its megabyte.
+    # Imported late: production writes JSON and saves the megabyte of this module.
     from structlog.dev import ConsoleRenderer, plain_traceback
 
-    # The usual one would show the values of frame locals; no event carries a traceback, but who knows.
+    # The default formatter shows the values of frame locals. No event carries a traceback today; this is a precaution.
     render = ConsoleRenderer(colors=False, exception_formatter=plain_traceback)
     return lambda line: str(render(None, str(line["level"]), line))

@@ -11,14 +11,14 @@ NAMESPACE = "token_sidecar"
 
 
 class ClosedCounter:
-    """Counts combinations of label values from closed sets; what is in none of them is not counted.
+    """Counts combinations of label values from closed sets. Other values are not counted.
 
     `labels` maps each label's name to its closed set.
     """
 
     def __init__(self, registry: CollectorRegistry, name: str, text: str, labels: Mapping[str, Sequence[str]]) -> None:
         counter = Counter(name, text, tuple(labels), namespace=NAMESPACE, registry=registry)
-        # Kept at hand: looking a series up by label takes a lock, for each request.
+        # Cached: looking a series up by label takes a lock, for each request.
         self._series = {values: counter.labels(*values) for values in itertools.product(*labels.values())}
 
     def count(self, *values: str) -> None:

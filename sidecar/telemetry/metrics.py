@@ -37,7 +37,7 @@ PARTNER_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """Every metric of the contract, in a registry of its own.
+    """Every metric of the contract, in its own registry.
 
     `profiles` are the names that may become labels.
     """
@@ -51,7 +51,7 @@ class Metrics:
         lines_dropped: Callable[[], Mapping[LineStream, int]] = dict,
         stalled_files: Callable[[], Sequence[StalledFile]] = tuple,
     ) -> None:
-        """`connections` counts those that are open now, by listener; `lines_dropped` those of the log, by stream.
+        """`connections` counts open connections by listener; `lines_dropped` counts dropped log lines by stream.
 
         `stalled_files` has one item for each file operation that hangs now.
         """
@@ -115,11 +115,11 @@ class Metrics:
         PlatformCollector(registry=registry)
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """The scrape's body and its content type: OpenMetrics where `accept` asks for it, else Prometheus text."""
+        """Return the scrape's body and content type: OpenMetrics if `accept` requests it, else Prometheus text."""
         try:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):
-            # The library fails on a version that is no number; whoever asks so gets the plain form.
+            # The library fails on a version that is not a number; such clients get the plain format.
             encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 

@@ -17,7 +17,7 @@ from sidecar.vending.shown_time import ShownTime
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An event, or several that tell the same, as of the last of them."""
+    """An event, or the last of several equal ones."""
 
     what: Hashable
     event: Event
@@ -29,15 +29,15 @@ class _Kept:
     def shown(self) -> dict[str, object]:
         at = self.shown_time.at(self.happened)
         about = {"at": iso(at), "event": self.event.name, "level": self.event.level, "count": self.count}
-        # The instants in it are of the clock as it was when it happened.
+        # The times in the event are by the clock as it was when the event happened.
         return about | event_fields(self.event, later_s=at - self.happened_at)
 
 
 class RecentEvents:
-    """Keeps the latest `limit` events; those of level debug, one for each request among them, pass by.
+    """Keeps the latest `limit` events, without those of level debug (such as one for each request).
 
-    An event that repeats the one before it takes its place with a `count`, so that a store that is down for an hour, or
-    an app that reports without end, does not push out what happened before.
+    An event that repeats the previous one replaces it and increments `count`. So a store that is down for an hour, or
+    an app that reports all the time, does not push out earlier events.
     """
 
     def __init__(self, clock: Clock, limit: int = 100) -> None:
@@ -55,8 +55,8 @@ class RecentEvents:
         self._kept.append(_Kept(what, event, count, now, shown_time.at(now), shown_time))
 
     def __call__(self) -> Sequence[Mapping[str, object]]:
-        """Newest last: `at` (of the last repetition), `event`, `level`, `count`, and the event's fields.
+        """Return the events, newest last: `at` (of the last repetition), `event`, `level`, `count`, and their fields.
 
-        Instants are ISO 8601, by this machine's clock as it goes now, also where it was set since.
+        Times are ISO 8601, by this machine's current clock, also when it was set after the event.
         """
         return [kept.shown() for kept in self._kept]

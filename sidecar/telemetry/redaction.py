@@ -1,4 +1,4 @@
-"""The last line of defence: no code here is meant to log a secret, and this masks it when some does."""
+"""Masks secrets in log lines. A second protection: no code should log a secret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sidecar.core.model import Secret
 
 MASK = "***"
 SHORTEST_SECRET = 4
-"""Shorter texts are not looked for: masking every "a" would hide the log, not the secret."""
+"""Shorter texts are not searched for: masking every "a" would hide the log, not the secret."""
 
 _SECRET_NAMES = frozenset(
     {
@@ -25,19 +25,19 @@ class Redactor:
         self._secrets: list[Secret] = []
 
     def register(self, *secrets: Secret) -> None:
-        """Mask these wherever they occur in any text from now on. Meant for those that live long."""
+        """Mask these in every text from now on. Meant for long-lived secrets."""
         long = [secret for secret in secrets if len(secret.reveal()) >= SHORTEST_SECRET]
-        # The longest first: a secret that holds another must not leave its ends.
+        # The longest first: if a secret contains another one, its ends must be masked too.
         self._secrets = sorted([*self._secrets, *long], key=lambda secret: len(secret.reveal()), reverse=True)
 
     def forget(self, *secrets: Secret) -> None:
-        """Take back one registration of each: who registered the same text elsewhere still counts on it."""
+        """Remove one registration of each: another component may have registered the same text."""
         for secret in secrets:
             if secret in self._secrets:
                 self._secrets.remove(secret)
 
     def mapping(self, line: Mapping[str, object]) -> dict[str, object]:
-        """`line` in plain values, none of them secret."""
+        """Return `line` in plain values, with secrets masked."""
         return {self.text(name): MASK if _names_secret(name) else self._value(value) for name, value in line.items()}
 
     def _value(self, value: object) -> object:
@@ -49,16 +49,16 @@ class Redactor:
             return [self._value(item) for item in value]
         if value is None or isinstance(value, bool | int | float):
             return value
-        # Anything else reaches the line by its `repr`, which may hold what it likes.
+        # Any other value is written as its `repr`, which may contain any text.
         return self.text(repr(value))
 
     @property
     def texts(self) -> Sequence[str]:
-        """Every registered secret, for those who must mask more than lines."""
+        """Every registered secret, for code that masks other texts than log lines."""
         return [secret.reveal() for secret in self._secrets]
 
     def text(self, text: str) -> str:
-        """`text` with every registered secret masked."""
+        """Return `text` with every registered secret masked."""
         for secret in self._secrets:
             text = text.replace(secret.reveal(), MASK)
         return text

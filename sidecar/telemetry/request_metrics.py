@@ -1,5 +1,5 @@
-"""The vending requests, counted in plain integers: each fast answer pays for it, and prometheus_client's own would
-cost as much as the answer."""
+"""Counts the vending requests in plain integers. Each response on the fast path bears this cost, and the counters of
+prometheus_client would cost as much as the response."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sidecar.telemetry import label_sets
 from sidecar.telemetry.metric_names import NAMESPACE
 
 BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-"""An answer from memory takes well under a millisecond."""
+"""A response from memory takes well under a millisecond."""
 
 
 class _Durations:
-    """One route's histogram; the last count is of what took longer than every bound."""
+    """One route's histogram. The last count is for durations above every bound."""
 
     __slots__ = ("counts", "sum_s")
 
@@ -32,7 +32,7 @@ class _Durations:
 
 
 class Tally:
-    """A `RequestTally`. Written on the event loop alone, as it is read: nothing is lost between two threads."""
+    """A `RequestTally`. Written and read on the event loop only, so no count is lost between threads."""
 
     __slots__ = ("_durations", "codes")
 
@@ -49,7 +49,7 @@ class Tally:
 
 
 class RequestCounts(Collector):
-    """`requests_total` and `request_duration_seconds`; a profile nobody configured counts as ""."""
+    """`requests_total` and `request_duration_seconds`. Profiles that are not configured count as ""."""
 
     def __init__(self, profiles: Sequence[str]) -> None:
         self._durations = {route: _Durations() for route in label_sets.ROUTES}
@@ -62,7 +62,7 @@ class RequestCounts(Collector):
         return self._tallies.get((profile, route)) or self._tallies["", route]
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the names are ours alone."""
+        """Return nothing: no other collector uses these names."""
         return ()
 
     def collect(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""Keeps one thing that happens on and on, or that a caller can make happen, from filling the log."""
+"""Keeps events that repeat all the time, or that a caller can cause, from filling the log."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sidecar.core.token_file_events import TokenFileChanged, TokenFileFailed
 
 QUIET_S: Seconds = 10
 MAX_THINGS = 256
-"""So many things are told apart at a time."""
+"""The most keys that are kept at a time."""
 
 _ANYTHING_ELSE = "anything else"
 
 
 def repeated_as(event: Event) -> Hashable | None:
-    """What two events have in common that tell the same thing again; None: each such event is news."""
+    """Return a key that is equal for events that repeat each other; None: such events are never repetitions."""
     match event:
         case StoreFailed():
             return event.name, event.profile, event.operation
@@ -33,7 +33,7 @@ def repeated_as(event: Event) -> Hashable | None:
         case RequestRefused():
             return event.name, event.code
         case TokenReported() if event.verdict == "refreshing":
-            # Each token's first one leads to a call; whoever goes on reporting it adds nothing.
+            # The first report of each token leads to a call; further reports of it add nothing.
             return event.name, event.profile, event.verdict, event.token_id
         case TokenReported():
             return event.name, event.profile, event.verdict
@@ -41,10 +41,10 @@ def repeated_as(event: Event) -> Hashable | None:
 
 
 class Repetition:
-    """Says which repetitions of a thing are told: one in `QUIET_S`, the first among them.
+    """Decides which repetitions of a key are written: the first, then one in `QUIET_S`.
 
-    While `MAX_THINGS` of them happen within `QUIET_S`, all further ones count as one thing: what callers make up does
-    not grow this memory, nor the log. A thing that has been quiet is forgotten when the room is needed.
+    While `MAX_THINGS` keys occur within `QUIET_S`, all further keys count as one, so that callers cannot grow this
+    memory or the log. Keys that did not occur for `QUIET_S` are removed when the space is needed.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -52,7 +52,7 @@ class Repetition:
         self._told: dict[Hashable, tuple[MonotonicTime, int]] = {}
 
     def tell(self, what: Hashable) -> int | None:
-        """None when this one is not told; else how many were left out since the last one that was."""
+        """Return the number of repetitions omitted since the last written one; None when this one is not written."""
         now = self._clock.monotonic()
         if what not in self._told and len(self._told) >= MAX_THINGS:
             self._told = {thing: told for thing, told in self._told.items() if now - told[0] < QUIET_S}

@@ -1,7 +1,7 @@
-"""Events as OpenTelemetry spans, sent by OTLP over HTTP: the extra `otel`, imported only where it is asked for.
+"""Events as OpenTelemetry spans, sent by OTLP over HTTP: the extra `otel`, imported only when it is enabled.
 
-A caller's trace gets a span for each of its requests, sampled as the caller says; each partner call begins a trace of
-its own, for it is made for everyone. All settings are the SDK's environment variables:
+A caller's trace gets a span for each of its requests, sampled as the caller specifies. Each partner call begins its own
+trace, because it serves all callers. All settings are the SDK's environment variables:
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
@@ -43,17 +43,17 @@ _CREDENTIAL_PROVIDERS = (
     "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER",
     "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
 )
-"""With one of these the SDK takes the provider's session, and a session of ours would turn it off."""
+"""With one of these the SDK uses the provider's session, and a session of ours would disable that."""
 
 
 _logger = logging.getLogger(__name__)
 
 
 class Spans:
-    """An event sink; spans wait in memory (2,048 at most) for a thread of the SDK's that sends them."""
+    """An event sink. Spans wait in memory (2,048 at most) until a thread of the SDK sends them."""
 
     def __init__(self, version: str, clock: Clock) -> None:
-        """Raises whatever the SDK raises on its variables, those of spans included: one is made, and thrown away."""
+        """Raises the SDK's errors about its variables. A trial span is made and discarded to check those of spans."""
         ours = Resource.create({"service.name": SERVICE_NAME, "service.version": version})
         self._provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(_exporter()))
@@ -91,7 +91,7 @@ class Spans:
     def _span(
         self, name: str, kind: SpanKind, duration_s: Seconds, attributes: dict[str, str], error: str, parent: Context
     ) -> None:
-        """One that ends now; `error` is empty where all went well."""
+        """Record a span that ends now; `error` is empty on success."""
         end = self._clock.wall()
         span = self._tracer.start_span(
             name, context=parent, kind=kind, attributes=attributes, start_time=_nanoseconds(end - duration_s)
@@ -102,16 +102,16 @@ class Spans:
         span.end(_nanoseconds(end))
 
     async def close(self, limit_s: Seconds) -> None:
-        """Send what waits, for so long: a collector that is away must not keep us."""
+        """Send the waiting spans, for at most `limit_s`: an unreachable collector must not delay the shutdown."""
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def shut_down() -> None:
             self._provider.shutdown()
-            # The loop may be closed by now, when the collector took its time.
+            # The loop may be closed by now, when the collector was slow.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(done.set)
 
-        # A daemon, and none of the loop's own threads: those are waited for at the end.
+        # A daemon thread: the process waits for the loop's own threads when it ends.
         threading.Thread(target=shut_down, daemon=True).start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
@@ -119,7 +119,7 @@ class Spans:
 
 
 def _exporter() -> OTLPSpanExporter:
-    """One that takes no proxy to a collector on loopback; the SDK's own session would, unless `NO_PROXY` names it."""
+    """Return an exporter that uses no proxy to loopback; the SDK's session would, unless `NO_PROXY` names the host."""
     endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
     nearby = is_loopback(urlsplit(endpoint).hostname or "")
     if not nearby or any(os.environ.get(name) for name in _CREDENTIAL_PROVIDERS):

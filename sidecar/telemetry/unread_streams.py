@@ -1,4 +1,4 @@
-"""Keeps what is printed beside the log (errors, the demo's text) from waiting for a reader that reads nothing."""
+"""Keeps output outside the log (errors, the demo's text) from waiting for a reader that has stopped reading."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sidecar.core.model import Seconds
 
 
 def takes_a_line(stream: TextIO | None, within_s: Seconds = 0) -> bool:
-    """Whether a line of up to 4096 bytes can be written now, or within that time, without blocking (pipe(7)).
+    """Return whether a line of up to 4096 bytes can be written within `within_s` without blocking (pipe(7)).
 
-    True for what has no descriptor, and for a pipe whose reader has gone: writing to that fails at once.
+    True for a stream without a descriptor, and for a pipe without a reader: writing to that fails at once.
     """
     if stream is None:
         return False
