@@ -133,8 +133,7 @@ class Broker:
                 return vended
 
     def _worth_waiting_for(self, blocker: NoTokenError, asked_at: MonotonicTime, min_ttl_s: Seconds) -> bool:
-        """Whether to wait for the end of a back-off: only if it ends in time, and without a suspect token. No
-        cool-down."""
+        """Whether to wait out a back-off that ends in time. A cool-down or a suspect token is answered at once."""
         left_s = asked_at + self.profile.request_timeout_s - self._clock.monotonic()
         return (
             isinstance(blocker, PartnerUnavailableError)
@@ -179,7 +178,7 @@ class Broker:
             return is_another()
         return True
 
-    # -- refresh attempts ------------------------------------------------------------------------------------------------
+    # -- refresh attempts ----------------------------------------------------------------------------------------------
 
     @property
     def flying(self) -> bool:

@@ -1,8 +1,7 @@
 """One profile and the changes of its API key.
 
 Each account has its own broker, refresher and state in the store. A new key is another account, unless the operator
-named the account. The new account is tried beside the current one. The old key stays in use until the new one has a
-token.
+named the account. It is tried beside the current one. The old key stays in use until the new one has a token.
 """
 
 from __future__ import annotations
