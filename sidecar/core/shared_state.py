@@ -229,4 +229,4 @@ class ReplicaMemory:
     token: Token | None
     token_age_s: Seconds
     clock_stepped: bool = False
-    """The store's clock was set: this replica's ages of the token and of the permits count, not the stored instants."""
+    """The store's clock was set: this replica's ages of the token and of the permits count, not the stored times."""

@@ -56,7 +56,7 @@ class LocalBudgets:
         self._recent: deque[LocalBudget] = deque(maxlen=RECENT_ACCOUNTS)
 
     def of(self, profile: Profile) -> LocalBudget:
-        """Return the budget of the profile's account. The first profile's numbers count if others differ."""
+        """Return the budget of the profile's account; with the first profile's numbers, where profiles differ."""
         budget = self._by_account.get(profile.profile_id)
         if budget is None:
             share = Share(profile.budget.share_of(profile.fleet_size), self._clock)

@@ -106,8 +106,7 @@ class ProfileVendor:
                 return report
 
     def snapshot(self) -> Snapshot:
-        """Return the current account's snapshot, or the tried one's if the current has no token. Problems are of
-        both."""
+        """Return the current account's snapshot, or the tried one's if the current has no token; problems of both."""
         shown = self._current.broker.snapshot()
         if self._tried is None:
             return shown
@@ -243,7 +242,7 @@ def _is_good(answer: VendedToken | NoTokenError) -> bool:
 
 
 def _sooner(answer: VendedToken | NoTokenError, blocker: NoTokenError | None) -> VendedToken | NoTokenError:
-    """Of two errors, return the one with the shorter `retry_after_s`."""
+    """Return the answer, or of two errors the one with the shorter `retry_after_s`."""
     if isinstance(answer, VendedToken) or blocker is None or answer.retry_after_s <= blocker.retry_after_s:
         return answer
     return blocker

@@ -58,8 +58,8 @@ class RefreshAttempt:
         )
 
     def _trial_is_over(self, credentials: Credentials) -> bool:
-        """Whether this attempt was only for new credentials, and they were rejected: the old ones are not used for
-        it."""
+        """Whether new credentials, which this attempt was only to try, were rejected. The old ones are not used
+        then."""
         fresh = self._session.replica.condition(self._session.clock.monotonic()) is Condition.FRESH
         return self._reason is Reason.AHEAD and fresh and credentials is not self._session.rotation.newest
 

@@ -30,7 +30,7 @@ class SingleFlight(Generic[K, T]):
             task = asyncio.ensure_future(self._run(key, work))
             self._tasks[key] = task
             task.add_done_callback(_consume)
-        # Without the shield the first caller's cancellation would cancel the work of everyone who waits.
+        # Without the shield the first caller's cancellation would cancel the work for all waiting callers.
         return await asyncio.shield(task)
 
     async def _run(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
