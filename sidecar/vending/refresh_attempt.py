@@ -58,8 +58,7 @@ class RefreshAttempt:
         )
 
     def _trial_is_over(self, credentials: Credentials) -> bool:
-        """Whether new credentials, which this attempt was only to try, were rejected. The old ones are not used
-        then."""
+        """Whether this attempt only tries new credentials and they were rejected: it does not use the old ones."""
         fresh = self._session.replica.condition(self._session.clock.monotonic()) is Condition.FRESH
         return self._reason is Reason.AHEAD and fresh and credentials is not self._session.rotation.newest
 

@@ -53,7 +53,7 @@ class ReplicaState:
         self.shown_time, self.ends = ShownTime(clock), Ends(clock)
         self._changed = asyncio.Event()
 
-    # -- what is held --------------------------------------------------------------------------------------------------
+    # -- what is held -------------------------------------------------------------------------------------------------
 
     @property
     def known_fence(self) -> int:
@@ -180,7 +180,7 @@ class ReplicaState:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    # -- what this replica notes itself while the store is down --------------------------------------------------------
+    # -- what this replica notes itself while the store is down -------------------------------------------------------
 
     def begin_local_call(self) -> int:
         """Draw the fence of a call without a lease: odd, so no lease can have it; at least the store's milliseconds."""
