@@ -1,4 +1,4 @@
-"""What makes two sidecars users of one account: the names under which they share token, lease, cool-down and budget."""
+"""The names of accounts. Sidecars with the same account name share token, lease, cool-down and budget."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def profile_id_of(partner: str, base_url: str, role: str, account: str) -> str:
 
 
 def normal_base_url(url: str) -> str:
-    """One spelling for all base URLs that lead to the same place.
+    """Return one spelling for all equivalent base URLs.
 
     Equal are: the cases of scheme and host, a host with and without its final dot, an international name and its
     `xn--` form, the spellings of an IPv6 address, the default port and none, slashes at the end, and percent-encodings
-    of the same octets (RFC 3986 section 6.2). Nothing is looked up. What is no URL is returned as it is.
+    of the same octets (RFC 3986 section 6.2). No name is resolved. Text that is no URL is returned unchanged.
     """
     try:
         parts = urlsplit(url)

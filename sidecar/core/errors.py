@@ -6,7 +6,7 @@
     ├── StoreError                  the store cannot be used right now
     ├── PartnerError                a partner call failed; carries its classification
     ├── UnsentError                 a partner call was given up before its first byte
-    └── AnswerError                 a caller gets a clear "no"; `code` is the contract's
+    └── AnswerError                 a caller gets this error; `code` is the contract's
         ├── UnknownProfileError     unknown-profile
         ├── BadRequestError         bad-request
         └── NoTokenError            "not now, try in N seconds"
@@ -56,7 +56,7 @@ class CredentialsError(SidecarError):
 class StoreError(SidecarError):
     """The store cannot be used right now; `operation` is the port's method, `cause` an exception class name.
 
-    `words` may say what to do about it, to whoever set it up. `address` is the server that was asked last, as it was
+    `words` may tell the operator what to do about it. `address` is the server that was asked last, as it was
     configured or announced; empty where there is none, or it is unknown. Whether the operation took effect is unknown:
     repeat it with the same nonce.
     """
@@ -72,8 +72,8 @@ class StoreError(SidecarError):
 class PartnerError(SidecarError):
     """A partner call failed. `retry_after_s` is set only when the partner named a usable wait.
 
-    `cause` is the class name of the exception that ended the call; empty when an answer came. `problem` says in which
-    way an answer is malformed; None for other failures.
+    `cause` is the class name of the exception that ended the call; empty when a response came. `problem` says how a
+    response is malformed; None for other failures.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class UnsentError(SidecarError):
 
 
 class AnswerError(SidecarError):
-    """A caller gets a clear "no". The text is safe to show."""
+    """A caller gets this error. The text is safe to show."""
 
     code: ClassVar[str]
 
@@ -109,7 +109,7 @@ class UnknownProfileError(AnswerError):
 
 
 class BadRequestError(AnswerError):
-    """The request can never be met as it stands."""
+    """The request can never succeed as it is."""
 
     code = "bad-request"
 
@@ -124,7 +124,7 @@ class NoTokenError(AnswerError):
 
 
 class CoolingDownError(NoTokenError):
-    """The partner said 429; nobody calls it before the cool-down ends."""
+    """The partner returned 429. No replica calls it before the cool-down ends."""
 
     code = "partner-cooling-down"
 
@@ -136,7 +136,7 @@ class BudgetExhaustedError(NoTokenError):
 
 
 class PartnerUnavailableError(NoTokenError):
-    """Network, timeout, 5xx, or an answer that makes no sense."""
+    """Network error, timeout, 5xx, or a malformed response."""
 
     code = "partner-unavailable"
 
@@ -154,7 +154,7 @@ class PartnerRefusedError(NoTokenError):
 
 
 class StoreUnavailableError(NoTokenError):
-    """The store is down and the local fallback may not call either."""
+    """The store is down and the outage budget permits no call either."""
 
     code = "store-unavailable"
 

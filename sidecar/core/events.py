@@ -55,7 +55,7 @@ class ConfigurationWarned(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLinesDropped(Event):
-    """So many lines were not written since this was last told: nobody read the log, or it could not be written."""
+    """Numbers of lines not written since the last such event: the log was not read, or could not be written."""
 
     name = "log_lines_dropped"
     level = "warning"
@@ -65,7 +65,7 @@ class LogLinesDropped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlightEnded(Event):
-    """One single-flight ended: how this replica came by a token, or did not."""
+    """One refresh attempt ended, with its reason and its result."""
 
     name = "flight_ended"
     level = "debug"
@@ -75,9 +75,9 @@ class FlightEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerCalled(Event):
-    """One call ended; `cause` is the class name of the exception that ended it, empty when an answer came.
+    """One call ended; `cause` is the class name of the exception that ended it, empty when a response came.
 
-    `problem` says in which way an answer is malformed; empty for every other outcome.
+    `problem` says how a response is malformed; empty for every other outcome.
     """
 
     name = "partner_called"
@@ -91,7 +91,7 @@ class PartnerCalled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenChanged(Event):
-    """This replica vends another token from now on; `fetched` here, or adopted from the store."""
+    """This replica vends another token from now on. It was fetched here (`fetched`) or adopted from the store."""
 
     name = "token_changed"
     token_id: str
@@ -115,7 +115,7 @@ class PauseStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseLost(Event):
-    """Our lease ended before our work did: a pause of this process, or a commit that came too late."""
+    """Our lease ended before our work: this process was paused, or the commit came too late."""
 
     name = "lease_lost"
     level = "warning"
@@ -124,7 +124,7 @@ class LeaseLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenReported(Event):
-    """`token_id` is empty where this replica never held the token: what is no id of ours may be a token."""
+    """`token_id` is empty where this replica never held the token: an unknown id may be a token."""
 
     name = "token_reported"
     token_id: str
@@ -156,7 +156,7 @@ class StoreRecovered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreDataLost(Event):
-    """The store came back with another epoch, or without what we know: it was seeded with what we remember."""
+    """The store came back with another epoch, or without facts that we have. It was seeded from our memory."""
 
     name = "store_data_lost"
     level = "warning"
@@ -164,7 +164,7 @@ class StoreDataLost(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreClockStepped(Event):
-    """The store's clock was set, by `step_s`: what replicas remember by clocks of their own is given back to it."""
+    """The store's clock was set, by `step_s`. Replicas seed it with ages measured by their own clocks."""
 
     name = "store_clock_stepped"
     level = "warning"
@@ -195,7 +195,7 @@ class CredentialsUnreadable(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealKeysChanged(Event):
-    """Other seal keys are in use; the first seals. Ids, not keys."""
+    """Other seal keys are in use; the first one seals. `key_ids` holds ids, not keys."""
 
     name = "seal_keys_changed"
     key_ids: tuple[str, ...]
@@ -203,7 +203,7 @@ class SealKeysChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealKeysUnreadable(Event):
-    """The changed file of seal keys cannot be used; those of before stay in use."""
+    """The changed file of seal keys cannot be used; the previous keys stay in use."""
 
     name = "seal_keys_unreadable"
     level = "error"

@@ -16,7 +16,7 @@ class FailureKind(StrEnum):
     BAD_REQUEST = "refused"
     """400, 404, 405 and the other 4xx: the request does not fit the partner."""
     MALFORMED = "malformed"
-    """An answer that makes no sense, a redirect among them."""
+    """A malformed response. Redirects are included."""
     TIMEOUT = "timeout"
     CONNECT = "connect"
     """Refused, reset, no route, no name, no TLS."""
@@ -25,7 +25,7 @@ class FailureKind(StrEnum):
 
 
 class AnswerProblem(StrEnum):
-    """In which way an answer is malformed; the values are the field `problem` of the event `partner_called`.
+    """How a response is malformed; the values are the field `problem` of the event `partner_called`.
 
     A closed set: it says nothing of the content.
     """
@@ -35,19 +35,19 @@ class AnswerProblem(StrEnum):
     STATUS = "status"
     """A redirect, or a success other than 200."""
     TOO_LONG = "too-long"
-    """The body, or what it is decompressed to."""
+    """The body is too long, or its decompressed form is."""
     BAD_GZIP = "bad-gzip"
-    """It begins as gzip does, and is broken, cut off or followed by more."""
+    """It begins like gzip, and is broken, cut off or followed by more data."""
     EMPTY = "empty"
     NOT_JSON = "not-json"
     """A page, or JSON that was cut off or is not UTF-8; other compressions than gzip too."""
     NOT_OBJECT = "not-object"
     NO_TOKEN = "no-token"  # noqa: S105 - a word of the log
-    """None in its field, or none that can stand in an HTTP header."""
+    """No token in its field, or none that is valid in an HTTP header."""
     ROLE = "role"
     """The token is for another role."""
     ENDED = "ended"
-    """The token was over when it came."""
+    """The token had expired when it came."""
 
 
 MAX_TEXT_CHARS = 200
@@ -56,10 +56,10 @@ MAX_TEXT_CHARS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerDetail:
-    """What the partner said when it said no; `session_id` is what its support team asks for.
+    """The details of a partner's error response. The partner's support team asks for `session_id`.
 
-    Texts are empty where the partner said nothing. They are printable and cut to `MAX_TEXT_CHARS` here, wherever they
-    come from: the store is written by others too.
+    Texts are empty where the partner sent none. They are made printable and cut to `MAX_TEXT_CHARS` here, whatever
+    their source is: other programs can write to the store.
     """
 
     status: int

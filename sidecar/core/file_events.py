@@ -28,7 +28,7 @@ class StalledFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileStalled(Event):
-    """An operation on a file takes so long that its file system must be said to hang."""
+    """An operation on a file takes so long that its file system counts as hung."""
 
     name = "file_stalled"
     level = "error"
@@ -52,7 +52,7 @@ class PartnerCertificatesChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerCertificatesUnreadable(Event):
-    """The changed files of trusted certificates cannot be used; those of before stay in use."""
+    """The changed files of trusted certificates cannot be used; the previous ones stay in use."""
 
     name = "partner_certificates_unreadable"
     level = "error"

@@ -1,4 +1,4 @@
-"""What a store has forgotten: a failover may lose its last writes, and says so nowhere."""
+"""Detects data that a store has lost: a failover may lose its last writes without an error."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ NOTICED_S: Seconds = 1
 
 
 def forgot(ours: State, theirs: State, window_s: Seconds) -> bool:
-    """Whether the store no longer knows something that it had told this replica. `window_s` is the budget's.
+    """Whether the store has lost a fact that this replica had read from it. `window_s` is the budget's.
 
-    Epoch and fences never fall, and a permit counts until it leaves the window. A pause runs its time and a report
-    stays, unless a token that was granted later ended them.
+    The epoch stays and fences never fall. A permit counts until it leaves the window. A pause runs its time and a
+    report stays, unless a token that was granted later ended them.
     """
     if not ours.epoch:
         return False

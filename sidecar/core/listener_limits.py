@@ -1,4 +1,4 @@
-"""How much one listener takes on, and the words for what went beyond it."""
+"""The limits of one listener, and the words for exceeded limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ListenerName: TypeAlias = Literal["vending", "admin"]
 """The two listeners."""
 
 Limit: TypeAlias = Literal["connections", "header-bytes", "pipelined", "slow-headers", "slow-body", "slow-reader"]
-"""What a connection went beyond, one word for each field of `Limits`."""
+"""The limit that a connection exceeded, one word for each field of `Limits`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +19,9 @@ class Limits:
     """The same for both listeners; each has a connection count of its own, so that neither starves the other."""
 
     max_connections: int = 512
-    """Past it the connection that owes bytes or is silent longest makes room, then the longest long-poll; where there
-    is none the newcomer is answered 503. A quarter of them may have a body under way; of more, the one that is waited
-    for longest is answered 503. A connection that asks now and then takes 10 KiB."""
+    """Past it the connection that has been idle or late with its bytes for longest is closed, then the longest
+    long-poll. If there is none, the new connection gets 503. A quarter of them may be sending a body; of more, the one
+    that is waited for longest gets 503. A connection with occasional requests takes 10 KiB."""
     max_header_bytes: int = 16 * 1024
     """One request's line and header lines together, with the empty lines before them; a longer head is answered 431."""
     max_pipelined: int = 16
@@ -31,4 +31,4 @@ class Limits:
     body_timeout_s: Seconds = 5
     """From the head to the body's end."""
     write_timeout_s: Seconds = 10
-    """How long an answer may lie unread."""
+    """How long a response may stay unread."""

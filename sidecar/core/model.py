@@ -1,4 +1,4 @@
-"""The nouns: secrets, credentials, tokens and the profile (one partner account) they belong to."""
+"""The values of the core: secrets, credentials, tokens and the profile (one partner account) they belong to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MonotonicTime: TypeAlias = float
 
 
 class Secret:
-    """Text that shows itself only to an explicit `reveal()`.
+    """Text that only an explicit `reveal()` returns.
 
     Masked in `repr`, `str`, f-strings and `dataclasses.asdict`; refuses pickling; compares in constant time.
     """
@@ -45,7 +45,7 @@ class Secret:
             return NotImplemented
         return hmac.compare_digest(self._text.encode(), other._text.encode())
 
-    # A hash would let a secret become a dict key, and so part of somebody's repr.
+    # A hash would let a secret become a dict key, and so part of the dict's repr.
     __hash__ = None  # type: ignore[assignment]
 
     def __copy__(self) -> Self:
@@ -60,18 +60,18 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Credentials:
-    """The pair the partner issued, read as one. `signing_key` is carried, not used: requests are signed by the apps."""
+    """The credentials the partner issued, read together. `signing_key` is stored, not used: the apps sign requests."""
 
     api_key: Secret
     api_secret: Secret
     signing_key: Secret | None = None
     credentials_id: str = field(init=False)
-    """Tells one pair from another without revealing either; the same on every replica."""
+    """Identifies the credentials without revealing them; the same on every replica."""
     account: str = field(init=False)
-    """That of the API key, as `Profile.account` where nobody named one."""
+    """The API key's account: `Profile.account`, unless the operator named one."""
 
     def __post_init__(self) -> None:
-        # Made once: each making leaves copies of the pair in memory that is free again.
+        # Computed once: each computation leaves copies of the credentials in freed memory.
         pair = f"{len(self.api_key.reveal())}:{self.api_key.reveal()}{self.api_secret.reveal()}"
         made = hashlib.blake2b(pair.encode(errors="surrogatepass"), digest_size=8, person=b"credentials").hexdigest()
         object.__setattr__(self, "credentials_id", made)
@@ -82,7 +82,7 @@ class Credentials:
 class Address:
     """Where a listener listens: `host` and `port` (0: any free one), or the `path` of a unix socket.
 
-    A path that begins with `@` is the name of an abstract socket, which no file stands for.
+    A path that begins with `@` is the name of an abstract socket, which has no file.
     """
 
     host: str = ""
@@ -101,7 +101,7 @@ class Address:
 
 
 class Lifetime(StrEnum):
-    """Where a token's lifetime comes from: the partner's word, a setting, or refusals that apps reported."""
+    """Where a token's lifetime comes from: the partner's declaration, a setting, or apps' reports."""
 
     DECLARED = "declared"
     ASSUMED = "assumed"
@@ -116,7 +116,7 @@ class Operation(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a flight was started."""
+    """Why a refresh attempt was started."""
 
     START = "start"
     MISS = "miss"
@@ -126,7 +126,7 @@ class Reason(StrEnum):
 
     @property
     def caller_requested(self) -> bool:
-        """Whether an app, not the calendar, asked for the call: such calls share half of the budget."""
+        """Whether an app, not the schedule, requested the call. Such calls share half of the budget."""
         return self in (Reason.REJECTED, Reason.MIN_TTL)
 
 
@@ -147,10 +147,10 @@ def token_id_of(access: Secret) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """One access token and what is believed of it. Never mixes fields of two generations.
+    """One access token and its data. Never mixes fields of two generations.
 
-    `issued_at` is the instant the request for it was sent, the earliest it can have been issued. It is the store's
-    and means nothing to an app, which is told `VendedToken.issued_at`.
+    `issued_at` is the time the request for it was sent, the earliest it can have been issued. It is by the store's
+    clock. Apps get `VendedToken.issued_at` instead.
     `fence` orders tokens: the larger one is the newer.
     """
 
@@ -167,7 +167,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerToken:
-    """What the partner answered. `lifetime_s` is None when it declared none."""
+    """A token in the partner's response. `lifetime_s` is None when it declared none."""
 
     access: Secret
     refresh: Secret | None
@@ -184,7 +184,7 @@ class Budget:
 
     @property
     def caller_requested_calls(self) -> int:
-        """The share that reports and `min_ttl` may spend: half, but never none, or a refusal could not be mended."""
+        """The share for reports and `min_ttl`: half, at least 1, or a rejected token could not be replaced."""
         return max(1, self.calls // 2)
 
     def share_of(self, fleet_size: int) -> Budget:
@@ -222,7 +222,7 @@ class Profile:
     poll_s: Seconds = 2
     idle_s: Seconds = 0
     profile_id: str = field(init=False)
-    """Names the account in the store, whatever the profile is called. Made of no secret but the one-way account."""
+    """The account's name in the store, whatever the profile's name is. Contains no secret but the one-way account."""
 
     def __post_init__(self) -> None:
         made = profile_id_of(self.partner, self.base_url, self.role, self.account)

@@ -19,7 +19,7 @@ BACKOFF_FLOOR_S: Seconds = 0.2
 """Full jitter may say 0; a failed call is never followed at once."""
 SLOW_RETRY_BASE_S: Seconds = 120
 SLOW_RETRY_CAP_S: Seconds = 3600
-"""For what only a person can mend: rejected credentials and a configuration that does not fit."""
+"""For failures that only a person can repair: rejected credentials and a configuration that does not fit."""
 
 TICK_S: Seconds = 0.001
 """The store counts in milliseconds: a wait below one is over, or rounding would have callers wait for nothing."""
@@ -27,13 +27,13 @@ TICK_S: Seconds = 0.001
 SPREAD = 0.05
 """Share of a lifetime over which the replicas spread their refresh ahead."""
 LEARNED_SHARE = 0.95
-"""A learned lifetime ends a little before the age at which tokens were refused."""
+"""A learned lifetime ends a little before the age at which tokens were rejected."""
 LEARNED_FLOOR = 0.1
 """No report shortens the lifetime below this share of the assumed one."""
 REGROWTH = 1.01
-"""Growth of a learned lifetime for each token that nobody reported: a partner's change of mind is found again."""
+"""Growth of a learned lifetime for each unreported token: a longer lifetime at the partner is found again."""
 FULL_LIFE_AGES = 0.95
-"""A refusal past this share of the believed lifetime teaches nothing: the token was about to end anyway."""
+"""A report past this share of the expected lifetime changes nothing: the token was about to expire anyway."""
 
 
 class Condition(StrEnum):
@@ -44,13 +44,13 @@ class Condition(StrEnum):
     STALE = "stale"
     """Serve, and refresh."""
     SUSPECT = "suspect"
-    """Serve marked, and only while no other can be had."""
+    """Serve with a mark, and only while no other token can be had."""
     EXPIRED = "expired"
     """Never serve."""
 
 
 def margin_s(lifetime_s: Seconds, profile: Profile) -> Seconds:
-    """How much life is kept back: the setting, for short-lived tokens at most a tenth of the lifetime."""
+    """Return the part of the lifetime kept in reserve: the setting, for short-lived tokens at most a tenth."""
     return min(profile.margin_s, lifetime_s / 10)
 
 
@@ -60,10 +60,10 @@ def usable_s(lifetime_s: Seconds, profile: Profile) -> Seconds:
 
 
 def refresh_point_s(lifetime_s: Seconds, profile: Profile, jitter: float) -> Seconds:
-    """The age at which one replica refreshes ahead.
+    """Return the age at which one replica refreshes ahead.
 
-    Spread over a twentieth of the lifetime, or half of what is left until the usable end, so that the first of many
-    replicas has done it before the others come to it.
+    The points are spread over a twentieth of the lifetime, at most half of the time left until the usable end. So the
+    first of many replicas has refreshed the token before the others reach their points.
     """
     usable = usable_s(lifetime_s, profile)
     first = min(lifetime_s * profile.refresh_at, usable)
@@ -73,7 +73,7 @@ def refresh_point_s(lifetime_s: Seconds, profile: Profile, jitter: float) -> Sec
 def condition(
     age_s: Seconds, lifetime_s: Seconds, lifetime: Lifetime, *, rejected: bool, refresh_at_s: Seconds, profile: Profile
 ) -> Condition:
-    """Judge a token by its age. The boundaries belong to the later state: at its usable end it is past it."""
+    """Return a token's condition by its age. A boundary belongs to the later one: at its usable end it is past it."""
     usable = usable_s(lifetime_s, profile)
     if lifetime is Lifetime.DECLARED and age_s >= usable:
         return Condition.EXPIRED
@@ -86,10 +86,10 @@ def condition(
 
 
 def pause_s(kind: FailureKind, strikes: int, retry_after_s: Seconds | None, profile: Profile, jitter: float) -> Seconds:
-    """How long nobody calls after a failure; `strikes` counts this one (1 for the first).
+    """Return how long no replica calls after a failure; `strikes` counts this one (1 for the first).
 
-    A wait the partner named is honoured to the letter, up to a day. Back-off uses full jitter: the whole of it is
-    random, so that fleets which share a partner do not come back together.
+    A wait that the partner named is used exactly, up to a day. Back-off uses full jitter: the whole of it is random, so
+    that fleets which share a partner do not retry together.
     """
     doublings = min(strikes - 1, 16)
     if kind is FailureKind.THROTTLED:
@@ -115,7 +115,7 @@ def permit_wait_s(ages_s: Iterable[Seconds], calls: int, window_s: Seconds) -> S
 def budget_wait_s(
     ages_s: Iterable[Seconds], caller_ages_s: Iterable[Seconds], budget: Budget, *, caller_requested: bool
 ) -> Seconds:
-    """How long until the budget has room; 0: now. `caller_requested`: in the share for calls that apps ask for too.
+    """How long until the budget has room; 0: now. `caller_requested`: also in the share for calls that apps request.
 
     `ages_s` are those of all permits spent, `caller_ages_s` of those that such calls spent.
     """
@@ -126,7 +126,7 @@ def budget_wait_s(
 
 
 def learned_floor_s(profile: Profile) -> Seconds:
-    """The shortest lifetime refusals can teach: its refreshes never spend more than half of the budget."""
+    """Return the shortest lifetime that reports can set: its refreshes never spend more than half of the budget."""
     affordable = profile.budget.window_s / profile.budget.caller_requested_calls / profile.refresh_at
     return min(profile.lifetime_s, max(profile.lifetime_s * LEARNED_FLOOR, affordable))
 
@@ -134,7 +134,7 @@ def learned_floor_s(profile: Profile) -> Seconds:
 def expected_lifetime(
     declared_s: Seconds | None, learned: LearnedLifetime, profile: Profile
 ) -> tuple[Seconds, Lifetime]:
-    """A new token's lifetime: the partner's word, else what was learned, else the setting."""
+    """Return a new token's lifetime: the declared one, else the learned one, else the setting."""
     if declared_s is not None:
         return declared_s, Lifetime.DECLARED
     if 0 < learned.learned_s < profile.lifetime_s:
@@ -143,15 +143,15 @@ def expected_lifetime(
 
 
 def learn(learned: LearnedLifetime, reported_age_s: Seconds | None, profile: Profile) -> LearnedLifetime:
-    """What a token's end taught, decided when another token has replaced it.
+    """Return the learned lifetime after a token's end, decided when another token has replaced it.
 
-    `reported_age_s` is the age at which it was first reported, None when nobody did or the partner confirmed it. One
-    refusal is only evidence; the second in a row sets the lifetime, by the longer of the two, so that a single wrong
-    report changes nothing. One below the floor teaches nothing at all. Without refusals the lifetime grows back.
+    `reported_age_s` is the age at its first report; None without one, or if the partner confirmed the token. One report
+    is only evidence. The second in a row sets the lifetime, by the longer of the two ages, so that a single wrong
+    report changes nothing. One below the floor changes nothing at all. Without reports the lifetime grows back.
     """
     in_force = learned.learned_s or profile.lifetime_s
     if reported_age_s is not None and reported_age_s < learned_floor_s(profile):
-        # So young a token was revoked, or the report is wrong: that says nothing of how long tokens live.
+        # A token this young was revoked, or the report is wrong. Neither says how long tokens live.
         return learned
     if reported_age_s is None or reported_age_s >= in_force * FULL_LIFE_AGES:
         grown = learned.learned_s * REGROWTH

@@ -1,4 +1,4 @@
-"""The five doors of the core: time, the shared state, the partner, the credentials, and what happened."""
+"""The five ports of the core: time, the shared state, the partner, the credentials, and events."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MaySend: TypeAlias = Callable[[], bool]
 
 
 class Clock(Protocol):
-    """Time, randomness and ids. Nothing else in the core or the use cases may ask for them."""
+    """Time, randomness and ids. The core and the use cases have no other source of them."""
 
     def monotonic(self) -> MonotonicTime: ...
 
     def wall(self) -> UtcTime:
-        """This machine's idea of UTC; may jump."""
+        """This machine's UTC; may jump."""
         ...
 
     async def sleep(self, delay_s: Seconds) -> None: ...
@@ -52,11 +52,11 @@ class SharedState(Protocol):
     async def claim(self, ask: ClaimRequest) -> ClaimResult:
         """Decide who may call now.
 
-        In this order, so that nobody calls for what is there: the same nonce's running lease is granted again ·
+        In this order, so that no replica calls for a stored token: the same nonce's running lease is granted again ·
         **Adopt** when a token newer than `ask.known` is stored and not rejected · **Held** while a lease runs, or while
         a store that lost its data (`ask.epoch` is another) is younger than the lease limit · **CoolingDown** while the
-        pause runs, or the refusal of `ask.credentials_id` · **OverBudget** · **Granted**, which spends one permit and
-        takes the next fence in the same step. Nothing is refunded.
+        pause runs, or the block of `ask.credentials_id` · **OverBudget** · **Granted**, which spends one permit and
+        takes the next fence in the same step. No permit is refunded.
 
         A new fence is even, larger than every earlier one and at least the store's clock in milliseconds, so that
         fences go on growing through a loss of data. Odd ones are left to calls that a replica makes on its own.
@@ -74,11 +74,11 @@ class SharedState(Protocol):
         ...
 
     async def fail(self, failed: FailureReport) -> State:
-        """End our lease and start the pause everyone sees.
+        """End our lease and start the pause for all replicas.
 
-        REJECTED pauses only the credentials; every other kind pauses the profile. A running pause is never shortened.
-        A failure whose lease was lost and whose fence is older than the stored token's is ignored unless THROTTLED:
-        a 429 is true for all. `drop_refresh` counts in any case.
+        UNAUTHORIZED pauses only the credentials; every other kind pauses the profile. A running pause is never
+        shortened. A failure whose lease was lost and whose fence is older than the stored token's is ignored unless
+        THROTTLED: a 429 applies to all. `drop_refresh` counts in any case.
         """
         ...
 
@@ -103,8 +103,8 @@ class SharedState(Protocol):
 class Partner(Protocol):
     """The partner's token endpoint. Both methods raise `PartnerError`, and nothing else.
 
-    `may_send` is asked right before the first byte goes out. When it says no, `UnsentError` is raised instead: a
-    process that was paused must not call on a lost lease, nor one that has heard of a cool-down meanwhile.
+    `may_send` is called right before the first byte is sent. If it returns False, `UnsentError` is raised instead: a
+    process that was paused must not call on a lost lease, nor during a cool-down that began meanwhile.
     """
 
     @property
@@ -118,10 +118,10 @@ class Partner(Protocol):
 
 
 class CredentialsSource(Protocol):
-    """Where the pair comes from."""
+    """The source of the credentials."""
 
     def read(self) -> Credentials:
-        """The newest pair that is known, consistent. Cheap enough to be called every few seconds.
+        """Return the newest known credentials, consistent. Cheap enough to be called every few seconds.
 
         Raises `CredentialsError`.
         """
@@ -129,16 +129,16 @@ class CredentialsSource(Protocol):
 
 
 class EventSink(Protocol):
-    """Interprets what happened. Never raises, never blocks."""
+    """Receives events. Never raises, never blocks."""
 
     def emit(self, event: Event) -> None: ...
 
 
 class AuditSink(EventSink, Protocol):
-    """Interprets `Audited`, of which there may be one for each request."""
+    """Receives `Audited`, of which there may be one for each request."""
 
     def is_told(self, profile: str, token_id: str, caller: str) -> bool:
-        """Whether nothing would come of one more event that this caller got this token: it need not be made."""
+        """Whether one more event that this caller got this token would have no effect, so that it need not be made."""
         ...
 
 
@@ -146,5 +146,5 @@ class RequestTally(Protocol):
     """Counts the vending requests of one profile and endpoint; cheap enough for every one."""
 
     def count(self, code: str, duration_s: Seconds) -> None:
-        """One request was answered: `ok`, `not-modified` or an error code of the contract; any other is passed over."""
+        """One request was answered: `ok`, `not-modified` or an error code of the contract; any other is ignored."""
         ...

@@ -51,7 +51,7 @@ def proxy_of(url: str, environ: Mapping[str, str]) -> Proxy | None:
 
 def _variable(name: str, environ: Mapping[str, str]) -> Proxy | None:
     if name not in environ and "REQUEST_METHOD" in environ and name == "http_proxy":
-        # HTTP_PROXY of a CGI script is a header of its caller's (CVE-2016-1000110).
+        # In a CGI script, HTTP_PROXY is set by a header of the caller (CVE-2016-1000110).
         return None
     spelt = name if name in environ else name.upper()
     text = environ.get(spelt, "").strip()

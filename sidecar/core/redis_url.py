@@ -1,11 +1,11 @@
-"""How a Redis store is reached, as its URL says it.
+"""How to reach a Redis store, as given by its URL.
 
     redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]                      one server; rediss:// with TLS
     unix://[USER[:PASSWORD]@]/PATH[?db=N]                           the same through a socket
     redis+sentinel://[…@]HOST[:PORT],…/SERVICE[/DB]                 the hosts are sentinels; rediss+sentinel:// with TLS
     redis+cluster://[…@]HOST[:PORT],…                               the hosts are some nodes; rediss+cluster:// with TLS
 
-It is one value, so that everything which belongs to it stands in its query, from a closed list.
+The URL is one setting, so all of its options are in its query, from a closed list.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sidecar.core.model import Address, Secret
 
 
 class Topology(StrEnum):
-    """Who answers at the URL's hosts."""
+    """What runs at the URL's hosts."""
 
     SERVER = "redis"
     SENTINEL = "redis+sentinel"
@@ -54,6 +54,6 @@ class RedisUrl:
     sentinel_username: str = ""
     sentinel_password_file: Path | None = None
     ca_file: Path | None = None
-    """Whose certificates are trusted, and no others; None: those of the system."""
+    """The only certificate authorities that are trusted; None: those of the system."""
     certificate_file: Path | None = None
     key_file: Path | None = None

@@ -28,7 +28,7 @@ class RequestServed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused(Event):
-    """A guard refused a caller, by the contract's `code`; nothing of the request is told but its trace."""
+    """A guard refused a request, with the contract's `code`. Only the trace of the request is recorded."""
 
     name = "request_refused"
     level = "warning"
@@ -54,7 +54,7 @@ class Audited(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MalformedRequest(Event):
-    """A request could not be parsed; nothing of it is logged, it may hold a secret."""
+    """A request could not be parsed; nothing of it is logged, because it may hold a secret."""
 
     name = "malformed_request"
     level = "warning"
@@ -64,7 +64,7 @@ class MalformedRequest(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitHit(Event):
-    """A connection went beyond a limit: it was cut off, turned away, or left unread for a while."""
+    """A connection exceeded a limit: it was closed, refused, or not read for a while."""
 
     name = "limit_hit"
     level = "warning"

@@ -1,4 +1,4 @@
-"""A state as it is some time after the store's response, for a replica that cannot ask again."""
+"""Brings a state forward to some time after the store's reply, for a replica that cannot read it again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sidecar.core.shared_state import Grant, Pause, State
 
 
 def run_on(state: State, passed_s: Seconds, window_s: Seconds) -> State:
-    """Every duration brought forward by `passed_s`; permits older than the budget's `window_s` are dropped.
+    """Return the state as it is `passed_s` later; permits older than the budget's `window_s` are dropped.
 
-    The same object when no time has passed: this is asked for at every look at the state.
+    Returns the same object when no time has passed: this is called at every read of the state.
     """
     if passed_s <= 0:
         return state

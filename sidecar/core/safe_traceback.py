@@ -11,7 +11,7 @@ MAX_PLACES = 40
 
 
 def bare_line(what: str, error: BaseException | None) -> str:
-    """What a process says on stderr of an error nobody foresaw."""
+    """Return the line for stderr about an unexpected error."""
     return f"token-sidecar: {what}{f': {bare_trace(error)}' if error else ''}"
 
 
@@ -27,7 +27,7 @@ def bare_trace(error: BaseException | None) -> str:
 
 
 def _places(trace: TracebackType | None) -> Iterator[str]:
-    # Walked here: the standard library's way reads the source files for lines nobody shows, or at least its modules.
+    # Walked here: the standard library reads the source files for lines that are not shown, or at least its modules.
     while trace is not None:
         yield _place(trace.tb_frame.f_code, trace.tb_lineno)
         trace = trace.tb_next

@@ -1,9 +1,9 @@
-"""What replicas agree on: the state everyone sees, what a replica asks, and the answers.
+"""What replicas agree on: the shared state, the requests of a replica, and their results.
 
 Only durations are sent over the wire, never timestamps: every `…_left_s` and `…_age_s` is measured by the store's clock
 at the moment of its response, so clock skew between replicas does not matter.
 
-Two facts are ordered by their fences, never by an instant and never by which was written last. A fact that another can
+Two facts are ordered by their fences, never by time and never by the order of writing. A fact that another can
 supersede carries the fence at which it was recorded: the highest one given by then. An outcome ends only what was
 recorded below the fence of its own grant.
 """
@@ -20,7 +20,7 @@ from sidecar.core.model import Seconds, Token, UtcTime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """A cool-down (`kind` is THROTTLED) or a back-off (any other kind): nobody calls for `left_s` more seconds.
+    """A cool-down (`kind` is THROTTLED) or a back-off (any other kind): no replica calls for `left_s` more seconds.
 
     `strikes` counts the failures of this kind since the last token, this one included. A pause that is over has
     `left_s` 0.
@@ -31,7 +31,7 @@ class Pause:
     strikes: int
     detail: PartnerDetail | None = None
     fence: int = 0
-    """The fence at which it was recorded; of no meaning in `FailureReport`, where the store records it."""
+    """The fence at which it was recorded; unused in `FailureReport`, where the store sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """An app reported this token as refused by the partner. `age_s` is the token's age at the first report."""
+    """An app reported this token as rejected by the partner. `age_s` is the token's age at the first report."""
 
     token_id: str
     fence: int
@@ -62,7 +62,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """The partner handed out a reported token again: the report was mistaken. `fence` is that of the later grant."""
+    """The partner returned a reported token again: the report was mistaken. `fence` is that of the later grant."""
 
     token_id: str
     fence: int
@@ -70,7 +70,7 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedLifetime:
-    """What refusals taught about the lifetime: `learned_s` in force (0: none), `evidence_s` a first refusal's age.
+    """The lifetime learned from reports: `learned_s` is in force (0: none), `evidence_s` is a first report's age.
 
     `fence` is that of the token which brought it; the learned lifetime with the higher one counts.
     """
@@ -82,7 +82,7 @@ class LearnedLifetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """One profile as the store sees it. The default is a store that knows nothing."""
+    """One profile's state in the store. The default is that of an empty store."""
 
     now: UtcTime = 0
     epoch: str = ""
@@ -90,16 +90,16 @@ class State:
     fence: int = 0
     """The highest fence ever given."""
     token: Token | None = None
-    """The stored token, only when it is newer than the fence the replica said it knows."""
+    """The stored token, only when it is newer than the fence that the replica sent."""
     token_fence: int = 0
     token_id: str = ""
-    """The stored token's, even when `token` is left out; 0 and empty when there is none."""
+    """The stored token's id, even when `token` is left out; fence and id are 0 and empty when there is none."""
     lease_owner: str = ""
     lease_left_s: Seconds = 0
     pause: Pause | None = None
     strikes: Mapping[str, FailureCount] = field(default_factory=dict)
-    """Failures since the last token, by kind (rejections are counted in `refused`): the next pause is longer. By kind,
-    or a partner that fails in turns would be called as if it had just begun to."""
+    """Failures since the last token, by kind (401 and 403 are counted in `credential_blocks`): the next pause is
+    longer. By kind, or alternating failures would each be paused as a first one."""
     credential_blocks: Mapping[str, Pause] = field(default_factory=dict)
     """Credentials the partner rejected, by `credentials_id`."""
     proven: Mapping[str, int] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class State:
     reported: Reported | None = None
     """The report of the stored token, while it counts."""
     confirmed: Confirmed | None = None
-    """The same token vouched for by the partner since: reports of it are mistaken."""
+    """The partner has returned the stored token again since: reports of it are mistaken."""
     refresh_dropped: int = 0
     """The highest fence whose token must not be refreshed any more, only replaced by a grant."""
     learned: LearnedLifetime = field(default_factory=LearnedLifetime)
@@ -116,7 +116,7 @@ class State:
     damaged: tuple[str, ...] = ()
     """Names of stored values that could not be used and count as missing: closed set `gate`, `token`, `seal`.
 
-    `seal`: a token is stored that this replica cannot open, for want of its key or of this version's form.
+    `seal`: a token is stored that this replica cannot open: its key is missing, or its form is not this version's.
     """
 
     @property
@@ -126,7 +126,7 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
-    """One replica asks for the lease. Repeating it with the same nonce gives the same answer."""
+    """One replica asks for the lease. Repeating it with the same nonce gives the same result."""
 
     nonce: str
     """`<replica id>/<random>`."""
@@ -147,19 +147,19 @@ def is_leased(fence: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """A newer token is there, in the state: no call."""
+    """A newer token is stored, and is in the state: no call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Somebody else may be calling (or a store that lost its data is in quarantine): look again before `left_s`."""
+    """Another replica may be calling (or a store that lost its data is in quarantine): look again before `left_s`."""
 
     left_s: Seconds
 
 
 @dataclass(frozen=True, slots=True)
 class CoolingDown:
-    """The pause, or the refusal of exactly these credentials, is still running."""
+    """The pause, or the block of exactly these credentials, is still running."""
 
     pause: Pause
 
@@ -173,7 +173,7 @@ class OverBudget:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The lease is yours for `limit_s` from before you asked; one permit of the budget is spent."""
+    """The lease lasts `limit_s` from before the claim was sent. One permit of the budget is spent."""
 
     fence: int
     limit_s: Seconds
@@ -198,23 +198,23 @@ class Committed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureReport:
-    """How a holder's lease ended without a token. Telling it twice with the same nonce changes nothing."""
+    """How a holder's lease ended without a token. Sending it twice with the same nonce changes nothing."""
 
     nonce: str
     fence: int
     credentials_id: str
     pause: Pause | None = None
-    """What everyone is to see; the store counts its strikes itself. None: the lease ended before a byte was sent, or
-    for a refused refresh token, and nothing is paused."""
+    """The pause for all replicas; the store counts its strikes itself. None: the lease ended before a byte was sent, or
+    by a rejected refresh token. Nothing is paused then."""
     drop_refresh: int = 0
     """The highest fence whose token is not to be refreshed any more."""
     known: int = 0
-    """As in `ClaimRequest`: a newer stored token is in the answer."""
+    """As in `ClaimRequest`: a newer stored token is in the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What a report found: the token is `current`, was `confirmed` by the partner, or is neither (a late report)."""
+    """The result of a report: the token is `current`, was `confirmed` by the partner, or is neither (a late report)."""
 
     current: bool
     confirmed: bool
@@ -223,10 +223,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaMemory:
-    """What a replica offers to a store that lost its data or was away; `state` carries all but the token."""
+    """What a replica sends to a store that lost its data or was down; `state` carries all but the token."""
 
     state: State
     token: Token | None
     token_age_s: Seconds
     clock_stepped: bool = False
-    """The store's clock was set: this replica's ages of the token and of the permits count, not the stored instants."""
+    """The store's clock was set: this replica's ages of the token and of the permits count, not the stored times."""

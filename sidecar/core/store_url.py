@@ -1,4 +1,4 @@
-"""The text of a Redis store's URL -> `RedisUrl`, with every problem named and nothing of the text shown."""
+"""Parses a Redis store's URL into a `RedisUrl`. Every problem is named, and nothing of the text is shown."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ OPTIONS: Mapping[str, str] = {
     **dict.fromkeys(_TLS_OPTIONS, "rediss"),
     **dict.fromkeys(_SENTINEL_OPTIONS, "+sentinel"),
 }
-"""What may stand in the query, and the part of a scheme's name that takes it."""
+"""The options of the query, with the part of a scheme's name that allows each."""
 _HINT = "percent-encode what is special in a user name or password"
 
 
 def is_redis_url(text: str) -> bool:
-    """Whether it is meant as one: it may still have problems."""
+    """Whether the text begins like a Redis URL. It may still have problems."""
     scheme, mark, _ = text.partition("://")
     return bool(mark) and scheme in SCHEMES
 
@@ -43,7 +43,7 @@ def parse_redis_url(text: str) -> RedisUrl:
 
 
 class _Reading:
-    """One URL behind its scheme, taken apart; problems gather on the way."""
+    """Parses one URL after its scheme, and collects the problems."""
 
     def __init__(self, scheme: str, rest: str) -> None:
         self._problems: list[str] = []

@@ -1,4 +1,4 @@
-"""Instants as people and APIs read them."""
+"""Formats UTC times for people and APIs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _LAST_INSTANT: UtcTime = 253_402_300_799
 
 
 def iso(at: UtcTime) -> str:
-    """`2026-01-01T00:00:00Z`: UTC, rounded down to whole seconds, so that no end is promised too late."""
+    """`2026-01-01T00:00:00Z`: UTC, rounded down to whole seconds, so that no expiry is shown too late."""
     return _text(int(min(max(at, 0), _LAST_INSTANT)))
 
 
 @lru_cache(maxsize=64)
 def _text(second: int) -> str:
-    # The two instants of a token are in each answer with it.
+    # Both times of a token are in each response with it.
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

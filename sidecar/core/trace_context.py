@@ -1,4 +1,4 @@
-"""Whose trace a request belongs to: W3C Trace Context, https://www.w3.org/TR/trace-context/#traceparent-header"""
+"""The trace that a request belongs to: W3C Trace Context, https://www.w3.org/TR/trace-context/#traceparent-header"""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class TraceContext:
 def trace_context(traceparent: Sequence[str]) -> TraceContext | None:
     """Read the header's values, of which there may be one; None where it is missing or not in its form.
 
-    Nothing else is ever shown of it, and so no text that a caller made up.
+    Nothing else of the header is shown, because a caller can put any text into it.
     """
     form = _FORM.fullmatch(traceparent[0]) if len(traceparent) == 1 else None
-    # A later version may say more after a dash, the first one may not.
+    # A later version may have more fields after a dash, the first one may not.
     if form is None or (form[1] == "00" and form[5]):
         return None
     return TraceContext(form[2], form[3], bool(int(form[4], 16) & _SAMPLED))

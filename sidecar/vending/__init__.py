@@ -1,1 +1,1 @@
-"""The use cases: single-flight, broker and maintainer. asyncio and the core only."""
+"""The use cases: single-flight, broker and refresher. asyncio and the core only."""

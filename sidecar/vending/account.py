@@ -1,4 +1,4 @@
-"""One account of a profile: its parts, and its credentials out of a source that may go over to another account."""
+"""One account of a profile: its parts, and its credentials from a source that may change to another account."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sidecar.vending.refresher import Refresher
 
 
 class AccountCredentials:
-    """A `CredentialsSource` that only ever returns pairs of its own account.
+    """A `CredentialsSource` that returns only credentials of its own account.
 
-    While `reads` is set it reads the source and passes on what it found, whoever's it is. The receiver puts a pair of
-    this account into `pair`.
+    While `reads` is set it reads the source and passes the result to `found`, whatever account it belongs to. The
+    receiver puts credentials of this account into `pair`.
     """
 
     def __init__(self, pair: Credentials, source: CredentialsSource, found: Callable[[Credentials], None]) -> None:
@@ -28,7 +28,7 @@ class AccountCredentials:
         self.reads = False
 
     def read(self) -> Credentials:
-        """The newest pair of this account. Raises `CredentialsError` when the source cannot be read."""
+        """Return the newest credentials of this account. Raises `CredentialsError` when the source cannot be read."""
         if self.reads:
             self._found(self._source.read())
         return self.pair
@@ -36,7 +36,7 @@ class AccountCredentials:
 
 @dataclass(eq=False, slots=True)
 class Account:
-    """One account's parts, the credentials they are given, and the task of its maintainer while it runs."""
+    """One account's parts, their credentials, and the refresher's task while it runs."""
 
     name: str
     credentials: AccountCredentials
@@ -45,7 +45,7 @@ class Account:
     task: asyncio.Task[None] | None = None
 
     async def ask(self, min_ttl_s: Seconds) -> VendedToken | NoTokenError:
-        """What a caller would get. Raises `BadRequestError`."""
+        """Return the token or the error that a caller would get. Raises `BadRequestError`."""
         try:
             return await self.broker.vend(min_ttl_s)
         except NoTokenError as blocker:

@@ -1,4 +1,4 @@
-"""What the outside of the use cases sees of one profile: vend, report, follow, look."""
+"""The interface of one profile's use cases: vend, report, wait for a change, take a snapshot."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sidecar.core.policy import Condition
 
 @dataclass(frozen=True, slots=True)
 class VendedToken:
-    """A token for a caller, with what is true of it at this moment.
+    """A token for a caller, with its state when it is vended.
 
-    `expires_in_s` is whole seconds, at least 1, and exactly 1 for a suspect one. `issued_at` and `expires_at` are
-    this machine's UTC. Until `valid_until` all of it stays true, should nothing happen to the token and nobody set this
-    machine's clock; 0 where that is not known.
+    `expires_in_s` is whole seconds, at least 1, and exactly 1 for a suspect token. `issued_at` and `expires_at` are
+    this machine's UTC. All fields stay true until `valid_until`, unless the token changes or this machine's clock is
+    set. It is 0 where that is not known.
     """
 
     token: Token
@@ -54,13 +54,13 @@ class LastFailure:
 class Snapshot:
     """One profile at one moment, for probes, metrics and the status page. Holds no secret.
 
-    Instants are this machine's UTC, and agree with it: they stay what they are until somebody sets its clock. 0 means
-    "none" for instants, and "" for names.
+    Times are this machine's UTC. They keep their values until this machine's clock is set. 0 means "none" for times,
+    and "" for names.
     """
 
     profile: str
     profile_id: str
-    """Names the account in the store; equal wherever token and budget are shared."""
+    """The account's name in the store. It is equal wherever token and budget are shared."""
     role: str
     partner: str
     base_url: str
@@ -68,7 +68,7 @@ class Snapshot:
     condition: Condition
     """EXPIRED also stands for "there is no token"."""
     left_s: Seconds
-    """The life the token has left; 0 without one."""
+    """The token's remaining lifetime; 0 without a token."""
     why_not: str
     """The contract's error code a caller would get now; empty when there is a token to vend."""
     token_id: str
@@ -99,10 +99,10 @@ class Snapshot:
     stored_token_unreadable: bool
     """The store holds a token that this replica cannot open: its seal keys are not those of the fleet."""
     retry_at: UtcTime
-    """When a call may be tried next; 0 while nothing stands in the way of one."""
+    """When a call may be tried next; 0 while there is no call blocker."""
     last_failure: LastFailure | None
     has_outcome: bool
-    """Whether there was a first outcome since the start: a token, a failure, or a reason why none may be asked for."""
+    """Whether there was an outcome since the start: a token, a failure or a call blocker."""
 
 
 class TokenProvider(Protocol):
@@ -112,20 +112,20 @@ class TokenProvider(Protocol):
     def profile(self) -> Profile: ...
 
     def current(self) -> VendedToken | None:
-        """A believed-valid token from process memory, or None when a caller has to wait for `vend`.
+        """Return a good token from process memory, or None when a caller has to wait for `vend`.
 
-        Touches neither store nor lock. A suspect token is never returned here.
+        Uses neither the store nor a lock. Never returns a suspect token.
         """
         ...
 
     def holds(self, token: Token) -> bool:
-        """Whether this very token is vended still, and unmarked; its time is not looked at."""
+        """Whether this token object is still the one vended, and unmarked. Its expiry is not checked."""
         ...
 
     async def vend(self, min_ttl_s: Seconds = 0) -> VendedToken:
-        """A token with at least `min_ttl_s` left; waits for one, at most the profile's request timeout.
+        """Return a token with at least `min_ttl_s` left. Waits for one, at most the profile's request timeout.
 
-        Raises `NoTokenError` (its kin) when none can be had, `BadRequestError` when `min_ttl_s` can never be met.
+        Raises a subclass of `NoTokenError` without a token, `BadRequestError` if no token can have `min_ttl_s` left.
         """
         ...
 
@@ -134,7 +134,7 @@ class TokenProvider(Protocol):
         ...
 
     async def report(self, token_id: str) -> Report:
-        """An app says that the partner refused this token."""
+        """Take an app's report that the partner rejected this token."""
         ...
 
     def snapshot(self) -> Snapshot: ...

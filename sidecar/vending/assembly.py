@@ -1,4 +1,4 @@
-"""Puts one profile's use cases together; the composition root and the tests build the same thing."""
+"""Assembles one profile's use cases. The composition root and the tests build the same objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sidecar.vending.watched import WatchedState
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """One profile's parts: the broker serves requests, the maintainer's `run` is a task to start."""
+    """One profile's parts: the broker serves requests, the refresher's `run` is a task to start."""
 
     broker: Broker
     maintainer: Refresher
@@ -39,7 +39,7 @@ def assemble(
 ) -> Assembly:
     """Build one profile, of one account; `beat` and `budgets` are the process's own.
 
-    Raises `CredentialsError` when there is no readable pair to begin with.
+    Raises `CredentialsError` when no credentials can be read at the start.
     """
     local = (budgets or LocalBudgets(clock)).of(profile)
     session = StoreSession(

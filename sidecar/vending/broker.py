@@ -1,4 +1,4 @@
-"""One profile, as requests see it: the current token, a flight to wait for, reports, and a look at everything."""
+"""One profile for requests: the current token, the wait for a refresh attempt, rejection reports and the snapshot."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sidecar.vending.store_session import StoreSession
 
 
 class Broker:
-    """A `TokenProvider`. Requests only read process memory or wait for a flight; none ever ends one."""
+    """A `TokenProvider`. Requests read process memory or wait for a refresh attempt. No request ends an attempt."""
 
     def __init__(self, session: StoreSession) -> None:
         self._session = session
@@ -38,9 +38,9 @@ class Broker:
         self._asked_at = session.clock.monotonic()
         self._waiters = 0
         self.has_outcome = False
-        """Whether a flight has ended, or something stood in the way of one, since the start."""
+        """Whether a refresh attempt has ended, or a call blocker prevented one, since the start."""
         self.demand = asyncio.Event()
-        """Set to have the maintainer look now: a token was reported, or its owner wants something of it."""
+        """Set to start the refresher's next round now: after a rejection report, or by `Refresher.wake`."""
         self._reports = Reports(session, self._deadlines, lambda: self.flying, self.demand.set)
 
     @property
@@ -54,7 +54,7 @@ class Broker:
         return self._held.vended(now)
 
     async def vend(self, min_ttl_s: Seconds = 0) -> VendedToken:
-        # Not even a new token has its whole life left: to try would cost everyone's token a call.
+        # Even a new token has less than its lifetime left. A try would spend a partner call of the shared budget.
         if min_ttl_s >= self._replica.lifetime_s:
             raise BadRequestError(
                 f"min_ttl={min_ttl_s:g} is beyond the token's lifetime of {self._replica.lifetime_s:g} s."
@@ -76,11 +76,11 @@ class Broker:
 
     @property
     def has_good_token(self) -> bool:
-        """Whether one would be vended unmarked; unlike `current`, this is not to ask for it."""
+        """Whether the held token would be vended unmarked. Unlike `current`, this does not count as a request."""
         return self._held.is_good(self._clock.monotonic())
 
     def take_after(self, other: Broker) -> None:
-        """This profile's callers were `other`'s so far: know when they asked last, and what they may still report."""
+        """Take over `other`'s callers: the time of their last request, and the token ids that they may still report."""
         self._asked_at = other._asked_at
         token = other._replica.token
         for token_id in (*other._replica.replaced_ids, *(() if token is None else (token.token_id,))):
@@ -88,11 +88,11 @@ class Broker:
                 self._replica.replaced_ids.append(token_id)
 
     def stand_in_for(self, other: Broker | None) -> None:
-        """Call nothing without the store while `other` has a good token for the same callers. None: nobody has."""
+        """Make no call without the store while `other` has a good token for the same callers. None: no other exists."""
         self._session.fallback.unhurried_s = (lambda: 0) if other is None else other.good_for_s
 
     def good_for_s(self) -> Seconds:
-        """How long there is no hurry to replace the token, should the store be down."""
+        """Return how long the token needs no replacement if the store is down."""
         return self._session.fallback.good_for_s(self._replica)
 
     async def _wait(self, min_ttl_s: Seconds) -> VendedToken:
@@ -101,7 +101,7 @@ class Broker:
                 return await self._obtain(min_ttl_s)
         except TimeoutError:
             if (vended := self._look(min_ttl_s)) is not None:
-                # It came in this very moment, or its call has yet to tell the store of it.
+                # The token came just now, or its call has not committed it to the store yet.
                 return vended
             blocker = (
                 call_blocker(self._session, caller_requested=self._reason(min_ttl_s).caller_requested)
@@ -110,7 +110,7 @@ class Broker:
             return self._suspect_or_raise(blocker, min_ttl_s)
 
     async def _obtain(self, min_ttl_s: Seconds) -> VendedToken:
-        """Wait for flights until one brings what was asked for, or nothing more can be had in time."""
+        """Wait for refresh attempts until one brings a token with `min_ttl_s` left, or none can come in time."""
         asked_at = self._clock.monotonic()
         while True:
             reason, joined = self._reason(min_ttl_s), self.flying
@@ -121,7 +121,7 @@ class Broker:
                     return vended
                 if min_ttl_s and self._replica.token is not None and self._replica.born >= asked_at:
                     raise BadRequestError(f"min_ttl={min_ttl_s:g} is more than a new token has left.")
-                # A flight that was joined may have failed for a reason of its own, say the smaller budget of reports.
+                # A joined attempt may have failed for a reason of its own, such as the smaller budget of reports.
                 if result != "failed" or (joined and not self._stopping()):
                     continue
                 blocker = call_blocker(self._session, caller_requested=reason.caller_requested) or self._out_of_time()
@@ -129,11 +129,11 @@ class Broker:
                 return self._suspect_or_raise(blocker, min_ttl_s)
             await self._clock.sleep(blocker.retry_after_s)
             if (vended := self._look(min_ttl_s)) is not None:
-                # Somebody else's call ended the wait: a flight now would be one too many.
+                # Another call brought the token during the wait: no refresh attempt is needed.
                 return vended
 
     def _worth_waiting_for(self, blocker: NoTokenError, asked_at: MonotonicTime, min_ttl_s: Seconds) -> bool:
-        """A back-off that ends while the caller may wait is no answer; a cool-down is, and so is a suspect token."""
+        """Whether to wait out a back-off that ends in time. A cool-down or a suspect token is answered at once."""
         left_s = asked_at + self.profile.request_timeout_s - self._clock.monotonic()
         return (
             isinstance(blocker, PartnerUnavailableError)
@@ -149,7 +149,7 @@ class Broker:
         return self.due() or Reason.MISS
 
     def _suspect_or_raise(self, blocker: NoTokenError, min_ttl_s: Seconds) -> VendedToken:
-        """No other token can be had now: a suspect one is better than none, unless more was asked of it."""
+        """Return a suspect token, which is better than none. Raise `blocker` if there is none or `min_ttl_s` is set."""
         replica = self._replica
         if replica.token is not None and self._suspect(min_ttl_s):
             return VendedToken(replica.token, suspect=True, expires_in_s=1, issued_at=replica.issued_at)
@@ -160,7 +160,7 @@ class Broker:
 
     def _out_of_time(self) -> NoTokenError:
         if (pause := self._replica.state.pause) is not None:
-            # The partner's last word was a failure, and whoever tries again now has not come back yet.
+            # The last partner call failed, and the call that tries again has not ended yet.
             return error_of(pause)
         if self._replica.token is None:
             return StartingError("There is no token yet.", retry_after_s=1)
@@ -178,24 +178,24 @@ class Broker:
             return is_another()
         return True
 
-    # -- flights ------------------------------------------------------------------------------------------------------
+    # -- refresh attempts ---------------------------------------------------------------------------------------------
 
     @property
     def flying(self) -> bool:
         return self._flights.running("token")
 
     async def fly(self, reason: Reason) -> FlightResult:
-        """Join the running flight, or start one for this reason; `failed` when this process is stopping."""
+        """Join the running refresh attempt, or start one for this reason. `failed` when this process is stopping."""
         if self._stopping():
             return "failed"
         try:
-            # Taken now, when the need was seen: a token adopted before the flight takes off meets it.
+            # Read now, when the need was seen: a token adopted before the attempt starts meets the need.
             known = self._replica.known_fence
             return await self._flights.join("token", lambda: self._flight(reason, known))
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._stopping() and task is not None and not task.cancelling():
-                # Not this caller was cancelled but the flight, by `close`: an answer is still owed.
+                # `close` cancelled the attempt, not this caller. The caller still needs an answer.
                 return "failed"
             raise
 
@@ -212,7 +212,7 @@ class Broker:
         return result
 
     def due(self) -> Reason | None:
-        """Why a flight is due by the calendar; None while all is well or the profile rests."""
+        """Return why a refresh attempt is due; None while none is due or the profile rests."""
         replica = self._replica
         if self.resting:
             return None
@@ -233,19 +233,17 @@ class Broker:
 
     @property
     def resting(self) -> bool:
-        """Nobody asked for a long time: the token may end until somebody does."""
+        """Whether no request came for `idle_s`. The token may then expire until the next request."""
         idle_s = self.profile.idle_s
         return idle_s > 0 and self._clock.monotonic() - self._asked_at >= idle_s
 
     async def close(self) -> None:
-        """Answer everyone who waits, then end the running flight; a call that is out is failed after a second."""
+        """Answer all waiting callers, then end the running attempt. A running partner call is failed after 1 s."""
         self._deadlines.end()
         await self._flights.close(grace_s=1 if self._replica.calling else 0, patience_s=0.9)
 
     async def report(self, token_id: str) -> Report:
         return await self._reports.take(token_id)
-
-    # -- a look -------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         return take_snapshot(self._session, waiters=self._waiters, resting=self.resting, has_outcome=self.has_outcome)

@@ -18,7 +18,7 @@ from sidecar.vending.store_session import StoreSession
 
 
 def call_blocker(session: StoreSession, *, caller_requested: bool) -> NoTokenError | None:
-    """The obstacle, ready to raise; None when a call may be tried, or somebody's may be under way."""
+    """Return the blocker, ready to raise; None when a call may be tried, or another replica's may be running."""
     replica = session.replica
     if (pause := replica.pause()) is not None:
         return error_of(pause)

@@ -1,4 +1,4 @@
-"""Which pair of credentials to use: the newest that the partner does not refuse."""
+"""Which credentials to use: the newest that the partner does not reject."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sidecar.core.model import Credentials
 from sidecar.core.ports import CredentialsSource, EventSink
 
 KEPT_IDS = 8
-"""Proven pairs of others that are remembered: a few, as the store does. The files here may come to name one of them."""
+"""Proven ids of other credentials that are kept: a few, as in the store. The files here may name one of them later."""
 
 
 class CredentialRotation:
-    """The newest pair of one account, and the one before it until the newest has obtained a token."""
+    """The newest credentials of one account, and the previous ones until the newest have obtained a token."""
 
     def __init__(self, profile_name: str, source: CredentialsSource, sink: EventSink) -> None:
-        """Raises `CredentialsError` when there is no readable pair to begin with."""
+        """Raises `CredentialsError` when no credentials can be read at the start."""
         self._profile_name = profile_name
         self._source = source
         self._sink = sink
@@ -32,21 +32,21 @@ class CredentialRotation:
 
     @property
     def credentials_ids(self) -> tuple[str, ...]:
-        """Of the pairs `pick` chooses from."""
+        """The ids of the credentials that `pick` chooses from."""
         return tuple(pair.credentials_id for pair in (self._newest, self._previous) if pair is not None)
 
     @property
     def readable(self) -> bool:
-        """Whether the last look at the source gave a pair."""
+        """Whether the last read of the source succeeded."""
         return not self._problem
 
     @property
     def on_trial(self) -> bool:
-        """Whether the newest pair has yet to obtain a token, anywhere in the fleet."""
+        """Whether the newest credentials have not obtained a token yet, anywhere in the fleet."""
         return self._newest.credentials_id not in self._proven
 
     def look(self) -> None:
-        """Read the source. A pair that cannot be read is reported, and the old one kept."""
+        """Read the source. If that fails, emit an event and keep the old credentials."""
         try:
             found = self._source.read()
         except CredentialsError as error:
@@ -57,14 +57,14 @@ class CredentialRotation:
         self._problem = ""
         if found.credentials_id == self._newest.credentials_id:
             return
-        # A pair that was never proven is not worth going back to.
+        # Credentials that were never proven are not kept as the previous ones.
         if not self.on_trial:
             self._previous = self._newest
         self._newest = found
         self._sink.emit(CredentialsChanged(profile=self._profile_name, credentials_id=found.credentials_id))
 
     def prove(self, credentials_ids: Iterable[str]) -> None:
-        """These pairs obtained a token, here or on another replica."""
+        """Record that these credentials obtained a token, here or on another replica."""
         self._proven |= dict.fromkeys(credentials_ids)
         others = [name for name in self._proven if name not in self.credentials_ids]
         for name in others[:-KEPT_IDS]:
@@ -73,7 +73,7 @@ class CredentialRotation:
             self._previous = None
 
     def pick(self, refused: Iterable[str]) -> Credentials | None:
-        """The newest pair that is not refused at the moment; None when the partner refuses all there are."""
+        """Return the newest credentials that are not rejected now; None when the partner rejects all of them."""
         refused_ids = set(refused)
         for pair in (self._newest, self._previous):
             if pair is not None and pair.credentials_id not in refused_ids:

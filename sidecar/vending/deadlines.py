@@ -1,4 +1,4 @@
-"""How long callers wait, and the way to send them all home at once."""
+"""How long callers wait, and a way to end all waits at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.core.model import Seconds
 
 
 class WaiterDeadlines:
-    """Time limits of everyone who waits; `end` is for a process that stops and still owes them an answer."""
+    """Time limits of all waiting callers. A stopping process calls `end`, so that each caller still gets an answer."""
 
     def __init__(self) -> None:
         self._limits: set[asyncio.Timeout] = set()
@@ -18,7 +18,7 @@ class WaiterDeadlines:
 
     @asynccontextmanager
     async def within(self, wait_s: Seconds) -> AsyncIterator[None]:
-        """Raises `TimeoutError` when `wait_s` is over or everyone's patience was ended, also before this began."""
+        """Raises `TimeoutError` when `wait_s` is over or all waits were ended, also before this began."""
         async with asyncio.timeout(0 if self.ended else wait_s) as limit:
             self._limits.add(limit)
             try:

@@ -1,4 +1,4 @@
-"""The token that a replica holds, as its callers are given it."""
+"""Vends the token that a replica holds."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _GOOD = (Condition.FRESH, Condition.STALE)
 
 
 class HeldToken:
-    """Reads process memory alone."""
+    """Vends the held token. Reads process memory only."""
 
     def __init__(self, session: StoreSession) -> None:
         self._session = session
         self._replica = session.replica
         self._latest: VendedToken | None = None
-        """What was vended last: within one second every caller gets the same."""
+        """The last vended token: within one second every caller gets the same."""
 
     def vended(self, now: MonotonicTime, min_ttl_s: Seconds = 0) -> VendedToken | None:
-        """The token with at least `min_ttl_s` left; None where there is none, or it is no good one."""
+        """Return the held token if it has at least `min_ttl_s` left; None if there is none, or it is not good."""
         replica, latest = self._replica, self._latest
         if (
             latest is not None
@@ -46,5 +46,5 @@ class HeldToken:
         return self._replica.token is token and not self._replica.is_reported
 
     def is_good(self, now: MonotonicTime) -> bool:
-        """Whether it would be vended unmarked."""
+        """Whether the held token would be vended unmarked."""
         return self._replica.condition(now) in _GOOD

@@ -1,4 +1,4 @@
-"""What one process may spend of an account's budget, whatever the store says and while it says nothing."""
+"""What one process may spend of an account's budget, whatever the store grants, and while the store is down."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidecar.core.ports import Clock
 from sidecar.vending.grant_history import GrantHistory
 
 RECENT_ACCOUNTS = 16
-"""Budgets kept although nobody uses them: a key that is put back finds what it has spent."""
+"""Unused budgets that are kept: an API key that is put back has its spent permits again."""
 
 
 class Share:
@@ -40,7 +40,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class LocalBudget:
-    """One account's, used by every profile of this process that is that account."""
+    """One account's local budget, used by every profile of this process with that account."""
 
     ledger: GrantHistory
     share: Share
@@ -51,12 +51,12 @@ class LocalBudgets:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # Whoever spends one keeps it alive, so accounts that nobody uses any more do not pile up.
+        # The users of a budget keep it alive, so budgets of unused accounts do not accumulate.
         self._by_account: WeakValueDictionary[str, LocalBudget] = WeakValueDictionary()
         self._recent: deque[LocalBudget] = deque(maxlen=RECENT_ACCOUNTS)
 
     def of(self, profile: Profile) -> LocalBudget:
-        """The budget of the profile's account; with the first one's numbers, where profiles differ in them."""
+        """Return the budget of the profile's account; with the first profile's numbers, where profiles differ."""
         budget = self._by_account.get(profile.profile_id)
         if budget is None:
             share = Share(profile.budget.share_of(profile.fleet_size), self._clock)

@@ -1,7 +1,7 @@
-"""The local fallback: what one replica may still do while the store is down.
+"""The outage budget: the calls that one replica may make while the store is down.
 
-Nobody can agree on anything then, so each replica spends a fixed share of the budget and waits a random while first,
-in the hope that the store is back before that.
+Replicas cannot coordinate then, so each one spends a fixed share of the budget. It waits a random time first, because
+the store may be back by then.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class OutageBudget:
         self._share = share
         self._blocked_until: MonotonicTime = 0
         self.unhurried_s: Callable[[], Seconds] = lambda: 0
-        """How long another account's token leaves this one time, where one serves the same callers."""
+        """How long another account has a good token for the same callers; 0 without such an account."""
 
     def first_delay_s(self) -> Seconds:
         return self._clock.jitter() * FIRST_DELAY_S
@@ -39,9 +39,9 @@ class OutageBudget:
     def wait_s(self, replica: ReplicaState, *, caller_requested: bool) -> Seconds:
         """How long until this replica may call on its own; 0: now. Never 0 with `SIDECAR_STORE_FAILURE=fail`.
 
-        A replica that holds a good token is in no hurry: it waits until a random moment in the last part of its life,
-        so that one of a fleet comes first, and the store most likely before them all. A lease and a spent budget that
-        the store told of before it went away are waited out.
+        A replica that holds a good token waits until a random moment in the last part of the token's life. So one
+        replica of a fleet calls first, and the store is most likely back before that. A lease and a spent budget that
+        the store reported before it went down are waited out.
         """
         if self._profile.store_failure is StoreFailure.FAIL:
             return self._profile.poll_s
@@ -65,12 +65,12 @@ class OutageBudget:
         self._share.spend(caller_requested=caller_requested)
 
     def good_for_s(self, replica: ReplicaState) -> Seconds:
-        """Until the moment late in its life at which the held token should be replaced without the store."""
+        """Return the time until the held token, late in its life, should be replaced without the store."""
         if replica.token is None or replica.is_reported:
             return 0
         usable_s = policy.usable_s(replica.token.lifetime_s, self._profile)
         latest_s = max(replica.refresh_at_s, usable_s - self._profile.partner_timeout_s)
-        # The spread of the refresh point is this replica's own random number: reuse it over the longer stretch.
+        # The spread of the refresh point is this replica's own random number: reuse it over the longer interval.
         first_s = policy.refresh_point_s(replica.token.lifetime_s, self._profile, 0)
         last_s = policy.refresh_point_s(replica.token.lifetime_s, self._profile, 1)
         share = (replica.refresh_at_s - first_s) / (last_s - first_s) if last_s > first_s else 0

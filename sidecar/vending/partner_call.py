@@ -1,6 +1,6 @@
-"""One partner call under a lease, and what is done with its end.
+"""One partner call under a lease, and the handling of its result.
 
-After the first byte may have gone out a lease is never given back, only committed or failed.
+Once the first byte may have been sent, a lease is only committed or failed, never given back.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from sidecar.vending.recording import OwnFailure
 from sidecar.vending.store_session import StoreSession
 
 REFUSED_REFRESH_FENCES = 24 * 3600 * 1000
-"""After a refused refresh the fleet only grants for a day: fences grow by a thousand a second at least. Where refresh
-tokens end before the refresh point, each rotation would cost two calls otherwise."""
+"""After a rejected refresh the fleet only uses grants for a day: fences grow by at least 1000 a second. Otherwise each
+rotation would cost two calls where refresh tokens expire before the refresh point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
     """The right to make one call now. `shared` is False for a call on this replica's own share of the budget.
 
-    `known` is the fence of the token that was held when it was asked for.
+    `known` is the fence of the token that was held when the lease was claimed.
     """
 
     nonce: str
@@ -46,7 +46,7 @@ class Lease:
 
 
 class Call:
-    """One call. `run` answers None when the lease ended without one that counts, and a new claim is due."""
+    """One call. `run` returns None when the lease ended without a call that counts. A new claim is then due."""
 
     def __init__(self, session: StoreSession, lease: Lease, credentials: Credentials) -> None:
         self._session = session
@@ -69,8 +69,8 @@ class Call:
             self._called(error.kind, error)
             return await self._failed(error)
         except asyncio.CancelledError:
-            # We are stopping with a call out. The others need not wait for the lease's limit, but they must not
-            # take it for a call that never was.
+            # This process stops during a call. Other replicas need not wait for the lease's limit, but the call may
+            # have reached the partner and must count.
             await self._failed(PartnerError(FailureKind.TIMEOUT))
             raise
         else:
@@ -81,10 +81,10 @@ class Call:
             self._replica.calling = 0
 
     def _may_send(self) -> bool:
-        """Look once more at what was learned since the lease was asked for; asked right before the first byte too.
+        """Check the current state again before the call is sent. Also called right before the first byte.
 
-        This process may have been stopped since: the lease may be somebody else's by now. A look may have told of a
-        cool-down, or brought the token that this call was to fetch.
+        This process may have been paused since the claim, and another replica may hold the lease by now. A reply of the
+        store may have brought a cool-down, or the token that this call was to fetch.
         """
         replica, ours = self._replica, self._credentials.credentials_id
         in_time = self._session.clock.monotonic() <= self._lease.send_by
@@ -93,10 +93,10 @@ class Call:
         return in_time and not is_paused and not is_there
 
     def _choose(self) -> Operation:
-        """Refresh only a good token, by the pair that got it, under a lease: anything else needs a grant to be sure.
+        """Choose a refresh only for a good token, with the credentials that obtained it, under a lease; else a grant.
 
-        Without one, every replica would spend the refresh token that all of them hold. It is spent as soon as another
-        token is stored, so the held one must be the stored one.
+        Without a lease, every replica would use the refresh token that all of them hold. It is used up as soon as
+        another token is stored, so the held token must be the stored one.
         """
         token = self._replaced
         if (
@@ -122,7 +122,7 @@ class Call:
         return await partner.grant(self._credentials, role, self._may_send)
 
     def _check_life(self, answer: PartnerToken) -> None:
-        """A token that is over on arrival is no answer: taken for one, it would be fetched again and again."""
+        """Raise `PartnerError` for a token that expired before it arrived: it would be fetched again and again."""
         age_s = self._session.clock.monotonic() - self._sent_at
         if answer.lifetime_s is not None and policy.usable_s(answer.lifetime_s, self._session.profile) <= age_s:
             raise PartnerError(FailureKind.MALFORMED, problem=AnswerProblem.ENDED)
@@ -141,7 +141,7 @@ class Call:
         )
 
     async def _unsent(self) -> None:
-        """Give the right back: nothing was sent."""
+        """Give the lease back: nothing was sent."""
         if self._session.clock.monotonic() > self._lease.send_by:
             self._lease_lost("before-call")
         await self._end(None)
@@ -152,9 +152,9 @@ class Call:
     # -- a token came -------------------------------------------------------------------------------------------------
 
     async def _landed(self, answer: PartnerToken) -> None:
-        """Use the token here first, then commit it: a store that is down does not lose a token.
+        """Use the token here first, then commit it: a store that is down does not lose the token.
 
-        Unless a newer one was adopted meanwhile, which stays. Then the commit still ends the lease, where there is one.
+        A newer token that was adopted meanwhile stays. The commit then still ends the lease, where there is one.
         """
         learned = self._learned_lifetime(token_id_of(answer.access))
         token = self._token(answer, learned)
@@ -192,7 +192,7 @@ class Call:
         )
 
     def _learned_lifetime(self, token_id: str) -> LearnedLifetime:
-        """What the end of the replaced token teaches: nothing when it came early and nobody had complained."""
+        """Return the learned lifetime, unchanged if the replaced token was replaced early and without a report."""
         known, reported = self._replica.state.learned, self._replica.state.reported
         refused = self._replica.is_reported and self._replica.token_id != token_id
         lived = self._replaced is not None and self._replica.age_s(self._sent_at) >= self._replica.refresh_at_s
@@ -208,7 +208,7 @@ class Call:
 
     async def _failed(self, error: PartnerError) -> FlightResult | None:
         if self._operation is Operation.REFRESH and error.kind in (FailureKind.UNAUTHORIZED, FailureKind.BAD_REQUEST):
-            # Only the refresh token is refused; a grant, with a permit of its own, tells about the credentials.
+            # Only the refresh token is rejected. A grant, with a permit of its own, tests the credentials.
             await self._end(None, drop_refresh=self._lease.fence + REFUSED_REFRESH_FENCES)
             return None
         session = self._session
@@ -217,13 +217,13 @@ class Call:
         session.sink.emit(PauseStarted(profile=session.profile.name, kind=error.kind, pause_s=delay_s, strikes=strikes))
         self._replica.last_failure = OwnFailure(error.kind, error.detail, session.clock.monotonic())
         pause = Pause(kind=error.kind, left_s=delay_s, strikes=strikes, detail=error.detail)
-        # Used once, then replaced: after any failed refresh nobody knows whether the partner still takes the token.
+        # A refresh token is used once. After a failed refresh it is unknown whether the partner still accepts it.
         refreshed = self._replaced if self._operation is Operation.REFRESH else None
         await self._end(pause, drop_refresh=refreshed.fence if refreshed is not None else 0)
         return "failed"
 
     async def _end(self, pause: Pause | None, *, drop_refresh: int = 0) -> None:
-        """Tell the store how the lease ended; keep it in mind when the store cannot be told."""
+        """Report the lease's end to the store. Note it in the replica state without the store."""
         failed = FailureReport(
             nonce=self._lease.nonce,
             fence=self._lease.fence,

@@ -1,7 +1,7 @@
-"""One profile through changes of its API key.
+"""One profile and the changes of its API key.
 
-Each account has its own broker, maintainer and state in the store. A new key is another account, unless the operator
-named the account: it is tried beside the current one, which goes on with the old key until the new one has a token.
+Each account has its own broker, refresher and state in the store. A new key is another account, unless the operator
+named the account. It is tried beside the current one. The old key stays in use until the new one has a token.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sidecar.vending.assembly import Assembly
 
 
 class ProfileVendor:
-    """A `TokenProvider`. Asks the broker of the current account, and once more where another account became current."""
+    """A `TokenProvider`. Uses the broker of the current account. Repeats a request if the account changed meanwhile."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class ProfileVendor:
         clock: Clock,
         sink: EventSink,
     ) -> None:
-        """`build` assembles the profile for one account. Raises `CredentialsError` when there is no readable pair."""
+        """`build` assembles the profile for one account. Raises `CredentialsError` when no credentials can be read."""
         self._profile = profile
         self._source = source
         self._build = build
@@ -45,7 +45,7 @@ class ProfileVendor:
         self._current = self._open(source.read())
         self._current.credentials.reads = True
         self._tried: Account | None = None
-        """That of the newest key, while it has no token."""
+        """The account of the newest key, while it has no token."""
 
     @property
     def profile(self) -> Profile:
@@ -65,7 +65,7 @@ class ProfileVendor:
             current = self._current
             answer = await current.ask(min_ttl_s)
             if current is self._current and self._tried is not None and not _is_good(answer):
-                # With the current key nothing better can be had now.
+                # The current key brings no good token now.
                 blocker = await self._wait_for(
                     self._tried, min_ttl_s, until, suspect_will_do=not isinstance(answer, VendedToken)
                 )
@@ -78,7 +78,7 @@ class ProfileVendor:
     async def _wait_for(
         self, tried: Account, min_ttl_s: Seconds, until: MonotonicTime, *, suspect_will_do: bool
     ) -> NoTokenError | None:
-        """Wait for the tried account's token, and move over to it; what it said when it has none."""
+        """Wait for the tried account's token, and switch to that account. Return its error when it has no token."""
         try:
             async with asyncio.timeout(until - self._clock.monotonic()):
                 answer = await tried.ask(min_ttl_s)
@@ -106,7 +106,7 @@ class ProfileVendor:
                 return report
 
     def snapshot(self) -> Snapshot:
-        """The current account's; the tried one's where the current one has no token. Problems are those of both."""
+        """Return the current account's snapshot, or the tried one's if the current has no token; problems of both."""
         shown = self._current.broker.snapshot()
         if self._tried is None:
             return shown
@@ -125,7 +125,7 @@ class ProfileVendor:
     # -- running ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keep the token ahead of its end until `stop`."""
+        """Replace the token before it expires, until `stop`."""
         self._start(self._current)
         ended: Account | None = None
         try:
@@ -151,7 +151,7 @@ class ProfileVendor:
             account.maintainer.stop()
 
     async def close(self) -> None:
-        """Answer everyone who waits, and end running calls."""
+        """Answer all waiting callers, and end running calls."""
         await asyncio.gather(*(account.close() for account in self._accounts()))
 
     def _accounts(self) -> list[Account]:
@@ -178,7 +178,7 @@ class ProfileVendor:
     # -- another key --------------------------------------------------------------------------------------------------
 
     def _found(self, pair: Credentials) -> None:
-        """The source holds this pair now."""
+        """Take the credentials that the source holds now."""
         name = self._account_of(pair)
         if name == self._current.name:
             self._current.credentials.pair = pair
@@ -197,7 +197,7 @@ class ProfileVendor:
             self._try(pair)
 
     def _try(self, pair: Credentials) -> None:
-        """Look for the new account's token in the store; where there is none, one call of the fleet is made for it."""
+        """Look for the new account's token in the store. If there is none, the fleet makes one call for it."""
         self._sink.emit(CredentialsChanged(profile=self._profile.name, credentials_id=pair.credentials_id))
         self._tried = tried = self._open(pair)
         tried.broker.take_after(self._current.broker)
@@ -206,12 +206,12 @@ class ProfileVendor:
         self._spawn(self._watch(tried))
 
     async def _watch(self, tried: Account) -> None:
-        """Move over to the account once it has a good token."""
+        """Switch to the account once it has a good token."""
         while tried is self._tried and not self._stopping:
             if tried.broker.has_good_token:
                 self._move_to(tried)
                 return
-            # The state of a token that is held may change too, and wakes nobody.
+            # The condition of a held token may change too, and sets no event.
             await tried.broker.changed(tried.broker.snapshot().token_id, self._profile.poll_s)
 
     def _move_to(self, tried: Account) -> None:
@@ -226,7 +226,7 @@ class ProfileVendor:
         self._close_aside(tried)
 
     def _close_aside(self, account: Account) -> None:
-        """Whoever waits there is sent away, and asks the current account."""
+        """Close the account. Its waiting callers are answered, and the current account is asked for them."""
         account.maintainer.stop()
         self._replaced.add(account)
 
@@ -242,7 +242,7 @@ def _is_good(answer: VendedToken | NoTokenError) -> bool:
 
 
 def _sooner(answer: VendedToken | NoTokenError, blocker: NoTokenError | None) -> VendedToken | NoTokenError:
-    """Of two refusals the one after which to ask again sooner."""
+    """Return the answer, or of two errors the one with the shorter `retry_after_s`."""
     if isinstance(answer, VendedToken) or blocker is None or answer.retry_after_s <= blocker.retry_after_s:
         return answer
     return blocker

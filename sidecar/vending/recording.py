@@ -1,7 +1,7 @@
-"""What a replica records about its own calls and reports while the store cannot be told: from state to state.
+"""What a replica records about its own calls and reports while the store is down: functions from state to state.
 
-An outcome ends only what was recorded below the fence of its own call, and no pause shortens another. The stores decide
-by the same rules (`stores/decisions.py`), for what they are told.
+An outcome ends only what was recorded below the fence of its own call. No pause shortens another. The stores apply the
+same rules (`stores/decisions.py`) to what replicas send them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_CREDENTIAL_BLOCKS = 8
 
 @dataclass(frozen=True, slots=True)
 class OwnFailure:
-    """A partner call of this replica that brought no token, and when it ended; for people."""
+    """A failed partner call of this replica, and when it ended. For display only."""
 
     kind: FailureKind
     detail: PartnerDetail | None
@@ -27,11 +27,11 @@ class OwnFailure:
 
 
 def with_success(state: State, token: Token, learned: LearnedLifetime) -> State:
-    """Our call brought this token.
+    """Return the state after our call brought this token.
 
-    A pause that still runs stays: it cannot have been known when the call went out, for then there would have been no
-    call. The report of the very token that came is confirmed as mistaken, if it is older than the lease of the call. A
-    call without a lease confirms nothing: the store has not seen its fence, so nothing there is ordered by it.
+    A pause that still runs stays: it was not known when the call was sent, or there would have been no call. A report
+    of the token that came is confirmed as mistaken, if it is older than the lease of the call. A call without a lease
+    confirms nothing: the store has not seen its fence, so nothing there is ordered by it.
     """
     reported, confirmed = state.reported, None
     if reported is None or reported.token_id != token.token_id:
@@ -55,9 +55,9 @@ def with_success(state: State, token: Token, learned: LearnedLifetime) -> State:
 
 
 def with_failure(state: State, failed: FailureReport) -> State:
-    """Our call ended without a token."""
+    """Return the state after our call ended without a token."""
     fence = max(failed.fence, state.fence)
-    # With the fence, the store can tell this failure from one that a newer token has made history.
+    # By the fence, the store detects whether a newer token has superseded this failure.
     state = replace(state, fence=fence, refresh_dropped=max(failed.drop_refresh, state.refresh_dropped))
     if failed.pause is None:
         return state
@@ -70,9 +70,9 @@ def with_failure(state: State, failed: FailureReport) -> State:
 
 
 def with_heard(ours: State, theirs: State, held_id: str) -> State:
-    """Our state with what must not be lost of an answer of the store: its pauses, and a report of the held token.
+    """Return our state with the facts of a store's reply that must not be lost: pauses, and a report of the held token.
 
-    Of two pauses of the same thing the one that ends later counts. Of the blocks of credentials only the
+    Of two pauses of the same thing the one that ends later counts. Of the credential blocks only the
     `MOST_CREDENTIAL_BLOCKS` that end last are kept.
     """
     refused = {
@@ -96,7 +96,7 @@ def _later(ours: Pause | None, theirs: Pause) -> Pause:
 
 
 def _longer(running: Pause | None, new: Pause) -> Pause:
-    """The one that ends later; of one kind, it counts as recorded with the latest failure."""
+    """Return the pause that ends later. Of two of one kind, it counts as recorded with the latest failure."""
     if running is None or running.left_s <= new.left_s:
         return new
     return replace(new, left_s=running.left_s) if running.kind is new.kind else running

@@ -1,4 +1,4 @@
-"""One flight: everyone in this process who wants a token waits for the same one.
+"""One refresh attempt: all callers in this process that need a token wait for the same attempt.
 
 claim ─┬─ Adopt ─────────────────────────────► adopted
        ├─ Held ── wait, claim again
@@ -6,7 +6,7 @@ claim ─┬─ Adopt ───────────────────�
        ├─ Granted ── call ─┬─ token, commit ─► fetched
        │                   ├─ failure, fail ─► failed
        │                   └─ refresh token refused, or lease lost before the call: claim again
-       └─ store down ── wait a random while, claim again; still down: call on this replica's share
+       └─ store down ── wait a random time, claim again; still down: call on this replica's share
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from sidecar.vending.store_session import StoreSession
 
 LOOK_WITHOUT_TOKEN_S: Seconds = 0.1
 LOOK_AHEAD_S: Seconds = 0.25
-"""How often a replica looks while somebody else holds the lease: apps wait, or only the calendar does."""
+"""How often a replica reads the store while another one holds the lease: without a token to vend, and with one."""
 
 
 class RefreshAttempt:
-    """One attempt to come by another token than the one of fence `known`, which was found wanting."""
+    """One attempt to get another token than the one of fence `known`, which has to be replaced."""
 
     def __init__(self, session: StoreSession, reason: Reason, known: int) -> None:
         self._session = session
@@ -38,12 +38,12 @@ class RefreshAttempt:
         self._waited_for_store = False
 
     async def run(self) -> FlightResult:
-        """Fly until there is a result. After `failed` the obstacle stands in the view or the fallback."""
+        """Run until there is a result. After `failed` the call blocker is in the replica state or the outage budget."""
         result: FlightResult | None = None
         while result is None:
             if self._is_met():
                 return "adopted"
-            # The newest pair that may be tried is looked up each time: a refusal in between changes it.
+            # The credentials are picked each time: a rejection in between changes which ones may be used.
             credentials = self._session.rotation.pick(self._session.replica.credential_blocks())
             if credentials is None or self._session.replica.pause() is not None or self._trial_is_over(credentials):
                 return "failed"
@@ -51,19 +51,19 @@ class RefreshAttempt:
         return result
 
     def _is_met(self) -> bool:
-        """Somebody else's look at the store brought the token meanwhile."""
+        """Whether another exchange with the store has brought a newer token meanwhile."""
         replica = self._session.replica
         return (
             replica.known_fence > self._known and replica.condition(self._session.clock.monotonic()) is Condition.FRESH
         )
 
     def _trial_is_over(self, credentials: Credentials) -> bool:
-        """A flight that was only to try new credentials does not go on with the old ones once they are refused."""
+        """Whether this attempt only tries new credentials and they were rejected: it does not use the old ones."""
         fresh = self._session.replica.condition(self._session.clock.monotonic()) is Condition.FRESH
         return self._reason is Reason.AHEAD and fresh and credentials is not self._session.rotation.newest
 
     async def _claim_and_call(self, credentials: Credentials) -> FlightResult | None:
-        """One lease's worth of work; None: claim again."""
+        """Claim a lease and make its call. Return None when a new claim is due."""
         session = self._session
         known = session.replica.known_fence
         nonce = self._nonce(known)
@@ -72,7 +72,7 @@ class RefreshAttempt:
         except StoreError:
             return await self._without_store(credentials)
         except asyncio.CancelledError:
-            # We are stopping, and the lease may be ours by now: nobody need wait for its limit.
+            # This process stops, and the lease may be granted by now. No replica should wait for its limit.
             with contextlib.suppress(StoreError):
                 await session.store.fail(FailureReport(nonce=nonce, fence=0, credentials_id=credentials.credentials_id))
             raise
@@ -90,15 +90,15 @@ class RefreshAttempt:
             case Held(left_s):
                 await session.clock.sleep(min(left_s, self._look_s()))
             case _:
-                # CoolingDown: the loop's top sees the pause, or the next pair of credentials.
+                # CoolingDown: the loop in `run` checks the pause, or picks the other credentials.
                 await session.clock.sleep(self._look_s())
         return None
 
     def _nonce(self, known: int) -> str:
-        """The nonce of the claim that got no answer, if there is one: it may have been granted, and is granted again.
+        """Return the nonce of the claim that got no reply, if there is one: its lease may exist, and is granted again.
 
-        Under another nonce even this replica would have to wait for the limit of its own lease. Not once another token
-        is held, which may be newer than that lease's fence.
+        With another nonce this replica would have to wait for the limit of its own lease. Once another token is held,
+        the nonce is new: that token may be newer than the lease's fence.
         """
         replica = self._session.replica
         if not replica.unanswered[0] or replica.unanswered[1] != known:
@@ -106,7 +106,7 @@ class RefreshAttempt:
         return replica.unanswered[0]
 
     async def _claim(self, nonce: str, known: int, credentials: Credentials) -> tuple[MonotonicTime, ClaimResult]:
-        """The store's decision, and the moment before it was asked."""
+        """Return the local time before the store was asked, and the store's decision."""
         replica = self._session.replica
         ask = ClaimRequest(
             nonce=nonce,
@@ -119,7 +119,7 @@ class RefreshAttempt:
         asked_at: MonotonicTime = 0
 
         def claim() -> Awaitable[ClaimResult]:
-            # Our turn may have been long in coming; the lease's time begins here.
+            # The wait for our turn may have been long. The lease's time begins here.
             nonlocal asked_at
             asked_at = self._session.clock.monotonic()
             return self._session.store.claim(ask)
@@ -133,7 +133,7 @@ class RefreshAttempt:
         return (LOOK_AHEAD_S if served else LOOK_WITHOUT_TOKEN_S) * (0.5 + clock.jitter() / 2)
 
     async def _without_store(self, credentials: Credentials) -> FlightResult | None:
-        """The store is down: wait a random while and look again, then call on this replica's own share."""
+        """Handle a store that is down: wait a random time and claim again, then call on this replica's own share."""
         session = self._session
         if (wait_s := session.fallback.wait_s(session.replica, caller_requested=self._reason.caller_requested)) > 0:
             session.fallback.block(wait_s)
@@ -143,7 +143,7 @@ class RefreshAttempt:
             await session.clock.sleep(session.fallback.first_delay_s())
             return None
         if session.replica.pause() is not None or credentials.credentials_id in session.replica.credential_blocks():
-            # A report's look brought it while we waited for the store.
+            # A report's exchange with the store brought the pause or block during the wait.
             return None
         session.fallback.spend(caller_requested=self._reason.caller_requested)
         known, fence = session.replica.known_fence, session.replica.begin_local_call()

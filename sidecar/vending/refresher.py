@@ -1,4 +1,4 @@
-"""One task a profile: follow the store, refresh ahead, watch the credentials. Never cancelled by a request."""
+"""One task per profile: follow the store, refresh ahead, watch the credentials. No request cancels it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHORTEST_REST_S: Seconds = 0.01
 
 
 class Refresher:
-    """Keeps one profile's token ahead of its end until `stop` is called."""
+    """Replaces one profile's token before it expires, until `stop` is called."""
 
     def __init__(self, session: StoreSession, broker: Broker, beat: Beat) -> None:
         self._session = session
@@ -44,7 +44,7 @@ class Refresher:
         self.wake()
 
     async def run(self) -> None:
-        """Rounds until `stop`. A bug in a round is reported and the next round tried: apps still hold a token."""
+        """Run rounds until `stop`. A bug in a round is logged, and the next round runs: apps still use the token."""
         while not self._stopping:
             try:
                 await self._round()
@@ -58,7 +58,7 @@ class Refresher:
     async def _round(self) -> None:
         self._look_at_credentials()
         if not self._broker.flying:
-            # Reported where it was raised; a flight decides what may be done without the store.
+            # The error was logged where it was raised. A refresh attempt decides what to do without the store.
             with contextlib.suppress(StoreError):
                 await self._session.peek()
         reason = self._broker.due()
@@ -77,7 +77,7 @@ class Refresher:
             self._session.rotation.look()
 
     async def _rest(self) -> None:
-        """Sleep until there is something to look at, or somebody wakes us."""
+        """Sleep until the next round is due, or `demand` is set."""
         if self._stopping:
             return
         try:
@@ -98,19 +98,19 @@ class Refresher:
         return min(rest_s, self._next_look_s())
 
     def _next_look_s(self) -> Seconds:
-        """Until the refresh point: from the earliest replica's on, look often, somebody may be replacing the token."""
+        """Return the time to the next look: short past the earliest refresh point, when another replica may refresh."""
         replica, profile = self._session.replica, self._session.profile
         if replica.token is None:
             return LOOK_AHEAD_S
         age_s = replica.age_s(self._clock.monotonic())
         first_s = policy.refresh_point_s(replica.token.lifetime_s, profile, 0)
         if age_s < first_s:
-            # Spread over one look: a fleet knows the token's age by one clock, and would ask in one moment.
+            # Spread over one look: all replicas know the token's age by one clock, and would all ask at once.
             return first_s - age_s + self._clock.jitter() * LOOK_AHEAD_S
         due_s = max(0, replica.refresh_at_s - age_s)
         if not self._session.store.up:
             return due_s
-        # Nobody may replace it during a pause.
+        # No replica may replace the token during a pause.
         pause = replica.pause()
         often_s = LOOK_AHEAD_S * (0.75 + self._clock.jitter() / 4)
         return min(often_s + (pause.left_s if pause is not None else 0), due_s)

@@ -1,4 +1,4 @@
-"""Apps say that the partner refused a token. The store is asked first: somebody may have replaced it already."""
+"""Apps report that the partner rejected a token. The store is asked first: a replica may have replaced it already."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sidecar.vending.store_session import StoreSession
 
 
 class Reports:
-    """Takes the reports of one profile; `wake` has the maintainer look at once, `flying` tells of a running flight."""
+    """Takes the reports of one profile. `wake` starts the refresher's round, `flying` is whether an attempt runs."""
 
     def __init__(
         self, session: StoreSession, deadlines: WaiterDeadlines, flying: Callable[[], bool], wake: Callable[[], None]
@@ -31,7 +31,7 @@ class Reports:
         self._rejections: SingleFlight[str, Rejection] = SingleFlight()
 
     async def take(self, token_id: str) -> Report:
-        """The verdict; costs the store nothing where this replica knows it."""
+        """Return the verdict, without a store operation where this replica knows it."""
         try:
             async with self._deadlines.within(self._session.profile.request_timeout_s):
                 report = await self._judge(token_id)
@@ -50,7 +50,7 @@ class Reports:
             return Report("already-replaced")
         try:
             if not self._holds(token_id):
-                # However many ids an app makes up, they share one look at a time; nothing of theirs is rejected.
+                # Unknown ids share one read of the store at a time, however many an app makes up. None is rejected.
                 await self._looks.join("look", self._session.peek)
                 if not self._holds(token_id):
                     return self._late()
@@ -59,14 +59,14 @@ class Reports:
             return self._noted(token_id) if self._holds(token_id) else self._late()
 
     async def _reject(self, token_id: str) -> Report:
-        """The token is the one held here. Raises `StoreError`."""
+        """Report the held token to the store. Raises `StoreError`."""
         if self._is_confirmed(token_id):
             return Report("confirmed")
         if self._replica.is_reported:
             return self._refreshing()
         rejection = await self._ask(token_id)
         if not rejection.current and not rejection.confirmed:
-            # The store has a newer token, which is adopted now, or has lost ours, and is given it first.
+            # The store has a newer token, or has lost ours. This look adopts the newer one or seeds the store.
             await self._looks.join("look", self._session.peek)
             if not self._holds(token_id):
                 return self._late()
@@ -75,21 +75,21 @@ class Reports:
             return Report("confirmed")
         if rejection.current:
             return self._refreshing()
-        # The store has another token, which cannot be opened here; this one is vended on until there is a newer.
+        # The store has another token that cannot be opened here. The held one is vended until there is a newer one.
         return self._noted(token_id) if self._holds(token_id) else self._late()
 
     def _late(self) -> Report:
-        """The token is not the held one. Without any, one is being fetched."""
+        """Return the verdict on a token that is not the held one. Without a held one, one is being fetched."""
         return Report("already-replaced") if self._replica.token is not None else self._refreshing()
 
     def _out_of_time(self, token_id: str) -> Report:
-        """Nobody knows whether the store heard of it: a token that is held is vended no more as good."""
+        """Note the report here: the store may not have it. A held token is then no longer vended as good."""
         if self._holds(token_id) and not self._replica.is_reported and not self._is_confirmed(token_id):
             self._replica.note_reported(token_id, self._age_s())
         return Report("later", 1)
 
     def _noted(self, token_id: str) -> Report:
-        """What the store cannot be told of a token that is held, this replica keeps in mind."""
+        """Note the report of the held token in the replica state, because the store cannot record it."""
         self._replica.note_reported(token_id, self._age_s())
         return self._refreshing()
 

@@ -1,6 +1,6 @@
-"""What one replica believes: the token it holds and the store's state as last seen, in local monotonic time.
+"""The state of one replica: the token it holds and the store's state as last seen, in local monotonic time.
 
-Plain values and no I/O. Written by the profile's one task and its flight, read by requests; all on the event loop.
+Plain values and no I/O. The profile's task and its refresh attempt write it, requests read it; all on the event loop.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from sidecar.vending.store_clock import StoreTime
 
 
 class ReplicaState:
-    """One replica's view of one profile."""
+    """One replica's state of one profile."""
 
     def __init__(self, profile: Profile, clock: Clock) -> None:
         self._profile = profile
         self._clock = clock
         self.token: Token | None = None
         self.born: MonotonicTime = 0
-        """When the token was asked for. Fixed at first sight, so no later step of any clock makes it younger."""
+        """When the token was requested. Fixed when it is first seen, so no later step of any clock makes it younger."""
         self.refresh_at_s: Seconds = 0
         """The age at which this replica refreshes the token ahead."""
         self.taken: MonotonicTime | None = None
@@ -39,14 +39,14 @@ class ReplicaState:
         """Ids of the tokens vended before: a report of one is late."""
         self.last_failure: OwnFailure | None = None
         self.calling = 0
-        """The fence of this replica's partner call that is out; 0 while none is."""
+        """The fence of this replica's running partner call; 0 while there is none."""
         self.unanswered: tuple[str, int] = ("", 0)
         """The nonce of a claim whose reply was lost, and the fence known then."""
         self.unsaved = False
-        """We know something the store does not: a token, a pause or a report it could not be told."""
+        """Whether a token, a pause or a report is noted here that the store does not have yet."""
         self.clock_stepped = False
-        """The store's clock was set, and has not been told the token's age since."""
-        # What the store said last, with what we had to note ourselves; read at `_seen_at`.
+        """Whether the store's clock was set, and the token's age has not been sent to the store since."""
+        # The store's last state, with what this replica noted itself; as of `_seen_at`.
         self._state = State()
         self._seen_at: MonotonicTime = clock.monotonic()
         self.store_time = StoreTime(clock)
@@ -62,12 +62,12 @@ class ReplicaState:
 
     @property
     def token_id(self) -> str:
-        """The held token's; empty without one."""
+        """The held token's id; empty without one."""
         return self.token.token_id if self.token is not None else ""
 
     @property
     def issued_at(self) -> UtcTime:
-        """When the held token was asked for, as it is shown."""
+        """When the held token was requested, as it is shown."""
         return self.shown_time.at(self.born)
 
     def age_s(self, now: MonotonicTime) -> Seconds:
@@ -98,13 +98,13 @@ class ReplicaState:
 
     @property
     def lifetime_s(self) -> Seconds:
-        """The lifetime a token has here: the held one's, else what the next one is believed to get."""
+        """The held token's declared lifetime, else the lifetime expected of an undeclared token."""
         if self.token is not None and self.token.lifetime is Lifetime.DECLARED:
             return self.token.lifetime_s
         return policy.expected_lifetime(None, self._state.learned, self._profile)[0]
 
     def changed(self) -> asyncio.Event:
-        """Set at the next change of token. Ask again afterwards: each change has an event of its own."""
+        """Return an event that is set at the next change of token. Call again afterwards: each change has its own."""
         return self._changed
 
     @property
@@ -113,7 +113,7 @@ class ReplicaState:
         return self._state
 
     def knows_more_than(self, state: State) -> bool:
-        """Whether the store lost something this replica remembers."""
+        """Whether the store lost a fact that this replica has."""
         ours = self._now_state()
         if self.unsaved or forgot(ours, state, self._profile.budget.window_s):
             return True
@@ -125,13 +125,13 @@ class ReplicaState:
         return alive and state.token_fence < ours.token_fence
 
     def follow(self, state: State, asked_at: MonotonicTime) -> bool:
-        """Take the store's word. True when that brought another token.
+        """Take the store's state. Return True when that brought another token.
 
-        `asked_at`, before the store was asked, is where a token's age is counted from: it is never younger here.
+        A token's age counts from `asked_at`, before the store was asked, so it is never younger here than in the store.
         """
         brought = state.token is not None and self._is_another(state.token)
         if not brought and self.is_reported and state.token_id != self.token_id:
-            # The store speaks of another token; of the held one it has said nothing new.
+            # The store has another token. Its state says nothing new about the held one.
             state = replace(state, reported=self._state.reported)
         self._state = state
         self._seen_at = self._clock.monotonic()
@@ -140,11 +140,11 @@ class ReplicaState:
         return brought
 
     def hear(self, state: State) -> None:
-        """Take from the store's reply what must not be lost with it."""
+        """Take the facts that must not be lost from a reply that is not followed."""
         self._state = with_heard(self._now_state(), state, self.token_id)
 
     def clock_was_set(self) -> None:
-        """The store's clock was set: the held token's instant is told by it as it is now."""
+        """Convert the held token's `issued_at` to the store's clock, which was set."""
         self.clock_stepped = True
         if self.token is not None:
             self.token = replace(self.token, issued_at=self.store_time.at(self.born))
@@ -153,12 +153,12 @@ class ReplicaState:
         held = self.token
         if held is None or token.fence > held.fence:
             return True
-        # Two masters may have given out one fence twice; then the store's word holds.
+        # Two masters may have given out one fence twice. Then the store's token counts.
         return token.fence == held.fence and token.token_id != held.token_id
 
     @property
     def asks_beyond(self) -> int:
-        """The fence beyond which the store's token is to be shown: the held one's, unless the store has its twin."""
+        """The fence to read the store with: the held token's, or 1 less if the store has its fence with another id."""
         held, state = self.token, self._state
         if held is not None and held.fence == state.token_fence and held.token_id != state.token_id:
             return held.fence - 1
@@ -173,14 +173,14 @@ class ReplicaState:
         self.born = born
         self.refresh_at_s = policy.refresh_point_s(token.lifetime_s, self._profile, self._clock.jitter())
         if again and token.lifetime is Lifetime.DECLARED:
-            # The partner hands out one token until it ends: whoever asked for another before would ask in vain.
+            # The partner returns one token until it expires: an earlier request would bring the same one.
             self.refresh_at_s = policy.usable_s(token.lifetime_s, self._profile)
-        # What this machine's clocks ran apart under the token before is not carried on.
+        # The drift between this machine's clocks under the previous token is not carried over.
         self.taken, self.shown_time = self._clock.monotonic(), ShownTime(self._clock)
         self._changed.set()
         self._changed = asyncio.Event()
 
-    # -- what this replica had to note itself, because the store was away ---------------------------------------------
+    # -- what this replica notes itself while the store is down -------------------------------------------------------
 
     def begin_local_call(self) -> int:
         """Draw the fence of a call without a lease: odd, so no lease can have it; at least the store's milliseconds."""
@@ -190,7 +190,7 @@ class ReplicaState:
         return fence
 
     def note_success(self, token: Token, learned: LearnedLifetime) -> None:
-        """Our call brought this token. Nothing is noted of a newer one that is held by now."""
+        """Note that our call brought this token. Notes nothing if a newer token is held by now."""
         if self.known_fence <= token.fence:
             self._note(with_success(self._now_state(), token, learned))
 
@@ -205,7 +205,7 @@ class ReplicaState:
         self.unsaved = True
 
     def remembered(self) -> ReplicaMemory:
-        """What to offer a store that forgot, or whose clock was set."""
+        """Return the seed for a store that lost data, or whose clock was set."""
         token, age_s = self.token, 0.0
         if token is not None:
             age_s = self.age_s(self._clock.monotonic())
@@ -213,7 +213,7 @@ class ReplicaState:
         return ReplicaMemory(state=self._now_state(), token=token, token_age_s=age_s, clock_stepped=self.clock_stepped)
 
     def _now_state(self) -> State:
-        """The state with every duration brought to this moment."""
+        """Return the state with every duration brought forward to now."""
         now = self._clock.monotonic()
         self._state = run_on(self._state, now - self._seen_at, self._profile.budget.window_s)
         self._seen_at = now
@@ -225,7 +225,7 @@ class ReplicaState:
         return pause if is_running(pause) else None
 
     def credential_blocks(self) -> Mapping[str, Pause]:
-        """The credentials the partner refuses now, by id."""
+        """The running credential blocks, by credentials id."""
         return {key: pause for key, pause in self._now_state().credential_blocks.items() if is_running(pause)}
 
     def strikes(self, kind: FailureKind, credentials_id: str) -> int:

@@ -1,4 +1,4 @@
-"""Local moments as apps and people are shown them: instants of this machine's clock, the same until it is set."""
+"""Local monotonic times as this machine's UTC, for apps and people. A shown time changes only if the clock is set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 from sidecar.core.ports import Clock
 
 SAME_S: Seconds = 1
-"""Instants that differ by no more are one: they are shown in whole seconds, and clocks are slewed."""
+"""Times that differ by no more count as equal: they are shown in whole seconds, and clocks are slewed."""
 _READ_S: Seconds = 0.05
 _READ_TIMES = 3
 _MOST_ENDS = 8
@@ -16,10 +16,10 @@ _MOST_ENDS = 8
 
 
 class ShownTime:
-    """Turns moments into instants by the difference between this machine's two clocks, as it was when this was made.
+    """Converts monotonic times to UTC by the difference between this machine's two clocks at construction.
 
-    Only a wall clock that has moved by more than `SAME_S` since is read anew: it was set. Until then one moment is one
-    instant, whoever asks and however often.
+    The difference is read again only when the wall clock has moved by more than `SAME_S`: it was set. Until then one
+    monotonic time always gives the same UTC.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -27,11 +27,11 @@ class ShownTime:
         self._ahead_s = _ahead_s(clock)
 
     def is_right(self, now: MonotonicTime) -> bool:
-        """Whether the wall clock has not been set since, at the present moment `now`."""
+        """Whether the wall clock has not been set since construction; `now` is the present monotonic time."""
         return -SAME_S <= self._clock.wall() - now - self._ahead_s <= SAME_S
 
     def at(self, moment: MonotonicTime) -> UtcTime:
-        """The instant of a moment that was or will be."""
+        """Return the UTC of a past or future monotonic time."""
         ahead_s = _ahead_s(self._clock)
         if abs(ahead_s - self._ahead_s) > SAME_S:
             self._ahead_s = ahead_s
@@ -39,14 +39,14 @@ class ShownTime:
 
 
 class Ends:
-    """Keeps an end what it was: each answer of the store measures what is left a little differently."""
+    """Keeps end times constant: each reply of the store measures the time left a little differently."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._known: deque[MonotonicTime] = deque(maxlen=_MOST_ENDS)
 
     def after(self, left_s: Seconds) -> MonotonicTime:
-        """The end of what has `left_s` left: one that is known, where it differs from that by no more than `SAME_S`."""
+        """Return the end of a span with `left_s` left: a known end, if one differs by no more than `SAME_S`."""
         end = self._clock.monotonic() + left_s
         for known in self._known:
             if abs(known - end) <= SAME_S:
@@ -56,7 +56,7 @@ class Ends:
 
 
 def _ahead_s(clock: Clock) -> Seconds:
-    """Wall clock less monotonic one, read in one moment: a process that was stopped in between reads them again."""
+    """Return wall clock minus monotonic clock. Both are read again if the process was stopped in between."""
     for _ in range(_READ_TIMES):
         before = clock.monotonic()
         ahead_s = clock.wall() - before

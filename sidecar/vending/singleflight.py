@@ -1,4 +1,4 @@
-"""Callers in one process share one piece of work. Knows nothing of tokens."""
+"""Lets callers in one process share one piece of work. Independent of tokens."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[K, T]):
-    """Runs at most one piece of work per key; whoever comes meanwhile gets that one's result.
+    """Runs at most one piece of work per key. Callers that join it get its result.
 
-    A caller that goes away, the first one included, disturbs neither the work nor the others.
+    The cancellation of a caller, the first one included, affects neither the work nor the other callers.
     """
 
     def __init__(self) -> None:
@@ -24,20 +24,20 @@ class SingleFlight(Generic[K, T]):
         return key in self._tasks
 
     async def join(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
-        """The running work's result, or that of `work`, started now. Raises what the work raises."""
+        """Return the result of the running work, or of `work`, started now. Raises what the work raises."""
         task = self._tasks.get(key)
         if task is None:
             task = asyncio.ensure_future(self._run(key, work))
             self._tasks[key] = task
             task.add_done_callback(_consume)
-        # Without the shield the first caller's cancellation would cancel the work of everyone who waits.
+        # Without the shield the first caller's cancellation would cancel the work for all waiting callers.
         return await asyncio.shield(task)
 
     async def _run(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         finally:
-            # Here, not in a callback: when a caller wakes up with the result, the next flight can already start.
+            # Here, not in a callback: when a caller wakes up with the result, the next work can already start.
             del self._tasks[key]
 
     async def close(self, grace_s: float, patience_s: float) -> None:
@@ -56,6 +56,6 @@ class SingleFlight(Generic[K, T]):
 
 
 def _consume(task: asyncio.Task[T]) -> None:
-    # Every caller may have gone away; the failure is then nobody's, and must not be reported as "never retrieved".
+    # Every caller may be cancelled. Then no task reads the failure. It must not be reported as "never retrieved".
     if not task.cancelled():
         task.exception()

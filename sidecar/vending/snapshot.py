@@ -1,4 +1,4 @@
-"""One profile at one moment, put together for people and scrapers."""
+"""Builds the snapshot of one profile, for probes, metrics and the status page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.vending.store_session import StoreSession
 
 
 def take_snapshot(session: StoreSession, *, waiters: int, resting: bool, has_outcome: bool) -> Snapshot:
-    """Everything `Snapshot` names."""
+    """Return the profile's snapshot at this moment."""
     replica, profile, token = session.replica, session.profile, session.replica.token
     now, shown = session.clock.monotonic(), replica.shown_time
     condition = replica.condition(now)

@@ -1,4 +1,4 @@
-"""What the use cases of one profile work with, and the two things all of them do: follow the store, and say so."""
+"""What the use cases of one profile share: their objects, the exchange with the store, and the event of a new token."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ A = TypeVar("A", bound=State | ClaimResult | Committed | Rejection)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSession:
-    """One set for each profile and process."""
+    """One for each profile and process."""
 
     profile: Profile
     replica_id: str
@@ -37,9 +37,9 @@ class StoreSession:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def exchange(self, operation: Callable[[], Awaitable[A]]) -> A:
-        """Ask the store, and follow its answer. Raises `StoreError`, with the answer unknown.
+        """Run a store operation and follow its reply. Raises `StoreError`; its effect is then unknown.
 
-        One at a time: a report's answer that overtook a commit's would look like a store that lost the token.
+        One at a time: if a report's reply overtook a commit's, the store would seem to have lost the token.
         """
         async with self.turn:
             asked_at = self.clock.monotonic()
@@ -48,33 +48,33 @@ class StoreSession:
             return answer
 
     async def peek(self) -> None:
-        """Look at the store and follow it. Raises `StoreError`."""
+        """Read the store and follow its reply. Raises `StoreError`."""
         await self.exchange(lambda: self.store.peek(self.replica.asks_beyond))
 
     async def _follow(self, state: State, asked_at: MonotonicTime) -> None:
-        """Take the store's word, after reminding it of what it lost."""
+        """Take the store's state, after seeding the store with what it lost."""
         self._notice_clock(state, asked_at)
         replica = self.replica
         if replica.clock_stepped or replica.knows_more_than(state):
             if not (replica.clock_stepped or replica.unsaved):
                 self.sink.emit(StoreDataLost(profile=self.profile.name))
             asked_at = self.clock.monotonic()
-            # This answer is never followed: the seed may fail, or reach another master. What it tells counts even so.
+            # This reply is not followed: the seed may fail, or reach another master. Its pauses and report do count.
             replica.hear(state)
             state = await self._seed()
             while replica.unsaved:
-                # A local call ended while the store was being told: its end is not in what it was told.
+                # A local call ended during the seed: its result is not in the seed.
                 state = await self._seed()
         self.fallback.unblock()
         if replica.follow(state, asked_at):
             self.announce(fetched=False)
         self.rotation.prove(state.proven)
         if replica.token is not None:
-            # A store that lost its data forgot who proved what; the token itself is the proof.
+            # A store that lost its data has no list of proven credentials. The held token proves its own.
             self.rotation.prove([replica.token.credentials_id])
 
     def _notice_clock(self, state: State, asked_at: MonotonicTime) -> None:
-        """Before anything else: what the store is told next is told by its clock as it is now."""
+        """Detect a step of the store's clock. Done first: data sent to the store next is dated by its present clock."""
         step_s = self.replica.store_time.step_s(state.now, asked_at)
         self.replica.store_time.follow(state.now, asked_at)
         if step_s:
@@ -92,7 +92,7 @@ class StoreSession:
         return state
 
     def announce(self, *, fetched: bool) -> None:
-        """Say which token is vended from now on."""
+        """Emit the event that names the token vended from now on."""
         token = self.replica.token
         if token is None:
             return

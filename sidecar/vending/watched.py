@@ -1,4 +1,4 @@
-"""The shared state, watched: says when the store fails, is back, or holds values nobody can use."""
+"""Watches the shared state: emits events when the store fails, recovers, or holds unusable values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ B = TypeVar("B")
 
 
 class WatchedState:
-    """A `SharedState` that passes every call on; `up` tells whether the last one was answered."""
+    """A `SharedState` that passes every call on. `up` is whether the last call got a reply."""
 
     def __init__(self, profile_name: str, inner: SharedState, sink: EventSink) -> None:
         self._profile_name = profile_name
