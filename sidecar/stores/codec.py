@@ -1,4 +1,4 @@
-"""How values travel to a store and back: a token as sealed text, a script's arguments, a script's answer."""
+"""Encodes and decodes values for a store: a token as sealed text, a script's arguments, a script's reply."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sidecar.stores.documents import StoredToken, StoreReply, Whole, detail_text
 from sidecar.stores.sealing import Sealer, UnsealError
 
 KEEP_SLACK_S: Seconds = 60
-"""A token's key outlives the last moment anybody could vend it by this much."""
+"""A token's key expires this long after the last moment at which the token could be vended."""
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading a document may raise: a text in it that is no UTF-8, or what is too deep, is no error of msgspec's."""
+"""Errors of decoding a document: msgspec has none of its own for invalid UTF-8 or for nesting that is too deep."""
 
 Arguments: TypeAlias = dict[str, Any]
 """A script's named arguments; each script's header has the names and forms."""
 
 
 class _Payload(msgspec.Struct):
-    """What is under the seal."""
+    """The sealed content of a stored token."""
 
     access: Secret
     refresh: Secret | None
@@ -31,7 +31,7 @@ class _Payload(msgspec.Struct):
     lifetime_s: float
     credentials_id: str
     issued_ms: Whole
-    """By the store's clock, as the sender knew it. Only what is under the seal tells a token's age."""
+    """By the store's clock, as the sender knew it. A token's age comes only from sealed content."""
 
 
 def _encode(value: object) -> object:
@@ -42,7 +42,7 @@ def _encode(value: object) -> object:
 
 
 def _decode(kind: type, value: object) -> object:
-    """The same, on the way back."""
+    """msgspec's hook for decoding the same types."""
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise TypeError("no text where a secret belongs")
@@ -64,7 +64,7 @@ def decode_view(reply: bytes) -> StoreReply:
 
 
 def encode_stored_token(token: Token, profile: Profile, sealer: Sealer) -> bytes:
-    """A token as it lies in a store that is written by Python."""
+    """Return a token as the stores that Python writes keep it."""
     argument = token_argument(token, 0, profile, sealer)
     stored = StoredToken(token.fence, token.token_id, Secret(argument["sealed"]))
     return _ENCODER.encode(stored)
@@ -76,9 +76,9 @@ def decode_stored_token(document: bytes) -> StoredToken:
 
 
 def open_token(stored: StoredToken, profile_id: str, sealer: Sealer) -> Token:
-    """The token, with what lies beside the sealed text held against it: the id is its own.
+    """Return the token, after checking that the id beside the sealed text is the token's own.
 
-    Raises `UnsealError`, also when the seal was good and the content is none of this version's.
+    Raises `UnsealError`, also when the seal is valid but the content is not of this version.
     """
     plain = sealer.open(stored.sealed.reveal(), _context(profile_id, stored.fence))
     try:
@@ -101,7 +101,7 @@ def open_token(stored: StoredToken, profile_id: str, sealer: Sealer) -> Token:
 
 
 def token_argument(token: Token, age_s: Seconds, profile: Profile, sealer: Sealer) -> Arguments:
-    """A token on its way to the store, sealed."""
+    """Return a sealed token as a script's argument."""
     issued_ms = round(token.issued_at * 1000)
     payload = _Payload(
         token.access, token.refresh, token.role, token.lifetime, token.lifetime_s, token.credentials_id, issued_ms
@@ -115,7 +115,7 @@ def token_argument(token: Token, age_s: Seconds, profile: Profile, sealer: Seale
 
 
 def keep_s(token: Token, age_s: Seconds, profile: Profile) -> Seconds:
-    """How long the store keeps a token of this age; always some time, or writing it would fail."""
+    """Return how long the store keeps a token of this age; always above 0, or writing it would fail."""
     return max(0, token.lifetime_s + profile.max_stale_s - age_s) + KEEP_SLACK_S
 
 
@@ -150,7 +150,7 @@ def fail_arguments(failed: FailureReport) -> Arguments:
 
 
 def seed_arguments(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) -> Arguments:
-    """Absent rather than null where there is nothing: Lua's null is not nil."""
+    """Leave missing values out instead of sending null: in Lua, JSON's null is not nil."""
     state, token = remembered.state, remembered.token
     arguments: Arguments = {
         "clock_stepped": remembered.clock_stepped,
@@ -197,5 +197,5 @@ def _grant_argument(grant: Grant) -> Arguments:
 
 
 def _context(profile_id: str, fence: int) -> str:
-    """What a sealed text is bound to: it opens for no other profile and under no other fence."""
+    """Return what a sealed text is bound to: it opens for no other profile and under no other fence."""
     return f"{profile_id}:{fence}"

@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 
 
 class BackgroundTasks:
-    """Tasks that are never cancelled: redis-py on Python 3.11 swallows some cancellations. Socket time limits end them."""
+    """Tasks that are never cancelled: redis-py on Python 3.11 swallows some. Socket time limits end each of them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()

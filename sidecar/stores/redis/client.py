@@ -88,7 +88,7 @@ class RedisLink:
         try:
             return decode_view(reply)
         except (*UNREADABLE, TypeError) as error:
-            # The script's reply is well-formed whatever is stored, so this server is not Redis.
+            # The script's reply is well-formed whatever is stored, so this server is not Redis or Valkey.
             raise StoreError(script.name, type(error).__name__) from None
 
     async def _evaluate(self, script: Script, keys: tuple[str, ...], named: bytes) -> Any:  # noqa: ANN401 - not looked at yet
