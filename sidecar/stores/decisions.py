@@ -1,8 +1,7 @@
 """The decisions of the stores that decide in Python, over the same documents as the scripts in `redis/lua/`.
 
 Each function takes the stored values and the store's time, changes the values and returns its decision. One contract
-suite and one stateful test check that all stores decide alike. The clocks of these stores never go back, so no instant
-is repaired here.
+suite and one stateful test check that all stores decide alike. Their clocks never go back, so nothing is repaired here.
 """
 
 from __future__ import annotations

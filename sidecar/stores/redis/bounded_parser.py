@@ -1,8 +1,7 @@
 """Parses a server's replies within bounds: a hostile server can neither fill the memory nor block the event loop.
 
 redis-py's own parsers buffer whatever is announced or received: a third of a gigabyte in half a second, or a list of a
-thousand million items for thirteen bytes. The replies that this program needs are small and of few types. Only these
-are read.
+thousand million items for thirteen bytes. Replies to this program are small and of few types: only these are read.
 """
 
 from __future__ import annotations
