@@ -1,4 +1,4 @@
-"""Encodes and decodes values for a store: a token as sealed text, a script's arguments, a script's reply."""
+"""How values travel to a store and back: a token as sealed text, a script's arguments, a script's answer."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def decode_view(reply: bytes) -> StoreReply:
 
 
 def encode_stored_token(token: Token, profile: Profile, sealer: Sealer) -> bytes:
-    """Return a token as the stores that Python writes keep it."""
+    """A token as it lies in a store that is written by Python."""
     argument = token_argument(token, 0, profile, sealer)
     stored = StoredToken(token.fence, token.token_id, Secret(argument["sealed"]))
     return _ENCODER.encode(stored)
@@ -101,7 +101,7 @@ def open_token(stored: StoredToken, profile_id: str, sealer: Sealer) -> Token:
 
 
 def token_argument(token: Token, age_s: Seconds, profile: Profile, sealer: Sealer) -> Arguments:
-    """Return a sealed token as a script's argument."""
+    """A token on its way to the store, sealed."""
     issued_ms = round(token.issued_at * 1000)
     payload = _Payload(
         token.access, token.refresh, token.role, token.lifetime, token.lifetime_s, token.credentials_id, issued_ms
@@ -150,7 +150,7 @@ def fail_arguments(failed: FailureReport) -> Arguments:
 
 
 def seed_arguments(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) -> Arguments:
-    """Leave missing values out instead of sending null: in Lua, JSON's null is not nil."""
+    """Absent rather than null where there is nothing: Lua's null is not nil."""
     state, token = remembered.state, remembered.token
     arguments: Arguments = {
         "clock_stepped": remembered.clock_stepped,
