@@ -1,4 +1,4 @@
-"""Whether a store can be used as `serve` uses it: tried with every operation, on a key of its own."""
+"""Checks whether a store can be used as `serve` uses it, with every operation, on a separate key."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sidecar.stores.trial import trial_profile, try_operations
 
 
 async def check_store(store: Store, url: Secret, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:
-    """What is wrong with it, and what could not be seen; `url` and `timeout_s` are those it was opened with."""
+    """Return what is wrong and what could not be checked; `url` and `timeout_s` are those it was opened with."""
     if is_redis_url(url.reveal()):
         # Imported late: memory:// runs without redis-py.
         from sidecar.stores.redis.check import check_redis
 
         return await check_redis(store, url, timeout_s=timeout_s, clock=clock)
     if isinstance(store, MemoryStore):
-        return []  # made in this process, of this process
+        return []  # in this process's memory, so it is always usable
     profile = trial_profile(clock)
     try:
         try:

@@ -9,14 +9,14 @@ from sidecar.stores.documents import StoredToken, StoreReply, Whole
 from sidecar.stores.sealing import Sealer, UnsealError
 
 KEEP_SLACK_S: Seconds = 60
-"""A token's key outlives the last moment anybody could vend it by this much."""
+"""A token's key expires this long after the last moment at which the token could be vended."""
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading a document may raise: a text in it that is no UTF-8, or what is too deep, is no error of msgspec's."""
+"""Errors of decoding a document: msgspec has none of its own for invalid UTF-8 or for nesting that is too deep."""
 
 
 class _Payload(msgspec.Struct):
-    """What is under the seal."""
+    """The sealed content of a stored token."""
 
     access: Secret
     refresh: Secret | None
@@ -25,7 +25,7 @@ class _Payload(msgspec.Struct):
     lifetime_s: float
     credentials_id: str
     issued_ms: Whole
-    """By the store's clock, as the sender knew it. Only what is under the seal tells a token's age."""
+    """By the store's clock, as the sender knew it. A token's age comes only from sealed content."""
 
 
 def _encode(value: object) -> object:
@@ -36,7 +36,7 @@ def _encode(value: object) -> object:
 
 
 def _decode(kind: type, value: object) -> object:
-    """The same, on the way back."""
+    """msgspec's hook for decoding the same types."""
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise TypeError("no text where a secret belongs")
@@ -64,9 +64,9 @@ def decode_stored_token(document: bytes) -> StoredToken:
 
 
 def open_token(stored: StoredToken, profile_id: str, sealer: Sealer) -> Token:
-    """The token, with what lies beside the sealed text held against it: the id is its own.
+    """Return the token, after checking that the id beside the sealed text is the token's own.
 
-    Raises `UnsealError`, also when the seal was good and the content is none of this version's.
+    Raises `UnsealError`, also when the seal is valid but the content is not of this version.
     """
     plain = sealer.open(stored.sealed.reveal(), _context(profile_id, stored.fence))
     try:
@@ -98,10 +98,10 @@ def sealed_text(token: Token, profile: Profile, sealer: Sealer) -> str:
 
 
 def keep_s(token: Token, age_s: Seconds, profile: Profile) -> Seconds:
-    """How long the store keeps a token of this age; always some time, or writing it would fail."""
+    """Return how long the store keeps a token of this age; always above 0, or writing it would fail."""
     return max(0, token.lifetime_s + profile.max_stale_s - age_s) + KEEP_SLACK_S
 
 
 def _context(profile_id: str, fence: int) -> str:
-    """What a sealed text is bound to: it opens for no other profile and under no other fence."""
+    """Return what a sealed text is bound to: it opens for no other profile and under no other fence."""
     return f"{profile_id}:{fence}"

@@ -1,7 +1,7 @@
-"""The decisions of the stores that decide in Python, over the same documents as the scripts in `scripts/`.
+"""The decisions of the stores that decide in Python, over the same documents as the scripts in `redis/lua/`.
 
-Each function takes the stored values and the store's time, changes them, and names its decision. One contract suite
-and one stateful test hold all stores to the same answers. Their clocks never go back, so nothing is mended here.
+Each function takes the stored values and the store's time, changes the values and returns its decision. One contract
+suite and one stateful test check that all stores decide alike. Their clocks never go back, so nothing is repaired here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sidecar.stores.merging import (
 
 
 class KeptToken(Protocol):
-    """As much of the stored token as decisions need: it may be sealed."""
+    """The part of the stored token that decisions need; the token may be sealed."""
 
     @property
     def fence(self) -> int: ...
@@ -49,7 +49,7 @@ class KeptToken(Protocol):
 
 @dataclass(slots=True)
 class Stored:
-    """One profile's two values. `token` is None when there is none or its time is over."""
+    """One profile's two values. `token` is None if there is none or it is past its `token_gone_ms`."""
 
     gate: Coordination
     token: KeptToken | None
@@ -61,7 +61,7 @@ class Stored:
 
 
 def claim(stored: Stored, ask: ClaimRequest, profile: Profile) -> tuple[OutcomeName, int]:
-    """As `lua/claim.lua`: the outcome, and for `held` and `over-budget` how long."""
+    """As `lua/claim.lua`. Return the outcome, and the wait in milliseconds for `held` and `over-budget`."""
     gate, now_ms = stored.gate, stored.now_ms
     _notice_epoch(gate, ask.epoch)
     gate.fence = max(gate.fence, ask.fence, ask.known)
@@ -89,7 +89,7 @@ def claim(stored: Stored, ask: ClaimRequest, profile: Profile) -> tuple[OutcomeN
 def commit(stored: Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
     """As `lua/commit.lua`."""
     gate = stored.gate
-    # A gate that never gave this fence, or forgot it in a failover, cannot tell what was recorded before its grant.
+    # A document that never issued this fence, or lost it in a failover, cannot show what was recorded before its grant.
     over_below = token.fence if token.fence <= gate.fence else 0
     gate.fence = max(gate.fence, token.fence)
     _end_lease(gate, nonce)
@@ -98,7 +98,7 @@ def commit(stored: Stored, nonce: str, token: Token, learned: LearnedLifetime) -
     if stored.token_fence >= token.fence:
         return "older"
     stored.token = token
-    # What was recorded before this call was granted is over; what was recorded since stays, however late it comes.
+    # Facts recorded before this call's grant are over. Facts recorded since stay, however late the token arrives.
     if gate.pause and gate.pause.fence < over_below:
         gate.pause = None
     if (refused := gate.credential_blocks.get(token.credentials_id)) and refused.fence < over_below:
@@ -124,7 +124,7 @@ def fail(stored: Stored, failed: FailureReport) -> OutcomeName:
     _end_lease(gate, failed.nonce)
     if (pause := failed.pause) is None:
         return "failed"
-    # A newer token came meanwhile, so this failure is history; a 429 is true for all.
+    # A newer token was stored meanwhile, so this failure is outdated. A 429 applies to all replicas.
     if not ours and stored.token_fence > failed.fence and pause.kind is not FailureKind.THROTTLED:
         return "failed"
     if pause.kind is FailureKind.UNAUTHORIZED:
@@ -173,7 +173,7 @@ def seed(stored: Stored, remembered: ReplicaMemory, profile: Profile) -> Outcome
 
 
 def _notice_epoch(gate: Coordination, epoch: str) -> None:
-    """The replica remembers another epoch: the data it saw was lost."""
+    """Mark the data as lost if the replica remembers another epoch."""
     if epoch and epoch != gate.epoch:
         gate.lost = True
 
@@ -186,7 +186,7 @@ def _grant(gate: Coordination, now_ms: int, ask: ClaimRequest, profile: Profile)
 
 
 def _judge_report(gate: Coordination, token: Token, over_below: int) -> None:
-    """The reported token came again: the report was mistaken, if the call was granted after it."""
+    """Settle a report: it was mistaken if a call that was granted after it returned the reported token again."""
     reported, gate.confirmed = gate.reported, None
     if reported is None or reported.id != token.token_id:
         gate.reported = None

@@ -1,7 +1,7 @@
-"""What is stored for one profile, and what it means to a replica: the same documents for all stores.
+"""The documents stored for one profile, the same for all stores.
 
-Instants are whole milliseconds of the store's clock. `lua/_gate.lua` checks these shapes before anything is
-decided by them, so a field added here is added there, with the same bounds.
+Instants are whole milliseconds of the store's clock. `lua/_gate.lua` checks these shapes before any decision uses
+them, so a field added here must be added there, with the same bounds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sidecar.core.failures import PartnerDetail
 from sidecar.core.model import Seconds, Secret
 
 REMEMBERED_IDS = 4
-"""Refused and proven credentials kept: two pairs in rotation, twice."""
+"""Blocked and proven credentials kept, each: two credentials in rotation, twice."""
 MOST_GRANTS = 1000
 """Permits in one window: the most that `SIDECAR_CALL_BUDGET` may allow."""
 MOST_KINDS = 32
@@ -25,19 +25,19 @@ MOST_KINDS = 32
 LONGEST_ID = 300
 """Characters of an id, a nonce or a kind: a host name of 253 is part of a nonce."""
 LONGEST_DETAIL = 8192
-"""Characters of what a partner said, as JSON: three texts of 200, each character escaped as twelve."""
+"""Characters of a partner's detail as JSON: three texts of 200, each character escaped as twelve."""
 
 MAX_DOCUMENT_BYTES = 160 * 1024
-"""One stored value; a longer one is not looked into. The largest of ours: 89 KB for two tokens of 16 KiB, 100 KB for a
-gate of 1,000 permits and five pauses with all that a partner said."""
+"""Of one stored value; a longer one is not decoded. The largest values written: 89 KB for two tokens of 16 KiB, 100 KB
+for a coordination document of 1,000 permits and five pauses with the longest partner details."""
 LONGEST_SPAN_MS = 24 * 3600 * 1000
-"""A pause or a lease: nobody asks for more (`core.policy.MAX_RETRY_AFTER_S`)."""
+"""Of a pause or a lease: no replica writes a longer one (`core.policy.MAX_RETRY_AFTER_S`)."""
 MOST_STRIKES = 1_000_000
 FENCE_AHEAD_MS = 5 * 10**13
-"""How far a fence may be ahead of the clock, which may have been set back since by as much."""
+"""Largest lead of a fence over the clock, which may have been set back since by as much."""
 
 Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**14)]
-"""Instants, fences and counts, as far as Lua prints them without loss."""
+"""Instants, fences and counts, in the range that Lua prints without loss."""
 Span: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=1e9)]
 """Seconds."""
 Id: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\A[ -\x7f]*\Z", max_length=LONGEST_ID)]
@@ -112,7 +112,7 @@ class StoredLearnedLifetime(msgspec.Struct):
 
 
 class Coordination(msgspec.Struct):
-    """All that replicas agree on but the token; outlives it. Whatever can be superseded carries its fence."""
+    """All that replicas agree on except the token; it outlives the token. Facts that can be superseded have a fence."""
 
     epoch: Id
     born_ms: Whole
@@ -134,9 +134,9 @@ class Coordination(msgspec.Struct):
 
 
 class StoredToken(msgspec.Struct):
-    """The sealed text, empty where the asker knows the token, and beside it what orders and names it.
+    """The sealed text, empty if the replica already has the token, and beside it the token's fence and id.
 
-    Nothing beside the seal says how old the token is: whoever writes to the store could falsify it.
+    No field beside the seal has the token's age: anyone with write access to the store could falsify it.
     """
 
     fence: Whole
@@ -149,7 +149,7 @@ DamagedName: TypeAlias = Literal["gate", "token", "seal"]
 
 
 class StoreReply(msgspec.Struct):
-    """One operation's answer: what was decided, and what is stored after it."""
+    """One operation's reply: its decision, and what is stored after it."""
 
     now_ms: Whole
     outcome: OutcomeName
@@ -169,7 +169,7 @@ def ms(span_s: Seconds) -> int:
 
 
 def detail_text(detail: PartnerDetail | None) -> str:
-    """ASCII, so that scripts can tell text from damage without knowing Unicode."""
+    """Return ASCII JSON, so that scripts can distinguish text from damage without Unicode; empty for None."""
     if detail is None:
         return ""
     return json.dumps(asdict(detail))

@@ -1,4 +1,4 @@
-"""The six operations of a store that decides in Python: the rules, applied to what is stored for one profile."""
+"""The six operations of a store that decides in Python: `decisions.py`, applied to one profile's record."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ T = TypeVar("T")
 
 
 class SealedToken(decisions.KeptToken, Protocol):
-    """A stored token that nobody has opened yet."""
+    """A stored token that is still sealed."""
 
     def opened(self) -> Token:
-        """Raises `UnsealError`."""
+        """Return the opened token. Raises `UnsealError`."""
         ...
 
 
 @dataclass(slots=True)
 class ProfileRecord:
-    """What is stored for one profile, as an operation finds it and leaves it."""
+    """What is stored for one profile, before and after an operation."""
 
     gate: Coordination | None = None
     token: Token | SealedToken | None = None
@@ -46,7 +46,7 @@ class ProfileRecord:
 
 
 class DecisionEngine:
-    """One operation on one profile's cell, at one instant. Whoever makes it sees to it that nobody else does."""
+    """One operation on one profile's record, at one instant. The caller ensures exclusive access to the record."""
 
     def __init__(self, cell: ProfileRecord, profile: Profile, now_ms: int, new_epoch: Callable[[], str]) -> None:
         self._cell = cell
@@ -60,7 +60,7 @@ class DecisionEngine:
         stored = self._stored(lost=ask.epoch != "")
         told, asked = self._told(ask.known), ask
         if told is None and stored.token_fence > ask.known:
-            # It cannot be opened here, so it must not be offered for ever.
+            # The stored token cannot be opened here, so it must not be offered for ever.
             asked = replace(ask, known=stored.token_fence)
         outcome, left = decisions.claim(stored, asked, self._profile)
         reply = self._view(outcome, left)
@@ -81,7 +81,7 @@ class DecisionEngine:
     def reject(self, token_id: str, age_s: Seconds) -> Rejection:
         token = self._cell.token
         if token is None or token.token_id != token_id:
-            # No gate is made for a report of nothing, and the reporter learns the token that is there instead.
+            # A report of an unknown token creates no document. The reporter gets the stored token, if any.
             return Rejection(current=False, confirmed=False, state=self._state("late", 0))
         outcome = decisions.reject(self._stored(lost=True), token_id, age_s)
         state = self._state(outcome, token.fence)
@@ -98,13 +98,13 @@ class DecisionEngine:
         return self._state(outcome, offered.fence if offered else 0)
 
     def _stored(self, *, lost: bool) -> decisions.Stored:
-        """What is stored, with a gate made where there is none; `lost` says whether there was one before."""
+        """Return what is stored, with a new document if there is none; `lost` says whether there was one before."""
         if self._cell.gate is None:
             self._cell.gate = Coordination(epoch=self._new_epoch(), born_ms=self._now_ms, lost=lost)
         return decisions.Stored(self._cell.gate, self._cell.token, self._now_ms)
 
     def _keep(self, stored: decisions.Stored, offered: Token | None, age_s: Seconds) -> None:
-        """Keep the token that was decided for, when it is the offered one."""
+        """Store the offered token if the decision chose it."""
         if offered is not None and stored.token is offered:
             self._cell.token = offered
             self._cell.token_gone_ms = self._now_ms + ms(keep_s(offered, age_s, self._profile))
@@ -123,7 +123,7 @@ class DecisionEngine:
         return StoreReply(self._now_ms, outcome, left, cell.gate, beside, cell.damaged)
 
     def _told(self, known: int) -> Token | None:
-        """The stored token where it is newer than the asker's; one that cannot be opened counts as damaged."""
+        """Return the stored token if it is newer than the replica's; one that cannot be opened counts as damaged."""
         token = self._cell.token
         if token is None or token.fence <= known:
             return None
@@ -137,13 +137,13 @@ class DecisionEngine:
 
 
 class RunOperation(Protocol):
-    """Lets one piece of work sit at a profile's desk; `operation` is the port's method."""
+    """Runs work on the decision engine of one profile; `operation` is the name of the port's method."""
 
     async def __call__(self, operation: str, work: Callable[[DecisionEngine], T], /) -> T: ...
 
 
 class DeskState:
-    """The `SharedState` of one profile over its desk."""
+    """The `SharedState` of one profile, on its decision engine."""
 
     def __init__(self, visit: RunOperation) -> None:
         self._visit = visit

@@ -1,4 +1,4 @@
-"""From a store's URL to the store."""
+"""Builds the store for a URL."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FILE_SCHEME = "sqlite"
 
 
 class Store(Protocol):
-    """Where the replicas of a fleet meet."""
+    """The store that the replicas of a fleet share."""
 
     @property
     def kind(self) -> str:
-        """What it is, safe to log."""
+        """Return the kind of store, safe to log."""
         ...
 
     def shared_state(self, profile: Profile) -> SharedState: ...
@@ -32,7 +32,7 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let what is under way end, and close every connection."""
+        """Let running operations end, and close every connection."""
         ...
 
 
@@ -42,7 +42,7 @@ def open_store(
     """Build the store for `memory://`, `sqlite://` or one of Redis's `SCHEMES`; connects to nothing yet.
 
     `timeout_s` limits one operation, connect included. `sealer` may be None only for `memory://`. `stalls`
-    is told of files that hang. Raises `ConfigurationError` without a word of the URL, which may hold a password.
+    records files that hang. Raises `ConfigurationError` without any part of the URL, which may contain a password.
     """
     scheme = _scheme_of(url)
     if scheme == "memory":
@@ -61,9 +61,9 @@ def open_store(
 
 
 def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> Store:
-    """Build the file store, and its folder where only that is missing.
+    """Build the file store, and create its folder if only that folder is missing.
 
-    Raises `ConfigurationError` for what is wrong from the start: it would be called a fault of the store for ever.
+    Raises `ConfigurationError` for problems at the start: they would otherwise be reported as store faults for ever.
     """
     from sidecar.stores.sqlite.errors import SharedFileError
     from sidecar.stores.sqlite.store import SqliteStore
@@ -88,7 +88,7 @@ def _prepare(path: Path) -> None:
     """Make the folder of the file if it is missing. Raises `OSError`, `SharedFileError`."""
     from sidecar.stores.sqlite.rights import refuse_shared
 
-    # Not the folders above it as well: a volume that is missing must not be replaced by a folder.
+    # The folders above it are not created: a missing volume must not be replaced by a folder.
     path.parent.mkdir(mode=0o700, exist_ok=True)
     refuse_shared(path)
 

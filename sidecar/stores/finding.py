@@ -1,4 +1,4 @@
-"""What was found when a store was tried, for the person who set it up."""
+"""The result of checking a store, for the operator."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sidecar.core.errors import StoreError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong with a store, or could not be looked at.
+    """One problem of a store, or one thing that could not be checked.
 
-    `words` say what it is and what to do about it; they hold no secret. `address` is where it was found, empty where
-    the store has none. A note does not keep a sidecar from working now.
+    `words` say what is wrong and what to do about it; they contain no secret. `address` is where it was found, empty
+    if the store has none. A note does not prevent a sidecar from working now.
     """
 
     words: str
@@ -24,5 +24,5 @@ class Finding:
 
 
 def finding_of(error: StoreError) -> Finding:
-    """An operation that failed, by its class where there are no words for it."""
+    """Return the finding for a failed operation, named by its cause if there are no words for it."""
     return Finding(error.words or f"{error.operation} failed: {error.cause}", error.address)

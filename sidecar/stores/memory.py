@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """Replicas that share one object of this class agree through it. No lock: nothing here ever awaits."""
+    """A store for replicas that share one object of this class. It needs no lock: nothing here ever awaits."""
 
     kind = "memory"
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # The wall clock is read once: it may jump, and then no lease and no pause would be what it was.
+        # The wall clock is read once: a jump would change the length of every lease and pause.
         self._started_at = clock.wall()
         self._started = clock.monotonic()
         self._cells: dict[str, ProfileRecord] = {}

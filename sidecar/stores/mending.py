@@ -1,7 +1,7 @@
-"""What a stored gate says beyond what any replica writes, brought back: as `lua/_gate.lua` does it on Redis.
+"""Limits a stored coordination document to what replicas write, as `lua/_gate.lua` does on Redis.
 
-Whoever can write to the store may plant it, or somebody set a clock. A pause without end is made one of a day, so that
-a fleet comes back without a person who finds the key.
+Another writer to the store may have planted a value, or a clock was set. A pause without end is limited to a day, so
+that a fleet recovers without an operator who removes the key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Fenced(Protocol):
 
 
 def is_credible(found: Coordination | StoredToken, now_ms: int) -> bool:
-    """Whether its fences can be ours: from one beyond, the next ones would soon leave the bounds of every value."""
+    """Return whether its fences are in range: after a larger one, the next fences would soon exceed all bounds."""
     return max(_fences(found)) < now_ms + FENCE_AHEAD_MS
 
 
@@ -39,7 +39,7 @@ def _fences(found: Coordination | StoredToken) -> Iterator[int]:
 
 
 def mend(gate: Coordination, now_ms: int) -> None:
-    """Nothing starts in the future, runs longer than a day or was counted beyond what a person would."""
+    """Repair the document: no start is in the future, no span exceeds a day, no count exceeds `MOST_STRIKES`."""
     gate.born_ms = min(gate.born_ms, now_ms)
     for grant in gate.grants:
         grant.at_ms = min(grant.at_ms, now_ms)

@@ -1,7 +1,7 @@
-"""What a replica remembers, merged into what is stored: as the second half of `lua/seed.lua`.
+"""Merges a replica's memory into what is stored, as the second half of `lua/seed.lua` does.
 
-A merge is a union or a maximum by fence. No list and no fact replaces another as a whole, so an offer that was delayed
-on its way takes nothing away, and what only one side knows is kept.
+A merge is a union or a maximum by fence. No list and no fact replaces another as a whole. So a delayed offer removes
+nothing, and facts that only one side has are kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sidecar.stores.documents import (
 
 
 def keep_running(grants: list[StoredGrant], now_ms: int, profile: Profile) -> list[StoredGrant]:
-    """Oldest first, only those within the window, and never more than any budget allows."""
+    """Return the permits within the window, oldest first, and never more than any budget allows."""
     running = [grant for grant in grants if now_ms - grant.at_ms < ms(profile.budget.window_s)]
     return sorted(running, key=lambda grant: (grant.at_ms, grant.fence))[-MOST_GRANTS:]
 
@@ -43,9 +43,9 @@ def keep_few_proven(gate: Coordination) -> None:
 
 
 def merge_grants(gate: Coordination, offered: Iterable[Grant], now_ms: int, *, clock_stepped: bool) -> None:
-    """A permit that only one side knows of was spent all the same.
+    """Add the permits that are not stored: they were spent too.
 
-    The stored instant counts, unless the store's clock was set: then the later one.
+    The stored instant counts, unless the store's clock was set: then the later one counts.
     """
     stored = {grant.fence: grant for grant in gate.grants}
     for grant in offered:
@@ -58,7 +58,7 @@ def merge_grants(gate: Coordination, offered: Iterable[Grant], now_ms: int, *, c
 
 
 def merge_pauses(gate: Coordination, state: State, token_fence: int, now_ms: int) -> None:
-    """Pauses, failures and the credentials that obtained a token or were rejected."""
+    """Merge pauses, failure counts and the credentials that obtained a token or were rejected."""
     if state.pause and not _is_ended(state.pause, token_fence):
         gate.pause = _later_of(gate, gate.pause, state.pause, now_ms)
     for kind, failures in state.strikes.items():
@@ -76,7 +76,7 @@ def merge_pauses(gate: Coordination, state: State, token_fence: int, now_ms: int
 
 
 def settle_verdict(gate: Coordination, token_id: str, state: State) -> None:
-    """What is said of a token holds only for the one stored now. Of a report and a confirmation the later counts."""
+    """Keep a report or confirmation only for the token stored now. Of a report and a confirmation the later counts."""
     if gate.reported and gate.reported.id != token_id:
         gate.reported = None
     if gate.confirmed and gate.confirmed.id != token_id:
@@ -100,7 +100,7 @@ def _is_newer(offered: Confirmed, stored: StoredConfirmation | None) -> bool:
 
 
 def _is_ended(offered: Pause, newer_fence: int) -> bool:
-    """A newer token has ended what was recorded before it, but for a 429: that is true for all."""
+    """Return whether a newer token has ended the pause. It does not end a 429, which applies to all replicas."""
     return newer_fence > offered.fence and offered.kind is not FailureKind.THROTTLED
 
 
@@ -111,7 +111,7 @@ def _sum_of(stored: StoredCount | None, offered: FailureCount) -> StoredCount:
 
 
 def _later_of(gate: Coordination, stored: StoredPause | None, offered: Pause, now_ms: int) -> StoredPause:
-    """What is merged is recorded now, at the highest fence: the outcome of a call that is out does not end it."""
+    """Return the later pause. An offered one is recorded at the highest fence, so a running call does not end it."""
     if stored and left_ms(stored, now_ms) >= ms(offered.left_s):
         return stored
     until_ms, detail = now_ms + ms(offered.left_s), detail_text(offered.detail)

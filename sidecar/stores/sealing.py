@@ -1,4 +1,4 @@
-"""Encryption of tokens at rest in the store, so that who reads the store has no token."""
+"""Encryption of tokens at rest in the store, so that read access to the store gives no token."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class AesSealer:
         self.use(keys)
 
     def use(self, keys: Sequence[SealKey]) -> None:
-        """From now on these keys, and no others."""
+        """Replace all keys."""
         self._ciphers = {key.key_id: self._cipher_of(base64.b64decode(key.key.reveal())) for key in keys}
-        # As one value: a store's thread may be sealing at this moment.
+        # Assigned as one value: a store's thread may be sealing at this moment.
         self._sealing = keys[0].key_id, self._ciphers[keys[0].key_id]
 
     def seal(self, plain: bytes, context: str) -> str:
@@ -73,7 +73,7 @@ class AesSealer:
         return f"aes:{key_id}:{base64.b64encode(nonce + ciphertext).decode()}"
 
     def open(self, sealed: str, context: str) -> bytes:
-        # An `open:` text is refused: who can write to the store must not be able to plant a token.
+        # An `open:` text is refused: write access to the store must not be enough to plant a token.
         form, _, rest = sealed.partition(":")
         key_id, _, encoded = rest.partition(":")
         if form != "aes" or key_id not in self._ciphers:
@@ -86,7 +86,7 @@ class AesSealer:
 
 
 class OpenSealer:
-    """No sealing (`SIDECAR_SEAL=off`): plain base64 as `open:<base64>`, so that nobody takes it for sealed."""
+    """No sealing (`SIDECAR_SEAL=off`): plain base64 as `open:<base64>`, so that it is not mistaken for sealed."""
 
     def seal(self, plain: bytes, context: str) -> str:  # noqa: ARG002 - the protocol's form; nothing is bound here
         return f"open:{base64.b64encode(plain).decode()}"
@@ -130,7 +130,7 @@ def load_seal_keys(path: Path) -> tuple[SealKey, ...]:
 
 
 def _parsed(line: str) -> SealKey:
-    """Raises `ValueError` with a text free of content."""
+    """Return the key of one line. Raises `ValueError` with a text free of content."""
     before, colon, after = line.partition(":")
     key_id, encoded = (before.strip(), after.strip()) if colon else ("", line)
     if problem := secret_problem(line) or secret_problem(encoded):

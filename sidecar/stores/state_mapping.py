@@ -1,4 +1,4 @@
-"""What a stored reply means to a replica: the same words for both stores."""
+"""Converts a store's reply into the core's types, the same way for all stores."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from sidecar.stores.documents import (
 
 
 class ContradictionError(SidecarError):
-    """An answer that no script of ours gives: its outcome and its state do not go together."""
+    """A reply that no script of this program sends: its outcome contradicts its state."""
 
 
 def state_of(reply: StoreReply, profile: Profile, token: Token | None) -> State:
-    """What a replica is told; `token` is the stored one, opened, where it is to be told."""
+    """Return the state for a replica; `token` is the stored token, opened, if the replica is to get it."""
     now_ms, gate, stored = reply.now_ms, reply.gate or Coordination(epoch="", born_ms=0), reply.token
     return State(
         now=now_ms / 1000,
@@ -67,7 +67,7 @@ def state_of(reply: StoreReply, profile: Profile, token: Token | None) -> State:
 
 
 def claimed(reply: StoreReply, ask: ClaimRequest, state: State) -> ClaimResult:
-    """A claim's answer in the core's words. Raises `ContradictionError`."""
+    """Return a claim's result in the core's types. Raises `ContradictionError`."""
     return ClaimResult(_outcome(reply, ask, state), state)
 
 
@@ -75,7 +75,7 @@ def _outcome(reply: StoreReply, ask: ClaimRequest, state: State) -> Outcome:
     left_s = reply.left_ms / 1000
     match reply.outcome:
         case "granted":
-            # What is left, not the whole: a repeated ask must not stretch the lease beyond the store's.
+            # The remaining time, not the whole: a repeated claim must not extend the lease beyond the store's.
             lease = reply.gate.lease if reply.gate else None
             if lease is None:
                 raise ContradictionError
@@ -94,7 +94,7 @@ def _outcome(reply: StoreReply, ask: ClaimRequest, state: State) -> Outcome:
 
 
 def detail_of(text: str) -> PartnerDetail | None:
-    """What a partner said, out of its stored form."""
+    """Decode a partner's detail; None if there is none or it cannot be decoded."""
     try:
         return msgspec.json.decode(text, type=PartnerDetail) if text else None
     except msgspec.DecodeError:
@@ -102,7 +102,7 @@ def detail_of(text: str) -> PartnerDetail | None:
 
 
 def kind_of(name: str) -> FailureKind:
-    """A kind this version does not know came from a later one: some back-off."""
+    """Return the failure's kind. An unknown kind, of a later version, counts as a back-off."""
     return FailureKind(name) if name in set(FailureKind) else FailureKind.SERVER_ERROR
 
 

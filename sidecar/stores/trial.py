@@ -1,4 +1,4 @@
-"""Every operation of a store once, for a profile that is made for this and that nobody else has."""
+"""Runs every operation of a store once, for a profile made only for this check."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _CREDENTIALS_ID = "check"
 
 
 def trial_profile(clock: Clock) -> Profile:
-    """A profile of its own, so that a trial is in no sidecar's way, nor in another trial's."""
+    """Return a unique profile, so that a trial disturbs no sidecar and no other trial."""
     trial_id = clock.new_id()
     return Profile(name=f"check-{trial_id}", base_url=f"check:{trial_id}")
 
 
 async def try_operations(shared: SharedState, clock: Clock) -> None:
-    """Claim, commit, peek, reject, fail and seed, and look whether the store kept what it was told.
+    """Claim, commit, peek, reject, fail and seed, and check that the store kept what was written.
 
     Raises `StoreError`.
     """

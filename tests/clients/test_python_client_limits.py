@@ -91,7 +91,7 @@ def test_the_apps_limit_and_ours_both_end_the_wait_for_the_sidecar(
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 503 No\r\n\r\n"])
 def test_of_an_answer_without_end_only_a_part_is_read(send: Send, head: bytes) -> None:
     theirs = NO_LIMIT if send is _aiohttp_session else None
-    with flooding(head, b'{"code": ') as flood, pytest.raises(TokenUnavailableError, match="not a sidecar's"):
+    with flooding(head, b'{"code": ') as flood, pytest.raises(TokenUnavailableError, match="not from a sidecar"):
         send(f"http://127.0.0.1:{flood.port}", FOR_EVER_S, theirs)
 
 
@@ -104,7 +104,7 @@ def test_of_an_answer_without_end_only_a_part_is_read(send: Send, head: bytes) -
 def test_a_problem_that_makes_no_sense_is_told_so(send: Send, problem: bytes) -> None:
     head = f"HTTP/1.1 503 No\r\nContent-Length: {len(problem)}\r\n\r\n".encode()
     theirs = NO_LIMIT if send is _aiohttp_session else None
-    with flooding(head + problem) as flood, pytest.raises(TokenUnavailableError, match="not a sidecar's"):
+    with flooding(head + problem) as flood, pytest.raises(TokenUnavailableError, match="not from a sidecar"):
         send(f"http://127.0.0.1:{flood.port}", FOR_EVER_S, theirs)
 
 

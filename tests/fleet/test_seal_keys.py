@@ -70,7 +70,7 @@ async def test_a_replica_that_lacks_the_key_says_so_and_replaces_a_token_that_wa
 
     await until(is_unreadable)
     assert (await lacking.status())["storedTokenUnreadable"] is True
-    assert "cannot be opened here" in (await lacking.admin("/status")).text
+    assert "cannot be decrypted here" in (await lacking.admin("/status")).text
     assert (await lacking.ask()).token_id == held
     other.kill()
     fleet.replicas.remove(other)

@@ -1,4 +1,4 @@
-"""What a store's URL says of how to be let in: users, passwords, certificates. Each file has one reader."""
+"""Users, passwords and certificates for a store, from its URL. Each file has one reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT
 
 
 class Access:
-    """`server` and `sentinel` are None where nobody has to say anything, `certificates` without TLS.
+    """`server` and `sentinel` are logins, None where none is required; `certificates` is None without TLS.
 
     The sentinels have users of their own.
     """

@@ -1,4 +1,4 @@
-"""Work that goes on beside the operation which began it."""
+"""Tasks that may outlive the operation that started them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 
 
 class BackgroundTasks:
-    """Tasks which nobody cancels: redis-py on Python 3.11 swallows some cancellations. Socket time limits end each."""
+    """Tasks that are never cancelled: redis-py on Python 3.11 swallows some. Socket time limits end each of them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -29,4 +29,4 @@ class BackgroundTasks:
     def _landed(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not complain when nobody waits any more
+            task.exception()  # retrieved, so that asyncio logs no error when no caller waits any more

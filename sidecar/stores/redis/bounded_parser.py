@@ -1,7 +1,7 @@
-"""A server's replies, read so that whoever sits at the store's address can neither fill the memory nor stop the loop.
+"""Parses a server's replies within bounds: a hostile server can neither fill the memory nor block the event loop.
 
-redis-py's own parsers hold whatever is announced or comes: a third of a gigabyte in half a second, or a list of a
-thousand million places for thirteen bytes. What this program asks for is small and of few forms: only that is read.
+redis-py's own parsers buffer whatever is announced or received: a third of a gigabyte in half a second, or a list of a
+thousand million items for thirteen bytes. Replies to this program are small and of few types: only these are read.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 
 MAX_REPLY_BYTES = 1024 * 1024
-"""One reply. A script's carries a gate and a token of at most 160 KiB each, the table of a cluster of 1,000 nodes
-some 200 KB."""
+"""Of one reply. A script's reply has a coordination document and a token of at most 160 KiB each. The slot table of a
+cluster of 1,000 nodes has some 200 KB."""
 MAX_DEPTH = 8
-"""Lists in lists. The table of a cluster has four."""
+"""Levels of nested lists. The slot table of a cluster has four."""
 
 
 class ReplyTooLargeError(InvalidResponse):
-    """More than any server of ours has to say."""
+    """The reply is larger, or more deeply nested, than any reply that this program needs."""
 
 
 class BoundedParser(_AsyncRESP2Parser):
-    """Reads one reply of the second protocol version at a time, within the bounds above.
+    """Reads one RESP2 reply at a time, within the bounds above.
 
     Raises `InvalidResponse` for anything else, after which the connection is closed.
     """
@@ -46,7 +46,7 @@ class BoundedParser(_AsyncRESP2Parser):
         except asyncio.LimitOverrunError:
             raise ReplyTooLargeError("a line without end") from None
         except ValueError:
-            # No number where one belongs, or a redirection to nowhere.
+            # A number is malformed, or a redirection has no valid address.
             raise InvalidResponse("not in form") from None
         if isinstance(reply, RedisConnectionError):
             raise reply
@@ -71,7 +71,7 @@ class BoundedParser(_AsyncRESP2Parser):
         raise InvalidResponse("no reply of this protocol")
 
     async def _list(self, size: int, depth: int) -> list[Any]:
-        # Each item takes three bytes at least, so what cannot come is not waited for.
+        # Each item takes at least three bytes, so a list that exceeds the limit is refused before it is read.
         self._check(3 * size)
         if depth == 0:
             raise ReplyTooLargeError("lists in lists without end")
@@ -85,7 +85,7 @@ class BoundedParser(_AsyncRESP2Parser):
 
     @property
     def _source(self) -> asyncio.StreamReader:
-        return cast("asyncio.StreamReader", self._stream)  # there while the connection is
+        return cast("asyncio.StreamReader", self._stream)  # set while connected
 
     async def _line(self) -> bytes:
         line = await self._source.readuntil(b"\r\n")

@@ -1,4 +1,4 @@
-"""TLS towards Redis: whom we trust and who we are, read again when the files change."""
+"""TLS towards Redis: the trusted certificates and the client certificate, read again when the files change."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class CertificatesHangError(OSError):
 
 
 class Certificates:
-    """Makes the TLS context of each new connection; a certificate that was renewed counts from the next one on."""
+    """Makes the TLS context of each new connection; a renewed certificate is used from the next connection on."""
 
     def __init__(self, url: RedisUrl, operations: FileOperations, wait_s: Seconds) -> None:
-        """A connection waits for `wait_s` for the files, where there is a context of before."""
+        """A connection waits at most `wait_s` for the files if there is an earlier context."""
         self._url = url
         self._wait_s = wait_s
         self._default = TrustedCertificates(os.environ)
@@ -33,9 +33,9 @@ class Certificates:
         self._reading = BackgroundReading(self._read, operations)
 
     async def context(self) -> ssl.SSLContext:
-        """Return a context for the files as they are now; while they hang, the one of before.
+        """Return a context for the current files; while reading them hangs, the previous context.
 
-        The server's certificate is checked, its name too, by the given CA or the system's. Raises `OSError`.
+        It verifies the server's host name, and its certificate with the given CA or the system's. Raises `OSError`.
         """
         try:
             return await self._reading.read(self._wait_s)
@@ -46,7 +46,7 @@ class Certificates:
         """Runs in a thread. Raises `OSError`."""
         version = self._read_version()
         if self._context is None or version != self._version:
-            # In a fresh one: connections that are being made keep theirs whole.
+            # A new context: connections that are being opened keep theirs unchanged.
             self._context, self._version = self._load(), version
         return self._context
 
@@ -54,7 +54,7 @@ class Certificates:
         ca_file = self._url.ca_file
         context = self._load_default() if ca_file is None else ssl.create_default_context(cafile=ca_file)
         if self._url.certificate_file is not None:
-            # An empty pass phrase, or OpenSSL would ask the terminal for that of a key that has one.
+            # An empty pass phrase: otherwise OpenSSL asks on the terminal for the pass phrase of an encrypted key.
             context.load_cert_chain(self._url.certificate_file, self._url.key_file, password="")
         return context
 
@@ -62,10 +62,10 @@ class Certificates:
         try:
             return self._default.load()
         except OSError:
-            # What the environment names cannot be read. OpenSSL passes over that, and trusts what there is beside it.
+            # A file that the environment names cannot be read. OpenSSL skips it and trusts the other certificates.
             return ssl.create_default_context()
 
     def _read_version(self) -> _Version:
-        """Changes whenever a file does: cheaper than loading the system's certificates for each connection."""
+        """Return a version of the files: cheaper than loading the system's certificates for each connection."""
         default = self._default.version() if self._url.ca_file is None else ()
         return default, tuple(stamp_of(path.stat()) for path in self._files)

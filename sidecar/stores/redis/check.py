@@ -1,4 +1,4 @@
-"""Whether a Redis store can be used as `serve` uses it; where it cannot, what is wrong, at which address."""
+"""Checks whether a Redis store can be used as `serve` uses it; if not, what is wrong at which address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sidecar.stores.trial import trial_profile, try_operations
 
 
 async def check_redis(store: Store, url: Secret, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:
-    """Try the servers that are there one by one, and then the store, by its own scripts."""
+    """Test each server that can be located, then the store with its own scripts. Return the findings."""
     parsed, trial_id = parse_redis_url(url.reveal()), clock.new_id()
     resolver = Resolver(timeout_s)
     access = Access(parsed, FileStalls(), timeout_s)
@@ -52,7 +52,7 @@ async def _try_store(store: Store, clock: Clock, probe: RedisProbe, places: Plac
 
 
 async def _remove(key: str, probe: RedisProbe, places: Places) -> None:
-    """Where that fails, the key ends by itself within a week."""
+    """Remove the key. If this fails, the key expires within a week."""
     for _ in range(CONNECTIONS):
         if not await probe.refused(places.master_of(key), expiring(key)):
             return

@@ -1,4 +1,4 @@
-"""The link to Redis or Valkey: runs scripts, each one round trip and within a time limit."""
+"""The client of Redis or Valkey: runs scripts, each in one round trip and within a time limit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _T = TypeVar("_T")
 
 
 class Script:
-    """One decision: `lua/<name>.lua` behind the prelude `lua/_gate.lua`."""
+    """One script: the prelude `lua/_gate.lua`, then `lua/<name>.lua`."""
 
     def __init__(self, name: str) -> None:
         folder = resources.files("sidecar.stores.redis") / "lua"
@@ -73,39 +73,39 @@ class RedisLink:
         await self._within_time("ping", lambda: self._servers.run("", "PING"))
 
     async def get(self, key: str) -> bytes | None:
-        """The value of a key, None where there is no text of any. Raises `StoreError`."""
+        """Return the value of a key, None if it is missing or not text. Raises `StoreError`."""
         value = await self._within_time("peek", lambda: self._servers.run(key, "GET", key))
         return value if isinstance(value, bytes) else None
 
     async def close(self) -> None:
-        """Wait for what is under way, which its own time limits end, and close every connection."""
+        """Wait for running operations, which their own time limits end, and close every connection."""
         if self._running:
             await asyncio.wait(self._running)
         await self._servers.close()
 
     async def run(self, script: Script, keys: tuple[str, ...], args: ScriptArgs) -> StoreReply:
-        """Let the server decide about `keys`, which all live together. Raises `StoreError`."""
+        """Run the script on `keys`, which share one slot, and return its reply. Raises `StoreError`."""
         args.new_epoch = self._clock.new_id()
         named = msgspec.json.encode(args)
         reply = await self._within_time(script.name, lambda: self._evaluate(script, keys, named))
         try:
             return decode_view(reply)
         except (*UNREADABLE, TypeError) as error:
-            # Whatever is stored, the script answers in form; so this is no server of ours.
+            # The script's reply is well-formed whatever is stored, so this server is not Redis or Valkey.
             raise StoreError(script.name, type(error).__name__) from None
 
     async def _evaluate(self, script: Script, keys: tuple[str, ...], named: bytes) -> Any:  # noqa: ANN401 - not looked at yet
         with contextlib.suppress(NoScriptError):
             return await self._servers.run(keys[0], "EVALSHA", script.sha, len(keys), *keys, named)
-        # A restart, a failover or SCRIPT FLUSH: the text once, which the server then knows again.
+        # After a restart, a failover or SCRIPT FLUSH the text is sent once; the server then caches it again.
         return await self._servers.run(keys[0], "EVAL", script.text, len(keys), *keys, named)
 
     async def _within_time(self, operation: str, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        """Run one operation as a task of its own, which neither the time limit nor the caller's end cancels.
+        """Run one operation in its own task, which neither the time limit nor the caller's cancellation cancels.
 
-        redis-py on Python 3.11 swallows some cancellations, and a reply half read must never reach a later caller. So
-        an operation that was sent runs on to its own socket time limits, and only its connection is busy until then.
-        One that still waits for a connection is given up: nobody would take what it claims.
+        redis-py on Python 3.11 swallows some cancellations, and a half-read reply must never reach a later caller. So
+        a sent operation continues until its own socket time limits, and only its connection is busy until then. An
+        operation that still waits for a connection is given up: no caller would use what it claims.
         """
         contact = LastContact(self._only_address)
         try:
@@ -117,7 +117,7 @@ class RedisLink:
                 await asyncio.wait((task,))
                 return task.result()
         except (RedisError, OSError, RuntimeError) as error:
-            # RuntimeError is uvloop's word for a write to a closed transport. The texts may hold what was sent.
+            # uvloop raises RuntimeError for a write to a closed transport. Error texts may contain sent data.
             address = "" if contact.address is None else str(contact.address)
             raise StoreError(operation, _cause(error), address=address) from None
 
@@ -125,7 +125,7 @@ class RedisLink:
         self._running.discard(task)
         self._free_connections.release()
         if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not complain when the caller has gone
+            task.exception()  # retrieved, so that asyncio logs no error when no caller waits any more
 
 
 def _parse(url: Secret) -> RedisUrl:
@@ -136,7 +136,7 @@ def _parse(url: Secret) -> RedisUrl:
 
 
 def root_of(error: BaseException) -> BaseException:
-    """The exception that says most: redis-py wraps what kept it from connecting in a ConnectionError of its own."""
+    """Return the root cause: redis-py wraps the reason for a failed connect in its own ConnectionError."""
     beneath = error.__cause__ or error.__context__
     if type(error) in (RedisConnectionError, OSError) and isinstance(beneath, (OSError, RedisError)):
         return root_of(beneath)

@@ -1,7 +1,7 @@
-"""Redis Cluster: each command goes to the node that serves its keys, and follows them when they move.
+"""Redis Cluster: each command is sent to the node that serves its keys, also after the keys have moved.
 
-redis-py's own cluster client is not used. It sends ASKING and the command it is for through different connections,
-finds no way to a node that holds no slots yet, and asks for the table of all commands whenever the cluster changes.
+redis-py's own cluster client is not used. It sends ASKING and the command after it over different connections,
+cannot reach a node that has no slots yet, and requests the table of all commands whenever the cluster changes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from sidecar.stores.redis.nodes import Nodes
 from sidecar.stores.redis.replaceable_pool import LOST, OPTIONAL_WAIT, Word
 
 TRY_AGAIN_S: Seconds = 0.02
-"""While a profile's two keys lie on both sides of a move."""
+"""Delay before a retry while a migration has moved only one of a profile's two keys."""
 MAX_HOPS = 8
-"""Nodes that disagree must not send us round for as long as the time limit allows."""
+"""Limit of redirections: nodes that disagree must not redirect a command until its time limit."""
 
 
 class ClusterServers:
-    """Follows the keys for as long as an operation's time limit allows."""
+    """Follows redirections within an operation's time limit."""
 
     def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
         self._aside = BackgroundTasks()
@@ -48,19 +48,19 @@ class ClusterServers:
                 hops += not isinstance(error, TryAgainError)
                 in_time = loop.time() < give_up_at and hops <= MAX_HOPS
                 way_on = await self._way_on(key, address, asking, error) if in_time else None
-                # Nothing is sent when nobody waits for it any more.
+                # Nothing is sent after the time limit: no caller waits for it any more.
                 if way_on is None or loop.time() >= give_up_at:
                     self._nodes.doubt(address)
                     raise
                 address, asking = way_on
 
     async def close(self) -> None:
-        await self._aside.ended()  # a question on its way may still open connections
+        await self._aside.ended()  # a running query may still open connections
         await self._nodes.close()
         await self._aside.ended()
 
     async def _way_on(self, key: str, address: Address, asking: bool, error: Exception) -> tuple[Address, bool] | None:
-        """Whom to ask next, and whether with ASKING; None: nobody knows better now."""
+        """Return the next node and whether to send ASKING; None if no other node is known."""
         match error:
             case MovedError():
                 master = _named(error, address)
@@ -81,5 +81,5 @@ class ClusterServers:
 
 
 def _named(error: AskError, asked: Address) -> Address:
-    """A node without a name of its own is meant by the one it was asked by."""
+    """Return the address in a redirection; without a host it means the host of the node that sent it."""
     return Address(error.host if error.host not in ("", "?") else asked.host, error.port)

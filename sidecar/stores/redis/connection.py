@@ -1,4 +1,4 @@
-"""Connections to one Redis server, with every setting said aloud: redis-py's defaults differ between constructors."""
+"""Connections to one Redis server, with every setting explicit: redis-py's defaults differ between constructors."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from sidecar.stores.redis.password_file import Login
 from sidecar.stores.redis.tcp import TcpConnector
 
 MAX_CONNECTIONS = 4
-"""To one server. A profile's maintainer waits for each answer, so this is enough for many profiles."""
+"""To one server. A profile's refresher waits for each reply, so this is enough for many profiles."""
 
 Locate = Callable[[], Awaitable[Address]]
-"""Finds out where to connect to, each time; raises what redis-py raises."""
+"""Looks up the address to connect to, on each call; raises what redis-py raises."""
 
 
 class Connecting:
-    """Makes clients of single servers, all of which take one login and one kind of certificates."""
+    """Makes clients of single servers that share one login and one set of certificates."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Connecting:
         login: Login | None = None,
         certificates: Certificates | None = None,
     ) -> None:
-        """`certificates` is None where no TLS is spoken, `login` where nobody has to say who they are."""
+        """`certificates` is None without TLS; `login` is None where none is required."""
         self._login = login
         self._reach: dict[str, Any] = {
             "login": login,
@@ -48,29 +48,29 @@ class Connecting:
         }
         self._settings: dict[str, Any] = {
             "credential_provider": login,
-            # A lost reply is repeated by the caller, with the same nonce; never below it.
+            # After a lost reply the caller repeats the script with the same nonce. redis-py must not repeat it.
             "retry": Retry(NoBackoff(), 0),
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
             "protocol": 2,
             "parser_class": BoundedParser,
-            # No CLIENT SETINFO: it costs a round trip and a right.
+            # No CLIENT SETINFO: it costs a round trip and requires a permission.
             "driver_info": None,
         }
 
     def client(self, address: Address, database: int = 0) -> Redis:
-        """A client with a pool of its own; connects to nothing yet."""
+        """Return a client with its own pool; connects to nothing yet."""
         settings = {**self._settings, "db": database}
         if address.path:
             return _pooled(LocalConnection, login=self._login, path=address.path, **settings)
         return _pooled(ServerConnection, **self._reach, **_place(address), **settings)
 
     def following_client(self, locate: Locate, database: int) -> Redis:
-        """A client that asks where to connect to, for every connection."""
+        """Return a client that looks up the address for every connection."""
         return _pooled(FollowingConnection, locate=locate, **self._reach, **self._settings, db=database)
 
     def connection(self, address: Address) -> ServerConnection:
-        """A connection outside any pool."""
+        """Return a connection outside any pool."""
         return ServerConnection(**self._reach, **_place(address), **self._settings)
 
     async def ask(self, address: Address, *command: str) -> Any:  # noqa: ANN401 - not looked at yet
@@ -85,7 +85,7 @@ class Connecting:
 
 
 class CertificateRefusedError(RedisConnectionError):
-    """A TLS connection was closed before its first answer: the server wants a certificate of ours, or another one."""
+    """A TLS connection was closed before its first reply: the server requires a client certificate, or another one."""
 
 
 class LocalConnection(UnixDomainSocketConnection):
@@ -137,11 +137,11 @@ class ServerConnection(Connection):
 
     @contextlib.contextmanager
     def _naming_a_refusal(self) -> Iterator[None]:
-        """With TLS 1.3 the server looks at our certificate when the handshake is over for us, and then just closes."""
+        """Detect a refused certificate: a TLS 1.3 server checks it after the client's handshake, and only closes."""
         try:
             yield
         except RedisConnectionError as error:
-            # An answer that says no is of a class of its own.
+            # An error reply is of a subclass.
             if self._certificates is None or self._was_answered or type(error) is not RedisConnectionError:
                 raise
             raise CertificateRefusedError("closed before its first answer") from None
@@ -156,15 +156,15 @@ class ServerConnection(Connection):
             await super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
 
     async def _read_files(self) -> dict[str, Any]:
-        """Read them before there is a connection: a cancellation leaves none that never said who it is.
+        """Read the files before the connection exists: a cancellation then leaves no unauthenticated connection.
 
-        Return what asyncio is told of TLS.
+        Return asyncio's TLS arguments.
         """
         if self._login is not None:
             await self._login.prepare()
         if self._certificates is None:
             return {}
-        # By its name, whichever address that led to.
+        # Verified by host name, whichever address it resolved to.
         return {"ssl": await self._certificates.context(), "server_hostname": self.host}
 
     async def disconnect(
@@ -173,19 +173,19 @@ class ServerConnection(Connection):
         *options: Any,  # noqa: ANN401 - redis-py's own
         **more: Any,  # noqa: ANN401 - the same
     ) -> None:
-        """Close; with `nowait` at once: with TLS the socket would stay until the server has said goodbye too."""
+        """Close; with `nowait` at once: a TLS socket would otherwise stay open until the server closes too."""
         if nowait and self._writer is not None:
             self._writer.transport.abort()
         await super().disconnect(nowait, *options, **more)
 
     def _connection_arguments(self) -> dict[str, Any]:
-        """What redis-py has asyncio make its streams of."""
+        """Return the arguments that redis-py passes to `asyncio.open_connection`."""
         arguments, self._streams_of = self._streams_of, {}
         return arguments
 
 
 class FollowingConnection(ServerConnection):
-    """A connection to whoever leads when it is made."""
+    """A connection to the server that is the master when it is opened."""
 
     def __init__(self, *, locate: Locate, **settings: Any) -> None:  # noqa: ANN401 - redis-py's own
         self._locate = locate

@@ -1,7 +1,7 @@
-"""What the first release left in Redis for this account, taken over once, while there is nothing of ours.
+"""Data of the first release in Redis for this account, taken over once, while this release has stored nothing.
 
-It named its keys by the profile's name and gave few facts a fence. Without its token the first replica that starts
-during an update would call the partner, which may revoke the token that the replicas not updated yet go on vending.
+The first release named its keys by the profile's name and gave few facts a fence. Without its token, the first replica
+that starts during an update would call the partner. The partner may then revoke the token that old replicas still vend.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def earlier_profile_id(profile: Profile) -> str:
 async def left_behind(
     get: Get, profile: Profile, sealer: Sealer, credentials_id: str, now_ms: int
 ) -> ReplicaMemory | None:
-    """What counts for an account with these credentials: token, cool-down and permits; None where nothing does.
+    """Return what counts for an account with these credentials: token, cool-down and permits; None if nothing does.
 
-    That release told accounts apart by name alone, so only a token that these very credentials obtained is taken, and
-    without its refresh token, which the replicas of before use too. Raises `StoreError`.
+    That release distinguished accounts by name alone, so only a token that these credentials obtained is taken. Its
+    refresh token is left out, because replicas of that release use it too. Raises `StoreError`.
     """
     profile_id = earlier_profile_id(profile)
     gate = _gate(await get(f"pts:{{{profile_id}}}:gate"))

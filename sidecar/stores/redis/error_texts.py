@@ -1,7 +1,7 @@
-"""What kept a Redis server from being used, and what to do about it, in words for whoever set it up.
+"""Error texts for operators: why a Redis server cannot be used, and what to do about it.
 
-Decided by the exception's class and the first word of the server's error alone. Texts of servers are never shown: they
-may hold what was sent.
+Only the exception's class and the first word of the server's error select the text. Texts of servers are never shown:
+they may contain sent data.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _NOT_ALLOWED = "this user may not use it: check the permissions of the socket (u
 
 
 def code_of(error: BaseException) -> str:
-    """The first word of what a server refused with, such as NOPERM; empty where no server did."""
+    """Return the first word of a server's error reply, such as NOPERM; empty for other errors."""
     if isinstance(error, RedisError) and error.status_code:
         return error.status_code
     first = str(error).partition(" ")[0] if isinstance(error, ResponseError) else ""
@@ -81,7 +81,7 @@ def code_of(error: BaseException) -> str:
 
 
 def words_for(error: BaseException, url: RedisUrl) -> str:
-    """What it is and what to do; the class of the error where there is nothing to add to it."""
+    """Return what is wrong and what to do about it; an error without a text is named by its class."""
     root = root_of(error)
     code = code_of(root)
     if url.topology is Topology.CLUSTER and code in ("ASK", "MOVED"):
@@ -96,6 +96,6 @@ def words_for(error: BaseException, url: RedisUrl) -> str:
         if isinstance(root, kind):
             return words
     if isinstance(root, (RedisConnectionError, ConnectionError)):
-        # A server that is full says so; any other only closes.
+        # A server at its client limit replies with an error. Other servers only close the connection.
         return _FULL if code else _CLOSED_TLS if url.tls else _CLOSED
     return FILE_LIMIT if is_file_limit(root) else f"it cannot be reached ({type(root).__name__})"

@@ -1,4 +1,4 @@
-"""What a Redis server says of itself by INFO, where its user may ask."""
+"""What a Redis server reports by INFO, if its user may run it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _OLD = "it is older than version 6.2, the oldest version this program is tested 
 
 
 def read_info(reply: object) -> dict[str, str]:
-    """The fields of the answer to INFO; none where it is no such answer."""
+    """Return the fields of a reply to INFO; none for any other reply."""
     lines = reply.decode(errors="replace").splitlines() if isinstance(reply, bytes) else []
     return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
 def problems_in(info: dict[str, str], topology: Topology) -> list[str]:
-    """What makes this server none for a store that is named so."""
+    """Return why this server cannot be used for a store of this topology."""
     problems = []
     mode = info.get("redis_mode") or info.get("server_mode")  # the second is Valkey's
     if mode == "sentinel":
@@ -29,7 +29,7 @@ def problems_in(info: dict[str, str], topology: Topology) -> list[str]:
     if topology is not Topology.CLUSTER and mode == "cluster":
         problems.append(CLUSTER_NODE)
     if info.get("role") == "slave":
-        # One that may be written to forgets it all when it hears of its master again.
+        # A writable replica loses its writes when it synchronises with its master again.
         problems.append(REPLICA)
     policy = info.get("maxmemory_policy", "noeviction")
     if info.get("maxmemory", "0") != "0" and policy != "noeviction":
@@ -42,7 +42,7 @@ def problems_in(info: dict[str, str], topology: Topology) -> list[str]:
 
 
 def notes_in(info: dict[str, str]) -> list[str]:
-    """What is worth knowing."""
+    """Return what is worth knowing, but does not prevent the use."""
     notes = []
     if "maxmemory_policy" not in info:
         notes.append(UNSEEN)

@@ -1,4 +1,4 @@
-"""The nodes of a Redis cluster: connections to each, and what they say of each other."""
+"""The nodes of a Redis cluster: a client for each, and the slot table that they report."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from sidecar.stores.redis.replaceable_pool import LOST, RenewedClient, renewal_d
 from sidecar.stores.redis.slots import Slots
 
 ASKED_AT_ONCE = 3
-"""Nodes that are asked who serves what; the first answer counts, so that a dead one costs nothing."""
+"""Nodes queried for the slot table in parallel. The first reply counts, so that a dead node causes no delay."""
 
 
 class NotAClusterError(ClusterError):
-    """The server answers, and is no node of a cluster."""
+    """The server replies, but is not a node of a cluster."""
 
 
 class Nodes:
-    """Every node that was named, by the URL or by another node."""
+    """The nodes that the URL or another node names."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Nodes:
         """`renewal_wait_s` as `RenewedClient` takes it."""
         self._seeds = frozenset(seeds)
         self._named = self._seeds
-        """Whom the URL names, or a node did when it was last asked: each can tell about the others."""
+        """Nodes in the URL or the last slot table: each can report the others."""
         self._connect = connect
         self._aside = aside
         self._renewal_wait_s = renewal_wait_s
@@ -48,7 +48,7 @@ class Nodes:
         self._renewal: asyncio.Task[None] | None = None
         self._due_at = renewal_due_at()
         self.doubted: Address | None = None
-        """The one that was last found wanting: asked last."""
+        """The node that failed last: it is queried last."""
 
     def client(self, address: Address) -> RenewedClient:
         if address not in self._clients:
@@ -56,10 +56,10 @@ class Nodes:
         return self._clients[address]
 
     async def slots(self) -> Slots:
-        """Who serves what, asked only when nobody knows; whoever needs it meanwhile waits for the same answer.
+        """Return the slot table; query it only if it is unknown. Concurrent callers wait for the same query.
 
-        Renewed regularly from the nodes that the URL names: the cluster behind them may be another one by now, while
-        the old one still answers.
+        It is renewed regularly from the nodes that the URL names: the names may lead to another cluster by now, while
+        the old one still replies.
         """
         if self._slots is not None and time.monotonic() >= self._due_at:
             await asyncio.wait((self._renew(),), timeout=self._renewal_wait_s)
@@ -70,12 +70,12 @@ class Nodes:
         return await asyncio.shield(self._learning)
 
     def move(self, slot: int, master: Address) -> None:
-        """A node said that somebody else serves it."""
+        """Record the slot's new master, as a node reported it."""
         if self._slots is not None:
             self._slots.move(slot, master)
 
     def doubt(self, address: Address) -> None:
-        """It failed: what is known of the cluster may be of the past."""
+        """Drop the slot table after a failure of this node: the table may be outdated."""
         self._slots, self.doubted = None, address
 
     async def close(self) -> None:
@@ -96,7 +96,7 @@ class Nodes:
         with contextlib.suppress(RedisError, *LOST):
             said = await self._first_answer(self._seeds, self._ask_anew)
         self._due_at = renewal_due_at()
-        # Fewer slots: the node has left the cluster, and its table is old. Changed meanwhile: a failure was found.
+        # Fewer slots: the node has left the cluster, and its table is old. Another table: a node failed meanwhile.
         if said is not None and known is not None and known is self._slots and said.served >= known.served:
             self._use(said)
 
@@ -122,7 +122,7 @@ class Nodes:
         raise failure
 
     async def _ask_anew(self, address: Address) -> Slots:
-        """Ask over a new connection, to wherever the node's name leads now."""
+        """Query over a new connection, to the address that the node's name has now."""
         await self.client(address).renew()
         return await self._ask(address)
 
@@ -130,7 +130,7 @@ class Nodes:
         try:
             answer = await self.client(address).run("CLUSTER", "SLOTS")
         except ResponseError as error:
-            if type(error) is ResponseError:  # no right to ask, or still loading, are kinds of their own
+            if type(error) is ResponseError:  # a missing permission and a loading server have subclasses
                 raise NotAClusterError("it has no cluster support") from None
             raise
         try:
@@ -139,6 +139,6 @@ class Nodes:
             raise NotAClusterError("its table is none") from None
 
     def _forget_strangers(self) -> None:
-        """Nodes come and go under new addresses: who left the cluster keeps no connection."""
+        """Close the connections to nodes that left the cluster: new nodes may come under new addresses without end."""
         for address in self._clients.keys() - self._named:
             self._clients.pop(address).leave()

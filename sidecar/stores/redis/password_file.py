@@ -1,4 +1,4 @@
-"""Who we say we are to Redis: the URL's password, or that of a file which may rotate."""
+"""The login for Redis: the URL's password, or the password in a file, which may be rotated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PasswordFileError(RedisConnectionError):
 
 
 class Login(CredentialProvider):
-    """A user's name and a password that stays as it is."""
+    """A user name and a fixed password."""
 
     def __init__(self, username: str, password: Secret) -> None:
         self._username = username
@@ -32,7 +32,7 @@ class Login(CredentialProvider):
         return (self._username, text) if self._username else (text,)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
-        # Without an await inside: a cancellation here would leave a connection open that never said who it is.
+        # Contains no await: a cancellation here would leave an unauthenticated connection open.
         return self.get_credentials()
 
     def _current(self) -> Secret:
@@ -40,17 +40,17 @@ class Login(CredentialProvider):
 
 
 class FileLogin(Login):
-    """A password in a file. It is read before each new connection, so one that rotated counts from the next one on."""
+    """A password in a file, read before each new connection: a rotated password is used from the next one on."""
 
     def __init__(self, username: str, path: Path, operations: FileOperations, wait_s: Seconds) -> None:
-        """A connection waits for `wait_s` for the file, where there is a password of before."""
+        """A connection waits at most `wait_s` for the file if there is an earlier password."""
         super().__init__(username, Secret(""))
         self._path = path
         self._wait_s = wait_s
         self._reading = BackgroundReading(lambda: read_password(path), operations)
 
     async def prepare(self) -> None:
-        """Read the file. While it hangs, the password of before stays in use."""
+        """Read the file. While reading hangs, the previous password stays in use."""
         try:
             await self._reading.read(self._wait_s)
         except FileOperationError as error:

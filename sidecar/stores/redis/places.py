@@ -1,4 +1,4 @@
-"""Which servers stand behind a store's URL now, and what is wrong with those that should tell."""
+"""Finds the servers of a store's URL, and problems of the sentinels or nodes that should name them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNKNOWN = "it knows no service of the name in SIDECAR_STORE: look at sentinel m
 
 @dataclass(slots=True)
 class Places:
-    """`masters` are where keys are written, each with a key that it serves; `others` may have to stand in for one."""
+    """`masters` are written to, each with a key that it serves; `others` are replicas that may replace one."""
 
     findings: list[Finding] = field(default_factory=list)
     masters: dict[Address, str] = field(default_factory=dict)
@@ -37,9 +37,9 @@ class Places:
 
 
 async def locate(url: RedisUrl, connecting: Connecting, key_of: Callable[[int], str]) -> Places:
-    """Ask whom there is to ask, over connections of `connecting`.
+    """Query the sentinels or nodes, if any, over connections of `connecting`. Return the servers.
 
-    `key_of` makes as many keys as one likes, the same for the same number.
+    `key_of` returns a key for any number, the same key for the same number.
     """
     match url.topology:
         case Topology.SENTINEL:
@@ -51,7 +51,7 @@ async def locate(url: RedisUrl, connecting: Connecting, key_of: Callable[[int], 
 
 
 async def _by_sentinels(url: RedisUrl, connecting: Connecting, key: str) -> Places:
-    """The master that most of them name. A sentinel that does not help is a note while others do."""
+    """Return the master that most sentinels name. A failed sentinel is only a note while others name a master."""
     wrong: dict[Address, str] = {}
     votes: dict[Address, int] = {}
     for sentinel in url.addresses:
@@ -107,7 +107,7 @@ async def _by_nodes(url: RedisUrl, connecting: Connecting, key_of: Callable[[int
 
 
 def _owners(slots: Slots) -> tuple[dict[int, Address], int]:
-    """Who serves each slot, and how many are served by nobody."""
+    """Return the master of each slot, and the number of slots without a master."""
     owners: dict[int, Address] = {}
     for slot in range(REDIS_CLUSTER_HASH_SLOTS):
         try:

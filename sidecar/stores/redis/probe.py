@@ -1,7 +1,7 @@
-"""One Redis server, tried with every command, right and key that a store depends on, over connections of its own.
+"""Tests one Redis server with every command, permission and key that a store needs, over separate connections.
 
-What is written is of the form that the store's own keys have, and expires a millisecond later: removing it any other
-way would take one right more.
+The keys written have the form of the store's own keys and expire after a millisecond: deleting them would require one
+more permission.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from sidecar.stores.redis.info import SENTINEL, UNSEEN, notes_in, problems_in, r
 from sidecar.stores.redis.rights import CLUSTER_RIGHTS, LEAST_RIGHTS
 
 FAILURES = (RedisError, OSError, RuntimeError)
-"""What a server, or the way to it, may raise; RuntimeError is uvloop's word for a write to a closed transport."""
+"""Errors of a server, or of the way to it; uvloop raises RuntimeError for a write to a closed transport."""
 CONNECTIONS = 8
-"""Fresh ones to one name, which may stand for several servers: one of two is missed once in 128 times."""
+"""New ones to one name, which may stand for several servers: one of two is missed once in 128 times."""
 Command: TypeAlias = tuple[str | int, ...]
 
 _SCRIPT, _UNKNOWN_SCRIPT = "return 1", "0" * 40
 
 
 def expiring(key: str) -> Command:
-    """Write a key that is gone a millisecond later, and whatever lay there with it."""
+    """Return a command that replaces a key's value and lets the key expire after a millisecond."""
     return ("SET", key, "", "PX", 1)
 
 
 class RedisProbe:
-    """Tries the servers of one store."""
+    """Tests the servers of one store."""
 
     def __init__(self, url: RedisUrl, connecting: Connecting) -> None:
         self._url = url
         self._connecting = connecting
 
     async def find(self, address: Address, key: str) -> list[Finding]:
-        """Everything that keeps this server from serving `key`, one of its own, as the store needs it."""
+        """Return all problems and notes about how this server serves `key`, one of its own keys."""
         problems, notes = await self._look(address, key)
         if self._url.topology is Topology.SERVER and not address.path and set(problems) <= {REPLICA}:
             problems = await self._spread(address, key, problems)
@@ -53,7 +53,7 @@ class RedisProbe:
         return [*found, *(Finding(words, str(address), is_note=True) for words in notes)]
 
     async def refused(self, address: Address, command: Command) -> str:
-        """Send one command over a connection of its own: why it was not done, in words; empty when it was."""
+        """Send one command over a separate connection. Return why it failed, in words; empty on success."""
         try:
             async with self._opened(address) as connection:
                 error = await _refusal(connection, command)
@@ -62,7 +62,7 @@ class RedisProbe:
         return "" if error is None else words_for(error, self._url)
 
     async def _look(self, address: Address, key: str) -> tuple[list[str], list[str]]:
-        """Problems and notes."""
+        """Return problems and notes."""
         problems: list[str] = []
         try:
             async with self._opened(address) as connection:
@@ -87,7 +87,7 @@ class RedisProbe:
             refusals |= await self._refused_keys(connection, key)
         missing = [right for right, error in refusals.items() if error and code_of(error) == "NOPERM"]
         if "~pts:*" in missing:
-            # Without the keys nobody can tell whether the commands are missing too.
+            # Without permission for the keys, GET and SET fail whether these commands are permitted or not.
             missing = [right for right in missing if right not in ("+get", "+set")]
         if missing:
             problems.append(f"its user lacks {' '.join(missing)}: ACL SETUSER … {self._all_rights}")
@@ -105,7 +105,7 @@ class RedisProbe:
         return [*rights, ("+asking", ("ASKING",))] if self._url.topology is Topology.CLUSTER else rights
 
     async def _refused_keys(self, connection: AbstractConnection, key: str) -> dict[str, Exception | None]:
-        """By scripts, which take any keys: is the pattern allowed, and do those of two slots go together."""
+        """Test by scripts, which take any keys, whether the pattern is allowed and whether one may use two slots."""
         refusals = {"~pts:*": await _refusal(connection, ("EVAL", _SCRIPT, 1, key))}
         if self._url.topology is not Topology.CLUSTER:
             refusals["slots"] = await _refusal(connection, ("EVAL", _SCRIPT, 2, key, _key_elsewhere(key)))
@@ -119,7 +119,7 @@ class RedisProbe:
         return f"{rights} +select" if self._url.database else rights
 
     async def _spread(self, address: Address, key: str, first: list[str]) -> list[str]:
-        """A Service may balance over a master and its replicas, by connection."""
+        """Test several connections: a Service may balance them over a master and its replicas."""
         answers = Counter([await self.refused(address, expiring(key)) for _ in range(CONNECTIONS)])
         if len(answers) == 1:
             return first or [words for words in answers if words]
@@ -130,7 +130,7 @@ class RedisProbe:
         ]
 
     def _kept_out(self, address: Address, error: Exception) -> str:
-        """Before any command of ours: by the network, TLS, the password or the database."""
+        """Return the text for a failure before the first command: of the network, TLS, password or database."""
         code, database = code_of(error), self._url.database
         if database and code == "NOPERM":
             return f"its user lacks +select, which database {database} requires: add it, or use database 0"
@@ -143,7 +143,7 @@ class RedisProbe:
 
     @asynccontextmanager
     async def _opened(self, address: Address) -> AsyncIterator[AbstractConnection]:
-        """A fresh connection, let in, with its database selected. Raises `FAILURES`."""
+        """Yield a new, authenticated connection with its database selected. Raises `FAILURES`."""
         client = self._connecting.client(address, self._url.database)
         try:
             connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
@@ -174,7 +174,7 @@ async def _ask(connection: AbstractConnection, command: Command) -> Any:  # noqa
 
 
 async def _refusal(connection: AbstractConnection, command: Command) -> Exception | None:
-    """The server's no; what ends the connection is raised."""
+    """Return the server's error reply, None if there is none; an error that ends the connection is raised."""
     try:
         await _ask(connection, command)
     except ResponseError as error:
@@ -183,11 +183,11 @@ async def _refusal(connection: AbstractConnection, command: Command) -> Exceptio
 
 
 def _is_expected(error: Exception) -> bool:
-    """NOSCRIPT is the right answer for a script nobody knows; what the user may not do is told apart."""
+    """NOSCRIPT is the expected reply for an unknown script; missing permissions are reported separately."""
     return code_of(error) in ("NOPERM", "NOSCRIPT")
 
 
 def _key_elsewhere(key: str) -> str:
-    """A key of another slot, that the same patterns allow."""
+    """Return a key of another slot that the same patterns allow."""
     others = (f"pts:{{other-{number}}}:gate" for number in range(key_slot(key.encode()) + 2))
     return next(other for other in others if key_slot(other.encode()) != key_slot(key.encode()))

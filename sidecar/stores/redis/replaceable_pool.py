@@ -17,9 +17,9 @@ from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.stores.redis.background_tasks import BackgroundTasks
 
 LOST = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, MasterDownError, OSError, RuntimeError)
-"""Nobody is there, or nobody who may write: the name or the sentinels may lead elsewhere by now.
+"""The server is unreachable or read-only: the name or the sentinels may lead to another server by now.
 
-RuntimeError is uvloop's word for a write to a closed transport.
+uvloop raises RuntimeError for a write to a closed transport.
 """
 
 RENEW_AFTER_S: tuple[Seconds, Seconds] = (45, 75)
@@ -52,7 +52,7 @@ class RenewedClient:
         self._replace(make())
 
     async def run(self, *command: Word, asking: bool = False) -> Any:  # noqa: ANN401 - any command has any answer
-        """Send one command; `asking` lets it have keys that a node of a cluster is only about to get."""
+        """Send one command; `asking` allows keys of a slot that a cluster node is still importing."""
         if time.monotonic() >= self._due_at:
             await asyncio.wait((self._renew(),), timeout=self._renewal_wait_s)
         client = self.client
@@ -65,12 +65,12 @@ class RenewedClient:
                 self._replace(self._make())
             raise
         finally:
-            # Also where another operation's failure came first: what we used went back to a pool nobody asks again.
+            # Also if another operation failed first: our connection went back to a pool that is not used any more.
             if client is not self.client:
                 self._aside.start(_retire(client))
 
     def leave(self) -> None:
-        """Close what is idle now, and what is under way when it ends."""
+        """Close idle connections now, and busy ones when their operations end."""
         left = self.client
         self._replace(self._make())
         self._aside.start(_retire(left))
@@ -97,7 +97,7 @@ class RenewedClient:
     async def _make_before_break(self) -> None:
         old, left = self.client, self._make()
         try:
-            # Connects and authenticates. No command is sent: the user may have the right to ours alone.
+            # Connects and authenticates. No command is sent: the user may be allowed only the store's commands.
             connection = await left.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
             await left.connection_pool.release(connection)
         except (RedisError, *LOST):
@@ -111,7 +111,7 @@ class RenewedClient:
 
 
 async def _run_asking(client: Redis, command: tuple[Word, ...]) -> Any:  # noqa: ANN401 - any command has any answer
-    """ASKING holds for the next command of the same connection."""
+    """Send ASKING and the command together: ASKING applies to the next command of the same connection."""
     async with client.pipeline(transaction=False) as pipeline:
         pipeline.execute_command("ASKING")
         pipeline.execute_command(*command)

@@ -1,4 +1,4 @@
-"""What the store's user has to be allowed, as rules of ACL SETUSER; nothing of it can be spared."""
+"""The permissions that the store's user needs, as rules of ACL SETUSER. Each of them is required."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Redis behind sentinels: each new connection goes to the master that most of them name.
 
-A master that is demoted closes its clients' connections, so who connects anew asks anew. One that is silent, or answers
-READONLY, does not: then all connections to it are left behind.
+A demoted master closes its clients' connections, so clients connect again and query the sentinels again. A master that
+is silent, or replies READONLY, does not close them: then all connections to it are replaced.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class SentinelServers:
 
 
 Asked: TypeAlias = Sequence[asyncio.Task[Address | None]]
-"""One question to each sentinel; its answer is None when it does not know the service."""
+"""One query to each sentinel; its result is None if the sentinel does not know the service."""
 
 
 class Sentinels:
-    """Asks all sentinels at once: a dead one costs nothing, and one that was cut off is outvoted."""
+    """Queries all sentinels in parallel: a dead one does not block the others, and a partitioned one is outvoted."""
 
     def __init__(
         self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access, aside: BackgroundTasks
@@ -61,20 +61,20 @@ class Sentinels:
         self._aside = aside
 
     async def master(self) -> Address:
-        """What more than half of the sentinels name, else what most of those name that answer in time.
+        """Return the master that more than half of the sentinels name, else most of those that reply in time.
 
-        Raises `ServiceUnknownError`, or what kept a sentinel from answering.
+        Raises `ServiceUnknownError`, or the error of a sentinel that failed.
         """
         asked = [self._aside.start(self._ask(address)) for address in self._url.addresses]
         loop = asyncio.get_running_loop()
-        # A sentinel that is silent holds up the others' answer for so long, where it matters at all.
+        # A silent sentinel delays the result until then, and only while no majority names one master.
         patient_until = loop.time() + self._timeout_s * OPTIONAL_WAIT
         waiting = set(asked)
         while waiting and _most_votes(asked) * 2 <= len(asked):
             left_s = patient_until - loop.time()
             if left_s <= 0 and _most_votes(asked):
                 break
-            # Out of patience and nobody has answered: then whoever does so first is believed.
+            # The wait is over and no sentinel has named a master: the first one named is used.
             limit_s = left_s if left_s > 0 else None
             _, waiting = await asyncio.wait(waiting, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         if not _most_votes(asked):

@@ -1,4 +1,4 @@
-"""Who serves which part of a Redis cluster's keys, as one of its nodes sees it."""
+"""The slot table of a Redis cluster, as one of its nodes reports it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _Range: TypeAlias = tuple[int, int, Address]
 
 
 class Slots:
-    """The answer to CLUSTER SLOTS, and what was heard since."""
+    """The reply to CLUSTER SLOTS, and the moves reported since."""
 
     def __init__(self, answer: Sequence[Any], asked: Address) -> None:
         """`answer` is ranges of `[first, last, [host, port, …] of the master, the same of each replica …]`.
 
-        A node that does not know its own name, or keeps it to itself, means the one that was `asked`.
+        A missing host, of a node that does not know or does not announce its own, means the host of `asked`.
         """
         self._ranges: list[_Range] = []
         self._moved: dict[int, Address] = {}
@@ -30,18 +30,18 @@ class Slots:
 
     @property
     def served(self) -> int:
-        """How many slots somebody serves."""
+        """Return the number of slots that have a master."""
         return sum(last - first + 1 for first, last, _ in self._ranges)
 
     def any_master(self, doubted: Address | None) -> Address:
-        """A master, another than the doubted one if there is. Raises `ClusterDownError`."""
+        """Return a master, other than `doubted` if there is another. Raises `ClusterDownError`."""
         masters = sorted({master for _, _, master in self._ranges}, key=lambda master: master == doubted)
         if not masters:
             raise ClusterDownError("nobody serves anything")
         return masters[0]
 
     def master_of(self, slot: int) -> Address:
-        """Raises `ClusterDownError` where nobody serves it."""
+        """Return the slot's master. Raises `ClusterDownError` if it has none."""
         masters = (master for first, last, master in self._ranges if first <= slot <= last)
         master = self._moved.get(slot) or next(masters, None)
         if master is None:
@@ -49,7 +49,7 @@ class Slots:
         return master
 
     def move(self, slot: int, master: Address) -> None:
-        """A node said that somebody else serves it."""
+        """Record the slot's new master, as a node reported it."""
         self._moved[slot] = master
         self.nodes.add(master)
 

@@ -45,7 +45,7 @@ CLAIM, COMMIT, FAIL, REJECT, PEEK, SEED = (
 )
 
 MAX_OFFERS = 4
-"""Newer tokens that one claim may be offered and cannot open."""
+"""Newer tokens that one claim may fail to open before it raises `StoreError`."""
 
 
 class RedisStore:
@@ -54,7 +54,7 @@ class RedisStore:
     def __init__(
         self, url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock, stalls: FileStalls | None = None
     ) -> None:
-        """`stalls` is told of files that hang. Raises `ConfigurationError` for a URL that cannot be used.
+        """`stalls` records files that hang. Raises `ConfigurationError` for a URL that cannot be used.
 
         Connects to nothing yet.
         """
@@ -76,7 +76,7 @@ class RedisStore:
 
 
 class _RedisState:
-    """One profile. A token that cannot be opened here counts as missing."""
+    """The shared state of one profile. A token that cannot be opened here counts as missing."""
 
     def __init__(self, link: RedisLink, sealer: Sealer, profile: Profile) -> None:
         self._link = link
@@ -85,12 +85,12 @@ class _RedisState:
         tag = f"pts:{{{profile.profile_id}}}"
         self._keys = (f"{tag}:gate", f"{tag}:token")
         self._has_looked_back = False
-        """Whether what the first release left was looked for."""
+        """Whether data of the first release was looked for."""
 
     async def claim(self, ask: ClaimRequest) -> ClaimResult:
-        """Asks again, beyond it, when the newer token cannot be opened here: it must not be offered for ever.
+        """Claim again, past its fence, if a newer token cannot be opened here: it must not be offered for ever.
 
-        A few times at most, should somebody put ever newer ones there.
+        At most `MAX_OFFERS` times, because another writer could keep storing newer ones.
         """
         if not ask.epoch and not self._has_looked_back:
             await self._look_back(ask.credentials_id)
@@ -112,7 +112,7 @@ class _RedisState:
         raise StoreError(CLAIM.name, UnsealError.__name__)
 
     async def _look_back(self, credentials_id: str) -> None:
-        """The replica has seen nothing in the store yet: it may hold something of the release before."""
+        """Look for data of the first release, because this replica has read nothing from the store yet."""
         try:
             reply = await self._link.run(PEEK, self._keys, PeekArgs(known=0))
         except StoreError as error:
@@ -120,7 +120,7 @@ class _RedisState:
         self._has_looked_back = True
         if reply.gate is not None:
             return
-        # It may be of any type, or not ours to read: what cannot be had costs one call and stops nobody.
+        # The value may have any type, or be forbidden to this user. A failure costs one partner call and is ignored.
         with contextlib.suppress(StoreError):
             found = await left_behind(self._link.get, self._profile, self._sealer, credentials_id, reply.now_ms)
             if found is not None:

@@ -1,4 +1,4 @@
-"""The servers behind a store's URL, whichever of them answers."""
+"""The servers of a store's URL: the protocol for every topology, and the single server."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, RenewedClient, 
 
 
 class Servers(Protocol):
-    """Sends one command to the server in charge. Raises what redis-py raises, `OSError` and `RuntimeError`.
+    """Sends one command to the responsible server. Raises what redis-py raises, `OSError` and `RuntimeError`.
 
-    A command is sent again only where a server answered that it did not run it, or could not be reached.
+    A command is sent again only if a server replied that it did not run it, or could not be reached.
     """
 
     async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - any command has any answer
-        """`key` is one of the command's keys, which all live together; empty for a command without keys."""
+        """`key` is one of the command's keys, which share one slot; empty for a command without keys."""
         ...
 
     async def close(self) -> None:
-        """Close every connection; no operation may be under way."""
+        """Close every connection; no operation may be running."""
         ...
 
 
 class OneServer:
-    """Always the same address, whoever stands behind it."""
+    """Always uses the same address, whichever server it leads to."""
 
     def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
         self._aside = BackgroundTasks()

@@ -15,7 +15,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class KeptTime(msgspec.Struct, frozen=True):
-    """What the processes of one machine keep together; milliseconds. `last_ms` is the latest instant that was kept."""
+    """The clock state that a machine's processes share, in milliseconds. `last_ms` is the latest stored instant."""
 
     boot_id: Id
     offset_ms: Annotated[int, msgspec.Meta(gt=-(10**14), lt=10**14)]
@@ -23,15 +23,15 @@ class KeptTime(msgspec.Struct, frozen=True):
 
 
 class Readings(Protocol):
-    """What a machine says of time."""
+    """The clocks of a machine."""
 
     @property
     def boot_id(self) -> str:
-        """Another one after each start of the machine; empty where it has none."""
+        """Return an id that changes at each boot; empty if the machine has none."""
         ...
 
     def uptime_ms(self) -> int:
-        """The same for all processes; goes back only when the machine starts anew, and stands still for nothing."""
+        """Return the uptime, the same for all processes. It goes back only at a reboot, and it never stops."""
         ...
 
     def wall_ms(self) -> int:
@@ -40,7 +40,7 @@ class Readings(Protocol):
 
 
 class MachineReadings:
-    """This machine's. Where it is not Linux, uptime stands still while the machine sleeps."""
+    """The clocks of this machine. On systems other than Linux, uptime stops while the machine sleeps."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -56,11 +56,11 @@ class MachineReadings:
 
 
 def time_now(kept: KeptTime | None, readings: Readings) -> KeptTime:
-    """The time now, in `last_ms`, as it is to be kept.
+    """Return the clock state to store, with the current time in `last_ms`.
 
-    Within one run of the machine it is the uptime and an offset, so no step of the wall clock changes anything. With
-    another boot id, or a reading below what was kept (a machine put back to an earlier state), it goes on from the wall
-    clock, or from the last instant where that is later.
+    Until the next boot the time is the uptime plus an offset, so a step of the wall clock changes nothing. With another
+    boot id, or a reading below the stored one (a machine restored to an earlier state), the time continues from the
+    wall clock, or from the last instant if that is later.
     """
     uptime_ms = readings.uptime_ms()
     if kept is not None and kept.boot_id == readings.boot_id and kept.offset_ms + uptime_ms >= kept.last_ms:

@@ -1,4 +1,4 @@
-"""One SQLite file that the processes of a machine share: opened, told apart from its successors, and closed."""
+"""One SQLite file that the processes of a machine share: opens it, detects a replaced file, and closes it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ SCHEMA = (
 PRIMARY_CODE = 0xFF
 """The part of SQLite's error codes that names the kind (https://www.sqlite.org/rescode.html)."""
 STEPS = 100_000
-"""Of SQLite's machine between two looks at the time: some milliseconds."""
+"""Instructions of SQLite's virtual machine between two checks of the deadline: some milliseconds."""
 BUSY_SHARE = 0.9
-"""Of the time that is left, for waiting on a lock: that it was the lock can still be said in time."""
+"""Of the remaining time, for waiting on a lock: the rest is for reporting in time that it was the lock."""
 
 
 class SqliteFile:
-    """The file at a path, whichever lies there now. All of it belongs to one thread.
+    """The file that is at a path now. Only one thread may use an object of this class.
 
-    Changes are kept in a rollback journal, not in a write-ahead log: that maps `…-shm` into memory, and when somebody
-    truncates a mapped file, SIGBUS ends the process. A commit synchronises the disk five times instead of once, 0.7 ms
-    instead of 0.2 ms where it was measured, and between two commits there is one file.
+    Changes go to a rollback journal, not to a write-ahead log: a log maps `…-shm` into memory, and SIGBUS ends the
+    process when a mapped file is truncated. A commit synchronises the disk five times instead of once, 0.7 ms instead
+    of 0.2 ms as measured. Between two commits there is one file.
 
-    A process of an earlier release may have the file open with a log. Then this one shares the log, opens the file for
-    each operation, and ends the log as soon as nobody else has the file open.
+    A process of an earlier release may have the file open with a log. Then this process shares the log, opens the file
+    for each operation, and ends the log as soon as no other process has the file open.
 
-    Deadlines are moments of `time.monotonic`.
+    Deadlines are values of `time.monotonic`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,13 +49,13 @@ class SqliteFile:
         self._has_log = False
 
     def connection(self, deadline: MonotonicTime) -> sqlite3.Connection:
-        """A connection in autocommit mode to the file that lies at the path now, made where there is none.
+        """Return a connection in autocommit mode to the file that is at the path now. Create a missing file.
 
         Raises `sqlite3.Error`, `OSError` and `FileError`.
         """
         refuse_shared(self._path)
         if self._connection is not None and (self._place != _place(self._path) or self._log.exists()):
-            # Another file by now, or another process has given it a log.
+            # The file was replaced, or another process has given it a log.
             self.close()
         if self._connection is None:
             self._open(deadline)
@@ -64,7 +64,7 @@ class SqliteFile:
         return connection
 
     def rest(self) -> None:
-        """Between two operations: a log can be ended only while a single process has the file open."""
+        """Close a file with a log between operations: only a single process that has it open can end the log."""
         if self._has_log:
             self.close()
 
@@ -79,9 +79,9 @@ class SqliteFile:
 
     def _open(self, deadline: MonotonicTime) -> None:
         _make_private(self._path)
-        # Before it is opened: if it is replaced meanwhile, the next operation sees another one.
+        # Read before the file is opened: if it is replaced meanwhile, the next operation detects it.
         self._place = _place(self._path)
-        # Never made by SQLite itself, which would let everybody read it.
+        # SQLite itself never creates the file: it would make it readable for every user.
         uri = f"file:{quote(str(self._path))}?mode=rw"
         self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0)
         try:
@@ -92,9 +92,9 @@ class SqliteFile:
 
 
 def _make_private(path: Path) -> None:
-    """Nobody else's to read from the moment it is there; SQLite gives the files beside it the same mode.
+    """Create a missing file so that no other user can read it; SQLite gives the files beside it the same mode.
 
-    A file that is there is not opened: closing it would end this process's locks on it, SQLite's among them.
+    An existing file is not opened: closing it would end this process's locks on it, SQLite's included.
     """
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -109,15 +109,15 @@ def _place(path: Path) -> object:
 
 
 def _set_up(connection: sqlite3.Connection, deadline: MonotonicTime) -> bool:
-    """Make the connection ready, and the table where there is none; whether the file still has a log."""
-    # Bytes as they are: what somebody else wrote there may be no text.
+    """Configure the connection and create a missing table. Return whether the file still has a log."""
+    # Raw bytes: what another program wrote there may not be text.
     connection.text_factory = bytes
     _wait_until(connection, deadline)
-    # A file that somebody truncates is an error then, and no SIGBUS; some builds of SQLite map it unless told.
+    # Unmapped, a truncated file causes an error instead of SIGBUS; some builds of SQLite map it by default.
     connection.execute("PRAGMA mmap_size = 0")
-    # Survives a power cut too: a grant that was forgotten would be a partner call too many. EXTRA also synchronises the
-    # folder when a journal was deleted: one that came back would undo its transaction. A few milliseconds, a few times
-    # in a token's life.
+    # Survives a power cut too: a lost grant would allow one partner call too many. EXTRA also synchronises the folder
+    # when a journal was deleted: a journal that reappears would undo its transaction. This costs a few milliseconds, a
+    # few times in a token's life.
     connection.execute("PRAGMA synchronous = EXTRA")
     ours = is_ours(connection)
     if ours and _number(connection, "user_version") != VERSION:
@@ -129,8 +129,8 @@ def _set_up(connection: sqlite3.Connection, deadline: MonotonicTime) -> bool:
 
 
 def is_ours(connection: sqlite3.Connection) -> bool:
-    """False for a file with nothing in it."""
-    # In this order: another process may make the table, and with it the id, between the two looks.
+    """Return whether the file is this program's; False for an empty file. Raises `ForeignFileError`."""
+    # In this order: another process may create the table, and with it the id, between the two queries.
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     application_id = _number(connection, "application_id")
     if application_id not in (0, APPLICATION_ID) or (tables and not application_id):
@@ -139,9 +139,9 @@ def is_ours(connection: sqlite3.Connection) -> bool:
 
 
 def _end_log(connection: sqlite3.Connection) -> bool:
-    """Use a rollback journal from now on, which is deleted at each commit.
+    """Switch to a rollback journal, which is deleted at each commit.
 
-    Answers whether the file still has a write-ahead log, because another process has it open.
+    Return whether the file still has a write-ahead log, because another process has it open.
     """
     try:
         connection.execute("PRAGMA journal_mode = DELETE")
@@ -171,12 +171,12 @@ def could_not_open(error: Exception) -> bool:
 
 
 def _wait_until(connection: sqlite3.Connection, deadline: MonotonicTime) -> None:
-    """Let the connection wait for locks, and work, until then. Raises `TimeoutError` when it is too late for that."""
+    """Let the connection wait for locks, and work, until the deadline. Raises `TimeoutError` if it has passed."""
     wait_ms = round((deadline - time.monotonic()) * 1000 * BUSY_SHARE)
     if wait_ms <= 0:
         raise TimeoutError
     connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
-    # Ours are over long before; what somebody planted in the file, a trigger or a reply, need never be.
+    # Our statements end long before. A trigger or a view that was planted in the file may never end.
     connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
 
 

@@ -1,4 +1,4 @@
-"""What to tell whoever runs `check` when a file cannot be used: words without a path or SQLite's own text."""
+"""Error texts of `check` for a file that cannot be used, without a path or SQLite's own text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BY_CLASS: dict[type[Exception], str] = {
 
 
 def words_for(error: Exception) -> str:
-    """Empty where there is nothing to add to the error's class."""
+    """Return the text for an error; empty if there is nothing to add to its class."""
     if is_file_limit(error):
         return FILE_LIMIT
     if isinstance(error, SharedFileError):

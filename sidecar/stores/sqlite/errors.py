@@ -1,4 +1,4 @@
-"""Why a file cannot be the store, although it may be a database."""
+"""Errors of a file that cannot be the store, although it may be a database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sidecar.core.errors import SidecarError
 
 
 class FileError(SidecarError):
-    """The file is there, but cannot be used here."""
+    """The file exists, but cannot be used here."""
 
 
 class ForeignFileError(FileError):

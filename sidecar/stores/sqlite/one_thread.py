@@ -1,4 +1,4 @@
-"""A thread for the work of a store in a file, for which nothing waits at the end."""
+"""A thread for the work of a file store, which is not joined at the end of the process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class OneThread(Executor):
-    """Does one piece of work after the other, in a daemon thread that ends with `shutdown`.
+    """Runs one piece of work after the other, in a daemon thread that ends with `shutdown`.
 
     Unlike those of a `ThreadPoolExecutor`, the thread is not joined at the end of the process: a disk that hangs would
-    keep it from ending.
+    keep the process from ending.
     """
 
     def __init__(self, name: str) -> None:
@@ -24,7 +24,7 @@ class OneThread(Executor):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue the work; a future that is cancelled before its turn takes it out again."""
+        """Queue the work; if its future is cancelled before its turn, the work is not run."""
         future: Future[T] = Future()
 
         def run() -> None:
@@ -32,7 +32,7 @@ class OneThread(Executor):
                 return
             try:
                 future.set_result(work(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - raised by whoever waits for the future
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 future.set_exception(error)
 
         if self._thread.ident is None:

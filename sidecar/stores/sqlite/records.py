@@ -1,4 +1,4 @@
-"""A profile's cell as it lies in the file: three documents, the clock that all profiles share among them."""
+"""A profile's record in the file: three documents, one of them the clock that all profiles share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sidecar.stores.sealing import Sealer
 from sidecar.stores.sqlite.clock import KeptTime, Readings, time_now
 
 GATE_KEEP_MS = 7 * 24 * 3600 * 1000
-"""As in Redis: what nobody has changed for so long is gone."""
+"""As in Redis: a document that has not changed for so long is deleted."""
 FOR_EVER_MS = 10**14
 CLOCK = "clock"
 
@@ -27,7 +27,7 @@ READ = (
     "SELECT name, until_ms, CASE WHEN typeof(document) = 'blob' AND length(document) <= ? THEN document END "
     "FROM kept WHERE name IN (?, ?, ?)"
 )
-"""What is too long never leaves the file."""
+"""A document that is too long is not read from the file."""
 
 T = TypeVar("T")
 _Rows: TypeAlias = dict[str, tuple[object, bytes]]
@@ -38,7 +38,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class _SealedToken:
-    """The stored token, opened only for who does not know it."""
+    """The stored token, opened only for a replica that does not have it."""
 
     def __init__(self, stored: StoredToken, profile: Profile, sealer: Sealer) -> None:
         self._stored, self._profile, self._sealer = stored, profile, sealer
@@ -57,7 +57,7 @@ class _SealedToken:
 
 @dataclass(slots=True)
 class StoredCell:
-    """One profile's cell with the time, as one statement found them."""
+    """One profile's record and the time, as one statement read them."""
 
     profile: Profile
     sealer: Sealer
@@ -68,16 +68,16 @@ class StoredCell:
 
     @property
     def changed(self) -> bool:
-        """Whether there is something to write: not for time alone that passed."""
+        """Whether there is something to write; the passing of time alone is not."""
         if self.kept is None or self.kept != replace(self.time, last_ms=self.kept.last_ms):
             return True
         return self._gate_document() != self.gate_before or isinstance(self.cell.token, Token)
 
     def save(self, connection: sqlite3.Connection) -> None:
-        """Write what changed, the latest instant, and drop what is over; within the caller's transaction."""
+        """Write changes and the latest instant, and delete expired rows, within the caller's transaction."""
         now_ms = self.time.last_ms
         if self.kept is None:
-            # Instants by a clock that is not known any more mean nothing.
+            # The clock state was lost, so instants by that clock have no meaning.
             connection.execute("DELETE FROM kept")
         connection.execute("DELETE FROM kept WHERE until_ms <= ?", (now_ms,))
         _put(connection, CLOCK, FOR_EVER_MS, _ENCODER.encode(self.time))
@@ -93,12 +93,12 @@ class StoredCell:
 
 
 def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readings: Readings) -> StoredCell:
-    """Read it. What cannot be used counts as missing and is named in `ProfileRecord.damaged`."""
+    """Read the profile's record. An unusable document counts as missing and is named in `ProfileRecord.damaged`."""
     names = (CLOCK, _gate_name(profile), _token_name(profile))
     rows = connection.execute(READ, (MAX_DOCUMENT_BYTES, *names))
     found = {name.decode(): (until_ms, document) for name, until_ms, document in rows}
     damaged: list[DamagedName] = []
-    # Without a clock nothing can be dated, so there is nothing.
+    # Without the clock no instant can be interpreted, so every document counts as missing.
     kept = _decoded(found, CLOCK, _TIMES.decode, "gate", damaged)
     time = time_now(kept, readings)
     running = {name: row for name, row in found.items() if kept is not None and _ends_after(row[0], time.last_ms)}
@@ -118,7 +118,7 @@ def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readi
 
 
 def drop(connection: sqlite3.Connection, profile: Profile) -> None:
-    """Remove it."""
+    """Delete the profile's documents."""
     connection.execute("DELETE FROM kept WHERE name IN (?, ?)", (_gate_name(profile), _token_name(profile)))
 
 
@@ -130,7 +130,7 @@ def _decoded(
     try:
         return decode(rows[name][1])
     except (*UNREADABLE, TypeError):
-        # No JSON, JSON without end, another shape, or another type of the database.
+        # Invalid JSON, JSON nested too deeply, another shape, or another SQLite type.
         damaged.append(what)
         return None
 

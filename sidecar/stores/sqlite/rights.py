@@ -1,4 +1,4 @@
-"""Whether another user of the machine may change the file store."""
+"""Checks whether another user of the machine may change the file store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from sidecar.stores.sqlite.errors import SharedFileError
 
 BESIDE = ("-journal", "-wal", "-shm")
-"""What SQLite appends to the name for the files that it keeps beside a database, and applies to it."""
+"""Suffixes of the files that SQLite keeps beside a database, and applies to it."""
 
 ROOT = 0
 
@@ -23,12 +23,12 @@ def refuse_shared(path: Path) -> None:
     A sticky folder does not count as safe, because everybody may put a journal into it. Links to the folder are
     followed; the file itself must not be a link. Files that do not exist are fine.
 
-    Raises `SharedFileError`, and `OSError` where the folder cannot be looked at.
+    Raises `SharedFileError`, and `OSError` if the folder cannot be read.
     """
     folder = path.parent.stat()
     group = folder.st_gid if folder.st_mode & stat.S_ISGID and folder.st_gid in _our_groups() else None
     _refuse("its folder", folder, group, 0o700)
-    # Nobody else can change what lies in the folder from here on.
+    # From here on, no other user can change the files in the folder.
     for suffix in ("", *BESIDE):
         with contextlib.suppress(FileNotFoundError):
             status = os.lstat(f"{path}{suffix}")

@@ -1,7 +1,7 @@
 """The shared state in one file, for the processes of one machine: it survives their restarts and the machine's.
 
-Decisions are those of `rules.py`, each in one short transaction that begins with the write lock. What only looks takes
-no lock, so it is never in anybody's way.
+Decisions are those of `decisions.py`, each in one short transaction that begins with the write lock. Operations that
+only read take no lock, so they delay no other process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sidecar.stores.sqlite.one_thread import OneThread
 from sidecar.stores.sqlite.records import StoredCell, drop, load
 
 LOOKING = ("peek", "reject")
-"""Operations that mostly change nothing: they look first, and take the lock only when there is something to write."""
+"""Operations that mostly change nothing: they read first, and take the lock only if there is something to write."""
 
 T = TypeVar("T")
 
@@ -35,8 +35,8 @@ T = TypeVar("T")
 class SqliteStore:
     """One file, shared by all profiles of a process and by all processes of a machine.
 
-    Everything that may wait, for a lock or a disk, happens in one thread of its own. `timeout_s` limits one operation,
-    its turn in that thread included; one that is under way when its caller gives up runs on, and does no harm.
+    Work that may wait for a lock or a disk runs in one separate thread. `timeout_s` limits one operation, the wait for
+    that thread included. An operation that is running when its caller gives up continues, which is harmless.
     """
 
     kind = "sqlite"
@@ -44,7 +44,7 @@ class SqliteStore:
     def __init__(
         self, path: Path, *, timeout_s: Seconds, sealer: Sealer, clock: Clock, readings: Readings | None = None
     ) -> None:
-        """Opens nothing yet. `readings` are this machine's unless a test brings others."""
+        """Opens nothing yet. `readings` are this machine's unless a test passes others."""
         self._timeout_s = timeout_s
         self._sealer = sealer
         self._clock = clock
@@ -67,7 +67,7 @@ class SqliteStore:
         return DeskState(visit)
 
     async def ping(self) -> None:
-        """Takes the write lock, and writes the time."""
+        """Take the write lock and write the time."""
         nobody = Profile(name="ping", base_url="")
         await self._run("ping", lambda connection: self._decide_alone(connection, nobody, lambda _: None, always=True))
 
@@ -76,7 +76,7 @@ class SqliteStore:
         await self._run("forget", lambda connection: drop(connection, profile))
 
     async def close(self) -> None:
-        """Close the file after what is under way, or leave that to the end of the process: a disk may hang."""
+        """Close the file after running work, or leave it to the end of the process: a disk may hang."""
         if self._closed:
             return
         self._closed = True
@@ -85,13 +85,13 @@ class SqliteStore:
         await asyncio.wait((closing,), timeout=self._timeout_s)
 
     async def _run(self, operation: str, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Let the thread do it. Raises `StoreError`."""
+        """Run the work in the thread. Raises `StoreError`."""
         if self._closed:
             raise StoreError(operation, "RuntimeError", "it was closed")
         deadline = time.monotonic() + self._timeout_s
         try:
             async with asyncio.timeout(self._timeout_s):
-                # Cancelling takes it out of the queue: what nobody waits for any more need not be claimed.
+                # A cancellation removes the work from the queue: no caller waits for its claim any more.
                 return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work, deadline)
         except (sqlite3.Error, OSError, FileError) as error:
             raise StoreError(operation, cause_of(error), words_for(error)) from None
@@ -100,10 +100,10 @@ class SqliteStore:
         try:
             return work(self._file.connection(deadline))
         except (sqlite3.Error, OSError, FileError) as error:
-            # Looked at before files are closed.
+            # Checked before files are closed.
             limit = file_limit_error() if could_not_open(error) else None
             if not is_busy(error):
-                # Whatever it was, the next operation begins anew.
+                # Whatever the error was, the next operation opens the file again.
                 self._file.close()
             if limit is not None:
                 raise limit from None
@@ -119,7 +119,7 @@ class SqliteStore:
         *,
         always: bool = False,
     ) -> T:
-        """One transaction, in which nobody else can write; `always`: even when nothing changed."""
+        """Decide in one transaction that excludes other writers; `always`: save even if nothing changed."""
         connection.execute("BEGIN IMMEDIATE")
         try:
             answer, found = self._decide(connection, profile, work)

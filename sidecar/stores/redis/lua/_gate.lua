@@ -1,16 +1,16 @@
--- Put before every script: reads what is stored, checks its shape, mends a clock that went back, writes, answers.
+-- Put before every script: reads what is stored, checks its shape, repairs it if the clock went back, writes, replies.
 --
--- KEYS[1]  pts:{<profile id>}:gate   what the replicas agree on
+-- KEYS[1]  pts:{<profile id>}:gate   the coordination document
 -- KEYS[2]  pts:{<profile id>}:token  {fence, id, sealed}
 -- ARGV[1]  JSON object of named arguments; each script's header lists its own
 -- returns  JSON object {now_ms, outcome, left_ms, gate, token, damaged}
 --
 -- Instants are whole milliseconds of this server's TIME. A value that is no JSON, has another shape or another Redis
--- type, or is longer than any of ours, counts as missing and is named in `damaged`. Nothing is random here: a new epoch
--- comes with the arguments. The bounds are those of `gate.py`.
+-- type, or is longer than any valid one, counts as missing and is named in `damaged`. Nothing is random here: a new
+-- epoch comes with the arguments. The bounds are those of `documents.py`.
 --
--- Facts are ordered by fences. A fence of a lease is even; a call that a replica made on its own, while this server was
--- away, has an odd one. Whatever another fact can supersede carries `fence`, the highest fence at the time it was recorded.
+-- Facts are ordered by fences. The fence of a lease is even. A call that a replica made while this server was
+-- unreachable has an odd one. A fact that can be superseded has `fence`, the highest fence when it was recorded.
 
 local GATE_KEEP_MS = 7 * 24 * 3600 * 1000
 local REMEMBERED_IDS = 4
@@ -29,12 +29,12 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local damaged = {}
 local clock_went_back = false
 
--- Shapes. cjson prints 14 digits, so a larger number would come back as another one; NaN fails every comparison.
+-- Shapes. cjson prints 14 digits, so a larger number would be read back as another one; NaN fails every comparison.
 local function whole(value)
   return type(value) == 'number' and value >= 0 and value < 1e14 and value == math.floor(value)
 end
 
--- From one beyond, the next ones would soon be no whole numbers any more.
+-- After a larger fence, the next fences would soon not be whole numbers any more.
 local function fence(value)
   return whole(value) and value < now + FENCE_AHEAD_MS
 end
@@ -72,7 +72,7 @@ local function each(key_fits, fits, most)
   end
 end
 
--- A field nobody here knows (a later version's) is dropped, so that it can never make `encode` fail.
+-- An unknown field (of a later version) is dropped, so that it can never make `encode` fail.
 local function object(fields)
   return function(value)
     if type(value) ~= 'table' then return false end
@@ -124,7 +124,7 @@ local gate = read(KEYS[1], 'gate', is_gate)
 local token = read(KEYS[2], 'token', is_token)
 
 -- A span that starts in the future was written before the clock went back: it starts now and keeps its length. One
--- that is longer than any of ours ends after a day: a fleet must come back without a person who finds the key.
+-- longer than any valid one ends after a day: a fleet must recover without an operator who removes the key.
 local function mend(span)
   if not span then return end
   if span.from_ms > now then
@@ -163,7 +163,7 @@ local function left_of(span)
   return span and math.max(0, span.until_ms - now) or 0
 end
 
--- `lost`: there was a gate before, which is gone; a call may still be out.
+-- `lost`: an earlier document was lost, so a call may still be running.
 local function need_gate(lost)
   gate = gate or {
     epoch = args.new_epoch, born_ms = now, lost = lost, fence = 0, failed_nonce = '', strikes = {}, refused = {},
@@ -177,7 +177,7 @@ local function need_gate_of(epoch)
   if epoch ~= '' and epoch ~= gate.epoch then gate.lost = true end
 end
 
--- Keeps the few of a table whose rank is highest; of equal ones those with the larger name.
+-- Keeps the few entries of a table with the highest rank; of equal ones those with the larger name.
 local function keep_few(of, rank)
   local ids = {}
   for id in pairs(of) do table.insert(ids, id) end
@@ -201,7 +201,7 @@ local function keep_few_proven()
   keep_few(gate.proven, function(proven_fence) return proven_fence end)
 end
 
--- Oldest first, only those that still count, and never more than any budget allows.
+-- Returns the permits within the window, oldest first, and never more than any budget allows.
 local function keep_running(grants, window_ms)
   local running = {}
   for _, grant in ipairs(grants) do
@@ -215,15 +215,15 @@ local function keep_running(grants, window_ms)
   return running
 end
 
--- cjson writes an empty table as {}, which is no list to others, and cannot tell it from an object: left out instead.
+-- cjson cannot tell an empty list from an object. It writes {}, which is no list to other readers: left out instead.
 local function pack()
   for _, name in ipairs({'strikes', 'refused', 'proven', 'grants'}) do
     if gate[name] and next(gate[name]) == nil then gate[name] = nil end
   end
 end
 
--- A server that refuses to write says why by the first word of its error, such as READONLY. Before version 7 that word
--- is buried under the place in the script, so the refusal is caught, dug out, and becomes the answer.
+-- The first word of a server's error says why it refuses to write, such as READONLY. Before version 7 the place in the
+-- script stands before that word, so the error is caught, the place is removed, and the rest becomes the reply.
 local refusal
 
 local function write(key, document, keep_ms)
@@ -237,13 +237,13 @@ local function save_gate()
   write(KEYS[1], gate, GATE_KEEP_MS)
 end
 
--- Written before the gate: if memory runs out in between, the token is there and the lease ends by itself.
+-- Written before the document: if memory runs out in between, the token is stored and the lease ends by itself.
 local function save_token()
   token = {fence = args.token.fence, id = args.token.id, sealed = args.token.sealed}
   write(KEYS[2], token, args.token.keep_ms)
 end
 
--- The sealed text is sent only to those who do not know this token yet.
+-- The sealed text is sent only to replicas that do not have this token yet.
 local function answer(outcome, known, left_ms)
   if refusal then return refusal end
   if gate then pack() end

@@ -1,9 +1,9 @@
--- Decides who may call the partner now.
+-- Decides whether the caller may call the partner now.
 --
 -- ARGV[1]  {nonce, known, fence, epoch, on_demand, credentials_id, new_epoch, limit_ms, calls, demand_calls, window_ms}
 -- outcome  'granted' (the lease is in the gate) | 'adopt' | 'held' | 'cooling-down' | 'over-budget'
--- left_ms  for 'held' and 'over-budget': how long
--- A granted nonce whose lease still runs is granted again and charged nothing.
+-- left_ms  for 'held' and 'over-budget': the time to wait
+-- A granted nonce whose lease still runs is granted again and spends no permit.
 
 need_gate_of(args.epoch)
 gate.fence = math.max(gate.fence, args.fence, args.known)

@@ -2,20 +2,20 @@
 --
 -- ARGV[1]  {nonce, token: {fence, id, sealed, keep_ms}, credentials_id, learned_s, evidence_s, new_epoch}
 -- outcome  'stored' (also when it was stored before) | 'older'
--- A gate that is not there was lost: the caller had a lease in it.
+-- A missing document was lost: the caller had a lease in it.
 
 need_gate(true)
--- A gate that never gave this fence, or forgot it in a failover, cannot tell what was recorded before its grant.
+-- A document that never issued this fence, or lost it in a failover, cannot show what was recorded before its grant.
 local was_granted_here = args.token.fence <= gate.fence
 gate.fence = math.max(gate.fence, args.token.fence)
 if gate.lease and gate.lease.nonce == args.nonce then gate.lease = nil end
 
--- What was recorded before this call was granted is over; what was recorded since stays, however late the token comes.
+-- Facts recorded before this call's grant are over. Facts recorded since stay, however late the token arrives.
 local function is_over(fact)
   return fact and was_granted_here and fact.fence < token.fence
 end
 
--- The reported token came again: the report was mistaken, if the call was granted after it.
+-- A report was mistaken if a call that was granted after it returned the reported token again.
 local function settle_verdict()
   local reported = gate.reported
   gate.confirmed = nil

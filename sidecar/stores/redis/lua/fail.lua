@@ -1,8 +1,8 @@
--- Ends the caller's lease and starts the pause everyone sees.
+-- Ends the caller's lease and starts the pause of all replicas.
 --
 -- ARGV[1]  {nonce, fence, credentials_id, drop_refresh, known, new_epoch, kind, delay_ms, detail (absent: no pause)}
 -- outcome  'failed' (also when this nonce had failed before)
--- A gate that is not there was lost: the caller had a lease in it.
+-- A missing document was lost: the caller had a lease in it.
 
 need_gate(true)
 gate.fence = math.max(gate.fence, args.fence)
@@ -26,7 +26,7 @@ local function fail()
   if gate.lease and gate.lease.nonce == args.nonce then gate.lease = nil end
   gate.failed_nonce = args.nonce
   if not args.kind then return end
-  -- A newer token came meanwhile, so this failure is history; a 429 is true for all.
+  -- A newer token was stored meanwhile, so this failure is outdated. A 429 applies to all replicas.
   if not ours and token and token.fence > args.fence and args.kind ~= 'throttled' then return end
   if args.kind == 'rejected' then
     local before = gate.refused[args.credentials_id]

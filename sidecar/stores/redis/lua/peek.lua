@@ -1,6 +1,6 @@
--- Shows the state and decides nothing. It writes only when the clock went back, so that what runs can end.
+-- Returns the state and decides nothing. It writes only if the clock went back, so that leases and pauses can end.
 --
--- ARGV[1]  {known}: fence of the newest token the asker holds
+-- ARGV[1]  {known}: fence of the newest token the replica holds
 -- outcome  'seen'
 
 if clock_went_back then save_gate() end

@@ -2,7 +2,7 @@
 --
 -- ARGV[1]  {token_id, age_ms (the token's, as the reporter knows it), new_epoch}
 -- outcome  'current' (also when it was reported before) | 'confirmed' | 'late'
--- The first report's age is kept. A late report learns the token that is there instead.
+-- The first report's age is kept. A late report gets the stored token, if any.
 
 local function decide()
   if not token or token.id ~= args.token_id then return 'late' end

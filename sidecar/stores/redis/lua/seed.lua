@@ -1,4 +1,4 @@
--- Raises what is stored to what a replica remembers; never lowers, shortens or forgets anything.
+-- Merges a replica's memory into what is stored; never lowers, shortens or removes anything.
 --
 -- ARGV[1]  {epoch, fence, token: {fence, id, sealed, keep_ms} (or absent), clock_stepped (the offered ages of the stored
 --          token and of the permits count), pause: {kind, fence, left_ms, strikes, detail} (or absent),
@@ -6,8 +6,8 @@
 --          grants: [{fence, age_ms, on_demand}] within the window, window_ms, reported: {id, fence, age_ms} (or absent),
 --          confirmed: {id, fence} (or absent), refresh_dropped, lesson: {fence, learned_s, evidence_s}, new_epoch}
 -- outcome  'seeded'
--- It may come late: each fact is merged by its own fence, so what has happened since stands. What is merged here is
--- recorded now: the outcome of a call that is out does not end it.
+-- A seed may arrive late: each fact is merged by its own fence, so later facts stay. Merged facts are recorded now, so
+-- the outcome of a running call does not end them.
 
 need_gate_of(args.epoch)
 local offered_fence = args.token and args.token.fence or 0
@@ -30,7 +30,7 @@ local function later_of(stored, offered)
   }
 end
 
--- A newer token has ended what was recorded before it, but for a 429: that is true for all.
+-- A newer token has ended what was recorded before it, except a 429, which applies to all replicas.
 local function is_ended(pause, newer_fence)
   return newer_fence > pause.fence and pause.kind ~= 'throttled'
 end
@@ -53,7 +53,7 @@ end
 keep_few_refusals()
 keep_few_proven()
 
--- A union: a permit that only one side knows of was spent all the same.
+-- A union: a permit that is not stored was spent too.
 local function merge_grants()
   local by_fence = {}
   for _, grant in ipairs(gate.grants) do by_fence[grant.fence] = grant end
@@ -72,7 +72,7 @@ end
 merge_grants()
 if args.lesson.fence > gate.lesson.fence then gate.lesson = args.lesson end
 
--- What is said of a token holds only for the one that is stored now. Of a report and a confirmation the later counts.
+-- Reports and confirmations count only for the token that is stored now. Of the two, the later counts.
 local function settle_verdict()
   local reported, confirmed = gate.reported, gate.confirmed
   if reported and reported.id ~= token.id then reported = nil end
