@@ -11,8 +11,8 @@ import msgspec
 from sidecar.core.errors import AnswerError, NoTokenError
 from sidecar.core.failures import PartnerDetail
 from sidecar.core.model import Seconds
-from sidecar.web.answers import Answered, Response, answer
 from sidecar.web.refusals import RequestError
+from sidecar.web.responses import EndpointResult, Response, make_response
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -77,7 +77,7 @@ def problem(
     if partner is not None:
         document["partner"] = partner_document(partner)
     body = msgspec.json.encode(document)
-    return answer(status or usual_status, body, content_type=content_type, headers=sent)
+    return make_response(status or usual_status, body, content_type=content_type, headers=sent)
 
 
 def partner_document(detail: PartnerDetail) -> dict[str, object]:
@@ -91,14 +91,14 @@ def partner_document(detail: PartnerDetail) -> dict[str, object]:
     return {name: value for name, value in said.items() if value}
 
 
-def refused(error: RequestError | AnswerError) -> Answered:
+def refused(error: RequestError | AnswerError) -> EndpointResult:
     """Return the response for a request that is refused, or for which there is no token."""
     if isinstance(error, RequestError):
         response = problem(
             error.code, error.detail, status=error.status, headers=error.headers, retry_after_s=error.retry_after_s
         )
-        return Answered(error.code, response)
+        return EndpointResult(error.code, response)
     if isinstance(error, NoTokenError):
         response = problem(error.code, str(error), retry_after_s=error.retry_after_s, partner=error.partner)
-        return Answered(error.code, response)
-    return Answered(error.code, problem(error.code, str(error)))
+        return EndpointResult(error.code, response)
+    return EndpointResult(error.code, problem(error.code, str(error)))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sidecar.core.model import Secret
 from sidecar.vending.api import VendedToken
-from sidecar.web.answers import Response, json_answer
 from sidecar.web.caller_tokens import CallerTokens
+from sidecar.web.responses import Response, json_response
 from sidecar.web.server.fast_path import CachedResponse, FastPath
 from sidecar.web.server.known_requests import Key
 from sidecar.web.server.peer import Peer
@@ -55,7 +55,7 @@ class Learner:
     def render(self, vended: VendedToken) -> Response:
         self.rendered.append(vended)
         document = {"token": vended.token.access.reveal(), "left": vended.expires_in_s, "since": vended.issued_at}
-        return json_answer(200, document)
+        return json_response(200, document)
 
     def key(self, head: bytes, peer: Peer = TCP) -> Key:
         key = self.fast_path.key_of(head, peer)

@@ -17,7 +17,7 @@ _NO_BODY = (204, 304)
 
 
 @dataclass(frozen=True)
-class Answered:
+class EndpointResult:
     status: int
     fields: tuple[tuple[str, str], ...]
     body: bytes
@@ -27,7 +27,7 @@ class Answered:
         return [value for key, value in self.fields if key == name]
 
 
-def answers_read(stream: bytes) -> Iterator[Answered]:
+def answers_read(stream: bytes) -> Iterator[EndpointResult]:
     """Each final answer in order; fails where the bytes are no answer. An answer to HEAD has a length and no body."""
     while stream:
         head, end, rest = stream.partition(b"\r\n\r\n")
@@ -43,7 +43,7 @@ def answers_read(stream: bytes) -> Iterator[Answered]:
             stream = rest
             continue
         body = _body(status, named, rest)
-        yield Answered(status, named, body, head + body)
+        yield EndpointResult(status, named, body, head + body)
         stream = rest[len(body) :]
 
 

@@ -15,7 +15,7 @@ from sidecar.core.events import InternalFailure
 from sidecar.core.model import Secret
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
-from tests.fuzz.answers_read import Answered, answers_read
+from tests.fuzz.answers_read import EndpointResult, answers_read
 from tests.fuzz.conversation import PARSERS, TOKEN, Conversation, converse
 from tests.fuzz.findings import CANARY, hold, hold_secret, planted
 from tests.fuzz.requests_read import Request, requests_read
@@ -74,7 +74,7 @@ def _hold_silence(said: Conversation, sent: bytes) -> None:
     hold(true=bool(sent) or not said.answered, what="an answer to nothing")
 
 
-def _hold_form(answer: Answered) -> None:
+def _hold_form(answer: EndpointResult) -> None:
     hold(true=answer.status in CODES, what=f"the status {answer.status} is none of the contract's")
     hold(true=answer.values("cache-control") == ["no-store"], what=f"{answer.status} may be stored")
     if CODES[answer.status] and answer.body:

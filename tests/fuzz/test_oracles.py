@@ -13,7 +13,7 @@ from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import PartnerToken, Secret
 from sidecar.partner.response import read_answer
 from sidecar.stores.sealing import AesSealer, OpenSealer, UnsealError
-from sidecar.web import answers
+from sidecar.web import responses
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards
 from sidecar.web.api.routing import Route
@@ -39,7 +39,7 @@ def test_a_guard_that_lets_everybody_pass_is_found(monkeypatch: Patch, name: str
 
 
 def test_an_answer_that_may_be_stored_is_found(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(answers, "_ALWAYS", "X: 1\r\nY: 2\r\nServer: token-sidecar\r\n")
+    monkeypatch.setattr(responses, "_ALWAYS", "X: 1\r\nY: 2\r\nServer: token-sidecar\r\n")
     with pytest.raises(FindingError, match="may be stored"):
         request.check(kept("request", "token"))
 
@@ -48,7 +48,9 @@ def test_a_secret_in_the_answer_to_a_malformed_request_is_found(monkeypatch: Pat
     def echo(
         self: ConnectionHandler, request: web.BaseRequest, status: int, exc: BaseException, message: str
     ) -> web.StreamResponse:
-        self.connection.write(answers.wire_bytes(answers.answer(400, f"{message} {exc}".encode()), closes=True))
+        self.connection.write(
+            responses.wire_bytes(responses.make_response(400, f"{message} {exc}".encode()), closes=True)
+        )
         return WRITTEN_LAST
 
     monkeypatch.setattr(ConnectionHandler, "handle_error", echo)
@@ -57,7 +59,7 @@ def test_a_secret_in_the_answer_to_a_malformed_request_is_found(monkeypatch: Pat
 
 
 def test_a_bug_behind_a_request_is_found(monkeypatch: Patch) -> None:
-    async def fail(self: TokenApi, request: web.BaseRequest, route: Route) -> answers.Answered:
+    async def fail(self: TokenApi, request: web.BaseRequest, route: Route) -> responses.EndpointResult:
         raise ZeroDivisionError
 
     monkeypatch.setattr(TokenApi, "_answer", fail)
@@ -66,8 +68,8 @@ def test_a_bug_behind_a_request_is_found(monkeypatch: Patch) -> None:
 
 
 def test_a_status_beyond_the_contract_is_found(monkeypatch: Patch) -> None:
-    async def tease(self: TokenApi, request: web.BaseRequest, route: Route) -> answers.Answered:
-        return answers.Answered("ok", answers.answer(418))
+    async def tease(self: TokenApi, request: web.BaseRequest, route: Route) -> responses.EndpointResult:
+        return responses.EndpointResult("ok", responses.make_response(418))
 
     monkeypatch.setattr(TokenApi, "_answer", tease)
     with pytest.raises(FindingError, match="418"):

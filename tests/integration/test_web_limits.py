@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sidecar.core.listener_limits import Limits
 from sidecar.core.request_events import LimitHit, MalformedRequest
-from sidecar.web.answers import Response, answer
+from sidecar.web.responses import Response, make_response
 from sidecar.web.server.connection_registry import TURNED_AWAY
 from tests.support.replica import HANG_S, until
 from tests.support.room import GET, HEAD, room
@@ -116,7 +116,7 @@ async def test_a_body_is_no_part_of_a_head() -> None:
     async def read(request: web.BaseRequest) -> Response:
         began.set()
         body = b"".join([part async for part in request.content.iter_any()])
-        return answer(200, b"%d hello" % len(body), content_type="text/plain")
+        return make_response(200, b"%d hello" % len(body), content_type="text/plain")
 
     async with room(Limits(max_header_bytes=1024), read) as here:
         caller = await here.caller()
@@ -181,7 +181,7 @@ async def test_who_does_not_read_its_answer_is_cut_off() -> None:
 
     async def much(request: web.BaseRequest) -> Response:
         asked.set()
-        return answer(200, b"x" * 20_000_000, content_type="text/plain")
+        return make_response(200, b"x" * 20_000_000, content_type="text/plain")
 
     async with room(Limits(write_timeout_s=0.2), much) as here:
         caller = await here.caller()

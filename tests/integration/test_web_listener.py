@@ -19,7 +19,7 @@ from sidecar import file_operations
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
-from sidecar.web.answers import Response, json_answer
+from sidecar.web.responses import Response, json_response
 from sidecar.web.server import sockets
 from sidecar.web.server.http_server import Handler, HttpServer
 from sidecar.web.server.listener import Listener
@@ -33,7 +33,7 @@ ABSTRACT = Address(path=f"@token-sidecar-test-{os.getpid()}")
 
 
 async def hello(request: web.BaseRequest) -> Response:
-    return json_answer(200, {"hello": request.raw_path})
+    return json_response(200, {"hello": request.raw_path})
 
 
 def listener_of(handler: Handler) -> Listener:
@@ -184,7 +184,7 @@ async def test_a_running_request_may_end_and_new_ones_are_refused() -> None:
     async def slow(request: web.BaseRequest) -> Response:
         running.set()
         await go_on.wait()
-        return json_answer(200, {})
+        return json_response(200, {})
 
     listener = listener_of(slow)
     await listener.start([LOOPBACK])

@@ -12,9 +12,9 @@ from aiohttp import web
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address, Secret
 from sidecar.core.request_events import LimitHit
-from sidecar.web.answers import Response, answer
 from sidecar.web.api.guards import GuardSettings
 from sidecar.web.caller_tokens import CallerTokens
+from sidecar.web.responses import Response, make_response
 from tests.schema.whole_service import whole_service
 from tests.support.replica import HANG_S
 from tests.support.room import HEAD, Caller, Room, room
@@ -180,7 +180,7 @@ async def test_a_caller_that_does_not_read_its_answer_keeps_nobody_out() -> None
 
     async def much_or_little(request: web.BaseRequest) -> Response:
         asked.set()
-        return answer(200, b"x" * 20_000_000 if request.path == "/much" else b"hello", content_type="text/plain")
+        return make_response(200, b"x" * 20_000_000 if request.path == "/much" else b"hello", content_type="text/plain")
 
     async with room(Limits(max_connections=1, write_timeout_s=600), much_or_little) as here:
         deaf = await here.caller()

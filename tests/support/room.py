@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.request_events import LimitHit
-from sidecar.web.answers import Response, answer
+from sidecar.web.responses import Response, make_response
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.http_server import Handler, HttpServer
 from sidecar.web.server.listener import Listener
@@ -39,7 +39,7 @@ class Room:
     async def _hello(self, request: web.BaseRequest) -> Response:
         self.asked.set()
         await self.free.wait()
-        return answer(200, b"hello", content_type="text/plain")
+        return make_response(200, b"hello", content_type="text/plain")
 
     @property
     def hit(self) -> list[Limit]:

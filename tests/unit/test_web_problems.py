@@ -8,8 +8,8 @@ import pytest
 
 from sidecar.core import errors
 from sidecar.core.safe_traceback import bare_trace
-from sidecar.web.answers import wire_bytes
 from sidecar.web.problems import PROBLEMS, problem, refused, whole_seconds
+from sidecar.web.responses import wire_bytes
 
 
 def kinds(error: type[errors.AnswerError]) -> Iterator[type[errors.AnswerError]]:

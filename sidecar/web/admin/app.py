@@ -17,10 +17,10 @@ from sidecar.core.file_events import StalledFile
 from sidecar.core.model import UtcTime
 from sidecar.vending.api import Snapshot, TokenProvider
 from sidecar.web.admin.status_document import readiness, status
-from sidecar.web.answers import Response, answer, json_answer
 from sidecar.web.api.target import path_and_query
 from sidecar.web.problems import problem, refused
 from sidecar.web.refusals import RequestError, check_form
+from sidecar.web.responses import Response, json_response, make_response
 
 _OF_A_PROFILE = re.compile(r"/readyz/[^/]+")
 
@@ -89,14 +89,14 @@ class AdminApi:
 
     def _livez(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
         reason = self._alive()
-        return json_answer(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
+        return json_response(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
 
     def _readyz(self, request: BaseRequest) -> Response:
         document = self._readiness(_path(request).removeprefix("/readyz").removeprefix("/"))
-        return json_answer(200 if document["ready"] else 503, document)
+        return json_response(200 if document["ready"] else 503, document)
 
     def _startupz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
-        return json_answer(200 if self.started() else 503, self._readiness())
+        return json_response(200 if self.started() else 503, self._readiness())
 
     def _readiness(self, profile: str = "") -> dict[str, object]:
         """Return the readiness of one profile, or of all without a name."""
@@ -105,10 +105,10 @@ class AdminApi:
 
     def _metrics(self, request: BaseRequest) -> Response:
         body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))
-        return answer(200, body, content_type=content_type)
+        return make_response(200, body, content_type=content_type)
 
     def _status(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
-        return json_answer(200, self._document())
+        return json_response(200, self._document())
 
     # The page is rarely requested: its code and files are loaded at the first request, not in every pod.
 

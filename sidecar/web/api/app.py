@@ -13,13 +13,13 @@ from sidecar.core.ports import Clock, EventSink
 from sidecar.core.request_events import Audited, RequestRefused, RequestServed
 from sidecar.core.trace_context import TraceContext, trace_context
 from sidecar.vending.api import TokenProvider
-from sidecar.web.answers import Answered, Response
 from sidecar.web.api.guards import Guards
 from sidecar.web.api.routing import Route, Routes
 from sidecar.web.api.target import path_and_query
 from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.problems import INTERNAL_ERROR, refused
 from sidecar.web.refusals import RequestError, check_form
+from sidecar.web.responses import EndpointResult, Response
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import connection_of
 
@@ -88,7 +88,7 @@ class TokenApi:
         fast_path: FastPath,
         request: BaseRequest,
         route: Route,
-        answered: Answered,
+        answered: EndpointResult,
         caller_tokens: CallerTokens | None,
     ) -> None:
         """Add a plain GET that got a token to the fast path, so that the next one is answered there."""
@@ -106,7 +106,7 @@ class TokenApi:
                 closes=connection.ends,
             )
 
-    async def _answer(self, request: BaseRequest, route: Route) -> Answered:
+    async def _answer(self, request: BaseRequest, route: Route) -> EndpointResult:
         try:
             self._guards.check(request, route.proof)
             if route.methods:

@@ -8,12 +8,12 @@ from aiohttp.web_request import BaseRequest
 
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.api import TokenProvider, VendedToken
-from sidecar.web.answers import Answered, Response, answer
 from sidecar.web.api.guards import RequiredAuth, is_forwarded
 from sidecar.web.api.negotiation import seconds_of
 from sidecar.web.api.target import path_and_query
 from sidecar.web.api.token import SUSPECT, current_or_wait, with_token
 from sidecar.web.refusals import ANY_METHOD
+from sidecar.web.responses import EndpointResult, Response, make_response
 
 
 class AuthorizeEndpoint:
@@ -34,7 +34,7 @@ class AuthorizeEndpoint:
         self._reads_query = reads_query
         self.profile = vendor.profile.name
 
-    async def __call__(self, request: BaseRequest) -> Answered:
+    async def __call__(self, request: BaseRequest) -> EndpointResult:
         query = path_and_query(request)[1] if self._reads_query else ""
         # Caddy appends its client's query to the configured path, and that client must not set our parameters.
         (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)
@@ -47,4 +47,4 @@ class AuthorizeEndpoint:
 
     def _header(self, vended: VendedToken) -> Response:
         headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
-        return answer(200, headers=headers | SUSPECT if vended.suspect else headers)
+        return make_response(200, headers=headers | SUSPECT if vended.suspect else headers)

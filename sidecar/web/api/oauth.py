@@ -11,7 +11,6 @@ from aiohttp.web_request import BaseRequest
 
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.api import TokenProvider, VendedToken
-from sidecar.web.answers import JSON, Answered, Response, json_answer
 from sidecar.web.api.client_authentication import Client, OAuthError, client_of, client_of_head
 from sidecar.web.api.guards import Guards, RequiredAuth
 from sidecar.web.api.negotiation import refuse_query
@@ -20,6 +19,7 @@ from sidecar.web.api.target import path_and_query
 from sidecar.web.api.token import SUSPECT, current_or_wait, with_token
 from sidecar.web.problems import problem
 from sidecar.web.refusals import RequestError, missing_default
+from sidecar.web.responses import JSON, EndpointResult, Response, json_response
 
 _FORM = "application/x-www-form-urlencoded"
 _GRANT = "client_credentials"
@@ -40,7 +40,7 @@ class OAuthEndpoint:
         self._vendors = vendors
         self._guards = guards
 
-    async def __call__(self, request: BaseRequest) -> Answered:
+    async def __call__(self, request: BaseRequest) -> EndpointResult:
         refuse_query(path_and_query(request)[1])
         try:
             proxy = self._guards.knows_proxy(request)
@@ -54,7 +54,7 @@ class OAuthEndpoint:
                 self._authenticate(client)
             vendor = self._find(client, form)
         except OAuthError as error:
-            return Answered(error.code, _refusal(error))
+            return EndpointResult(error.code, _refusal(error))
         return await _grant(vendor)
 
     def _authenticate(self, client: Client) -> None:
@@ -98,7 +98,7 @@ async def _body(request: BaseRequest) -> bytes:
         raise OAuthError("invalid_request", error.detail) from None
 
 
-async def _grant(vendor: TokenProvider) -> Answered:
+async def _grant(vendor: TokenProvider) -> EndpointResult:
     return with_token(await current_or_wait(vendor), _granted, vendor.profile.name)
 
 
@@ -108,7 +108,7 @@ def _granted(vended: VendedToken) -> Response:
         "token_type": "Bearer",
         "expires_in": vended.expires_in_s,
     }
-    return json_answer(200, document, headers=SUSPECT if vended.suspect else None)
+    return json_response(200, document, headers=SUSPECT if vended.suspect else None)
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -10,10 +10,10 @@ import msgspec
 from aiohttp.web_request import BaseRequest
 
 import sidecar
-from sidecar.web.answers import JSON, Answered, answer
 from sidecar.web.api.guards import RequiredAuth
 from sidecar.web.api.negotiation import refuse_query
 from sidecar.web.api.target import path_and_query
+from sidecar.web.responses import JSON, EndpointResult, make_response
 
 _TAKE_EVERY_METHOD = ("/v1/authorize", "/v1/authorize/{profile}")
 _OTHER_METHODS = ("head", "post", "put", "patch", "delete", "options", "trace")
@@ -46,6 +46,6 @@ class OpenApiEndpoint:
     proof: ClassVar[RequiredAuth] = RequiredAuth.NONE
     profile = ""
 
-    async def __call__(self, request: BaseRequest) -> Answered:
+    async def __call__(self, request: BaseRequest) -> EndpointResult:
         refuse_query(path_and_query(request)[1])
-        return Answered("ok", answer(200, _body(), content_type=JSON))
+        return EndpointResult("ok", make_response(200, _body(), content_type=JSON))

@@ -11,13 +11,13 @@ from aiohttp.web_request import BaseRequest
 from sidecar.core.model import Secret, token_id_of
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.api import Report, TokenProvider
-from sidecar.web.answers import JSON, Answered, Response, json_answer
 from sidecar.web.api.guards import RequiredAuth
 from sidecar.web.api.negotiation import refuse_query
 from sidecar.web.api.request_body import read_body
 from sidecar.web.api.target import path_and_query
 from sidecar.web.problems import whole_seconds
 from sidecar.web.refusals import RequestError
+from sidecar.web.responses import JSON, EndpointResult, Response, json_response
 
 MAX_REPORT_BYTES = 20 * 1024
 """The longest possible token has 16 KiB; the rest is for the JSON around it."""
@@ -43,19 +43,19 @@ class RejectedEndpoint:
         self._vendor = vendor
         self.profile = vendor.profile.name
 
-    async def __call__(self, request: BaseRequest) -> Answered:
+    async def __call__(self, request: BaseRequest) -> EndpointResult:
         refuse_query(path_and_query(request)[1])
         token_id = _reported_id(await read_body(request, JSON, MAX_REPORT_BYTES))
         report = await self._vendor.report(token_id)
-        return Answered("ok", _verdict(report), token_id=token_id if report.known else "", outcome=report.verdict)
+        return EndpointResult("ok", _verdict(report), token_id=token_id if report.known else "", outcome=report.verdict)
 
 
 def _verdict(report: Report) -> Response:
     document: dict[str, object] = {"verdict": report.verdict}
     if report.retry_after_s is None:
-        return json_answer(202, document)
+        return json_response(202, document)
     wait_s = whole_seconds(report.retry_after_s)
-    return json_answer(202, document | {"retryAfter": wait_s}, headers={"Retry-After": str(wait_s)})
+    return json_response(202, document | {"retryAfter": wait_s}, headers={"Retry-After": str(wait_s)})
 
 
 def _reported_id(body: bytes) -> str:

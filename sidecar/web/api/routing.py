@@ -12,7 +12,6 @@ from aiohttp.web_request import BaseRequest
 from sidecar.core.errors import UnknownProfileError
 from sidecar.core.request_events import Endpoint
 from sidecar.vending.api import TokenProvider
-from sidecar.web.answers import Answered
 from sidecar.web.api.authorize import AuthorizeEndpoint
 from sidecar.web.api.guards import Guards, RequiredAuth
 from sidecar.web.api.oauth import OAuthEndpoint
@@ -21,6 +20,7 @@ from sidecar.web.api.rejection import RejectedEndpoint
 from sidecar.web.api.token import TokenEndpoint
 from sidecar.web.problems import refused
 from sidecar.web.refusals import ANY_METHOD, RequestError, missing_default
+from sidecar.web.responses import EndpointResult
 
 _OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
 _APPENDED = re.compile(r"(?P<path>/v1/authorize/[^/]+)/.*", re.DOTALL)
@@ -39,7 +39,7 @@ class Route(Protocol):
     @property
     def profile(self) -> str: ...
 
-    async def __call__(self, request: BaseRequest) -> Answered: ...
+    async def __call__(self, request: BaseRequest) -> EndpointResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class _NotFound:
     proof: RequiredAuth = RequiredAuth.HEADER
     profile: str = ""
 
-    async def __call__(self, request: BaseRequest) -> Answered:  # noqa: ARG002 - the form of every endpoint
+    async def __call__(self, request: BaseRequest) -> EndpointResult:  # noqa: ARG002 - the form of every endpoint
         # Not raised: the error exists as long as the process, and each raise would make its traceback longer.
         return refused(self.error)
 

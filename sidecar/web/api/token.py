@@ -12,10 +12,10 @@ from sidecar.core.model import Seconds
 from sidecar.core.request_events import Endpoint
 from sidecar.core.timestamps import iso
 from sidecar.vending.api import TokenProvider, VendedToken
-from sidecar.web.answers import TEXT, Answered, Response, answer
 from sidecar.web.api.guards import RequiredAuth
 from sidecar.web.api.negotiation import none_match, prefers_text, seconds_of
 from sidecar.web.api.target import path_and_query
+from sidecar.web.responses import TEXT, EndpointResult, Response, make_response
 from sidecar.web.server.protocol import connection_of
 
 MAX_WAIT_S: Seconds = 60
@@ -38,17 +38,17 @@ class TokenEndpoint:
         self._written: tuple[VendedToken, bytes] | None = None
         """The latest document: all callers within one second get the same."""
 
-    async def __call__(self, request: BaseRequest) -> Answered:
+    async def __call__(self, request: BaseRequest) -> EndpointResult:
         min_ttl_s, wait_s = seconds_of(path_and_query(request)[1], "min_ttl", "wait")
         vended = await current_or_wait(self._vendor, min_ttl_s)
         known = request.headers.getall("If-None-Match", [])
         if known and none_match(known, vended.token.token_id):
             if not wait_s or not await self._changed(request, vended, min(wait_s, MAX_WAIT_S)):
-                return Answered("not-modified", answer(304, headers=_headers(vended)))
+                return EndpointResult("not-modified", make_response(304, headers=_headers(vended)))
             vended = await current_or_wait(self._vendor, min_ttl_s)
         render = self._text if prefers_text(tuple(request.headers.getall("Accept", ()))) else self._json
         # HEAD gets only the headers, and so no token.
-        return Answered("ok", render(vended)) if request.method == "HEAD" else with_token(vended, render)
+        return EndpointResult("ok", render(vended)) if request.method == "HEAD" else with_token(vended, render)
 
     async def _changed(self, request: BaseRequest, vended: VendedToken, wait_s: Seconds) -> bool:
         """As `TokenProvider.changed`; also False when the connection's slot is needed."""
@@ -61,10 +61,10 @@ class TokenEndpoint:
     def _json(self, vended: VendedToken) -> Response:
         if self._written is None or self._written[0] is not vended:
             self._written = vended, msgspec.json.encode(_document(self.profile, vended))
-        return answer(200, self._written[1], headers=_headers(vended))
+        return make_response(200, self._written[1], headers=_headers(vended))
 
     def _text(self, vended: VendedToken) -> Response:
-        return answer(200, vended.token.access.reveal().encode(), content_type=TEXT, headers=_headers(vended))
+        return make_response(200, vended.token.access.reveal().encode(), content_type=TEXT, headers=_headers(vended))
 
 
 async def current_or_wait(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> VendedToken:
@@ -75,9 +75,9 @@ async def current_or_wait(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> Vend
     return await vendor.vend(min_ttl_s)
 
 
-def with_token(vended: VendedToken, render: Callable[[VendedToken], Response], profile: str = "") -> Answered:
+def with_token(vended: VendedToken, render: Callable[[VendedToken], Response], profile: str = "") -> EndpointResult:
     """Return the response that `render` makes with this token, with the facts for audit and fast path."""
-    return Answered(
+    return EndpointResult(
         "ok",
         render(vended),
         profile=profile,

@@ -31,8 +31,8 @@ from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 from sidecar.core.ports import AuditSink, Clock, EventSink, RequestTally
 from sidecar.core.request_events import Audited, Endpoint, RequestServed
 from sidecar.vending.api import TokenProvider, VendedToken
-from sidecar.web.answers import Response, wire_bytes
 from sidecar.web.caller_tokens import CallerTokens
+from sidecar.web.responses import Response, wire_bytes
 from sidecar.web.server.known_requests import Key, KnownRequests
 from sidecar.web.server.peer import Peer
 from sidecar.web.server.request_key import MAX_REQUEST_BYTES, trace_of

@@ -14,7 +14,7 @@ from aiohttp.web_server import Server
 from sidecar.core.listener_limits import Limit, Limits, ListenerName
 from sidecar.core.ports import EventSink
 from sidecar.core.request_events import LimitHit
-from sidecar.web.answers import Response, wire_bytes
+from sidecar.web.responses import Response, wire_bytes
 from sidecar.web.server.connection_registry import ConnectionRegistry
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import HttpConnection, connection_of

@@ -20,7 +20,7 @@ from aiohttp.web_request import BaseRequest
 from sidecar.core.listener_limits import Limit
 from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.ports import EventSink
-from sidecar.web.answers import wire_bytes
+from sidecar.web.responses import wire_bytes
 from sidecar.web.server.connection_registry import ConnectionRegistry
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.known_requests import Key

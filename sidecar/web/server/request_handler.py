@@ -24,8 +24,8 @@ from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.request_events import MalformedRequest
 from sidecar.core.safe_traceback import bare_trace
-from sidecar.web.answers import Response, wire_bytes
 from sidecar.web.problems import INTERNAL_ERROR, problem
+from sidecar.web.responses import Response, wire_bytes
 from sidecar.web.server.socket_protocol import LINGER_S
 
 UNREADABLE = (

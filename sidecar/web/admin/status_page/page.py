@@ -10,7 +10,7 @@ from sidecar.web.admin.status_page.markup import Markup, file, fill, joined
 from sidecar.web.admin.status_page.profile_section import profile_section
 from sidecar.web.admin.status_page.verdict import WORDS, Verdict, verdict_of, verdict_of_all
 from sidecar.web.admin.status_page.words import Document, time_of
-from sidecar.web.answers import Response, answer
+from sidecar.web.responses import Response, make_response
 
 _POLICY = "; ".join(
     (
@@ -38,12 +38,12 @@ _FILES = MappingProxyType(
 
 def file_answer(path: str) -> Response:
     """Return the style sheet or the script of the page."""
-    return answer(200, file(path.removeprefix("/")).encode(), content_type=_FILES[path], headers=HEADERS)
+    return make_response(200, file(path.removeprefix("/")).encode(), content_type=_FILES[path], headers=HEADERS)
 
 
 def page_answer(document: Document) -> Response:
     """Return the document of `/status.json` as a page."""
-    return answer(200, page(document).encode(), content_type="text/html; charset=utf-8", headers=HEADERS)
+    return make_response(200, page(document).encode(), content_type="text/html; charset=utf-8", headers=HEADERS)
 
 
 def page(document: Document) -> str:

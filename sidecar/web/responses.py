@@ -35,7 +35,7 @@ class Response:
 
 
 @dataclass(slots=True)
-class Answered:
+class EndpointResult:
     """A response and the contract's code for it: `ok`, `not-modified` or an error code.
 
     `profile` is set only by an endpoint that reads the profile from the body. `token_id` and `outcome` are for the
@@ -52,7 +52,7 @@ class Answered:
     """Set where the response has a token: makes the same response with another token."""
 
 
-def answer(
+def make_response(
     status: int, body: bytes = b"", *, content_type: str = JSON, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return a response, with a content type where it has a body."""
@@ -61,8 +61,8 @@ def answer(
     return Response(status, body, headers or {})
 
 
-def json_answer(status: int, document: object, *, headers: Mapping[str, str] | None = None) -> Response:
-    return answer(status, msgspec.json.encode(document), headers=headers)
+def json_response(status: int, document: object, *, headers: Mapping[str, str] | None = None) -> Response:
+    return make_response(status, msgspec.json.encode(document), headers=headers)
 
 
 def wire_bytes(
