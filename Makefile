@@ -23,20 +23,21 @@ help: ## list what can be made
 run: $(VENV)/.run ## set up, and start the demo: a simulated partner and a sidecar, to try with curl
 	@$(BIN)/token-sidecar demo
 
-# More at a time than there are cores: tests of whole fleets wait for real time to pass. ARGS="-n 0": one after the other.
-PYTEST = $(BIN)/python -m pytest --numprocesses 6 --dist loadfile
+PYTEST = $(BIN)/python -m pytest --dist loadfile --numprocesses
 
 quick: $(VENV)/.test ## half a minute: unit tests, the contract of the memory store, 200 simulated seeds
-	@$(PYTEST) tests/unit tests/contract -k 'unit or memory' $(ARGS)
+	@$(PYTEST) 2 tests/unit tests/contract -k 'unit or memory' $(ARGS)
 	@$(BIN)/python -m tests.simulation --seeds 200
 
 test: $(VENV)/.test ## set up what is missing in .venv, and run what needs nothing else (ARGS="-k name" for some)
 	@tests/install-server $(BIN)/python
-	@$(PYTEST) --tier first $(ARGS)
+	@# Tests of whole fleets wait for real time to pass: more of them at a time than there are cores. ARGS="-n 0": one by one.
+	@$(if $(ARGS),$(PYTEST) 3 --tier first $(ARGS),$(PYTEST) 3 --tier first --ignore tests/fleet && \
+		$(BIN)/python -m pytest --numprocesses 6 --tier first tests/fleet)
 
 test-all: test ## install other programs (proxies, Chromium, Prometheus, ...), and run the tests that need them, too
 	@tests/install-programs
-	@$(PYTEST) --tier rest $(ARGS)
+	@$(PYTEST) 4 --tier rest $(ARGS)
 
 simulate: $(VENV)/.test ## run 10,000 seeded storms of faults (SEEDS=n FIRST=n), or one again (SEED=n)
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--first $(or $(FIRST),0) --seeds $(or $(SEEDS),10000))

@@ -79,10 +79,12 @@ async def test_a_late_commit_is_refused_by_the_fence(fleet: Fleet) -> None:
 
     (A stop that outlasts the lease outlasts the call's own time limit too, so no answer of it is ever taken.)
     """
-    holder = await calling_holder(fleet, PARTNER_TIMEOUT_S="60")
+    # A commit that the store does not answer in time is not refused: the token is offered once more later.
+    patient = {"PARTNER_TIMEOUT_S": "60", "STORE_TIMEOUT_S": "10"}
+    holder = await calling_holder(fleet, **patient)
     holder.signal(signal.SIGSTOP)
     fleet.redis.command("FLUSHALL")
-    other = fleet.launch(**{**TIMES, "PARTNER_TIMEOUT_S": "60"})
+    other = fleet.launch(**{**TIMES, **patient})
     await other.listening()
     await until(lambda: len(fleet.calls) == 2)
     fleet.partner_clock.free.set()

@@ -13,11 +13,11 @@ from aiohttp import http_parser
 HERE = Path(__file__).parent
 FILES = (
     "test_guards.py",
-    pytest.param("test_raw_requests.py", marks=pytest.mark.slow),
+    "test_raw_requests.py",
     "test_web_half_closed.py",
     "test_web_half_closed_waiting.py",
     "test_web_heads.py",
-    pytest.param("test_web_malformed.py", marks=pytest.mark.slow),
+    "test_web_malformed.py",
     "test_web_slots.py",
     "test_web_trailers.py",
 )
@@ -31,6 +31,7 @@ def test_the_c_parser_is_the_one_in_use() -> None:
         assert http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # a whole file of tests
 @pytest.mark.parametrize("file", FILES)
 def test_what_is_shown_of_requests_holds_with_the_parser_in_python(file: str) -> None:
