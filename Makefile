@@ -33,7 +33,7 @@ test: $(VENV)/.test ## set up what is missing in .venv, and run what needs nothi
 	@tests/install-server $(BIN)/python
 	@# Tests of whole fleets wait for real time to pass: more of them at a time than there are cores. ARGS="-n 0": one by one.
 	@$(if $(ARGS),$(PYTEST) 3 --tier first $(ARGS),$(PYTEST) 3 --tier first --ignore tests/fleet && \
-		$(BIN)/python -m pytest --numprocesses 6 --tier first tests/fleet)
+		$(BIN)/python -m pytest --numprocesses 4 --tier first tests/fleet)
 
 test-all: test ## install other programs (proxies, Chromium, Prometheus, ...), and run the tests that need them, too
 	@tests/install-programs

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Flood:
     peak_bytes: int
     after_bytes: int
     log_lines: int
+    lasted_s: float
     open_at_most: int
 
 
@@ -70,6 +72,7 @@ async def flood(
     where = urlsplit(replica.url)
     host, port = str(where.hostname), int(where.port or 0)
     before, lines = resident_bytes(replica.process.pid), replica.output.count("\n")
+    began = time.monotonic()
     _forget_peak(replica)
     attacker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.floods.attacker", kind, host, str(port), str(seconds), str(connections),
@@ -100,6 +103,7 @@ async def flood(
         peak_bytes=_peak(replica),
         after_bytes=resident_bytes(replica.process.pid),
         log_lines=replica.output.count("\n") - lines,
+        lasted_s=time.monotonic() - began,
         open_at_most=open_at_most,
     )
 
