@@ -83,10 +83,8 @@ class HttpConnection(SocketProtocol):
                 transport.write(found.data)
                 if found.closes:
                     self.close()
-                elif self.activity == "idle":
-                    self.since = self._loop.time()
                 else:
-                    self.registry.set_activity(self, "idle")
+                    self.registry.touch(self, self._loop.time())
                 return
         if self.is_closing:
             return
