@@ -28,7 +28,7 @@ async def _main() -> None:
                 waits_ms = [f"{seen.caller.wait_s(share) * 1000:.1f}" for share in (0.5, 0.99, 1)]
                 sizes = [f"{size / MIB:.1f}" for size in (seen.before_bytes, seen.peak_bytes, seen.after_bytes)]
                 _row(kind, seen.connections, seen.requests, len(seen.caller.waits_s), len(seen.caller.lost),
-                     *waits_ms, *sizes, seen.open_at_most, seen.log_lines)  # fmt: skip
+                     *waits_ms, *sizes, seen.open_at_most, len(seen.log))  # fmt: skip
 
 
 def _row(*cells: object) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Flood:
     before_bytes: int
     peak_bytes: int
     after_bytes: int
-    log_lines: int
+    log: Sequence[str]
     lasted_s: float
     open_at_most: int
 
@@ -71,7 +71,7 @@ async def flood(
     """
     where = urlsplit(replica.url)
     host, port = str(where.hostname), int(where.port or 0)
-    before, lines = resident_bytes(replica.process.pid), replica.output.count("\n")
+    before, told = resident_bytes(replica.process.pid), replica.output.count("\n")
     began = time.monotonic()
     _forget_peak(replica)
     attacker = await asyncio.create_subprocess_exec(
@@ -102,7 +102,7 @@ async def flood(
         before_bytes=before,
         peak_bytes=_peak(replica),
         after_bytes=resident_bytes(replica.process.pid),
-        log_lines=replica.output.count("\n") - lines,
+        log=replica.output.split("\n")[told:-1],
         lasted_s=time.monotonic() - began,
         open_at_most=open_at_most,
     )
