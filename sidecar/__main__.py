@@ -20,15 +20,14 @@ def main() -> NoReturn:
     if sys.argv[1:2] and sys.argv[1] in _SERVING:
         signals.install()
     # Imported late: these imports take most of the start, and a signal may come meanwhile.
-    from sidecar.cli import bare_hooks
-    from sidecar.cli.undumpable import forbid_dumps
-    from sidecar.config.environment import take
+    from sidecar.app import process
+    from sidecar.config.environment import take_environment
 
     # Before anything is read: every command but `--help` holds a secret later, at least a token.
-    forbid_dumps()
-    bare_hooks.install()
+    process.forbid_dumps()
+    process.install_error_hooks()
     try:
-        code = run(sys.argv[1:], take(os.environ))
+        code = run(sys.argv[1:], take_environment(os.environ))
     except SystemExit as end:
         code = int(end.code or 0)
     # Both may have been closed from the start, and the reader of a pipe may have exited.

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     # Imported late elsewhere: a command that calls a sidecar reads files too, and has no event loop and no events.
     import asyncio
 
-    from sidecar.core.file_events import FileName, StalledFile
     from sidecar.core.ports import EventSink
+    from sidecar.core.process_events import FileName, StalledFile
 
 STALLED_AFTER_S: Seconds = 5
 THREAD_NAME = "file"
@@ -47,14 +47,14 @@ class FileStalls:
         return tuple(self._stalled)
 
     def begin(self, stalled: StalledFile) -> None:
-        from sidecar.core.file_events import FileStalled
+        from sidecar.core.process_events import FileStalled
 
         self._stalled.append(stalled)
         if self._sink is not None:
             self._sink.emit(FileStalled(file=stalled.file, profile=stalled.profile))
 
     def end(self, stalled: StalledFile) -> None:
-        from sidecar.core.file_events import FileStallEnded
+        from sidecar.core.process_events import FileStallEnded
 
         self._stalled.remove(stalled)
         if self._sink is not None:
@@ -99,7 +99,7 @@ class FileOperations:
     """
 
     def __init__(self, file: FileName, stalls: FileStalls, profile: str = "") -> None:
-        from sidecar.core.file_events import StalledFile
+        from sidecar.core.process_events import StalledFile
 
         self._file = StalledFile(file, profile)
         self._stalls = stalls

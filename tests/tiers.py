@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import pytest
 
 Tier: TypeAlias = Literal["first", "rest", "both"]
-FIRST = ("unit", "contract", "integration", "simulation", "fleet", "fast_path")
+FIRST = ("unit", "deploy", "contract", "integration", "simulation", "fleet", "fast_path")
 MARKERS = ("program", "slow")
 TESTS = Path(__file__).parent
 

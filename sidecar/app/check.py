@@ -18,8 +18,8 @@ from sidecar.app.wiring import (
     partner_certificates,
     settings_sealer,
 )
+from sidecar.config.profiles import disagreements
 from sidecar.config.settings import ProfileSettings, Settings
-from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import (
     ConfigurationError,
     CredentialsError,
@@ -36,16 +36,16 @@ from sidecar.core.events import (
     StoreRecovered,
 )
 from sidecar.core.model import StoreFailure
+from sidecar.credentials.caller_token import first_caller_tokens
 from sidecar.file_operations import FileStalls
-from sidecar.partner.session import open_session
-from sidecar.stores.check import check_store
+from sidecar.partner.client import open_session
 from sidecar.stores.factory import Store
+from sidecar.stores.trial import check_store
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.api import TokenProvider, VendedToken
-from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
-from sidecar.web.caller_token_file import first_caller_tokens
-from sidecar.web.problems import partner_document, whole_seconds
+from sidecar.vending.refresher import Beat
+from sidecar.web.responses import partner_document, whole_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
-from sidecar.app.open_files import share_open_files
-from sidecar.app.process import give_back
+from sidecar.app.process import give_back, share_open_files
 from sidecar.config.settings import Settings
-from sidecar.core.hosts import literal_address
 from sidecar.core.model import Address, Seconds
 from sidecar.core.ports import EventSink
+from sidecar.core.proxies import literal_address
 from sidecar.web.server.fast_path import FastPath
-from sidecar.web.server.http_server import Handler, HttpServer
-from sidecar.web.server.listener import Listener
+from sidecar.web.server.listener import Handler, HttpServer, Listener
 
 
 class Listeners:

@@ -1,9 +1,21 @@
-"""Memory of the process: garbage collection, and memory returned to the system."""
+"""The process itself: its memory, open files, dumps, and what it prints of unexpected errors."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import resource
+import sys
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from sidecar.core.model import Seconds
+from sidecar.core.safe_traceback import bare_line
+from sidecar.telemetry.line_writer import takes_a_line
 
 
 def settle() -> None:
@@ -25,3 +37,105 @@ def give_back() -> None:
         import ctypes
 
         ctypes.CDLL(None).malloc_trim(0)
+
+
+OTHERS = 64
+"""Open files besides the callers' connections: of the store, the partner, credentials, the log and the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionShares:
+    """The maximum connections of each listener; `warning` is a sentence for the log when the limit lowers them."""
+
+    vending: int
+    admin: int
+    warning: str | None = None
+
+
+def share_open_files(connections: int) -> ConnectionShares:
+    """Raise the soft limit to the hard limit, and divide the files between the listeners and all other uses.
+
+    `connections` is the maximum of each listener. If there are too few files, `OTHERS` of them, or five eighths of a
+    low limit, are kept for other uses. The admin listener gets a quarter of the remaining files, so that probes get
+    a response while the vending listener is full.
+    """
+    files = _raised_limit()
+    if files == resource.RLIM_INFINITY or files >= 2 * connections + OTHERS:
+        return ConnectionShares(connections, connections)
+    left = files - min(OTHERS, files * 5 // 8)
+    vending = max(1, min(connections, left * 3 // 4))
+    admin = max(1, min(connections, left - vending))
+    return ConnectionShares(
+        vending,
+        admin,
+        f"this process may open {files} files (RLIMIT_NOFILE), fewer than the {2 * connections} connections of both "
+        f"listeners (2 x SIDECAR_MAX_CONNECTIONS) and {OTHERS} more: the vending listener takes {vending} connections "
+        f"and the admin listener {admin}; raise the limit, or lower SIDECAR_MAX_CONNECTIONS",
+    )
+
+
+def _raised_limit() -> int:
+    """Raise the soft limit as far as the system allows, and return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # Some systems report a hard limit and refuse to set it.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            return hard
+    return soft
+
+
+_PR_SET_DUMPABLE = 4
+"""See `prctl(2)`. In `/proc` the files of a process that is not dumpable belong to root."""
+
+
+def forbid_dumps() -> None:
+    """Deny access to the memory by core dumps and by other processes of this user. Has no effect beyond Linux.
+
+    The limit alone is not enough: the kernel ignores it when dumps are piped to a program (core(5)). The process also
+    starts when the kernel refuses either call.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The standard library has no other access to prctl. A Python without libffi has no `ctypes` either.
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+_LAST_WORD_S: Seconds = 0.5
+
+
+def install_error_hooks() -> None:
+    """Replace Python's output for uncaught errors, in any thread, and for warnings: an error's text may quote a secret.
+
+    A running service handles warnings itself; `check` and the sandbox do not.
+    """
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda args: _say("thread", args.exc_value)
+    sys.unraisablehook = lambda args: _say("clean-up", args.exc_value)
+    warnings.showwarning = _warned
+
+
+def _warned(
+    message: Warning | str,  # noqa: ARG001 - Python's signature; the text must not be shown
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001 - the same
+    line: str | None = None,  # noqa: ARG001 - the same
+) -> None:
+    _say(f"{category.__name__} ({Path(filename).name}:{lineno})", None)
+
+
+def _uncaught(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    _say("internal failure", error, _LAST_WORD_S)
+
+
+def _say(what: str, error: BaseException | None, within_s: Seconds = 0) -> None:
+    # A process that ends may have no stderr any more. One with an unread stderr must end as well.
+    if takes_a_line(sys.stderr, within_s):
+        sys.stderr.write(f"{bare_line(what, error)}\n")

@@ -11,7 +11,7 @@ from sidecar.app.settings_files import problems_with_files
 from sidecar.config.load import load
 from sidecar.config.settings import Settings
 from sidecar.partner.presets import PRESETS
-from sidecar.telemetry import bare_records
+from sidecar.telemetry import log
 
 T = TypeVar("T")
 
@@ -23,5 +23,5 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run the coroutine on uvloop to its end and return its result."""
-    bare_records.install()
+    log.install()
     return uvloop.run(main())

@@ -14,28 +14,27 @@ import aiohttp
 from sidecar import __version__
 from sidecar.app.clock import SystemClock
 from sidecar.app.listeners import Listeners, names_of
-from sidecar.app.observers import Observers
 from sidecar.app.service_manager import Health, ServiceManager, words_of
 from sidecar.app.settings_files import problems_with_files
 from sidecar.app.token_files import TokenFiles
 from sidecar.app.watched_files import WatchedFiles
-from sidecar.app.wiring import Process, open_settings_store, partner_certificates
+from sidecar.app.wiring import Observers, Process, open_settings_store, partner_certificates
+from sidecar.config.profiles import disagreements
 from sidecar.config.settings import Settings
-from sidecar.config.shared_accounts import disagreements
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
 from sidecar.core.ports import Clock
+from sidecar.credentials.caller_token import CallerTokens
+from sidecar.partner.client import open_session
 from sidecar.partner.presets import PRESETS
-from sidecar.partner.session import open_session
 from sidecar.stores.factory import Store
-from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
+from sidecar.vending.refresher import Beat
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
-from sidecar.web.caller_tokens import CallerTokens
 
 STOP_GRACE_S = 0.5
 """The time limit of running requests after the drain."""

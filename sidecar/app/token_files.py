@@ -12,9 +12,9 @@ from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.events import ConfigurationWarned
 from sidecar.core.ports import EventSink
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls, read_in_time
-from sidecar.file_sink.follower import Follower
-from sidecar.file_sink.leftovers import leftovers
-from sidecar.file_sink.token_file import TokenFile
+from sidecar.token_file_sink.follower import Follower
+from sidecar.token_file_sink.leftovers import leftovers
+from sidecar.token_file_sink.token_file import TokenFile
 from sidecar.vending.api import TokenProvider
 from sidecar.web.admin.app import TokenFileState
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 
-from sidecar.app import seal_keys
-from sidecar.app.observers import Observers
-from sidecar.app.seal_keys import SealKeyFile
+from sidecar.app import settings_files
+from sidecar.app.settings_files import SealKeyFile
+from sidecar.app.wiring import Observers
 from sidecar.config.settings import Settings
 from sidecar.core.events import InternalFailure
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.safe_traceback import bare_trace
+from sidecar.credentials import caller_token
+from sidecar.credentials.caller_token import CallerTokenFile
 from sidecar.file_operations import FileOperations
 from sidecar.stores.sealing import OpenSealer, Sealer
-from sidecar.web import caller_token_file
-from sidecar.web.caller_token_file import CallerTokenFile
 
 
 class RepeatedLook:
@@ -61,7 +61,7 @@ class WatchedFiles:
             return OpenSealer()
         operations = FileOperations("seal-keys", self._observers.stalls)
         file = SealKeyFile(self._settings.seal_key_file, self._observers.sink, operations)
-        self._watch(file.look, seal_keys.LOOK_EVERY_S)
+        self._watch(file.look, settings_files.LOOK_EVERY_S)
         return file.sealer
 
     def caller_tokens(self) -> CallerTokenFile | None:
@@ -71,7 +71,7 @@ class WatchedFiles:
         operations = FileOperations("caller-tokens", self._observers.stalls)
         learn = self._observers.redactor.register
         file = CallerTokenFile(self._settings.caller_token_file, self._observers.sink, operations, learn)
-        self._watch(file.look, caller_token_file.LOOK_EVERY_S)
+        self._watch(file.look, caller_token.LOOK_EVERY_S)
         return file
 
     def look_now(self) -> None:

@@ -6,12 +6,11 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM
-from sidecar.cli.output import say
+from sidecar.cli.output import EXIT_FAILED, EXIT_OK, HELP_FORM, say
 
 if TYPE_CHECKING:
     from sidecar.app.check import CheckLine
-    from sidecar.cli.command import Commands
+    from sidecar.cli.output import Commands
 
 _DESCRIPTION = """\
 Check configuration, credential files, keys and store, and print one line for each. The store is tested with every

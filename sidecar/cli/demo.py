@@ -7,11 +7,10 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sidecar.cli.command import HELP_FORM
-from sidecar.cli.output import say
+from sidecar.cli.output import HELP_FORM, say
 
 if TYPE_CHECKING:
-    from sidecar.cli.command import Commands
+    from sidecar.cli.output import Commands
 
 _DESCRIPTION = """\
 Start a simulated partner and a sidecar in one process, with the store in memory, and print a curl command that gets a
@@ -51,7 +50,7 @@ def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 
 
 def _say(line: str) -> None:
-    from sidecar.telemetry.unread_streams import takes_a_line
+    from sidecar.telemetry.line_writer import takes_a_line
 
     # The demo continues while no process reads its pipe.
     if sys.stdout is None or takes_a_line(sys.stdout):

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from sidecar.core.errors import ConfigurationError, SidecarError
-from sidecar.core.hosts import is_loopback
 from sidecar.core.model import Seconds
+from sidecar.core.proxies import is_loopback
 
 _Addresses: TypeAlias = list[tuple[int, tuple[Any, ...]]]
 """Address families, and addresses in the socket module's form: the numeric address comes first."""

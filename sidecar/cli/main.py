@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 
 from sidecar import __version__
 from sidecar.cli import check, demo, print_token, sandbox, serve, status
-from sidecar.cli.command import (
+from sidecar.cli.output import (
     EXIT_CONFIGURATION,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_OUTPUT,
     HELP_FORM,
+    OutputError,
     complain,
+    say,
+    warn,
 )
-from sidecar.cli.output import OutputError, say, warn
 from sidecar.core.errors import ConfigurationError, CredentialsError, SidecarError
 
 _EPILOG = """\

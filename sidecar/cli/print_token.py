@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM, complain
-from sidecar.cli.output import say
+from sidecar.cli.output import EXIT_FAILED, EXIT_OK, HELP_FORM, complain, say
 
 if TYPE_CHECKING:
-    from sidecar.cli.command import Commands
     from sidecar.cli.http_client import Answer
+    from sidecar.cli.output import Commands
 
 _TIMEOUT_S = 60
 """Longer than a request waits in a sidecar by default (5 s), with room for a larger SIDECAR_REQUEST_TIMEOUT_S."""
@@ -88,7 +87,7 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _caller_token(path: Path | None) -> str:
     if path is None:
         return ""
-    from sidecar.web.caller_token_file import first_caller_tokens
+    from sidecar.credentials.caller_token import first_caller_tokens
 
     return first_caller_tokens(path)[0].reveal()
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sidecar.cli.command import EXIT_FAILED, EXIT_OK, HELP_FORM, complain
-from sidecar.cli.output import say
+from sidecar.cli.output import EXIT_FAILED, EXIT_OK, HELP_FORM, complain, say
 
 if TYPE_CHECKING:
-    from sidecar.cli.command import Commands
+    from sidecar.cli.output import Commands
     from sidecar.core.model import Credentials
     from sidecar.sandbox import Sandbox
 
@@ -39,7 +38,7 @@ a sidecar that uses it:
 
 def add_to(commands: Commands) -> None:
     from sidecar.config import parsers
-    from sidecar.config.addresses import address
+    from sidecar.config.parsers import address
 
     parser = commands.add_parser(
         "sandbox", help="a simulated partner", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=HELP_FORM
@@ -126,7 +125,7 @@ async def _serve(sandbox: Sandbox, host: str, port: int) -> int:
 def _credentials(args: argparse.Namespace) -> Credentials:
     """Return the credentials that the sandbox accepts. Raises `CredentialsError`."""
     from sidecar.core.model import Credentials, Secret
-    from sidecar.partner.credentials import DirectoryCredentials
+    from sidecar.credentials.directory import DirectoryCredentials
 
     if args.credentials_dir is not None:
         return DirectoryCredentials(args.credentials_dir).read()

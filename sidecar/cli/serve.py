@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sidecar.cli.command import HELP_FORM
+from sidecar.cli.output import HELP_FORM
 
 if TYPE_CHECKING:
-    from sidecar.cli.command import Commands
+    from sidecar.cli.output import Commands
 
 _DESCRIPTION = """\
 Run the service until SIGTERM or SIGINT. Then /readyz returns 503 at once, tokens are served for another

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sidecar.cli.command import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, HELP_FORM, complain
-from sidecar.cli.output import say
+from sidecar.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, HELP_FORM, complain, say
 
 if TYPE_CHECKING:
-    from sidecar.cli.command import Commands
     from sidecar.cli.http_client import Answer
+    from sidecar.cli.output import Commands
 
 _TIMEOUT_S = 5
 _MAX_LINE_CHARACTERS = 400

@@ -1,21 +1,34 @@
 """Checks combinations of settings: those that cannot work are errors with their arithmetic, others are warnings.
 
 Numbers are shown as `.12g`: without an exponent, and without the digits that binary arithmetic adds.
+
+Checks the files that a store's URL names, once at the start: a file that is wrong then was never valid.
+
+Checks the TLS certificates that the environment names, at the start, before other code reads them.
+
+Checks that partner calls can go through the proxy that the environment names.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from sidecar.config import schema
-from sidecar.config.findings import Findings
-from sidecar.config.setting import Setting
-from sidecar.config.values import Values
+from sidecar.config.settings import ProfileSettings, Setting
+from sidecar.config.sources import Findings, Values
 from sidecar.core.model import LEASE_SLACK_S, Profile
 from sidecar.core.policy import margin_s, refresh_point_s, usable_s
+from sidecar.core.proxies import proxy_of
+from sidecar.core.store_url import RedisUrl, is_redis_url, parse_redis_url
+from sidecar.file_operations import FileOperationError, read_in_time
+from sidecar.secret_file import SecretFileError, read_bytes, read_secret
+from sidecar.trusted_certificates import TrustedCertificates, words_for
 
 Origin: TypeAlias = Callable[[Setting[Any]], str]
 """Names a setting as it was written in the configuration."""
@@ -118,3 +131,81 @@ def judge(profile: Profile, values: Values, findings: Findings) -> None:
     for rule in (*WARNED, MARGIN_WARNED) if margin_given else WARNED:
         if values.readable(rule.uses) and not said and (line := rule.judge(profile, values.origin)):
             findings.warn(f"profile {profile.name}: {line}")
+
+
+_MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
+"""Many times the size of a bundle of all public CAs."""
+
+
+def judge_store_files(values: Values, findings: Findings) -> None:
+    """Report every file that is missing, empty or invalid. After the start, a rotation may cause that for a time."""
+    text, origin = values[schema.STORE].reveal(), values.origin(schema.STORE)
+    if not is_redis_url(text):
+        return
+    url = parse_redis_url(text)
+    unreadable = set()
+    for option, path, read in _files(url):
+        try:
+            read_in_time(partial(read, path))
+        except (SecretFileError, FileOperationError) as error:
+            findings.problem(f"{origin}: {option} {path}: {error}")
+            unreadable.add(path)
+    for option, paths, load in _loads(url):
+        if unreadable.intersection(paths):
+            continue
+        try:
+            read_in_time(load)
+        except FileOperationError as error:
+            findings.problem(f"{origin}: {option}: {error}")
+        except ssl.SSLError as error:
+            # OpenSSL's name for the error, and no content of the file.
+            findings.problem(f"{origin}: {option} cannot be used ({error.reason or 'no certificate in it'})")
+        except OSError:
+            findings.problem(f"{origin}: {option} cannot be read")
+
+
+def _files(url: RedisUrl) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
+    """Yield each option, its file and its reader. OpenSSL itself would block on a FIFO, and read a device endlessly."""
+    passwords = {"password_file": url.password_file, "sentinel_password_file": url.sentinel_password_file}
+    certificates = {"ssl_ca_certs": url.ca_file, "ssl_certfile": url.certificate_file, "ssl_keyfile": url.key_file}
+    yield from ((option, path, read_secret) for option, path in passwords.items() if path is not None)
+    yield from ((option, path, _read_certificates) for option, path in certificates.items() if path is not None)
+
+
+def _read_certificates(path: Path) -> bytes:
+    return read_bytes(path, _MAX_CERTIFICATES_BYTES)
+
+
+def _loads(url: RedisUrl) -> Iterator[tuple[str, tuple[Path | None, ...], Callable[[], object]]]:
+    ca, certificate, key = url.ca_file, url.certificate_file, url.key_file
+    if ca is not None:
+        yield f"ssl_ca_certs {ca}", (ca,), lambda: ssl.create_default_context(cafile=ca)
+    if certificate is not None:
+        # An empty pass phrase: for an encrypted key OpenSSL would otherwise prompt on the terminal.
+        yield (
+            f"ssl_certfile {certificate} with ssl_keyfile {key}",
+            (certificate, key),
+            lambda: ssl.create_default_context().load_cert_chain(certificate, key, password=""),
+        )
+
+
+def judge_trusted_certificates(environ: Mapping[str, str], findings: Findings) -> None:
+    """Check the files. Only one that hangs stops the start. Others cause a warning: partner calls may fail anyway."""
+    trusted = TrustedCertificates(environ)
+    if not trusted.are_named:
+        return
+    try:
+        read_in_time(trusted.load)
+    except FileOperationError as error:
+        findings.problem(f"{trusted.place}: {error}")
+    except OSError as error:
+        findings.warn(f"{trusted.place}: {words_for(error)}; no certificate there is trusted")
+
+
+def judge_proxies(profiles: Iterable[ProfileSettings], environ: Mapping[str, str], findings: Findings) -> None:
+    """Report each proxy that calls cannot use, as without a scheme. Its value is not quoted: it may hold a password."""
+    found = (proxy_of(one.profile.base_url, environ) for one in profiles)
+    for variable in sorted({proxy.variable for proxy in found if proxy is not None and not proxy.is_usable}):
+        findings.problem(
+            f"{variable} must be http:// and a host, such as http://proxy.example:3128: partner calls go through it"
+        )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.config import schema, sources
-from sidecar.config.findings import Findings
-from sidecar.config.values import Values
+from sidecar.config.sources import Findings, Values
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Address
 

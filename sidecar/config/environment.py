@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from types import MappingProxyType
 
-from sidecar.config.findings import Findings
 from sidecar.config.schema import SETTINGS
+from sidecar.config.sources import Findings
 
 _ONE_PROCESS = "the metrics are of one process and stay in its memory"
 PASSED_OVER: Mapping[str, str] = MappingProxyType(
@@ -19,7 +19,7 @@ PASSED_OVER: Mapping[str, str] = MappingProxyType(
 """Variables that libraries read when imported, where a missing folder is an error, and why they are ignored."""
 
 
-def take(environ: MutableMapping[str, str]) -> dict[str, str]:
+def take_environment(environ: MutableMapping[str, str]) -> dict[str, str]:
     """Copy the environment, and remove from the original the variables that no library or child process may see.
 
     These are variables that may hold a secret, and ignored ones. The kernel's `/proc/PID/environ` shows the initial

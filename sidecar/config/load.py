@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from sidecar.config import profiles, schema, sources
-from sidecar.config.addresses import is_local
+from sidecar.config.checks import judge_proxies, judge_store_files, judge_trusted_certificates
 from sidecar.config.environment import judge_passed_over
-from sidecar.config.findings import Findings
 from sidecar.config.otel import traces_wanted
-from sidecar.config.proxies import judge_proxies
+from sidecar.config.parsers import is_local
 from sidecar.config.settings import Settings
-from sidecar.config.store_files import judge_store_files
-from sidecar.config.trusted import judge_trusted_certificates
-from sidecar.config.values import Values
+from sidecar.config.sources import Findings, Values
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.listener_limits import Limits
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from sidecar.config.findings import Findings
+from sidecar.config.sources import Findings
 
 PREFIX = "OTEL_"
 

@@ -1,20 +1,63 @@
-"""Builds the profile and the credentials of each partner account, and reports the problems of both."""
+"""Builds the profile and the credentials of each partner account, and reports the problems of both.
+
+Checks the profiles of one process that use the same account, or the same credentials under several accounts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar.config import checks, schema
-from sidecar.config.findings import Findings
-from sidecar.config.settings import ProfileSettings
-from sidecar.config.shared_accounts import judge_shared_accounts
-from sidecar.config.sources import Sources
+from sidecar.config.settings import ProfileSettings, Setting
+from sidecar.config.sources import Findings, Layer, Sources, Values
 from sidecar.config.token_files import refuse_shared_token_files
-from sidecar.config.values import Layer, Values
-from sidecar.core.hosts import is_loopback
+from sidecar.core.account import normal_base_url
 from sidecar.core.model import Credentials, Profile
+from sidecar.core.proxies import is_loopback
+
+_AGREED: tuple[tuple[Setting[Any], Callable[[Profile], object]], ...] = (
+    (schema.CALL_BUDGET, lambda profile: profile.budget),
+    (schema.TOKEN_LIFETIME_S, lambda profile: profile.lifetime_s),
+)
+"""These belong to the account: if two profiles differed, the effective value would depend on chance."""
+
+
+def disagreements(profiles: Iterable[Profile]) -> Iterator[str]:
+    """Yield a sentence for each setting in which two profiles of one account differ and must not."""
+    first_of: dict[str, Profile] = {}
+    for profile in profiles:
+        first = first_of.setdefault(profile.profile_id, profile)
+        for setting, value in _AGREED:
+            if value(first) != value(profile):
+                yield (
+                    f"profiles {first.name} and {profile.name} are one account, with one token and one budget: give "
+                    f"both the same {setting.key}"
+                )
+
+
+def judge_shared_accounts(built: Sequence[ProfileSettings], findings: Findings) -> None:
+    """Check what is known before the mounted credentials are read; `disagreements` reports the rest after that."""
+    usable = [one for one in built if one.credentials is not None or one.credentials_dir is not None]
+    known = [replace(one.profile, account=one.profile.account or _credentials_of(one)) for one in usable]
+    for problem in disagreements(known):
+        findings.problem(problem)
+    first_of: dict[tuple[str, str], Profile] = {}
+    for one, profile in zip(usable, known, strict=True):
+        first = first_of.setdefault((normal_base_url(profile.base_url), _credentials_of(one)), profile)
+        if first.profile_id != profile.profile_id:
+            findings.warn(
+                f"profiles {first.name} and {profile.name} have the same credentials, but another role, preset or "
+                "account: each spends a budget of its own, and may end the other's token"
+            )
+
+
+def _credentials_of(one: ProfileSettings) -> str:
+    return f"directory:{one.credentials_dir}" if one.credentials is None else one.credentials.account
+
 
 DEFAULT_NAME = "default"
 _OF_ONE_ACCOUNT = (schema.CREDENTIALS_DIR, schema.API_KEY, schema.API_SECRET, schema.ACCOUNT)

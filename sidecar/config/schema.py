@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sidecar.config import addresses, parsers
-from sidecar.config.setting import Setting
+from sidecar.config import parsers
+from sidecar.config.settings import Setting
 from sidecar.core.model import StoreFailure
 
 _DAY_S = 86_400
@@ -16,14 +16,14 @@ CONFIG = Setting(
 )
 LISTEN = Setting(
     "SIDECAR_LISTEN",
-    parsers.items(addresses.address),
+    parsers.items(parsers.address),
     "127.0.0.1:8181",
     "vending listeners, comma separated: host:port, :port (all addresses), unix:/path (mode 0660) or unix:@name "
     "(abstract, Linux)",
 )
 ADMIN_LISTEN = Setting(
     "SIDECAR_ADMIN_LISTEN",
-    parsers.items(addresses.address),
+    parsers.items(parsers.address),
     "127.0.0.1:9181",
     "admin listeners for probes, metrics and status, in the same form; they serve no token. In Kubernetes: :9181 "
     "(IPv4, IPv6 and dual stack)",

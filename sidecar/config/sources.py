@@ -1,18 +1,121 @@
-"""Reads the sources of settings: the environment, and the TOML file that it names."""
+"""Reads the sources of settings: the environment, and the TOML file that it names.
+
+Results of reading the settings: problems that stop the start, and warnings that do not.
+
+Parsed settings of one profile, or of all profiles together. The first layer that has a key takes precedence.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
-from sidecar.config.findings import Findings, did_you_mean
 from sidecar.config.schema import CONFIG, SETTINGS
-from sidecar.config.setting import PREFIX
-from sidecar.config.values import Layer, RawValue
+from sidecar.config.settings import PREFIX, Setting
 from sidecar.file_operations import FileOperationError, read_in_time
 from sidecar.secret_file import SecretFileError, read_text
+
+
+class Findings:
+    """Collects lines in the order found, each once: a value that all profiles inherit is checked for each of them."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, None] = {}
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return tuple(self._problems)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self._warnings)
+
+    def problem(self, line: str) -> None:
+        self._problems[line] = None
+
+    def warn(self, line: str) -> None:
+        self._warnings[line] = None
+
+
+def did_you_mean(wrong: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return the end of a sentence, with the closest known word; empty when none is close.
+
+    The `prefix` that all words share is left out of the comparison, because it says nothing about similarity.
+    """
+    from difflib import get_close_matches  # only when something is wrong
+
+    close = get_close_matches(wrong.removeprefix(prefix), [word.removeprefix(prefix) for word in known], n=1)
+    return f"; did you mean {prefix}{close[0]}?" if close else ""
+
+
+T = TypeVar("T")
+
+_QUOTED_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RawValue:
+    """A setting's text as it was written, and its place. `repr` omits the text because it may be a secret."""
+
+    text: str = field(repr=False)
+    origin: str
+
+
+Layer = Mapping[str, RawValue]
+"""TOML key -> the text as it was written."""
+
+
+class Values:
+    """Parses settings. A value that cannot be parsed is reported once, and its default is used instead."""
+
+    def __init__(self, layers: Sequence[Layer], findings: Findings, place: str = "") -> None:
+        """`place` is the table of a profile, as in `RawValue.origin`; empty when there is none."""
+        self._layers = layers
+        self._place = place
+        self._findings = findings
+        self._broken: set[str] = set()
+
+    def __getitem__(self, setting: Setting[T]) -> T:
+        """Return the value of a setting that has a default."""
+        value = self.get(setting)
+        return setting.parse(setting.default) if value is None else value
+
+    def get(self, setting: Setting[T]) -> T | None:
+        """Return the value that was set, or None."""
+        given = self.given(setting)
+        if given is None:
+            return None
+        try:
+            return setting.parse(given.text)
+        except ValueError as error:
+            quoted = f", not {given.text[:_QUOTED_CHARACTERS]!r}" if setting.shown else ""
+            self._findings.problem(f"{given.origin} {error}{quoted}")
+            self._broken.add(setting.name)
+            return None
+
+    def read_all(self, settings: Iterable[Setting[Any]]) -> None:
+        """Report each value that cannot be parsed, also values that are used only in some cases."""
+        for setting in settings:
+            self.get(setting)
+
+    def given(self, setting: Setting[T]) -> RawValue | None:
+        return next((layer[setting.key] for layer in self._layers if setting.key in layer), None)
+
+    def origin(self, setting: Setting[T]) -> str:
+        """Return the place to change a setting: where it was set, else the profile's table, else its variable."""
+        given = self.given(setting)
+        if given is not None:
+            return given.origin
+        return f"{setting.key} {self._place}" if self._place and setting.per_profile else setting.name
+
+    def readable(self, settings: Iterable[Setting[Any]]) -> bool:
+        """Return whether all could be parsed. Combinations are checked only among valid values."""
+        return not any(setting.name in self._broken for setting in settings)
+
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_KEY = {setting.key: setting for setting in SETTINGS if setting is not CONFIG}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sidecar.config import schema
-from sidecar.config.findings import Findings
 from sidecar.config.settings import ProfileSettings
+from sidecar.config.sources import Findings
 from sidecar.file_operations import FileOperationError, read_in_time
 
 _Identity: TypeAlias = tuple[object, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from sidecar.core.failures import AnswerProblem, FailureKind, PartnerDetail
+from sidecar.core.errors import AnswerProblem, FailureKind, PartnerDetail
 from sidecar.core.model import Lifetime, Operation, Reason, Seconds, UtcTime
 
 FlightResult: TypeAlias = Literal["fetched", "adopted", "failed"]

@@ -6,15 +6,19 @@ at the moment of its response, so clock skew between replicas does not matter.
 Two facts are ordered by their fences, never by time and never by the order of writing. A fact that another can
 supersede carries the fence at which it was recorded: the highest one given by then. An outcome ends only what was
 recorded below the fence of its own grant.
+
+Brings a state forward to some time after the store's reply, for a replica that cannot read it again.
+
+Detects data that a store has lost: a failover may lose its last writes without an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.model import Seconds, Token, UtcTime
 
 
@@ -230,3 +234,79 @@ class ReplicaMemory:
     token_age_s: Seconds
     clock_stepped: bool = False
     """The store's clock was set: this replica's ages of the token and of the permits count, not the stored times."""
+
+
+def run_on(state: State, passed_s: Seconds, window_s: Seconds) -> State:
+    """Return the state as it is `passed_s` later; permits older than the budget's `window_s` are dropped.
+
+    Returns the same object when no time has passed: this is called at every read of the state.
+    """
+    if passed_s <= 0:
+        return state
+    return replace(
+        state,
+        now=state.now + passed_s,
+        lease_left_s=max(0, state.lease_left_s - passed_s),
+        pause=None if state.pause is None else _later(state.pause, passed_s),
+        credential_blocks=_all_later(state.credential_blocks, passed_s),
+        grants=_older(state.grants, passed_s, window_s),
+    )
+
+
+def _all_later(refused: Mapping[str, Pause], passed_s: Seconds) -> Mapping[str, Pause]:
+    return {key: _later(pause, passed_s) for key, pause in refused.items()} if refused else refused
+
+
+def _later(pause: Pause, passed_s: Seconds) -> Pause:
+    return pause if pause.left_s <= 0 else replace(pause, left_s=max(0, pause.left_s - passed_s))
+
+
+def _older(grants: tuple[Grant, ...], passed_s: Seconds, window_s: Seconds) -> tuple[Grant, ...]:
+    return tuple(
+        Grant(grant.fence, grant.age_s + passed_s, grant.caller_requested)
+        for grant in grants
+        if grant.age_s + passed_s < window_s
+    )
+
+
+NOTICED_S: Seconds = 1
+"""Two durations that differ by less than this were measured at different moments."""
+
+
+def forgot(ours: State, theirs: State, window_s: Seconds) -> bool:
+    """Whether the store has lost a fact that this replica had read from it. `window_s` is the budget's.
+
+    The epoch stays and fences never fall. A permit counts until it leaves the window. A pause runs its time and a
+    report stays, unless a token that was granted later ended them.
+    """
+    if not ours.epoch:
+        return False
+    if theirs.epoch != ours.epoch or theirs.fence < ours.fence or theirs.refresh_dropped < ours.refresh_dropped:
+        return True
+    return (
+        _grant_lost(ours, theirs, window_s)
+        or _pause_lost(ours, theirs, ours.pause, theirs.pause)
+        or any(
+            _pause_lost(ours, theirs, pause, theirs.credential_blocks.get(key))
+            for key, pause in ours.credential_blocks.items()
+        )
+        or _report_lost(ours, theirs)
+    )
+
+
+def _grant_lost(ours: State, theirs: State, window_s: Seconds) -> bool:
+    known = {grant.fence for grant in theirs.grants}
+    return any(grant.fence not in known and grant.age_s < window_s - NOTICED_S for grant in ours.grants)
+
+
+def _pause_lost(ours: State, theirs: State, our_pause: Pause | None, their_pause: Pause | None) -> bool:
+    if our_pause is None or theirs.token_fence > max(ours.token_fence, our_pause.fence):
+        return False
+    left_s = 0 if their_pause is None else their_pause.left_s
+    return our_pause.left_s - left_s > NOTICED_S
+
+
+def _report_lost(ours: State, theirs: State) -> bool:
+    if ours.reported is None or ours.reported.token_id != theirs.token_id or theirs.reported is not None:
+        return False
+    return theirs.confirmed is None or theirs.confirmed.fence <= ours.reported.fence

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from urllib.parse import quote, quote_plus
 
-from sidecar.core.failures import printable
+from sidecar.core.errors import printable
 from sidecar.partner.escapes import Reading, Span, readings
 
 MASK = "***"

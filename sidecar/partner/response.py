@@ -1,17 +1,96 @@
-"""Converts a partner's response to a token or a classified failure. No other module does this."""
+"""Converts a partner's response to a token or a classified failure. No other module does this.
+
+Makes a partner's text about a failure safe for logs and for callers' errors.
+
+Reads the JSON object in a response's body. Gateways may compress it unasked, or add a byte order mark.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from sidecar.core.errors import PartnerError
-from sidecar.core.failures import AnswerProblem, FailureKind
+from sidecar.core.errors import AnswerProblem, FailureKind, PartnerDetail, PartnerError
 from sidecar.core.model import PartnerToken, Secret, UtcTime
-from sidecar.partner.bodies import Document, read_document
-from sidecar.partner.details import read_detail
-from sidecar.partner.lifetime import declared_lifetime_s
+from sidecar.partner.lifetime import declared_lifetime_s, read_integer
+from sidecar.partner.masking import MASK, Masker
 from sidecar.partner.retry_after import answered_at, named_wait_s
+
+# No code, message or session id has a word this long, but a token that is unknown here does.
+_TOKEN_LIKE = re.compile(r"\S{64,}")
+# A truncated echo of the header does not contain the whole secret, but a part of it is a leak, too.
+_AUTHORIZATION = re.compile(r"\b(basic|bearer)\s+\S+", re.IGNORECASE)
+
+
+def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
+    """Return the documented error fields: printable, cut to `MAX_TEXT_CHARS` each, with all `secrets` masked.
+
+    A partner may echo the request, on purpose or not. Unexpected types and missing fields become empty texts.
+    """
+    tokens = [value for name in ("accessToken", "refreshToken") if isinstance(value := document.get(name), str)]
+    masker = Masker((*secrets, *tokens))
+
+    def text(name: str) -> str:
+        return _safe_text(document.get(name), masker)
+
+    return PartnerDetail(
+        status=status,
+        error_code=text("errorCode"),
+        error_message=text("errorMessage"),
+        session_id=text("sessionId"),
+    )
+
+
+def _safe_text(value: object, masker: Masker) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    # Secrets are masked first, and `PartnerDetail` cuts last: no step may join the parts of a secret or cut it in half.
+    text = _AUTHORIZATION.sub(rf"\1 {MASK}", masker.mask(str(value)))
+    return _TOKEN_LIKE.sub(MASK, text)
+
+
+MAX_BODY_BYTES = 64 * 1024
+"""The limit for the body as sent, and also for the decompressed body."""
+Document: TypeAlias = Mapping[str, object]
+_GZIP = b"\x1f\x8b"
+_GZIP_FORMAT = zlib.MAX_WBITS | 16
+
+
+def read_document(body: bytes) -> Document | AnswerProblem:
+    """Return the JSON object in `body`, or why there is none.
+
+    Gzip is detected by its first bytes, with which no JSON begins. `Content-Encoding` is not reliable: a proxy that
+    decompresses may leave it, and one that compresses may omit it.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        return AnswerProblem.TOO_LONG
+    plain = _decompressed(body) if body.startswith(_GZIP) else body
+    if isinstance(plain, AnswerProblem):
+        return plain
+    if not plain.strip():
+        return AnswerProblem.EMPTY
+    try:
+        document = json.loads(plain.decode("utf-8-sig"), parse_int=read_integer)
+    except (ValueError, RecursionError):
+        return AnswerProblem.NOT_JSON
+    return document if isinstance(document, dict) else AnswerProblem.NOT_OBJECT
+
+
+def _decompressed(body: bytes) -> bytes | AnswerProblem:
+    """Return at most `MAX_BODY_BYTES`, however large the decompressed body would be."""
+    stream = zlib.decompressobj(_GZIP_FORMAT)
+    try:
+        plain = stream.decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        return AnswerProblem.BAD_GZIP
+    if len(plain) > MAX_BODY_BYTES:
+        return AnswerProblem.TOO_LONG
+    return plain if stream.eof and not stream.unused_data else AnswerProblem.BAD_GZIP
+
 
 MAX_TOKEN_CHARS = 16 * 1024
 

@@ -3,16 +3,38 @@
 aiohttp limits lines, headers and how far a body is read ahead. It has no limit for discarded data: endless interim
 responses (1xx), which took a hundred megabytes and stopped the event loop for a second, chunk sizes and extensions, and
 empty lines. So all received bytes are counted here.
+
+Maps the errors that aiohttp raises for a missing or incomplete response to kinds of failure.
+
+Our resolver as an aiohttp resolver, for the host of the partner or of a proxy.
+
+The certificates that partner calls trust. Changes of their files are loaded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_exceptions import UnixClientConnectorError
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
+
+from sidecar.core.errors import FailureKind
+from sidecar.core.model import Seconds
+from sidecar.core.ports import EventSink
+from sidecar.core.process_events import PartnerCertificatesChanged, PartnerCertificatesUnreadable
+from sidecar.file_operations import BackgroundReading, FileOperationError, FileOperations, FileStalls, read_in_time
+from sidecar.resolver import Resolver
+from sidecar.trusted_certificates import TrustedCertificates, Version, words_for
 
 MAX_ANSWER_BYTES = 128 * 1024
 """Includes head, interim responses and framing: twice the longest body that is read."""
@@ -53,3 +75,130 @@ class _BoundedHandler(ResponseHandler):
         if self._payload is not None:
             self._payload.set_exception(failure)
         self.set_exception(failure)
+
+
+# Every client error class of aiohttp is listed here by name, so that a test detects when the library adds one.
+KINDS: Mapping[type[BaseException], FailureKind] = {
+    TimeoutError: FailureKind.TIMEOUT,
+    aiohttp.ServerTimeoutError: FailureKind.TIMEOUT,
+    aiohttp.ConnectionTimeoutError: FailureKind.TIMEOUT,
+    aiohttp.SocketTimeoutError: FailureKind.TIMEOUT,
+    OSError: FailureKind.CONNECT,
+    aiohttp.ClientError: FailureKind.CONNECT,
+    aiohttp.ClientConnectionError: FailureKind.CONNECT,
+    aiohttp.ClientConnectionResetError: FailureKind.CONNECT,
+    aiohttp.ClientOSError: FailureKind.CONNECT,
+    aiohttp.ClientConnectorError: FailureKind.CONNECT,
+    aiohttp.ClientConnectorDNSError: FailureKind.CONNECT,
+    aiohttp.ClientProxyConnectionError: FailureKind.CONNECT,
+    UnixClientConnectorError: FailureKind.CONNECT,
+    aiohttp.ClientSSLError: FailureKind.CONNECT,
+    aiohttp.ClientConnectorSSLError: FailureKind.CONNECT,
+    aiohttp.ClientConnectorCertificateError: FailureKind.CONNECT,
+    aiohttp.ServerConnectionError: FailureKind.CONNECT,
+    aiohttp.ServerDisconnectedError: FailureKind.CONNECT,
+    aiohttp.ServerFingerprintMismatch: FailureKind.CONNECT,
+    aiohttp.UploadAbortedError: FailureKind.CONNECT,
+    # When a proxy rejects the connection, the partner cannot be reached.
+    aiohttp.ClientHttpProxyError: FailureKind.CONNECT,
+    # The partner responded, but not in HTTP, or with less data than announced.
+    HttpProcessingError: FailureKind.MALFORMED,
+    aiohttp.ClientResponseError: FailureKind.MALFORMED,
+    aiohttp.ContentTypeError: FailureKind.MALFORMED,
+    aiohttp.WSServerHandshakeError: FailureKind.MALFORMED,
+    aiohttp.ClientPayloadError: FailureKind.MALFORMED,
+    aiohttp.TooManyRedirects: FailureKind.MALFORMED,
+    # The address is invalid: a person has to correct the configuration.
+    ValueError: FailureKind.BAD_REQUEST,
+    aiohttp.InvalidURL: FailureKind.BAD_REQUEST,
+    aiohttp.InvalidUrlClientError: FailureKind.BAD_REQUEST,
+    aiohttp.NonHttpUrlClientError: FailureKind.BAD_REQUEST,
+    aiohttp.RedirectClientError: FailureKind.MALFORMED,
+    aiohttp.InvalidUrlRedirectClientError: FailureKind.MALFORMED,
+    aiohttp.NonHttpUrlRedirectClientError: FailureKind.MALFORMED,
+}
+
+TRANSPORT_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
+"""The errors of a call before its response is complete, including `TimeoutError` (an `OSError`)."""
+
+
+def kind_of_error(error: BaseException) -> FailureKind:
+    """Return the failure for an exception, by its class or the nearest base in `KINDS`."""
+    return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), FailureKind.CONNECT)
+
+
+class PartnerResolver(AbstractResolver):
+    """Resolves for aiohttp, which tries the addresses as in RFC 8305. Its own resolver uses the loop's threads."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return addresses of all families; aiohttp filters them. Raises `OSError`."""
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
+            for address in await self._resolver.resolve(host)
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: look-ups end on their own, and nothing waits for them."""
+
+
+WAIT_S: Seconds = 1
+"""How long a call waits for a check of the files. After that it uses the last result."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trust:
+    """`context` is a value for aiohttp's `ssl`. True: aiohttp's own context, made of the files at its import."""
+
+    context: ssl.SSLContext | Literal[True]
+    problem: str = ""
+    """Why the current files are not used."""
+
+
+class PartnerCertificates:
+    """Returns the TLS context of the current files for each partner call."""
+
+    def __init__(self, sink: EventSink, stalls: FileStalls) -> None:
+        """Blocks for a check of the files, for at most `STALLED_AFTER_S`. Raises `FileOperationError`."""
+        self._sink = sink
+        self._trusted = TrustedCertificates(os.environ)
+        self._trust = _Trust(True)
+        self._in_use: ssl.SSLContext | Literal[True] | None = None if self._trusted.folders else True
+        """The context at the latest event; None before the first reading, if that makes its own context."""
+        operations = FileOperations("partner-certificates", stalls)
+        self._reading = BackgroundReading(self._read, operations, on_end=self._tell)
+        # aiohttp has loaded these, and loading them again would double the memory. But for a folder it makes OpenSSL
+        # read the needed files in each handshake, on the event loop.
+        self._version: Version | None = None if self._trusted.folders else read_in_time(self._trusted.version)
+
+    async def context(self) -> ssl.SSLContext | Literal[True]:
+        """Return the value for aiohttp's `ssl`."""
+        try:
+            return (await self._reading.read(WAIT_S)).context
+        except FileOperationError:
+            return self._trust.context
+
+    def _read(self) -> _Trust:
+        """Runs in a thread. Keeps the previous context when the files cannot be used."""
+        version = self._trusted.version()
+        if version != self._version:
+            self._version = version
+            try:
+                self._trust = _Trust(self._trusted.load())
+            except OSError as error:
+                self._trust = _Trust(self._trust.context, f"{self._trusted.place}: {words_for(error)}")
+        return self._trust
+
+    def _tell(self, changed: bool) -> None:
+        if not changed:
+            return
+        trust = self._trust
+        if trust.problem:
+            self._sink.emit(PartnerCertificatesUnreadable(problem=trust.problem))
+        elif self._in_use not in (None, trust.context):
+            self._sink.emit(PartnerCertificatesChanged())
+        self._in_use = trust.context

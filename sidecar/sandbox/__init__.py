@@ -1,6 +1,6 @@
 """A simulated partner: documented responses, exact request checks, a rate limit, and faults to switch on."""
 
-from sidecar.sandbox.config import SandboxConfig
+from sidecar.sandbox.account import SandboxConfig
 from sidecar.sandbox.server import Sandbox, run
 
 __all__ = ["Sandbox", "SandboxConfig", "run"]

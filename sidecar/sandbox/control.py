@@ -9,8 +9,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from sidecar.sandbox.faults import Fault
-from sidecar.sandbox.responses import refusal
+from sidecar.sandbox.faults import Fault, refusal
 from sidecar.sandbox.state import SandboxState
 
 _Body = TypeVar("_Body")

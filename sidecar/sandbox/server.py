@@ -10,10 +10,10 @@ from aiohttp import web
 
 from sidecar.core.ports import Clock
 from sidecar.partner.presets import PRESETS
-from sidecar.sandbox.config import SandboxConfig
+from sidecar.sandbox.account import SandboxConfig
 from sidecar.sandbox.control import ControlEndpoints, loopback_only
 from sidecar.sandbox.endpoints import PartnerEndpoints
-from sidecar.sandbox.responses import refusal
+from sidecar.sandbox.faults import refusal
 from sidecar.sandbox.state import SandboxState
 
 MAX_BODY_BYTES = 64 * 1024

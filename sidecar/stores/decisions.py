@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.policy import budget_wait_s
 from sidecar.core.shared_state import ClaimRequest, FailureReport, LearnedLifetime, Pause, ReplicaMemory

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Profile, Seconds, Secret
 from sidecar.core.ports import Clock, SharedState
-from sidecar.core.redis_url import SCHEMES
+from sidecar.core.store_url import SCHEMES
 from sidecar.file_operations import FileOperationError, FileStalls, read_in_time
-from sidecar.stores.memory import MemoryStore
+from sidecar.stores.engine import MemoryStore
 from sidecar.stores.sealing import Sealer
 
 FILE_SCHEME = "sqlite"

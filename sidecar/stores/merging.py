@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Profile
 from sidecar.core.shared_state import Confirmed, FailureCount, Grant, Pause, State
 from sidecar.stores.documents import (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sidecar.core.errors import SidecarError
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.errors import FailureKind, PartnerDetail, SidecarError
 from sidecar.core.model import Profile, Token
 from sidecar.core.shared_state import (
     Adopt,

@@ -1,13 +1,18 @@
-"""Converts an event to the flat, plain values of a log line or the status page."""
+"""Converts an event to the flat, plain values of a log line or the status page.
+
+One sink that passes each event to several sinks.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from enum import Enum
 
+from sidecar.core.errors import PartnerDetail
 from sidecar.core.events import Event
-from sidecar.core.failures import PartnerDetail
 from sidecar.core.model import Seconds
+from sidecar.core.ports import EventSink
 from sidecar.core.timestamps import iso
 from sidecar.core.trace_context import TraceContext
 
@@ -45,3 +50,14 @@ def _partner_fields(detail: PartnerDetail) -> dict[str, object]:
         "error_message": detail.error_message,
         "session_id": detail.session_id,
     }
+
+
+class Fanout:
+    """Passes each event to every sink, in their order."""
+
+    def __init__(self, sinks: Sequence[EventSink]) -> None:
+        self._sinks = tuple(sinks)
+
+    def emit(self, event: Event) -> None:
+        for sink in self._sinks:
+            sink.emit(event)

@@ -9,11 +9,10 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from sidecar.core.file_events import StalledFile
 from sidecar.core.policy import Condition
-from sidecar.telemetry.label_sets import FILES, LINE_STREAMS
+from sidecar.core.process_events import StalledFile
 from sidecar.telemetry.line_writer import LineStream
-from sidecar.telemetry.metric_names import NAMESPACE
+from sidecar.telemetry.metric_names import FILES, LINE_STREAMS, NAMESPACE
 from sidecar.vending.api import Snapshot, TokenProvider
 
 _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (

@@ -1,8 +1,15 @@
-"""Events as log lines: JSON for machines, or text for people."""
+"""Events as log lines: JSON for machines, or text for people.
+
+The logs of libraries (aiohttp, asyncio, redis), without their texts: those may quote a request or an address.
+
+Library logs while no service runs (`check`, the sandbox). Logger and place only: a text may quote a secret.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,8 +18,9 @@ from typing import Literal
 from sidecar.core.events import Event, Level
 from sidecar.core.model import UtcTime
 from sidecar.core.ports import Clock
+from sidecar.core.safe_traceback import bare_line
 from sidecar.telemetry.event_fields import event_fields
-from sidecar.telemetry.line_writer import LineOutput
+from sidecar.telemetry.line_writer import LineOutput, takes_a_line
 from sidecar.telemetry.redaction import Redactor
 from sidecar.telemetry.throttle import Repetition, repeated_as
 
@@ -76,3 +84,69 @@ def _for_people() -> Callable[[dict[str, object]], str]:
     # The default formatter shows the values of frame locals. No event carries a traceback today; this is a precaution.
     render = ConsoleRenderer(colors=False, exception_formatter=plain_traceback)
     return lambda line: str(render(None, str(line["level"]), line))
+
+
+_OF_TRACES = "opentelemetry."
+_HTTP_STATUSES = range(100, 600)
+
+
+class LibraryLogs(logging.Handler):
+    """Turns each record into a line `library_message`: logger, level, place in the source, and the exception's class.
+
+    OpenTelemetry's exporter puts the collector's HTTP status and the exception into the record's arguments.
+    """
+
+    def __init__(self, sink: LogSink) -> None:
+        super().__init__(logging.WARNING)
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, object] = {"logger": record.name, "where": f"{record.filename}:{record.lineno}"}
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["cause"] = record.exc_info[0].__name__
+        elif record.name.startswith(_OF_TRACES) and isinstance(record.args, tuple):
+            fields |= _cause_in(record.args)
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._sink.write(level, "library_message", fields)
+
+
+def _cause_in(arguments: tuple[object, ...]) -> dict[str, object]:
+    """Return the exception's class and the HTTP status in a record's arguments: these quote no request."""
+    found: dict[str, object] = {}
+    for argument in arguments:
+        if isinstance(argument, BaseException):
+            found["cause"] = type(argument).__name__
+        elif isinstance(argument, int) and argument in _HTTP_STATUSES:
+            found["status"] = argument
+    return found
+
+
+def capture_library_logs(sink: LogSink) -> Callable[[], None]:
+    """Send this process's `logging` records and warnings to `sink` alone; return a function that undoes this."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    root.handlers = [LibraryLogs(sink)]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+
+    def release() -> None:
+        logging.captureWarnings(False)
+        root.handlers = handlers
+        root.setLevel(level)
+
+    return release
+
+
+class BareRecords(logging.Handler):
+    """Writes one line to stderr for each record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        # stderr may be closed while the process ends.
+        if takes_a_line(sys.stderr):
+            sys.stderr.write(bare_line(f"{record.name} ({record.filename}:{record.lineno})", error) + "\n")
+
+
+def install() -> None:
+    """Write records that no handler takes in this form, instead of with their text."""
+    logging.lastResort = BareRecords(logging.WARNING)

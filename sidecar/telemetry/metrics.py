@@ -23,10 +23,8 @@ from sidecar.core.events import (
     StoreFailed,
     TokenReported,
 )
-from sidecar.core.file_events import StalledFile
-from sidecar.core.request_events import LimitHit, RequestServed
-from sidecar.core.token_file_events import TokenFileFailed
-from sidecar.telemetry import label_sets
+from sidecar.core.process_events import LimitHit, RequestServed, StalledFile, TokenFileFailed
+from sidecar.telemetry import metric_names
 from sidecar.telemetry.gauges import ConnectionGauge, DroppedLines, StalledFiles, VendorGauges
 from sidecar.telemetry.line_writer import LineStream
 from sidecar.telemetry.metric_names import NAMESPACE, ClosedCounter
@@ -65,25 +63,28 @@ class Metrics:
             registry,
             "partner_requests_total",
             "Calls to the partner's token endpoints.",
-            {"profile": profiles, "operation": label_sets.OPERATIONS, "outcome": label_sets.OUTCOMES},
+            {"profile": profiles, "operation": metric_names.OPERATIONS, "outcome": metric_names.OUTCOMES},
         )
         self._flights = ClosedCounter(
             registry,
             "flights_total",
             "Attempts of this replica to get a token.",
-            {"profile": profiles, "reason": label_sets.REASONS, "result": label_sets.RESULTS},
+            {"profile": profiles, "reason": metric_names.REASONS, "result": metric_names.RESULTS},
         )
         self._reports = ClosedCounter(
             registry,
             "rejected_reports_total",
             "Reports that the partner refused a token.",
-            {"profile": profiles, "verdict": label_sets.VERDICTS},
+            {"profile": profiles, "verdict": metric_names.VERDICTS},
         )
         self._leases_lost = ClosedCounter(
             registry, "lease_lost_total", "Leases lost before the refresh was stored.", {"profile": profiles}
         )
         self._store_errors = ClosedCounter(
-            registry, "store_errors_total", "Store operations that failed.", {"operation": label_sets.STORE_OPERATIONS}
+            registry,
+            "store_errors_total",
+            "Store operations that failed.",
+            {"operation": metric_names.STORE_OPERATIONS},
         )
         self._file_errors = ClosedCounter(
             registry, "sink_errors_total", "Token files that could not be written or removed.", {"profile": profiles}
@@ -92,7 +93,7 @@ class Metrics:
             registry,
             "limits_hit_total",
             "Connections that exceeded a limit.",
-            {"listener": label_sets.LISTENERS, "limit": label_sets.LIMITS},
+            {"listener": metric_names.LISTENERS, "limit": metric_names.LIMITS},
         )
         took = Histogram(
             "partner_request_duration_seconds",
@@ -102,7 +103,7 @@ class Metrics:
             buckets=PARTNER_BUCKETS_S,
             registry=registry,
         )
-        pairs = itertools.product(profiles, label_sets.OPERATIONS)
+        pairs = itertools.product(profiles, metric_names.OPERATIONS)
         self._partner_series = {pair: took.labels(*pair) for pair in pairs}
         Gauge(
             "build_info", "Always 1; the label has the version.", ("version",), namespace=NAMESPACE, registry=registry

@@ -12,7 +12,7 @@ from sidecar.core.ports import Clock
 from sidecar.core.timestamps import iso
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.throttle import repeated_as
-from sidecar.vending.shown_time import ShownTime
+from sidecar.vending.store_clock import ShownTime
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from sidecar.core.model import Seconds
-from sidecar.core.request_events import Endpoint
-from sidecar.telemetry import label_sets
+from sidecar.core.process_events import Endpoint
+from sidecar.telemetry import metric_names
 from sidecar.telemetry.metric_names import NAMESPACE
 
 BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -37,7 +37,7 @@ class Tally:
     __slots__ = ("_durations", "codes")
 
     def __init__(self, durations: _Durations) -> None:
-        self.codes = dict.fromkeys(label_sets.CODES, 0)
+        self.codes = dict.fromkeys(metric_names.CODES, 0)
         self._durations = durations
 
     def count(self, code: str, duration_s: Seconds) -> None:
@@ -52,10 +52,10 @@ class RequestCounts(Collector):
     """`requests_total` and `request_duration_seconds`. Profiles that are not configured count as ""."""
 
     def __init__(self, profiles: Sequence[str]) -> None:
-        self._durations = {route: _Durations() for route in label_sets.ROUTES}
+        self._durations = {route: _Durations() for route in metric_names.ROUTES}
         self._tallies = {
             (profile, route): Tally(self._durations[route])
-            for profile, route in itertools.product((*profiles, ""), label_sets.ROUTES)
+            for profile, route in itertools.product((*profiles, ""), metric_names.ROUTES)
         }
 
     def tally(self, profile: str, route: Endpoint) -> Tally:

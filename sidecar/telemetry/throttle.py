@@ -7,8 +7,7 @@ from collections.abc import Hashable
 from sidecar.core.events import Event, StoreFailed, TokenReported
 from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.ports import Clock
-from sidecar.core.request_events import LimitHit, MalformedRequest, RequestRefused
-from sidecar.core.token_file_events import TokenFileChanged, TokenFileFailed
+from sidecar.core.process_events import LimitHit, MalformedRequest, RequestRefused, TokenFileChanged, TokenFileFailed
 
 QUIET_S: Seconds = 10
 MAX_THINGS = 256

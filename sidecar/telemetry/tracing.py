@@ -30,10 +30,10 @@ from opentelemetry.trace import (
 )
 
 from sidecar.core.events import Event, PartnerCalled
-from sidecar.core.hosts import is_loopback
 from sidecar.core.model import Seconds
 from sidecar.core.ports import Clock
-from sidecar.core.request_events import RequestServed
+from sidecar.core.process_events import RequestServed
+from sidecar.core.proxies import is_loopback
 from sidecar.core.trace_context import TraceContext
 
 SERVICE_NAME = "pay1st-token-sidecar"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.events import Verdict
-from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import MonotonicTime, Profile, Seconds, Token, UtcTime
 from sidecar.core.policy import Condition
 

@@ -16,11 +16,10 @@ from sidecar.core.model import MonotonicTime, Profile, Reason, Seconds, Token
 from sidecar.core.policy import Condition, usable_s
 from sidecar.vending.api import Report, Snapshot, VendedToken
 from sidecar.vending.call_blockers import call_blocker, error_of
-from sidecar.vending.deadlines import WaiterDeadlines
 from sidecar.vending.held_token import HeldToken
 from sidecar.vending.refresh_attempt import RefreshAttempt
 from sidecar.vending.rejection_reports import Reports
-from sidecar.vending.singleflight import SingleFlight
+from sidecar.vending.singleflight import SingleFlight, WaiterDeadlines
 from sidecar.vending.snapshot import take_snapshot
 from sidecar.vending.store_session import StoreSession
 

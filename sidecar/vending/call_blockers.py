@@ -6,12 +6,12 @@ from sidecar.core.errors import (
     BudgetExhaustedError,
     CoolingDownError,
     CredentialsRejectedError,
+    FailureKind,
     NoTokenError,
     PartnerRefusedError,
     PartnerUnavailableError,
     StoreUnavailableError,
 )
-from sidecar.core.failures import FailureKind
 from sidecar.core.policy import TICK_S
 from sidecar.core.shared_state import Pause
 from sidecar.vending.store_session import StoreSession

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sidecar.core import policy
-from sidecar.core.errors import PartnerError, StoreError, UnsentError
+from sidecar.core.errors import AnswerProblem, FailureKind, PartnerError, StoreError, UnsentError
 from sidecar.core.events import (
     FlightResult,
     LeaseLost,
@@ -19,7 +19,6 @@ from sidecar.core.events import (
     PartnerCalled,
     PauseStarted,
 )
-from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import Credentials, MonotonicTime, Operation, PartnerToken, Token, token_id_of
 from sidecar.core.policy import Condition
 from sidecar.core.shared_state import Committed, FailureReport, LearnedLifetime, Pause

@@ -16,9 +16,8 @@ from sidecar.core.events import CredentialsChanged
 from sidecar.core.model import Credentials, MonotonicTime, Profile, Seconds, Token
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
-from sidecar.vending.account import Account, AccountCredentials
 from sidecar.vending.api import Report, Snapshot, VendedToken
-from sidecar.vending.assembly import Assembly
+from sidecar.vending.assembly import Account, AccountCredentials, Assembly
 
 
 class ProfileVendor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.model import MonotonicTime, Token
 from sidecar.core.policy import TICK_S
 from sidecar.core.shared_state import Confirmed, FailureCount, FailureReport, LearnedLifetime, Pause, State, is_leased

@@ -11,8 +11,7 @@ from sidecar.core.model import Seconds
 from sidecar.core.shared_state import Rejection
 from sidecar.vending.api import Report
 from sidecar.vending.call_blockers import call_blocker
-from sidecar.vending.deadlines import WaiterDeadlines
-from sidecar.vending.singleflight import SingleFlight
+from sidecar.vending.singleflight import SingleFlight, WaiterDeadlines
 from sidecar.vending.store_session import StoreSession
 
 

@@ -11,16 +11,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sidecar.core import policy
-from sidecar.core.failures import FailureKind
-from sidecar.core.forgotten import forgot
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Lifetime, MonotonicTime, Profile, Seconds, Token, UtcTime
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock
-from sidecar.core.run_on import run_on
-from sidecar.core.shared_state import FailureReport, LearnedLifetime, Pause, ReplicaMemory, Reported, State
+from sidecar.core.shared_state import (
+    FailureReport,
+    LearnedLifetime,
+    Pause,
+    ReplicaMemory,
+    Reported,
+    State,
+    forgot,
+    run_on,
+)
 from sidecar.vending.recording import OwnFailure, is_running, with_failure, with_heard, with_success
-from sidecar.vending.shown_time import Ends, ShownTime
-from sidecar.vending.store_clock import StoreTime
+from sidecar.vending.store_clock import Ends, ShownTime, StoreTime
 
 
 class ReplicaState:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Lifetime, Seconds, UtcTime
 from sidecar.core.policy import Condition
 from sidecar.vending.api import LastFailure, Snapshot
 from sidecar.vending.call_blockers import call_blocker
 from sidecar.vending.recording import OwnFailure
-from sidecar.vending.shown_time import ShownTime
+from sidecar.vending.store_clock import ShownTime
 from sidecar.vending.store_session import StoreSession
 
 

@@ -1,21 +1,107 @@
-"""What the use cases of one profile share: their objects, the exchange with the store, and the event of a new token."""
+"""What the use cases of one profile share: their objects, the exchange with the store, and the event of a new token.
+
+Watches the shared state: emits events when the store fails, recovers, or holds unusable values.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from sidecar.core.events import StoreClockStepped, StoreDataLost, TokenChanged
-from sidecar.core.model import MonotonicTime, Profile
-from sidecar.core.ports import Clock, EventSink, Partner
-from sidecar.core.shared_state import ClaimResult, Committed, Rejection, State
+from sidecar.core.errors import StoreError
+from sidecar.core.events import (
+    StoreClockStepped,
+    StoreDataLost,
+    StoredValueDiscarded,
+    StoreFailed,
+    StoreRecovered,
+    TokenChanged,
+)
+from sidecar.core.model import MonotonicTime, Profile, Seconds, Token
+from sidecar.core.ports import Clock, EventSink, Partner, SharedState
+from sidecar.core.shared_state import (
+    ClaimRequest,
+    ClaimResult,
+    Committed,
+    FailureReport,
+    LearnedLifetime,
+    Rejection,
+    ReplicaMemory,
+    State,
+)
 from sidecar.vending.credential_rotation import CredentialRotation
-from sidecar.vending.grant_history import GrantHistory
+from sidecar.vending.local_budget import GrantHistory
 from sidecar.vending.outage_budget import OutageBudget
 from sidecar.vending.replica_state import ReplicaState
-from sidecar.vending.watched import WatchedState
+
+
+class _HasState(Protocol):
+    @property
+    def state(self) -> State: ...
+
+
+S = TypeVar("S", bound=_HasState)
+B = TypeVar("B")
+
+
+class WatchedState:
+    """S `SharedState` that passes every call on. `up` is whether the last call got a reply."""
+
+    def __init__(self, profile_name: str, inner: SharedState, sink: EventSink) -> None:
+        self._profile_name = profile_name
+        self._inner = inner
+        self._sink = sink
+        self._damaged: tuple[str, ...] = ()
+        self.up = True
+
+    async def claim(self, ask: ClaimRequest) -> ClaimResult:
+        return await self._answered(self._inner.claim(ask))
+
+    async def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
+        return await self._answered(self._inner.commit(nonce, token, age_s, learned))
+
+    async def fail(self, failed: FailureReport) -> State:
+        return self._noted(await self._watch(self._inner.fail(failed)))
+
+    async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
+        return await self._answered(self._inner.reject(token_id, age_s))
+
+    async def peek(self, known: int) -> State:
+        return self._noted(await self._watch(self._inner.peek(known)))
+
+    async def seed(self, remembered: ReplicaMemory) -> State:
+        return self._noted(await self._watch(self._inner.seed(remembered)))
+
+    async def _answered(self, operation: Awaitable[S]) -> S:
+        answer = await self._watch(operation)
+        self._noted(answer.state)
+        return answer
+
+    async def _watch(self, operation: Awaitable[B]) -> B:
+        try:
+            answer = await operation
+        except StoreError as error:
+            self.up = False
+            self._sink.emit(
+                StoreFailed(
+                    profile=self._profile_name, operation=error.operation, cause=error.cause, address=error.address
+                )
+            )
+            raise
+        if not self.up:
+            self.up = True
+            self._sink.emit(StoreRecovered(profile=self._profile_name))
+        return answer
+
+    def _noted(self, state: State) -> State:
+        if state.damaged != self._damaged:
+            self._damaged = state.damaged
+            for what in state.damaged:
+                self._sink.emit(StoredValueDiscarded(profile=self._profile_name, what=what))
+        return state
+
 
 A = TypeVar("A", bound=State | ClaimResult | Committed | Rejection)
 

@@ -1,18 +1,27 @@
-"""The responses of both listeners: their common headers, and their encoding."""
+"""The responses of both listeners: their common headers, and their encoding.
+
+The errors for requests that are refused before a token is requested, and the check of method and body.
+
+The table from the contract's error codes to HTTP, and the problem documents of RFC 9457.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from http import HTTPStatus
+from types import MappingProxyType
 
 import msgspec
+from aiohttp.web_request import BaseRequest
 
-from sidecar.core.model import UtcTime
-from sidecar.core.request_events import Outcome
+from sidecar.core.errors import AnswerError, NoTokenError, PartnerDetail, SidecarError
+from sidecar.core.model import Seconds, UtcTime
+from sidecar.core.process_events import Outcome
 from sidecar.vending.api import VendedToken
 
 JSON = "application/json"
@@ -93,3 +102,141 @@ def wire_bytes(
 @lru_cache(maxsize=4)
 def _http_date(second: int) -> str:
     return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True)
+
+
+ANY_METHOD: tuple[str, ...] = ()
+"""A path's `methods` when it accepts every method. A body is allowed, and is not read."""
+
+
+class RequestError(SidecarError):
+    """A request is refused with a code of the contract; `detail` says what to do and repeats nothing of the request.
+
+    `status` is set only where it differs from the code's usual one, `retry_after_s` where a retry may succeed.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry_after_s: Seconds | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.status = status
+        self.headers = dict(headers or {})
+        self.retry_after_s = retry_after_s
+
+
+class GuardError(RequestError):
+    """A guard refused the caller, independent of the path."""
+
+
+def missing_default(profiles: Iterable[str]) -> str:
+    """Return the error detail for a request without a profile name where no profile is called `default`."""
+    return f"There is no profile 'default'. Name one of {', '.join(profiles)}."
+
+
+def check_form(request: BaseRequest, methods: tuple[str, ...]) -> None:
+    """Raise `RequestError` unless the request uses one of `methods`, and has a body only with POST.
+
+    A proxy or parser that measures the body differently would take an unread body for the next request.
+    """
+    if request.method not in methods:
+        allowed = ", ".join(methods)
+        raise RequestError("method-not-allowed", f"Use {allowed}.", headers={"Allow": allowed})
+    if request.body_exists and request.method != "POST":
+        raise RequestError("bad-request", f"Send no body with {request.method}.")
+
+
+PROBLEM_JSON = "application/problem+json"
+
+INTERNAL_ERROR = "internal-error"
+"""A bug in the sidecar. Not in the contract's table: callers cannot plan for it."""
+
+PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {
+        "partner-cooling-down": (503, "Partner calls are rate limited (429)"),
+        "call-budget-exhausted": (503, "The budget of partner calls is spent"),
+        "partner-unavailable": (503, "The partner is unavailable or its response is invalid"),
+        "credentials-rejected": (502, "The partner rejects the credentials"),
+        "partner-refused-request": (502, "The partner refuses the request as configured"),
+        "store-unavailable": (503, "The shared store is down"),
+        "starting": (503, "There is no token yet"),
+        "timeout": (503, "No token came in time"),
+        "unknown-profile": (404, "No such profile"),
+        "header-required": (403, "A required header is missing"),
+        "forwarded-request": (403, "Forwarded requests are not served"),
+        "host-not-allowed": (403, "The Host is not allowed"),
+        "caller-not-allowed": (403, "The caller is not allowed"),
+        "bad-request": (400, "The request is not valid"),
+        "not-found": (404, "No such path"),
+        "method-not-allowed": (405, "The path does not take this method"),
+        "payload-too-large": (413, "The body is too large"),
+        "overloaded": (503, "The sidecar has too many connections"),
+        INTERNAL_ERROR: (500, "Internal error"),
+    }
+)
+
+
+def whole_seconds(wait_s: Seconds) -> int:
+    """Return a wait for `Retry-After`: rounded up, at least 1 (RFC 9110 section 10.2.3)."""
+    return max(1, math.ceil(wait_s))
+
+
+def problem(
+    code: str,
+    detail: str,
+    *,
+    status: int | None = None,
+    retry_after_s: Seconds | None = None,
+    partner: PartnerDetail | None = None,
+    headers: Mapping[str, str] | None = None,
+    also: Mapping[str, str] | None = None,
+    content_type: str = PROBLEM_JSON,
+) -> Response:
+    """Return a problem document for `code`; `detail` must be safe for any caller to see. `also` has further members."""
+    usual_status, title = PROBLEMS[code]
+    document: dict[str, object] = {
+        "type": f"urn:token-sidecar:problem:{code}",
+        "title": title,
+        "status": status or usual_status,
+        "detail": detail,
+        "code": code,
+        **(also or {}),
+    }
+    sent = dict(headers or {})
+    if retry_after_s is not None:
+        document["retryAfter"] = whole_seconds(retry_after_s)
+        sent["Retry-After"] = str(whole_seconds(retry_after_s))
+    if partner is not None:
+        document["partner"] = partner_document(partner)
+    body = msgspec.json.encode(document)
+    return make_response(status or usual_status, body, content_type=content_type, headers=sent)
+
+
+def partner_document(detail: PartnerDetail) -> dict[str, object]:
+    """Return the details of the partner's error response, without empty ones."""
+    said = {
+        "status": detail.status,
+        "errorCode": detail.error_code,
+        "errorMessage": detail.error_message,
+        "sessionId": detail.session_id,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def refused(error: RequestError | AnswerError) -> EndpointResult:
+    """Return the response for a request that is refused, or for which there is no token."""
+    if isinstance(error, RequestError):
+        response = problem(
+            error.code, error.detail, status=error.status, headers=error.headers, retry_after_s=error.retry_after_s
+        )
+        return EndpointResult(error.code, response)
+    if isinstance(error, NoTokenError):
+        response = problem(error.code, str(error), retry_after_s=error.retry_after_s, partner=error.partner)
+        return EndpointResult(error.code, response)
+    return EndpointResult(error.code, problem(error.code, str(error)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.web.admin.status_page.words import span
+from sidecar.web.admin.status_page.markup import span
 from tests.browser.screenshots import keep
 from tests.support.browser import Page
 from tests.support.programs import needs

@@ -14,7 +14,7 @@ import pytest
 from sidecar.client.aiohttp import SidecarAuth as AiohttpAuth
 from sidecar.client.errors import TokenUnavailableError
 from sidecar.client.httpx import SidecarAuth as HttpxAuth
-from sidecar.client.questions import PartnerHeader, Questions
+from sidecar.client.requests import PartnerHeader, Questions
 from tests.clients.refuser import Refuser
 from tests.clients.site import CALLER_TOKEN, Partner, Site, site_with
 from tests.support.commands import START_LIMIT_S

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import LearnedLifetime, ReplicaMemory, State

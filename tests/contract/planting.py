@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Budget
 from sidecar.core.ports import SharedState
 from tests.contract.worlds import PROFILE, KeptWorld, Part, failed, fetched

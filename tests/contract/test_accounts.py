@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.account import account_named, account_of_key
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Profile
 from sidecar.core.shared_state import Adopt, CoolingDown, Held, OverBudget
 from tests.contract.worlds import PROFILE, World, a_token, an_ask, failed, fetched, granted

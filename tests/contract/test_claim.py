@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import Adopt, ClaimRequest, CoolingDown, Granted, Held, LearnedLifetime, OverBudget
 from tests.contract.worlds import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import Granted, LearnedLifetime, ReplicaMemory, State
 from sidecar.stores.codec import sealed_text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Token
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import Adopt, CoolingDown, Granted, OverBudget

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.failures import MAX_TEXT_CHARS, FailureKind, PartnerDetail
+from sidecar.core.errors import MAX_TEXT_CHARS, FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import Grant, Granted, LearnedLifetime, ReplicaMemory, State

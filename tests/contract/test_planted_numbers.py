@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import CoolingDown, Held
 from sidecar.stores.documents import (

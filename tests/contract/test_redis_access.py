@@ -12,7 +12,7 @@ from sidecar.core.store_url import parse_redis_url
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import open_store
 from sidecar.stores.redis.connection import Connecting
-from sidecar.stores.redis.rights import LEAST_RIGHTS
+from sidecar.stores.redis.probe import LEAST_RIGHTS
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, granted
 from tests.servers import RedisServer, free_port

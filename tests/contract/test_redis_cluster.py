@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Profile
 from sidecar.core.ports import SharedState
-from sidecar.stores.redis.rights import CLUSTER_RIGHTS
+from sidecar.stores.redis.probe import CLUSTER_RIGHTS
 from tests.clusters import ClusterTrio, Node, slot_of
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, an_ask, fetched, granted

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.ports import SharedState
 from tests.contract.worlds import (
     LIMIT_S,

@@ -9,10 +9,9 @@ import pytest
 from sidecar.core.model import Address
 from sidecar.resolver import Resolver
 from sidecar.stores.redis import replaceable_pool
-from sidecar.stores.redis.background_tasks import BackgroundTasks
 from sidecar.stores.redis.cluster import ClusterServers
 from sidecar.stores.redis.connection import MAX_CONNECTIONS, Connecting
-from sidecar.stores.redis.replaceable_pool import RENEW_AFTER_S, RenewedClient, renewal_due_at
+from sidecar.stores.redis.replaceable_pool import RENEW_AFTER_S, BackgroundTasks, RenewedClient, renewal_due_at
 from sidecar.stores.redis.store import RedisStore
 from tests.clusters import Node
 from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, client_of, named, two_places

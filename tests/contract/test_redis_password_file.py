@@ -10,8 +10,8 @@ import pytest
 from sidecar import file_operations
 from sidecar.core.errors import StoreError
 from sidecar.core.ports import SharedState
-from sidecar.stores.redis import password_file as password_file_module
-from sidecar.stores.redis.rights import LEAST_RIGHTS
+from sidecar.stores.redis import access as password_file_module
+from sidecar.stores.redis.probe import LEAST_RIGHTS
 from tests.contract.operations import opened
 from tests.contract.worlds import PROFILE, granted
 from tests.servers import RedisServer

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import StoreError
-from sidecar.stores.redis.rights import LEAST_RIGHTS, SENTINEL_RIGHTS
+from sidecar.stores.redis.probe import LEAST_RIGHTS, SENTINEL_RIGHTS
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, an_ask, fetched, granted
 from tests.sentinels import SERVICE, Sentinel, SentinelTrio

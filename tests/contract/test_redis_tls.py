@@ -18,7 +18,7 @@ from sidecar.core.store_url import parse_redis_url
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import Store
-from sidecar.stores.redis import certificates
+from sidecar.stores.redis import access
 from sidecar.stores.redis.access import Access
 from sidecar.stores.redis.connection import Connecting
 from tests.certificates import Authority, Pair
@@ -199,7 +199,7 @@ async def test_while_the_certificates_hang_those_of_before_are_used_for_new_conn
     held = HeldReading[os.stat_result](bench.mine.certificate.stat())
     async with opened(f"rediss://127.0.0.1:{server.tls_port}{bench.query()}", HANG_S) as store:
         await store.ping()
-        monkeypatch.setattr(certificates, "stamp_of", lambda _: held())
+        monkeypatch.setattr(access, "stamp_of", lambda _: held())
         monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
         held.answers.clear()
         try:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import (

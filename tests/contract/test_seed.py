@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import (
     Confirmed,

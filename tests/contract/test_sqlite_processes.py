@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.errors import StoreError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, StoreError
 from sidecar.stores.factory import Store
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.operations import run_one

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.shared_state import CoolingDown, Held, LearnedLifetime
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import LIMIT_S, PROFILE, a_failure, a_token, an_ask, failed, fetched, grant_ages_s, granted

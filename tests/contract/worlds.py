@@ -7,12 +7,12 @@ import json
 from itertools import count
 from typing import Literal, Protocol, TypeAlias
 
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import ClaimRequest, ClaimResult, FailureReport, Granted, LearnedLifetime, Pause, State
+from sidecar.stores.engine import MemoryStore
 from sidecar.stores.factory import Store, open_store
-from sidecar.stores.memory import MemoryStore
 from sidecar.stores.sealing import AesSealer, Sealer, SealKey
 from tests.servers import RedisServer
 from tests.support.hand_clock import HandClock

@@ -8,7 +8,7 @@ from sidecar.core.errors import StartingError
 from sidecar.core.model import Token
 from sidecar.core.ports import Clock
 from sidecar.vending.api import VendedToken
-from sidecar.vending.shown_time import ShownTime
+from sidecar.vending.store_clock import ShownTime
 from tests.support.vendor import FakeVendor, token
 
 LIFE_S = 900

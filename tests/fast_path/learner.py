@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.core.model import Secret
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import VendedToken
-from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.responses import Response, json_response
 from sidecar.web.server.fast_path import CachedResponse, FastPath
-from sidecar.web.server.known_requests import Key
-from sidecar.web.server.peer import Peer
-from sidecar.web.server.request_key import MAX_REQUEST_BYTES
+from sidecar.web.server.known_requests import MAX_REQUEST_BYTES, Key
+from sidecar.web.server.sockets import Peer
 from tests.fast_path.aging_vendor import AgingVendor
 from tests.support.fast_listener import Counting
 from tests.support.sink import ListAudit, ListSink

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, fields, replace
 from sidecar.core.events import Event
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Secret
-from sidecar.core.request_events import Endpoint, RequestServed
+from sidecar.core.process_events import Endpoint, RequestServed
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards
-from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.server.fast_path import FastPath
-from sidecar.web.server.http_server import HttpServer
+from sidecar.web.server.listener import HttpServer
 from tests.fast_path.aging_vendor import AgingVendor
 from tests.fast_path.configurations import Configuration
 from tests.fast_path.transport import ClientTransport, Received, TcpPeer, UnixPeer, settle

@@ -14,14 +14,14 @@ from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict
 
 from sidecar.core.model import Token
-from sidecar.core.request_events import Endpoint
+from sidecar.core.process_events import Endpoint
 from sidecar.vending.api import TokenProvider, VendedToken
 from sidecar.web.api.app import TokenApi
-from sidecar.web.server import fast_path, protocol, request_key, socket_protocol
+from sidecar.web.server import fast_path, known_requests, protocol, socket_protocol
 from sidecar.web.server.fast_path import CachedResponse, FastPath, Render
 from sidecar.web.server.known_requests import Key
-from sidecar.web.server.peer import Peer, peer_of
 from sidecar.web.server.protocol import HttpConnection
+from sidecar.web.server.sockets import Peer, peer_of
 
 Plant: TypeAlias = Callable[[pytest.MonkeyPatch], None]
 
@@ -159,13 +159,13 @@ def dropped(lines: bytes) -> Plant:
     """Other lines than the right ones are left out of the keys of requests."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(request_key, "_TRACES", re.compile(rb"\r\n(?i:" + lines + rb")(?=\r\n[^ \t])"))
+        patch.setattr(known_requests, "_TRACES", re.compile(rb"\r\n(?i:" + lines + rb")(?=\r\n[^ \t])"))
 
     return plant
 
 
 def odd_traces_answered(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(request_key, "_NOT_LEFT_OUT", re.compile(rb"(?!)"))
+    patch.setattr(known_requests, "_NOT_LEFT_OUT", re.compile(rb"(?!)"))
 
 
 def traces_not_read(patch: pytest.MonkeyPatch) -> None:

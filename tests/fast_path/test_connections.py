@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.app.clock import SystemClock
 from sidecar.core.listener_limits import Limit, Limits
-from sidecar.core.request_events import LimitHit
+from sidecar.core.process_events import LimitHit
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath

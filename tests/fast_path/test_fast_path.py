@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.core.request_events import Endpoint
+from sidecar.core.process_events import Endpoint
 from sidecar.web.server.known_requests import MAX_ENTRIES, MAX_SEEN, KnownRequests
 from tests.fast_path.aging_vendor import ISSUED_AT, LIFE_S, AgingVendor
 from tests.fast_path.held_bytes import held_bytes

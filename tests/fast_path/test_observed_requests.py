@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.core.model import Secret, token_id_of
-from sidecar.core.request_events import Audited, RequestServed
+from sidecar.core.process_events import Audited, RequestServed
 from sidecar.core.trace_context import TraceContext, trace_context
 from tests.fast_path.learner import TCP, Client, Learner
 from tests.fast_path.requests import DROPPED_LINES, SPAN, TRACE, TRACEPARENTS, USUAL, request, with_line

@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
-from sidecar.web.server.peer import Peer, peer_of
-from sidecar.web.server.request_key import MAX_LINES, MAX_REQUEST_BYTES
+from sidecar.web.server.known_requests import MAX_LINES, MAX_REQUEST_BYTES
 from sidecar.web.server.request_parser import is_whole_head
+from sidecar.web.server.sockets import Peer, peer_of
 from tests.fast_path.learner import TCP, Learner
 from tests.fast_path.requests import DROPPED_LINES, SIMILAR_LINES, USUAL, request, with_line
 from tests.fast_path.transport import TcpPeer, UnixPeer

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import uvloop
 
-from sidecar.app.open_files import share_open_files
+from sidecar.app.process import share_open_files
 
 _END = "Host: localhost\r\nSidecar-Request: true\r\n\r\n"
 _MALFORMED = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer CANARY\x01\r\n\r\n"

@@ -16,7 +16,7 @@ from sidecar.core.events import Event
 from sidecar.core.listener_limits import Limits
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
-from sidecar.web.server.http_server import HttpServer
+from sidecar.web.server.listener import HttpServer
 from tests.fuzz.findings import hold
 from tests.support.sink import ListSink
 from tests.support.vendor import FakeVendor, FixedClock, vended

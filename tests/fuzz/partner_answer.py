@@ -12,8 +12,7 @@ import zlib
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from sidecar.core.errors import PartnerError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import PartnerToken
 from sidecar.core.policy import MAX_RETRY_AFTER_S
 from sidecar.partner.lifetime import MAX_LIFETIME_S

@@ -13,8 +13,8 @@ from urllib.parse import unquote_to_bytes
 
 from sidecar.core.events import InternalFailure
 from sidecar.core.model import Secret
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.guards import GuardSettings
-from sidecar.web.caller_tokens import CallerTokens
 from tests.fuzz.answers_read import EndpointResult, answers_read
 from tests.fuzz.conversation import PARSERS, TOKEN, Conversation, converse
 from tests.fuzz.findings import CANARY, hold, hold_secret, planted

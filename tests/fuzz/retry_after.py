@@ -11,8 +11,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from sidecar.core.policy import MAX_RETRY_AFTER_S
-from sidecar.partner.http_dates import parse_http_date
-from sidecar.partner.retry_after import parse_retry_after
+from sidecar.partner.retry_after import parse_http_date, parse_retry_after
 from tests.fuzz.findings import hold
 
 WORDS = (

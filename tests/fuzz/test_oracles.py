@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from sidecar.core.errors import ConfigurationError, PartnerError
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.errors import ConfigurationError, FailureKind, PartnerDetail, PartnerError
 from sidecar.core.model import PartnerToken, Secret
 from sidecar.partner.response import read_answer
 from sidecar.stores.sealing import AesSealer, OpenSealer, UnsealError

@@ -20,19 +20,19 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sidecar.config import schema
-from sidecar.config.setting import Setting
-from sidecar.core import events, file_events, request_events, token_file_events
+from sidecar.config.settings import Setting
+from sidecar.core import events, process_events
 from sidecar.core.events import Event
 from sidecar.core.model import Address
 from sidecar.stores.codec import _Payload
 from sidecar.stores.documents import Coordination, StoredToken
 from sidecar.stores.sqlite.clock import KeptTime
-from sidecar.telemetry import label_sets
+from sidecar.telemetry import metric_names
 from tests.schema.whole_service import whole_service
 from tests.support.wire import Reply, ask
 
 PAGE = Path(__file__).with_name("outside.json")
-_MODULES = (events, file_events, request_events, token_file_events)
+_MODULES = (events, process_events)
 
 
 async def outside() -> Mapping[str, Any]:
@@ -42,7 +42,7 @@ async def outside() -> Mapping[str, Any]:
         "settings": {
             setting.name: [setting.default_shown, setting.per_profile, setting.meaning] for setting in _settings()
         },
-        "error codes": sorted(label_sets.CODES),
+        "error codes": sorted(metric_names.CODES),
         "events": {event.name: [event.level, _shape(event)] for event in sorted(_events(), key=lambda e: e.name)},
         "documents": {
             "gate": _shape(Coordination), "token": _shape(StoredToken), "sealed": _shape(_Payload),

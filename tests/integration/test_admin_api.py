@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 import sidecar
+from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.events import PauseStarted, StoreFailed
-from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Address
 from sidecar.core.policy import Condition
 from sidecar.telemetry.metrics import Metrics

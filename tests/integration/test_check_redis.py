@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.stores.redis.rights import LEAST_RIGHTS
+from sidecar.stores.redis.probe import LEAST_RIGHTS
 from tests.release.checkout import TOP
 from tests.servers import RedisServer, free_port
 from tests.support.capless import capless

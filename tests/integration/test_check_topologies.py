@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.stores.redis.rights import CLUSTER_RIGHTS, LEAST_RIGHTS
+from sidecar.stores.redis.probe import CLUSTER_RIGHTS, LEAST_RIGHTS
 from tests.clusters import ClusterTrio, Node
 from tests.sentinels import SERVICE, SETTLE_LIMIT_S, Sentinel
 from tests.servers import RedisServer, free_port

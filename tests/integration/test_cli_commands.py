@@ -15,15 +15,14 @@ import pytest
 
 from sidecar.cli.main import run
 from sidecar.cli.status import _when
-from sidecar.core.errors import CoolingDownError
-from sidecar.core.failures import FailureKind, PartnerDetail
-from sidecar.core.file_events import StalledFile
+from sidecar.core.errors import CoolingDownError, FailureKind, PartnerDetail
 from sidecar.core.model import Address, Secret
 from sidecar.core.policy import Condition
+from sidecar.core.process_events import StalledFile
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import LastFailure, Snapshot
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.guards import GuardSettings
-from sidecar.web.caller_tokens import CallerTokens
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
 from tests.support.vendor import NOW, FakeVendor, FixedClock, snapshot, vended

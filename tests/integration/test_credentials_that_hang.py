@@ -11,7 +11,7 @@ import pytest
 
 from sidecar import file_operations
 from sidecar.core.model import Credentials
-from sidecar.partner.credentials import DirectoryCredentials
+from sidecar.credentials.directory import DirectoryCredentials
 from sidecar.vending import refresher
 from tests.schema.whole_service import KEY, SECRET, whole_service
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Address, Secret
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.guards import GuardSettings
-from sidecar.web.caller_tokens import CallerTokens
 from tests.support.vending_service import vending_service
 from tests.support.wire import Reply, ask, exchange
 

@@ -9,8 +9,7 @@ import zlib
 import aiohttp
 import pytest
 
-from sidecar.core.errors import PartnerError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import PartnerToken, Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS

@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 from aiohttp import http_parser
 
-from sidecar.core.failures import FailureKind
-from sidecar.partner.bodies import MAX_BODY_BYTES
+from sidecar.core.errors import FailureKind
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
+from sidecar.partner.response import MAX_BODY_BYTES
 from sidecar.partner.transport import MAX_ANSWER_BYTES
 from tests.support.canary_call import ACCESS, GOOD, failure, grant
 from tests.support.flood import flooding

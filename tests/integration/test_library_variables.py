@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config.environment import PASSED_OVER, take
+from sidecar.config.environment import PASSED_OVER, take_environment
 from tests.support.commands import START_LIMIT_S, process, wait_for
 
 SERVE = {
@@ -63,5 +63,5 @@ def test_a_variable_that_is_passed_over_is_named_and_leaves_no_file(name: str, t
 
 def test_what_is_passed_over_is_seen_by_no_library() -> None:
     environ = dict.fromkeys(PASSED_OVER, "/nowhere") | {"PATH": "/bin"}
-    assert take(environ).keys() == {*PASSED_OVER, "PATH"}
+    assert take_environment(environ).keys() == {*PASSED_OVER, "PATH"}
     assert environ == {"PATH": "/bin"}

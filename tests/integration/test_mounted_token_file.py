@@ -16,7 +16,7 @@ PUT = """
 import sys
 from pathlib import Path
 from sidecar.core.model import Secret
-from sidecar.file_sink.token_file import TokenFile, TokenFileError
+from sidecar.token_file_sink.token_file import TokenFile, TokenFileError
 for token in (Secret("new"), None):
     try:
         TokenFile(Path(sys.argv[1])).put(token)

@@ -9,8 +9,7 @@ import aiohttp
 import pytest
 
 from sidecar import __version__
-from sidecar.core.errors import PartnerError, UnsentError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, PartnerError, UnsentError
 from sidecar.core.model import Secret
 from sidecar.core.ports import MaySend
 from sidecar.partner.client import PartnerClient

@@ -11,12 +11,11 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from sidecar.core.errors import PartnerError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Secret
-from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
+from sidecar.partner.response import MAX_BODY_BYTES
 from tests.support.canary_call import ACCESS, GOOD, KEY, PAIR, REFRESH, SECRET, always, assert_no_canary, failure, grant
 from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import (

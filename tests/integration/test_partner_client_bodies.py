@@ -6,10 +6,10 @@ import gzip
 
 import pytest
 
-from sidecar.core.failures import AnswerProblem
+from sidecar.core.errors import AnswerProblem
 from sidecar.core.model import Secret
-from sidecar.partner.bodies import MAX_BODY_BYTES
 from sidecar.partner.client import PartnerClient
+from sidecar.partner.response import MAX_BODY_BYTES
 from tests.support.canary_call import ACCESS, GOOD, failure, grant
 from tests.support.raw_partner import Play, RawPartner, http, reply, reset
 

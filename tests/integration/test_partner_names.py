@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from sidecar.core.errors import PartnerError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Credentials, Secret
-from sidecar.partner.client import PartnerClient
+from sidecar.partner.client import PartnerClient, open_session
 from sidecar.partner.presets import PRESETS
-from sidecar.partner.session import open_session
 from sidecar.resolver import Resolver
 from tests.support.canary_call import GOOD, always
 from tests.support.hand_clock import HandClock

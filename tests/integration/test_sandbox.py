@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.errors import PartnerError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Budget, token_id_of
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS

@@ -10,11 +10,9 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from sidecar.core.errors import PartnerError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Credentials, Secret
-from sidecar.partner.client import PartnerClient
-from sidecar.partner.session import open_session
+from sidecar.partner.client import PartnerClient, open_session
 from sidecar.sandbox import Sandbox, run
 from tests.support.canary_call import always
 from tests.support.hand_clock import HandClock

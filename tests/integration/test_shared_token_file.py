@@ -8,15 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from sidecar.core.model import Secret
-from sidecar.file_sink.temporary import remove_abandoned
-from sidecar.file_sink.token_file import TokenFile
+from sidecar.token_file_sink.token_file import TokenFile, remove_abandoned
 from tests.support.replica import HANG_S
 
 WRITER = """
 import sys
 from pathlib import Path
 from sidecar.core.model import Secret
-from sidecar.file_sink.token_file import TokenFile
+from sidecar.token_file_sink.token_file import TokenFile
 file = TokenFile(Path(sys.argv[1]))
 for count in range(300):
     file.put(Secret(str(count % 10) + sys.argv[2] * 2000))
@@ -24,7 +23,7 @@ for count in range(300):
 HOLDER = """
 import sys
 from pathlib import Path
-from sidecar.file_sink.temporary import temporary_beside
+from sidecar.token_file_sink.token_file import temporary_beside
 with temporary_beside(Path(sys.argv[1]), 0o640):
     print("made", flush=True)
     sys.stdin.read()

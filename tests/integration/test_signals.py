@@ -40,14 +40,14 @@ Events are those of https://docs.python.org/3/library/audit_events.html, with th
 
 MOMENTS = {
     "serve": (
-        "import sidecar.cli.bare_hooks",
+        "import sidecar.app.process",
         "import sidecar.cli.main",
         "import argparse",
         "import sidecar.config.load",
         "import asyncio",
         "import uvloop",
-        "import sidecar.partner.credentials",
-        "import sidecar.web.server.http_server",
+        "import sidecar.credentials.directory",
+        "import sidecar.web.server.listener",
         "socket.gethostname",
         "socket.bind",
     ),

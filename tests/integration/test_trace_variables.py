@@ -8,8 +8,8 @@ import pytest
 
 from sidecar.app.clock import SystemClock
 from sidecar.app.tracing import open_spans
-from sidecar.config.findings import Findings
 from sidecar.config.otel import traces_wanted
+from sidecar.config.sources import Findings
 from sidecar.core.events import PartnerCalled
 from sidecar.core.model import Operation
 from tests.support.collector import OTEL, Collector

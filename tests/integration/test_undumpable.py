@@ -100,7 +100,7 @@ def test_every_command_begins_with_it(command: str) -> None:
 
 def test_a_system_that_has_no_such_thing_is_no_reason_to_stop() -> None:
     source = (
-        "import sys; from sidecar.cli.undumpable import forbid_dumps\n"
+        "import sys; from sidecar.app.process import forbid_dumps\n"
         "sys.modules['ctypes'] = None; forbid_dumps()\n"
         "sys.platform = 'darwin'; forbid_dumps()"
     )
@@ -121,7 +121,7 @@ def test_the_process_metrics_are_there_for_a_user_who_is_not_root_too() -> None:
     """Its own files in `/proc` belong to root then. Root turns into such a user once everything is imported."""
     source = (
         "import os, sidecar.app; from sidecar.telemetry.metrics import Metrics\n"
-        "from sidecar.cli.undumpable import forbid_dumps\n"
+        "from sidecar.app.process import forbid_dumps\n"
         "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "forbid_dumps(); print(Metrics(list, [], '1').render('')[0].decode())"
     )

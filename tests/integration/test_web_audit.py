@@ -11,11 +11,11 @@ import pytest
 
 from sidecar.core.errors import StartingError
 from sidecar.core.model import Address, Secret, token_id_of
-from sidecar.core.request_events import Audited, RequestServed
+from sidecar.core.process_events import Audited, RequestServed
 from sidecar.core.trace_context import TraceContext
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import Report
 from sidecar.web.api.guards import GuardSettings
-from sidecar.web.caller_tokens import CallerTokens
 from tests.support.vending_service import VendingService, vending_service
 from tests.support.vendor import vended
 from tests.support.wire import ask, parse

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sidecar.core import errors
-from sidecar.core.failures import PartnerDetail
-from sidecar.web.problems import PROBLEMS
+from sidecar.core.errors import PartnerDetail
+from sidecar.web.responses import PROBLEMS
 from tests.support.vending_service import VendingService, vending_service
 from tests.support.wire import ask
 

@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.core.model import Address
 from sidecar.web.admin.app import AdminApi
-from sidecar.web.server.http_server import Handler
+from sidecar.web.server.listener import Handler
 from tests.support.fast_listener import fast_listener
 from tests.support.half_closed import LOOPS, Run, answered, call, rest_of, run_on
 from tests.support.sink import ListSink

@@ -18,7 +18,7 @@ from sidecar.core.model import Address
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
-from sidecar.web.server.http_server import Handler
+from sidecar.web.server.listener import Handler
 from tests.fuzz.conversation import converse
 from tests.support.replica import HANG_S
 from tests.support.sink import ListSink

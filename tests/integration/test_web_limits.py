@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from sidecar.core.listener_limits import Limits
-from sidecar.core.request_events import LimitHit, MalformedRequest
+from sidecar.core.process_events import LimitHit, MalformedRequest
 from sidecar.web.responses import Response, make_response
 from sidecar.web.server.connection_registry import TURNED_AWAY
 from tests.support.replica import HANG_S, until

@@ -21,8 +21,7 @@ from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from sidecar.web.responses import Response, json_response
 from sidecar.web.server import sockets
-from sidecar.web.server.http_server import Handler, HttpServer
-from sidecar.web.server.listener import Listener
+from sidecar.web.server.listener import Handler, HttpServer, Listener
 from tests.support.held_reading import HeldReading
 from tests.support.replica import HANG_S
 from tests.support.sink import ListSink

@@ -17,8 +17,8 @@ import pytest
 from sidecar.core.events import InternalFailure
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
-from sidecar.core.request_events import MalformedRequest
-from sidecar.telemetry.fanout import Fanout
+from sidecar.core.process_events import MalformedRequest
+from sidecar.telemetry.event_fields import Fanout
 from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.admin.app import AdminApi

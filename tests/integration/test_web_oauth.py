@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.core import errors
 from sidecar.core.model import Secret
-from sidecar.core.request_events import LimitHit
+from sidecar.core.process_events import LimitHit
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.guards import GuardSettings
-from sidecar.web.caller_tokens import CallerTokens
 from tests.support.vending_service import VendingService, vending_service
 from tests.support.vendor import vended
 from tests.support.wire import Reply, ask

@@ -9,14 +9,14 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
 from sidecar.core import errors
+from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.events import PauseStarted
-from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.vending.api import LastFailure, Report
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.openapi import document
-from sidecar.web.problems import PROBLEMS
+from sidecar.web.responses import PROBLEMS
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
 from tests.support.vendor import NOW, FakeVendor, FixedClock, vended

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 import pytest
 
 from sidecar.core.model import Secret
-from sidecar.core.request_events import RequestRefused
+from sidecar.core.process_events import RequestRefused
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.api.guards import GuardSettings
-from sidecar.web.caller_tokens import CallerTokens
 from tests.support.vending_service import vending_service
 from tests.support.vendor import FixedClock
 from tests.support.wire import ASKING, ask

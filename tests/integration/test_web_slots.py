@@ -11,9 +11,9 @@ from aiohttp import web
 
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address, Secret
-from sidecar.core.request_events import LimitHit
+from sidecar.core.process_events import LimitHit
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.guards import GuardSettings
-from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.responses import Response, make_response
 from tests.schema.whole_service import whole_service
 from tests.support.replica import HANG_S

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sidecar.core.model import Secret
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.guards import GuardSettings
-from sidecar.web.caller_tokens import CallerTokens
 from tests.support.vending_service import VendingService, vending_service
 from tests.support.wire import PLAIN, exchange
 

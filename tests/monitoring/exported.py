@@ -25,7 +25,7 @@ def _exported() -> dict[str, set[str]]:
 PREFIX = "token_sidecar_"
 EXPORTED = _exported()
 """Each series' name without the prefix, those of a histogram apart, and its labels. That these are the public ones is
-held by tests/unit/test_telemetry_metrics.py."""
+held by tests/unit/telemetry/test_metrics.py."""
 
 
 def exported_labels(series: str) -> set[str]:

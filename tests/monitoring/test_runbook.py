@@ -12,10 +12,9 @@ import pytest
 from sidecar.cli.main import _parser
 from sidecar.config.schema import SETTINGS
 from sidecar.core import events
-from sidecar.core.errors import NoTokenError
-from sidecar.core.failures import AnswerProblem
-from sidecar.core.file_events import FileName
-from sidecar.telemetry.label_sets import CODES, OUTCOMES, REASONS, RESULTS
+from sidecar.core.errors import AnswerProblem, NoTokenError
+from sidecar.core.process_events import FileName
+from sidecar.telemetry.metric_names import CODES, OUTCOMES, REASONS, RESULTS
 from sidecar.web.admin.status_document import status
 from tests.monitoring.exported import EXPORTED, labels_in, labels_of, metrics_in
 from tests.monitoring.test_rules import ALERTS, RULES

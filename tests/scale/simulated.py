@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sidecar.core import policy
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Profile
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import ClaimResult
-from sidecar.stores.memory import MemoryStore
+from sidecar.stores.engine import MemoryStore
 from tests.support.fleet import Fleet, Wire
 from tests.support.partner import FakePartner, failure
 from tests.support.virtual_loop import VirtualLoop

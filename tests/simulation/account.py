@@ -7,8 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sidecar.core.errors import PartnerError, UnsentError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, PartnerError, UnsentError
 from sidecar.core.model import Credentials, Operation, PartnerToken, Profile, Secret
 from sidecar.core.ports import MaySend
 from sidecar.vending import partner_call as vending_call

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.vending.outage_budget import FIRST_DELAY_S
 from tests.simulation.network import Path
 from tests.simulation.plan import Fault

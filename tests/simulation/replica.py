@@ -11,8 +11,8 @@ from typing import Any
 from sidecar.core.events import Event, InternalFailure
 from sidecar.core.model import Credentials, Secret
 from sidecar.vending.assembly import Assembly
-from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
+from sidecar.vending.refresher import Beat
 from tests.simulation.network import Line, Path
 from tests.simulation.process import Process
 from tests.support.fleet import FileCredentials

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from sidecar.core.model import Profile
 from sidecar.core.shared_state import State
-from sidecar.stores.memory import MemoryStore
+from sidecar.stores.engine import MemoryStore
 from sidecar.vending.assembly import assemble
-from sidecar.vending.beat import TOGETHER_S, Beat
+from sidecar.vending.refresher import TOGETHER_S, Beat
 from tests.support.fleet import FileCredentials, Wire, credentials
 from tests.support.partner import FakePartner
 from tests.support.sink import ListSink

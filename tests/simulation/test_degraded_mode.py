@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 
-from sidecar.core.errors import NoTokenError
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind, NoTokenError
 from sidecar.core.model import Budget, Profile
 from sidecar.vending.outage_budget import FIRST_DELAY_S
 from tests.support.fleet import Fleet

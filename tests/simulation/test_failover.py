@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.errors import CoolingDownError, CredentialsRejectedError
+from sidecar.core.errors import CoolingDownError, CredentialsRejectedError, FailureKind
 from sidecar.core.events import StoreDataLost
-from sidecar.core.failures import FailureKind
-from sidecar.core.forgotten import NOTICED_S, forgot
-from sidecar.core.shared_state import Confirmed, Grant, Pause, Reported, State
+from sidecar.core.shared_state import NOTICED_S, Confirmed, Grant, Pause, Reported, State, forgot
 from tests.support.fleet import Fleet
 from tests.support.partner import failure
 from tests.support.virtual_time import virtual

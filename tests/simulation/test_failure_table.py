@@ -12,13 +12,13 @@ from sidecar.core.errors import (
     BudgetExhaustedError,
     CoolingDownError,
     CredentialsRejectedError,
+    FailureKind,
     NoTokenError,
     PartnerRefusedError,
     PartnerUnavailableError,
     StoreUnavailableError,
 )
 from sidecar.core.events import FlightEnded, LeaseLost, StoreDataLost
-from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Lifetime, Operation, Profile, StoreFailure
 from sidecar.core.policy import Condition
 from tests.support.fleet import Fleet, credentials

@@ -7,9 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.errors import CredentialsError, CredentialsRejectedError, NoTokenError, PartnerUnavailableError
+from sidecar.core.errors import (
+    AnswerProblem,
+    CredentialsError,
+    CredentialsRejectedError,
+    FailureKind,
+    NoTokenError,
+    PartnerUnavailableError,
+)
 from sidecar.core.events import CredentialsUnreadable, InternalFailure, LeaseLost, PartnerCalled
-from sidecar.core.failures import AnswerProblem, FailureKind
 from sidecar.core.model import (
     Budget,
     Credentials,

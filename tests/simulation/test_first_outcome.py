@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from tests.support.key_fleet import KeyFleet, Sidecar
 from tests.support.partner import FakePartner, failure
 from tests.support.virtual_time import virtual

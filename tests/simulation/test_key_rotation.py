@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.core.errors import CredentialsRejectedError, NoTokenError
+from sidecar.core.errors import CredentialsRejectedError, FailureKind, NoTokenError
 from sidecar.core.events import CredentialsChanged, CredentialsUnreadable, InternalFailure
-from sidecar.core.failures import FailureKind
 from sidecar.core.policy import Condition
 from tests.support.key_fleet import PROFILE, KeyFleet, named, pair
 from tests.support.partner import FakePartner, failure

@@ -7,11 +7,11 @@ import copy
 
 import pytest
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import ClaimRequest, Granted, LearnedLifetime, Pause, Rejection, ReplicaMemory, State
-from sidecar.stores.mending import mend
+from sidecar.stores.documents import mend
 from tests.support.fleet import Fleet, Replica, credentials
 from tests.support.partner import FakePartner, failure
 from tests.support.virtual_time import virtual

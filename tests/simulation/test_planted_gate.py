@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sidecar.core.failures import FailureKind
+from sidecar.core.errors import FailureKind
 from sidecar.core.model import Profile
 from sidecar.stores.documents import StoredReport
 from tests.support.fleet import Fleet

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from sidecar.core.errors import FailureKind
 from sidecar.core.events import TokenChanged
-from sidecar.core.failures import FailureKind
 from sidecar.core.model import Profile, UtcTime
 from sidecar.core.timestamps import iso
 from sidecar.vending.api import Snapshot

@@ -6,9 +6,8 @@ import asyncio
 
 import pytest
 
-from sidecar.core.errors import CoolingDownError
+from sidecar.core.errors import CoolingDownError, FailureKind
 from sidecar.core.events import StoreClockStepped
-from sidecar.core.failures import FailureKind
 from sidecar.core.model import Budget, Profile
 from sidecar.vending.store_clock import CLOCK_STEP_S, StoreTime
 from tests.support.fleet import Fleet

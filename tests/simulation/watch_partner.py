@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sidecar.core.forgotten import NOTICED_S
 from sidecar.core.model import LEASE_SLACK_S, StoreFailure
+from sidecar.core.shared_state import NOTICED_S
 from tests.simulation.account import Call
 from tests.simulation.replica_truth import ROUNDING_S, ReplicaTruth, Truth, ViolationError
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from sidecar.core.model import Profile, Token
 from sidecar.core.shared_state import State
-from sidecar.stores.memory import MemoryStore
-from sidecar.stores.mending import mend
+from sidecar.stores.documents import mend
+from sidecar.stores.engine import MemoryStore
 from sidecar.vending.assembly import assemble
 from tests.simulation.account import Account, Call, Door
 from tests.simulation.network import Line, Path

@@ -11,8 +11,7 @@ from sidecar.core.model import Address
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath
-from sidecar.web.server.http_server import HttpServer
-from sidecar.web.server.listener import Listener
+from sidecar.web.server.listener import HttpServer, Listener
 from tests.support.sink import ListSink
 from tests.support.vendor import FakeVendor, FixedClock
 from tests.support.wire import LOOPBACK

@@ -21,10 +21,10 @@ from sidecar.core.shared_state import (
     ReplicaMemory,
     State,
 )
-from sidecar.stores.memory import MemoryStore
+from sidecar.stores.engine import MemoryStore
 from sidecar.vending.assembly import Assembly, assemble
-from sidecar.vending.beat import Beat
 from sidecar.vending.broker import Broker
+from sidecar.vending.refresher import Beat
 from tests.support.partner import FakePartner
 from tests.support.sink import ListSink
 from tests.support.virtual_time import VirtualClock

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
-from sidecar.config.environment import take
+from sidecar.config.environment import take_environment
 
 
 def every_object() -> Iterator[object]:
@@ -90,7 +90,7 @@ def look(path: Path) -> None:
 
 def main() -> None:
     """Like `serve`: in the same order, and what that keeps for its life is kept here."""
-    path, environ = Path(os.environ["LOOK_FOR"]), take(os.environ)
+    path, environ = Path(os.environ["LOOK_FOR"]), take_environment(os.environ)
     from sidecar.app.process import settle
     from sidecar.app.run import wait_for_signal
     from sidecar.app.running import load_settings, run

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from sidecar.core.errors import CredentialsError
 from sidecar.core.model import Credentials, Profile, Secret
 from sidecar.core.ports import CredentialsSource
-from sidecar.stores.memory import MemoryStore
+from sidecar.stores.engine import MemoryStore
 from sidecar.vending.assembly import Assembly, assemble
-from sidecar.vending.beat import Beat
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
+from sidecar.vending.refresher import Beat
 from tests.support.fleet import Wire, hash_of
 from tests.support.partner import FakePartner
 from tests.support.sink import ListSink

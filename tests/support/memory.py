@@ -10,8 +10,8 @@ from tests.support.secret_encodings import inside_base64
 READABLE = (
     "-c",
     (
-        "import os, sys; from sidecar.cli.main import run; from sidecar.config.environment import take;"
-        "sys.exit(run(['serve'], take(os.environ)))"
+        "import os, sys; from sidecar.cli.main import run; from sidecar.config.environment import take_environment;"
+        "sys.exit(run(['serve'], take_environment(os.environ)))"
     ),
 )
 """`serve` without what keeps strangers out of its memory: a test that is not root may look too."""

@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from sidecar.core.errors import PartnerError, UnsentError
-from sidecar.core.failures import FailureKind, PartnerDetail
+from sidecar.core.errors import FailureKind, PartnerDetail, PartnerError, UnsentError
 from sidecar.core.model import Credentials, Operation, PartnerToken, Secret
 from sidecar.core.ports import MaySend
 

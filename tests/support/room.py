@@ -10,11 +10,10 @@ from typing import TypeVar
 from aiohttp import web
 
 from sidecar.core.listener_limits import Limit, Limits
-from sidecar.core.request_events import LimitHit
+from sidecar.core.process_events import LimitHit
 from sidecar.web.responses import Response, make_response
 from sidecar.web.server.fast_path import FastPath
-from sidecar.web.server.http_server import Handler, HttpServer
-from sidecar.web.server.listener import Listener
+from sidecar.web.server.listener import Handler, HttpServer, Listener
 from tests.support.replica import HANG_S, until
 from tests.support.sink import ListSink
 from tests.support.wire import LOOPBACK, Reply, parse

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
+from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.events import (
     CredentialsUnreadable,
     Event,
@@ -17,7 +18,6 @@ from sidecar.core.events import (
     TokenChanged,
     TokenReported,
 )
-from sidecar.core.failures import FailureKind, PartnerDetail
 from sidecar.core.model import Lifetime, Operation
 from sidecar.core.policy import Condition
 from sidecar.telemetry.recent_events import RecentEvents

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sidecar.core.token_file_events import TokenFileRemoved, TokenFileWritten
+from sidecar.core.process_events import TokenFileRemoved, TokenFileWritten
 from sidecar.file_operations import FileStalls
-from sidecar.file_sink.follower import Follower
-from sidecar.file_sink.token_file import TokenFile
+from sidecar.token_file_sink.follower import Follower
+from sidecar.token_file_sink.token_file import TokenFile
 from tests.support.sink import ListSink
 from tests.support.vendor import FakeVendor
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
-from sidecar.core.request_events import Audited, RequestServed
+from sidecar.core.process_events import Audited, RequestServed
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from tests.support.sink import ListSink

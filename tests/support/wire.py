@@ -12,8 +12,7 @@ from typing import Any
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from sidecar.core.ports import EventSink
-from sidecar.web.server.http_server import Handler, HttpServer
-from sidecar.web.server.listener import Listener
+from sidecar.web.server.listener import Handler, HttpServer, Listener
 
 LOOPBACK = Address(host="127.0.0.1", port=0)
 ASKING = {"Host": "localhost", "Sidecar-Request": "true"}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar import file_operations
-from sidecar.core.file_events import FileStalled, FileStallEnded, StalledFile
+from sidecar.core.process_events import FileStalled, FileStallEnded, StalledFile
 from sidecar.file_operations import (
     BackgroundReading,
     FileHangsError,

@@ -11,10 +11,10 @@ import pytest
 from sidecar import file_operations
 from sidecar.config.load import load
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.file_events import PartnerCertificatesChanged, PartnerCertificatesUnreadable
+from sidecar.core.process_events import PartnerCertificatesChanged, PartnerCertificatesUnreadable
 from sidecar.file_operations import FileStalls
-from sidecar.partner import certificates as certificates_module
-from sidecar.partner.certificates import PartnerCertificates
+from sidecar.partner import transport as certificates_module
+from sidecar.partner.transport import PartnerCertificates
 from sidecar.trusted_certificates import TrustedCertificates
 from tests.certificates import Authority
 from tests.support.held_reading import HeldReading

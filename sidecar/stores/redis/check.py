@@ -5,17 +5,15 @@ from __future__ import annotations
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Seconds, Secret
 from sidecar.core.ports import Clock
-from sidecar.core.redis_url import Topology
-from sidecar.core.store_url import parse_redis_url
+from sidecar.core.store_url import Topology, parse_redis_url
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import Store
-from sidecar.stores.finding import Finding, finding_of
 from sidecar.stores.redis.access import Access
 from sidecar.stores.redis.connection import Connecting
 from sidecar.stores.redis.places import Places, locate
 from sidecar.stores.redis.probe import CONNECTIONS, RedisProbe, expiring
-from sidecar.stores.trial import trial_profile, try_operations
+from sidecar.stores.trial import Finding, finding_of, trial_profile, try_operations
 
 
 async def check_redis(store: Store, url: Secret, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:

@@ -16,8 +16,7 @@ from redis.exceptions import NoScriptError, RedisError
 from sidecar.core.errors import ConfigurationError, StoreError
 from sidecar.core.model import Seconds, Secret
 from sidecar.core.ports import Clock
-from sidecar.core.redis_url import RedisUrl, Topology
-from sidecar.core.store_url import parse_redis_url
+from sidecar.core.store_url import RedisUrl, Topology, parse_redis_url
 from sidecar.file_limit import cause_of
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
@@ -25,8 +24,7 @@ from sidecar.stores.codec import UNREADABLE, decode_view
 from sidecar.stores.documents import StoreReply
 from sidecar.stores.redis.access import Access
 from sidecar.stores.redis.cluster import ClusterServers
-from sidecar.stores.redis.connection import MAX_CONNECTIONS
-from sidecar.stores.redis.last_contact import LastContact
+from sidecar.stores.redis.connection import MAX_CONNECTIONS, LastContact
 from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT
 from sidecar.stores.redis.script_args import ScriptArgs
 from sidecar.stores.redis.sentinel import SentinelServers

@@ -13,13 +13,12 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
 from sidecar.core.model import Address, Seconds
-from sidecar.core.redis_url import RedisUrl
+from sidecar.core.store_url import RedisUrl
 from sidecar.resolver import Resolver
 from sidecar.stores.redis.access import Access
-from sidecar.stores.redis.background_tasks import BackgroundTasks
 from sidecar.stores.redis.connection import Connecting
 from sidecar.stores.redis.nodes import Nodes
-from sidecar.stores.redis.replaceable_pool import LOST, OPTIONAL_WAIT, Word
+from sidecar.stores.redis.replaceable_pool import LOST, OPTIONAL_WAIT, BackgroundTasks, Word
 
 TRY_AGAIN_S: Seconds = 0.02
 """Delay before a retry while a migration has moved only one of a profile's two keys."""

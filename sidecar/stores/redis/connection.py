@@ -1,10 +1,14 @@
-"""Connections to one Redis server, with every setting explicit: redis-py's defaults differ between constructors."""
+"""Connections to one Redis server, with every setting explicit: redis-py's defaults differ between constructors.
+
+The server that an operation contacted last, to be named in its error.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 from redis.asyncio import Redis
@@ -16,11 +20,37 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from sidecar.core.model import Address, Seconds
 from sidecar.resolver import Resolver
+from sidecar.stores.redis.access import Certificates, Login
 from sidecar.stores.redis.bounded_parser import BoundedParser
-from sidecar.stores.redis.certificates import Certificates
-from sidecar.stores.redis.last_contact import note_contact
-from sidecar.stores.redis.password_file import Login
 from sidecar.stores.redis.tcp import TcpConnector
+
+
+class LastContact:
+    """Holds the address one operation contacted last; of several servers contacted at once, the last one noted.
+
+    An exception could not carry it: an operation that times out has not raised one yet.
+    """
+
+    def __init__(self, address: Address | None) -> None:
+        """`address` is the value until a connection notes another."""
+        self.address = address
+
+    def context(self) -> Context:
+        """Return the context for the operation's task: `note_contact` in it and in tasks it starts is recorded here."""
+        context = copy_context()
+        context.run(_current.set, self)
+        return context
+
+
+_current: ContextVar[LastContact | None] = ContextVar("last_contact", default=None)
+
+
+def note_contact(address: Address) -> None:
+    """Record the address for the operation that is running, if any."""
+    contact = _current.get()
+    if contact is not None:
+        contact.address = address
+
 
 MAX_CONNECTIONS = 4
 """To one server. A profile's refresher waits for each reply, so this is enough for many profiles."""

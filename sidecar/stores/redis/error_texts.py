@@ -13,12 +13,12 @@ from redis.exceptions import AuthenticationError, InvalidResponse, RedisError, R
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sidecar.core.redis_url import RedisUrl, Topology
+from sidecar.core.store_url import RedisUrl, Topology
 from sidecar.file_limit import WORDS as FILE_LIMIT
 from sidecar.file_limit import is_file_limit
+from sidecar.stores.redis.access import PasswordFileError
 from sidecar.stores.redis.client import root_of
 from sidecar.stores.redis.connection import CertificateRefusedError
-from sidecar.stores.redis.password_file import PasswordFileError
 
 CLUSTER_NODE = "it is a node of a cluster: use redis+cluster://"
 REPLICA = "it is a read-only replica: use its master, or redis+sentinel:// with the sentinels"

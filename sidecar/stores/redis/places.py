@@ -9,13 +9,12 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import ClusterDownError, ResponseError
 
 from sidecar.core.model import Address
-from sidecar.core.redis_url import RedisUrl, Topology
-from sidecar.stores.finding import Finding
+from sidecar.core.store_url import RedisUrl, Topology
 from sidecar.stores.redis.connection import Connecting
 from sidecar.stores.redis.error_texts import code_of, words_for
-from sidecar.stores.redis.probe import FAILURES
-from sidecar.stores.redis.rights import CLUSTER_RIGHTS, SENTINEL_RIGHTS
-from sidecar.stores.redis.slots import Slots
+from sidecar.stores.redis.nodes import Slots
+from sidecar.stores.redis.probe import CLUSTER_RIGHTS, FAILURES, SENTINEL_RIGHTS
+from sidecar.stores.trial import Finding
 
 _NO_SENTINEL = "it is no sentinel: a server is redis://"
 _NO_CLUSTER = "it has no cluster support: a single server is redis://"

@@ -2,10 +2,15 @@
 
 The keys written have the form of the store's own keys and expire after a millisecond: deleting them would require one
 more permission.
+
+What a Redis server reports by INFO, if its user may run it.
+
+The permissions that the store's user needs, as rules of ACL SETUSER. Each of them is required.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,12 +21,65 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError, ResponseError
 
 from sidecar.core.model import Address
-from sidecar.core.redis_url import RedisUrl, Topology
-from sidecar.stores.finding import Finding
+from sidecar.core.store_url import RedisUrl, Topology
 from sidecar.stores.redis.connection import Connecting
-from sidecar.stores.redis.error_texts import REPLICA, code_of, words_for
-from sidecar.stores.redis.info import SENTINEL, UNSEEN, notes_in, problems_in, read_info
-from sidecar.stores.redis.rights import CLUSTER_RIGHTS, LEAST_RIGHTS
+from sidecar.stores.redis.error_texts import CLUSTER_NODE, REPLICA, code_of, words_for
+from sidecar.stores.trial import Finding
+
+OLDEST = (6, 2)
+UNSEEN = "maxmemory-policy could not be read (it must be noeviction): check it with CONFIG GET, or give the user +info"
+"""A note: the rights that a sidecar needs do not include INFO."""
+SENTINEL = "it is a sentinel: use redis+sentinel://, with the service name in the path"
+_OLD = "it is older than version 6.2, the oldest version this program is tested with"
+
+
+def read_info(reply: object) -> dict[str, str]:
+    """Return the fields of a reply to INFO; none for any other reply."""
+    lines = reply.decode(errors="replace").splitlines() if isinstance(reply, bytes) else []
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def problems_in(info: dict[str, str], topology: Topology) -> list[str]:
+    """Return why this server cannot be used for a store of this topology."""
+    problems = []
+    mode = info.get("redis_mode") or info.get("server_mode")  # the second is Valkey's
+    if mode == "sentinel":
+        return [SENTINEL]
+    if topology is not Topology.CLUSTER and mode == "cluster":
+        problems.append(CLUSTER_NODE)
+    if info.get("role") == "slave":
+        # A writable replica loses its writes when it synchronises with its master again.
+        problems.append(REPLICA)
+    policy = info.get("maxmemory_policy", "noeviction")
+    if info.get("maxmemory", "0") != "0" and policy != "noeviction":
+        shown = policy if re.fullmatch(r"[a-z-]{1,32}", policy) else "another"
+        problems.append(
+            f"its maxmemory-policy is {shown}, which can remove leases and cool-downs: set noeviction, or use a "
+            "separate server"
+        )
+    return problems
+
+
+def notes_in(info: dict[str, str]) -> list[str]:
+    """Return what is worth knowing, but does not prevent the use."""
+    notes = []
+    if "maxmemory_policy" not in info:
+        notes.append(UNSEEN)
+    version = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", info.get("redis_version", ""))
+    if version is not None and (int(version[1]), int(version[2])) < OLDEST:
+        notes.append(_OLD)
+    return notes
+
+
+LEAST_RIGHTS = "resetkeys ~pts:* resetchannels -@all +eval +evalsha +get +set +time +ping"
+"""On a server; also behind sentinels. With a database other than 0: `+select` too."""
+
+CLUSTER_RIGHTS = f"{LEAST_RIGHTS} +cluster|slots +asking"
+"""On every node of a cluster."""
+
+SENTINEL_RIGHTS = "resetkeys resetchannels -@all +sentinel|get-master-addr-by-name"
+"""On the sentinels, which have users of their own."""
+
 
 FAILURES = (RedisError, OSError, RuntimeError)
 """Errors of a server, or of the way to it; uvloop raises RuntimeError for a write to a closed transport."""

@@ -1,12 +1,15 @@
-"""A client whose connections are all replaced when one of them fails, and after about a minute in any case."""
+"""A client whose connections are all replaced when one of them fails, and after about a minute in any case.
+
+Tasks that may outlive the operation that started them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -14,7 +17,32 @@ from redis.exceptions import MasterDownError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sidecar.core.model import MonotonicTime, Seconds
-from sidecar.stores.redis.background_tasks import BackgroundTasks
+
+_T = TypeVar("_T")
+
+
+class BackgroundTasks:
+    """Tasks that are never cancelled: redis-py on Python 3.11 swallows some. Socket time limits end each of them."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._landed)
+        return task
+
+    async def ended(self) -> None:
+        """Wait for all of them."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _landed(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio logs no error when no caller waits any more
+
 
 LOST = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, MasterDownError, OSError, RuntimeError)
 """The server is unreachable or read-only: the name or the sentinels may lead to another server by now.

@@ -14,12 +14,11 @@ from typing import Any, TypeAlias
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sidecar.core.model import Address, Seconds
-from sidecar.core.redis_url import RedisUrl
+from sidecar.core.store_url import RedisUrl
 from sidecar.resolver import Resolver
 from sidecar.stores.redis.access import Access
-from sidecar.stores.redis.background_tasks import BackgroundTasks
 from sidecar.stores.redis.connection import Connecting
-from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, RenewedClient, Word
+from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, BackgroundTasks, RenewedClient, Word
 
 
 class ServiceUnknownError(RedisConnectionError):

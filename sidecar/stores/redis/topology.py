@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from sidecar.core.model import Seconds
-from sidecar.core.redis_url import RedisUrl
+from sidecar.core.store_url import RedisUrl
 from sidecar.resolver import Resolver
 from sidecar.stores.redis.access import Access
-from sidecar.stores.redis.background_tasks import BackgroundTasks
 from sidecar.stores.redis.connection import Connecting
-from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, RenewedClient, Word
+from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, BackgroundTasks, RenewedClient, Word
 
 
 class Servers(Protocol):

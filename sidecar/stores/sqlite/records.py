@@ -12,9 +12,8 @@ from msgspec.structs import replace
 
 from sidecar.core.model import Profile, Token
 from sidecar.stores.codec import UNREADABLE, decode_stored_token, encode_stored_token, open_token
-from sidecar.stores.documents import MAX_DOCUMENT_BYTES, Coordination, DamagedName, StoredToken
+from sidecar.stores.documents import MAX_DOCUMENT_BYTES, Coordination, DamagedName, StoredToken, is_credible, mend
 from sidecar.stores.engine import ProfileRecord
-from sidecar.stores.mending import is_credible, mend
 from sidecar.stores.sealing import Sealer
 from sidecar.stores.sqlite.clock import KeptTime, Readings, time_now
 

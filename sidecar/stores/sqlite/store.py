@@ -20,10 +20,9 @@ from sidecar.file_limit import cause_of, file_limit_error
 from sidecar.stores.engine import DecisionEngine, DeskState
 from sidecar.stores.sealing import Sealer
 from sidecar.stores.sqlite.clock import MachineReadings, Readings
-from sidecar.stores.sqlite.database import SqliteFile, could_not_open, is_busy
+from sidecar.stores.sqlite.database import OneThread, SqliteFile, could_not_open, is_busy
 from sidecar.stores.sqlite.error_texts import words_for
 from sidecar.stores.sqlite.errors import FileError
-from sidecar.stores.sqlite.one_thread import OneThread
 from sidecar.stores.sqlite.records import StoredCell, drop, load
 
 LOOKING = ("peek", "reject")

@@ -13,14 +13,12 @@ from typing import Literal, TypeAlias
 from aiohttp.web_request import BaseRequest
 
 import sidecar
-from sidecar.core.file_events import StalledFile
 from sidecar.core.model import UtcTime
+from sidecar.core.process_events import StalledFile
 from sidecar.vending.api import Snapshot, TokenProvider
 from sidecar.web.admin.status_document import readiness, status
-from sidecar.web.api.target import path_and_query
-from sidecar.web.problems import problem, refused
-from sidecar.web.refusals import RequestError, check_form
-from sidecar.web.responses import Response, json_response, make_response
+from sidecar.web.api.request_reading import path_and_query
+from sidecar.web.responses import RequestError, Response, check_form, json_response, make_response, problem, refused
 
 _OF_A_PROFILE = re.compile(r"/readyz/[^/]+")
 

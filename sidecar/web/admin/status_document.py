@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sidecar.core.file_events import StalledFile
 from sidecar.core.model import UtcTime
 from sidecar.core.policy import Condition
+from sidecar.core.process_events import StalledFile
 from sidecar.core.timestamps import iso, iso_or_none
 from sidecar.vending.api import LastFailure, Snapshot
-from sidecar.web.problems import partner_document
+from sidecar.web.responses import partner_document
 
 
 def readiness(snapshots: Iterable[Snapshot], *, draining: bool) -> dict[str, object]:

@@ -10,16 +10,14 @@ from aiohttp.web_request import BaseRequest
 from sidecar.core.errors import AnswerError
 from sidecar.core.model import MonotonicTime
 from sidecar.core.ports import Clock, EventSink
-from sidecar.core.request_events import Audited, RequestRefused, RequestServed
+from sidecar.core.process_events import Audited, RequestRefused, RequestServed
 from sidecar.core.trace_context import TraceContext, trace_context
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import TokenProvider
 from sidecar.web.api.guards import Guards
+from sidecar.web.api.request_reading import path_and_query
 from sidecar.web.api.routing import Route, Routes
-from sidecar.web.api.target import path_and_query
-from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.problems import INTERNAL_ERROR, refused
-from sidecar.web.refusals import RequestError, check_form
-from sidecar.web.responses import EndpointResult, Response
+from sidecar.web.responses import INTERNAL_ERROR, EndpointResult, RequestError, Response, check_form, refused
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import connection_of
 

@@ -12,12 +12,12 @@ from enum import Enum, auto
 
 from aiohttp.web_request import BaseRequest
 
-from sidecar.core.hosts import literal_address, names_loopback
-from sidecar.web.api.target import authority_of
-from sidecar.web.caller_tokens import CallerTokens
-from sidecar.web.refusals import GuardError
-from sidecar.web.server.peer import Peer
+from sidecar.core.proxies import literal_address, names_loopback
+from sidecar.credentials.caller_token import CallerTokens
+from sidecar.web.api.request_reading import authority_of
+from sidecar.web.responses import GuardError
 from sidecar.web.server.protocol import connection_of
+from sidecar.web.server.sockets import Peer
 
 REQUIRED_HEADER = "Sidecar-Request"
 PROXY_HEADER = "Sidecar-Token"

@@ -11,8 +11,7 @@ from aiohttp.web_request import BaseRequest
 
 import sidecar
 from sidecar.web.api.guards import RequiredAuth
-from sidecar.web.api.negotiation import refuse_query
-from sidecar.web.api.target import path_and_query
+from sidecar.web.api.request_reading import path_and_query, refuse_query
 from sidecar.web.responses import JSON, EndpointResult, make_response
 
 _TAKE_EVERY_METHOD = ("/v1/authorize", "/v1/authorize/{profile}")

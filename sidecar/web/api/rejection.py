@@ -9,15 +9,11 @@ import msgspec
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.model import Secret, token_id_of
-from sidecar.core.request_events import Endpoint
+from sidecar.core.process_events import Endpoint
 from sidecar.vending.api import Report, TokenProvider
 from sidecar.web.api.guards import RequiredAuth
-from sidecar.web.api.negotiation import refuse_query
-from sidecar.web.api.request_body import read_body
-from sidecar.web.api.target import path_and_query
-from sidecar.web.problems import whole_seconds
-from sidecar.web.refusals import RequestError
-from sidecar.web.responses import JSON, EndpointResult, Response, json_response
+from sidecar.web.api.request_reading import path_and_query, read_body, refuse_query
+from sidecar.web.responses import JSON, EndpointResult, RequestError, Response, json_response, whole_seconds
 
 MAX_REPORT_BYTES = 20 * 1024
 """The longest possible token has 16 KiB; the rest is for the JSON around it."""

@@ -10,17 +10,14 @@ from typing import Protocol
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.errors import UnknownProfileError
-from sidecar.core.request_events import Endpoint
+from sidecar.core.process_events import Endpoint
 from sidecar.vending.api import TokenProvider
-from sidecar.web.api.authorize import AuthorizeEndpoint
 from sidecar.web.api.guards import Guards, RequiredAuth
 from sidecar.web.api.oauth import OAuthEndpoint
 from sidecar.web.api.openapi import OpenApiEndpoint
 from sidecar.web.api.rejection import RejectedEndpoint
-from sidecar.web.api.token import TokenEndpoint
-from sidecar.web.problems import refused
-from sidecar.web.refusals import ANY_METHOD, RequestError, missing_default
-from sidecar.web.responses import EndpointResult
+from sidecar.web.api.token import AuthorizeEndpoint, TokenEndpoint
+from sidecar.web.responses import ANY_METHOD, EndpointResult, RequestError, missing_default, refused
 
 _OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
 _APPENDED = re.compile(r"(?P<path>/v1/authorize/[^/]+)/.*", re.DOTALL)

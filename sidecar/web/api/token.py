@@ -1,4 +1,7 @@
-"""`GET /v1/token`: the token as JSON or plain text, conditional and long-polled."""
+"""`GET /v1/token`: the token as JSON or plain text, conditional and long-polled.
+
+`/v1/authorize`: the header the partner expects, for a proxy that copies it onto the request it forwards.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,12 @@ import msgspec
 from aiohttp.web_request import BaseRequest
 
 from sidecar.core.model import Seconds
-from sidecar.core.request_events import Endpoint
+from sidecar.core.process_events import Endpoint
 from sidecar.core.timestamps import iso
 from sidecar.vending.api import TokenProvider, VendedToken
-from sidecar.web.api.guards import RequiredAuth
-from sidecar.web.api.negotiation import none_match, prefers_text, seconds_of
-from sidecar.web.api.target import path_and_query
-from sidecar.web.responses import TEXT, EndpointResult, Response, make_response
+from sidecar.web.api.guards import RequiredAuth, is_forwarded
+from sidecar.web.api.request_reading import none_match, path_and_query, prefers_text, seconds_of
+from sidecar.web.responses import ANY_METHOD, TEXT, EndpointResult, Response, make_response
 from sidecar.web.server.protocol import connection_of
 
 MAX_WAIT_S: Seconds = 60
@@ -109,3 +111,37 @@ def _document(profile: str, vended: VendedToken) -> dict[str, object]:
     if vended.suspect:
         document["suspect"] = True
     return document
+
+
+class AuthorizeEndpoint:
+    """Returns 200, an empty body and the token in `token_header`.
+
+    Every method is accepted, because Envoy repeats the client's. The status is 200: Envoy treats any other status as a
+    denial, and passes the denial with its headers to the client. So no other response has the token's header.
+    """
+
+    endpoint: ClassVar[Endpoint] = "authorize"
+    methods: ClassVar[tuple[str, ...]] = ANY_METHOD
+    proof: ClassVar[RequiredAuth] = RequiredAuth.PROXY
+
+    def __init__(self, vendor: TokenProvider, token_header: str, *, reads_query: bool = True) -> None:
+        """`reads_query` is False where the proxy appends path and query of its client's request to ours."""
+        self._vendor = vendor
+        self._token_header = token_header
+        self._reads_query = reads_query
+        self.profile = vendor.profile.name
+
+    async def __call__(self, request: BaseRequest) -> EndpointResult:
+        query = path_and_query(request)[1] if self._reads_query else ""
+        # Caddy appends its client's query to the configured path, and that client must not set our parameters.
+        (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)
+        vended = await current_or_wait(self._vendor, min_ttl_s)
+        answered = with_token(vended, self._header)
+        if request.body_exists:
+            # A proxy or parser that measures the body differently would take an unread body for the next request.
+            answered.response.closes = True
+        return answered
+
+    def _header(self, vended: VendedToken) -> Response:
+        headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
+        return make_response(200, headers=headers | SUSPECT if vended.suspect else headers)

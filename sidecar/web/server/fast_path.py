@@ -29,13 +29,12 @@ from typing import Protocol, TypeAlias
 
 from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 from sidecar.core.ports import AuditSink, Clock, EventSink, RequestTally
-from sidecar.core.request_events import Audited, Endpoint, RequestServed
+from sidecar.core.process_events import Audited, Endpoint, RequestServed
+from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import TokenProvider, VendedToken
-from sidecar.web.caller_tokens import CallerTokens
 from sidecar.web.responses import Response, wire_bytes
-from sidecar.web.server.known_requests import Key, KnownRequests
-from sidecar.web.server.peer import Peer
-from sidecar.web.server.request_key import MAX_REQUEST_BYTES, trace_of
+from sidecar.web.server.known_requests import MAX_REQUEST_BYTES, Key, KnownRequests, trace_of
+from sidecar.web.server.sockets import Peer
 
 Render: TypeAlias = Callable[[VendedToken], Response]
 """Makes the response with this token, for one profile, endpoint and form; equal for equal ones of these."""

@@ -22,10 +22,9 @@ from sidecar.core.events import InternalFailure
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
-from sidecar.core.request_events import MalformedRequest
+from sidecar.core.process_events import MalformedRequest
 from sidecar.core.safe_traceback import bare_trace
-from sidecar.web.problems import INTERNAL_ERROR, problem
-from sidecar.web.responses import Response, wire_bytes
+from sidecar.web.responses import INTERNAL_ERROR, Response, problem, wire_bytes
 from sidecar.web.server.socket_protocol import LINGER_S
 
 UNREADABLE = (

@@ -9,7 +9,7 @@ from typing import cast
 from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.web.server.connection_registry import ConnectionRegistry, ManagedConnection
-from sidecar.web.server.peer import Peer, caller_name, peer_of
+from sidecar.web.server.sockets import Peer, caller_name, peer_of
 
 LINGER_S: Seconds = 1.0
 """How long the rest of a refused request is read and ignored: closing at once would send a reset, which may overtake

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp.web_request import BaseRequest
 
-from sidecar.core.request_events import MalformedRequest
+from sidecar.core.process_events import MalformedRequest
 from sidecar.web.api import guards
 from sidecar.web.server import protocol, request_feed, request_handler, request_parser
 from tests.integration.raw_requests.conversation import CANARY

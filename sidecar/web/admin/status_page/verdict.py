@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from sidecar.web.admin.status_page.markup import Markup, fill
-from sidecar.web.admin.status_page.words import Document, count, failure, seconds_to, span, until
-from sidecar.web.problems import PROBLEMS
+from sidecar.web.admin.status_page.markup import Document, Markup, count, failure, fill, seconds_to, span, until
+from sidecar.web.responses import PROBLEMS
 
 Grade: TypeAlias = Literal["good", "resting", "attention", "bad"]
 """From the best to the worst; each has a word, a shape and a colour."""

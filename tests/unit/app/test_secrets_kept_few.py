@@ -1,0 +1,111 @@
+"""What is kept of secrets: nothing in the environment, one object for each pair, and the latest pairs only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sidecar.app.running import load_settings
+from sidecar.app.service import Service
+from sidecar.app.wiring import PAIRS, RedactedCredentials
+from sidecar.config.environment import take_environment
+from sidecar.config.schema import SETTINGS
+from sidecar.core.model import Credentials, Secret
+from sidecar.credentials.caller_token import CallerTokenFile
+from sidecar.file_operations import FileOperations, FileStalls
+from sidecar.telemetry.redaction import Redactor
+from sidecar.web.api.rejection import _ReportBody
+from tests.support.sink import ListSink
+
+
+def pair(name: str) -> Credentials:
+    return Credentials(api_key=Secret(f"key-{name}"), api_secret=Secret(f"secret-{name}"))
+
+
+class Rotating:
+    """A source of credentials whose `now` a test changes."""
+
+    def __init__(self) -> None:
+        self.now = pair("0")
+
+    def read(self) -> Credentials:
+        return self.now
+
+
+def test_what_may_hold_a_secret_is_taken_out_of_the_environment() -> None:
+    secret = [setting.name for setting in SETTINGS if not setting.shown]
+    environ = dict.fromkeys([*secret, "SIDECAR_LISTEN", "PATH"], "text")
+    assert take_environment(environ).keys() == {*secret, "SIDECAR_LISTEN", "PATH"}
+    assert environ.keys() == {"SIDECAR_LISTEN", "PATH"}
+    assert {"SIDECAR_API_KEY", "SIDECAR_API_SECRET", "SIDECAR_STORE"} <= set(secret)
+
+
+def test_a_pair_that_comes_back_is_the_object_it_was() -> None:
+    inner = Rotating()
+    source = RedactedCredentials(inner, Redactor())
+    first = source.read()
+    inner.now = pair("1")
+    source.read()
+    inner.now = pair("0")
+    assert source.read() is first
+
+
+def test_the_latest_pairs_are_masked_and_older_ones_forgotten() -> None:
+    inner, redactor = Rotating(), Redactor()
+    source = RedactedCredentials(inner, redactor)
+    for number in range(PAIRS + 1):
+        inner.now = pair(str(number))
+        source.read()
+    assert redactor.text("key-0 secret-0") == "key-0 secret-0"
+    assert {redactor.text(f"secret-{number}") for number in range(1, PAIRS + 1)} == {"***"}
+    assert len(redactor.texts) == 2 * PAIRS
+
+
+def test_a_pair_in_use_stays_masked_however_many_come_after_it() -> None:
+    inner, redactor = Rotating(), Redactor()
+    source = RedactedCredentials(inner, redactor)
+    used = source.read()
+    for number in range(1, 3 * PAIRS):
+        inner.now = pair(str(number))
+        source.read()
+    assert redactor.text("key-0 secret-0") == "*** ***"
+    inner.now = pair("0")
+    assert source.read() is used
+    del used, inner.now
+    assert redactor.text("key-0 secret-0") == "*** ***", "it is among the latest again"
+
+
+def test_a_secret_that_another_still_counts_on_is_not_forgotten() -> None:
+    redactor = Redactor()
+    redactor.register(Secret("shared"))
+    redactor.register(Secret("shared"))
+    redactor.forget(Secret("shared"))
+    assert redactor.text("shared") == "***"
+    redactor.forget(Secret("shared"), Secret("never known"))
+    assert redactor.text("shared") == "shared"
+
+
+def rewrite(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+async def test_a_new_caller_token_is_masked_too(tmp_path: Path) -> None:
+    file, redactor = tmp_path / "caller-token", Redactor()
+    rewrite(file, "first-caller-token")
+    operations = FileOperations("caller-tokens", FileStalls(ListSink()))
+    tokens = CallerTokenFile(file, ListSink(), operations, redactor.register)
+    rewrite(file, "next-caller-token ")
+    await tokens.look()
+    assert redactor.text("first-caller-token next-caller-token") == "*** ***"
+
+
+def test_a_service_masks_the_caller_token_from_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "caller-token"
+    file.write_text("first-caller-token")
+    environ = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret", "SIDECAR_CALLER_TOKEN_FILE": str(file)}
+    service = Service(load_settings(environ))
+    service._files.caller_tokens()
+    assert service._observers.redactor.text("first-caller-token") == "***"
+
+
+def test_a_reported_token_is_not_in_the_repr_of_its_report() -> None:
+    assert "canary" not in repr(_ReportBody(token_id="canary-1", access_token="canary-2"))

@@ -1,0 +1,152 @@
+"""The URL of a Redis store: what it may say, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.model import Address, Secret
+from sidecar.core.store_url import SCHEMES, RedisUrl, Topology, is_redis_url, parse_redis_url
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ValueError, match=r"^must ") as caught:
+        parse_redis_url(text)
+    assert "canary" not in str(caught.value)
+    return str(caught.value).split("; must ")
+
+
+def test_one_server_has_a_port_and_a_database_by_default() -> None:
+    assert parse_redis_url("redis://redis.internal") == RedisUrl(
+        topology=Topology.SERVER, tls=False, addresses=(Address("redis.internal", 6379),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "database"),
+    [
+        ("redis://h:1/", Address("h", 1), 0),
+        ("rediss://my_redis-1.a.b:6380/15", Address("my_redis-1.a.b", 6380), 15),
+        ("redis://[::1]:7/2", Address("::1", 7), 2),
+        ("redis://[fd00::2]", Address("fd00::2", 6379), 0),
+        ("unix:///run/redis.sock", Address(path="/run/redis.sock"), 0),
+        ("unix:///run/a%20b.sock?db=3", Address(path="/run/a b.sock"), 3),
+    ],
+)
+def test_where_one_server_is(text: str, address: Address, database: int) -> None:
+    url = parse_redis_url(text)
+    assert (url.addresses, url.database, url.topology) == ((address,), database, Topology.SERVER)
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts", "service", "database"),
+    [
+        ("redis+sentinel://a,b:2,[::1]:3/mymaster", (("a", 26379), ("b", 2), ("::1", 3)), "mymaster", 0),
+        ("rediss+sentinel://a/my%2Fmaster/4", (("a", 26379),), "my/master", 4),
+        ("redis+cluster://a,b:2", (("a", 6379), ("b", 2)), "", 0),
+        ("rediss+cluster://[::1]/0", (("::1", 6379),), "", 0),
+    ],
+)
+def test_sentinels_and_nodes_are_several(
+    text: str, hosts: tuple[tuple[str, int], ...], service: str, database: int
+) -> None:
+    url = parse_redis_url(text)
+    assert url.addresses == tuple(Address(host, port) for host, port in hosts)
+    assert (url.service, url.database) == (service, database)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_scheme_says_who_answers_and_whether_with_tls(scheme: str) -> None:
+    rest = {"unix": "/s", "redis+sentinel": "h/m", "rediss+sentinel": "h/m"}.get(scheme, "h")
+    url = parse_redis_url(f"{scheme}://{rest}")
+    assert (url.topology, url.tls) == SCHEMES[scheme]
+    assert url.tls == scheme.startswith("rediss")
+    assert is_redis_url(f"{scheme}:// anything")
+
+
+@pytest.mark.parametrize("text", ["memory://", "redis:", "redis", "", "REDIS://h", "sqlite:///x"])
+def test_what_is_no_redis_url_is_not_taken_for_one(text: str) -> None:
+    assert not is_redis_url(text)
+    assert problems(text)[0].startswith("must start with one of redis://, rediss://, unix://")
+
+
+@pytest.mark.parametrize(
+    ("login", "username", "password"),
+    [
+        ("", "", None),
+        ("app:p%40ss%2F%3A@", "app", "p@ss/:"),
+        (":only@", "", "only"),
+        ("a%3Ab:c:d@", "a:b", "c:d"),
+        ("app:@", "app", ""),
+        ("app:a@b@", "app", "a@b"),
+    ],
+)
+def test_user_and_password_are_decoded(login: str, username: str, password: str | None) -> None:
+    url = parse_redis_url(f"redis://{login}h")
+    assert (url.username, url.password) == (username, None if password is None else Secret(password))
+    assert not password or password not in repr(url)
+
+
+def test_every_option_has_its_place() -> None:
+    url = parse_redis_url(
+        "rediss+sentinel://app@h/m/1?password_file=/p&sentinel_username=look&sentinel_password_file=/s%26t"
+        "&ssl_ca_certs=/ca&ssl_certfile=/c&ssl_keyfile=/k"
+    )
+    assert (url.username, url.password, url.password_file) == ("app", None, Path("/p"))
+    assert (url.sentinel_username, url.sentinel_password_file) == ("look", Path("/s&t"))
+    assert (url.ca_file, url.certificate_file, url.key_file) == (Path("/ca"), Path("/c"), Path("/k"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("redis://", "name a host, such as redis://redis.internal:6379"),
+        ("redis://:canary@", "name a host"),
+        ("redis://canary:pw:x@h:b", "a port from 1 to 65535"),
+        ("redis://h:0", "a port from 1 to 65535"),
+        ("redis://h:65536", "a port from 1 to 65535"),
+        ("redis://::1", "IPv6 goes in brackets"),
+        ("redis://[::g]", "IPv6 goes in brackets"),
+        ("redis://[1.2]", "IPv6 goes in brackets"),
+        ("redis://a,b", "name one host"),
+        ("redis+cluster://a,", "name a host, such as redis+cluster://redis.internal:6379"),
+        ("redis+cluster://a,a:6379", "not name the same host and port twice"),
+        ("redis+cluster://a/1", "a cluster has one database, 0"),
+        ("redis+sentinel://a", "name the sentinels' service"),
+        ("redis+sentinel://a//1", "name the sentinels' service"),
+        ("redis+sentinel://a/m/x", "end in a database number"),
+        ("redis://a/x", "end in a database number"),
+        ("redis://a/1/2", "end in a database number"),
+        ("unix://a/b", "name an absolute path"),
+        ("unix:///", "name an absolute path"),
+        ("unix:///s?db=x", "end in a database number"),
+        ("redis://h/ 1", "must not contain a '#', white space"),
+        ("redis://u:canary#x@h", "must not contain a '#', white space"),
+        ("redis://u:can/ary@h", "must not contain an '@' in its path"),
+        ("redis+sentinel://u:12/canary@h/m", "must not contain an '@' in its path"),
+        ("redis://u@h", "have a password behind the user's name"),
+        ("redis://u:canary@h?password_file=/p", "not have a password beside the option password_file"),
+        ("redis://h?password_file=p", "give the option password_file an absolute path"),
+        ("redis://h?password_file=", "have the option password_file once and with a value"),
+        ("redis://h?password_file", "have the option password_file once and with a value"),
+        ("redis://h?password_file=/a&password_file=/b", "have the option password_file once"),
+        ("redis://h?db=1", "not have the option db, which only unix URLs take"),
+        ("redis://h?ssl_ca_certs=/c", "not have the option ssl_ca_certs, which only rediss URLs take"),
+        ("redis+cluster://h?sentinel_username=a", "which only +sentinel URLs take"),
+        ("redis+sentinel://h/m?sentinel_username=a", "have the option sentinel_password_file beside"),
+        ("rediss://h?ssl_certfile=/c", "have both of the options ssl_certfile and ssl_keyfile"),
+        ("rediss://h?ssl_keyfile=/k", "have both of the options ssl_certfile and ssl_keyfile"),
+        ("rediss://h?ssl_ca_cert=/c", "; did you mean ssl_ca_certs?"),
+        ("redis://h?socket_timeout=9", "have no options but db, password_file, sentinel_password_file"),
+        ("redis://h?ssl_cert_reqs=none", "have no options but db, password_file"),
+        ("redis://u:pa?canary@h", "have no options but"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_it_must_be(text: str, said: str) -> None:
+    assert said in "; must ".join(problems(text))
+
+
+def test_every_problem_is_named_at_once() -> None:
+    found = problems("redis+cluster://u:canary@h:0/1?password_file=x&ssl_ca_certs=/c&colour=red")
+    assert len(found) == 6

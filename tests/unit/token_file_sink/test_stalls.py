@@ -1,0 +1,267 @@
+"""The token file on a disk that hangs: no old token stays in it unsaid."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from sidecar import file_operations
+from sidecar.core.model import Secret, token_id_of
+from sidecar.core.process_events import FileStalled, FileStallEnded, TokenFileFailed
+from sidecar.token_file_sink import follower
+from sidecar.token_file_sink.token_file import TokenFile
+from tests.support.replica import until
+from tests.support.token_file_scene import Scene
+from tests.support.vendor import vended
+
+ONE, TWO = (token_id_of(Secret(text)) for text in ("access-token-one", "access-token-two"))
+NEVER_S = 3600
+T = TypeVar("T")
+
+
+class Disk:
+    """Calls that were given to it hang while `hang` is asked for."""
+
+    def __init__(self) -> None:
+        self.answers, self.asked = threading.Event(), threading.Event()
+        self.answers.set()
+
+    def hanging(self, call: Callable[..., T]) -> Callable[..., T]:
+        def wrapped(*arguments: object, **options: object) -> T:
+            # The test's own calls answer.
+            if threading.current_thread() is not threading.main_thread():
+                if not self.answers.is_set():
+                    self.asked.set()
+                self.answers.wait()
+            return call(*arguments, **options)
+
+        return wrapped
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "LOOK_S", 0.01)
+    # However slow the machine is: what does not hang is not stalled.
+    monkeypatch.setattr(file_operations, "STALLED_AFTER_S", NEVER_S)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path / "token")
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """Its fsync hangs."""
+    disk = Disk()
+    monkeypatch.setattr(os, "fsync", disk.hanging(os.fsync))
+    return disk
+
+
+@asynccontextmanager
+async def hanging(scene: Scene, disk: Disk, stalled_after_s: float = 0.02) -> AsyncIterator[None]:
+    """The first token is in its file. What is asked of the disk from now on hangs while the block runs."""
+    disk.answers.clear()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(file_operations, "STALLED_AFTER_S", stalled_after_s)
+        try:
+            yield
+        finally:
+            patched.undo()
+            disk.answers.set()
+    await scene.vendor.looked()
+
+
+def take(scene: Scene, text: str) -> None:
+    """Another token is vended from now on."""
+    scene.vendor.now = vended(text)
+    scene.vendor.show(token_id=token_id_of(Secret(text)))
+    scene.vendor.end_wait()
+
+
+def failures(scene: Scene) -> set[tuple[str, bool]]:
+    return {(event.cause, event.old_token_left) for event in scene.sink.of(TokenFileFailed)}
+
+
+async def test_an_old_token_is_removed_while_the_write_of_the_next_one_hangs_and_that_is_said(
+    scene: Scene, disk: Disk
+) -> None:
+    async with scene.running():
+        async with hanging(scene, disk):
+            take(scene, "access-token-two")
+            await until(lambda: scene.follower.failed)
+            assert scene.content() is None
+            assert failures(scene) == {("stalled", False)}
+            assert [(event.file, event.profile) for event in scene.sink.of(FileStalled)] == [("token-file", "default")]
+            assert [stalled.file for stalled in scene.stalls()] == ["token-file"]
+            assert scene.sink.of(FileStallEnded) == []
+        await scene.vendor.next_look()
+        assert scene.content() == "access-token-two"
+        assert not scene.follower.failed
+        assert len(scene.sink.of(FileStallEnded)) == 1
+        assert scene.stalls() == ()
+        assert scene.told == [ONE, "", TWO]
+
+
+async def test_a_write_that_hung_does_not_bring_a_token_back_that_is_vended_no_more(scene: Scene, disk: Disk) -> None:
+    async with scene.running():
+        async with hanging(scene, disk):
+            take(scene, "access-token-two")
+            await until(lambda: scene.follower.failed)
+            scene.vendor.now = None
+        assert scene.content() is None
+        await scene.vendor.next_look()
+        assert scene.content() is None
+        assert TWO not in scene.told
+        assert not scene.follower.failed
+
+
+async def test_a_rejected_token_does_not_wait_for_the_write_to_count_as_stalled(scene: Scene, disk: Disk) -> None:
+    async with scene.running():
+        async with hanging(scene, disk, NEVER_S):
+            take(scene, "access-token-two")
+            await until(disk.asked.is_set)
+            assert scene.content() == "access-token-one"
+            scene.vendor.now = None
+            await until(lambda: scene.content() is None)
+        assert (failures(scene), scene.told) == (set(), [ONE, ""])
+
+
+async def test_a_disk_that_is_merely_slow_keeps_the_token_before_until_the_next_one_is_written(
+    scene: Scene, disk: Disk
+) -> None:
+    async with scene.running():
+        async with hanging(scene, disk, NEVER_S):
+            take(scene, "access-token-two")
+            await until(disk.asked.is_set)
+            assert scene.content() == "access-token-one"
+        assert (scene.content(), failures(scene), scene.told) == ("access-token-two", set(), [ONE, TWO])
+
+
+async def test_a_good_token_stays_while_a_look_at_its_file_hangs(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk()
+    monkeypatch.setattr(Path, "lstat", disk.hanging(Path.lstat))
+    async with scene.running():
+        async with hanging(scene, disk):
+            scene.vendor.end_wait()
+            await until(lambda: bool(scene.stalls()))
+            assert scene.sink.of(FileStalled)
+        assert (scene.content(), scene.told, failures(scene)) == ("access-token-one", [ONE], set())
+        assert not scene.follower.failed
+
+
+async def test_where_the_removal_hangs_too_the_old_token_is_said_to_be_left_until_it_is_gone(
+    scene: Scene, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removals, give_up = Disk(), TokenFile.give_up
+    removals.answers.clear()
+
+    def hangs(file: TokenFile) -> bool:
+        removals.answers.wait()
+        return give_up(file)
+
+    monkeypatch.setattr(TokenFile, "give_up", hangs)
+    async with scene.running():
+        async with hanging(scene, disk):
+            take(scene, "access-token-two")
+            await until(lambda: ("stalled", True) in failures(scene))
+            assert scene.content() == "access-token-one"
+            await until(lambda: len(scene.stalls()) == 2)
+            removals.answers.set()
+            await until(lambda: scene.content() is None)
+            await until(lambda: ("stalled", False) in failures(scene))
+        await scene.vendor.next_look()
+        assert scene.content() == "access-token-two"
+
+
+async def test_nothing_is_written_while_a_removal_hangs_that_might_take_it_away(
+    scene: Scene, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removals, give_up = Disk(), TokenFile.give_up
+    removals.answers.clear()
+
+    def hangs(file: TokenFile) -> bool:
+        removals.asked.set()
+        removals.answers.wait()
+        return give_up(file)
+
+    monkeypatch.setattr(TokenFile, "give_up", hangs)
+    async with scene.running():
+        async with hanging(scene, disk):
+            take(scene, "access-token-two")
+            await until(removals.asked.is_set)
+        take(scene, "access-token-three")
+        scene.sink.events.clear()
+
+        def said() -> bool:
+            scene.vendor.end_wait()
+            return ("stalled", True) in failures(scene)
+
+        def third_is_written() -> bool:
+            scene.vendor.end_wait()
+            return scene.content() == "access-token-three"
+
+        await until(said)
+        assert scene.content() != "access-token-three"
+        removals.answers.set()
+        await until(third_is_written)
+
+
+async def test_the_end_waits_for_no_operation_that_hangs(scene: Scene, disk: Disk) -> None:
+    try:
+        async with scene.running():
+            disk.answers.clear()
+            take(scene, "access-token-two")
+            await until(disk.asked.is_set)
+    finally:
+        disk.answers.set()
+
+
+async def test_without_a_thread_it_is_said_and_tried_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with scene.running():
+        with monkeypatch.context() as without:
+            without.setattr(threading.Thread, "start", none_left)
+            take(scene, "access-token-two")
+            await scene.vendor.looked()
+            assert failures(scene) == {("no-thread", True)}
+        await scene.vendor.next_look()
+        assert scene.content() == "access-token-two"
+        assert not scene.follower.failed
+
+
+async def test_a_removal_that_fails_is_said_and_tried_again(
+    scene: Scene, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink, tries = Path.unlink, []
+
+    def fails_once(path: Path, missing_ok: bool = False) -> None:
+        tries.append(path)
+        if len(tries) == 1:
+            raise OSError(5, "Input/output error")
+        unlink(path, missing_ok)
+
+    async with scene.running(), hanging(scene, disk):
+        monkeypatch.setattr(Path, "unlink", fails_once)
+        take(scene, "access-token-two")
+        await until(lambda: scene.content() is None)
+        assert ("EIO", True) in failures(scene)
+        await until(lambda: ("stalled", False) in failures(scene))
+
+
+async def test_a_removal_of_which_only_the_writing_out_hangs_is_told_as_one(scene: Scene, disk: Disk) -> None:
+    async with scene.running():
+        async with hanging(scene, disk):
+            scene.vendor.now = None
+            scene.vendor.end_wait()
+            await until(lambda: scene.told == [ONE, ""])
+            assert scene.content() is None
+        assert (failures(scene), scene.told, scene.follower.failed) == (set(), [ONE, ""], False)

@@ -1,0 +1,70 @@
+"""Events, durations and moments on the page for people, in words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import pytest
+
+from sidecar.core import events
+from sidecar.core.errors import FailureKind
+from sidecar.telemetry.event_fields import event_fields
+from sidecar.web.admin.status_document import status
+from sidecar.web.admin.status_page.markup import FAILURES, span, time_of, until
+from sidecar.web.admin.status_page.page import page
+from sidecar.web.admin.status_page.sections import SENTENCES
+from tests.support.status_samples import gallery_events, shown, words
+from tests.support.vendor import NOW, snapshot
+
+AT = "2026-01-01T00:03:00Z"
+
+
+def test_events_come_newest_first_in_words_with_their_details() -> None:
+    text = words(shown(snapshot(), told=list(gallery_events())))
+    told = text.split("Latest events", 1)[1]
+    assert told.index("Credentials cannot be read: api-key is empty") < told.index("Sidecar 1.0 started")
+    assert "warning: Store unavailable (peek: TimeoutError) 3 times suspect store_failed" in told
+    assert "Partner call: rate limited (429)" in told
+    assert "operation grant duration 120 ms partner status 429 error code GW-7 error message slow down" in told
+
+
+# `__subclasses__` also has each class as it was before its slots were made.
+KEPT = {
+    kind.name: kind for kind in events.Event.__subclasses__() if kind.level != "debug" and "__slots__" in vars(kind)
+}
+KEPT.pop("audit")
+"""The events that `RecentEvents` is told and keeps."""
+
+
+@pytest.mark.parametrize("kind", list(KEPT.values()), ids=list(KEPT))
+def test_every_event_has_a_sentence_made_of_its_own_fields(kind: type[events.Event]) -> None:
+    own = {re.sub(r"_(\w)", lambda found: found[1].upper(), field.name) for field in fields(kind)}
+    assert set(re.findall(r"{(\w+)}", SENTENCES[kind.name])) <= own
+
+
+def test_an_event_without_a_sentence_is_shown_by_its_name() -> None:
+    text = page({**status([snapshot()], [], at=NOW, version="1", draining=False), "events": [
+        {"at": AT, "event": "moon_rose", "level": "info", "count": 1, "height": 3}
+    ]})  # fmt: skip
+    assert "moon rose moon_rose height 3" in words(text)
+
+
+def test_every_outcome_of_a_call_has_its_words() -> None:
+    assert set(FAILURES) == {"ok", *FailureKind}
+    assert event_fields(events.PauseStarted(kind=FailureKind.TIMEOUT, pause_s=1, strikes=1))["kind"] in FAILURES
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0 s"), (0.0023, "2.3 ms"), (59.9, "59 s"), (60, "1 min"), (692, "11 min 32 s"), (7500, "2 h 5 min"),
+     (86_400, "1 d"), (273_600, "3 d 4 h")],
+)  # fmt: skip
+def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
+    assert span(seconds) == told
+
+
+def test_a_time_of_another_day_has_its_date() -> None:
+    assert ">00:02:00</time>" in time_of("2026-01-01T00:02:00Z", AT)
+    assert ">2025-12-31 23:59:00</time>" in time_of("2025-12-31T23:59:00Z", AT)
+    assert until(AT, AT) == "now"
