@@ -1,8 +1,8 @@
 """Masks secrets in a partner's text, in all common encodings.
 
-The text is decoded step by step. Each step is reduced to letters and digits without case, which most encodings keep.
-The secrets, their hexadecimal form and their base64 are reduced in the same way and searched for. A list of encoded
-forms would need an entry for each combination.
+The text is decoded step by step, and each decoded character keeps its position in the original. Each step is reduced to
+letters and digits without case, which most encodings keep. The secrets, their hexadecimal form and their base64 are
+reduced in the same way and searched for. A list of encoded forms would need an entry for each combination.
 
 That is too slow for each log line. `telemetry.redaction` searches log lines for the literal secrets: only a partner,
 which receives our secrets, writes them in another form.
@@ -11,15 +11,14 @@ which receives our secrets, writes them in another form.
 from __future__ import annotations
 
 import base64
+import html
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from urllib.parse import quote, quote_plus
 
 from sidecar.core.errors import printable
-from sidecar.partner.escapes import Reading, Span, readings
 
 MASK = "***"
 MAX_SHOWN_CHARS = 2048
@@ -33,6 +32,23 @@ _SHORTEST_ENCODED = 6
 # Characters of base64 and of its escapes. The whole word is masked: its ends may contain bits of the secret.
 _WORDS = re.compile(r"[\w+/=%\\-]+")
 
+_ROUNDS = 4
+"""How many times escapes are decoded: `%25252F` takes three rounds."""
+_ESCAPES = re.compile(
+    r"(?P<utf8>(?:%[0-9a-f]{2})+|(?:\\x[0-9a-f]{2})+)"
+    r"|(?P<utf16>(?:[\\%]u[0-9a-f]{4})+)"
+    r"|\\(?P<one>[\"'\\/bfnrt])"
+    r"|&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});",
+    re.IGNORECASE,
+)
+# Separate, because in many query strings `=` comes before two hexadecimal digits, too.
+_QUOTED_PRINTABLE = re.compile(r"(?P<utf8>(?:=[0-9a-f]{2})+)", re.IGNORECASE)
+_CONTROL = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+Span = tuple[int, int]
+"""Start and end of a part of a text; the end is exclusive."""
+Decoded = tuple[str, Sequence[Span]]
+"""A decoded text, and the place in the original of each of its characters."""
 Fold = Callable[[str], str]
 """Reduces one character; the result is empty if the character is ignored."""
 
@@ -67,9 +83,8 @@ class Masker:
     """Masks `secrets` in texts; empty ones are ignored."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        needles = {_needle(form, in_word=in_word) for secret in secrets if secret for form, in_word in _forms(secret)}
-        order = [fold for fold, _ in _FOLDS]
-        self._needles = sorted(needles, key=lambda needle: order.index(needle.fold))
+        needles = {_needle(form, in_word) for secret in secrets if secret for form, in_word in _forms(secret)}
+        self._needles = {fold: [needle for needle in needles if needle.fold is fold] for fold, _ in _FOLDS}
 
     def mask(self, text: str) -> str:
         """Return the printable text with `MASK` for each secret, and for all text after `MAX_SHOWN_CHARS`.
@@ -80,32 +95,32 @@ class Masker:
         between are ignored; with fewer than six visible characters neither spaces nor case.
         """
         searched = printable(text[:_SEARCHED_CHARS])
-        found = {match for reading in readings(searched) for match in self._found(reading)}
+        found = {match for decoded in _decodings(searched) for match in self._found(*decoded)}
         spans = {span for needle, span in found if not needle.in_word}
         spans |= _words_around({span for needle, span in found if needle.in_word}, searched)
         if len(text) > MAX_SHOWN_CHARS:
             spans.add((MAX_SHOWN_CHARS, len(searched)))
         return _masked(searched, spans)
 
-    def _found(self, reading: Reading) -> Iterator[tuple[_Needle, Span]]:
-        for fold, needles in groupby(self._needles, key=lambda needle: needle.fold):
-            folded, places = _folded(reading.text, fold)
+    def _found(self, text: str, spans: Sequence[Span]) -> Iterator[tuple[_Needle, Span]]:
+        for fold, needles in self._needles.items():
+            folded, places = _folded(text, fold)
             for needle in needles:
-                for at in _places(needle.text, folded):
+                for at in _positions(needle.text, folded):
                     first, last = places[at], places[min(at + needle.chars, len(places)) - 1]
-                    first = _reach(reading.text, range(first - 1, -1, -1), needle.head[::-1], fold, first)
-                    last = _reach(reading.text, range(last + 1, len(reading.text)), needle.tail, fold, last)
-                    yield needle, (reading.spans[first][0], reading.spans[last][1])
+                    first = _extended(text, range(first - 1, -1, -1), needle.head[::-1], fold, first)
+                    last = _extended(text, range(last + 1, len(text)), needle.tail, fold, last)
+                    yield needle, (spans[first][0], spans[last][1])
 
 
 def _forms(secret: str) -> Iterator[tuple[str, bool]]:
     """Yield the forms of the secret in a decoded text, and whether the form is a part of a word."""
     shown = printable(secret)
     yield shown, False
-    for reading in readings(shown):
+    for decoded, _ in _decodings(shown):
         # Escapes in the secret itself are decoded together with the text around it.
-        if sum(1 for char in reading.text if _visible(char)) >= _FOLDS[1][1]:
-            yield reading.text, False
+        if sum(1 for char in decoded if _visible(char)) >= _FOLDS[1][1]:
+            yield decoded, False
     # JSON can contain half a surrogate pair, which strict UTF-8 rejects.
     content = secret.encode(errors="surrogatepass")
     encoded = [(content.hex(), False)]
@@ -126,7 +141,7 @@ def _within_base64(content: bytes) -> Iterator[str]:
         yield from (form, form.replace("+", "-").replace("/", "_"))
 
 
-def _needle(form: str, *, in_word: bool) -> _Needle:
+def _needle(form: str, in_word: bool) -> _Needle:
     for fold, shortest in _FOLDS:
         folded, places = _folded(form, fold)
         if len(folded) >= shortest:
@@ -141,19 +156,19 @@ def _folded(text: str, fold: Fold) -> tuple[str, Sequence[int]]:
     return "".join(parts), [at for at, part in enumerate(parts) for _ in part]
 
 
-def _reach(text: str, places: Iterable[int], ending: str, fold: Fold, reached: int) -> int:
-    """Return the last of `places` with a character of `ending`, before any that the fold keeps; else `reached`."""
+def _extended(text: str, places: Iterable[int], ending: str, fold: Fold, end: int) -> int:
+    """Return the last of `places` with a character of `ending`, before any that the fold keeps; else `end`."""
     left = iter(ending)
     wanted = next(left, None)
     for at in places:
         if wanted is None or fold(text[at]):
             break
         if text[at] == wanted:
-            reached, wanted = at, next(left, None)
-    return reached
+            end, wanted = at, next(left, None)
+    return end
 
 
-def _places(needle: str, text: str) -> Iterator[int]:
+def _positions(needle: str, text: str) -> Iterator[int]:
     """Yield every position, also overlapping ones: the needle may repeat a part of itself."""
     at = text.find(needle)
     while at >= 0:
@@ -163,9 +178,7 @@ def _places(needle: str, text: str) -> Iterator[int]:
 
 def _words_around(spans: set[Span], text: str) -> set[Span]:
     """Return the spans, each extended to the whole words in which it begins and ends."""
-    if not spans:
-        return spans
-    words = [match.span() for match in _WORDS.finditer(text)]
+    words = [match.span() for match in _WORDS.finditer(text)] if spans else []
     starts, ends = [start for start, _ in words], [end for _, end in words]
     widened = set()
     for start, end in spans:
@@ -183,3 +196,54 @@ def _masked(text: str, spans: Iterable[Span]) -> str:
             shown += [text[done:start], MASK]
         done = max(done, end)
     return "".join((*shown, text[done:]))
+
+
+def _decodings(text: str) -> Iterator[Decoded]:
+    """Yield the original text, and the text after each round of decoding, each with and without quoted-printable.
+
+    Percent-encoding, the escapes of JSON and JavaScript, and HTML entities are decoded in one round, in any
+    combination. Time and memory are linear in the length of `text`.
+    """
+    spans: Sequence[Span] = [(at, at + 1) for at in range(len(text))]
+    for _ in range(_ROUNDS + 1):
+        yield text, spans
+        quoted, decoded = _decoded(text, spans, _QUOTED_PRINTABLE), _decoded(text, spans, _ESCAPES)
+        if quoted[0] != text:
+            yield quoted
+        if decoded[0] == text:
+            return
+        text, spans = decoded
+
+
+def _decoded(text: str, places: Sequence[Span], escapes: re.Pattern[str]) -> Decoded:
+    chars: list[str] = []
+    spans: list[Span] = []
+    done = 0
+    for match in escapes.finditer(text):
+        chars += text[done : match.start()]
+        spans += places[done : match.start()]
+        for char, start, end in _characters(match):
+            chars.append(char)
+            spans.append((places[start][0], places[end - 1][1]))
+        done = match.end()
+    return "".join(chars) + text[done:], [*spans, *places[done:]]
+
+
+def _characters(match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
+    """Yield each character that an escape encodes, with the start and the end of its escape in the text."""
+    written, (start, end), group = match[0], match.span(), match.lastgroup
+    if group == "one":
+        yield _CONTROL.get(match["one"], match["one"]), start, end
+    elif group is None:
+        for char in html.unescape(written):
+            yield char, start, end
+    else:
+        digits = re.sub(r"[\\%][xu]?|=", "", written, flags=re.IGNORECASE)
+        width = 2 * len(written) // len(digits)  # characters for each byte
+        # A byte that is not UTF-8 is read as ISO 8859-1. Half of a surrogate pair is a character of its own.
+        codec = ("utf-8", "surrogateescape") if group == "utf8" else ("utf-16-be", "surrogatepass")
+        for char in bytes.fromhex(digits).decode(*codec):
+            end = start + len(char.encode(*codec)) * width
+            is_byte = group == "utf8" and "\udc80" <= char <= "\udcff"
+            yield chr(ord(char) - 0xDC00) if is_byte else char, start, end
+            start = end
