@@ -1,7 +1,4 @@
-"""The calls to a partner that end in a token.
-
-The HTTP session for partner calls: no kept connections, no redirects, no repeated requests.
-"""
+"""Partner calls over HTTP: at most one request each, in a session without kept connections."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from sidecar.core.ports import Clock, MaySend
 from sidecar.core.proxies import proxy_of
 from sidecar.file_limit import cause_of
 from sidecar.partner.presets import Preset
-from sidecar.partner.response import MAX_BODY_BYTES, Answer, read_answer
+from sidecar.partner.response import MAX_BODY_BYTES, PartnerResponse, read_response
 from sidecar.partner.transport import (
     TRANSPORT_ERRORS,
     BoundedConnector,
@@ -40,7 +37,7 @@ FALLBACK_AFTER_S: Seconds = 0.5
 def open_session(resolver: Resolver | None = None) -> aiohttp.ClientSession:
     """Return a session for `PartnerClient`s; the caller closes it. Needs a running event loop.
 
-    No cookies, no decompression (`partner.bodies` does it, within limits), one connection per call. With one call in
+    No cookies, no decompression (`read_document` does it, within limits), one connection per call. With one call in
     minutes a kept connection saves nothing, may be closed when it is needed, and may have been made with certificates
     that have changed since.
     """
@@ -53,7 +50,7 @@ def open_session(resolver: Resolver | None = None) -> aiohttp.ClientSession:
         auto_decompress=False,
         headers={"User-Agent": f"token-sidecar/{__version__}", "Accept-Encoding": "identity"},
         # aiohttp's own reading of the environment includes ~/.netrc, whose entry for the partner's host would break
-        # every grant and put an Authorization header on refreshes. See proxy_for.
+        # every grant and put an Authorization header on refreshes. See `proxy_for`.
         trust_env=False,
         # PartnerClient limits the whole call exactly; aiohttp would round up to whole seconds.
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
@@ -106,12 +103,11 @@ class PartnerClient:
     async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken:
         key, secret = credentials.api_key.reveal(), credentials.api_secret.reveal()
         # RFC 7617 leaves the charset open; only UTF-8 can encode every key.
-        pair = base64.b64encode(f"{key}:{secret}".encode()).decode()
-        headers = {"Authorization": f"Basic {pair}"}
+        basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}"}
         signing = () if credentials.signing_key is None else (credentials.signing_key.reveal(),)
-        return await self._call(
-            self._preset.grant_path, headers, {"role": role}, may_send, (key, secret, pair, *signing)
-        )
+        secrets = (key, secret, basic, *signing)
+        return await self._call(self._preset.grant_path, headers, {"role": role}, may_send, secrets)
 
     async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken:
         if self._preset.refresh_path is None:
@@ -124,15 +120,15 @@ class PartnerClient:
         self, path: str, headers: Mapping[str, str], body: Mapping[str, str], may_send: MaySend, secrets: Sequence[str]
     ) -> PartnerToken:
         timely = _TimelyBody(json.dumps(body).encode(), self._preset.content_type, may_send)
-        answer = await self._exchange(self._base_url + path, headers, timely)
+        response = await self._exchange(self._base_url + path, headers, timely)
         # A partner may quote secrets of other calls: the credentials in a refresh error, an old token in a grant error.
         known = (*secrets, *self._other_secrets(), *(token.reveal() for token in self._issued))
-        token = read_answer(answer, body["role"], self._clock.wall(), known)
+        token = read_response(response, body["role"], self._clock.wall(), known)
         self._issued.extend(issued for issued in (token.access, token.refresh) if issued is not None)
         return token
 
-    async def _exchange(self, url: str, headers: Mapping[str, str], body: _TimelyBody) -> Answer:
-        head: Answer | None = None
+    async def _exchange(self, url: str, headers: Mapping[str, str], body: _TimelyBody) -> PartnerResponse:
+        head: PartnerResponse | None = None
         try:
             # The timeout is outermost, so that a body sent too slowly ends like a missing response.
             async with (
@@ -146,11 +142,11 @@ class PartnerClient:
                     ssl=True if self._certificates is None else await self._certificates.context(),
                 ) as response,
             ):
-                head = Answer(response.status, response.headers)
+                head = PartnerResponse(response.status, response.headers)
                 return replace(head, body=await _read_capped(response.content))
         except TRANSPORT_ERRORS as error:
             if body.withheld:
-                raise UnsentError("the right to call ended before its first byte") from None
+                raise UnsentError from None
             if head is not None and head.status != 200:
                 # The status is sufficient, most of all for a 429; the rest of the body would only explain it.
                 return head
@@ -175,7 +171,7 @@ class _TimelyBody(aiohttp.BytesPayload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         if not self._may_send():
             self.withheld = True
-            raise UnsentError("may not be sent any more")
+            raise UnsentError
         await super().write_with_length(writer, content_length)
 
 

@@ -18,32 +18,32 @@ _MILLISECONDS_FROM = 1e11
 """As seconds this is the year 5138, as milliseconds 1973. Larger epoch values are milliseconds."""
 
 
-def declared_lifetime_s(document: Mapping[str, object], access: str, answered_at: UtcTime) -> Seconds | None:
+def declared_lifetime_s(document: Mapping[str, object], access: str, responded_at: UtcTime) -> Seconds | None:
     """Return the shortest lifetime the response declares, or None. 0 and below: the declared end has passed.
 
     Reads `expiresIn`/`expires_in` (seconds), `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
     the `exp` and `iat` of a token that is a JWT. When they disagree the shortest is taken: a token must never be vended
     past a declared end.
     """
-    found = [*_from_fields(document, answered_at), *_from_jwt(access, answered_at)]
+    found = [*_from_fields(document, responded_at), *_from_jwt(access, responded_at)]
     return min((life_s for life_s in found if life_s <= MAX_LIFETIME_S), default=None)
 
 
-def _from_fields(document: Mapping[str, object], answered_at: UtcTime) -> Iterator[Seconds]:
+def _from_fields(document: Mapping[str, object], responded_at: UtcTime) -> Iterator[Seconds]:
     for name in ("expiresIn", "expires_in"):
         if (life_s := _number(document.get(name))) is not None:
             yield life_s
     for name in ("expiresAt", "expires_at"):
         if (end_at := _instant(document.get(name))) is not None:
-            yield end_at - answered_at
+            yield end_at - responded_at
 
 
-def _from_jwt(access: str, answered_at: UtcTime) -> Iterator[Seconds]:
+def _from_jwt(access: str, responded_at: UtcTime) -> Iterator[Seconds]:
     claims = _jwt_claims(access)
     end_at = _number(claims.get("exp"))
     if end_at is None:
         return
-    yield end_at - answered_at
+    yield end_at - responded_at
     # Both are by the issuer's clock, so this is right even when the response has no Date and our clock is behind.
     if (issued_at := _number(claims.get("iat"))) is not None and issued_at < end_at:
         yield end_at - issued_at

@@ -1,8 +1,6 @@
 """Converts a partner's response to a token or a classified failure. No other module does this.
 
-Makes a partner's text about a failure safe for logs and for callers' errors.
-
-Reads the JSON object in a response's body. Gateways may compress it unasked, or add a byte order mark.
+Gateways may compress a body unasked, or add a byte order mark. A partner's text about a failure may quote secrets.
 """
 
 from __future__ import annotations
@@ -12,55 +10,101 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from sidecar.core.errors import AnswerProblem, FailureKind, PartnerDetail, PartnerError
 from sidecar.core.model import PartnerToken, Secret, UtcTime
 from sidecar.partner.lifetime import declared_lifetime_s, read_integer
 from sidecar.partner.masking import MASK, Masker
-from sidecar.partner.retry_after import answered_at, named_wait_s
+from sidecar.partner.retry_after import requested_wait_s, responded_at
 
+MAX_BODY_BYTES = 64 * 1024
+"""The limit for the body as sent, and also for the decompressed body."""
+MAX_TOKEN_CHARS = 16 * 1024
+
+_BY_STATUS: Mapping[int, FailureKind] = {
+    401: FailureKind.UNAUTHORIZED,
+    403: FailureKind.UNAUTHORIZED,
+    # Request Timeout and Too Early are about the time of the request, not its content.
+    408: FailureKind.SERVER_ERROR,
+    425: FailureKind.SERVER_ERROR,
+    429: FailureKind.THROTTLED,
+}
+_BY_CLASS: Mapping[int, FailureKind] = {4: FailureKind.BAD_REQUEST, 5: FailureKind.SERVER_ERROR}
+_GZIP = b"\x1f\x8b"
+_GZIP_FORMAT = zlib.MAX_WBITS | 16
 # No code, message or session id has a word this long, but a token that is unknown here does.
 _TOKEN_LIKE = re.compile(r"\S{64,}")
 # A truncated echo of the header does not contain the whole secret, but a part of it is a leak, too.
 _AUTHORIZATION = re.compile(r"\b(basic|bearer)\s+\S+", re.IGNORECASE)
 
 
-def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
-    """Return the documented error fields: printable, cut to `MAX_TEXT_CHARS` each, with all `secrets` masked.
+@dataclass(frozen=True, slots=True)
+class PartnerResponse:
+    """One HTTP response. `headers` ignore case in look-ups; `body` has at most `MAX_BODY_BYTES` + 1 bytes.
 
-    A partner may echo the request, on purpose or not. Unexpected types and missing fields become empty texts.
+    `repr` omits the body, which may contain a token.
     """
-    tokens = [value for name in ("accessToken", "refreshToken") if isinstance(value := document.get(name), str)]
-    masker = Masker((*secrets, *tokens))
 
-    def text(name: str) -> str:
-        return _safe_text(document.get(name), masker)
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
 
-    return PartnerDetail(
-        status=status,
-        error_code=text("errorCode"),
-        error_message=text("errorMessage"),
-        session_id=text("sessionId"),
+    def __repr__(self) -> str:
+        return f"PartnerResponse(status={self.status})"
+
+
+def read_response(response: PartnerResponse, role: str, now_wall: UtcTime, secrets: Sequence[str] = ()) -> PartnerToken:
+    """Return the token in the response to a call for `role`; `secrets` are masked where the partner echoes them.
+
+    A missing `role` is accepted, another role is not. A missing or invalid refresh token counts as none: that only
+    costs a grant later. A response with a token whose declared end has passed is malformed; a partner that issues one
+    token until it ends may send it in the token's last second. Raises `PartnerError`.
+    """
+    found = read_document(response.body)
+    document: Mapping[str, object] = {} if isinstance(found, AnswerProblem) else found
+
+    def failure(kind: FailureKind, problem: AnswerProblem | None) -> PartnerError:
+        detail = read_detail(response.status, document, secrets)
+        wait_s = None
+        if kind in (FailureKind.THROTTLED, FailureKind.SERVER_ERROR):
+            wait_s = requested_wait_s(response.headers, now_wall, throttled=kind is FailureKind.THROTTLED)
+        return PartnerError(kind, detail, wait_s, problem=problem)
+
+    if response.status != 200:
+        kind = kind_of_status(response.status)
+        raise failure(kind, AnswerProblem.STATUS if kind is FailureKind.MALFORMED else None)
+    if isinstance(found, AnswerProblem):
+        raise failure(FailureKind.MALFORMED, found)
+    access = _usable_token(document.get("accessToken"))
+    if access is None:
+        raise failure(FailureKind.MALFORMED, AnswerProblem.NO_TOKEN)
+    if document.get("role", role) != role:
+        raise failure(FailureKind.MALFORMED, AnswerProblem.ROLE)
+    lifetime_s = declared_lifetime_s(document, access, responded_at(response.headers.get("Date"), now_wall))
+    if lifetime_s is not None and lifetime_s <= 0:
+        raise failure(FailureKind.MALFORMED, AnswerProblem.ENDED)
+    refresh = _usable_token(document.get("refreshToken"))
+    return PartnerToken(
+        access=Secret(access),
+        refresh=None if refresh is None else Secret(refresh),
+        role=role,
+        lifetime_s=lifetime_s,
     )
 
 
-def _safe_text(value: object, masker: Masker) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    # Secrets are masked first, and `PartnerDetail` cuts last: no step may join the parts of a secret or cut it in half.
-    text = _AUTHORIZATION.sub(rf"\1 {MASK}", masker.mask(str(value)))
-    return _TOKEN_LIKE.sub(MASK, text)
+def kind_of_status(status: int) -> FailureKind:
+    """Return the failure for a status other than 200. Redirects and other successes are malformed."""
+    return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, FailureKind.MALFORMED)
 
 
-MAX_BODY_BYTES = 64 * 1024
-"""The limit for the body as sent, and also for the decompressed body."""
-Document: TypeAlias = Mapping[str, object]
-_GZIP = b"\x1f\x8b"
-_GZIP_FORMAT = zlib.MAX_WBITS | 16
+def _usable_token(value: object) -> str | None:
+    """Return the value if an HTTP header can carry it (visible ASCII, no white space, limited length), else None."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TOKEN_CHARS:
+        return None
+    return value if all("!" <= char <= "~" for char in value) else None
 
 
-def read_document(body: bytes) -> Document | AnswerProblem:
+def read_document(body: bytes) -> Mapping[str, object] | AnswerProblem:
     """Return the JSON object in `body`, or why there is none.
 
     Gzip is detected by its first bytes, with which no JSON begins. `Content-Encoding` is not reliable: a proxy that
@@ -92,81 +136,24 @@ def _decompressed(body: bytes) -> bytes | AnswerProblem:
     return plain if stream.eof and not stream.unused_data else AnswerProblem.BAD_GZIP
 
 
-MAX_TOKEN_CHARS = 16 * 1024
+def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
+    """Return the documented error fields: printable, cut to `MAX_TEXT_CHARS` each, with all `secrets` masked.
 
-_BY_STATUS: Mapping[int, FailureKind] = {
-    401: FailureKind.UNAUTHORIZED,
-    403: FailureKind.UNAUTHORIZED,
-    # Request Timeout and Too Early are about the time of the request, not its content.
-    408: FailureKind.SERVER_ERROR,
-    425: FailureKind.SERVER_ERROR,
-    429: FailureKind.THROTTLED,
-}
-_BY_CLASS: Mapping[int, FailureKind] = {4: FailureKind.BAD_REQUEST, 5: FailureKind.SERVER_ERROR}
-_MAY_NAME_A_WAIT = (FailureKind.THROTTLED, FailureKind.SERVER_ERROR)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP response. `headers` ignore case in look-ups; `body` has at most `bodies.MAX_BODY_BYTES` + 1 bytes.
-
-    `repr` omits the body, which may contain a token.
+    A partner may echo the request, on purpose or not. Unexpected types and missing fields become empty texts.
     """
+    tokens = [value for name in ("accessToken", "refreshToken") if isinstance(value := document.get(name), str)]
+    masker = Masker((*secrets, *tokens))
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
+    def text(name: str) -> str:
+        value = document.get(name)
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return ""
+        # Secrets are masked first, and `PartnerDetail` cuts last: no step may join the parts of a secret or halve it.
+        return _TOKEN_LIKE.sub(MASK, _AUTHORIZATION.sub(rf"\1 {MASK}", masker.mask(str(value))))
 
-    def __repr__(self) -> str:
-        return f"Answer(status={self.status})"
-
-
-def kind_of_status(status: int) -> FailureKind:
-    """Return the failure for a status other than 200. Redirects and other successes are malformed."""
-    return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, FailureKind.MALFORMED)
-
-
-def read_answer(answer: Answer, role: str, now_wall: UtcTime, secrets: Sequence[str] = ()) -> PartnerToken:
-    """Return the token in the response to a call for `role`; `secrets` are masked where the partner echoes them.
-
-    A missing `role` is accepted, another role is not. A missing or invalid refresh token counts as none: that only
-    costs a grant later. A response with a token whose declared end has passed is malformed; a partner that issues one
-    token until it ends may send it in the token's last second. Raises `PartnerError`.
-    """
-    found = read_document(answer.body)
-    document: Document = {} if isinstance(found, AnswerProblem) else found
-
-    def failure(kind: FailureKind, problem: AnswerProblem | None) -> PartnerError:
-        detail = read_detail(answer.status, document, secrets)
-        wait_s = None
-        if kind in _MAY_NAME_A_WAIT:
-            wait_s = named_wait_s(answer.headers, now_wall, throttled=kind is FailureKind.THROTTLED)
-        return PartnerError(kind, detail, wait_s, problem=problem)
-
-    if answer.status != 200:
-        kind = kind_of_status(answer.status)
-        raise failure(kind, AnswerProblem.STATUS if kind is FailureKind.MALFORMED else None)
-    if isinstance(found, AnswerProblem):
-        raise failure(FailureKind.MALFORMED, found)
-    access = _usable_token(document.get("accessToken"))
-    if access is None:
-        raise failure(FailureKind.MALFORMED, AnswerProblem.NO_TOKEN)
-    if document.get("role", role) != role:
-        raise failure(FailureKind.MALFORMED, AnswerProblem.ROLE)
-    lifetime_s = declared_lifetime_s(document, access, answered_at(answer.headers.get("Date"), now_wall))
-    if lifetime_s is not None and lifetime_s <= 0:
-        raise failure(FailureKind.MALFORMED, AnswerProblem.ENDED)
-    refresh = _usable_token(document.get("refreshToken"))
-    return PartnerToken(
-        access=Secret(access),
-        refresh=None if refresh is None else Secret(refresh),
-        role=role,
-        lifetime_s=lifetime_s,
+    return PartnerDetail(
+        status=status,
+        error_code=text("errorCode"),
+        error_message=text("errorMessage"),
+        session_id=text("sessionId"),
     )
-
-
-def _usable_token(value: object) -> str | None:
-    """Return the value if an HTTP header can carry it (visible ASCII, no white space, limited length), else None."""
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_TOKEN_CHARS:
-        return None
-    return value if all("!" <= char <= "~" for char in value) else None

@@ -1,9 +1,4 @@
-"""Reads the wait that a partner requests: `Retry-After` (RFC 9110 section 10.2.3), or the reset of its rate limit.
-
-Parses HTTP dates: the current form and the two obsolete ones (RFC 9110 section 5.6.7).
-
-The zone may also be `UTC`, `+0000` or `-0000`, as mail libraries write it.
-"""
+"""Reads the wait that a partner requests: `Retry-After` (RFC 9110 section 10.2.3), or the reset of its rate limit."""
 
 from __future__ import annotations
 
@@ -11,52 +6,10 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate
 
 from sidecar.core.model import Seconds, UtcTime
 from sidecar.core.policy import MAX_RETRY_AFTER_S
-
-# strptime would parse month names by the process's locale; in HTTP they are always English.
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
-_LONG_DAY = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
-_TIME = "(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-5][0-9]|60)"
-_ZONE = r"(?:GMT|UTC|[+-]0000)"
-_MONTH = f"(?P<month>{'|'.join(_MONTHS)})"
-_FORMS = tuple(
-    re.compile(form)
-    for form in (
-        f"{_DAY}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} {_ZONE}",
-        f"{_LONG_DAY}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} {_ZONE}",
-        f"{_DAY} {_MONTH} (?P<day>[ 0-9][0-9]) {_TIME} (?P<year>[0-9]{{4}})",
-    )
-)
-
-
-def parse_http_date(text: str, now_wall: UtcTime) -> UtcTime | None:
-    """Return the time of an HTTP date, or None if it is invalid; `now_wall` gives the century of a two-digit year."""
-    for form in _FORMS:
-        if found := form.fullmatch(text.strip()):
-            break
-    else:
-        return None
-    day, hour, minute, second = (int(found[part]) for part in ("day", "hour", "minute", "second"))
-    try:
-        # Second 60, a leap second, is valid in HTTP, but datetime does not accept it.
-        month = _MONTHS.index(found["month"]) + 1
-        moment = datetime(_year(found["year"], now_wall), month, day, hour, minute, min(second, 59), tzinfo=UTC)
-    except ValueError:
-        return None
-    return moment.timestamp()
-
-
-def _year(digits: str, now_wall: UtcTime) -> int:
-    """Return the year. A two-digit year more than 50 years ahead means the latest past year with these digits."""
-    if len(digits) == 4:
-        return int(digits)
-    this_year = datetime.fromtimestamp(now_wall, UTC).year
-    year = this_year - this_year % 100 + int(digits)
-    return year - 100 if year > this_year + 50 else year
-
 
 RESET_HEADERS = ("RateLimit-Reset", "X-RateLimit-Reset")
 """Of draft-ietf-httpapi-ratelimit-headers (up to 07), and the name in use before it."""
@@ -66,9 +19,17 @@ _MAX_WHOLE_DIGITS = 15
 _OLDEST_INSTANT_AT: UtcTime = 1_000_000_000
 """2001. As a wait it would be 31 years."""
 _OLDEST_INSTANT_MS = 1_000 * _OLDEST_INSTANT_AT
+# `parsedate` reads the date. It ignores the zone and accepts incomplete dates, so the form is checked first.
+_TIME, _ZONE = r"\d\d:\d\d:\d\d", "(?:GMT|UTC|[+-]0000)"
+_HTTP_DATE = re.compile(
+    rf"[A-Z][a-z][a-z], \d\d \w\w\w [1-9]\d\d\d {_TIME} {_ZONE}"
+    rf"|[A-Z][a-z]+day, \d\d-\w\w\w-(?P<short_year>\d\d) {_TIME} {_ZONE}"
+    rf"|[A-Z][a-z][a-z] \w\w\w [ \d]\d {_TIME} [1-9]\d\d\d",
+    re.ASCII,
+)
 
 
-def named_wait_s(headers: Mapping[str, str], now_wall: UtcTime, *, throttled: bool) -> Seconds | None:
+def requested_wait_s(headers: Mapping[str, str], now_wall: UtcTime, *, throttled: bool) -> Seconds | None:
     """Return the wait in a response's headers, in (0, `MAX_RETRY_AFTER_S`], or None without a usable one.
 
     `throttled` (429): if `Retry-After` has none, `RateLimit-Reset` and then `X-RateLimit-Reset` are used. On other
@@ -98,14 +59,38 @@ def parse_retry_after(value: str | None, date_header: str | None, now_wall: UtcT
         until = parse_http_date(text, now_wall)
         if until is None:
             return None
-        wait_s = until - answered_at(date_header, now_wall)
+        wait_s = until - responded_at(date_header, now_wall)
     return _usable(wait_s)
 
 
-def answered_at(date_header: str | None, now_wall: UtcTime) -> UtcTime:
+def responded_at(date_header: str | None, now_wall: UtcTime) -> UtcTime:
     """Return when the partner responded: by its own clock if the response has a date, else by ours."""
-    said = parse_http_date(date_header, now_wall) if date_header is not None else None
-    return now_wall if said is None else said
+    date = None if date_header is None else parse_http_date(date_header, now_wall)
+    return now_wall if date is None else date
+
+
+def parse_http_date(text: str, now_wall: UtcTime) -> UtcTime | None:
+    """Return the time of an HTTP date, or None if it is invalid.
+
+    Reads the current form and the two obsolete ones (RFC 9110 section 5.6.7). The zone may also be `UTC`, `+0000` or
+    `-0000`, as mail libraries write it. A two-digit year more than 50 years after `now_wall` means the latest past year
+    with these digits.
+    """
+    text = text.strip()
+    form = _HTTP_DATE.fullmatch(text)
+    parts = parsedate(text) if form else None
+    if form is None or parts is None:
+        return None
+    year, month, day, hour, minute, second = parts[:6]
+    if form["short_year"]:
+        this_year = datetime.fromtimestamp(now_wall, UTC).year
+        year = this_year - this_year % 100 + int(form["short_year"])
+        year -= 100 if year > this_year + 50 else 0
+    try:
+        # Second 60, a leap second, is valid in HTTP, but datetime does not accept it.
+        return datetime(year, month, day, hour, minute, 59 if second == 60 else second, tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
 def _parse_reset(value: str | None, date_header: str | None, now_wall: UtcTime) -> Seconds | None:
@@ -118,7 +103,7 @@ def _parse_reset(value: str | None, date_header: str | None, now_wall: UtcTime) 
         return None
     if number >= _OLDEST_INSTANT_MS:
         number /= 1000
-    return _usable(number if number < _OLDEST_INSTANT_AT else number - answered_at(date_header, now_wall))
+    return _usable(number if number < _OLDEST_INSTANT_AT else number - responded_at(date_header, now_wall))
 
 
 def _usable(wait_s: Seconds) -> Seconds | None:

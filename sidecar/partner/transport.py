@@ -1,15 +1,4 @@
-"""Connections that limit the bytes received from the partner to those of one response.
-
-aiohttp limits lines, headers and how far a body is read ahead. It has no limit for discarded data: endless interim
-responses (1xx), which took a hundred megabytes and stopped the event loop for a second, chunk sizes and extensions, and
-empty lines. So all received bytes are counted here.
-
-Maps the errors that aiohttp raises for a missing or incomplete response to kinds of failure.
-
-Our resolver as an aiohttp resolver, for the host of the partner or of a proxy.
-
-The certificates that partner calls trust. Changes of their files are loaded.
-"""
+"""The connections of partner calls: bytes received, host names, trusted certificates, and what each error means."""
 
 from __future__ import annotations
 
@@ -36,12 +25,19 @@ from sidecar.file_operations import BackgroundReading, FileOperationError, FileO
 from sidecar.resolver import Resolver
 from sidecar.trusted_certificates import TrustedCertificates, Version, words_for
 
-MAX_ANSWER_BYTES = 128 * 1024
+MAX_RESPONSE_BYTES = 128 * 1024
 """Includes head, interim responses and framing: twice the longest body that is read."""
+CERTIFICATES_WAIT_S: Seconds = 1
+"""How long a call waits for a check of the certificate files. After that it uses the last result."""
 
 
 class BoundedConnector(aiohttp.TCPConnector):
-    """For connections that serve one call each."""
+    """Opens connections that serve one call each and limit the bytes received to those of one response.
+
+    aiohttp limits lines, headers and how far a body is read ahead. It has no limit for discarded data: endless interim
+    responses (1xx), which took a hundred megabytes and stopped the event loop for a second, chunk sizes and extensions,
+    and empty lines. So all received bytes are counted here.
+    """
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(**settings, force_close=True)
@@ -55,26 +51,96 @@ class _BoundedHandler(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._left_bytes = MAX_ANSWER_BYTES
+        self._left_bytes = MAX_RESPONSE_BYTES
 
     def data_received(self, data: bytes) -> None:
-        came, self._left_bytes = len(data), self._left_bytes - len(data)
-        if self._left_bytes >= 0:
-            super().data_received(data)
-            return
+        allowed, self._left_bytes = self._left_bytes, self._left_bytes - len(data)
         # The bytes within the limit may contain the head of a response that is too long: it gives the kind of failure.
-        if came + self._left_bytes > 0:
-            super().data_received(data[: self._left_bytes])
+        if allowed > 0:
+            super().data_received(data[:allowed])
         transport = self.transport
-        if transport is not None:
+        if self._left_bytes < 0 and transport is not None:
             self._fail()
             transport.abort()
 
     def _fail(self) -> None:
-        failure = aiohttp.ClientPayloadError("more than an answer")
+        failure = aiohttp.ClientPayloadError("more bytes than a response may have")
         if self._payload is not None:
             self._payload.set_exception(failure)
         self.set_exception(failure)
+
+
+class PartnerResolver(AbstractResolver):
+    """Resolves for aiohttp, which tries the addresses as in RFC 8305. Its own resolver uses the loop's threads."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return addresses of all families; aiohttp filters them. Raises `OSError`."""
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
+            for address in await self._resolver.resolve(host)
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: look-ups end on their own, and nothing waits for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trust:
+    """`context` is a value for aiohttp's `ssl`. True: aiohttp's own context, made of the files at its import."""
+
+    context: ssl.SSLContext | Literal[True]
+    problem: str = ""
+    """Why the current files are not used."""
+
+
+class PartnerCertificates:
+    """Returns the TLS context of the current files for each partner call."""
+
+    def __init__(self, sink: EventSink, stalls: FileStalls) -> None:
+        """Blocks for a check of the files, for at most `STALLED_AFTER_S`. Raises `FileOperationError`."""
+        self._sink = sink
+        self._trusted = TrustedCertificates(os.environ)
+        self._trust = _Trust(True)
+        self._in_use: ssl.SSLContext | Literal[True] | None = None if self._trusted.folders else True
+        """The context at the latest event; None before the first reading, if that makes its own context."""
+        operations = FileOperations("partner-certificates", stalls)
+        self._reading = BackgroundReading(self._read, operations, on_end=self._tell)
+        # aiohttp has loaded these, and loading them again would double the memory. But for a folder it makes OpenSSL
+        # read the needed files in each handshake, on the event loop.
+        self._version: Version | None = None if self._trusted.folders else read_in_time(self._trusted.version)
+
+    async def context(self) -> ssl.SSLContext | Literal[True]:
+        """Return the value for aiohttp's `ssl`."""
+        try:
+            return (await self._reading.read(CERTIFICATES_WAIT_S)).context
+        except FileOperationError:
+            return self._trust.context
+
+    def _read(self) -> _Trust:
+        """Runs in a thread. Keeps the previous context when the files cannot be used."""
+        version = self._trusted.version()
+        if version != self._version:
+            self._version = version
+            try:
+                self._trust = _Trust(self._trusted.load())
+            except OSError as error:
+                self._trust = _Trust(self._trust.context, f"{self._trusted.place}: {words_for(error)}")
+        return self._trust
+
+    def _tell(self, changed: bool) -> None:
+        if not changed:
+            return
+        trust = self._trust
+        if trust.problem:
+            self._sink.emit(PartnerCertificatesUnreadable(problem=trust.problem))
+        elif self._in_use not in (None, trust.context):
+            self._sink.emit(PartnerCertificatesChanged())
+        self._in_use = trust.context
 
 
 # Every client error class of aiohttp is listed here by name, so that a test detects when the library adds one.
@@ -125,80 +191,3 @@ TRANSPORT_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueErro
 def kind_of_error(error: BaseException) -> FailureKind:
     """Return the failure for an exception, by its class or the nearest base in `KINDS`."""
     return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), FailureKind.CONNECT)
-
-
-class PartnerResolver(AbstractResolver):
-    """Resolves for aiohttp, which tries the addresses as in RFC 8305. Its own resolver uses the loop's threads."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return addresses of all families; aiohttp filters them. Raises `OSError`."""
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)
-            for address in await self._resolver.resolve(host)
-        ]
-
-    async def close(self) -> None:
-        """Do nothing: look-ups end on their own, and nothing waits for them."""
-
-
-WAIT_S: Seconds = 1
-"""How long a call waits for a check of the files. After that it uses the last result."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Trust:
-    """`context` is a value for aiohttp's `ssl`. True: aiohttp's own context, made of the files at its import."""
-
-    context: ssl.SSLContext | Literal[True]
-    problem: str = ""
-    """Why the current files are not used."""
-
-
-class PartnerCertificates:
-    """Returns the TLS context of the current files for each partner call."""
-
-    def __init__(self, sink: EventSink, stalls: FileStalls) -> None:
-        """Blocks for a check of the files, for at most `STALLED_AFTER_S`. Raises `FileOperationError`."""
-        self._sink = sink
-        self._trusted = TrustedCertificates(os.environ)
-        self._trust = _Trust(True)
-        self._in_use: ssl.SSLContext | Literal[True] | None = None if self._trusted.folders else True
-        """The context at the latest event; None before the first reading, if that makes its own context."""
-        operations = FileOperations("partner-certificates", stalls)
-        self._reading = BackgroundReading(self._read, operations, on_end=self._tell)
-        # aiohttp has loaded these, and loading them again would double the memory. But for a folder it makes OpenSSL
-        # read the needed files in each handshake, on the event loop.
-        self._version: Version | None = None if self._trusted.folders else read_in_time(self._trusted.version)
-
-    async def context(self) -> ssl.SSLContext | Literal[True]:
-        """Return the value for aiohttp's `ssl`."""
-        try:
-            return (await self._reading.read(WAIT_S)).context
-        except FileOperationError:
-            return self._trust.context
-
-    def _read(self) -> _Trust:
-        """Runs in a thread. Keeps the previous context when the files cannot be used."""
-        version = self._trusted.version()
-        if version != self._version:
-            self._version = version
-            try:
-                self._trust = _Trust(self._trusted.load())
-            except OSError as error:
-                self._trust = _Trust(self._trust.context, f"{self._trusted.place}: {words_for(error)}")
-        return self._trust
-
-    def _tell(self, changed: bool) -> None:
-        if not changed:
-            return
-        trust = self._trust
-        if trust.problem:
-            self._sink.emit(PartnerCertificatesUnreadable(problem=trust.problem))
-        elif self._in_use not in (None, trust.context):
-            self._sink.emit(PartnerCertificatesChanged())
-        self._in_use = trust.context

@@ -1,4 +1,4 @@
-"""The partner's answers: a usable token or a classified failure, and nothing secret in what is told of it.
+"""Responses of the partner: a usable token or a classified failure, and no secret in the error.
 
 An input is the status on a line, header lines, an empty line, and the body.
 """
@@ -16,7 +16,7 @@ from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import PartnerToken
 from sidecar.core.policy import MAX_RETRY_AFTER_S
 from sidecar.partner.lifetime import MAX_LIFETIME_S
-from sidecar.partner.response import Answer, read_answer
+from sidecar.partner.response import PartnerResponse, read_response
 from sidecar.partner.retry_after import RESET_HEADERS
 from tests.fuzz.findings import CANARY, hold, hold_secret, planted
 
@@ -38,17 +38,17 @@ _OTHER_KINDS = {FailureKind.BAD_REQUEST, FailureKind.SERVER_ERROR, FailureKind.M
 
 
 def check(data: bytes) -> None:
-    """Read one answer to a call that carried the canary."""
-    answer = _answer(planted(data))
+    """Read one response to a call that carried the canary."""
+    response = _response(planted(data))
     try:
-        token = read_answer(answer, ROLE, NOW_AT, (CANARY,))
+        token = read_response(response, ROLE, NOW_AT, (CANARY,))
     except PartnerError as error:
-        _hold_failure(error, answer)
+        _hold_failure(error, response)
     else:
-        _hold_token(token, answer)
+        _hold_token(token, response)
 
 
-def _answer(data: bytes) -> Answer:
+def _response(data: bytes) -> PartnerResponse:
     head, _, body = data.partition(b"\n\n")
     first, *lines = head.decode("utf-8", "surrogateescape").split("\n")
     headers: CIMultiDict[str] = CIMultiDict()
@@ -56,15 +56,15 @@ def _answer(data: bytes) -> Answer:
         if colon:
             headers.add(name, value.strip())
     status = int(first) if first.isascii() and first.isdigit() and len(first) == 3 else 200
-    return Answer(status, headers, body)
+    return PartnerResponse(status, headers, body)
 
 
-def _hold_token(token: PartnerToken, answer: Answer) -> None:
-    hold(true=answer.status == 200, what=f"a token came of status {answer.status}")
-    document = _document(answer.body)
+def _hold_token(token: PartnerToken, response: PartnerResponse) -> None:
+    hold(true=response.status == 200, what=f"a token came of status {response.status}")
+    document = _document(response.body)
     if document is None:
         raise AssertionError("a token came of a body that is no object")
-    hold(true=document["accessToken"] == token.access.reveal(), what="the token is not the one that was answered")
+    hold(true=document["accessToken"] == token.access.reveal(), what="the token is not the one in the response")
     hold(true=document.get("role", ROLE) == ROLE, what="a token for another role was taken")
     for secret in (token.access, token.refresh):
         if secret is not None:
@@ -75,22 +75,22 @@ def _hold_token(token: PartnerToken, answer: Answer) -> None:
     _hold_silence(repr(token), document)
 
 
-def _hold_failure(error: PartnerError, answer: Answer) -> None:
-    hold(true=error.kind in _KINDS.get(answer.status, _OTHER_KINDS), what=f"{answer.status} became {error.kind}")
+def _hold_failure(error: PartnerError, response: PartnerResponse) -> None:
+    hold(true=error.kind in _KINDS.get(response.status, _OTHER_KINDS), what=f"{response.status} became {error.kind}")
     wait_s = error.retry_after_s
     hold(true=wait_s is None or 0 < wait_s <= MAX_RETRY_AFTER_S, what=f"a wait is {wait_s}")
     hold(
-        true=wait_s is None or any(name in answer.headers for name in (hdrs.RETRY_AFTER, *RESET_HEADERS)),
+        true=wait_s is None or any(name in response.headers for name in (hdrs.RETRY_AFTER, *RESET_HEADERS)),
         what="a wait was made up",
     )
     detail = error.detail
     if detail is None:
-        raise AssertionError("an answer came, so there is a detail")
+        raise AssertionError("a failure with a response has no detail")
     texts = (detail.error_code, detail.error_message, detail.session_id)
     hold(true=all(text.isprintable() and len(text) <= _MAX_TEXT_CHARS for text in texts), what="an odd text")
-    document = _document(answer.body)
+    document = _document(response.body)
     hold(true=(error.problem is not None) == (error.kind is FailureKind.MALFORMED), what="a problem is not said")
-    for text in (*texts, str(error), repr(answer)):
+    for text in (*texts, str(error), repr(response)):
         _hold_silence(text, document)
 
 
@@ -105,7 +105,7 @@ def _document(body: bytes) -> dict[str, object] | None:
 
 
 def _hold_silence(text: str, document: object) -> None:
-    """The canary is nowhere; nor are the answer's tokens, if they are long enough to be told from a word."""
+    """The text has no part of the canary, and no token of the response that is long enough to differ from a word."""
     hold_secret(CANARY, text)
     if isinstance(document, dict):
         for name in ("accessToken", "refreshToken"):

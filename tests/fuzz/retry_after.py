@@ -1,6 +1,6 @@
 """`Retry-After` and HTTP dates: a usable wait or none, whatever stands there.
 
-An input is the `Retry-After` value, and on a second line the answer's `Date`.
+An input is the `Retry-After` value, and on a second line the response's `Date`.
 """
 
 from __future__ import annotations

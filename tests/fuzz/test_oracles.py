@@ -10,7 +10,7 @@ from aiohttp import web
 
 from sidecar.core.errors import ConfigurationError, FailureKind, PartnerDetail, PartnerError
 from sidecar.core.model import PartnerToken, Secret
-from sidecar.partner.response import read_answer
+from sidecar.partner.response import read_response
 from sidecar.stores.sealing import AesSealer, OpenSealer, UnsealError
 from sidecar.web import responses
 from sidecar.web.api.app import TokenApi
@@ -88,7 +88,7 @@ def test_a_secret_in_what_the_partner_said_is_found(monkeypatch: Patch) -> None:
 @pytest.mark.parametrize("lifetime_s", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_lifetime_out_of_bounds_is_found(monkeypatch: Patch, lifetime_s: float) -> None:
     monkeypatch.setattr(
-        partner_answer, "read_answer", lambda *given: replace(read_answer(*given), lifetime_s=lifetime_s)
+        partner_answer, "read_response", lambda *given: replace(read_response(*given), lifetime_s=lifetime_s)
     )
     with pytest.raises(FindingError, match="a lifetime"):
         partner_answer.check(kept("partner_answer", "token"))
@@ -96,7 +96,7 @@ def test_a_lifetime_out_of_bounds_is_found(monkeypatch: Patch, lifetime_s: float
 
 def test_a_token_that_the_answer_does_not_hold_is_found(monkeypatch: Patch) -> None:
     other = PartnerToken(access=Secret("another-token"), refresh=None, role="API_USER", lifetime_s=None)
-    monkeypatch.setattr(partner_answer, "read_answer", lambda *_: other)
+    monkeypatch.setattr(partner_answer, "read_response", lambda *_: other)
     with pytest.raises(FindingError, match="not the one"):
         partner_answer.check(kept("partner_answer", "token"))
 
@@ -105,7 +105,7 @@ def test_a_wrong_class_of_failure_is_found(monkeypatch: Patch) -> None:
     def fail(*_: object) -> PartnerToken:
         raise PartnerError(FailureKind.SERVER_ERROR)
 
-    monkeypatch.setattr(partner_answer, "read_answer", fail)
+    monkeypatch.setattr(partner_answer, "read_response", fail)
     with pytest.raises(FindingError, match="429 became"):
         partner_answer.check(kept("partner_answer", "throttled"))
 

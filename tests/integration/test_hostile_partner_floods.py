@@ -1,4 +1,4 @@
-"""A partner, or a gateway before it, that pushes without end as fast as it can: bounded in time, bytes and memory."""
+"""A partner or a gateway that sends without end, as fast as it can: time, bytes and memory are bounded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sidecar.core.errors import FailureKind
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.response import MAX_BODY_BYTES
-from sidecar.partner.transport import MAX_ANSWER_BYTES
+from sidecar.partner.transport import MAX_RESPONSE_BYTES
 from tests.support.canary_call import ACCESS, GOOD, failure, grant
 from tests.support.flood import flooding
 from tests.support.hand_clock import HandClock
@@ -27,10 +27,10 @@ from tests.support.resident import watched_memory
 
 TIMEOUT_S = 0.4
 PATIENT_S = 20
-"""For floods that have to end before the call's time does, on a busy machine too."""
+"""The time limit of calls whose flood must end before it, on a busy machine too."""
 GROWTH_BYTES = 16 * 1024 * 1024
 ON_THE_WAY_BYTES = 32 * 1024 * 1024
-"""What a flood gets rid of into the sockets' own buffers of three calls, which are the system's."""
+"""The bytes that the system's socket buffers take of a flood in three calls."""
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -43,8 +43,8 @@ FLOODS: dict[str, tuple[bytes, bytes, set[FailureKind]]] = {
     "one header's name": (OK, b"X", NOISE),
     "cookies": (OK, b"Set-Cookie: a=b; Path=/; HttpOnly\r\n", NOISE),
     "a reason": (b"HTTP/1.1 200 ", b"O", NOISE),
-    "interim answers": (b"", INTERIM, NOISE),
-    "interim answers with hints": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", NOISE),
+    "interim responses": (b"", INTERIM, NOISE),
+    "interim responses with hints": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", NOISE),
     "a body of a terabyte": (OK + b"Content-Length: 1000000000000\r\n\r\n", b"x", NOISE),
     "a body": (OK + b"\r\n", b"x", NOISE),
     "a body of another encoding": (OK + b"Content-Encoding: gzip\r\n\r\n", b"\x1f\x8b\x08", NOISE),
@@ -55,12 +55,12 @@ FLOODS: dict[str, tuple[bytes, bytes, set[FailureKind]]] = {
     "trailers": (CHUNKED + b"1\r\nx\r\n0\r\n", b"X-A: b\r\n", NOISE | {FailureKind.TIMEOUT}),
     "one trailer": (CHUNKED + b"1\r\nx\r\n0\r\nX-A: ", b"b", NOISE | {FailureKind.TIMEOUT}),
     "empty lines": (b"", b"\r\n", NOISE),
-    "no answer at all": (b"", b"x", NOISE),
+    "no response at all": (b"", b"x", NOISE),
     "frames of the second version": (b"\0\0\x12\x04\0\0\0\0\0", b"\0\0\0\x04\0\0\0\0\0", NOISE),
     "another protocol": (b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", b"x", NOISE),
     "the body of a refusal": (b"HTTP/1.1 401 No\r\n\r\n", b"x", {FailureKind.UNAUTHORIZED}),
     "the body of a fault": (b"HTTP/1.1 503 No\r\n\r\n", b"x", {FailureKind.SERVER_ERROR}),
-    # What comes in one read with the head spoils the head too, where the parser finds it at fault.
+    # If the data in one read with the head is invalid for the parser, the head is lost too.
     "the chunks of a 429": (
         b"HTTP/1.1 429 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;a=b\r\nx\r\n", {FailureKind.THROTTLED}
     ),
@@ -73,7 +73,7 @@ def client_of(port: int, session: aiohttp.ClientSession, clock: HandClock, timeo
 
 
 @pytest.mark.parametrize("what", FLOODS)
-async def test_a_flood_is_a_failure_of_its_kind_and_nothing_of_it_is_kept(
+async def test_a_flood_is_a_failure_of_its_kind_and_leaves_no_memory_in_use(
     session: aiohttp.ClientSession, clock: HandClock, what: str
 ) -> None:
     first, then, kinds = FLOODS[what]
@@ -94,12 +94,12 @@ DRIPS = {
     "size of a chunk": (CHUNKED, b"0"),
     "chunk": (CHUNKED + b"fff\r\n", b" "),
     "trailer": (CHUNKED + b"0\r\n", b"X-A: b\r\n"),
-    "interim answers": (b"", INTERIM),
+    "interim responses": (b"", INTERIM),
 }
 
 
 @pytest.mark.parametrize("what", DRIPS)
-async def test_an_answer_a_byte_at_a_time_ends_with_the_call(
+async def test_a_response_of_one_byte_at_a_time_ends_with_the_call(
     session: aiohttp.ClientSession, clock: HandClock, what: str
 ) -> None:
     first, then = DRIPS[what]
@@ -111,13 +111,13 @@ async def test_an_answer_a_byte_at_a_time_ends_with_the_call(
     assert time.monotonic() - started > TIMEOUT_S * 0.9
 
 
-async def test_an_answer_of_the_greatest_length_in_small_chunks_is_read(
+async def test_a_response_of_the_greatest_length_in_small_chunks_is_read(
     client: PartnerClient, partner: RawPartner
 ) -> None:
     body, size = GOOD.ljust(MAX_BODY_BYTES), 64
     pieces = (body[at : at + size] for at in range(0, len(body), size))
     chunked = CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
-    assert len(chunked) < MAX_ANSWER_BYTES
+    assert len(chunked) < MAX_RESPONSE_BYTES
     partner.play = reply(INTERIM * 3 + chunked)
     assert (await grant(client)).access.reveal() == ACCESS
 

@@ -1,4 +1,4 @@
-"""The partner client on real sockets: what it sends, byte by byte, and when it does not."""
+"""The partner client on real sockets: the exact bytes that it sends, and when it sends none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sidecar.core.model import Secret
 from sidecar.core.ports import MaySend
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from tests.support.canary_call import ACCESS, GOOD, PAIR, REFRESH, always, assert_no_canary, failure, grant
+from tests.support.canary_call import ACCESS, BASIC, GOOD, REFRESH, always, assert_no_canary, failure, grant
 from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import (
     Play,
@@ -40,7 +40,7 @@ async def test_a_grant_is_these_bytes_and_no_others(client: PartnerClient, partn
         [
             f"Host: {host}",
             f"Content-Type: {CONTENT_TYPE}",
-            f"Authorization: Basic {PAIR}",
+            f"Authorization: Basic {BASIC}",
             "Accept: */*",
             "Accept-Encoding: identity",
             f"User-Agent: token-sidecar/{__version__}",
@@ -82,7 +82,7 @@ async def test_a_preset_without_refresh_never_sends_one(
     assert (caught.value.kind, partner.received) == (FailureKind.BAD_REQUEST, [])
 
 
-async def test_an_answer_becomes_a_token(client: PartnerClient) -> None:
+async def test_a_response_becomes_a_token(client: PartnerClient) -> None:
     token = await grant(client)
     assert (token.access, token.refresh, token.lifetime_s) == (Secret(ACCESS), Secret(REFRESH), None)
     assert client.can_refresh
@@ -104,7 +104,7 @@ async def test_a_netrc_entry_for_the_host_changes_nothing(
     monkeypatch.setenv("NETRC", str(netrc))
     await grant(client)
     await client.refresh(Secret(REFRESH), "API_USER", always)
-    assert f"Authorization: Basic {PAIR}".encode() in partner.received[0]
+    assert f"Authorization: Basic {BASIC}".encode() in partner.received[0]
     assert b"authorization" not in partner.received[1].lower()
 
 
@@ -112,11 +112,11 @@ async def test_a_netrc_entry_for_the_host_changes_nothing(
 
 
 def until(clock: HandClock, last: float) -> MaySend:
-    """As a lease: a byte may go out up to this moment."""
+    """Like a lease: the first byte may be sent up to this time."""
     return lambda: clock.monotonic() <= last
 
 
-async def test_past_the_moment_to_send_not_a_byte_goes_out(
+async def test_after_the_time_limit_no_byte_is_sent(
     client: PartnerClient, partner: RawPartner, clock: HandClock
 ) -> None:
     with pytest.raises(UnsentError) as caught:
@@ -131,7 +131,7 @@ async def test_past_the_moment_to_send_not_a_byte_goes_out(
 async def test_a_connection_that_took_too_long_is_not_used(
     partner: RawPartner, clock: HandClock, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The clock passes the limit while connecting: the moment that counts is the one before the first byte."""
+    """The time limit passes while connecting. It is checked right before the first byte."""
     connect = aiohttp.TCPConnector.connect
 
     async def slow_connect(*args: object, **options: object) -> object:
@@ -149,7 +149,7 @@ async def test_a_connection_that_took_too_long_is_not_used(
 @pytest.mark.parametrize(
     "play", [reset, reply(b""), reply(b"HTTP/1.1 200 OK\r\nContent-Le")], ids=["reset", "fin", "cut"]
 )
-async def test_a_post_is_never_sent_again_by_itself(client: PartnerClient, partner: RawPartner, play: Play) -> None:
+async def test_a_post_is_never_repeated(client: PartnerClient, partner: RawPartner, play: Play) -> None:
     await grant(client)
     partner.play = play
     await failure(client)

@@ -1,4 +1,4 @@
-"""What gateways make of an answer is read, and what stays malformed says in which way."""
+"""Responses that gateways changed are read. Malformed ones have their problem."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.raw_partner import Play, RawPartner, http, reply, reset
         (reset, None),
     ],
 )
-async def test_what_is_malformed_says_in_which_way(
+async def test_each_malformed_response_has_its_problem(
     client: PartnerClient, partner: RawPartner, play: Play, problem: AnswerProblem | None
 ) -> None:
     partner.play = play
@@ -34,7 +34,7 @@ async def test_what_is_malformed_says_in_which_way(
 
 
 @pytest.mark.parametrize("headers", [("Content-Encoding: gzip",), ()], ids=["said", "not said"])
-async def test_an_answer_that_is_compressed_unasked_is_read(
+async def test_a_response_that_is_compressed_unasked_is_read(
     client: PartnerClient, partner: RawPartner, headers: tuple[str, ...]
 ) -> None:
     partner.play = http("200 OK", gzip.compress(GOOD), *headers)
@@ -42,6 +42,6 @@ async def test_an_answer_that_is_compressed_unasked_is_read(
     assert b"accept-encoding: identity" in partner.received[0].lower()
 
 
-async def test_an_answer_with_a_byte_order_mark_is_read(client: PartnerClient, partner: RawPartner) -> None:
+async def test_a_response_with_a_byte_order_mark_is_read(client: PartnerClient, partner: RawPartner) -> None:
     partner.play = http("200 OK", b"\xef\xbb\xbf" + GOOD)
     assert (await grant(client)).access == Secret(ACCESS)

@@ -1,4 +1,4 @@
-"""The partner's name: where it leads, and where it led when the zone does not say."""
+"""The partner's host name: each call looks it up. Without a response of the name server, earlier addresses are used."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_each_call_looks_the_name_up_and_sends_it(named: PartnerClient, pa
     assert all(b"Host: partner.test" in received for received in partner.received)
 
 
-async def test_a_zone_that_does_not_answer_costs_no_call_once_the_name_was_found(
+async def test_a_name_server_that_does_not_respond_fails_no_call_once_the_name_was_found(
     named: PartnerClient, partner: RawPartner, zone: Zone
 ) -> None:
     await grant(named)
@@ -75,7 +75,7 @@ async def test_a_name_that_does_not_exist_is_a_connect_failure(named: PartnerCli
     assert (caught.value.kind, caught.value.cause) == (FailureKind.CONNECT, "ClientConnectorDNSError")
 
 
-async def test_a_dead_first_address_costs_no_call(named: PartnerClient, partner: RawPartner, zone: Zone) -> None:
+async def test_a_dead_first_address_fails_no_call(named: PartnerClient, partner: RawPartner, zone: Zone) -> None:
     zone.addresses["partner.test"] = (DEAD, "127.0.0.1")
     with black_hole(DEAD, int(partner.url.rpartition(":")[2])):
         await grant(named)

@@ -1,4 +1,4 @@
-"""The way to the partner: certificates and proxies of the environment."""
+"""The certificates and the proxies that the environment names for partner calls."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ async def grant(url: str) -> PartnerToken:
         return await client.grant(CREDENTIALS, "API_USER", always)
 
 
-async def test_a_certificate_nobody_vouches_for_is_a_connect_failure(tls_partner: RawPartner) -> None:
+async def test_an_untrusted_certificate_is_a_connect_failure(tls_partner: RawPartner) -> None:
     with pytest.raises(PartnerError) as caught:
         await grant(tls_partner.url)
     assert (caught.value.kind, tls_partner.received) == (FailureKind.CONNECT, [])
 
 
 async def checked_live(url: str, certificate: Path) -> tuple[int | None, str]:
-    """`token-sidecar check --live` with that certificate trusted: its exit code, and what it says."""
+    """Run `token-sidecar check --live` with that certificate trusted; return its exit code and its output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

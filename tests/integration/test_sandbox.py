@@ -13,7 +13,7 @@ from sidecar.core.model import Budget, token_id_of
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from tests.support.canary_call import always
-from tests.support.sandbox_bench import CONFIG, CREDENTIALS, PAIR, PAY1ST, Bench
+from tests.support.sandbox_bench import BASIC, CONFIG, CREDENTIALS, PAY1ST, Bench
 
 # As documented
 
@@ -59,9 +59,9 @@ async def test_the_probe_takes_only_a_live_bearer_token(bench: Bench, header: st
 
 
 TYPE = {"Content-Type": PAY1ST.content_type}
-GRANT_HEAD = {**TYPE, "Authorization": f"Basic {PAIR}"}
+GRANT_HEAD = {**TYPE, "Authorization": f"Basic {BASIC}"}
 REFRESH_HEAD = {**TYPE, "Accept": PAY1ST.content_type}
-WRONG_PAIR = base64.b64encode(b"sandbox-key:wrong").decode()
+WRONG_BASIC = base64.b64encode(b"sandbox-key:wrong").decode()
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ WRONG_PAIR = base64.b64encode(b"sandbox-key:wrong").decode()
         ("POST", GRANT_HEAD, '{"role": "' + "x" * 70_000 + '"}', 400),
         ("POST", GRANT_HEAD, '{"role": "ADMIN"}', 401),
         ("POST", TYPE, '{"role": "API_USER"}', 401),
-        ("POST", {**TYPE, "Authorization": f"Basic {WRONG_PAIR}"}, '{"role": "API_USER"}', 401),
-        ("POST", {**TYPE, "Authorization": f"Bearer {PAIR}"}, '{"role": "API_USER"}', 401),
+        ("POST", {**TYPE, "Authorization": f"Basic {WRONG_BASIC}"}, '{"role": "API_USER"}', 401),
+        ("POST", {**TYPE, "Authorization": f"Bearer {BASIC}"}, '{"role": "API_USER"}', 401),
         ("POST", {**TYPE, "Authorization": "Basic ???"}, '{"role": "API_USER"}', 401),
     ],
 )
@@ -103,7 +103,7 @@ async def test_a_grant_is_checked_to_the_letter(
         (REFRESH_HEAD, {"refreshToken": "unknown"}, 400),
         (REFRESH_HEAD, {"role": "ADMIN", "refreshToken": "unknown"}, 401),
         (TYPE, {"role": "API_USER", "refreshToken": "unknown"}, 400),
-        ({**REFRESH_HEAD, "Authorization": f"Basic {PAIR}"}, {"role": "API_USER", "refreshToken": "unknown"}, 400),
+        ({**REFRESH_HEAD, "Authorization": f"Basic {BASIC}"}, {"role": "API_USER", "refreshToken": "unknown"}, 400),
     ],
 )
 async def test_a_refresh_is_checked_to_the_letter(

@@ -1,4 +1,4 @@
-"""Partner calls with canaries for secrets, and the check that none of them shows in an error."""
+"""Partner calls with canaries as secrets, and the check that no error contains one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sidecar.core.ports import MaySend
 from sidecar.partner.client import PartnerClient
 
 KEY, SECRET = "canary-key-é", "canary-sécret:with-colon"
-PAIR = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+BASIC = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
 ACCESS, REFRESH = "canary-access", "canary-refresh"
 CREDENTIALS = Credentials(api_key=Secret(KEY), api_secret=Secret(SECRET))
 GOOD = json.dumps({"role": "API_USER", "accessToken": ACCESS, "refreshToken": REFRESH}).encode()
 
 
 def always() -> bool:
-    """Nothing speaks against the call."""
+    """Permit every call."""
     return True
 
 
@@ -39,6 +39,6 @@ async def failure(client: PartnerClient) -> PartnerError:
 def assert_no_canary(error: BaseException) -> None:
     shown = "".join(traceback.format_exception(error)) + repr(error) + str(error)
     shown += repr(getattr(error, "detail", None))
-    for canary in (KEY, SECRET, PAIR, ACCESS, REFRESH, "canary-"):
-        # The source lines of this test are in the traceback; values are not.
+    for canary in (KEY, SECRET, BASIC, ACCESS, REFRESH, "canary-"):
+        # The traceback contains source lines of this test, and no values.
         assert canary not in shown

@@ -1,4 +1,4 @@
-"""A partner that speaks bytes: it records what it was sent and answers whatever a test wants."""
+"""A partner on a raw socket: it records the requests, and sends the bytes that a test chooses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Play: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitab
 
 
 class RawPartner:
-    """Holds the base URL, the heads and bodies it was sent, one entry a connection, and what it plays."""
+    """Holds the base URL, the received heads and bodies (one entry a connection), and the response to play."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -37,7 +37,7 @@ class RawPartner:
 
 
 def reply(raw: bytes) -> Play:
-    """Answer exactly these bytes and close."""
+    """Send exactly these bytes and close."""
 
     async def play(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(raw)
@@ -47,25 +47,25 @@ def reply(raw: bytes) -> Play:
 
 
 def http(status: str, body: bytes, *headers: str) -> Play:
-    """Answer in HTTP, with the right Content-Length."""
+    """Send an HTTP response with the right Content-Length."""
     head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""])
     return reply(head.encode() + body)
 
 
 async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Wait until the client goes."""
+    """Wait until the client closes the connection."""
     await reader.read()
 
 
 async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """End the connection with a reset."""
+    """Reset the connection."""
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 def then_say_nothing(first: bytes) -> Play:
-    """Send these bytes, and no more until the client goes."""
+    """Send these bytes, and wait until the client closes the connection."""
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(first)

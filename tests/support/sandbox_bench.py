@@ -24,7 +24,7 @@ CREDENTIALS = Credentials(api_key=Secret("sandbox-key"), api_secret=Secret("sand
 CONFIG = SandboxConfig(
     api_key=CREDENTIALS.api_key, api_secret=CREDENTIALS.api_secret, limit=Budget(1000, 60), token_mark="canary-"
 )
-PAIR = base64.b64encode("sandbox-key:sandbox-sécret".encode()).decode()
+BASIC = base64.b64encode("sandbox-key:sandbox-sécret".encode()).decode()
 
 
 class Bench:

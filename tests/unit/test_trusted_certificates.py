@@ -1,4 +1,4 @@
-"""Which certificates partner calls trust, and that their files are read in a thread and only when they changed."""
+"""The certificates that partner calls trust. Their files are read in a thread, and only after a change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def folder(tmp_path: Path, authority: Authority) -> Path:
-    """With the CA under a name that OpenSSL looks for, and under one that it does not."""
+    """A folder with the CA under a name that OpenSSL looks for, and under another."""
     path = tmp_path / "folder"
     path.mkdir()
     for name in ("0a1b2c3d.0", "ca.pem"):
@@ -38,9 +38,9 @@ def folder(tmp_path: Path, authority: Authority) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No call goes on without a look because the machine is busy."""
-    monkeypatch.setattr(certificates_module, "WAIT_S", HANG_S)
+def without_time_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each call wait for the check of the files, on a busy machine too."""
+    monkeypatch.setattr(certificates_module, "CERTIFICATES_WAIT_S", HANG_S)
     monkeypatch.setattr(file_operations, "STALLED_AFTER_S", HANG_S)
 
 
@@ -60,16 +60,14 @@ def opened(monkeypatch: pytest.MonkeyPatch, sink: ListSink, **environ: Path) -> 
     return PartnerCertificates(sink, FileStalls(sink))
 
 
-async def test_what_has_not_changed_is_not_loaded_once_more(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unchanged_files_are_not_loaded_again(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     sink = ListSink()
     for environ in ({}, {"SSL_CERT_FILE": authority.certificate}):
         assert await opened(monkeypatch, sink, **environ).context() is True
     assert sink.events == []
 
 
-async def test_a_changed_file_is_loaded_once_and_told(
+async def test_a_changed_file_is_loaded_once_with_an_event(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink, other = ListSink(), Authority(tmp_path / "other")
@@ -84,7 +82,7 @@ async def test_a_changed_file_is_loaded_once_and_told(
 
 
 @pytest.mark.parametrize("content", [b"", b"none", b"-----BEGIN CERTIFICATE-----\nMIIB", None])
-async def test_a_file_that_cannot_be_used_is_told_once_and_what_was_before_stays(
+async def test_an_unusable_file_is_one_event_and_the_previous_certificates_stay(
     content: bytes | None, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = ListSink()
@@ -116,7 +114,7 @@ async def test_a_folder_is_read_whole_so_that_no_handshake_reads_files(
     assert sink.events == [PartnerCertificatesChanged()]
 
 
-async def test_while_the_files_hang_what_was_read_before_stays_in_use(
+async def test_while_the_files_hang_the_previous_certificates_stay(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = ListSink()
@@ -131,7 +129,7 @@ async def test_while_the_files_hang_what_was_read_before_stays_in_use(
     held.answers.set()
 
 
-def test_files_that_are_no_use_at_the_start_are_a_warning(tmp_path: Path) -> None:
+def test_unusable_files_at_the_start_are_a_warning(tmp_path: Path) -> None:
     environ = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret", "SSL_CERT_FILE": str(tmp_path / "none.pem")}
     settings = load(environ, {"pay1st": "https://partner.invalid"})
     place = f"SSL_CERT_FILE: {tmp_path / 'none.pem'}"

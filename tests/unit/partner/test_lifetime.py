@@ -1,4 +1,4 @@
-"""Lifetimes a partner may declare one day, sense and nonsense."""
+"""The lifetimes that a partner may declare in the future, valid and invalid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.partner.lifetime import declared_lifetime_s
-from sidecar.partner.response import Answer, read_answer
+from sidecar.partner.response import PartnerResponse, read_response
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -38,19 +38,17 @@ def jwt(claims: object) -> str:
         ({"expiresIn": 10 * 365 * 86_400}, 10 * 365 * 86_400),
     ],
 )
-def test_a_declared_lifetime_is_read_the_shortest_of_several(
-    document: dict[str, object], lifetime_s: float | None
-) -> None:
+def test_the_shortest_declared_lifetime_is_read(document: dict[str, object], lifetime_s: float | None) -> None:
     assert declared_lifetime_s(document, "opaque", NOW) == lifetime_s
 
 
 @pytest.mark.parametrize("name", ["expiresIn", "expires_in", "expiresAt", "expires_at"])
 @pytest.mark.parametrize(
-    "nonsense",
+    "invalid",
     [True, False, None, "", "soon", "1e3", "--5", "9" * 400, float("nan"), float("inf"), [600], {}, 10**400],
 )
-def test_nonsense_counts_as_not_declared(name: str, nonsense: object) -> None:
-    assert declared_lifetime_s({name: nonsense}, "opaque", NOW) is None
+def test_an_invalid_value_counts_as_not_declared(name: str, invalid: object) -> None:
+    assert declared_lifetime_s({name: invalid}, "opaque", NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -60,11 +58,11 @@ def test_an_end_beyond_ten_years_counts_as_not_declared(document: dict[str, obje
     assert declared_lifetime_s(document, "opaque", NOW) is None
 
 
-def test_nonsense_in_one_field_does_not_hide_another() -> None:
+def test_an_invalid_field_does_not_hide_a_valid_one() -> None:
     assert declared_lifetime_s({"expiresIn": True, "expires_in": "x", "expiresAt": NOW + 60}, "opaque", NOW) == 60
 
 
-OVER: list[tuple[dict[str, object], str]] = [
+ENDED: list[tuple[dict[str, object], str]] = [
     ({"expiresIn": 0}, "opaque"),
     ({"expires_in": "0"}, "opaque"),
     ({"expiresIn": -1}, "opaque"),
@@ -80,20 +78,20 @@ OVER: list[tuple[dict[str, object], str]] = [
 
 @pytest.mark.parametrize(
     ("document", "access"),
-    [*OVER, ({}, jwt({"exp": NOW - 1})), ({}, jwt({"exp": NOW - 3000, "iat": NOW - 3600}))],
+    [*ENDED, ({}, jwt({"exp": NOW - 1})), ({}, jwt({"exp": NOW - 3000, "iat": NOW - 3600}))],
 )
-def test_a_token_that_is_over_on_arrival_is_a_malformed_response(document: dict[str, object], access: str) -> None:
+def test_a_response_with_an_ended_token_is_malformed(document: dict[str, object], access: str) -> None:
     body = json.dumps({"role": "R", "accessToken": access, **document}).encode()
     with pytest.raises(PartnerError) as raised:
-        read_answer(Answer(200, {}, body), "R", NOW)
+        read_response(PartnerResponse(200, {}, body), "R", NOW)
     assert raised.value.kind is FailureKind.MALFORMED
     assert access not in repr(raised.value.detail)
 
 
 @pytest.mark.parametrize("left_s", [40, 6, 1])
-def test_a_token_in_its_last_seconds_has_these(left_s: int) -> None:
+def test_a_token_in_its_last_seconds_is_valid(left_s: int) -> None:
     body = json.dumps({"role": "R", "accessToken": "a", "expiresIn": left_s}).encode()
-    assert read_answer(Answer(200, {}, body), "R", NOW).lifetime_s == left_s
+    assert read_response(PartnerResponse(200, {}, body), "R", NOW).lifetime_s == left_s
 
 
 @pytest.mark.parametrize(
@@ -117,7 +115,7 @@ def test_an_opaque_token_declares_nothing(opaque: str) -> None:
     assert declared_lifetime_s({}, opaque, NOW) is None
 
 
-def test_an_end_counts_from_the_answers_own_date() -> None:
+def test_a_declared_end_counts_from_the_date_of_the_response() -> None:
     body = json.dumps({"role": "R", "accessToken": "a", "expiresAt": "2026-01-01T00:10:00Z"}).encode()
-    answer = Answer(200, {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}, body)
-    assert read_answer(answer, "R", NOW + 480).lifetime_s == 600
+    response = PartnerResponse(200, {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}, body)
+    assert read_response(response, "R", NOW + 480).lifetime_s == 600

@@ -1,4 +1,4 @@
-"""A secret is masked in a partner's text in every form that it can be read from, and other words are not."""
+"""A secret is masked in a partner's text in each form that it can be decoded from. Other words are not masked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET = "Kx7-q/3+Vb&'\"é\\2<Zw_9~"
 TOKEN = "eyJhbGciOi/JFUzI1NiJ9+abc.Def=="
 SECRETS = [SECRET, TOKEN, "kanary-api-secret-2fe3/+é", "50%41\\u0041&amp;off", "pässwörd €1", "8f14e45fceea167a"]
 SOON_S = 0.5
-"""Of the processor's time: how busy others keep it does not count."""
+"""Processor time, so that other load on the machine does not count."""
 
 
 def masked(text: str, *secrets: str) -> str:
@@ -37,14 +37,14 @@ def test_a_short_secret_is_masked_in_every_form_without_punctuation(form: str) -
 
 
 @pytest.mark.parametrize("token", [TOKEN, quote(TOKEN, safe=""), quote(TOKEN, safe="").lower()])
-def test_a_token_in_a_checkout_link_is_masked_and_the_link_stays(token: str) -> None:
+def test_a_token_in_a_checkout_link_is_masked_and_the_rest_of_the_link_is_not(token: str) -> None:
     link = f"https://pay.example/checkout?token={token}&session=4711"
     detail = read_detail(400, {"errorMessage": link, "accessToken": TOKEN}, ())
     assert detail.error_message == "https://pay.example/checkout?token=***&session=4711"
 
 
 @pytest.mark.parametrize("name", ["errorMessage", "errorCode", "sessionId"])
-def test_no_field_of_a_partner_shows_a_form_of_a_secret(name: str) -> None:
+def test_no_field_of_a_partner_contains_a_form_of_a_secret(name: str) -> None:
     for text in rewritten(SECRET).values():
         detail = read_detail(401, {name: f"x: {text}"}, [SECRET])
         assert detail.error_code + detail.error_message + detail.session_id == "x: ***"
@@ -63,29 +63,29 @@ def test_no_field_of_a_partner_shows_a_form_of_a_secret(name: str) -> None:
         "id 616263",
     ],
 )
-def test_a_text_without_a_secret_stays_as_it_is(text: str) -> None:
+def test_a_text_without_a_secret_is_unchanged(text: str) -> None:
     assert masked(text, *SECRETS, "s3cr3t", "ab") == text
 
 
 @pytest.mark.parametrize(
     ("text", "secret"), [("in the end", "thee"), ("We TEST it", "test"), ("I-D: 1-2-3-4-5", "12345a")]
 )
-def test_words_that_resemble_a_short_secret_stay(text: str, secret: str) -> None:
+def test_words_that_resemble_a_short_secret_are_unchanged(text: str, secret: str) -> None:
     assert masked(text, secret) == text
 
 
-def test_secrets_that_overlap_leave_nothing_between_them() -> None:
+def test_overlapping_secrets_are_masked_whole() -> None:
     assert masked("abcabcabcabcabc!", "abcabcabc") == "***!"
     assert masked("12345678abcdefgh", "12345678abcd", "5678abcdefgh") == "***"
 
 
-def test_a_secret_longer_than_what_is_compared_is_masked_whole_and_where_it_was_cut_off() -> None:
+def test_a_secret_longer_than_the_compared_part_is_masked_whole_or_to_where_it_was_cut_off() -> None:
     long = " ".join(f"w{number}q" for number in range(200))
     assert masked(f"got {long}, sorry", long) == "got ***, sorry"
     assert masked(f"got {long[:-200]}", long) == "got ***"
 
 
-def test_a_secret_at_the_end_of_what_is_looked_at_is_not_shown_in_half() -> None:
+def test_a_secret_at_the_end_of_the_searched_part_is_not_shown_in_part() -> None:
     for before in range(MAX_SHOWN_CHARS - 40, MAX_SHOWN_CHARS + 5):
         shown = masked("- " * (before // 2) + " ".join(SECRET) + " -" * 3000, SECRET)
         assert set(shown) <= set("- *")

@@ -1,4 +1,4 @@
-"""The presets say what the partner's reference pages say."""
+"""The presets have the values of the partner's reference pages."""
 
 from __future__ import annotations
 

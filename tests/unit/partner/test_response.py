@@ -1,4 +1,4 @@
-"""Every kind of answer, and the token or the failure it becomes."""
+"""Each kind of response, and the token or the failure that it becomes."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from multidict import CIMultiDict
 
 from sidecar.core.errors import AnswerProblem, FailureKind, PartnerError
 from sidecar.core.model import Secret
-from sidecar.partner.response import MAX_TOKEN_CHARS, Answer, kind_of_status, read_answer
+from sidecar.partner.response import MAX_TOKEN_CHARS, PartnerResponse, kind_of_status, read_response
 
 NOW = 1_767_225_600.0
 GOOD = {"role": "API_USER", "accessToken": "access-1", "refreshToken": "refresh-1"}
 
 
-def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+def response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> PartnerResponse:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, CIMultiDict(headers or {}), raw)
+    return PartnerResponse(status, CIMultiDict(headers or {}), raw)
 
 
-def failure(given: Answer, secrets: tuple[str, ...] = ()) -> PartnerError:
+def failure(given: PartnerResponse, secrets: tuple[str, ...] = ()) -> PartnerError:
     with pytest.raises(PartnerError) as caught:
-        read_answer(given, "API_USER", NOW, secrets)
+        read_response(given, "API_USER", NOW, secrets)
     return caught.value
 
 
-def test_the_documented_answer_is_a_token_without_a_lifetime() -> None:
-    token = read_answer(answer(GOOD), "API_USER", NOW)
+def test_the_documented_response_is_a_token_without_a_lifetime() -> None:
+    token = read_response(response(GOOD), "API_USER", NOW)
     assert (token.access, token.refresh) == (Secret("access-1"), Secret("refresh-1"))
     assert (token.role, token.lifetime_s) == ("API_USER", None)
 
@@ -46,35 +46,35 @@ def test_unknown_fields_are_never_an_error(extra: dict[str, object]) -> None:
     body = json.dumps({**GOOD, **{name: value for name, value in extra.items() if name != "big"}})
     if "big" in extra:
         body = body[:-1] + ', "big": ' + "9" * 5000 + "}"
-    assert read_answer(answer(body.encode()), "API_USER", NOW).access == Secret("access-1")
+    assert read_response(response(body.encode()), "API_USER", NOW).access == Secret("access-1")
 
 
 def test_a_missing_role_is_tolerated() -> None:
     body = {name: value for name, value in GOOD.items() if name != "role"}
-    assert read_answer(answer(body), "API_USER", NOW).role == "API_USER"
+    assert read_response(response(body), "API_USER", NOW).role == "API_USER"
 
 
 @pytest.mark.parametrize("odd", [None, "", 5, ["x"], "two words", "line\nbreak", "é", "x" * (MAX_TOKEN_CHARS + 1)])
-def test_an_odd_refresh_token_is_none_and_costs_nothing(odd: object) -> None:
-    assert read_answer(answer({**GOOD, "refreshToken": odd}), "API_USER", NOW).refresh is None
+def test_an_invalid_refresh_token_counts_as_none(odd: object) -> None:
+    assert read_response(response({**GOOD, "refreshToken": odd}), "API_USER", NOW).refresh is None
 
 
 def test_a_missing_refresh_token_is_none() -> None:
-    assert read_answer(answer({"role": "API_USER", "accessToken": "a"}), "API_USER", NOW).refresh is None
+    assert read_response(response({"role": "API_USER", "accessToken": "a"}), "API_USER", NOW).refresh is None
 
 
 @pytest.mark.parametrize(
     "access",
     [None, "", 7, True, ["a"], {"a": 1}, "a b", " a", "a\n", "a\r\nX: y", "a\x00", "a\x7f", "é", "\ud800"],
 )
-def test_a_token_that_cannot_stand_in_a_header_is_malformed(access: object) -> None:
-    assert failure(answer({**GOOD, "accessToken": access})).kind is FailureKind.MALFORMED
+def test_a_token_that_is_invalid_in_a_header_is_malformed(access: object) -> None:
+    assert failure(response({**GOOD, "accessToken": access})).kind is FailureKind.MALFORMED
 
 
-def test_the_longest_token_is_taken_and_a_longer_one_is_not() -> None:
+def test_the_longest_token_is_accepted_and_a_longer_one_is_not() -> None:
     longest = "x" * MAX_TOKEN_CHARS
-    assert read_answer(answer({**GOOD, "accessToken": longest}), "API_USER", NOW).access == Secret(longest)
-    assert failure(answer({**GOOD, "accessToken": longest + "x"})).kind is FailureKind.MALFORMED
+    assert read_response(response({**GOOD, "accessToken": longest}), "API_USER", NOW).access == Secret(longest)
+    assert failure(response({**GOOD, "accessToken": longest + "x"})).kind is FailureKind.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_the_longest_token_is_taken_and_a_longer_one_is_not() -> None:
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_a_200_that_makes_no_sense_is_malformed_and_says_in_which_way(body: bytes, problem: AnswerProblem) -> None:
-    error = failure(answer(body))
+def test_an_invalid_200_is_malformed_and_has_its_problem(body: bytes, problem: AnswerProblem) -> None:
+    error = failure(response(body))
     assert (error.kind, error.detail and error.detail.status) == (FailureKind.MALFORMED, 200)
     assert error.problem is problem
 
@@ -100,8 +100,8 @@ def test_a_200_that_makes_no_sense_is_malformed_and_says_in_which_way(body: byte
     ("status", "problem"),
     [(201, AnswerProblem.STATUS), (302, AnswerProblem.STATUS), (400, None), (429, None), (503, None)],
 )
-def test_of_another_status_only_one_that_is_no_failure_is_malformed(status: int, problem: AnswerProblem | None) -> None:
-    assert failure(answer(b"<html>", status)).problem is problem
+def test_another_status_is_malformed_unless_it_is_a_failure(status: int, problem: AnswerProblem | None) -> None:
+    assert failure(response(b"<html>", status)).problem is problem
 
 
 @pytest.mark.parametrize(
@@ -114,42 +114,42 @@ def test_of_another_status_only_one_that_is_no_failure_is_malformed(status: int,
         (FailureKind.MALFORMED, [101, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 600, 999]),
     ],
 )
-def test_each_status_has_one_kind_whatever_the_body_says(kind: FailureKind, statuses: list[int]) -> None:
+def test_each_status_has_one_kind_with_any_body(kind: FailureKind, statuses: list[int]) -> None:
     assert {kind_of_status(status) for status in statuses} == {kind}
     for status in statuses:
-        assert failure(answer(GOOD, status)).kind is kind
-        assert failure(answer(b"<html>", status)).kind is kind
+        assert failure(response(GOOD, status)).kind is kind
+        assert failure(response(b"<html>", status)).kind is kind
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_usable_retry_after_comes_along(status: int) -> None:
-    assert failure(answer({}, status, {"retry-after": "17"})).retry_after_s == 17
+def test_a_usable_retry_after_is_in_the_error(status: int) -> None:
+    assert failure(response({}, status, {"retry-after": "17"})).retry_after_s == 17
 
 
 @pytest.mark.parametrize(("status", "value"), [(429, "0"), (429, "soon"), (401, "17"), (400, "17")])
-def test_an_unusable_retry_after_or_one_on_another_failure_does_not(status: int, value: str) -> None:
-    assert failure(answer({}, status, {"Retry-After": value})).retry_after_s is None
+def test_an_unusable_retry_after_or_one_on_another_failure_is_not(status: int, value: str) -> None:
+    assert failure(response({}, status, {"Retry-After": value})).retry_after_s is None
 
 
 @pytest.mark.parametrize("name", ["RateLimit-Reset", "X-RateLimit-Reset"])
-def test_a_429_without_a_usable_retry_after_waits_until_the_limit_starts_again(name: str) -> None:
-    assert failure(answer({}, 429, {name: "17"})).retry_after_s == 17
-    assert failure(answer({}, 429, {name: "17", "Retry-After": "0"})).retry_after_s == 17
-    assert failure(answer({}, 429, {name: "17", "Retry-After": "5"})).retry_after_s == 5
+def test_a_429_without_a_usable_retry_after_uses_the_reset_of_the_limit(name: str) -> None:
+    assert failure(response({}, 429, {name: "17"})).retry_after_s == 17
+    assert failure(response({}, 429, {name: "17", "Retry-After": "0"})).retry_after_s == 17
+    assert failure(response({}, 429, {name: "17", "Retry-After": "5"})).retry_after_s == 5
 
 
-def test_when_the_limit_starts_again_says_nothing_of_other_failures() -> None:
-    assert failure(answer({}, 503, {"RateLimit-Reset": "17"})).retry_after_s is None
+def test_the_reset_of_the_limit_is_ignored_on_other_failures() -> None:
+    assert failure(response({}, 503, {"RateLimit-Reset": "17"})).retry_after_s is None
 
 
-def test_the_first_of_several_retry_after_headers_counts() -> None:
+def test_the_first_of_several_retry_after_headers_is_used() -> None:
     headers = CIMultiDict([("Retry-After", "5"), ("Retry-After", "50")])
-    assert failure(Answer(429, headers)).retry_after_s == 5
+    assert failure(PartnerResponse(429, headers)).retry_after_s == 5
 
 
-def test_the_documented_error_fields_reach_the_failure() -> None:
+def test_the_documented_error_fields_are_in_the_error() -> None:
     body = {"errorMessage": "No such key", "errorCode": "GW-401", "sessionId": "s-1"}
-    detail = failure(answer(body, 401)).detail
+    detail = failure(response(body, 401)).detail
     assert detail is not None
     assert (detail.status, detail.error_code, detail.error_message, detail.session_id) == (
         401,
@@ -159,5 +159,5 @@ def test_the_documented_error_fields_reach_the_failure() -> None:
     )
 
 
-def test_the_answer_does_not_print_its_body() -> None:
-    assert "access-1" not in repr(answer(GOOD))
+def test_the_repr_of_a_response_omits_its_body() -> None:
+    assert "access-1" not in repr(response(GOOD))

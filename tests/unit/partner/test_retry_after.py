@@ -1,4 +1,4 @@
-"""Waits a partner may ask for, and the HTTP dates they may come as."""
+"""The waits that a partner may request, as seconds and as HTTP dates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sidecar.partner.retry_after import named_wait_s, parse_http_date, parse_retry_after
+from sidecar.partner.retry_after import parse_http_date, parse_retry_after, requested_wait_s
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110
 
@@ -39,7 +39,7 @@ NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110
         ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
     ],
 )
-def test_a_usable_wait_is_taken_in_every_legal_form(value: str, wait_s: float) -> None:
+def test_a_usable_wait_is_read_in_every_valid_form(value: str, wait_s: float) -> None:
     assert parse_retry_after(value, None, NOW) == wait_s
 
 
@@ -79,16 +79,16 @@ def test_no_usable_wait_is_none(value: str | None) -> None:
     assert parse_retry_after(value, None, NOW) is None
 
 
-def test_a_date_counts_from_the_answers_own_date_because_our_clock_may_be_wrong() -> None:
+def test_a_date_counts_from_the_date_of_the_response_because_our_clock_may_be_wrong() -> None:
     an_hour_off = NOW + 3600
     assert parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT", an_hour_off) == 60
 
 
-def test_an_unreadable_date_header_leaves_our_clock() -> None:
+def test_with_an_invalid_date_header_our_clock_is_used() -> None:
     assert parse_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", "yesterday", NOW) == 60
 
 
-def test_a_long_run_of_digits_is_a_day_without_reading_it_as_a_number() -> None:
+def test_a_very_long_number_is_a_day_and_is_not_converted() -> None:
     started = time.process_time()
     assert parse_retry_after("9" * 1_000_000, None, NOW) == 86_400
     assert time.process_time() - started < 0.5
@@ -116,14 +116,14 @@ def test_a_long_run_of_digits_is_a_day_without_reading_it_as_a_number() -> None:
     ],
 )
 def test_a_reset_header_is_seconds_or_an_instant(name: str, value: str, wait_s: float | None) -> None:
-    """The partner's clock, by its `Date`, counts for an instant."""
+    """An instant counts from the response's `Date`, which is the partner's clock."""
     headers = {name: value, "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
-    assert named_wait_s(headers, NOW, throttled=True) == wait_s
+    assert requested_wait_s(headers, NOW, throttled=True) == wait_s
 
 
-def test_the_standard_reset_header_goes_before_the_older_one() -> None:
-    assert named_wait_s({"X-RateLimit-Reset": "7", "RateLimit-Reset": "5"}, NOW, throttled=True) == 5
-    assert named_wait_s({"X-RateLimit-Reset": "7", "RateLimit-Reset": "soon"}, NOW, throttled=True) == 7
+def test_the_standard_reset_header_has_priority_over_the_older_one() -> None:
+    assert requested_wait_s({"X-RateLimit-Reset": "7", "RateLimit-Reset": "5"}, NOW, throttled=True) == 5
+    assert requested_wait_s({"X-RateLimit-Reset": "7", "RateLimit-Reset": "soon"}, NOW, throttled=True) == 7
 
 
 @pytest.mark.parametrize(
@@ -135,5 +135,5 @@ def test_a_two_digit_year_is_at_most_fifty_years_ahead(short_year: str, year_sta
     assert parse_http_date(f"Monday, 01-Jan-{short_year} 00:00:00 GMT", in_2026) == year_start
 
 
-def test_a_leap_second_is_the_second_before_it() -> None:
+def test_a_leap_second_is_read_as_the_second_before_it() -> None:
     assert parse_http_date("Sat, 31 Dec 2016 23:59:60 GMT", NOW) == 1_483_228_799

@@ -1,4 +1,4 @@
-"""What aiohttp can raise, and that nothing it raises is left without a meaning."""
+"""Each exception that aiohttp raises has a kind of failure."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sidecar.core.errors import FailureKind
 from sidecar.partner.transport import KINDS, TRANSPORT_ERRORS, kind_of_error
 
 
-def family(base: type[BaseException]) -> Iterator[type[BaseException]]:
+def with_subclasses(base: type[BaseException]) -> Iterator[type[BaseException]]:
     yield base
     for child in base.__subclasses__():
-        yield from family(child)
+        yield from with_subclasses(child)
 
 
 def test_every_client_error_of_the_library_is_mapped_by_name() -> None:
-    """Fails when aiohttp grows one: decide what it means, then add it."""
-    ours = {error for error in family(aiohttp.ClientError) if error.__module__.startswith("aiohttp.")}
+    """If this fails, aiohttp has a new class: decide on its kind of failure, and add it."""
+    ours = {error for error in with_subclasses(aiohttp.ClientError) if error.__module__.startswith("aiohttp.")}
     assert sorted(error.__name__ for error in ours - KINDS.keys()) == []
 
 
-def test_every_mapped_error_is_also_caught() -> None:
+def test_every_mapped_error_is_caught() -> None:
     assert [error for error in KINDS if not issubclass(error, TRANSPORT_ERRORS)] == []
 
 
@@ -43,5 +43,5 @@ def test_every_mapped_error_is_also_caught() -> None:
         (KeyError(), FailureKind.CONNECT),
     ],
 )
-def test_an_error_means_what_its_nearest_known_base_means(error: BaseException, kind: FailureKind) -> None:
+def test_an_error_has_the_kind_of_its_nearest_known_base(error: BaseException, kind: FailureKind) -> None:
     assert kind_of_error(error) is kind

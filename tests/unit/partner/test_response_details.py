@@ -1,4 +1,4 @@
-"""What a partner says about a failure may be echoed input, of any type and length."""
+"""The text of a partner about a failure may be echoed input of any type and length."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def message(text: object, *secrets: str, **other: object) -> str:
     ],
 )
 @pytest.mark.parametrize("secret", ["s3cr3t", "pässwörd €", "a b+c/d", "zero\u200bwidth"])
-def test_an_echoed_secret_is_masked_in_every_spelling(echo: str, secret: str) -> None:
+def test_an_echoed_secret_is_masked_in_every_encoding(echo: str, secret: str) -> None:
     text = echo.format(
         secret=secret,
         b64=base64.b64encode(secret.encode()).decode(),
@@ -42,7 +42,7 @@ def test_an_echoed_secret_is_masked_in_every_spelling(echo: str, secret: str) ->
     assert base64.b64encode(secret.encode()).decode()[:4] not in shown
 
 
-def test_a_secret_is_not_put_together_by_taking_control_characters_out() -> None:
+def test_removing_control_characters_does_not_join_the_parts_of_a_secret() -> None:
     assert "s3cr3t" not in message("s3\x00cr\x1b3t", "s3cr3t")
 
 
@@ -50,11 +50,11 @@ def test_the_longer_secret_is_masked_first() -> None:
     assert message("abcdef", "abc", "abcdef") == "***"
 
 
-def test_the_tokens_of_the_answer_itself_are_masked() -> None:
+def test_the_tokens_of_the_response_itself_are_masked() -> None:
     assert message("you get tok-1 and ref-1", accessToken="tok-1", refreshToken="ref-1") == "you get *** and ***"
 
 
-def test_a_word_as_long_as_a_token_is_masked_even_when_nobody_knows_it() -> None:
+def test_an_unknown_word_as_long_as_a_token_is_masked() -> None:
     assert message("expired: " + "Ab1/" * 171 + " today") == "expired: *** today"
 
 
@@ -72,7 +72,7 @@ def test_a_word_as_long_as_a_token_is_masked_even_when_nobody_knows_it() -> None
         ("x " * 200, ("x " * 200)[:MAX_TEXT_CHARS]),
     ],
 )
-def test_texts_are_printable_bounded_and_of_any_type(value: object, text: str) -> None:
+def test_values_of_any_type_become_printable_bounded_texts(value: object, text: str) -> None:
     assert message(value) == text
 
 
@@ -84,7 +84,7 @@ def test_every_field_is_treated_alike() -> None:
 @pytest.mark.parametrize(
     "echo", ["Authorization: Basic a2V5LWZvci10aGU", "got basic   a2V5LWZvci10aGU,", "Bearer a2V5LWZvci10aGU"]
 )
-def test_half_of_an_echoed_authorization_header_is_masked_too(echo: str) -> None:
+def test_a_part_of_an_echoed_authorization_header_is_masked_too(echo: str) -> None:
     shown = message(echo)
     assert "a2V5" not in shown
     assert "***" in shown

@@ -1,4 +1,4 @@
-"""The partner client on real sockets: what it makes of any answer, and of none."""
+"""The partner client on real sockets: the result of each kind of response, and of none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ from sidecar.core.model import Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.response import MAX_BODY_BYTES
-from tests.support.canary_call import ACCESS, GOOD, KEY, PAIR, REFRESH, SECRET, always, assert_no_canary, failure, grant
+from tests.support.canary_call import (
+    ACCESS,
+    BASIC,
+    GOOD,
+    KEY,
+    REFRESH,
+    SECRET,
+    always,
+    assert_no_canary,
+    failure,
+    grant,
+)
 from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import (
     Play,
@@ -30,7 +41,7 @@ from tests.support.raw_partner import (
 from tests.support.replica import HANG_S
 from tests.support.secret_encodings import rewritten
 
-# What comes back
+# Responses
 
 
 @pytest.mark.parametrize(
@@ -60,7 +71,7 @@ from tests.support.secret_encodings import rewritten
         (http("503 Service Unavailable", b""), FailureKind.SERVER_ERROR),
     ],
 )
-async def test_every_odd_answer_has_a_kind_and_leaks_nothing(
+async def test_every_invalid_response_has_a_kind_and_leaks_nothing(
     client: PartnerClient, partner: RawPartner, play: Play, kind: FailureKind
 ) -> None:
     partner.play = play
@@ -72,25 +83,25 @@ async def test_every_odd_answer_has_a_kind_and_leaks_nothing(
     ("play", "cause"),
     [(reset, "ClientOSError"), (reply(b""), "ServerDisconnectedError"), (http("503 Service Unavailable", b""), "")],
 )
-async def test_what_broke_a_call_is_known_by_its_class(
+async def test_the_error_has_the_class_of_the_exception_that_ended_the_call(
     client: PartnerClient, partner: RawPartner, play: Play, cause: str
 ) -> None:
     partner.play = play
     assert (await failure(client)).cause == cause
 
 
-async def test_an_answer_without_length_ends_with_the_connection(client: PartnerClient, partner: RawPartner) -> None:
+async def test_a_response_without_length_ends_with_the_connection(client: PartnerClient, partner: RawPartner) -> None:
     partner.play = reply(b"HTTP/1.1 200 OK\r\n\r\n" + GOOD)
     assert (await grant(client)).access == Secret(ACCESS)
 
 
-async def test_a_chunked_answer_is_read(client: PartnerClient, partner: RawPartner) -> None:
+async def test_a_chunked_response_is_read(client: PartnerClient, partner: RawPartner) -> None:
     chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD)
     partner.play = reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
     assert (await grant(client)).access == Secret(ACCESS)
 
 
-async def test_of_a_huge_body_only_the_beginning_is_read(client: PartnerClient, partner: RawPartner) -> None:
+async def test_only_the_beginning_of_a_huge_body_is_read(client: PartnerClient, partner: RawPartner) -> None:
     sent = 0
 
     async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,7 +129,7 @@ async def test_silence_at_any_point_is_a_timeout(
     assert (error.kind, error.detail) == (FailureKind.TIMEOUT, None)
 
 
-async def test_an_answer_that_drips_is_bounded_by_the_same_timeout(
+async def test_a_slow_response_is_bounded_by_the_same_timeout(
     partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
 ) -> None:
     async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,7 +148,7 @@ async def test_an_answer_that_drips_is_bounded_by_the_same_timeout(
 
 
 @pytest.mark.parametrize("end", [then_say_nothing, reply], ids=["never-ends", "cut"])
-async def test_a_429_counts_even_when_its_body_is_not_whole(
+async def test_a_429_with_an_incomplete_body_is_a_429(
     partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock, end: Callable[[bytes], Play]
 ) -> None:
     partner.play = end(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\n{")
@@ -148,7 +159,7 @@ async def test_a_429_counts_even_when_its_body_is_not_whole(
 async def test_what_a_hostile_partner_echoes_is_masked(client: PartnerClient, partner: RawPartner) -> None:
     echo = {
         "errorMessage": f"no key {KEY} with {SECRET}",
-        "errorCode": PAIR,
+        "errorCode": BASIC,
         "sessionId": "s-1",
         "accessToken": ACCESS,
     }
@@ -162,8 +173,8 @@ async def test_what_a_hostile_partner_echoes_is_masked(client: PartnerClient, pa
 async def test_what_a_partner_echoes_in_another_form_is_masked(
     client: PartnerClient, partner: RawPartner, form: str
 ) -> None:
-    """Of the secret, and of the header that was sent."""
-    document = {"errorMessage": f"not {rewritten(SECRET)[form]}, no", "errorCode": rewritten(PAIR)[form]}
+    """Forms of the secret, and of the header that was sent."""
+    document = {"errorMessage": f"not {rewritten(SECRET)[form]}, no", "errorCode": rewritten(BASIC)[form]}
     partner.play = http("401 Unauthorized", json.dumps(document).encode())
     detail = (await failure(client)).detail
     assert detail is not None
@@ -179,10 +190,10 @@ async def test_an_echoed_refresh_token_is_masked(client: PartnerClient, partner:
     assert caught.value.detail.error_message == "bad ***"
 
 
-async def test_what_earlier_calls_sent_and_got_is_masked_too(
+async def test_secrets_of_earlier_calls_are_masked_too(
     partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
 ) -> None:
-    """A refresh's error that quotes the pair, and the token that is being refreshed."""
+    """The error of a refresh quotes the credentials, and the token that is refreshed."""
     client = PartnerClient(PRESETS["pay1st"], partner.url, 5, session, clock, lambda: [KEY, SECRET])
     token = await grant(client)
     said = f"{KEY}, {SECRET} and {token.access.reveal()} do not go with this"
@@ -193,7 +204,7 @@ async def test_what_earlier_calls_sent_and_got_is_masked_too(
     assert caught.value.detail.error_message == "***, *** and *** do not go with this"
 
 
-# No way to the partner
+# No connection to the partner
 
 
 @pytest.mark.parametrize(
@@ -206,14 +217,14 @@ async def test_what_earlier_calls_sent_and_got_is_masked_too(
         ("http://127.0.0.1:99999", FailureKind.BAD_REQUEST),
     ],
 )
-async def test_an_address_that_cannot_be_called_has_a_kind(
+async def test_an_unusable_address_has_a_kind(
     session: aiohttp.ClientSession, clock: HandClock, url: str, kind: FailureKind
 ) -> None:
     error = await failure(PartnerClient(PRESETS["pay1st"], url, 5, session, clock))
     assert (error.kind, error.detail) == (kind, None)
 
 
-async def test_tls_to_a_server_that_speaks_none_is_a_connect_failure(
+async def test_tls_to_a_server_without_tls_is_a_connect_failure(
     partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
 ) -> None:
     client = PartnerClient(PRESETS["pay1st"], partner.url.replace("http:", "https:"), 0.5, session, clock)

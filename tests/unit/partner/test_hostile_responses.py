@@ -1,4 +1,4 @@
-"""What a partner who means harm can put into a whole answer: no more than a failure of a known kind comes of it."""
+"""Responses of a hostile partner: each becomes a token or a failure of a known kind, with bounded values."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sidecar.core.errors import MAX_TEXT_CHARS, FailureKind, PartnerError
 from sidecar.core.model import PartnerToken, Secret
 from sidecar.core.policy import MAX_RETRY_AFTER_S
 from sidecar.partner.lifetime import MAX_LIFETIME_S
-from sidecar.partner.response import MAX_BODY_BYTES, Answer, read_answer, read_detail
+from sidecar.partner.response import MAX_BODY_BYTES, PartnerResponse, read_detail, read_response
 from sidecar.partner.retry_after import RESET_HEADERS
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 SOON_S = 0.5
-"""Of the processor's time: how busy others keep it does not count."""
+"""Processor time, so that other load on the machine does not count."""
 
 DATES = [
     None, "", "yesterday", "x" * 8000, "\udcff", "Fri, 31 Dec 9999 23:59:59 GMT", "Sat, 01 Jan 0000 00:00:00 GMT",
@@ -36,7 +36,7 @@ VALUES: list[object] = [
 
 
 def text_of(document: object) -> bytes:
-    """JSON, with whole numbers that Python itself would not print."""
+    """Return JSON, with integers that Python itself does not print."""
     big = "9" * 5000
     return json.dumps(document, default=str).replace(f'"{big}"', big).encode(errors="surrogatepass")
 
@@ -45,41 +45,41 @@ def jwt(claims: object) -> str:
     return f"a.{base64.urlsafe_b64encode(text_of(claims)).decode().rstrip('=')}.c"
 
 
-def answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, CIMultiDict(headers or {}), body)
+def response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> PartnerResponse:
+    return PartnerResponse(status, CIMultiDict(headers or {}), body)
 
 
 def read(body: bytes) -> PartnerToken:
-    return read_answer(answer(body), "R", NOW)
+    return read_response(response(body), "R", NOW)
 
 
-def outcome_of(given: Answer) -> PartnerToken | PartnerError:
+def outcome_of(given: PartnerResponse) -> PartnerToken | PartnerError:
     try:
-        return read_answer(given, "R", NOW)
+        return read_response(given, "R", NOW)
     except PartnerError as error:
         return error
 
 
-def every_place(value: object, date: str | None) -> Iterator[Answer]:
-    """The value wherever it may be looked for, beside an answer's `Date`."""
+def every_place(value: object, date: str | None) -> Iterator[PartnerResponse]:
+    """Yield a response with the value in each field and header that is read, and with this `Date`."""
     headers = {} if date is None else {"Date": date}
     good = {"role": "R", "accessToken": "a"}
     with suppress(ValueError):  # a number longer than Python prints
         for name in ("expiresIn", "expires_in", "expiresAt", "expires_at"):
-            yield answer(text_of({**good, name: value}), headers=headers)
+            yield response(text_of({**good, name: value}), headers=headers)
         for name in ("exp", "iat"):
-            yield answer(text_of({**good, "accessToken": jwt({"exp": NOW + 60, name: value})}), headers=headers)
+            yield response(text_of({**good, "accessToken": jwt({"exp": NOW + 60, name: value})}), headers=headers)
         for name in ("errorMessage", "errorCode", "sessionId", "accessToken", "role"):
-            yield answer(text_of({name: value}), 401, headers)
+            yield response(text_of({name: value}), 401, headers)
         for status in (429, 503):
-            yield answer(b"", status, {**headers, "Retry-After": str(value)})
+            yield response(b"", status, {**headers, "Retry-After": str(value)})
         for name in RESET_HEADERS:
-            yield answer(b"", 429, {**headers, name: str(value)})
+            yield response(b"", 429, {**headers, name: str(value)})
 
 
 @pytest.mark.parametrize("date", DATES, ids=lambda date: repr(date)[:24])
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:24])
-def test_no_value_anywhere_makes_more_than_a_bounded_life_or_wait(value: object, date: str | None) -> None:
+def test_each_value_in_each_place_gives_a_bounded_lifetime_or_wait(value: object, date: str | None) -> None:
     for given in every_place(value, date):
         outcome = outcome_of(given)
         if isinstance(outcome, PartnerToken):
@@ -106,7 +106,7 @@ GOOD = b'{"role": "R", "accessToken": "good"}'
     ],
     ids=lambda body: repr(body[:24]),
 )  # fmt: skip
-def test_an_answer_in_another_writing_is_malformed(body: bytes) -> None:
+def test_a_response_in_another_encoding_is_malformed(body: bytes) -> None:
     started = time.process_time()
     with pytest.raises(PartnerError) as caught:
         read(body)
@@ -114,21 +114,21 @@ def test_an_answer_in_another_writing_is_malformed(body: bytes) -> None:
     assert time.process_time() - started < SOON_S
 
 
-def test_of_a_name_given_twice_the_last_counts_and_alone() -> None:
+def test_the_last_of_two_fields_with_one_name_is_used() -> None:
     token = read(
         b'{"role": "X", "accessToken": "one", "expiresIn": 9, "role": "R", "accessToken": "two", "expiresIn": 60}'
     )
     assert (token.access, token.lifetime_s) == (Secret("two"), 60)
 
 
-def test_what_is_beside_the_token_costs_no_more_than_its_length() -> None:
+def test_other_fields_take_time_in_proportion_to_their_length() -> None:
     names = b", ".join(b'"%d": 1e309' % number for number in range(3_000))
     started = time.process_time()
     assert read(GOOD[:-1] + b", " + names + b"}").access == Secret("good")
     assert time.process_time() - started < SOON_S
 
 
-def test_a_claim_that_is_no_number_to_python_does_not_hide_the_tokens_end() -> None:
+def test_a_claim_too_long_for_a_python_number_does_not_hide_the_tokens_end() -> None:
     claims = b'{"exp": %d, "later": %s}' % (NOW + 600, b"9" * 5000)
     access = f"a.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.c"
     assert read(text_of({"role": "R", "accessToken": access})).lifetime_s == 600
@@ -137,11 +137,11 @@ def test_a_claim_that_is_no_number_to_python_does_not_hide_the_tokens_end() -> N
 @pytest.mark.parametrize(
     "claims", [{"exp": "x", "pad": "y" * 11_000}, [[[]]], {"exp": [NOW]}, {"exp": {}}, {"exp": None}]
 )
-def test_claims_that_are_none_declare_nothing(claims: object) -> None:
+def test_invalid_claims_declare_nothing(claims: object) -> None:
     assert read(text_of({"role": "R", "accessToken": jwt(claims)})).lifetime_s is None
 
 
-def test_an_end_before_the_tokens_own_beginning_declares_nothing_by_it() -> None:
+def test_an_end_before_the_issue_time_is_counted_from_now() -> None:
     access = jwt({"exp": NOW + 600, "iat": NOW + 700})
     assert read(text_of({"role": "R", "accessToken": access})).lifetime_s == 600
 
@@ -149,7 +149,7 @@ def test_an_end_before_the_tokens_own_beginning_declares_nothing_by_it() -> None
 @pytest.mark.parametrize(
     "text", ["x" * 63 + " ", "bearer ", "bearer" + " " * 60_000, "basic\t", " ", "\ud800", "\x00", "*"]
 )
-def test_no_message_takes_long_to_be_made_fit_for_a_log(text: str) -> None:
+def test_no_message_takes_long_to_sanitize(text: str) -> None:
     long = text * (MAX_BODY_BYTES // len(text))
     started = time.process_time()
     document = {"errorMessage": long, "errorCode": long, "sessionId": long, "accessToken": "*", "refreshToken": "**"}
@@ -159,8 +159,8 @@ def test_no_message_takes_long_to_be_made_fit_for_a_log(text: str) -> None:
 
 
 @pytest.mark.parametrize("values", [("1e309", "7"), ("-1", "7"), ("Fri, 31 Dec 1993 23:59:59 GMT", "7")])
-def test_of_several_waits_the_first_counts_and_an_unusable_one_is_none(values: tuple[str, ...]) -> None:
+def test_only_the_first_of_several_waits_is_used_even_if_it_is_unusable(values: tuple[str, ...]) -> None:
     headers = CIMultiDict([("Retry-After", value) for value in values])
     with pytest.raises(PartnerError) as caught:
-        read_answer(Answer(429, headers), "R", NOW)
+        read_response(PartnerResponse(429, headers), "R", NOW)
     assert (caught.value.kind, caught.value.retry_after_s) == (FailureKind.THROTTLED, None)

@@ -1,4 +1,4 @@
-"""Bodies as gateways send them, and in which way the others make no sense."""
+"""Bodies as gateways send them, and the problem of each invalid body."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOM = b"\xef\xbb\xbf"
     [PLAIN, BOM + PLAIN, b"\r\n" + PLAIN, gzip.compress(PLAIN, mtime=0), gzip.compress(BOM + PLAIN)],
     ids=["plain", "byte order mark", "empty line", "gzip", "gzip with byte order mark"],
 )
-def test_an_object_is_read_however_a_gateway_sends_it(body: bytes) -> None:
+def test_an_object_is_read_in_each_form_that_gateways_send(body: bytes) -> None:
     assert read_document(body) == DOCUMENT
 
 
@@ -48,7 +48,7 @@ def test_an_object_is_read_however_a_gateway_sends_it(body: bytes) -> None:
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_what_is_no_object_says_in_which_way(body: bytes, problem: AnswerProblem) -> None:
+def test_each_body_without_an_object_has_its_problem(body: bytes, problem: AnswerProblem) -> None:
     assert read_document(body) is problem
 
 
@@ -58,7 +58,7 @@ def test_a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_too_long(packe
     assert read_document(packed(PLAIN.ljust(MAX_BODY_BYTES + 1))) is AnswerProblem.TOO_LONG
 
 
-def test_a_body_that_expands_a_thousandfold_is_not_expanded() -> None:
+def test_a_body_that_expands_a_thousandfold_is_not_decompressed() -> None:
     bomb = gzip.compress(bytes(60_000_000))
     assert len(bomb) < MAX_BODY_BYTES
     tracemalloc.start()

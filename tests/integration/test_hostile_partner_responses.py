@@ -1,4 +1,4 @@
-"""A partner, or a gateway before it, that lies about its answer: a good token or a failure of a known kind, at once."""
+"""Contradictory responses of a partner or a gateway: each is a good token or a failure of a known kind, at once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ BOMB = zlib.compress(b" " * 50_000_000)
     ],
     ids=lambda raw: repr(raw[:60])[2:50],
 )
-async def test_an_answer_that_contradicts_itself_is_malformed(
+async def test_a_response_that_contradicts_itself_is_malformed(
     client: PartnerClient, partner: RawPartner, raw: bytes
 ) -> None:
     partner.play = reply(raw)
@@ -78,7 +78,7 @@ async def test_an_answer_that_contradicts_itself_is_malformed(
         http("200 OK", json.dumps({**json.loads(GOOD), "expiresIn": "soon", "expiresAt": "9999-12-31"}).encode()),
     ],
 )
-async def test_a_good_token_is_taken_whatever_comes_beside_it(
+async def test_a_good_token_is_accepted_with_any_other_headers_and_fields(
     client: PartnerClient, partner: RawPartner, play: Play
 ) -> None:
     partner.play = play
@@ -88,14 +88,16 @@ async def test_a_good_token_is_taken_whatever_comes_beside_it(
 
 
 @pytest.mark.parametrize("status", ["301", "302", "303", "307", "308"])
-async def test_no_secret_goes_where_a_redirect_points(client: PartnerClient, partner: RawPartner, status: str) -> None:
+async def test_no_secret_is_sent_to_the_target_of_a_redirect(
+    client: PartnerClient, partner: RawPartner, status: str
+) -> None:
     async with raw_partner() as elsewhere:
         partner.play = http(f"{status} Over There", b"", f"Location: {elsewhere.url}/take")
         assert (await failure(client)).kind is FailureKind.MALFORMED
         assert elsewhere.received == []
 
 
-async def test_a_cookie_is_not_brought_back(client: PartnerClient, partner: RawPartner) -> None:
+async def test_a_cookie_is_not_sent_back(client: PartnerClient, partner: RawPartner) -> None:
     partner.play = http("200 OK", GOOD, "Set-Cookie: track=canary; Path=/")
     await grant(client)
     await grant(client)
@@ -112,17 +114,15 @@ async def outcome(client: PartnerClient) -> PartnerToken | FailureKind:
 @pytest.mark.parametrize(
     "more", [b"x", b"HTTP/1.1 500 No\r\n\r\n", OK + b"Content-Length: 0\r\n\r\n", b"\x00" * 60_000]
 )
-async def test_what_comes_after_an_answer_is_no_part_of_it(
-    client: PartnerClient, partner: RawPartner, more: bytes
-) -> None:
-    """Whether it came in one read with the answer is chance: then the whole may be refused, and never is mixed."""
+async def test_data_after_a_response_is_no_part_of_it(client: PartnerClient, partner: RawPartner, more: bytes) -> None:
+    """If the data arrives in one read with the response, by chance, the whole may be malformed. It is never mixed."""
     partner.play = reply(OK + LENGTH + b"\r\n" + GOOD + more)
     found = await outcome(client)
     assert found is FailureKind.MALFORMED or (isinstance(found, PartnerToken) and found.access == Secret(ACCESS))
 
 
 @pytest.mark.parametrize("tls", [False, True])
-async def test_a_partner_that_speaks_first_is_bounded_too(
+async def test_a_partner_that_sends_before_the_request_is_bounded_too(
     session: aiohttp.ClientSession, clock: HandClock, tls: bool
 ) -> None:
     async def shout(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -147,9 +147,7 @@ async def test_a_partner_that_speaks_first_is_bounded_too(
     ],
     ids=lambda values: repr(values)[:30],
 )  # fmt: skip
-async def test_a_wait_nobody_can_wait_is_a_cool_down_of_ours(
-    client: PartnerClient, partner: RawPartner, values: list[str]
-) -> None:
+async def test_an_unusable_wait_is_none(client: PartnerClient, partner: RawPartner, values: list[str]) -> None:
     partner.play = http("429 Too Many Requests", b"{}", *(f"Retry-After: {value}" for value in values))
     error = await failure(client)
     assert (error.kind, error.retry_after_s) == (FailureKind.THROTTLED, None)
@@ -168,7 +166,7 @@ async def test_a_wait_nobody_can_wait_is_a_cool_down_of_ours(
     ],
     ids=lambda header: str(header)[:30],
 )
-async def test_a_wait_is_read_as_gateways_and_limiters_write_it(
+async def test_a_wait_is_read_in_the_forms_of_gateways_and_limiters(
     client: PartnerClient, partner: RawPartner, header: str, wait_s: float
 ) -> None:
     partner.play = http("429 Too Many Requests", b"{}", header)
