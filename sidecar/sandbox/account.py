@@ -1,7 +1,4 @@
-"""One simulated partner account: its tokens and its rate limit. Plain state, no network.
-
-The configuration of a sandbox.
-"""
+"""One simulated partner account: its properties, its tokens and its rate limit. Plain state, no network."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from sidecar.core.model import Budget, MonotonicTime, Seconds, Secret, token_id_of
-from sidecar.core.policy import permit_wait_s
 from sidecar.core.ports import Clock
 from sidecar.partner.presets import PRESETS
 
@@ -29,7 +25,7 @@ class SandboxConfig:
     token_lifetime_s: Seconds = 900
     declares_lifetime: bool = False
     """Whether responses declare the token's lifetime."""
-    limit: Budget = field(default_factory=lambda: Budget(10, 60))
+    limit: Budget = field(default=Budget(10, 60))
     """The token calls an account may make before 429, including those that get an error."""
     sliding_limit: bool = True
     """False: the window starts with its first call and ends as a whole."""
@@ -49,11 +45,8 @@ class SandboxConfig:
 class Issued:
     """The two tokens of one response, as plain text: a sandbox has no real secrets. `repr` still omits them."""
 
-    access: str
-    refresh: str
-
-    def __repr__(self) -> str:
-        return "Issued(***)"
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
 
 
 class Account:
@@ -63,31 +56,24 @@ class Account:
         self._config = config
         self._clock = clock
         self._calls_at: list[MonotonicTime] = []
+        """The admitted calls of the current window, in order."""
         self.ends_at: dict[str, MonotonicTime] = {}
         """When each issued token ends or ended, by its id; revoked tokens end earlier."""
         self._revoked: set[str] = set()
         self._refreshes: set[str] = set()
         self.last: Issued | None = None
 
-    def admit(self) -> Seconds:
+    def admit_call(self) -> Seconds:
         """Count one call and return 0; if the limit is reached, return the time until the next admitted call (> 0)."""
         now, limit = self._clock.monotonic(), self._config.limit
-        self._forget_calls(now)
         if self._config.sliding_limit:
-            wait_s = permit_wait_s([now - at for at in self._calls_at], limit.calls, limit.window_s)
-        else:
-            full = len(self._calls_at) >= limit.calls
-            wait_s = self._calls_at[0] + limit.window_s - now if full else 0
-        if wait_s <= 0:
-            self._calls_at.append(now)
-        return max(wait_s, 0)
-
-    def _forget_calls(self, now: MonotonicTime) -> None:
-        window_s = self._config.limit.window_s
-        if self._config.sliding_limit:
-            self._calls_at = [at for at in self._calls_at if now - at < window_s]
-        elif self._calls_at and now - self._calls_at[0] >= window_s:
+            self._calls_at = [at for at in self._calls_at if now - at < limit.window_s]
+        elif self._calls_at and now - self._calls_at[0] >= limit.window_s:
             self._calls_at = []
+        if len(self._calls_at) >= limit.calls:
+            return self._calls_at[0] + limit.window_s - now
+        self._calls_at.append(now)
+        return 0
 
     def issue(self) -> Issued:
         """Return two new tokens; with `same_token` the current ones until they end."""
@@ -104,10 +90,10 @@ class Account:
 
     def spend_refresh(self, refresh: str) -> bool:
         """Return whether this refresh token is valid; a single-use one is valid only once."""
-        known = refresh in self._refreshes
+        valid = refresh in self._refreshes
         if self._config.single_use_refresh:
             self._refreshes.discard(refresh)
-        return known
+        return valid
 
     def accepts(self, access: str) -> bool:
         return self._lives(_id_of(access))

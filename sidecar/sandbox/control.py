@@ -9,13 +9,14 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from sidecar.sandbox.faults import Fault, refusal
+from sidecar.sandbox.faults import Fault
+from sidecar.sandbox.responses import error_response
 from sidecar.sandbox.state import SandboxState
 
 _Body = TypeVar("_Body")
 
 
-class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class _NewCredentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """`{"apiKey": …, "apiSecret": …}`."""
 
     api_key: str
@@ -55,8 +56,8 @@ class ControlEndpoints:
         return web.Response(status=204)
 
     async def _credentials(self, request: web.Request) -> web.Response:
-        pair = await _read(request, Pair)
-        self._state.rotate(pair.api_key, pair.api_secret)
+        new = await _read(request, _NewCredentials)
+        self._state.rotate(new.api_key, new.api_secret)
         return web.Response(status=204)
 
 
@@ -73,7 +74,7 @@ async def loopback_only(
 ) -> web.StreamResponse:
     """Return 404 for the control path to clients that are not on loopback."""
     if request.path.startswith("/_sandbox/") and not _is_loopback(request.remote):
-        return refusal(404, "sandbox")
+        return error_response(404, "sandbox")
     return await handler(request)
 
 

@@ -1,7 +1,4 @@
-"""The simulated partner's endpoints: grant, refresh, and one that requires the token.
-
-Checks of the HTTP requests of token calls; each returns the status of the error, or None.
-"""
+"""The simulated partner's endpoints: grant, refresh, and a probe that requires the token."""
 
 from __future__ import annotations
 
@@ -20,55 +17,8 @@ from aiohttp import web
 
 from sidecar.core.model import Operation, Seconds
 from sidecar.partner.presets import Preset
-from sidecar.sandbox.faults import ANSWERS, Fault, refusal, success
+from sidecar.sandbox.responses import FAULT_RESPONSES, error_response, token_response
 from sidecar.sandbox.state import Call, SandboxState
-
-
-def head_problem(preset: Preset, operation: Operation, request: web.Request) -> int | None:
-    """Return 405 for another method or Content-Type, as documented.
-
-    Return 400 for a refresh whose Accept differs from the documented one, or with a needless key and secret. This is
-    stricter than the documentation, because such a client has a bug.
-    """
-    if request.method != "POST" or request.headers.get("Content-Type") != preset.content_type:
-        return 405
-    if operation is Operation.REFRESH:
-        exact = request.headers.get("Accept") == preset.content_type and "Authorization" not in request.headers
-        return None if exact else 400
-    return None
-
-
-async def read_body(request: web.Request) -> Mapping[str, str] | None:
-    """Return the JSON object of strings in the body, or None."""
-    try:
-        document = json.loads(await request.read())
-    except (ValueError, RecursionError, web.HTTPRequestEntityTooLarge):
-        return None
-    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
-        return None
-    return document
-
-
-def body_problem(operation: Operation, body: Mapping[str, str] | None, role: str) -> int | None:
-    """Return 400 for a body without the documented fields, 401 for another role."""
-    needed = {"role"} if operation is Operation.GRANT else {"role", "refreshToken"}
-    if body is None or not needed <= body.keys():
-        return 400
-    return None if body["role"] == role else 401
-
-
-def carries_pair(request: web.Request, pairs: AbstractSet[bytes]) -> bool:
-    """Return whether the Authorization header is Basic with exactly one of these `key:secret`."""
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    try:
-        sent = base64.b64decode(credentials, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return scheme.lower() == "basic" and any(hmac.compare_digest(sent, pair) for pair in pairs)
-
-
-class _NoAnswer(Exception):  # noqa: N818 - not an error, but a request to reset the connection
-    """The connection is to be reset."""
 
 
 class PartnerEndpoints:
@@ -88,77 +38,76 @@ class PartnerEndpoints:
             routes.append(web.route("*", self._preset.refresh_path, self._refresh))
         return routes
 
-    async def _grant(self, request: web.Request) -> web.StreamResponse:
+    async def _grant(self, request: web.Request) -> web.Response:
         return await self._token_call(Operation.GRANT, request)
 
-    async def _refresh(self, request: web.Request) -> web.StreamResponse:
+    async def _refresh(self, request: web.Request) -> web.Response:
         return await self._token_call(Operation.REFRESH, request)
 
-    async def _token_call(self, operation: Operation, request: web.Request) -> web.StreamResponse:
-        clock = self._state.clock
-        call = Call(self._preset.name, operation, clock.wall(), clock.monotonic())
-        self._state.journal.calls.append(call)
-        try:
-            response = await self._answer(operation, request)
-        except _NoAnswer:
-            _reset_connection(request)
-            return web.Response()
-        call.status = response.status
-        return response
-
-    async def _answer(self, operation: Operation, request: web.Request) -> web.Response:
-        state = self._state
-        account = state.accounts[self._preset.name]
-        await state.clock.sleep(state.config.latency_s)
-        if problem := head_problem(self._preset, operation, request):
-            return self._refuse(problem)
-        if wait_s := account.admit():
-            return self._refuse(429, self._retry_after(wait_s))
-        fault = state.faults.take(operation)
-        if fault is not None:
-            await self._suffer(fault)
-            if fault.fault in ANSWERS:
-                return ANSWERS[fault.fault](fault, account, state.config.role)
-        if problem := await self._problem(operation, request):
-            return self._refuse(problem)
-        issued = account.issue()
-        declared = {"expiresIn": account.left_s(issued)} if state.config.declares_lifetime else {}
-        response = success(issued, state.config.role, declared)
-        if fault is not None and fault.fault == "lost-reply":
-            raise _NoAnswer
-        return response
-
-    async def _suffer(self, fault: Fault) -> None:
-        """Delay the call or break the connection, as the fault requires."""
-        await self._state.clock.sleep(fault.latency_s)
-        if fault.fault == "hang":
-            await self._state.stopping.wait()
-        if fault.fault in ("hang", "reset"):
-            raise _NoAnswer
-
-    async def _problem(self, operation: Operation, request: web.Request) -> int | None:
-        body = await read_body(request)
-        if problem := body_problem(operation, body, self._state.config.role):
-            return problem
-        if operation is Operation.GRANT:
-            welcome = carries_pair(request, self._state.pairs)
-        else:
-            welcome = self._state.accounts[self._preset.name].spend_refresh((body or {})["refreshToken"])
-        return None if welcome else 401
-
-    async def _probe(self, request: web.Request) -> web.StreamResponse:
+    async def _probe(self, request: web.Request) -> web.Response:
         scheme, _, access = request.headers.get(self._preset.token_header, "").partition(" ")
         if request.method != "GET":
-            response = self._refuse(405)
+            response = self._error(405)
         elif scheme != "Bearer" or not self._state.accounts[self._preset.name].accepts(access):
-            response = self._refuse(401)
+            response = self._error(401)
         else:
             response = web.json_response({"items": []})
         self._state.journal.probes[response.status] += 1
         return response
 
-    def _refuse(self, status: int, retry_after: str | None = None) -> web.Response:
-        return refusal(status, f"sandbox-{self._state.clock.new_id()}", retry_after)
+    async def _token_call(self, operation: Operation, request: web.Request) -> web.Response:
+        clock = self._state.clock
+        call = Call(self._preset.name, operation, clock.wall(), clock.monotonic())
+        self._state.journal.calls.append(call)
+        response = await self._respond(operation, request)
+        if response is None:
+            _reset_connection(request)
+            return web.Response()
+        call.status = response.status
+        return response
+
+    async def _respond(self, operation: Operation, request: web.Request) -> web.Response | None:
+        """Return the response, or None if the connection is reset instead."""
+        state, account = self._state, self._state.accounts[self._preset.name]
+        await state.clock.sleep(state.config.latency_s)
+        if status := _head_problem(self._preset, operation, request):
+            return self._error(status)
+        if wait_s := account.admit_call():
+            return self._error(429, self._retry_after(wait_s))
+        fault = state.faults.take(operation)
+        if fault is None:
+            return await self._issue(operation, request)
+        await state.clock.sleep(fault.latency_s)
+        if fault.fault == "hang":
+            await state.stopping.wait()
+        if fault.fault in ("hang", "reset"):
+            return None
+        if fault.fault in FAULT_RESPONSES:
+            return FAULT_RESPONSES[fault.fault](fault, account, state.config.role)
+        response = await self._issue(operation, request)
+        return None if fault.fault == "lost-reply" and response.status == 200 else response
+
+    async def _issue(self, operation: Operation, request: web.Request) -> web.Response:
+        """Check body and credentials, and return new tokens or the error."""
+        account, config = self._state.accounts[self._preset.name], self._state.config
+        body = await _read_body(request)
+        needed = {"role"} if operation is Operation.GRANT else {"role", "refreshToken"}
+        if body is None or not needed <= body.keys():
+            return self._error(400)
+        if body["role"] != config.role:
+            return self._error(401)
+        if operation is Operation.GRANT:
+            accepted = _has_credentials(request, self._state.credentials)
+        else:
+            accepted = account.spend_refresh(body["refreshToken"])
+        if not accepted:
+            return self._error(401)
+        issued = account.issue()
+        declared = {"expiresIn": account.left_s(issued)} if config.declares_lifetime else {}
+        return token_response(issued, config.role, declared)
+
+    def _error(self, status: int, retry_after: str | None = None) -> web.Response:
+        return error_response(status, f"sandbox-{self._state.clock.new_id()}", retry_after)
 
     def _retry_after(self, wait_s: Seconds) -> str | None:
         form = self._state.config.retry_after
@@ -167,6 +116,41 @@ class PartnerEndpoints:
         if form == "date":
             return formatdate(math.ceil(self._state.clock.wall() + wait_s), usegmt=True)
         return str(math.ceil(wait_s))
+
+
+def _head_problem(preset: Preset, operation: Operation, request: web.Request) -> int | None:
+    """Return 405 for another method or Content-Type, as documented, else None for a valid head.
+
+    Return 400 for a refresh whose Accept differs from the documented one, or with a needless key and secret. This is
+    stricter than the documentation, because such a client has a bug.
+    """
+    if request.method != "POST" or request.headers.get("Content-Type") != preset.content_type:
+        return 405
+    if operation is Operation.REFRESH:
+        exact = request.headers.get("Accept") == preset.content_type and "Authorization" not in request.headers
+        return None if exact else 400
+    return None
+
+
+async def _read_body(request: web.Request) -> Mapping[str, str] | None:
+    """Return the JSON object of strings in the body, or None."""
+    try:
+        document = json.loads(await request.read())
+    except (ValueError, RecursionError, web.HTTPRequestEntityTooLarge):
+        return None
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
+        return None
+    return document
+
+
+def _has_credentials(request: web.Request, accepted: AbstractSet[bytes]) -> bool:
+    """Return whether the Authorization header is Basic with exactly one of these `key:secret`."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    try:
+        sent = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return scheme.lower() == "basic" and any(hmac.compare_digest(sent, each) for each in accepted)
 
 
 def _reset_connection(request: web.Request) -> None:

@@ -1,10 +1,8 @@
-"""The sandbox as a server."""
+"""The sandbox as a server on a real socket."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 
 from aiohttp import web
 
@@ -13,14 +11,14 @@ from sidecar.partner.presets import PRESETS
 from sidecar.sandbox.account import SandboxConfig
 from sidecar.sandbox.control import ControlEndpoints, loopback_only
 from sidecar.sandbox.endpoints import PartnerEndpoints
-from sidecar.sandbox.faults import refusal
+from sidecar.sandbox.responses import error_response
 from sidecar.sandbox.state import SandboxState
 
 MAX_BODY_BYTES = 64 * 1024
 
 
 class Sandbox:
-    """A simulated partner on a real socket. Start it once, stop it once, in one event loop.
+    """A simulated partner. Start it once, stop it once, in one event loop.
 
     `state` is shown and changed by the control path, and by tests in the same process.
     """
@@ -39,8 +37,8 @@ class Sandbox:
             await runner.cleanup()
             raise
         self._runner = runner
-        address = runner.addresses[0]
-        return f"http://[{address[0]}]:{address[1]}" if ":" in address[0] else f"http://{address[0]}:{address[1]}"
+        host, port = runner.addresses[0][:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:
         """Stop listening; calls that hang are reset. Does nothing when not started."""
@@ -50,21 +48,8 @@ class Sandbox:
             self._runner = None
 
 
-async def run(
-    config: SandboxConfig, clock: Clock, host: str, port: int, announce: Callable[[str], None] | None = None
-) -> None:
-    """Serve until cancelled; `announce` gets the base URL once the sandbox accepts calls. Raises `OSError`."""
-    sandbox = Sandbox(config, clock)
-    url = await sandbox.start(host, port)
-    try:
-        if announce is not None:
-            announce(url)
-        await asyncio.Event().wait()
-    finally:
-        await sandbox.stop()
-
-
 def _application(state: SandboxState) -> web.Application:
+    """Route to the endpoints of each preset and to the control path, and return 404 for every other path."""
     application = web.Application(middlewares=[loopback_only], client_max_size=MAX_BODY_BYTES)
     for name in state.config.presets:
         application.add_routes(PartnerEndpoints(PRESETS[name], state).routes())
@@ -74,7 +59,7 @@ def _application(state: SandboxState) -> web.Application:
 
 
 async def _not_found(_request: web.Request) -> web.Response:
-    return refusal(404, "sandbox")
+    return error_response(404, "sandbox")
 
 
 def _quiet_logger() -> logging.Logger:
@@ -86,9 +71,6 @@ def _quiet_logger() -> logging.Logger:
 
 def _class_only(record: logging.LogRecord) -> bool:
     kind = record.exc_info[0] if record.exc_info else None
-    record.msg, record.args, record.exc_info = (
-        f"sandbox request failed: {kind.__name__ if kind else 'unknown'}",
-        (),
-        None,
-    )
+    record.msg = f"sandbox request failed: {kind.__name__ if kind else 'unknown'}"
+    record.args, record.exc_info = (), None
     return True

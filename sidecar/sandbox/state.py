@@ -1,7 +1,4 @@
-"""The state of one running sandbox.
-
-The requests to a sandbox, for tests that count.
-"""
+"""The state of one running sandbox: its accounts, its accepted credentials, its pending faults and its journal."""
 
 from __future__ import annotations
 
@@ -36,11 +33,11 @@ class Journal:
 
     def stats(self) -> dict[str, object]:
         """`{"counts": {"grant" | "refresh" | "probe": {status: n}}, "calls": [{preset, operation, at, …, status}]}`."""
-        counted = {
+        counts = {
             **{str(name): Counter(call.status for call in self.calls if call.operation == name) for name in Operation},
             "probe": self.probes,
         }
-        return {"counts": counted, "calls": [asdict(call) for call in self.calls]}
+        return {"counts": counts, "calls": [asdict(call) for call in self.calls]}
 
 
 class SandboxState:
@@ -61,8 +58,8 @@ class SandboxState:
 
     def rotate(self, api_key: str, api_secret: str) -> None:
         """Accept only these credentials from now on; issued tokens stay valid."""
-        self.pairs = {f"{api_key}:{api_secret}".encode()}
+        self.credentials = {f"{api_key}:{api_secret}".encode()}
 
-    def admit(self, api_key: str, api_secret: str) -> None:
+    def accept(self, api_key: str, api_secret: str) -> None:
         """Accept these credentials too from now on."""
-        self.pairs.add(f"{api_key}:{api_secret}".encode())
+        self.credentials.add(f"{api_key}:{api_secret}".encode())

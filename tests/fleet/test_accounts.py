@@ -29,7 +29,7 @@ def other_key(fleet: Fleet) -> str:
     folder.mkdir()
     (folder / "api-key").write_text("other-key")
     (folder / "api-secret").write_text("other-secret")
-    fleet.sandbox.state.admit("other-key", "other-secret")
+    fleet.sandbox.state.accept("other-key", "other-secret")
     return str(folder)
 
 

@@ -1,4 +1,4 @@
-"""The sandbox answers as the partner documents, and refuses what the partner would refuse."""
+"""The sandbox returns the documented responses, and rejects what the partner would reject."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.support.sandbox_bench import BASIC, CONFIG, CREDENTIALS, PAY1ST, Benc
 # As documented
 
 
-async def test_a_grant_gives_two_opaque_tokens_of_the_documented_form(bench: Bench) -> None:
+async def test_a_grant_returns_two_opaque_tokens_of_the_documented_form(bench: Bench) -> None:
     token = await bench.grant()
     access = token.access.reveal().removeprefix("canary-")
     assert (len(access), len(base64.b64decode(access)), token.lifetime_s) == (684, 512, None)
     assert await bench.probe(token) == 200
 
 
-async def test_a_refresh_token_works_once_and_gives_two_new_ones(bench: Bench) -> None:
+async def test_a_refresh_token_is_valid_once_and_returns_two_new_ones(bench: Bench) -> None:
     first = await bench.grant()
     second = await bench.refresh(first)
     assert second.access != first.access
@@ -52,7 +52,7 @@ async def test_a_token_ends_with_its_lifetime(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer unknown", "Basic {access}", "{access}"])
-async def test_the_probe_takes_only_a_live_bearer_token(bench: Bench, header: str | None) -> None:
+async def test_the_probe_accepts_only_a_live_bearer_token(bench: Bench, header: str | None) -> None:
     access = (await bench.grant()).access.reveal()
     headers = {} if header is None else {"AccessToken": header.format(access=access)}
     assert (await bench.request("GET", PAY1ST.probe_path, headers=headers))[0] == 401
@@ -86,11 +86,11 @@ WRONG_BASIC = base64.b64encode(b"sandbox-key:wrong").decode()
         ("POST", {**TYPE, "Authorization": "Basic ???"}, '{"role": "API_USER"}', 401),
     ],
 )
-async def test_a_grant_is_checked_to_the_letter(
+async def test_a_grant_is_checked_exactly(
     bench: Bench, method: str, headers: dict[str, str], body: str, status: int
 ) -> None:
-    answered, document = await bench.request(method, PAY1ST.grant_path, headers=headers, data=body)
-    assert answered == status
+    actual, document = await bench.request(method, PAY1ST.grant_path, headers=headers, data=body)
+    assert actual == status
     if status != 200:
         assert sorted(document) == ["errorCode", "errorMessage", "sessionId"]
 
@@ -106,11 +106,11 @@ async def test_a_grant_is_checked_to_the_letter(
         ({**REFRESH_HEAD, "Authorization": f"Basic {BASIC}"}, {"role": "API_USER", "refreshToken": "unknown"}, 400),
     ],
 )
-async def test_a_refresh_is_checked_to_the_letter(
+async def test_a_refresh_is_checked_exactly(
     bench: Bench, headers: dict[str, str], body: dict[str, str], status: int
 ) -> None:
-    answer = await bench.request("POST", PAY1ST.refresh_path or "", headers=headers, data=json.dumps(body))
-    assert answer[0] == status
+    actual, _ = await bench.request("POST", PAY1ST.refresh_path or "", headers=headers, data=json.dumps(body))
+    assert actual == status
 
 
 @pytest.mark.parametrize("path", ["/", "/api/pay1st/auth", "/_sandbox/none", "/api/distributors/auth/refresh"])
@@ -155,7 +155,7 @@ async def test_retry_after_can_be_left_out(bench: Bench) -> None:
 
 @pytest.mark.parametrize("config", [replace(CONFIG, limit=Budget(1, 3600), retry_after="date")])
 async def test_retry_after_can_be_a_date(bench: Bench) -> None:
-    """Read from the raw header: the server's own `Date` is real time, the sandbox's clock is not."""
+    """The raw header is read: the server's own `Date` is real time, the sandbox's clock is not."""
     await bench.grant()
     async with bench.session.post(bench.url + PAY1ST.grant_path, headers=GRANT_HEAD, data=b"{}") as response:
         assert (response.status, response.headers["Retry-After"]) == (429, "Thu, 01 Jan 2026 01:00:00 GMT")

@@ -1,4 +1,4 @@
-"""What can be switched and counted while the sandbox runs: its control path and its faults."""
+"""The sandbox's control path, its faults, and its start and stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Credentials, Secret
 from sidecar.partner.client import PartnerClient, open_session
-from sidecar.sandbox import Sandbox, run
+from sidecar.sandbox import Sandbox
 from tests.support.canary_call import always
 from tests.support.hand_clock import HandClock
 from tests.support.replica import HANG_S
@@ -61,7 +61,7 @@ async def test_rotated_credentials_are_the_only_ones_accepted(bench: Bench) -> N
     await bench.client.grant(rotated, "API_USER", always)
 
 
-async def test_reset_brings_everything_back(bench: Bench) -> None:
+async def test_reset_restores_the_configured_state(bench: Bench) -> None:
     token = await bench.grant()
     await bench.fault(fault="status", count=0)
     await bench.request("POST", "/_sandbox/credentials", json_body={"apiKey": "k2", "apiSecret": "s2"})
@@ -72,7 +72,7 @@ async def test_reset_brings_everything_back(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "{}", '{"fault": "none"}', '{"fault": "empty", "cuont": 1}', '{"fault": 1}'])
-async def test_a_fault_nobody_knows_is_refused_with_the_reason(bench: Bench, body: str) -> None:
+async def test_an_unknown_fault_is_rejected_with_the_reason(bench: Bench, body: str) -> None:
     async with bench.session.post(bench.url + "/_sandbox/faults", data=body.encode()) as response:
         assert (response.status, len(await response.text()) > 10) == (400, True)
 
@@ -100,7 +100,7 @@ async def test_a_fault_nobody_knows_is_refused_with_the_reason(bench: Bench, bod
     ],
     ids=lambda value: value["fault"] if isinstance(value, dict) else value,
 )
-async def test_each_fault_comes_as_often_as_told_and_then_is_over(
+async def test_each_fault_applies_to_as_many_calls_as_requested(
     bench: Bench, fault: dict[str, object], kind: FailureKind
 ) -> None:
     await bench.fault(**fault, count=2)
@@ -108,12 +108,12 @@ async def test_each_fault_comes_as_often_as_told_and_then_is_over(
     await bench.grant()
 
 
-async def test_the_status_fault_can_name_a_wait(bench: Bench) -> None:
+async def test_the_status_fault_can_have_a_retry_after(bench: Bench) -> None:
     await bench.fault(fault="status", status=429, retry_after="11")
     assert (await bench.failure()).retry_after_s == 11
 
 
-async def test_a_fault_for_refreshes_leaves_grants_alone(bench: Bench) -> None:
+async def test_a_fault_for_refreshes_does_not_apply_to_grants(bench: Bench) -> None:
     await bench.fault(fault="status", status=401, operation="refresh")
     token = await bench.grant()
     with pytest.raises(PartnerError):
@@ -121,14 +121,14 @@ async def test_a_fault_for_refreshes_leaves_grants_alone(bench: Bench) -> None:
     await bench.refresh(token)
 
 
-async def test_a_lost_reply_has_issued_a_token_all_the_same(bench: Bench) -> None:
+async def test_a_lost_reply_has_issued_a_token(bench: Bench) -> None:
     await bench.fault(fault="lost-reply")
     await bench.failure()
     assert bench.sandbox.state.accounts["pay1st"].live_tokens() == 1
     assert bench.sandbox.state.journal.calls[0].status == 0
 
 
-async def test_the_same_token_can_be_handed_out_again(bench: Bench) -> None:
+async def test_the_same_token_can_be_returned_again(bench: Bench) -> None:
     first = await bench.grant()
     await bench.fault(fault="same-token")
     assert (await bench.grant()).access == first.access
@@ -139,18 +139,18 @@ async def test_extra_fields_can_declare_a_lifetime(bench: Bench) -> None:
     assert (await bench.grant()).lifetime_s == 60
 
 
-async def test_slowness_takes_time_by_the_sandboxs_clock(bench: Bench) -> None:
+async def test_a_slow_call_takes_time_on_the_sandboxs_clock(bench: Bench) -> None:
     await bench.fault(fault="slow", latency_s=3)
     before = bench.clock.now
     await bench.grant()
     assert bench.clock.now == before + 3
 
 
-async def test_a_hanging_call_is_counted_as_never_answered(bench: Bench) -> None:
+async def test_a_hanging_call_is_counted_without_a_status(bench: Bench) -> None:
     await bench.fault(fault="hang")
-    impatient = PartnerClient(PAY1ST, bench.url, 1, bench.session, bench.clock)
+    client = PartnerClient(PAY1ST, bench.url, 1, bench.session, bench.clock)
     with pytest.raises(PartnerError) as caught:
-        await impatient.grant(CREDENTIALS, "API_USER", always)
+        await client.grant(CREDENTIALS, "API_USER", always)
     assert caught.value.kind is FailureKind.TIMEOUT
     assert bench.sandbox.state.journal.stats()["counts"] == {"grant": {0: 1}, "refresh": {}, "probe": {}}
 
@@ -159,13 +159,13 @@ async def test_stopping_resets_a_hanging_call_at_once(bench: Bench) -> None:
     await bench.fault(fault="hang")
     call = asyncio.create_task(bench.failure())
     async with asyncio.timeout(HANG_S):
-        # Every token call takes its configured time first, even when that is none.
+        # Every token call first sleeps for its configured time, also if that is 0.
         await bench.clock.slept.wait()
         await bench.sandbox.stop()
         assert (await call).kind is FailureKind.CONNECT
 
 
-# Around it
+# Start, stop and log
 
 
 async def test_broken_requests_leave_no_secret_in_the_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -179,20 +179,18 @@ async def test_broken_requests_leave_no_secret_in_the_log(bench: Bench, caplog: 
     assert "canary" not in caplog.text
 
 
-async def test_run_announces_its_address_and_serves_until_cancelled() -> None:
-    announced: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(run(CONFIG, HandClock(), "127.0.0.1", 0, announced.set_result))
+async def test_a_sandbox_listens_until_it_is_stopped() -> None:
+    sandbox = Sandbox(CONFIG, HandClock())
+    url = await sandbox.start()
     async with open_session() as session:
-        async with session.get(await announced + "/_sandbox/stats") as response:
+        async with session.get(url + "/_sandbox/stats") as response:
             assert response.status == 200
-        serving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await serving
+        await sandbox.stop()
         with pytest.raises(aiohttp.ClientConnectorError):
-            await session.get(announced.result())
+            await session.get(url)
 
 
-async def test_a_taken_port_is_an_error_that_leaves_nothing_behind(bench: Bench) -> None:
+async def test_a_port_in_use_is_an_error_and_leaves_nothing_open(bench: Bench) -> None:
     port = int(bench.url.rpartition(":")[2])
     with pytest.raises(OSError, match="address already in use"):
         await Sandbox(CONFIG, HandClock()).start(port=port)

@@ -1,4 +1,4 @@
-"""A sandbox on a real socket with a client beside it."""
+"""A sandbox on a real socket, and a partner client."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BASIC = base64.b64encode("sandbox-key:sandbox-sécret".encode()).decode()
 
 
 class Bench:
-    """A running sandbox, the client beside it, and plain requests for what the client would never send."""
+    """A running sandbox, its client, and plain requests for what the client never sends."""
 
     def __init__(self, sandbox: Sandbox, url: str, session: aiohttp.ClientSession, clock: HandClock) -> None:
         self.sandbox, self.url, self.session, self.clock = sandbox, url, session, clock

@@ -1,4 +1,4 @@
-"""Who may use the sandbox's control path."""
+"""The clients that may use the sandbox's control path."""
 
 from __future__ import annotations
 
