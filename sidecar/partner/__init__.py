@@ -1,1 +1,1 @@
-"""The partner: its presets, the calls that end in a token, the mounted credentials, and a sandbox to try them on."""
+"""The partner APIs: their presets, and the calls that end in a token or a classified failure."""

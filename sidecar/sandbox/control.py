@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
+from sidecar.core.proxies import is_loopback
 from sidecar.sandbox.faults import Fault
 from sidecar.sandbox.responses import error_response
 from sidecar.sandbox.state import SandboxState
@@ -73,13 +73,6 @@ async def loopback_only(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Return 404 for the control path to clients that are not on loopback."""
-    if request.path.startswith("/_sandbox/") and not _is_loopback(request.remote):
+    if request.path.startswith("/_sandbox/") and not is_loopback(request.remote or ""):
         return error_response(404, "sandbox")
     return await handler(request)
-
-
-def _is_loopback(remote: str | None) -> bool:
-    try:
-        return ipaddress.ip_address(remote or "").is_loopback
-    except ValueError:
-        return False

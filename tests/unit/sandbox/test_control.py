@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
-from sidecar.sandbox.control import _is_loopback
+from sidecar.sandbox.control import loopback_only
+
+
+async def ok(_request: web.Request) -> web.Response:
+    return web.Response()
 
 
 @pytest.mark.parametrize(
-    ("remote", "allowed"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("10.0.0.1", False), ("", False), (None, False)],
+    ("remote", "status"),
+    [("127.0.0.1", 200), ("127.9.9.9", 200), ("::1", 200), ("10.0.0.1", 404), ("", 404), (None, 404)],
 )
-def test_only_loopback_peers_reach_it(remote: str | None, allowed: bool) -> None:
-    assert _is_loopback(remote) is allowed
+async def test_only_loopback_peers_reach_it(remote: str | None, status: int) -> None:
+    request = make_mocked_request("GET", "/_sandbox/stats").clone(remote=remote)  # type: ignore[arg-type]
+    assert (await loopback_only(request, ok)).status == status
+
+
+async def test_every_peer_reaches_the_partners_endpoints() -> None:
+    request = make_mocked_request("GET", "/api/pay1st/payments/methods").clone(remote="10.0.0.1")
+    assert (await loopback_only(request, ok)).status == 200
