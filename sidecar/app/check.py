@@ -38,7 +38,7 @@ from sidecar.core.events import (
 from sidecar.core.model import StoreFailure
 from sidecar.credentials.caller_token import first_caller_tokens
 from sidecar.file_operations import FileStalls
-from sidecar.partner.client import open_session
+from sidecar.partner.transport import open_session
 from sidecar.stores.factory import Store
 from sidecar.stores.trial import check_store
 from sidecar.telemetry.redaction import Redactor

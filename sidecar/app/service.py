@@ -26,8 +26,8 @@ from sidecar.core.events import ConfigurationWarned, ServiceStarted, ServiceStop
 from sidecar.core.model import Address
 from sidecar.core.ports import Clock
 from sidecar.credentials.caller_token import CallerTokens
-from sidecar.partner.client import open_session
 from sidecar.partner.presets import PRESETS
+from sidecar.partner.transport import open_session
 from sidecar.stores.factory import Store
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor

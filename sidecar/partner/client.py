@@ -1,11 +1,10 @@
-"""Partner calls over HTTP: at most one request each, in a session without kept connections."""
+"""Partner calls over HTTP, each of at most one request."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,57 +12,13 @@ from dataclasses import replace
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
-from sidecar import __version__
 from sidecar.core.errors import AnswerProblem, FailureKind, PartnerError, UnsentError
 from sidecar.core.model import Credentials, PartnerToken, Seconds, Secret
 from sidecar.core.ports import Clock, MaySend
-from sidecar.core.proxies import proxy_of
 from sidecar.file_limit import cause_of
 from sidecar.partner.presets import Preset
 from sidecar.partner.response import MAX_BODY_BYTES, PartnerResponse, read_response
-from sidecar.partner.transport import (
-    TRANSPORT_ERRORS,
-    BoundedConnector,
-    PartnerCertificates,
-    PartnerResolver,
-    kind_of_error,
-)
-from sidecar.resolver import Resolver
-
-FALLBACK_AFTER_S: Seconds = 0.5
-"""How long a look-up may delay a call when an earlier result is stored."""
-
-
-def open_session(resolver: Resolver | None = None) -> aiohttp.ClientSession:
-    """Return a session for `PartnerClient`s; the caller closes it. Needs a running event loop.
-
-    No cookies, no decompression (`read_document` does it, within limits), one connection per call. With one call in
-    minutes a kept connection saves nothing, may be closed when it is needed, and may have been made with certificates
-    that have changed since.
-    """
-    partner_resolver = PartnerResolver(resolver or Resolver(FALLBACK_AFTER_S))
-    # The resolver stores results already.
-    connector = BoundedConnector(limit=16, resolver=partner_resolver, use_dns_cache=False)
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        headers={"User-Agent": f"token-sidecar/{__version__}", "Accept-Encoding": "identity"},
-        # aiohttp's own reading of the environment includes ~/.netrc, whose entry for the partner's host would break
-        # every grant and put an Authorization header on refreshes. See `proxy_for`.
-        trust_env=False,
-        # PartnerClient limits the whole call exactly; aiohttp would round up to whole seconds.
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-    )
-
-
-def proxy_for(url: str) -> str | None:
-    """Return the proxy for `url` (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), or None; always None for loopback.
-
-    The URL may contain the proxy's user name and password.
-    """
-    proxy = proxy_of(url, os.environ)
-    return None if proxy is None else proxy.url
+from sidecar.partner.transport import TRANSPORT_ERRORS, PartnerCertificates, kind_of_error, proxy_for
 
 
 class PartnerClient:

@@ -1,4 +1,4 @@
-"""The connections of partner calls: bytes received, host names, trusted certificates, and what each error means."""
+"""The session of partner calls: connections, look-ups, proxies, trusted certificates, and the kinds of its errors."""
 
 from __future__ import annotations
 
@@ -9,28 +9,61 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
 
+from sidecar import __version__
 from sidecar.core.errors import FailureKind
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.process_events import PartnerCertificatesChanged, PartnerCertificatesUnreadable
+from sidecar.core.proxies import proxy_of
 from sidecar.file_operations import BackgroundReading, FileOperationError, FileOperations, FileStalls, read_in_time
 from sidecar.resolver import Resolver
 from sidecar.trusted_certificates import TrustedCertificates, Version, words_for
 
 MAX_RESPONSE_BYTES = 128 * 1024
 """Includes head, interim responses and framing: twice the longest body that is read."""
+FALLBACK_AFTER_S: Seconds = 0.5
+"""How long a look-up may delay a call when an earlier result is stored."""
 CERTIFICATES_WAIT_S: Seconds = 1
 """How long a call waits for a check of the certificate files. After that it uses the last result."""
 
 
-class BoundedConnector(aiohttp.TCPConnector):
+def open_session(resolver: Resolver | None = None) -> aiohttp.ClientSession:
+    """Return a session for `PartnerClient`s; the caller closes it. Needs a running event loop.
+
+    No cookies, no decompression (`read_document` does it, within limits), one connection per call. With one call in
+    minutes a kept connection saves nothing, may be closed when it is needed, and may have been made with certificates
+    that have changed since.
+    """
+    return aiohttp.ClientSession(
+        connector=_BoundedConnector(_PartnerResolver(resolver or Resolver(FALLBACK_AFTER_S))),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        headers={"User-Agent": f"token-sidecar/{__version__}", "Accept-Encoding": "identity"},
+        # aiohttp's own reading of the environment includes ~/.netrc, whose entry for the partner's host would break
+        # every grant and put an Authorization header on refreshes. See `proxy_for`.
+        trust_env=False,
+        # PartnerClient limits the whole call exactly; aiohttp would round up to whole seconds.
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+    )
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy for `url` (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), or None; always None for loopback.
+
+    The URL may contain the proxy's user name and password.
+    """
+    proxy = proxy_of(url, os.environ)
+    return None if proxy is None else proxy.url
+
+
+class _BoundedConnector(aiohttp.TCPConnector):
     """Opens connections that serve one call each and limit the bytes received to those of one response.
 
     aiohttp limits lines, headers and how far a body is read ahead. It has no limit for discarded data: endless interim
@@ -38,8 +71,9 @@ class BoundedConnector(aiohttp.TCPConnector):
     and empty lines. So all received bytes are counted here.
     """
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - aiohttp's own
-        super().__init__(**settings, force_close=True)
+    def __init__(self, resolver: AbstractResolver) -> None:
+        # The resolver stores results already.
+        super().__init__(limit=16, resolver=resolver, use_dns_cache=False, force_close=True)
         # aiohttp has no public way to choose the protocol of a connection; a test checks that this still works.
         kind: type[ResponseHandler] = _BoundedHandler
         self._factory = partial(kind, loop=asyncio.get_running_loop())
@@ -69,7 +103,7 @@ class _BoundedHandler(ResponseHandler):
         self.set_exception(failure)
 
 
-class PartnerResolver(AbstractResolver):
+class _PartnerResolver(AbstractResolver):
     """Resolves for aiohttp, which tries the addresses as in RFC 8305. Its own resolver uses the loop's threads."""
 
     def __init__(self, resolver: Resolver) -> None:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from sidecar.partner.client import PartnerClient, open_session
+from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
+from sidecar.partner.transport import open_session
 from sidecar.sandbox import SandboxConfig
 from tests.support.canary_call import GOOD
 from tests.support.hand_clock import HandClock

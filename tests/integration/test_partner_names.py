@@ -9,8 +9,9 @@ import pytest
 
 from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Credentials, Secret
-from sidecar.partner.client import PartnerClient, open_session
+from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
+from sidecar.partner.transport import open_session
 from sidecar.resolver import Resolver
 from tests.support.canary_call import GOOD, always
 from tests.support.hand_clock import HandClock

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Credentials, PartnerToken, Secret
-from sidecar.partner.client import PartnerClient, open_session, proxy_for
+from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
+from sidecar.partner.transport import open_session, proxy_for
 from tests.support.canary_call import always
 from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import RawPartner, http, raw_partner

@@ -12,7 +12,8 @@ import pytest
 
 from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Credentials, Secret
-from sidecar.partner.client import PartnerClient, open_session
+from sidecar.partner.client import PartnerClient
+from sidecar.partner.transport import open_session
 from sidecar.sandbox import Sandbox
 from tests.support.canary_call import always
 from tests.support.hand_clock import HandClock

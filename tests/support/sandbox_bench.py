@@ -13,8 +13,9 @@ import pytest
 
 from sidecar.core.errors import PartnerError
 from sidecar.core.model import Budget, Credentials, PartnerToken, Secret
-from sidecar.partner.client import PartnerClient, open_session
+from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
+from sidecar.partner.transport import open_session
 from sidecar.sandbox import Sandbox, SandboxConfig
 from tests.support.canary_call import always
 from tests.support.hand_clock import HandClock
