@@ -1,4 +1,4 @@
-"""A partner of raw bytes with a client that calls it, and a sandbox at work: what several files talk to."""
+"""Fixtures of several files: a partner on a raw socket with its client, and a running sandbox."""
 
 from __future__ import annotations
 
