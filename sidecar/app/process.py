@@ -115,8 +115,8 @@ def install_error_hooks() -> None:
     A running service handles warnings itself; `check` and the sandbox do not.
     """
     sys.excepthook = _uncaught
-    threading.excepthook = lambda args: _say("thread", args.exc_value)
-    sys.unraisablehook = lambda args: _say("clean-up", args.exc_value)
+    threading.excepthook = lambda args: write_to_stderr("thread", args.exc_value)
+    sys.unraisablehook = lambda args: write_to_stderr("clean-up", args.exc_value)
     warnings.showwarning = _warned
 
 
@@ -128,14 +128,15 @@ def _warned(
     file: TextIO | None = None,  # noqa: ARG001 - the same
     line: str | None = None,  # noqa: ARG001 - the same
 ) -> None:
-    _say(f"{category.__name__} ({Path(filename).name}:{lineno})", None)
+    write_to_stderr(f"{category.__name__} ({Path(filename).name}:{lineno})", None)
 
 
 def _uncaught(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    _say("internal failure", error, _LAST_WORD_S)
+    write_to_stderr("internal failure", error, _LAST_WORD_S)
 
 
-def _say(what: str, error: BaseException | None, within_s: Seconds = 0) -> None:
+def write_to_stderr(what: str, error: BaseException | None, within_s: Seconds = 0) -> None:
+    """Write one line to stderr, with the error's places and classes, if that does not block for `within_s`."""
     # A process that ends may have no stderr any more. One with an unread stderr must end as well.
     if takes_a_line(sys.stderr, within_s):
         sys.stderr.write(f"{bare_line(what, error)}\n")

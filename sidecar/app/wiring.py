@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO, cast
 
@@ -20,7 +20,7 @@ from sidecar.app.settings_files import BackgroundCredentials, read_seal_keys
 from sidecar.app.tracing import open_spans
 from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.events import Level, LogLinesDropped
+from sidecar.core.events import Event, Level, LogLinesDropped
 from sidecar.core.model import Credentials, Profile, Seconds, Secret
 from sidecar.core.ports import AuditSink, Clock, CredentialsSource, EventSink
 from sidecar.credentials.caller_token import CallerTokens
@@ -31,10 +31,9 @@ from sidecar.partner.presets import PRESETS
 from sidecar.partner.transport import PartnerCertificates
 from sidecar.stores.factory import Store, open_store
 from sidecar.stores.sealing import AesSealer, OpenSealer, Sealer
-from sidecar.telemetry.audit import Audit, open_lines
-from sidecar.telemetry.event_fields import Fanout, event_fields
+from sidecar.telemetry.audit import Audit
 from sidecar.telemetry.line_writer import LineStream, LineWriter
-from sidecar.telemetry.log import LogSink, capture_library_logs
+from sidecar.telemetry.log import LogFormat, LogSink, capture_library_logs
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.telemetry.redaction import Redactor
@@ -162,6 +161,17 @@ class Process:
         )
 
 
+class Fanout:
+    """Passes each event to every sink, in their order."""
+
+    def __init__(self, sinks: Sequence[EventSink]) -> None:
+        self._sinks = tuple(sinks)
+
+    def emit(self, event: Event) -> None:
+        for sink in self._sinks:
+            sink.emit(event)
+
+
 class Observers:
     """`sink` sends events to all but the audit, which gets callers' requests only. The audit is None when off."""
 
@@ -177,7 +187,7 @@ class Observers:
         self._clock = clock
         self.redactor = Redactor()
         self.redactor.register(settings.store_url)
-        log_format = cast(Literal["json", "console"], settings.log_format)
+        log_format = cast(LogFormat, settings.log_format)
         self._lines = LineWriter(log)
         output = self._lines.output("log")
         self._log = LogSink(log_format, cast(Level, settings.log_level), output, self.redactor, clock)
@@ -192,8 +202,8 @@ class Observers:
         self.stalls = FileStalls(self.sink)
         self.audit: AuditSink | None = None
         if settings.audit != "off":
-            lines = open_lines(log_format, self._lines.output("audit"), self.redactor, clock)
-            self.audit = Audit(cast(Literal["changes", "all"], settings.audit), lines, clock)
+            mode = cast(Literal["changes", "all"], settings.audit)
+            self.audit = Audit(mode, log_format, self._lines.output("audit"), self.redactor, clock)
 
     def fast_path(self, caller_tokens: Callable[[], CallerTokens | None]) -> FastPath | None:
         """Return the fast path; None when it is off or when the log has a line for each request (`debug`)."""
@@ -219,7 +229,7 @@ class Observers:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self.recent.emit, event)
             # Written at every log level: audit lines may be among the dropped ones.
-            return self._log.line(event.level, event.name, event_fields(event))
+            return self._log.line(event.level, event)
 
         self._lines.start(told)
         return capture_library_logs(self._log)

@@ -1,85 +1,19 @@
-"""The audit: which caller got or reported which token. Never the token itself.
-
-The audit's lines. Built directly: through the log, a line for each request would cost as much as the response.
-"""
+"""The audit: which caller got or reported which token. Never the token itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
-import msgspec
+from structlog.typing import EventDict, Processor
 
 from sidecar.core.events import Event
 from sidecar.core.ports import Clock
 from sidecar.core.process_events import Audited
-from sidecar.telemetry.event_fields import event_fields
 from sidecar.telemetry.line_writer import LineOutput
-from sidecar.telemetry.log import LogSink, timestamp
+from sidecar.telemetry.log import LineLogger, LogFormat, renderer, stamped
 from sidecar.telemetry.redaction import Redactor
-from sidecar.telemetry.throttle import Repetition
-
-
-class AuditLines(Protocol):
-    """Writes the audit's lines."""
-
-    def write(self, event: Audited, suppressed: int) -> None:
-        """Write one line. `suppressed` is the number of equal events not written; a 0 is not shown."""
-        ...
-
-
-def open_lines(
-    log_format: Literal["json", "console"], output: LineOutput, redactor: Redactor, clock: Clock
-) -> AuditLines:
-    """Return a writer of lines in the log's format, for every level, independent of the log's level."""
-    if log_format == "json":
-        return JsonLines(output, redactor, clock)
-    return LogLines(LogSink(log_format, "debug", output, redactor, clock))
-
-
-class LogLines:
-    """Writes through the log, in the log's format."""
-
-    def __init__(self, log: LogSink) -> None:
-        """`log` must write every level."""
-        self._log = log
-
-    def write(self, event: Audited, suppressed: int) -> None:
-        fields = event_fields(event)
-        self._log.write(event.level, event.name, fields | {"suppressed": suppressed} if suppressed else fields)
-
-
-class JsonLines:
-    """Writes the same lines as `LogLines` with a JSON log, in a third of the time.
-
-    No field can hold a secret: profiles and endpoints are closed sets, the kernel supplies the caller, and the ids
-    belong to tokens vended here. The finished line is still searched for registered secrets.
-    """
-
-    def __init__(self, output: LineOutput, redactor: Redactor, clock: Clock) -> None:
-        self._output = output
-        self._redactor = redactor
-        self._clock = clock
-
-    def write(self, event: Audited, suppressed: int) -> None:
-        line: dict[str, object] = {
-            "timestamp": timestamp(self._clock.wall()),
-            "level": event.level,
-            "event": event.name,
-            "profile": event.profile,
-            "endpoint": event.endpoint,
-            "caller": event.caller,
-            "token_id": event.token_id,
-            "outcome": event.outcome,
-        }
-        if event.trace is not None:
-            line |= {"trace_id": event.trace.trace_id, "parent_id": event.trace.parent_id}
-        if not event.token_id:
-            del line["token_id"]
-        if suppressed:
-            line["suppressed"] = suppressed
-        self._output.write(self._redactor.text(msgspec.json.encode(line).decode()) + "\n")
-
+from sidecar.telemetry.throttle import Throttle
 
 MAX_CALLERS = 1024
 """The most callers of a profile's current token that are counted separately."""
@@ -94,26 +28,33 @@ class _Holders:
 
 
 class Audit:
-    """An `AuditSink` that writes a line `audit` for each `Audited`, at every log level.
+    """An `AuditSink` that writes a line `audit` for each `Audited`, in the log's format and at every log level.
 
     `all` writes every one. `changes` writes a vended token when a caller first gets it. Of the reports with the same
     caller, token and verdict it writes one in ten seconds, with the number of omitted ones (`suppressed`). A caller is
     a user id, or an address without its port. The memory is bounded: callers beyond `MAX_CALLERS` of one token, and
-    keys beyond those that `Repetition` keeps, share one line in ten seconds.
+    keys beyond those that `Throttle` keeps, share one line in ten seconds.
     """
 
-    def __init__(self, mode: Literal["changes", "all"], lines: AuditLines, clock: Clock) -> None:
+    def __init__(
+        self,
+        mode: Literal["changes", "all"],
+        log_format: LogFormat,
+        output: LineOutput,
+        redactor: Redactor,
+        clock: Clock,
+    ) -> None:
         self._everything = mode == "all"
-        self._lines = lines
-        self._repetition = Repetition(clock)
+        self._logger = LineLogger(output, _flat, stamped(clock), renderer(log_format), _masked(redactor))
+        self._throttle = Throttle(clock)
         self._holders: dict[str, _Holders] = {}
 
     def emit(self, event: Event) -> None:
         if not isinstance(event, Audited):
             return
-        left_out = 0 if self._everything else self._news(event)
-        if left_out is not None:
-            self._lines.write(event, left_out)
+        suppressed = 0 if self._everything else self._suppressed(event)
+        if suppressed is not None:
+            self._logger.write(event.level, event, {"suppressed": suppressed} if suppressed else None)
 
     def is_told(self, profile: str, token_id: str, caller: str) -> bool:
         """As `AuditSink`."""
@@ -122,11 +63,11 @@ class Audit:
         holders = self._holders.get(profile)
         return holders is not None and holders.token_id == token_id and _without_port(caller) in holders.callers
 
-    def _news(self, event: Audited) -> int | None:
+    def _suppressed(self, event: Audited) -> int | None:
         """Return the number of equal events omitted before; None when the event is not written."""
         caller = _without_port(event.caller)
         if event.endpoint == "rejected":
-            return self._repetition.tell((event.profile, caller, event.outcome, event.token_id))
+            return self._throttle.admit((event.profile, caller, event.outcome, event.token_id))
         # The names of profiles are a closed set: only requests that got a token are audited.
         holders = self._holders.get(event.profile)
         if holders is None or holders.token_id != event.token_id:
@@ -136,7 +77,34 @@ class Audit:
         if len(holders.callers) < MAX_CALLERS:
             holders.callers.add(caller)
             return 0
-        return self._repetition.tell(event.profile)
+        return self._throttle.admit(event.profile)
+
+
+def _flat(_logger: object, _level: str, line: EventDict) -> EventDict:
+    """As `flat` of the log, for one class of events in a third of the time: there may be a line for each request."""
+    event: Audited = line["event"]
+    suppressed = line.pop("suppressed", 0)
+    line["event"] = event.name
+    line["profile"] = event.profile
+    line["endpoint"] = event.endpoint
+    line["caller"] = event.caller
+    if event.token_id:
+        line["token_id"] = event.token_id
+    line["outcome"] = event.outcome
+    if event.trace is not None:
+        line["trace_id"], line["parent_id"] = event.trace.trace_id, event.trace.parent_id
+    if suppressed:
+        line["suppressed"] = suppressed
+    return line
+
+
+def _masked(redactor: Redactor) -> Processor:
+    """Mask secrets in the finished line: a third of the time of doing so field by field, as there may be one a request.
+
+    No field can hold a secret: profiles and endpoints are closed sets, the kernel supplies the caller, and the ids
+    belong to tokens vended here.
+    """
+    return lambda _logger, _level, line: redactor.text(str(line))
 
 
 def _without_port(caller: str) -> str:

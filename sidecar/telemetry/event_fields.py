@@ -1,18 +1,13 @@
-"""Converts an event to the flat, plain values of a log line or the status page.
-
-One sink that passes each event to several sinks.
-"""
+"""Converts an event to the flat, plain values of a log line or the status page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 from enum import Enum
 
 from sidecar.core.errors import PartnerDetail
 from sidecar.core.events import Event
 from sidecar.core.model import Seconds
-from sidecar.core.ports import EventSink
 from sidecar.core.timestamps import iso
 from sidecar.core.trace_context import TraceContext
 
@@ -25,39 +20,20 @@ def event_fields(event: Event, *, later_s: Seconds = 0) -> dict[str, object]:
     """
     found: dict[str, object] = {}
     for field in fields(event):
-        value = getattr(event, field.name)
+        name, value = field.name, getattr(event, field.name)
         if isinstance(value, PartnerDetail):
-            found |= _partner_fields(value)
+            found |= {
+                "partner_status": value.status,
+                "error_code": value.error_code,
+                "error_message": value.error_message,
+                "session_id": value.session_id,
+            }
         elif isinstance(value, TraceContext):
             found |= {"trace_id": value.trace_id, "parent_id": value.parent_id}
+        elif isinstance(value, Enum):
+            found[name] = value.value
+        elif name.endswith("_at"):
+            found[name] = iso(value + later_s)
         else:
-            found[field.name] = iso(value + later_s) if field.name.endswith("_at") else _plain(value)
+            found[name] = round(value, 6) if isinstance(value, float) else value
     return {name: value for name, value in found.items() if value not in (None, "", ())}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, float):
-        return round(value, 6)
-    return value
-
-
-def _partner_fields(detail: PartnerDetail) -> dict[str, object]:
-    return {
-        "partner_status": detail.status,
-        "error_code": detail.error_code,
-        "error_message": detail.error_message,
-        "session_id": detail.session_id,
-    }
-
-
-class Fanout:
-    """Passes each event to every sink, in their order."""
-
-    def __init__(self, sinks: Sequence[EventSink]) -> None:
-        self._sinks = tuple(sinks)
-
-    def emit(self, event: Event) -> None:
-        for sink in self._sinks:
-            sink.emit(event)

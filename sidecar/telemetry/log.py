@@ -1,89 +1,158 @@
-"""Events as log lines: JSON for machines, or text for people.
+"""The log: a chain of structlog's processors turns events, and the records of libraries, into lines.
 
-The logs of libraries (aiohttp, asyncio, redis), without their texts: those may quote a request or an address.
-
-Library logs while no service runs (`check`, the sandbox). Logger and place only: a text may quote a secret.
+Processors change the line's dict in place. The first keys keep their order, so that lines begin alike: `timestamp`
+(ISO 8601, UTC), `level`, `event` (the event's constant name). Then come the event's fields.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from structlog import DropEvent
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.typing import EventDict, Processor
 
 from sidecar.core.events import Event, Level
 from sidecar.core.model import UtcTime
 from sidecar.core.ports import Clock
-from sidecar.core.safe_traceback import bare_line
 from sidecar.telemetry.event_fields import event_fields
-from sidecar.telemetry.line_writer import LineOutput, takes_a_line
+from sidecar.telemetry.line_writer import LineOutput
 from sidecar.telemetry.redaction import Redactor
-from sidecar.telemetry.throttle import Repetition, repeated_as
+from sidecar.telemetry.throttle import Throttle, repeated_as
 
-_RANKS: dict[Level, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LogFormat: TypeAlias = Literal["json", "console"]
+_HEAD = ("timestamp", "level", "event")
+_RANKS: dict[Level, int] = {
+    "debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR,
+}  # fmt: skip
 
 
-class LogSink:
+class LineLogger:
+    """Runs the processors, of which the last returns text, and writes the line.
+
+    They are called directly: structlog's bound loggers would add a third to the time of an audit line.
+    """
+
+    def __init__(self, output: LineOutput, *processors: Processor) -> None:
+        self._output = output
+        self._processors = processors
+
+    def write(self, level: Level, event: Event | str, fields: Mapping[str, object] | None = None) -> None:
+        """Write one line, unless a processor drops it."""
+        try:
+            line = self.line(level, event, fields)
+        except DropEvent:
+            return
+        self._output.write(line)
+
+    def line(self, level: Level, event: Event | str, fields: Mapping[str, object] | None = None) -> str:
+        """Return the line with its line end, without writing it. Raises `DropEvent`."""
+        line: Any = {"timestamp": "", "level": level, "event": event}
+        if fields:
+            line.update(fields)
+        for process in self._processors:
+            line = process(None, level, line)
+        return f"{line}\n"
+
+
+class LogSink(LineLogger):
     """Writes one line for each event of at least `level`.
 
-    `event` is the event's constant name. The others are `timestamp` (ISO 8601, UTC), `level` and the event's fields.
     Repetitions (`repeated_as`) are written once in ten seconds, with the number of lines omitted (`suppressed`).
     """
 
     def __init__(
-        self, log_format: Literal["json", "console"], level: Level, output: LineOutput, redactor: Redactor, clock: Clock
+        self, log_format: LogFormat, level: Level, output: LineOutput, redactor: Redactor, clock: Clock
     ) -> None:
-        self._threshold = _RANKS[level]
-        self._repetition = Repetition(clock)
-        self._output = output
-        self._redactor = redactor
-        self._clock = clock
-        self._render = _for_people() if log_format == "console" else json.dumps
+        super().__init__(output, throttled(clock), flat, stamped(clock), redacted(redactor), renderer(log_format))
+        self.threshold = _RANKS[level]
 
     def emit(self, event: Event) -> None:
-        # Checked first: a request costs no more than this line when its level is off.
-        if _RANKS[event.level] < self._threshold:
-            return
-        same = repeated_as(event)
-        suppressed = 0 if same is None else self._repetition.tell(same)
+        # Checked before the processors: a request costs no more than this line when its level is off.
+        if _RANKS[event.level] >= self.threshold:
+            self.write(event.level, event)
+
+
+def throttled(clock: Clock) -> Processor:
+    """Drop repetitions of events."""
+    throttle = Throttle(clock)
+
+    def process(_logger: object, _level: str, line: EventDict) -> EventDict:
+        same = repeated_as(line["event"])
+        if same is not None:
+            suppressed = throttle.admit(same)
+            if suppressed is None:
+                raise DropEvent
+            if suppressed:
+                line["suppressed"] = suppressed
+        return line
+
+    return process
+
+
+def flat(_logger: object, _level: str, line: EventDict) -> EventDict:
+    """Replace an event by its name and its fields. What the line had before comes last."""
+    event = line["event"]
+    if isinstance(event, Event):
+        line["event"] = event.name
+        suppressed = line.pop("suppressed", None)
+        line.update(event_fields(event))
         if suppressed is not None:
-            told = {"suppressed": suppressed} if suppressed else {}
-            self.write(event.level, event.name, event_fields(event) | told)
+            line["suppressed"] = suppressed
+    return line
 
-    def write(self, level: Level, name: str, fields: Mapping[str, object]) -> None:
-        """Write one line, unless the level is off."""
-        if _RANKS[level] >= self._threshold:
-            self._output.write(self.line(level, name, fields))
 
-    def line(self, level: Level, name: str, fields: Mapping[str, object]) -> str:
-        """Return the line with its line end, without writing it."""
-        head: dict[str, object] = {"timestamp": timestamp(self._clock.wall()), "level": level, "event": name}
-        return self._render(head | self._redactor.mapping(fields)) + "\n"
+def stamped(clock: Clock) -> Processor:
+    """Set the timestamp."""
+
+    def process(_logger: object, _level: str, line: EventDict) -> EventDict:
+        line["timestamp"] = timestamp(clock.wall())
+        return line
+
+    return process
+
+
+def redacted(redactor: Redactor) -> Processor:
+    """Mask secrets in the fields, and turn their values into plain ones."""
+
+    def process(_logger: object, _level: str, line: EventDict) -> EventDict:
+        head = {name: line.pop(name) for name in _HEAD}
+        return head | redactor.mapping(line)
+
+    return process
+
+
+def renderer(log_format: LogFormat) -> Processor:
+    """Return the processor that turns a line's dict into text."""
+    if log_format == "json":
+        return _as_json
+    # The default formatter shows the values of frame locals. No event carries a traceback today; this is a precaution.
+    return ConsoleRenderer(colors=False, exception_formatter=plain_traceback)
+
+
+def _as_json(_logger: object, _level: str, line: EventDict) -> str:
+    try:
+        return msgspec.json.encode(line).decode()
+    except UnicodeEncodeError:
+        # A lone surrogate, as in the name of a file that is not UTF-8: this encoder writes it as an escape.
+        return json.dumps(line)
 
 
 def timestamp(at: UtcTime) -> str:
     """Return ISO 8601 in UTC, with milliseconds."""
-    seconds, rest_us = divmod(round(at * 1_000_000), 1_000_000)
-    return f"{_second(seconds)}.{rest_us // 1000:03}Z"
+    return _millisecond(round(at * 1_000_000) // 1000)
 
 
 @lru_cache(maxsize=1)
-def _second(at: int) -> str:
-    """Return the seconds part, computed once for all lines of that second."""
-    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat()
-
-
-def _for_people() -> Callable[[dict[str, object]], str]:
-    # Imported late: production writes JSON and saves the megabyte of this module.
-    from structlog.dev import ConsoleRenderer, plain_traceback
-
-    # The default formatter shows the values of frame locals. No event carries a traceback today; this is a precaution.
-    render = ConsoleRenderer(colors=False, exception_formatter=plain_traceback)
-    return lambda line: str(render(None, str(line["level"]), line))
+def _millisecond(at_ms: int) -> str:
+    # Cached: a busy audit writes several lines in a millisecond.
+    return datetime.fromtimestamp(at_ms / 1000, UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 _OF_TRACES = "opentelemetry."
@@ -93,12 +162,13 @@ _HTTP_STATUSES = range(100, 600)
 class LibraryLogs(logging.Handler):
     """Turns each record into a line `library_message`: logger, level, place in the source, and the exception's class.
 
-    OpenTelemetry's exporter puts the collector's HTTP status and the exception into the record's arguments.
+    Not its text, which may quote a request or an address. OpenTelemetry's exporter puts the collector's HTTP status and
+    the exception into the record's arguments.
     """
 
-    def __init__(self, sink: LogSink) -> None:
-        super().__init__(logging.WARNING)
-        self._sink = sink
+    def __init__(self, log: LogSink) -> None:
+        super().__init__(max(logging.WARNING, log.threshold))
+        self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, object] = {"logger": record.name, "where": f"{record.filename}:{record.lineno}"}
@@ -106,8 +176,7 @@ class LibraryLogs(logging.Handler):
             fields["cause"] = record.exc_info[0].__name__
         elif record.name.startswith(_OF_TRACES) and isinstance(record.args, tuple):
             fields |= _cause_in(record.args)
-        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
-        self._sink.write(level, "library_message", fields)
+        self._log.write("error" if record.levelno >= logging.ERROR else "warning", "library_message", fields)
 
 
 def _cause_in(arguments: tuple[object, ...]) -> dict[str, object]:
@@ -121,11 +190,11 @@ def _cause_in(arguments: tuple[object, ...]) -> dict[str, object]:
     return found
 
 
-def capture_library_logs(sink: LogSink) -> Callable[[], None]:
-    """Send this process's `logging` records and warnings to `sink` alone; return a function that undoes this."""
+def capture_library_logs(log: LogSink) -> Callable[[], None]:
+    """Send this process's `logging` records and warnings to `log` alone; return a function that undoes this."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
-    root.handlers = [LibraryLogs(sink)]
+    root.handlers = [LibraryLogs(log)]
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
 
@@ -135,18 +204,3 @@ def capture_library_logs(sink: LogSink) -> Callable[[], None]:
         root.setLevel(level)
 
     return release
-
-
-class BareRecords(logging.Handler):
-    """Writes one line to stderr for each record."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        # stderr may be closed while the process ends.
-        if takes_a_line(sys.stderr):
-            sys.stderr.write(bare_line(f"{record.name} ({record.filename}:{record.lineno})", error) + "\n")
-
-
-def install() -> None:
-    """Write records that no handler takes in this form, instead of with their text."""
-    logging.lastResort = BareRecords(logging.WARNING)

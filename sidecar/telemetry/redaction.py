@@ -60,7 +60,8 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return `text` with every registered secret masked."""
         for secret in self._secrets:
-            text = text.replace(secret.reveal(), MASK)
+            if secret.reveal() in text:
+                text = text.replace(secret.reveal(), MASK)
         return text
 
 

@@ -16,7 +16,7 @@ MAX_THINGS = 256
 _ANYTHING_ELSE = "anything else"
 
 
-def repeated_as(event: Event) -> Hashable | None:
+def repeated_as(event: Event | str) -> Hashable | None:
     """Return a key that is equal for events that repeat each other; None: such events are never repetitions."""
     match event:
         case StoreFailed():
@@ -39,7 +39,7 @@ def repeated_as(event: Event) -> Hashable | None:
     return None
 
 
-class Repetition:
+class Throttle:
     """Decides which repetitions of a key are written: the first, then one in `QUIET_S`.
 
     While `MAX_THINGS` keys occur within `QUIET_S`, all further keys count as one, so that callers cannot grow this
@@ -50,7 +50,7 @@ class Repetition:
         self._clock = clock
         self._told: dict[Hashable, tuple[MonotonicTime, int]] = {}
 
-    def tell(self, what: Hashable) -> int | None:
+    def admit(self, what: Hashable) -> int | None:
         """Return the number of repetitions omitted since the last written one; None when this one is not written."""
         now = self._clock.monotonic()
         if what not in self._told and len(self._told) >= MAX_THINGS:

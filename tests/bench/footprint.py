@@ -18,11 +18,10 @@ from tests.bench.findings import Finding, ratio
 from tests.bench.load import exactly
 from tests.bench.measure import check, counted, running, until_it_answers
 from tests.bench.partner import KEY, SECRET, partner
-from tests.bench.peers import SERVER_CORE, Peer, admin_url, sidecar
+from tests.bench.peers import AS_INSTALLED, SERVER_CORE, Peer, admin_url, sidecar
 
-FLOOR = "import sys; sys.modules['rich'] = None; import aiohttp, prometheus_client, redis.asyncio, structlog, uvloop"
-"""Whoever builds this in Python has these in memory before the first line of their own. structlog takes `rich` where it
-finds it, which only these tests have installed."""
+FLOOR = f"{AS_INSTALLED}; import aiohttp, prometheus_client, redis.asyncio, structlog, uvloop"
+"""Whoever builds this in Python has these in memory before the first line of their own."""
 MIB = 1 << 20
 PROFILES = 4
 UNSET = {"BASE_URL": "", "API_KEY": "", "API_SECRET": ""}

@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = "0", "1"
 ENVIRON = {**os.environ, "GOMAXPROCS": "1"}
 CONNECT_LIMIT_S = 5
+AS_INSTALLED = "import sys; sys.modules['rich'] = None"
+"""structlog imports `rich` where it finds it, which only these tests have installed."""
 PEER_TITLES = {
     "limit": "C epoll loop (the limit)",
     "nginx": "nginx proxy_cache",
@@ -194,7 +196,8 @@ def sidecar(name: str, port: int, partner_url: str, **settings: str) -> Peer:
     }
     listen = settings.get("LISTEN", "")
     socket_path = listen.removeprefix("unix:") if listen.startswith("unix:") else ""
-    return Peer(name, port, [sys.executable, "-m", "sidecar", "serve"], environ, socket_path=socket_path)
+    command = [sys.executable, "-c", f"{AS_INSTALLED}; from sidecar.__main__ import main; main()", "serve"]
+    return Peer(name, port, command, environ, socket_path=socket_path)
 
 
 def admin_url(peer: Peer) -> str:

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sidecar.app.wiring import Fanout
 from sidecar.core.events import InternalFailure
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from sidecar.core.process_events import MalformedRequest
-from sidecar.telemetry.event_fields import Fanout
 from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.admin.app import AdminApi

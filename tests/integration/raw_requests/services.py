@@ -20,7 +20,7 @@ from sidecar.app.running import load_settings
 from sidecar.app.service import Service
 from sidecar.core.model import Address, Budget, Secret, token_id_of
 from sidecar.sandbox import Sandbox, SandboxConfig
-from sidecar.telemetry.throttle import Repetition
+from sidecar.telemetry.throttle import Throttle
 from sidecar.web.server.fast_path import CachedResponse, Connection, FastPath
 from tests.integration.raw_requests.conversation import CANARY, ListenerKind
 from tests.support.replica import HANG_S
@@ -159,7 +159,7 @@ def running_services(folder: Path) -> Iterator[Services]:
         stack.callback(loop.stop)
         stack.enter_context(patch.object(FastPath, "find", _recorded(fast_answers)))
         # Every line is written: a line that shows a secret is not left out because a similar one came before it.
-        stack.enter_context(patch.object(Repetition, "tell", lambda *_: 0))
+        stack.enter_context(patch.object(Throttle, "admit", lambda *_: 0))
         (folder / "sidecar.toml").write_text("".join(_partner(stack, loop, name) for name in PROFILES))
         on, off = (_sidecar(stack, loop, clock, _environ(folder, fast_path)) for fast_path in ("on", "off"))
         tokens = {_token(one, name): name for name in PROFILES for one in (on, off)}

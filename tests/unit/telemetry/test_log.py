@@ -209,6 +209,12 @@ def test_two_sidecars_that_write_different_tokens_to_one_file_do_not_fill_the_lo
     assert [line["change"] for line in log.lines] == ["content", "removed"]
 
 
+def test_text_that_no_encoding_has_is_written_as_an_escape(log: Log) -> None:
+    """Such as the name of a file that is not UTF-8."""
+    log.sink.write("info", "test", {"name": "\udcff"})
+    assert log.lines[0]["name"] == "\udcff"
+
+
 def test_secrets_are_masked_by_type_by_name_and_by_text(log: Log) -> None:
     log.redactor.register(Secret("api-key-CANARY"))
     fields: dict[str, object] = {
@@ -257,6 +263,13 @@ def test_a_library_is_quoted_by_name_place_and_exception_class_alone(log: Log, l
     assert first["cause"] == "OSError"
     assert str(first["where"]).startswith("test_log.py:")
     assert (second["level"], "cause" in second) == ("warning", False)
+
+
+def test_a_library_warning_is_not_written_where_the_level_is_error(log: Log, library: logging.Logger) -> None:
+    library.handlers = [LibraryLogs(LogSink("json", "error", log.stream, log.redactor, log.clock))]
+    library.warning("CANARY")
+    library.error("CANARY")
+    assert [line["level"] for line in log.lines] == ["error"]
 
 
 def test_libraries_and_warnings_write_nowhere_else_until_they_are_released(log: Log) -> None:

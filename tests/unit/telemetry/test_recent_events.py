@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.app.wiring import Fanout
 from sidecar.core.events import (
     FlightEnded,
     LifetimeLearned,
@@ -15,7 +16,6 @@ from sidecar.core.events import (
 from sidecar.core.model import Lifetime, Reason
 from sidecar.core.process_events import RequestServed
 from sidecar.core.timestamps import iso
-from sidecar.telemetry.event_fields import Fanout
 from sidecar.telemetry.recent_events import RecentEvents
 from tests.support.sink import ListSink
 from tests.support.vendor import NOW, FixedClock
