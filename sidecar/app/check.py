@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.app.clock import SystemClock
+from sidecar.app.observers import open_spans
 from sidecar.app.token_files import leftovers_in_time, open_token_file
-from sidecar.app.tracing import open_spans
 from sidecar.app.wiring import (
     Process,
     credentials_source,

@@ -14,11 +14,12 @@ import aiohttp
 from sidecar import __version__
 from sidecar.app.clock import SystemClock
 from sidecar.app.listeners import Listeners, names_of
+from sidecar.app.observers import Observers
 from sidecar.app.service_manager import Health, ServiceManager, words_of
 from sidecar.app.settings_files import problems_with_files
 from sidecar.app.token_files import TokenFiles
 from sidecar.app.watched_files import WatchedFiles
-from sidecar.app.wiring import Observers, Process, open_settings_store, partner_certificates
+from sidecar.app.wiring import Process, open_settings_store, partner_certificates
 from sidecar.config.profiles import disagreements
 from sidecar.config.settings import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 
 from sidecar.app import settings_files
+from sidecar.app.observers import Observers
 from sidecar.app.settings_files import SealKeyFile
-from sidecar.app.wiring import Observers
 from sidecar.config.settings import Settings
 from sidecar.core.events import InternalFailure
 from sidecar.core.model import Seconds

@@ -1,29 +1,19 @@
-"""Connects one profile's adapters to its use cases.
-
-The receivers of events: metrics, log and latest events, and the audit and the spans where the settings name them.
-"""
+"""Connects one profile's adapters to its use cases."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TextIO, cast
 
 import aiohttp
 
-from sidecar import __version__
 from sidecar.app.settings_files import BackgroundCredentials, read_seal_keys
-from sidecar.app.tracing import open_spans
 from sidecar.config.settings import ProfileSettings, Settings
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.events import Event, Level, LogLinesDropped
-from sidecar.core.model import Credentials, Profile, Seconds, Secret
-from sidecar.core.ports import AuditSink, Clock, CredentialsSource, EventSink
-from sidecar.credentials.caller_token import CallerTokens
+from sidecar.core.model import Credentials, Profile, Secret
+from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.credentials.directory import DirectoryCredentials, StaticCredentials
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls
 from sidecar.partner.client import PartnerClient
@@ -31,18 +21,11 @@ from sidecar.partner.presets import PRESETS
 from sidecar.partner.transport import PartnerCertificates
 from sidecar.stores.factory import Store, open_store
 from sidecar.stores.sealing import AesSealer, OpenSealer, Sealer
-from sidecar.telemetry.audit import Audit
-from sidecar.telemetry.line_writer import LineStream, LineWriter
-from sidecar.telemetry.log import LogFormat, LogSink, capture_library_logs
-from sidecar.telemetry.metrics import Metrics
-from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.telemetry.redaction import Redactor
-from sidecar.vending.api import TokenProvider
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
 from sidecar.vending.refresher import Beat
-from sidecar.web.server.fast_path import FastPath
 
 PAIRS = 4
 """How many of the latest credentials stay redacted: a partner may still quote them after their last use here."""
@@ -159,86 +142,3 @@ class Process:
             beat=self.beat,
             budgets=self.budgets,
         )
-
-
-class Fanout:
-    """Passes each event to every sink, in their order."""
-
-    def __init__(self, sinks: Sequence[EventSink]) -> None:
-        self._sinks = tuple(sinks)
-
-    def emit(self, event: Event) -> None:
-        for sink in self._sinks:
-            sink.emit(event)
-
-
-class Observers:
-    """`sink` sends events to all but the audit, which gets callers' requests only. The audit is None when off."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        log: TextIO | None,
-        vendors: Callable[[], Iterable[TokenProvider]],
-        connections: Callable[[], Mapping[str, int]],
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self.redactor = Redactor()
-        self.redactor.register(settings.store_url)
-        log_format = cast(LogFormat, settings.log_format)
-        self._lines = LineWriter(log)
-        output = self._lines.output("log")
-        self._log = LogSink(log_format, cast(Level, settings.log_level), output, self.redactor, clock)
-        self.recent = RecentEvents(clock)
-        names = [profile.profile.name for profile in settings.profiles]
-        self.metrics = Metrics(
-            vendors, names, __version__, connections, lambda: self._lines.dropped, lambda: self.stalls()
-        )
-        self.spans, self.warnings = open_spans(clock) if settings.traces else (None, ())
-        told: list[EventSink] = [self.metrics, self._log, self.recent]
-        self.sink = Fanout([*told, self.spans] if self.spans is not None else told)
-        self.stalls = FileStalls(self.sink)
-        self.audit: AuditSink | None = None
-        if settings.audit != "off":
-            mode = cast(Literal["changes", "all"], settings.audit)
-            self.audit = Audit(mode, log_format, self._lines.output("audit"), self.redactor, clock)
-
-    def fast_path(self, caller_tokens: Callable[[], CallerTokens | None]) -> FastPath | None:
-        """Return the fast path; None when it is off or when the log has a line for each request (`debug`)."""
-        settings = self._settings
-        if not settings.warm or settings.log_level == "debug":
-            return None
-        return FastPath(
-            self._clock,
-            self.metrics.requests.tally,
-            max_head_bytes=settings.limits.max_header_bytes,
-            caller_tokens=caller_tokens,
-            audit=self.audit,
-            spans=self.spans,
-        )
-
-    def start_log(self) -> Callable[[], None]:
-        """Begin to write the log, with the log records of libraries until the returned function is called."""
-        loop = asyncio.get_running_loop()
-
-        def told(dropped: Mapping[LineStream, int]) -> str:
-            event = LogLinesDropped(log=dropped["log"], audit=dropped["audit"])
-            # RuntimeError: the loop is closed, so no request reads the latest events any more.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self.recent.emit, event)
-            # Written at every log level: audit lines may be among the dropped ones.
-            return self._log.line(event.level, event)
-
-        self._lines.start(told)
-        return capture_library_logs(self._log)
-
-    async def close(self, limit_s: Seconds) -> None:
-        """Send the spans that are queued, for `limit_s` at most."""
-        if self.spans is not None:
-            await self.spans.close(limit_s)
-
-    def close_log(self, limit_s: Seconds) -> None:
-        """Write the lines that are queued, for `limit_s` at most. Blocks: nothing else runs any more."""
-        self._lines.close(limit_s)

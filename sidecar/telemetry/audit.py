@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +11,6 @@ from structlog.typing import EventDict, Processor
 from sidecar.core.events import Event
 from sidecar.core.ports import Clock
 from sidecar.core.process_events import Audited
-from sidecar.telemetry.line_writer import LineOutput
 from sidecar.telemetry.log import LineLogger, LogFormat, renderer, stamped
 from sidecar.telemetry.redaction import Redactor
 from sidecar.telemetry.throttle import Throttle
@@ -40,12 +40,12 @@ class Audit:
         self,
         mode: Literal["changes", "all"],
         log_format: LogFormat,
-        output: LineOutput,
+        write_line: Callable[[str], object],
         redactor: Redactor,
         clock: Clock,
     ) -> None:
         self._everything = mode == "all"
-        self._logger = LineLogger(output, _flat, stamped(clock), renderer(log_format), _masked(redactor))
+        self._logger = LineLogger(write_line, _flat, stamped(clock), renderer(log_format), _masked(redactor))
         self._throttle = Throttle(clock)
         self._holders: dict[str, _Holders] = {}
 

@@ -40,11 +40,21 @@ _BY_PROFILE: tuple[tuple[str, str, Callable[[Snapshot], float]], ...] = (
 )
 
 
-class VendorGauges(Collector):
-    """Collects every gauge of the profiles and the store."""
+class CurrentState(Collector):
+    """Collects the state of the profiles and the store, connections, dropped lines and file operations that hang."""
 
-    def __init__(self, vendors: Callable[[], Iterable[TokenProvider]]) -> None:
+    def __init__(
+        self,
+        vendors: Callable[[], Iterable[TokenProvider]],
+        connections: Callable[[], Mapping[str, int]],
+        lines_dropped: Callable[[], Mapping[LineStream, int]],
+        stalled_files: Callable[[], Sequence[StalledFile]],
+    ) -> None:
+        """As for `Metrics`."""
         self._vendors = vendors
+        self._connections = connections
+        self._lines_dropped = lines_dropped
+        self._stalled_files = stalled_files
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: otherwise registering would collect before the token providers exist."""
@@ -53,77 +63,41 @@ class VendorGauges(Collector):
     def collect(self) -> Iterator[Metric]:
         seen = [(vendor.profile, vendor.snapshot()) for vendor in self._vendors()]
         for name, text, value in _BY_PROFILE:
-            gauge = _gauge(name, text, "profile")
-            for profile, snapshot in seen:
-                gauge.add_metric([profile.name], float(value(snapshot)))
-            yield gauge
-        lifetime = _gauge("token_lifetime_seconds", "The token's lifetime, by source; 0: none.", "profile", "kind")
-        for profile, snapshot in seen:
+            yield _gauge(name, text, ["profile"], [([profile.name], value(snapshot)) for profile, snapshot in seen])
+        lifetimes = [
+            ([profile.name, kind], lifetime_s)
+            for profile, snapshot in seen
             for kind, lifetime_s in (
                 ("declared", snapshot.declared_s),
                 ("assumed", profile.lifetime_s),
                 ("learned", snapshot.learned_s),
-            ):
-                lifetime.add_metric([profile.name, kind], lifetime_s)
-        yield lifetime
-        store_up = _gauge("store_up", "0 while the store is unavailable.")
-        store_up.add_metric([], float(all(snapshot.store_up for _, snapshot in seen)))
-        yield store_up
+            )
+        ]
+        text = "The token's lifetime, by source; 0: none."
+        yield _gauge("token_lifetime_seconds", text, ["profile", "kind"], lifetimes)
+        is_up = all(snapshot.store_up for _, snapshot in seen)
+        yield _gauge("store_up", "0 while the store is unavailable.", [], [([], is_up)])
+        connections = [([listener], count) for listener, count in self._connections().items()]
+        yield _gauge("connections", "Open connections.", ["listener"], connections)
+        yield self._dropped()
+        hanging = Counter(stalled.file for stalled in self._stalled_files())
+        text = "File operations that hang now, by purpose of the file."
+        yield _gauge("file_stalled", text, ["file"], [([file], hanging[file]) for file in FILES])
 
-
-class ConnectionGauge(Collector):
-    """Collects the connections of each listener; `connections` counts them by the listener's name."""
-
-    def __init__(self, connections: Callable[[], Mapping[str, int]]) -> None:
-        self._connections = connections
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: the same."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        gauge = _gauge("connections", "Open connections.", "listener")
-        for listener, count in self._connections().items():
-            gauge.add_metric([listener], count)
-        yield gauge
-
-
-class DroppedLines(Collector):
-    """Collects the number of dropped log lines; `dropped` counts them by stream."""
-
-    def __init__(self, dropped: Callable[[], Mapping[LineStream, int]]) -> None:
-        self._dropped = dropped
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: the same."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
+    def _dropped(self) -> Metric:
         name = f"{NAMESPACE}_log_lines_dropped"
         counter = CounterMetricFamily(name, "Log lines that could not be written.", labels=["stream"])
-        dropped = self._dropped()
+        dropped = self._lines_dropped()
         for stream in LINE_STREAMS:
             counter.add_metric([stream], dropped.get(stream, 0))
-        yield counter
+        return counter
 
 
-class StalledFiles(Collector):
-    """Collects the number of file operations that hang now; `stalled` has an item for each."""
-
-    def __init__(self, stalled: Callable[[], Sequence[StalledFile]]) -> None:
-        self._stalled = stalled
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: the same."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        gauge = _gauge("file_stalled", "File operations that hang now, by purpose of the file.", "file")
-        counts = Counter(stalled.file for stalled in self._stalled())
-        for file in FILES:
-            gauge.add_metric([file], counts[file])
-        yield gauge
-
-
-def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{NAMESPACE}_{name}", text, labels=labels)
+def _gauge(
+    name: str, text: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
+) -> GaugeMetricFamily:
+    """Return the gauge with its samples: the values of its labels, and its value."""
+    gauge = GaugeMetricFamily(f"{NAMESPACE}_{name}", text, labels=labels)
+    for values, value in samples:
+        gauge.add_metric(values, float(value))
+    return gauge

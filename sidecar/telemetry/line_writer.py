@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from io import FileIO
 from queue import SimpleQueue
-from typing import Literal, Protocol, TextIO, TypeAlias
+from typing import Literal, TextIO, TypeAlias
 
 from sidecar.core.model import Seconds
 
@@ -26,16 +26,8 @@ GATHER_S: Seconds = 0.01
 """The time to gather lines before the next write, once the queue is empty. Far fewer than `MAX_QUEUED` arrive in it."""
 
 
-class LineOutput(Protocol):
-    """The output for lines; any text stream is one."""
-
-    def write(self, line: str, /) -> object:
-        """Take one line with its line end."""
-        ...
-
-
 class LineWriter:
-    """One queue of lines and the thread that writes them. `output` returns the object to write lines to.
+    """One queue of lines and the thread that writes them.
 
     Lines are dropped and counted when the queue is full or the system cannot write them (closed pipe, full disk).
     A separate line gives the number of dropped lines once the queue has been written.
@@ -56,11 +48,8 @@ class LineWriter:
         """The lines dropped since the start."""
         return self._dropped
 
-    def output(self, stream: LineStream) -> LineOutput:
-        return _Output(self, stream)
-
     def put(self, stream: LineStream, line: str) -> None:
-        """Queue one line, from any thread; never blocks."""
+        """Queue one line with its line end, from any thread; never blocks."""
         if self._queue.qsize() < MAX_QUEUED:
             self._queue.put((stream, line))
         else:
@@ -111,14 +100,6 @@ class LineWriter:
         news = {stream: count - self._told[stream] for stream, count in dropped.items()}
         if any(news.values()) and _written(told(news), raw):
             self._told = dropped
-
-
-class _Output:
-    def __init__(self, writer: LineWriter, stream: LineStream) -> None:
-        self._writer, self._stream = writer, stream
-
-    def write(self, line: str, /) -> None:
-        self._writer.put(self._stream, line)
 
 
 def _gather() -> None:

@@ -1,15 +1,17 @@
 """The log: a chain of structlog's processors turns events, and the records of libraries, into lines.
 
-Processors change the line's dict in place. The first keys keep their order, so that lines begin alike: `timestamp`
-(ISO 8601, UTC), `level`, `event` (the event's constant name). Then come the event's fields.
+A line has `timestamp` (ISO 8601, UTC), `level`, `event` (the event's constant name) and then the event's fields.
+Processors keep that order: they change the values of a line's dict and add to its end.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -18,11 +20,12 @@ from structlog import DropEvent
 from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.typing import EventDict, Processor
 
+from sidecar.core.errors import PartnerDetail
 from sidecar.core.events import Event, Level
-from sidecar.core.model import UtcTime
+from sidecar.core.model import Seconds, UtcTime
 from sidecar.core.ports import Clock
-from sidecar.telemetry.event_fields import event_fields
-from sidecar.telemetry.line_writer import LineOutput
+from sidecar.core.timestamps import iso
+from sidecar.core.trace_context import TraceContext
 from sidecar.telemetry.redaction import Redactor
 from sidecar.telemetry.throttle import Throttle, repeated_as
 
@@ -39,8 +42,8 @@ class LineLogger:
     They are called directly: structlog's bound loggers would add a third to the time of an audit line.
     """
 
-    def __init__(self, output: LineOutput, *processors: Processor) -> None:
-        self._output = output
+    def __init__(self, write_line: Callable[[str], object], *processors: Processor) -> None:
+        self._write_line = write_line
         self._processors = processors
 
     def write(self, level: Level, event: Event | str, fields: Mapping[str, object] | None = None) -> None:
@@ -49,7 +52,7 @@ class LineLogger:
             line = self.line(level, event, fields)
         except DropEvent:
             return
-        self._output.write(line)
+        self._write_line(line)
 
     def line(self, level: Level, event: Event | str, fields: Mapping[str, object] | None = None) -> str:
         """Return the line with its line end, without writing it. Raises `DropEvent`."""
@@ -68,9 +71,14 @@ class LogSink(LineLogger):
     """
 
     def __init__(
-        self, log_format: LogFormat, level: Level, output: LineOutput, redactor: Redactor, clock: Clock
+        self,
+        log_format: LogFormat,
+        level: Level,
+        write_line: Callable[[str], object],
+        redactor: Redactor,
+        clock: Clock,
     ) -> None:
-        super().__init__(output, throttled(clock), flat, stamped(clock), redacted(redactor), renderer(log_format))
+        super().__init__(write_line, throttled(clock), flat, stamped(clock), redacted(redactor), renderer(log_format))
         self.threshold = _RANKS[level]
 
     def emit(self, event: Event) -> None:
@@ -106,6 +114,33 @@ def flat(_logger: object, _level: str, line: EventDict) -> EventDict:
         if suppressed is not None:
             line["suppressed"] = suppressed
     return line
+
+
+def event_fields(event: Event, *, later_s: Seconds = 0) -> dict[str, object]:
+    """Return the event's fields by name, without empty ones.
+
+    Enums become text, times (`…_at`) ISO 8601, a `PartnerDetail` its four fields, a `TraceContext` its two ids.
+    `later_s` is added to the times, because the clock may have been set after the event.
+    """
+    found: dict[str, object] = {}
+    for field in dataclasses.fields(event):
+        name, value = field.name, getattr(event, field.name)
+        if isinstance(value, PartnerDetail):
+            found |= {
+                "partner_status": value.status,
+                "error_code": value.error_code,
+                "error_message": value.error_message,
+                "session_id": value.session_id,
+            }
+        elif isinstance(value, TraceContext):
+            found |= {"trace_id": value.trace_id, "parent_id": value.parent_id}
+        elif isinstance(value, Enum):
+            found[name] = value.value
+        elif name.endswith("_at"):
+            found[name] = iso(value + later_s)
+        else:
+            found[name] = round(value, 6) if isinstance(value, float) else value
+    return {name: value for name, value in found.items() if value not in (None, "", ())}
 
 
 def stamped(clock: Clock) -> Processor:

@@ -1,15 +1,9 @@
-"""A counter whose series all exist from the start and never grow in number.
-
-The closed sets of the metric labels. They make every combination exist from the start, at 0.
-"""
+"""The closed sets of the metrics' label values. They let every series exist from the start, at 0."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import get_args
-
-from prometheus_client import CollectorRegistry, Counter
 
 from sidecar.core.errors import AnswerError, FailureKind
 from sidecar.core.events import FlightResult, Verdict
@@ -19,24 +13,6 @@ from sidecar.core.process_events import Endpoint, FileName
 from sidecar.telemetry.line_writer import LineStream
 
 NAMESPACE = "token_sidecar"
-
-
-class ClosedCounter:
-    """Counts combinations of label values from closed sets. Other values are not counted.
-
-    `labels` maps each label's name to its closed set.
-    """
-
-    def __init__(self, registry: CollectorRegistry, name: str, text: str, labels: Mapping[str, Sequence[str]]) -> None:
-        counter = Counter(name, text, tuple(labels), namespace=NAMESPACE, registry=registry)
-        # Cached: looking a series up by label takes a lock, for each request.
-        self._series = {values: counter.labels(*values) for values in itertools.product(*labels.values())}
-
-    def count(self, *values: str) -> None:
-        series = self._series.get(values)
-        if series is not None:
-            series.inc()
-
 
 ROUTES: tuple[str, ...] = get_args(Endpoint)
 OPERATIONS = tuple(Operation)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
+    Counter,
     Gauge,
     Histogram,
     PlatformCollector,
@@ -24,21 +26,32 @@ from sidecar.core.events import (
     TokenReported,
 )
 from sidecar.core.process_events import LimitHit, RequestServed, StalledFile, TokenFileFailed
-from sidecar.telemetry import metric_names
-from sidecar.telemetry.gauges import ConnectionGauge, DroppedLines, StalledFiles, VendorGauges
+from sidecar.telemetry import metric_names as names
+from sidecar.telemetry.gauges import CurrentState
 from sidecar.telemetry.line_writer import LineStream
-from sidecar.telemetry.metric_names import NAMESPACE, ClosedCounter
 from sidecar.telemetry.request_metrics import RequestCounts
 from sidecar.vending.api import TokenProvider
 
 PARTNER_BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-class Metrics:
-    """Every metric of the contract, in its own registry.
+class _ClosedCounter:
+    """Counts combinations of label values from closed sets, which exist from the start. Others are not counted."""
 
-    `profiles` are the names that may become labels.
-    """
+    def __init__(self, registry: CollectorRegistry, name: str, text: str, **labels: Sequence[str]) -> None:
+        """`labels` maps each label's name to its closed set."""
+        counter = Counter(name, text, tuple(labels), namespace=names.NAMESPACE, registry=registry)
+        # Cached: looking a series up by label takes a lock.
+        self._series = {values: counter.labels(*values) for values in itertools.product(*labels.values())}
+
+    def count(self, *values: str) -> None:
+        series = self._series.get(values)
+        if series is not None:
+            series.inc()
+
+
+class Metrics:
+    """Every metric of the contract, in its own registry."""
 
     def __init__(
         self,
@@ -49,69 +62,62 @@ class Metrics:
         lines_dropped: Callable[[], Mapping[LineStream, int]] = dict,
         stalled_files: Callable[[], Sequence[StalledFile]] = tuple,
     ) -> None:
-        """`connections` counts open connections by listener; `lines_dropped` counts dropped log lines by stream.
+        """`profiles` are the names that may become labels. `connections` counts open connections by listener.
 
-        `stalled_files` has one item for each file operation that hangs now.
+        `lines_dropped` counts dropped log lines by stream. `stalled_files` has one item for each file operation that
+        hangs now.
         """
         # Process-wide in prometheus_client: `_created` series double the output and nothing reads them.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one out
-        registry = CollectorRegistry()
-        self._registry = registry
+        registry = self._registry = CollectorRegistry()
+        counter = partial(_ClosedCounter, registry)
         self.requests = RequestCounts(profiles)
         registry.register(self.requests)
-        self._partner_requests = ClosedCounter(
-            registry,
+        self._partner_requests = counter(
             "partner_requests_total",
             "Calls to the partner's token endpoints.",
-            {"profile": profiles, "operation": metric_names.OPERATIONS, "outcome": metric_names.OUTCOMES},
+            profile=profiles,
+            operation=names.OPERATIONS,
+            outcome=names.OUTCOMES,
         )
-        self._flights = ClosedCounter(
-            registry,
+        self._flights = counter(
             "flights_total",
             "Attempts of this replica to get a token.",
-            {"profile": profiles, "reason": metric_names.REASONS, "result": metric_names.RESULTS},
+            profile=profiles,
+            reason=names.REASONS,
+            result=names.RESULTS,
         )
-        self._reports = ClosedCounter(
-            registry,
+        self._reports = counter(
             "rejected_reports_total",
             "Reports that the partner refused a token.",
-            {"profile": profiles, "verdict": metric_names.VERDICTS},
+            profile=profiles,
+            verdict=names.VERDICTS,
         )
-        self._leases_lost = ClosedCounter(
-            registry, "lease_lost_total", "Leases lost before the refresh was stored.", {"profile": profiles}
+        self._leases_lost = counter("lease_lost_total", "Leases lost before the refresh was stored.", profile=profiles)
+        self._store_errors = counter(
+            "store_errors_total", "Store operations that failed.", operation=names.STORE_OPERATIONS
         )
-        self._store_errors = ClosedCounter(
-            registry,
-            "store_errors_total",
-            "Store operations that failed.",
-            {"operation": metric_names.STORE_OPERATIONS},
+        self._file_errors = counter(
+            "sink_errors_total", "Token files that could not be written or removed.", profile=profiles
         )
-        self._file_errors = ClosedCounter(
-            registry, "sink_errors_total", "Token files that could not be written or removed.", {"profile": profiles}
-        )
-        self._limits_hit = ClosedCounter(
-            registry,
-            "limits_hit_total",
-            "Connections that exceeded a limit.",
-            {"listener": metric_names.LISTENERS, "limit": metric_names.LIMITS},
+        self._limits_hit = counter(
+            "limits_hit_total", "Connections that exceeded a limit.", listener=names.LISTENERS, limit=names.LIMITS
         )
         took = Histogram(
             "partner_request_duration_seconds",
             "Duration of partner calls.",
             ("profile", "operation"),
-            namespace=NAMESPACE,
+            namespace=names.NAMESPACE,
             buckets=PARTNER_BUCKETS_S,
             registry=registry,
         )
-        pairs = itertools.product(profiles, metric_names.OPERATIONS)
-        self._partner_series = {pair: took.labels(*pair) for pair in pairs}
-        Gauge(
-            "build_info", "Always 1; the label has the version.", ("version",), namespace=NAMESPACE, registry=registry
-        ).labels(version).set(1)
-        registry.register(VendorGauges(vendors))
-        registry.register(ConnectionGauge(connections))
-        registry.register(DroppedLines(lines_dropped))
-        registry.register(StalledFiles(stalled_files))
+        self._partner_durations = {
+            values: took.labels(*values) for values in itertools.product(profiles, names.OPERATIONS)
+        }
+        text = "Always 1; the label has the version."
+        build_info = Gauge("build_info", text, ("version",), namespace=names.NAMESPACE, registry=registry)
+        build_info.labels(version).set(1)
+        registry.register(CurrentState(vendors, connections, lines_dropped, stalled_files))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
@@ -130,7 +136,9 @@ class Metrics:
                 self.requests.tally(event.profile, event.endpoint).count(event.code, event.duration_s)
             case PartnerCalled():
                 self._partner_requests.count(event.profile, event.operation, event.outcome)
-                self._observe_call(event)
+                duration = self._partner_durations.get((event.profile, event.operation))
+                if duration is not None:
+                    duration.observe(event.duration_s)
             case FlightEnded():
                 self._flights.count(event.profile, event.reason, event.result)
             case TokenReported():
@@ -145,8 +153,3 @@ class Metrics:
                 self._store_errors.count(event.operation)
             case _:
                 pass
-
-    def _observe_call(self, event: PartnerCalled) -> None:
-        series = self._partner_series.get((event.profile, event.operation))
-        if series is not None:
-            series.observe(event.duration_s)

@@ -10,7 +10,7 @@ from sidecar.core.events import Event
 from sidecar.core.model import MonotonicTime, UtcTime
 from sidecar.core.ports import Clock
 from sidecar.core.timestamps import iso
-from sidecar.telemetry.event_fields import event_fields
+from sidecar.telemetry.log import event_fields
 from sidecar.telemetry.throttle import repeated_as
 from sidecar.vending.store_clock import ShownTime
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.app.clock import SystemClock
-from sidecar.app.tracing import open_spans
+from sidecar.app.observers import open_spans
 from sidecar.config.otel import traces_wanted
 from sidecar.config.sources import Findings
 from sidecar.core.events import PartnerCalled

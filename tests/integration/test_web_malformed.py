@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.app.wiring import Fanout
+from sidecar.app.observers import Fanout
 from sidecar.core.events import InternalFailure
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
@@ -126,7 +126,7 @@ class Room:
 async def room(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Room]:
     caplog.set_level(logging.DEBUG)
     seen, log = ListSink(), io.StringIO()
-    sink = Fanout([seen, LogSink("json", "debug", log, Redactor(), FixedClock())])
+    sink = Fanout([seen, LogSink("json", "debug", log.write, Redactor(), FixedClock())])
     vendors = {"default": FakeVendor()}
     handler: TokenApi | AdminApi
     if request.param == "vending":

@@ -11,8 +11,7 @@ import pytest
 from sidecar.core.model import Secret
 from sidecar.core.process_events import RequestRefused
 from sidecar.credentials.caller_token import CallerTokens
-from sidecar.telemetry.event_fields import event_fields
-from sidecar.telemetry.log import LogSink
+from sidecar.telemetry.log import LogSink, event_fields
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.api.guards import GuardSettings
 from tests.support.vending_service import vending_service
@@ -67,7 +66,7 @@ async def test_other_answers_are_no_refusals_of_the_guards() -> None:
 
 def test_a_flood_of_refusals_is_one_line_in_ten_seconds_for_each_code() -> None:
     stream, clock = io.StringIO(), FixedClock()
-    log = LogSink("json", "info", stream, Redactor(), clock)
+    log = LogSink("json", "info", stream.write, Redactor(), clock)
     for _ in range(1000):
         log.emit(RequestRefused(code="header-required"))
         log.emit(RequestRefused(code="host-not-allowed"))

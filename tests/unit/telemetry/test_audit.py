@@ -23,7 +23,7 @@ class Book:
 
     def __init__(self, mode: str) -> None:
         self.stream, self.clock = io.StringIO(), FixedClock()
-        self.audit = Audit("all" if mode == "all" else "changes", "json", self.stream, Redactor(), self.clock)
+        self.audit = Audit("all" if mode == "all" else "changes", "json", self.stream.write, Redactor(), self.clock)
 
     def vended(self, caller: str, token_id: str = "t1", profile: str = "default", outcome: Outcome = "ok") -> None:
         told = Audited(profile=profile, endpoint="token", caller=caller, token_id=token_id, outcome=outcome)
@@ -180,8 +180,8 @@ def test_a_line_is_the_one_that_the_log_would_write(
     """The audit has its own processors, which are faster."""
     event = Audited(profile="p", endpoint="rejected", caller="[::1]:1", token_id=token_id, outcome="later", trace=trace)
     audit, log, clock = io.StringIO(), io.StringIO(), FixedClock()
-    sink = LogSink(log_format, "info", log, Redactor(), clock)
-    audited = Audit("changes", log_format, audit, Redactor(), clock)
+    sink = LogSink(log_format, "info", log.write, Redactor(), clock)
+    audited = Audit("changes", log_format, audit.write, Redactor(), clock)
     for _ in range(7):
         audited.emit(event)
     sink.write("info", event)
@@ -196,6 +196,6 @@ def test_a_registered_secret_is_masked_in_the_audit_too(log_format: LogFormat) -
     stream, redactor = io.StringIO(), Redactor()
     redactor.register(Secret("CANARY"))
     event = Audited(profile="CANARY", endpoint="token", caller="CANARY", token_id="CANARY", outcome="ok")
-    Audit("all", log_format, stream, redactor, FixedClock()).emit(event)
+    Audit("all", log_format, stream.write, redactor, FixedClock()).emit(event)
     assert stream.getvalue().count("***") == 3
     assert "CANARY" not in stream.getvalue()

@@ -54,10 +54,9 @@ def flooded(stream: TextIO | None) -> LineWriter:
     """A writer that was given more lines than it and the pipe can hold."""
     writer = LineWriter(stream)
     writer.start(told)
-    log, audit = writer.output("log"), writer.output("audit")
     for number in range(MAX_QUEUED):
-        log.write(f"log {number} {LONG}\n")
-        audit.write(f"audit {number} {LONG}\n")
+        writer.put("log", f"log {number} {LONG}\n")
+        writer.put("audit", f"audit {number} {LONG}\n")
     return writer
 
 
@@ -65,10 +64,9 @@ def test_lines_of_log_and_audit_arrive_in_order_and_none_is_lost_at_the_end() ->
     stream = io.StringIO()
     writer = LineWriter(stream)
     writer.start(told)
-    log, audit = writer.output("log"), writer.output("audit")
     for number in range(1000):
-        log.write(f"log {number}\n")
-        audit.write(f"audit {number}\n")
+        writer.put("log", f"log {number}\n")
+        writer.put("audit", f"audit {number}\n")
     writer.close(ENOUGH_S)
     assert stream.getvalue() == "".join(f"log {number}\naudit {number}\n" for number in range(1000))
     assert writer.dropped == {"log": 0, "audit": 0}
@@ -90,11 +88,10 @@ def test_lines_that_come_soon_after_others_are_written_together(monkeypatch: pyt
     monkeypatch.setattr(line_writer, "_gather", gather)
     writer = LineWriter(Parts())
     writer.start(told)
-    log = writer.output("log")
-    log.write("first\n")
+    writer.put("log", "first\n")
     assert gathers.wait(ENOUGH_S)
-    log.write("second\n")
-    log.write("third\n")
+    writer.put("log", "second\n")
+    writer.put("log", "third\n")
     is_over.set()
     writer.close(ENOUGH_S)
     assert parts == ["first\n", "second\nthird\n"]
@@ -103,7 +100,7 @@ def test_lines_that_come_soon_after_others_are_written_together(monkeypatch: pyt
 def test_lines_from_before_the_start_are_written() -> None:
     stream = io.StringIO()
     writer = LineWriter(stream)
-    writer.output("log").write("early\n")
+    writer.put("log", "early\n")
     writer.start(told)
     writer.close(ENOUGH_S)
     assert stream.getvalue() == "early\n"
@@ -125,7 +122,7 @@ def test_how_many_lines_were_dropped_is_told_once_when_somebody_reads_again(pipe
     written = {stream: sum(line.startswith(stream) for line in lines) for stream in ("log", "audit")}
     assert lines[-1] == told(writer.dropped)
     assert {stream: MAX_QUEUED - count for stream, count in written.items()} == writer.dropped
-    writer.output("log").write("afterwards\n")
+    writer.put("log", "afterwards\n")
     writer.close(ENOUGH_S)
     pipe.stream.close()
     assert pipe.reader.readlines() == ["afterwards\n"]
@@ -135,8 +132,8 @@ def test_lines_for_a_reader_that_has_gone_are_counted_and_stop_nothing(pipe: Pip
     pipe.reader.close()
     writer = LineWriter(pipe.stream)
     writer.start(told)
-    writer.output("log").write("one\n")
-    writer.output("audit").write("two\n")
+    writer.put("log", "one\n")
+    writer.put("audit", "two\n")
     writer.close(ENOUGH_S)
     assert writer.dropped == {"log": 1, "audit": 1}
 
@@ -156,10 +153,10 @@ def test_a_full_disk_is_told_of_once_there_is_space() -> None:
     disk = Disk()
     writer = LineWriter(disk)
     writer.start(told)
-    writer.output("audit").write("lost\n")
+    writer.put("audit", "lost\n")
     assert disk.tried.wait(ENOUGH_S)
     disk.full = False
-    writer.output("audit").write("kept\n")
+    writer.put("audit", "kept\n")
     writer.close(ENOUGH_S)
     assert sorted(disk.getvalue().splitlines()) == ["dropped 0 1", "kept"]
 
@@ -172,7 +169,7 @@ def test_without_a_stream_every_line_is_counted_as_dropped(closed: bool, tmp_pat
         stream.close()
     writer = LineWriter(stream)
     writer.start(told)
-    writer.output("log").write("one\n")
+    writer.put("log", "one\n")
     writer.close(ENOUGH_S)
     assert writer.dropped == {"log": 1, "audit": 0}
 
@@ -182,7 +179,7 @@ def test_a_pipe_that_another_process_made_non_blocking_gets_every_line(pipe: Pip
     writer = LineWriter(pipe.stream)
     writer.start(told)
     for number in range(500):
-        writer.output("log").write(f"{number} {LONG}\n")
+        writer.put("log", f"{number} {LONG}\n")
     assert [pipe.reader.readline() for _ in range(500)] == [f"{number} {LONG}\n" for number in range(500)]
     writer.close(ENOUGH_S)
     assert writer.dropped["log"] == 0
@@ -196,7 +193,7 @@ def test_a_stream_that_is_closed_under_it_leads_no_line_elsewhere(pipe: Pipe, tm
     pipe.stream.close()
     with (tmp_path / "next").open("w+", encoding="utf-8") as following:
         assert following.fileno() == number
-        writer.output("log").write("late\n")
+        writer.put("log", "late\n")
         assert pipe.reader.readline() == "late\n"
         writer.close(ENOUGH_S)
         assert following.read() == ""
@@ -205,6 +202,6 @@ def test_a_stream_that_is_closed_under_it_leads_no_line_elsewhere(pipe: Pipe, tm
 def test_a_character_that_no_encoding_has_loses_no_line(pipe: Pipe) -> None:
     writer = LineWriter(pipe.stream)
     writer.start(told)
-    writer.output("log").write("\ud800\n")
+    writer.put("log", "\ud800\n")
     assert pipe.reader.readline() == "\\ud800\n"
     writer.close(ENOUGH_S)

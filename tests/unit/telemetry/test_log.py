@@ -43,7 +43,7 @@ class Log:
 
     def __init__(self) -> None:
         self.stream, self.clock, self.redactor = io.StringIO(), FixedClock(), Redactor()
-        self.sink = LogSink("json", "info", self.stream, self.redactor, self.clock)
+        self.sink = LogSink("json", "info", self.stream.write, self.redactor, self.clock)
 
     @property
     def lines(self) -> list[dict[str, object]]:
@@ -113,13 +113,13 @@ def test_requests_are_told_at_debug_only(log: Log) -> None:
     log.sink.emit(SERVED)
     assert log.lines == []
     stream = io.StringIO()
-    LogSink("json", "debug", stream, Redactor(), FixedClock()).emit(SERVED)
+    LogSink("json", "debug", stream.write, Redactor(), FixedClock()).emit(SERVED)
     assert json.loads(stream.getvalue())["duration_s"] == 0.000123
 
 
 def test_the_console_format_is_one_readable_line() -> None:
     stream = io.StringIO()
-    LogSink("console", "info", stream, Redactor(), FixedClock()).emit(FAILED)
+    LogSink("console", "info", stream.write, Redactor(), FixedClock()).emit(FAILED)
     text = stream.getvalue()
     assert text.count("\n") == 1
     assert "store_failed" in text
@@ -266,7 +266,7 @@ def test_a_library_is_quoted_by_name_place_and_exception_class_alone(log: Log, l
 
 
 def test_a_library_warning_is_not_written_where_the_level_is_error(log: Log, library: logging.Logger) -> None:
-    library.handlers = [LibraryLogs(LogSink("json", "error", log.stream, log.redactor, log.clock))]
+    library.handlers = [LibraryLogs(LogSink("json", "error", log.stream.write, log.redactor, log.clock))]
     library.warning("CANARY")
     library.error("CANARY")
     assert [line["level"] for line in log.lines] == ["error"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.app.wiring import Fanout
+from sidecar.app.observers import Fanout
 from sidecar.core.events import (
     FlightEnded,
     LifetimeLearned,

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core import events
 from sidecar.core.errors import FailureKind
-from sidecar.telemetry.event_fields import event_fields
+from sidecar.telemetry.log import event_fields
 from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.markup import FAILURES, span, time_of, until
 from sidecar.web.admin.status_page.page import page
