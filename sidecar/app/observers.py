@@ -66,8 +66,8 @@ class Observers:
             vendors, names, __version__, connections, lambda: self._lines.dropped, lambda: self.stalls()
         )
         self.spans, self.warnings = open_spans(clock) if settings.traces else (None, ())
-        told: list[EventSink] = [self.metrics, self._log, self.recent]
-        self.sink = Fanout([*told, self.spans] if self.spans is not None else told)
+        sinks: list[EventSink] = [self.metrics, self._log, self.recent]
+        self.sink = Fanout(sinks if self.spans is None else [*sinks, self.spans])
         self.stalls = FileStalls(self.sink)
         self.audit: AuditSink | None = None
         if settings.audit != "off":
@@ -92,7 +92,7 @@ class Observers:
         """Begin to write the log, with the log records of libraries until the returned function is called."""
         loop = asyncio.get_running_loop()
 
-        def told(dropped: Mapping[LineStream, int]) -> str:
+        def dropped_line(dropped: Mapping[LineStream, int]) -> str:
             event = LogLinesDropped(log=dropped["log"], audit=dropped["audit"])
             # RuntimeError: the loop is closed, so no request reads the latest events any more.
             with contextlib.suppress(RuntimeError):
@@ -100,7 +100,7 @@ class Observers:
             # Written at every log level: audit lines may be among the dropped ones.
             return self._log.line(event.level, event)
 
-        self._lines.start(told)
+        self._lines.start(dropped_line)
         return capture_library_logs(self._log)
 
     async def close(self, limit_s: Seconds) -> None:

@@ -19,6 +19,9 @@ from sidecar.core.model import Seconds
 LineStream: TypeAlias = Literal["log", "audit"]
 """The stream of a line. Both streams have the same output and keep the order in which lines were written."""
 
+DroppedLine: TypeAlias = Callable[[Mapping[LineStream, int]], str]
+"""Returns the line, with its line end, that reports the numbers of dropped lines."""
+
 MAX_QUEUED = 4096
 """The most lines that wait for the reader, about 1 MiB. A pipe holds about as many again in the kernel."""
 _MAX_AT_ONCE = 256
@@ -41,7 +44,7 @@ class LineWriter:
         self._thread: threading.Thread | None = None
         self._dropped: dict[LineStream, int] = {"log": 0, "audit": 0}
         self._counting = threading.RLock()  # reentrant for the same reason
-        self._told = dict(self._dropped)
+        self._reported = dict(self._dropped)
 
     @property
     def dropped(self) -> Mapping[LineStream, int]:
@@ -55,10 +58,10 @@ class LineWriter:
         else:
             self._drop(stream)
 
-    def start(self, told: Callable[[Mapping[LineStream, int]], str]) -> None:
-        """Start writing; lines wait until then. `told` returns the line with the number of dropped lines."""
+    def start(self, dropped_line: DroppedLine) -> None:
+        """Start writing; lines wait until then."""
         raw = _raw(self._stream)
-        self._thread = threading.Thread(target=self._run, args=(raw, told), name="log", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(raw, dropped_line), name="log", daemon=True)
         self._thread.start()
 
     def close(self, limit_s: Seconds) -> None:
@@ -67,7 +70,7 @@ class LineWriter:
             self._queue.put(None)
             self._thread.join(limit_s)
 
-    def _run(self, raw: FileIO | TextIO | None, told: Callable[[Mapping[LineStream, int]], str]) -> None:
+    def _run(self, raw: FileIO | TextIO | None, dropped_line: DroppedLine) -> None:
         ended = False
         while not ended:
             lines, ended = self._next()
@@ -75,7 +78,7 @@ class LineWriter:
                 for stream, _ in lines:
                     self._drop(stream)
             if self._queue.empty():
-                self._tell(raw, told)
+                self._report_dropped(raw, dropped_line)
                 # Waking the thread for each line would take the interpreter from the event loop each time.
                 _gather()
         if isinstance(raw, FileIO):
@@ -95,11 +98,11 @@ class LineWriter:
             lines.append(line)
         return lines, False
 
-    def _tell(self, raw: FileIO | TextIO | None, told: Callable[[Mapping[LineStream, int]], str]) -> None:
+    def _report_dropped(self, raw: FileIO | TextIO | None, dropped_line: DroppedLine) -> None:
         dropped = dict(self._dropped)
-        news = {stream: count - self._told[stream] for stream, count in dropped.items()}
-        if any(news.values()) and _written(told(news), raw):
-            self._told = dropped
+        news = {stream: count - self._reported[stream] for stream, count in dropped.items()}
+        if any(news.values()) and _written(dropped_line(news), raw):
+            self._reported = dropped
 
 
 def _gather() -> None:

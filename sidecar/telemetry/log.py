@@ -92,9 +92,9 @@ def throttled(clock: Clock) -> Processor:
     throttle = Throttle(clock)
 
     def process(_logger: object, _level: str, line: EventDict) -> EventDict:
-        same = repeated_as(line["event"])
-        if same is not None:
-            suppressed = throttle.admit(same)
+        key = repeated_as(line["event"])
+        if key is not None:
+            suppressed = throttle.admit(key)
             if suppressed is None:
                 raise DropEvent
             if suppressed:

@@ -19,7 +19,7 @@ from sidecar.vending.store_clock import ShownTime
 class _Kept:
     """An event, or the last of several equal ones."""
 
-    what: Hashable
+    key: Hashable
     event: Event
     count: int
     happened: MonotonicTime
@@ -28,9 +28,9 @@ class _Kept:
 
     def shown(self) -> dict[str, object]:
         at = self.shown_time.at(self.happened)
-        about = {"at": iso(at), "event": self.event.name, "level": self.event.level, "count": self.count}
+        head = {"at": iso(at), "event": self.event.name, "level": self.event.level, "count": self.count}
         # The times in the event are by the clock as it was when the event happened.
-        return about | event_fields(self.event, later_s=at - self.happened_at)
+        return head | event_fields(self.event, later_s=at - self.happened_at)
 
 
 class RecentEvents:
@@ -47,12 +47,12 @@ class RecentEvents:
     def emit(self, event: Event) -> None:
         if event.level == "debug":
             return
-        same, count = repeated_as(event), 1
-        what = event if same is None else same
-        if self._kept and self._kept[-1].what == what:
+        repeated, count = repeated_as(event), 1
+        key = event if repeated is None else repeated
+        if self._kept and self._kept[-1].key == key:
             count += self._kept.pop().count
         now, shown_time = self._clock.monotonic(), ShownTime(self._clock)
-        self._kept.append(_Kept(what, event, count, now, shown_time.at(now), shown_time))
+        self._kept.append(_Kept(key, event, count, now, shown_time.at(now), shown_time))
 
     def __call__(self) -> Sequence[Mapping[str, object]]:
         """Return the events, newest last: `at` (of the last repetition), `event`, `level`, `count`, and their fields.

@@ -1,5 +1,7 @@
-"""Counts the vending requests in plain integers. Each response on the fast path bears this cost, and the counters of
-prometheus_client would cost as much as the response."""
+"""Counts the vending requests in plain integers.
+
+Each response on the fast path is counted, and the counters of prometheus_client would cost as much as the response.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ from prometheus_client.utils import floatToGoString
 
 from sidecar.core.model import Seconds
 from sidecar.core.process_events import Endpoint
-from sidecar.telemetry import metric_names
-from sidecar.telemetry.metric_names import NAMESPACE
+from sidecar.telemetry.metric_names import CODES, NAMESPACE, ROUTES
 
 BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """A response from memory takes well under a millisecond."""
+_BOUNDS = [*map(floatToGoString, BUCKETS_S), "+Inf"]
 
 
 class _Durations:
@@ -37,7 +39,7 @@ class Tally:
     __slots__ = ("_durations", "codes")
 
     def __init__(self, durations: _Durations) -> None:
-        self.codes = dict.fromkeys(metric_names.CODES, 0)
+        self.codes = dict.fromkeys(CODES, 0)
         self._durations = durations
 
     def count(self, code: str, duration_s: Seconds) -> None:
@@ -52,10 +54,10 @@ class RequestCounts(Collector):
     """`requests_total` and `request_duration_seconds`. Profiles that are not configured count as ""."""
 
     def __init__(self, profiles: Sequence[str]) -> None:
-        self._durations = {route: _Durations() for route in metric_names.ROUTES}
+        self._durations = {route: _Durations() for route in ROUTES}
         self._tallies = {
             (profile, route): Tally(self._durations[route])
-            for profile, route in itertools.product((*profiles, ""), metric_names.ROUTES)
+            for profile, route in itertools.product((*profiles, ""), ROUTES)
         }
 
     def tally(self, profile: str, route: Endpoint) -> Tally:
@@ -77,8 +79,6 @@ class RequestCounts(Collector):
             f"{NAMESPACE}_request_duration_seconds", "Duration of vending requests.", labels=("route",)
         )
         for route, durations in self._durations.items():
-            bounds = [*map(floatToGoString, BUCKETS_S), "+Inf"]
-            took.add_metric(
-                [route], list(zip(bounds, itertools.accumulate(durations.counts), strict=True)), durations.sum_s
-            )
+            buckets = list(zip(_BOUNDS, itertools.accumulate(durations.counts), strict=True))
+            took.add_metric([route], buckets, durations.sum_s)
         yield took

@@ -10,10 +10,9 @@ from sidecar.core.ports import Clock
 from sidecar.core.process_events import LimitHit, MalformedRequest, RequestRefused, TokenFileChanged, TokenFileFailed
 
 QUIET_S: Seconds = 10
-MAX_THINGS = 256
+MAX_KEYS = 256
 """The most keys that are kept at a time."""
-
-_ANYTHING_ELSE = "anything else"
+_OTHER_KEYS = "other keys"
 
 
 def repeated_as(event: Event | str) -> Hashable | None:
@@ -42,24 +41,25 @@ def repeated_as(event: Event | str) -> Hashable | None:
 class Throttle:
     """Decides which repetitions of a key are written: the first, then one in `QUIET_S`.
 
-    While `MAX_THINGS` keys occur within `QUIET_S`, all further keys count as one, so that callers cannot grow this
+    While `MAX_KEYS` keys occur within `QUIET_S`, all further keys count as one, so that callers cannot grow this
     memory or the log. Keys that did not occur for `QUIET_S` are removed when the space is needed.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told: dict[Hashable, tuple[MonotonicTime, int]] = {}
+        self._written: dict[Hashable, tuple[MonotonicTime, int]] = {}
+        """When each key was written last, and the number of repetitions omitted since."""
 
-    def admit(self, what: Hashable) -> int | None:
+    def admit(self, key: Hashable) -> int | None:
         """Return the number of repetitions omitted since the last written one; None when this one is not written."""
         now = self._clock.monotonic()
-        if what not in self._told and len(self._told) >= MAX_THINGS:
-            self._told = {thing: told for thing, told in self._told.items() if now - told[0] < QUIET_S}
-            if len(self._told) >= MAX_THINGS:
-                what = _ANYTHING_ELSE
-        told_at, left_out = self._told.get(what, (now - QUIET_S, 0))
-        if now - told_at < QUIET_S:
-            self._told[what] = (told_at, left_out + 1)
+        if key not in self._written and len(self._written) >= MAX_KEYS:
+            self._written = {kept: written for kept, written in self._written.items() if now - written[0] < QUIET_S}
+            if len(self._written) >= MAX_KEYS:
+                key = _OTHER_KEYS
+        written_at, omitted = self._written.get(key, (now - QUIET_S, 0))
+        if now - written_at < QUIET_S:
+            self._written[key] = (written_at, omitted + 1)
             return None
-        self._told[what] = (now, 0)
-        return left_out
+        self._written[key] = (now, 0)
+        return omitted

@@ -14,45 +14,45 @@ from sidecar.core.trace_context import TraceContext
 from sidecar.telemetry.audit import MAX_CALLERS, Audit
 from sidecar.telemetry.log import LogFormat, LogSink
 from sidecar.telemetry.redaction import Redactor
-from sidecar.telemetry.throttle import MAX_THINGS
+from sidecar.telemetry.throttle import MAX_KEYS
 from tests.support.vendor import FixedClock
 
 
-class Book:
-    """An audit and what it wrote."""
+class WrittenAudit:
+    """An audit and its lines."""
 
     def __init__(self, mode: str) -> None:
         self.stream, self.clock = io.StringIO(), FixedClock()
         self.audit = Audit("all" if mode == "all" else "changes", "json", self.stream.write, Redactor(), self.clock)
 
     def vended(self, caller: str, token_id: str = "t1", profile: str = "default", outcome: Outcome = "ok") -> None:
-        told = Audited(profile=profile, endpoint="token", caller=caller, token_id=token_id, outcome=outcome)
-        self.audit.emit(told)
+        event = Audited(profile=profile, endpoint="token", caller=caller, token_id=token_id, outcome=outcome)
+        self.audit.emit(event)
 
     def reported(self, caller: str, token_id: str = "t1", verdict: Outcome = "refreshing") -> None:
-        told = Audited(profile="default", endpoint="rejected", caller=caller, token_id=token_id, outcome=verdict)
-        self.audit.emit(told)
+        event = Audited(profile="default", endpoint="rejected", caller=caller, token_id=token_id, outcome=verdict)
+        self.audit.emit(event)
 
     @property
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.stream.getvalue().splitlines()]
 
-    def told(self, *names: str) -> list[tuple[object, ...]]:
+    def fields(self, *names: str) -> list[tuple[object, ...]]:
         """These fields of each line."""
         return [tuple(line.get(name) for name in names) for line in self.lines]
 
 
 @pytest.fixture
-def every() -> Book:
-    return Book("all")
+def every() -> WrittenAudit:
+    return WrittenAudit("all")
 
 
 @pytest.fixture
-def changes() -> Book:
-    return Book("changes")
+def changes() -> WrittenAudit:
+    return WrittenAudit("changes")
 
 
-def test_a_line_says_when_who_got_which_token_and_how_good_it_was(every: Book) -> None:
+def test_a_line_says_when_who_got_which_token_and_how_good_it_was(every: WrittenAudit) -> None:
     every.vended("uid:1000", outcome="suspect")
     assert every.lines == [
         {
@@ -68,7 +68,7 @@ def test_a_line_says_when_who_got_which_token_and_how_good_it_was(every: Book) -
     ]
 
 
-def test_all_tells_every_token_and_every_report(every: Book) -> None:
+def test_all_writes_every_token_and_every_report(every: WrittenAudit) -> None:
     for _ in range(3):
         every.vended("uid:1000")
         every.reported("uid:1000")
@@ -79,55 +79,55 @@ CALLERS = ("uid:1000", "127.0.0.1:1", "127.0.0.1:2", "[::1]:1")
 
 
 @pytest.mark.parametrize("mode", ["all", "changes"])
-def test_what_is_said_to_be_told_already_brings_no_line(mode: str) -> None:
-    """And the changes say it of all that they would not tell, as long as they tell the callers apart."""
-    book = Book(mode)
+def test_is_told_says_whether_an_event_would_write_no_line(mode: str) -> None:
+    """The mode `changes` knows every such event, as long as it counts the callers separately."""
+    written = WrittenAudit(mode)
     for caller, token_id, profile in product(CALLERS * 2, ("t1", "t2", "t1"), ("default", "other")):
-        before = len(book.lines)
-        is_told = book.audit.is_told(profile, token_id, caller)
-        book.vended(caller, token_id, profile)
-        assert is_told == (len(book.lines) == before)
-    assert book.audit.is_told("other", "t1", CALLERS[-1]) == (mode == "changes")
+        before = len(written.lines)
+        is_told = written.audit.is_told(profile, token_id, caller)
+        written.vended(caller, token_id, profile)
+        assert is_told == (len(written.lines) == before)
+    assert written.audit.is_told("other", "t1", CALLERS[-1]) == (mode == "changes")
 
 
-def test_a_caller_beyond_those_that_are_told_apart_is_never_said_to_be_told(changes: Book) -> None:
+def test_is_told_is_false_for_callers_beyond_the_most_that_are_counted_separately(changes: WrittenAudit) -> None:
     for number in range(MAX_CALLERS + 1):
         changes.vended(f"uid:{number}")
     assert [changes.audit.is_told("default", "t1", f"uid:{number}") for number in (0, MAX_CALLERS)] == [True, False]
 
 
-def test_other_events_are_not_the_audits(every: Book) -> None:
+def test_other_events_write_no_line(every: WrittenAudit) -> None:
     every.audit.emit(RequestServed(endpoint="token", code="ok", duration_s=0.1))
     assert every.lines == []
 
 
-def test_changes_tells_a_callers_first_of_each_token(changes: Book) -> None:
+def test_changes_writes_a_callers_first_of_each_token(changes: WrittenAudit) -> None:
     for token_id in ("t1", "t2"):
         for _ in range(3):
             changes.vended("uid:1000", token_id)
             changes.vended("uid:1001", token_id)
-    assert changes.told("caller", "token_id") == [
+    assert changes.fields("caller", "token_id") == [
         ("uid:1000", "t1"), ("uid:1001", "t1"), ("uid:1000", "t2"), ("uid:1001", "t2"),
     ]  # fmt: skip
 
 
-def test_a_new_connection_makes_no_new_caller(changes: Book) -> None:
+def test_a_new_connection_makes_no_new_caller(changes: WrittenAudit) -> None:
     changes.vended("10.0.0.1:50001")
     changes.vended("10.0.0.1:50002")
     changes.vended("10.0.0.2:50002")
     changes.vended("[::1]:50002")
     changes.vended("[::1]:50003")
-    assert changes.told("caller") == [("10.0.0.1:50001",), ("10.0.0.2:50002",), ("[::1]:50002",)]
+    assert changes.fields("caller") == [("10.0.0.1:50001",), ("10.0.0.2:50002",), ("[::1]:50002",)]
 
 
-def test_the_same_caller_of_another_profile_is_told(changes: Book) -> None:
+def test_the_same_caller_of_another_profile_is_written(changes: WrittenAudit) -> None:
     changes.vended("uid:1000")
     changes.vended("uid:1000", profile="other")
     changes.vended("uid:1000")
-    assert changes.told("profile") == [("default",), ("other",)]
+    assert changes.fields("profile") == [("default",), ("other",)]
 
 
-def test_a_report_made_again_is_counted_and_another_is_told_at_once(changes: Book) -> None:
+def test_a_repeated_report_is_counted_and_another_is_written_at_once(changes: WrittenAudit) -> None:
     for _ in range(300):
         changes.reported("uid:1000")
     changes.reported("uid:1001")
@@ -135,10 +135,10 @@ def test_a_report_made_again_is_counted_and_another_is_told_at_once(changes: Boo
     changes.reported("uid:1000", verdict="later")
     changes.clock.passed_s = 10
     changes.reported("uid:1000")
-    assert changes.told("suppressed") == [(None,), (None,), (None,), (None,), (299,)]
+    assert changes.fields("suppressed") == [(None,), (None,), (None,), (None,), (299,)]
 
 
-def test_more_callers_than_are_remembered_share_a_line_in_ten_seconds(changes: Book) -> None:
+def test_more_callers_than_are_remembered_share_a_line_in_ten_seconds(changes: WrittenAudit) -> None:
     for number in range(MAX_CALLERS + 500):
         changes.vended(f"uid:{number}")
     assert len(changes.lines) == MAX_CALLERS + 1
@@ -147,7 +147,7 @@ def test_more_callers_than_are_remembered_share_a_line_in_ten_seconds(changes: B
     assert changes.lines[-1]["suppressed"] == 499
 
 
-def test_the_memory_of_callers_goes_with_the_token(changes: Book) -> None:
+def test_the_memory_of_callers_goes_with_the_token(changes: WrittenAudit) -> None:
     for token_id in range(20):
         for number in range(MAX_CALLERS + 500):
             changes.vended(f"uid:{number}", str(token_id))
@@ -155,20 +155,20 @@ def test_the_memory_of_callers_goes_with_the_token(changes: Book) -> None:
     assert len(holders.callers) == MAX_CALLERS
 
 
-def test_a_flood_of_reports_from_callers_made_up_is_bounded_in_lines_and_memory(changes: Book) -> None:
+def test_a_flood_of_reports_from_invented_callers_is_bounded_in_lines_and_memory(changes: WrittenAudit) -> None:
     for number in range(20_000):
         changes.reported(f"127.0.{number // 250}.{number % 250}:50000", verdict="already-replaced")
-    assert len(changes.lines) == MAX_THINGS + 1
-    assert len(changes.audit._throttle._told) == MAX_THINGS + 1
+    assert len(changes.lines) == MAX_KEYS + 1
+    assert len(changes.audit._throttle._written) == MAX_KEYS + 1
 
 
-def test_what_has_been_quiet_makes_room_for_who_comes_later(changes: Book) -> None:
-    for number in range(MAX_THINGS + 10):
+def test_keys_that_did_not_occur_lately_are_removed_for_new_ones(changes: WrittenAudit) -> None:
+    for number in range(MAX_KEYS + 10):
         changes.reported(f"uid:{number}")
     changes.clock.passed_s = 10
     changes.reported("uid:5000")
     changes.reported("uid:5001")
-    assert changes.told("caller", "suppressed")[-2:] == [("uid:5000", None), ("uid:5001", None)]
+    assert changes.fields("caller", "suppressed")[-2:] == [("uid:5000", None), ("uid:5001", None)]
 
 
 @pytest.mark.parametrize("token_id", ["t1", ""])

@@ -1,4 +1,4 @@
-"""The thread that writes the log: in order, whole at the end, and never in the way of who has something to say."""
+"""The thread that writes the log: in order, complete at the end, and without blocking callers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENOUGH_S = 60
 LONG = "x" * 1000
 
 
-def told(dropped: Mapping[LineStream, int]) -> str:
+def dropped_line(dropped: Mapping[LineStream, int]) -> str:
     return f"dropped {dropped['log']} {dropped['audit']}\n"
 
 
@@ -53,7 +53,7 @@ def pipe() -> Iterator[Pipe]:
 def flooded(stream: TextIO | None) -> LineWriter:
     """A writer that was given more lines than it and the pipe can hold."""
     writer = LineWriter(stream)
-    writer.start(told)
+    writer.start(dropped_line)
     for number in range(MAX_QUEUED):
         writer.put("log", f"log {number} {LONG}\n")
         writer.put("audit", f"audit {number} {LONG}\n")
@@ -63,7 +63,7 @@ def flooded(stream: TextIO | None) -> LineWriter:
 def test_lines_of_log_and_audit_arrive_in_order_and_none_is_lost_at_the_end() -> None:
     stream = io.StringIO()
     writer = LineWriter(stream)
-    writer.start(told)
+    writer.start(dropped_line)
     for number in range(1000):
         writer.put("log", f"log {number}\n")
         writer.put("audit", f"audit {number}\n")
@@ -87,7 +87,7 @@ def test_lines_that_come_soon_after_others_are_written_together(monkeypatch: pyt
 
     monkeypatch.setattr(line_writer, "_gather", gather)
     writer = LineWriter(Parts())
-    writer.start(told)
+    writer.start(dropped_line)
     writer.put("log", "first\n")
     assert gathers.wait(ENOUGH_S)
     writer.put("log", "second\n")
@@ -101,26 +101,26 @@ def test_lines_from_before_the_start_are_written() -> None:
     stream = io.StringIO()
     writer = LineWriter(stream)
     writer.put("log", "early\n")
-    writer.start(told)
+    writer.start(dropped_line)
     writer.close(ENOUGH_S)
     assert stream.getvalue() == "early\n"
 
 
-def test_who_writes_is_not_held_up_by_a_pipe_nobody_reads_and_the_lines_dropped_are_counted(pipe: Pipe) -> None:
+def test_a_pipe_that_is_not_read_blocks_no_caller_and_dropped_lines_are_counted(pipe: Pipe) -> None:
     writer = flooded(pipe.stream)
     assert writer.dropped["log"] > 0
     assert writer.dropped["audit"] > 0
 
 
-def test_the_end_does_not_wait_for_a_pipe_nobody_reads(pipe: Pipe) -> None:
+def test_the_end_does_not_wait_for_a_pipe_that_is_not_read(pipe: Pipe) -> None:
     flooded(pipe.stream).close(0)
 
 
-def test_how_many_lines_were_dropped_is_told_once_when_somebody_reads_again(pipe: Pipe) -> None:
+def test_the_number_of_dropped_lines_is_written_once_when_the_pipe_is_read_again(pipe: Pipe) -> None:
     writer = flooded(pipe.stream)
     lines = list(pipe.lines_until_dropped())
     written = {stream: sum(line.startswith(stream) for line in lines) for stream in ("log", "audit")}
-    assert lines[-1] == told(writer.dropped)
+    assert lines[-1] == dropped_line(writer.dropped)
     assert {stream: MAX_QUEUED - count for stream, count in written.items()} == writer.dropped
     writer.put("log", "afterwards\n")
     writer.close(ENOUGH_S)
@@ -128,17 +128,17 @@ def test_how_many_lines_were_dropped_is_told_once_when_somebody_reads_again(pipe
     assert pipe.reader.readlines() == ["afterwards\n"]
 
 
-def test_lines_for_a_reader_that_has_gone_are_counted_and_stop_nothing(pipe: Pipe) -> None:
+def test_lines_for_a_closed_reader_are_counted_and_stop_nothing(pipe: Pipe) -> None:
     pipe.reader.close()
     writer = LineWriter(pipe.stream)
-    writer.start(told)
+    writer.start(dropped_line)
     writer.put("log", "one\n")
     writer.put("audit", "two\n")
     writer.close(ENOUGH_S)
     assert writer.dropped == {"log": 1, "audit": 1}
 
 
-def test_a_full_disk_is_told_of_once_there_is_space() -> None:
+def test_lines_dropped_by_a_full_disk_are_reported_once_there_is_space() -> None:
     class Disk(io.StringIO):
         def __init__(self) -> None:
             super().__init__()
@@ -152,7 +152,7 @@ def test_a_full_disk_is_told_of_once_there_is_space() -> None:
 
     disk = Disk()
     writer = LineWriter(disk)
-    writer.start(told)
+    writer.start(dropped_line)
     writer.put("audit", "lost\n")
     assert disk.tried.wait(ENOUGH_S)
     disk.full = False
@@ -168,7 +168,7 @@ def test_without_a_stream_every_line_is_counted_as_dropped(closed: bool, tmp_pat
         stream = (tmp_path / "log").open("w", encoding="utf-8")
         stream.close()
     writer = LineWriter(stream)
-    writer.start(told)
+    writer.start(dropped_line)
     writer.put("log", "one\n")
     writer.close(ENOUGH_S)
     assert writer.dropped == {"log": 1, "audit": 0}
@@ -177,7 +177,7 @@ def test_without_a_stream_every_line_is_counted_as_dropped(closed: bool, tmp_pat
 def test_a_pipe_that_another_process_made_non_blocking_gets_every_line(pipe: Pipe) -> None:
     os.set_blocking(pipe.stream.fileno(), False)
     writer = LineWriter(pipe.stream)
-    writer.start(told)
+    writer.start(dropped_line)
     for number in range(500):
         writer.put("log", f"{number} {LONG}\n")
     assert [pipe.reader.readline() for _ in range(500)] == [f"{number} {LONG}\n" for number in range(500)]
@@ -188,7 +188,7 @@ def test_a_pipe_that_another_process_made_non_blocking_gets_every_line(pipe: Pip
 def test_a_stream_that_is_closed_under_it_leads_no_line_elsewhere(pipe: Pipe, tmp_path: Path) -> None:
     """The next file gets the number of its descriptor."""
     writer = LineWriter(pipe.stream)
-    writer.start(told)
+    writer.start(dropped_line)
     number = pipe.stream.fileno()
     pipe.stream.close()
     with (tmp_path / "next").open("w+", encoding="utf-8") as following:
@@ -201,7 +201,7 @@ def test_a_stream_that_is_closed_under_it_leads_no_line_elsewhere(pipe: Pipe, tm
 
 def test_a_character_that_no_encoding_has_loses_no_line(pipe: Pipe) -> None:
     writer = LineWriter(pipe.stream)
-    writer.start(told)
+    writer.start(dropped_line)
     writer.put("log", "\ud800\n")
     assert pipe.reader.readline() == "\\ud800\n"
     writer.close(ENOUGH_S)
