@@ -6,20 +6,10 @@
     ├── StoreError                  the store cannot be used right now
     ├── PartnerError                a partner call failed; carries its classification
     ├── UnsentError                 a partner call was given up before its first byte
-    └── AnswerError                 a caller gets this error; `code` is the contract's
-        ├── UnknownProfileError     unknown-profile
-        ├── BadRequestError         bad-request
+    └── AnswerError                 a caller gets this error; `code` is one of `ERROR_CODES`
+        ├── UnknownProfileError
+        ├── BadRequestError
         └── NoTokenError            "not now, try in N seconds"
-            ├── CoolingDownError            partner-cooling-down
-            ├── BudgetExhaustedError        call-budget-exhausted
-            ├── PartnerUnavailableError     partner-unavailable
-            ├── CredentialsRejectedError    credentials-rejected
-            ├── PartnerRefusedError         partner-refused-request
-            ├── StoreUnavailableError       store-unavailable
-            ├── StartingError               starting
-            └── WaitTimeoutError            timeout
-
-HTTP statuses are not here: `web/problems.py` maps codes to them.
 
 How a partner call can fail: a closed set, and what the partner said about it.
 """
@@ -29,10 +19,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from sidecar.core.model import Seconds
+
+
+ErrorCode: TypeAlias = Literal[
+    "unknown-profile", "bad-request", "partner-cooling-down", "call-budget-exhausted", "partner-unavailable",
+    "credentials-rejected", "partner-refused-request", "store-unavailable", "starting", "timeout", "header-required",
+    "forwarded-request", "host-not-allowed", "caller-not-allowed", "not-found", "method-not-allowed",
+    "payload-too-large", "overloaded", "internal-error",
+]  # fmt: skip
+ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
+"""The code of every error response. `web/responses.py` maps codes to HTTP statuses and titles."""
 
 
 class SidecarError(Exception):
@@ -101,7 +101,7 @@ class UnsentError(SidecarError):
 class AnswerError(SidecarError):
     """A caller gets this error. The text is safe to show."""
 
-    code: ClassVar[str]
+    code: ClassVar[ErrorCode]
 
 
 class UnknownProfileError(AnswerError):

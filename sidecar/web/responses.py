@@ -1,35 +1,33 @@
-"""The responses of both listeners: their common headers, and their encoding.
-
-The errors for requests that are refused before a token is requested, and the check of method and body.
-
-The table from the contract's error codes to HTTP, and the problem documents of RFC 9457.
-"""
+"""The responses of both listeners: their bytes, the problem documents of RFC 9457, and the errors that become one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 from aiohttp.web_request import BaseRequest
 
-from sidecar.core.errors import AnswerError, NoTokenError, PartnerDetail, SidecarError
+from sidecar.core.errors import AnswerError, ErrorCode, NoTokenError, PartnerDetail, SidecarError
 from sidecar.core.model import Seconds, UtcTime
 from sidecar.core.process_events import Outcome
 from sidecar.vending.api import VendedToken
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+PROBLEM_JSON = "application/problem+json"
 
 _ALWAYS = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nServer: token-sidecar\r\n"
 """No caching, no content sniffing, no server version."""
 _NO_LENGTH = (204, 304)
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -38,39 +36,21 @@ class Response:
     """`headers` are those that not every response has. `closes`: the connection ends with this response."""
 
     status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes
+    headers: Mapping[str, str]
     closes: bool = False
 
 
-@dataclass(slots=True)
-class EndpointResult:
-    """A response and the contract's code for it: `ok`, `not-modified` or an error code.
-
-    `profile` is set only by an endpoint that reads the profile from the body. `token_id` and `outcome` are for the
-    audit: `outcome` is set where the response has a token, or a token was reported.
-    """
-
-    code: str
-    response: Response
-    profile: str = ""
-    token_id: str = ""
-    outcome: Outcome | None = None
-    vended: VendedToken | None = None
-    render: Callable[[VendedToken], Response] | None = None
-    """Set where the response has a token: makes the same response with another token."""
-
-
 def make_response(
-    status: int, body: bytes = b"", *, content_type: str = JSON, headers: Mapping[str, str] | None = None
+    status: int, body: bytes = b"", *, content_type: str = JSON, headers: Mapping[str, str] = _NO_HEADERS
 ) -> Response:
     """Return a response, with a content type where it has a body."""
     if body:
-        return Response(status, body, {"Content-Type": content_type, **(headers or {})})
-    return Response(status, body, headers or {})
+        return Response(status, body, {"Content-Type": content_type, **headers})
+    return Response(status, body, headers)
 
 
-def json_response(status: int, document: object, *, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(status: int, document: object, *, headers: Mapping[str, str] = _NO_HEADERS) -> Response:
     return make_response(status, msgspec.json.encode(document), headers=headers)
 
 
@@ -104,59 +84,6 @@ def _http_date(second: int) -> str:
     return format_datetime(datetime.fromtimestamp(second, UTC), usegmt=True)
 
 
-ANY_METHOD: tuple[str, ...] = ()
-"""A path's `methods` when it accepts every method. A body is allowed, and is not read."""
-
-
-class RequestError(SidecarError):
-    """A request is refused with a code of the contract; `detail` says what to do and repeats nothing of the request.
-
-    `status` is set only where it differs from the code's usual one, `retry_after_s` where a retry may succeed.
-    """
-
-    def __init__(
-        self,
-        code: str,
-        detail: str,
-        *,
-        status: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        retry_after_s: Seconds | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-        self.status = status
-        self.headers = dict(headers or {})
-        self.retry_after_s = retry_after_s
-
-
-class GuardError(RequestError):
-    """A guard refused the caller, independent of the path."""
-
-
-def missing_default(profiles: Iterable[str]) -> str:
-    """Return the error detail for a request without a profile name where no profile is called `default`."""
-    return f"There is no profile 'default'. Name one of {', '.join(profiles)}."
-
-
-def check_form(request: BaseRequest, methods: tuple[str, ...]) -> None:
-    """Raise `RequestError` unless the request uses one of `methods`, and has a body only with POST.
-
-    A proxy or parser that measures the body differently would take an unread body for the next request.
-    """
-    if request.method not in methods:
-        allowed = ", ".join(methods)
-        raise RequestError("method-not-allowed", f"Use {allowed}.", headers={"Allow": allowed})
-    if request.body_exists and request.method != "POST":
-        raise RequestError("bad-request", f"Send no body with {request.method}.")
-
-
-PROBLEM_JSON = "application/problem+json"
-
-INTERNAL_ERROR = "internal-error"
-"""A bug in the sidecar. Not in the contract's table: callers cannot plan for it."""
-
 PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
         "partner-cooling-down": (503, "Partner calls are rate limited (429)"),
@@ -177,9 +104,10 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "method-not-allowed": (405, "The path does not take this method"),
         "payload-too-large": (413, "The body is too large"),
         "overloaded": (503, "The sidecar has too many connections"),
-        INTERNAL_ERROR: (500, "Internal error"),
+        "internal-error": (500, "Internal error"),
     }
 )
+"""The HTTP status and the title of each error code."""
 
 
 def whole_seconds(wait_s: Seconds) -> int:
@@ -188,14 +116,14 @@ def whole_seconds(wait_s: Seconds) -> int:
 
 
 def problem(
-    code: str,
+    code: ErrorCode,
     detail: str,
     *,
     status: int | None = None,
     retry_after_s: Seconds | None = None,
     partner: PartnerDetail | None = None,
-    headers: Mapping[str, str] | None = None,
-    also: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] = _NO_HEADERS,
+    also: Mapping[str, str] = _NO_HEADERS,
     content_type: str = PROBLEM_JSON,
 ) -> Response:
     """Return a problem document for `code`; `detail` must be safe for any caller to see. `also` has further members."""
@@ -206,9 +134,9 @@ def problem(
         "status": status or usual_status,
         "detail": detail,
         "code": code,
-        **(also or {}),
+        **also,
     }
-    sent = dict(headers or {})
+    sent = dict(headers)
     if retry_after_s is not None:
         document["retryAfter"] = whole_seconds(retry_after_s)
         sent["Retry-After"] = str(whole_seconds(retry_after_s))
@@ -229,14 +157,76 @@ def partner_document(detail: PartnerDetail) -> dict[str, object]:
     return {name: value for name, value in said.items() if value}
 
 
-def refused(error: RequestError | AnswerError) -> EndpointResult:
+ANY_METHOD: tuple[str, ...] = ()
+"""A path's `methods` when it accepts every method. A body is allowed, and is not read."""
+
+
+def check_method_and_body(request: BaseRequest, methods: tuple[str, ...]) -> None:
+    """Raise `RequestError` unless the request uses one of `methods`, and has a body only with POST.
+
+    A proxy or parser that measures the body differently would take an unread body for the next request.
+    """
+    if request.method not in methods:
+        allowed = ", ".join(methods)
+        raise RequestError("method-not-allowed", f"Use {allowed}.", headers={"Allow": allowed})
+    if request.body_exists and request.method != "POST":
+        raise RequestError("bad-request", f"Send no body with {request.method}.")
+
+
+class RequestError(SidecarError):
+    """The request is refused. `detail` says what to do and repeats nothing of the request.
+
+    `status` is set only where it differs from the code's usual one, `retry_after_s` where a retry may succeed.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        retry_after_s: Seconds | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.status = status
+        self.headers = headers
+        self.retry_after_s = retry_after_s
+
+
+def missing_default(profiles: Iterable[str]) -> str:
+    """Return the error detail for a request without a profile name where no profile is called `default`."""
+    return f"There is no profile 'default'. Name one of {', '.join(profiles)}."
+
+
+@dataclass(slots=True, kw_only=True)
+class EndpointResult:
+    """A response, and the code for it that metrics and spans have.
+
+    `profile` is set only by an endpoint that reads the profile from the body. `token_id` and `outcome` are for the
+    audit: `outcome` is set where the response has a token, or a token was reported.
+    """
+
+    code: ErrorCode | Literal["ok", "not-modified"]
+    response: Response
+    profile: str = ""
+    token_id: str = ""
+    outcome: Outcome | None = None
+    vended: VendedToken | None = None
+    render: Callable[[VendedToken], Response] | None = None
+    """Set where the response has a token: makes the same response with another token."""
+
+
+def error_result(error: RequestError | AnswerError) -> EndpointResult:
     """Return the response for a request that is refused, or for which there is no token."""
     if isinstance(error, RequestError):
         response = problem(
             error.code, error.detail, status=error.status, headers=error.headers, retry_after_s=error.retry_after_s
         )
-        return EndpointResult(error.code, response)
-    if isinstance(error, NoTokenError):
+    elif isinstance(error, NoTokenError):
         response = problem(error.code, str(error), retry_after_s=error.retry_after_s, partner=error.partner)
-        return EndpointResult(error.code, response)
-    return EndpointResult(error.code, problem(error.code, str(error)))
+    else:
+        response = problem(error.code, str(error))
+    return EndpointResult(code=error.code, response=response)

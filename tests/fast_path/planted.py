@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import pytest
 from aiohttp.web_request import BaseRequest
@@ -21,6 +21,7 @@ from sidecar.web.server import fast_path, known_requests, protocol, socket_proto
 from sidecar.web.server.fast_path import CachedResponse, FastPath, Render
 from sidecar.web.server.known_requests import Key
 from sidecar.web.server.protocol import HttpConnection
+from sidecar.web.server.request_handler import HttpRequest
 from sidecar.web.server.sockets import Peer, peer_of
 
 Plant: TypeAlias = Callable[[pytest.MonkeyPatch], None]
@@ -42,8 +43,8 @@ def fast_path_without(*names: str) -> Plant:
     return plant
 
 
-def learned_with(**named: object) -> Plant:
-    """What is learned is said to be so, whatever it is."""
+def stored_with(**named: object) -> Plant:
+    """What is stored is said to be so, whatever it is."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         add = FastPath.add
@@ -54,17 +55,17 @@ def learned_with(**named: object) -> Plant:
 
 def caller_tokens_ignored(patch: pytest.MonkeyPatch) -> None:
     fast_path_without("caller_tokens")(patch)
-    learned_with(caller_tokens=None)(patch)
+    stored_with(caller_tokens=None)(patch)
 
 
-def learned_under_the_latest_caller_tokens(patch: pytest.MonkeyPatch) -> None:
+def stored_under_the_latest_caller_tokens(patch: pytest.MonkeyPatch) -> None:
     """Not under those that were in force when the guards looked."""
     add = FastPath.add
 
-    def learn(self: FastPath, *args: Any, **named: Any) -> None:  # noqa: ANN401 - whatever is learned
+    def changed(self: FastPath, *args: Any, **named: Any) -> None:  # noqa: ANN401 - whatever is stored
         add(self, *args, **{**named, "caller_tokens": self._caller_tokens()})
 
-    patch.setattr(FastPath, "add", learn)
+    patch.setattr(FastPath, "add", changed)
 
 
 def peer_key(change: Callable[[bytes], bytes]) -> Plant:
@@ -80,26 +81,26 @@ def peer_key(change: Callable[[bytes], bytes]) -> Plant:
     return plant
 
 
-def learned_as(change: Callable[[BaseRequest], BaseRequest]) -> Plant:
-    """`TokenApi` overlooks something of the request when it decides whether to learn it."""
+def stored_as(change: Callable[[HttpRequest], BaseRequest]) -> Plant:
+    """`TokenApi` overlooks something of the request when it decides whether to store its response."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        learn = TokenApi._learn
+        add = TokenApi._add_to_fast_path
 
-        def overlook(self: TokenApi, table: FastPath, request: BaseRequest, *rest: Any) -> None:  # noqa: ANN401
-            learn(self, table, change(request), *rest)
+        def overlook(self: TokenApi, table: FastPath, request: HttpRequest, *rest: Any) -> None:  # noqa: ANN401
+            add(self, table, cast("HttpRequest", change(request)), *rest)
 
-        patch.setattr(TokenApi, "_learn", overlook)
+        patch.setattr(TokenApi, "_add_to_fast_path", overlook)
 
     return plant
 
 
-def without_condition(request: BaseRequest) -> BaseRequest:
+def without_condition(request: HttpRequest) -> BaseRequest:
     headers = CIMultiDict((name, value) for name, value in request.headers.items() if name != "If-None-Match")
     return request.clone(headers=headers)
 
 
-def without_query(request: BaseRequest) -> BaseRequest:
+def without_query(request: HttpRequest) -> BaseRequest:
     return request.clone(rel_url=request.raw_path.partition("?")[0])
 
 
@@ -119,18 +120,18 @@ class _Holding:
 def tokens_held_for_ever(patch: pytest.MonkeyPatch) -> None:
     add, made = FastPath.add, dict[int, _Holding]()
 
-    def learn(
+    def changed(
         self: FastPath,
         key: Key,
         render: Render,
         vendor: TokenProvider,
         endpoint: Endpoint,
-        **named: Any,  # noqa: ANN401 - whatever is learned
+        **named: Any,  # noqa: ANN401 - whatever is stored
     ) -> None:
         holding = made.setdefault(id(vendor), _Holding(vendor))
         add(self, key, render, holding, endpoint, **named)  # type: ignore[arg-type]  # has all of a vendor
 
-    patch.setattr(FastPath, "add", learn)
+    patch.setattr(FastPath, "add", changed)
 
 
 def responses_good_for_ever(patch: pytest.MonkeyPatch) -> None:
@@ -172,7 +173,7 @@ def traces_not_read(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(fast_path, "trace_of", lambda _: None)
 
 
-def heads_with_bodies_learned(patch: pytest.MonkeyPatch) -> None:
+def heads_with_bodies_stored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(protocol, "is_plain", lambda _: True)
 
 
@@ -193,7 +194,7 @@ def always_at_rest_after(method: str) -> Plant:
 
 
 def key_of_the_request_before_kept(patch: pytest.MonkeyPatch) -> None:
-    """Of a client that does not read, requests are learned under the key of the one before."""
+    """Of a client that does not read, requests are stored under the key of the one before."""
     receive, leave = HttpConnection.data_received, HttpConnection._leave_rest
     latest = dict[HttpConnection, bytes]()
 
@@ -211,7 +212,7 @@ def key_of_the_request_before_kept(patch: pytest.MonkeyPatch) -> None:
 
 
 def key_kept_for_the_next_request(patch: pytest.MonkeyPatch) -> None:
-    """A request that comes while another one is answered is learned under that one's key."""
+    """A request that comes while another one is answered is stored under that one's key."""
     receive, finish = HttpConnection.data_received, HttpConnection.finish
 
     def keep_at_receipt(self: HttpConnection, data: bytes) -> None:

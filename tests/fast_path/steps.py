@@ -12,7 +12,7 @@ from tests.fast_path.listener_pair import ListenerPair, Outcome
 from tests.fast_path.transport import settle
 from tests.support.virtual_loop import VirtualLoop
 
-LEARNED = 3
+STORED = 3
 
 
 class Step(Protocol):
@@ -197,12 +197,12 @@ class Drain:
 
 
 @dataclass(frozen=True)
-class Learn:
+class StoreResponses:
     """Each client sends the first known requests until the fast path knows them, where it may. These do not count."""
 
     async def run(self, pair: ListenerPair) -> None:
         for client in range(len(pair.backend.configuration.peers)):
-            known = pair.backend.configuration.known[:LEARNED]
+            known = pair.backend.configuration.known[:STORED]
             await pair.send(client, *known, *known)
         pair.begin_count()
 

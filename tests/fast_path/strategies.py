@@ -12,7 +12,7 @@ from hypothesis.strategies import SearchStrategy
 from tests.fast_path.configurations import CALLER_TOKENS, Configuration
 from tests.fast_path.requests import with_line
 from tests.fast_path.steps import (
-    LEARNED,
+    STORED,
     ChangeToken,
     Drain,
     EndWaits,
@@ -49,8 +49,8 @@ def steps(configuration: Configuration) -> SearchStrategy[list[Step]]:
     """What clients send, and what else happens, each followed by known requests. In the end the listener may drain."""
     clients = st.integers(0, len(configuration.peers) - 1)
     known = st.sampled_from(configuration.known)
-    learned = st.sampled_from(configuration.known[:LEARNED])
-    repeated = st.builds(Repeat, clients, st.one_of(learned, known), st.integers(2, 4))
+    stored = st.sampled_from(configuration.known[:STORED])
+    repeated = st.builds(Repeat, clients, st.one_of(stored, known), st.integers(2, 4))
     happened = st.tuples(_happenings(configuration), repeated).map(list)
     behaved = st.tuples(clients, st.sampled_from(_BEHAVIOURS), known, repeated).map(
         lambda made: [made[1](made[0]), Repeat(made[0], made[2], 2), made[3]]

@@ -112,7 +112,7 @@ async def test_a_caller_token_that_was_removed_is_refused_on_a_connection_that_w
             assert await each.statuses(OLD) == [401] * TIMES
         assert len(fast_responses) == known
         assert await client.statuses(NEW) == [200] * TIMES
-        assert len(fast_responses) == known + TIMES - 2, "learned again, under the caller tokens that are in force"
+        assert len(fast_responses) == known + TIMES - 2, "stored again, under the caller tokens that are in force"
 
 
 @TRANSPORTS

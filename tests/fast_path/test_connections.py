@@ -42,7 +42,7 @@ class Vending:
         await settle()
         return connection
 
-    async def learn(self) -> None:
+    async def store(self) -> None:
         connection = await self.connect()
         for _ in range(2):
             assert await exchange(connection, KNOWN) == 200
@@ -75,7 +75,7 @@ async def exchange(connection: ClientTransport, data: bytes) -> int:
 
 async def vending(limits: Limits | None = None) -> Vending:
     made = Vending(limits)
-    await made.learn()
+    await made.store()
     return made
 
 

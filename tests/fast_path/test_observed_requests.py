@@ -7,7 +7,7 @@ import pytest
 from sidecar.core.model import Secret, token_id_of
 from sidecar.core.process_events import Audited, RequestServed
 from sidecar.core.trace_context import TraceContext, trace_context
-from tests.fast_path.learner import TCP, Client, Learner
+from tests.fast_path.fast_path_alone import TCP, Client, FastPathAlone
 from tests.fast_path.requests import DROPPED_LINES, SPAN, TRACE, TRACEPARENTS, USUAL, request, with_line
 
 PLAIN = request(b"/v1/token", *USUAL)
@@ -26,32 +26,32 @@ def audited(token_id: str, trace: TraceContext | None) -> Audited:
 
 def observed(*lines: bytes) -> tuple[list[Audited], list[TraceContext | None]]:
     """The audit of a known request with these lines, and the traces of its spans."""
-    learner = Learner(audit=True, spans=True)
-    learner.learn(PLAIN)
+    alone = FastPathAlone(audit=True, spans=True)
+    alone.store(PLAIN)
     head = PLAIN
     for line in lines:
         head = with_line(head, line, 1)
-    learner.response_to(head)
-    return learner.audit.of(Audited), [event.trace for event in learner.spans.of(RequestServed)]
+    alone.response_to(head)
+    return alone.audit.of(Audited), [event.trace for event in alone.spans.of(RequestServed)]
 
 
 def test_each_response_is_audited_with_the_token_that_is_in_it() -> None:
-    learner = Learner(audit=True)
-    learner.learn(PLAIN)
-    assert learner.audit.events == []
+    alone = FastPathAlone(audit=True)
+    alone.store(PLAIN)
+    assert alone.audit.events == []
     for _ in range(2):
-        learner.response_to(PLAIN)
-    learner.vendor.issue(1)
-    learner.response_to(PLAIN)
-    assert learner.audit.events == [audited(FIRST, None), audited(FIRST, None), audited(NEXT, None)]
+        alone.response_to(PLAIN)
+    alone.vendor.issue(1)
+    alone.response_to(PLAIN)
+    assert alone.audit.events == [audited(FIRST, None), audited(FIRST, None), audited(NEXT, None)]
 
 
 def test_what_is_not_answered_is_not_audited_counted_or_traced() -> None:
-    learner = Learner(audit=True, spans=True)
-    learner.learn(PLAIN)
-    learner.vendor.withdraw()
-    assert learner.find(with_line(PLAIN, TRACEPARENTS[0], 0)) is None
-    assert (learner.audit.events, learner.spans.events, learner.tally.counted) == ([], [], [])
+    alone = FastPathAlone(audit=True, spans=True)
+    alone.store(PLAIN)
+    alone.vendor.withdraw()
+    assert alone.find(with_line(PLAIN, TRACEPARENTS[0], 0)) is None
+    assert (alone.audit.events, alone.spans.events, alone.tally.counted) == ([], [], [])
 
 
 def test_a_request_without_a_trace_makes_no_span() -> None:
@@ -73,10 +73,10 @@ def test_traces_of_both_kinds_are_among_them() -> None:
 
 
 def test_the_span_says_what_the_long_way_would() -> None:
-    learner = Learner(spans=True)
-    learner.learn(PLAIN)
-    learner.response_to(with_line(PLAIN, TRACEPARENTS[0], 0))
-    (event,) = learner.spans.of(RequestServed)
+    alone = FastPathAlone(spans=True)
+    alone.store(PLAIN)
+    alone.response_to(with_line(PLAIN, TRACEPARENTS[0], 0))
+    (event,) = alone.spans.of(RequestServed)
     assert (event.profile, event.endpoint, event.code, event.trace) == ("default", "token", "ok", SAMPLED)
     assert event.duration_s >= 0
 
@@ -90,10 +90,10 @@ def test_several_traces_are_none(second: bytes) -> None:
 @pytest.mark.parametrize(("audit", "spans"), [(True, False), (False, True)])
 def test_a_trace_in_another_form_is_left_to_the_long_way(line: bytes, audit: bool, spans: bool) -> None:
     """Also beside one in the strict form: aiohttp would read both."""
-    learner = Learner(audit=audit, spans=spans)
+    alone = FastPathAlone(audit=audit, spans=spans)
     for head in (PLAIN, with_line(PLAIN, TRACEPARENTS[0], 0), with_line(PLAIN, TRACEPARENTS[0], 2)):
         for place in (0, 1, 2, 3):
-            assert learner.fast_path.key_of(with_line(head, line, place), TCP) is None
+            assert alone.fast_path.key_of(with_line(head, line, place), TCP) is None
 
 
 def test_both_kinds_of_forms_are_tried() -> None:

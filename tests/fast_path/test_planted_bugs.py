@@ -64,7 +64,7 @@ PLANTED = {
     ),
     "the caller tokens after a wait are taken for those that let the request pass": Planted(
         "caller tokens",
-        planted.learned_under_the_latest_caller_tokens,
+        planted.stored_under_the_latest_caller_tokens,
         [*WAITED_FOR, RotateCallerTokens(CALLER_TOKENS), *WAITED_FOR, Repeat(0, AUTHENTICATED, 1)],
     ),
     "the user id is left out of the key": Planted(
@@ -78,23 +78,23 @@ PLANTED = {
         planted.peer_key(lambda key: key.split(b" ")[0]),
         [Repeat(client, request(b"/v1/token", b"Host: 10.0.0.5", USUAL[1]), 3) for client in (2, 0)],
     ),
-    "a request with a condition is learned": Planted(
+    "a request with a condition is stored": Planted(
         "plain",
-        planted.learned_as(planted.without_condition),
+        planted.stored_as(planted.without_condition),
         [Repeat(0, CONDITIONAL, 4), IssueToken(1), Repeat(0, CONDITIONAL, 1)],
     ),
-    "a request with a query is learned": Planted(
+    "a request with a query is stored": Planted(
         "plain",
-        planted.learned_as(planted.without_query),
+        planted.stored_as(planted.without_query),
         [
             Repeat(0, request(b"/v1/token?min_ttl=890", *USUAL), 4),
             Wait(20),
             Repeat(0, request(b"/v1/token?min_ttl=890", *USUAL), 1),
         ],
     ),
-    "a head whose body follows is learned": Planted(
+    "a head whose body follows is stored": Planted(
         "plain",
-        planted.heads_with_bodies_learned,
+        planted.heads_with_bodies_stored,
         [Repeat(0, request(b"/v1/authorize", *USUAL, b"Content-Length: 4"), 1), Reconnect(0)] * 4,
     ),
     "the age of the token is not looked at": Planted(
@@ -164,12 +164,12 @@ PLANTED = {
         planted.always_at_rest_after("finish"),
         [KNOWN, Send(0, (request(b"/v1/token", *USUAL, b"Content-Length: %d" % len(PLAIN)), PLAIN, PLAIN))],
     ),
-    "a request is learned under the key of the one before": Planted(
+    "a request is stored under the key of the one before": Planted(
         "plain",
         planted.key_of_the_request_before_kept,
         [Repeat(0, PLAIN, 4), StopReading(0), Send(0, (request(b"/v1/token/other", *USUAL),)), Repeat(1, PLAIN, 1)],
     ),
-    "a request is learned under the key of the one that is being answered": Planted(
+    "a request is stored under the key of the one that is being answered": Planted(
         "plain",
         planted.key_kept_for_the_next_request,
         [TOGETHER, Reconnect(0), TOGETHER, Reconnect(0), Repeat(0, PLAIN, 1)],
@@ -183,7 +183,7 @@ PLANTED = {
     ),
     "responses are not counted": Planted("plain", planted.responses_not_counted, [KNOWN]),
     "the end of the connection is ignored": Planted(
-        "plain", planted.learned_with(closes=False), [Repeat(0, CLOSING, 4)]
+        "plain", planted.stored_with(closes=False), [Repeat(0, CLOSING, 4)]
     ),
     "the drain is ignored": Planted("plain", planted.drain_ignored, [KNOWN, Drain(), Repeat(0, PLAIN, 1)]),
 }

@@ -10,7 +10,7 @@ import pytest
 from sidecar.web.server.known_requests import MAX_LINES, MAX_REQUEST_BYTES
 from sidecar.web.server.request_parser import is_whole_head
 from sidecar.web.server.sockets import Peer, peer_of
-from tests.fast_path.learner import TCP, Learner
+from tests.fast_path.fast_path_alone import TCP, FastPathAlone
 from tests.fast_path.requests import DROPPED_LINES, SIMILAR_LINES, USUAL, request, with_line
 from tests.fast_path.transport import TcpPeer, UnixPeer
 
@@ -38,16 +38,16 @@ def peer(of: TcpPeer | UnixPeer) -> Peer:
 def test_a_request_is_known_from_peers_that_the_guards_do_not_tell_apart(
     one: TcpPeer | UnixPeer, other: TcpPeer | UnixPeer, same: bool
 ) -> None:
-    learner = Learner()
-    learner.learn(PLAIN, peer=peer(one))
-    assert (learner.find(PLAIN, peer(other)) is not None) == same
+    alone = FastPathAlone()
+    alone.store(PLAIN, peer=peer(one))
+    assert (alone.find(PLAIN, peer(other)) is not None) == same
 
 
 def test_no_peer_and_request_together_are_those_of_another_peer() -> None:
     """The key of a peer and the bytes after it have only one boundary."""
-    learner = Learner()
+    alone = FastPathAlone()
     keys = {
-        learner.key(head, who)
+        alone.key(head, who)
         for who in (peer(TcpPeer(1)), peer(TcpPeer(1, "10.0.0.5")), peer(UnixPeer(1)), peer(UnixPeer(10)))
         for head in (PLAIN, b"0 " + PLAIN, b" " + PLAIN, b"tcp 127.0.0.1 " + PLAIN, b"unix 1 " + PLAIN)
     }
@@ -57,35 +57,35 @@ def test_no_peer_and_request_together_are_those_of_another_peer() -> None:
 @pytest.mark.parametrize("line", DROPPED_LINES)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_line_of_tracing_or_of_the_client_program_makes_no_difference(line: bytes, place: int) -> None:
-    learner = Learner()
-    assert learner.key(with_line(PLAIN, line, place)) == learner.key(PLAIN)
+    alone = FastPathAlone()
+    assert alone.key(with_line(PLAIN, line, place)) == alone.key(PLAIN)
 
 
 @pytest.mark.parametrize("line", DROPPED_LINES)
 def test_a_request_with_such_a_line_before_it_or_after_it_is_unknown(line: bytes) -> None:
-    learner = Learner()
-    learner.learn(PLAIN)
-    assert learner.find(with_line(PLAIN, line, 1)) is not None
+    alone = FastPathAlone()
+    alone.store(PLAIN)
+    assert alone.find(with_line(PLAIN, line, 1)) is not None
     for before, after in product((b"", b"\r\n", line + b"\r\n", b"\r\n" + line + b"\r\n"), repeat=2):
         for end in (b"", b"\r\n", line, b"\r\n\r\n"):
             segment = before + PLAIN + after + end
-            assert segment == PLAIN or learner.find(segment) is None, segment
+            assert segment == PLAIN or alone.find(segment) is None, segment
 
 
 def test_several_such_lines_make_no_difference() -> None:
-    learner, head = Learner(), PLAIN
+    alone, head = FastPathAlone(), PLAIN
     for line in DROPPED_LINES:
         head = with_line(head, line, 1)
-    assert learner.key(head) == learner.key(PLAIN)
-    assert learner.key(with_line(with_line(PLAIN, b"b3: 0", 0), b"b3: 1", 1)) == learner.key(PLAIN)
+    assert alone.key(head) == alone.key(PLAIN)
+    assert alone.key(with_line(with_line(PLAIN, b"b3: 0", 0), b"b3: 1", 1)) == alone.key(PLAIN)
 
 
 @pytest.mark.parametrize("line", SIMILAR_LINES)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_similar_line_makes_a_difference(line: bytes, place: int) -> None:
     """Whether a guard or aiohttp would refuse it, or nobody: what is not in the one strict form is not looked into."""
-    learner = Learner()
-    assert learner.fast_path.key_of(with_line(PLAIN, line, place), TCP) != learner.key(PLAIN)
+    alone = FastPathAlone()
+    assert alone.fast_path.key_of(with_line(PLAIN, line, place), TCP) != alone.key(PLAIN)
 
 
 ENDS = (b"\r\n x", b"\r\n\tx", b"\r\n ", b" ", b"\t", b"\r", b"\x00", b"\xff")
@@ -97,17 +97,17 @@ ENDS = (b"\r\n x", b"\r\n\tx", b"\r\n ", b" ", b"\t", b"\r", b"\x00", b"\xff")
     [(line, end) for line, end in product(DROPPED_LINES, ENDS) if not (line.startswith(b"User-Agent") and end == b" ")],
 )
 def test_a_line_that_is_continued_or_ends_in_another_way_makes_a_difference(line: bytes, end: bytes) -> None:
-    learner = Learner()
+    alone = FastPathAlone()
     heads = (with_line(PLAIN, line + end, place) for place in PLACES)
-    assert learner.key(PLAIN) not in [learner.fast_path.key_of(head, TCP) for head in heads]
+    assert alone.key(PLAIN) not in [alone.fast_path.key_of(head, TCP) for head in heads]
 
 
 @pytest.mark.parametrize("line", DROPPED_LINES)
 def test_what_is_in_a_line_that_is_continued_makes_a_difference(line: bytes) -> None:
     """None of it is dropped, the line before the continuation included."""
-    learner = Learner()
+    alone = FastPathAlone()
     for end in (b"\r\n x", b"\r\n\tx"):
-        one, other = (learner.fast_path.key_of(with_line(PLAIN, line + more + end, 1), TCP) for more in (b"", b"0"))
+        one, other = (alone.fast_path.key_of(with_line(PLAIN, line + more + end, 1), TCP) for more in (b"", b"0"))
         assert one is None or one != other
 
 
@@ -116,11 +116,11 @@ def test_what_is_in_a_line_that_is_continued_makes_a_difference(line: bytes) -> 
                                   b"Connection", b"Content-Length", b"Transfer-Encoding", b"Upgrade", b"Expect",
                                   b"Forwarded"])  # fmt: skip
 def test_a_line_that_guards_endpoints_or_the_server_read_makes_a_difference(name: bytes) -> None:
-    learner = Learner()
+    alone = FastPathAlone()
     for value, place in product((b"1", b"true", b"b3: 1", b"localhost", b"0"), PLACES):
         head = with_line(PLAIN, name + b": " + value, place)
-        assert learner.fast_path.key_of(head, TCP) != learner.key(PLAIN)
-        assert learner.fast_path.key_of(with_line(head, b"b3: 1", place), TCP) != learner.key(PLAIN)
+        assert alone.fast_path.key_of(head, TCP) != alone.key(PLAIN)
+        assert alone.fast_path.key_of(with_line(head, b"b3: 1", place), TCP) != alone.key(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +144,11 @@ def test_a_head_beyond_the_limit_is_not_looked_up() -> None:
 
 def test_a_head_with_left_out_lines_beyond_the_limit_is_not_found() -> None:
     """Its last, empty line does not count."""
-    learner, longer = Learner(max_head_bytes=len(PLAIN)), with_line(PLAIN, b"b3: 123", 0)
-    learner.learn(PLAIN)
-    assert learner.find(longer) is None
-    limit = Learner(max_head_bytes=len(longer) - 2)
-    limit.learn(PLAIN)
+    alone, longer = FastPathAlone(max_head_bytes=len(PLAIN)), with_line(PLAIN, b"b3: 123", 0)
+    alone.store(PLAIN)
+    assert alone.find(longer) is None
+    limit = FastPathAlone(max_head_bytes=len(longer) - 2)
+    limit.store(PLAIN)
     assert limit.find(longer) is not None
 
 
@@ -160,46 +160,44 @@ ONE_USER_AGENT = (
 
 def test_several_client_programs_are_never_taken_for_one_or_none() -> None:
     """aiohttp refuses such a request, whatever the forms of the lines."""
-    learner = Learner()
-    known = {learner.fast_path.key_of(PLAIN, TCP)}
-    known |= {
-        learner.fast_path.key_of(with_line(PLAIN, line, place), TCP) for line in ONE_USER_AGENT for place in PLACES
-    }
-    learner.learn(PLAIN)
+    alone = FastPathAlone()
+    known = {alone.fast_path.key_of(PLAIN, TCP)}
+    known |= {alone.fast_path.key_of(with_line(PLAIN, line, place), TCP) for line in ONE_USER_AGENT for place in PLACES}
+    alone.store(PLAIN)
     for line in ONE_USER_AGENT:
         named = with_line(PLAIN, line, 0)
         # From the third time on it is found with its name, where it is found at all.
-        assert len({learner.find(named) is None for _ in range(4)}) == 1
+        assert len({alone.find(named) is None for _ in range(4)}) == 1
     for first, second in product(ONE_USER_AGENT, repeat=2):
         for place, next_place in product(PLACES, repeat=2):
             head = with_line(with_line(PLAIN, first, place), second, next_place)
-            key = learner.fast_path.key_of(head, TCP)
+            key = alone.fast_path.key_of(head, TCP)
             assert key is None or key not in known, (first, second)
-            assert learner.find(head) is None, (first, second)
-            assert learner.find(with_line(head, b"b3: 1", 1)) is None, (first, second)
+            assert alone.find(head) is None, (first, second)
+            assert alone.find(with_line(head, b"b3: 1", 1)) is None, (first, second)
 
 
 def test_a_request_of_too_many_bytes_or_lines_is_never_known() -> None:
     """Lines that make no difference count, too: aiohttp counts them."""
-    learner = Learner()
+    alone = FastPathAlone()
     longest = with_line(PLAIN, b"X-Request-Id: 1", 0)
     longest = with_line(longest, b"X: " + b"a" * (MAX_REQUEST_BYTES - len(longest) - len(b"X: \r\n")), 0)
     assert len(longest) == MAX_REQUEST_BYTES
-    assert learner.fast_path.key_of(longest, TCP) is not None
-    assert learner.fast_path.key_of(longest.replace(b"a", b"aa", 1), TCP) is None
+    assert alone.fast_path.key_of(longest, TCP) is not None
+    assert alone.fast_path.key_of(longest.replace(b"a", b"aa", 1), TCP) is None
     many = PLAIN
     while many.count(b"\n") < MAX_LINES:
         many = with_line(many, b"b3: 1", 0)
-    assert learner.key(many) == learner.key(PLAIN)
-    assert learner.fast_path.key_of(with_line(many, b"b3: 1", 0), TCP) is None
+    assert alone.key(many) == alone.key(PLAIN)
+    assert alone.fast_path.key_of(with_line(many, b"b3: 1", 0), TCP) is None
 
 
 def test_a_line_that_is_too_long_to_be_dropped_makes_a_difference() -> None:
-    learner = Learner()
+    alone = FastPathAlone()
     for name, most in ((b"X-Request-Id", 512), (b"User-Agent", 512), (b"traceparent", 512)):
         line = name + b": " + b"1" * most
-        assert learner.key(with_line(PLAIN, line, 0)) == learner.key(PLAIN)
-        assert learner.fast_path.key_of(with_line(PLAIN, line + b"1", 0), TCP) != learner.key(PLAIN)
+        assert alone.key(with_line(PLAIN, line, 0)) == alone.key(PLAIN)
+        assert alone.fast_path.key_of(with_line(PLAIN, line + b"1", 0), TCP) != alone.key(PLAIN)
 
 
 LINE_ENDS = {
@@ -216,6 +214,6 @@ LINE_ENDS = {
 
 @pytest.mark.parametrize("where", LINE_ENDS)
 def test_such_a_line_is_dropped_only_where_it_is_a_header_line(where: str) -> None:
-    learner = Learner()
+    alone = FastPathAlone()
     for head in LINE_ENDS[where]:
-        assert learner.fast_path.key_of(head, TCP) != learner.key(PLAIN)
+        assert alone.fast_path.key_of(head, TCP) != alone.key(PLAIN)

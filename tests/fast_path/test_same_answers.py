@@ -17,7 +17,6 @@ from tests.fast_path.steps import (
     ChangeToken,
     Drain,
     IssueToken,
-    Learn,
     Reconnect,
     Repeat,
     RotateCallerTokens,
@@ -25,6 +24,7 @@ from tests.fast_path.steps import (
     SendAtOnce,
     SendOnResponse,
     Step,
+    StoreResponses,
     run_steps,
 )
 from tests.fast_path.strategies import steps
@@ -68,7 +68,7 @@ def test_steps_at_random_do_the_same_on_both_ways(name: str, parser: type[Any]) 
     @given(steps(configuration))
     def compare(made: list[Step]) -> None:
         nonlocal responses, fast_responses
-        outcome = run_steps(configuration, [Learn(), *made])
+        outcome = run_steps(configuration, [StoreResponses(), *made])
         responses += outcome.responses
         fast_responses += outcome.fast_responses
 
@@ -83,7 +83,7 @@ def test_each_request_is_answered_alike_each_time(name: str, parser: type[Any]) 
     configuration = CONFIGURATIONS[name]
     known, second, third = configuration.known[:3]
     clients = range(len(configuration.peers))
-    made: list[Step] = [Learn()]
+    made: list[Step] = [StoreResponses()]
     for request in (*configuration.known, *configuration.other):
         made += [Repeat(client, request, 3) for client in (*clients, *clients)]
         for client in clients:
@@ -100,7 +100,7 @@ def test_each_request_is_answered_alike_each_time(name: str, parser: type[Any]) 
 
 @with_parser
 @EACH_CONFIGURATION
-def test_a_request_that_comes_while_another_is_answered_is_not_learned_as_that(name: str, parser: type[Any]) -> None:
+def test_a_request_that_comes_while_another_is_answered_is_not_stored_as_that(name: str, parser: type[Any]) -> None:
     """Neither is known before; the first one's key must not find the second one's response."""
     configuration = CONFIGURATIONS[name]
     for one, other in permutations(configuration.known[:5], 2):
@@ -122,7 +122,7 @@ def test_each_known_request_is_answered_from_the_fast_path(name: str) -> None:
 def test_each_added_line_is_answered_alike(name: str, parser: type[Any]) -> None:
     configuration = CONFIGURATIONS[name]
     known = configuration.known[0]
-    made: list[Step] = [Learn()]
+    made: list[Step] = [StoreResponses()]
     for line in (*DROPPED_LINES, *SIMILAR_LINES, *TRACEPARENTS):
         for place in range(3):
             made += [Repeat(0, with_line(known, line, place), 3), Repeat(0, known, 1)]
@@ -136,7 +136,7 @@ def test_each_added_line_is_answered_alike(name: str, parser: type[Any]) -> None
 def test_a_known_request_may_come_in_two_pieces_wherever_it_is_cut(name: str, parser: type[Any]) -> None:
     configuration = CONFIGURATIONS[name]
     for request in configuration.known[:2]:
-        made: list[Step] = [Learn()]
+        made: list[Step] = [StoreResponses()]
         for place in range(1, len(request)):
             first, second = request[:place], request[place:]
             made += [
@@ -177,7 +177,7 @@ def test_without_a_good_token_everything_takes_the_long_way() -> None:
         assert counted("plain", Repeat(0, known, 3), ChangeToken(change), Repeat(0, known, 3)) == 1
 
 
-def test_after_a_rotation_a_request_has_to_be_learned_again() -> None:
+def test_after_a_rotation_a_request_has_to_be_stored_again() -> None:
     configuration, known = first("caller tokens")
     rotate = RotateCallerTokens(tuple(configuration.caller_tokens))
     assert counted("caller tokens", Repeat(0, known, 5), rotate, Repeat(0, known, 5)) == 6

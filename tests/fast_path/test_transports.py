@@ -1,4 +1,4 @@
-"""On real sockets: a request that was learned over a unix socket is not known over TCP."""
+"""On real sockets: a request that was stored over a unix socket is not known over TCP."""
 
 from __future__ import annotations
 

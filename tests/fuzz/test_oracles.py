@@ -61,16 +61,16 @@ def test_a_bug_behind_a_request_is_found(monkeypatch: Patch) -> None:
     async def fail(self: TokenApi, request: web.BaseRequest, route: Route) -> responses.EndpointResult:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(TokenApi, "_answer", fail)
+    monkeypatch.setattr(TokenApi, "_respond", fail)
     with pytest.raises(FindingError, match="a bug"):
         request.check(kept("request", "token"))
 
 
 def test_a_status_beyond_the_contract_is_found(monkeypatch: Patch) -> None:
     async def tease(self: TokenApi, request: web.BaseRequest, route: Route) -> responses.EndpointResult:
-        return responses.EndpointResult("ok", responses.make_response(418))
+        return responses.EndpointResult(code="ok", response=responses.make_response(418))
 
-    monkeypatch.setattr(TokenApi, "_answer", tease)
+    monkeypatch.setattr(TokenApi, "_respond", tease)
     with pytest.raises(FindingError, match="418"):
         request.check(kept("request", "token"))
 

@@ -9,14 +9,13 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
 from sidecar.core import errors
-from sidecar.core.errors import FailureKind, PartnerDetail
+from sidecar.core.errors import ERROR_CODES, FailureKind, PartnerDetail
 from sidecar.core.events import PauseStarted
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.vending.api import LastFailure, Report
 from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.openapi import document
-from sidecar.web.responses import PROBLEMS
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
 from tests.support.vendor import NOW, FakeVendor, FixedClock, vended
@@ -88,7 +87,7 @@ def test_every_schema_is_a_valid_one() -> None:
 
 
 def test_every_error_code_is_described() -> None:
-    assert set(DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(PROBLEMS)
+    assert set(DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(ERROR_CODES)
 
 
 def test_operations_have_names_of_their_own() -> None:

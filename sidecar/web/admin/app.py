@@ -10,15 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
-from aiohttp.web_request import BaseRequest
-
 import sidecar
 from sidecar.core.model import UtcTime
 from sidecar.core.process_events import StalledFile
 from sidecar.vending.api import Snapshot, TokenProvider
 from sidecar.web.admin.status_document import readiness, status
 from sidecar.web.api.request_reading import path_and_query
-from sidecar.web.responses import RequestError, Response, check_form, json_response, make_response, problem, refused
+from sidecar.web.responses import (
+    RequestError,
+    Response,
+    check_method_and_body,
+    error_result,
+    json_response,
+    make_response,
+    problem,
+)
+from sidecar.web.server.request_handler import HttpRequest
 
 _OF_A_PROFILE = re.compile(r"/readyz/[^/]+")
 
@@ -58,7 +65,7 @@ class AdminApi:
         self._token_file = token_file
         self._waited = waited
         self._stalled_files = stalled_files
-        self._routes: dict[str, Callable[[BaseRequest], Response]] = {
+        self._routes: dict[str, Callable[[HttpRequest], Response]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
             **{f"/readyz/{name}": self._readyz for name in vendors},
@@ -70,30 +77,30 @@ class AdminApi:
             "/status.js": self._page_file,
         }
 
-    async def __call__(self, request: BaseRequest) -> Response:
+    async def __call__(self, request: HttpRequest) -> Response:
         path = _path(request)
         route = self._routes.get(path)
         if route is None and _OF_A_PROFILE.fullmatch(path) is None:
             return problem("not-found", f"The paths are {', '.join(self._routes)}.")
         try:
-            check_form(request, ("GET", "HEAD"))
+            check_method_and_body(request, ("GET", "HEAD"))
         except RequestError as error:
-            return refused(error).response
+            return error_result(error).response
         return problem("unknown-profile", "No profile has this name.") if route is None else route(request)
 
     def started(self) -> bool:
         """Whether `/startupz` returns 200: the sidecar is ready, or apps have waited long enough for a token."""
         return bool(self._readiness()["ready"]) or self._waited()
 
-    def _livez(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
+    def _livez(self, request: HttpRequest) -> Response:  # noqa: ARG002 - the form of every route
         reason = self._alive()
         return json_response(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
 
-    def _readyz(self, request: BaseRequest) -> Response:
+    def _readyz(self, request: HttpRequest) -> Response:
         document = self._readiness(_path(request).removeprefix("/readyz").removeprefix("/"))
         return json_response(200 if document["ready"] else 503, document)
 
-    def _startupz(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
+    def _startupz(self, request: HttpRequest) -> Response:  # noqa: ARG002 - the form of every route
         return json_response(200 if self.started() else 503, self._readiness())
 
     def _readiness(self, profile: str = "") -> dict[str, object]:
@@ -101,24 +108,24 @@ class AdminApi:
         shown = [snapshot for snapshot in self.snapshots() if profile in ("", snapshot.profile)]
         return readiness(shown, draining=self._draining())
 
-    def _metrics(self, request: BaseRequest) -> Response:
+    def _metrics(self, request: HttpRequest) -> Response:
         body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))
         return make_response(200, body, content_type=content_type)
 
-    def _status(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
+    def _status(self, request: HttpRequest) -> Response:  # noqa: ARG002 - the form of every route
         return json_response(200, self._document())
 
     # The page is rarely requested: its code and files are loaded at the first request, not in every pod.
 
-    def _page(self, request: BaseRequest) -> Response:  # noqa: ARG002 - the form of every route
-        from sidecar.web.admin.status_page.page import page_answer
+    def _page(self, request: HttpRequest) -> Response:  # noqa: ARG002 - the form of every route
+        from sidecar.web.admin.status_page.page import page_response
 
-        return page_answer(self._document())
+        return page_response(self._document())
 
-    def _page_file(self, request: BaseRequest) -> Response:
-        from sidecar.web.admin.status_page.page import file_answer
+    def _page_file(self, request: HttpRequest) -> Response:
+        from sidecar.web.admin.status_page.page import file_response
 
-        return file_answer(_path(request))
+        return file_response(_path(request))
 
     def _document(self) -> dict[str, object]:
         return status(
@@ -142,5 +149,5 @@ class AdminApi:
         return replace(snapshot, ready=False, why_not="token-file", has_outcome=file == "failed")
 
 
-def _path(request: BaseRequest) -> str:
+def _path(request: HttpRequest) -> str:
     return path_and_query(request)[0]

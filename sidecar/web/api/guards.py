@@ -10,13 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from aiohttp.web_request import BaseRequest
-
 from sidecar.core.proxies import literal_address, names_loopback
 from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.request_reading import authority_of
-from sidecar.web.responses import GuardError
-from sidecar.web.server.protocol import connection_of
+from sidecar.web.responses import RequestError
+from sidecar.web.server.request_handler import HttpRequest
 from sidecar.web.server.sockets import Peer
 
 REQUIRED_HEADER = "Sidecar-Request"
@@ -67,21 +65,21 @@ class Guards:
         self._harmless: set[str] = set()
         self._allowed: set[str] = set()
 
-    def check(self, request: BaseRequest, proof: RequiredAuth = RequiredAuth.HEADER) -> None:
-        """Raise `GuardError` when the request must not be served."""
+    def check(self, request: HttpRequest, auth: RequiredAuth = RequiredAuth.HEADER) -> None:
+        """Raise `RequestError` when the request must not be served."""
         self._check_uid(request)
-        if self._is_from_proxy(request, proof):
-            if proof is RequiredAuth.PROXY and not self.knows_proxy(request):
+        if self._is_from_proxy(request, auth):
+            if auth is RequiredAuth.PROXY and not self.knows_proxy(request):
                 raise _unknown_caller(f"Send '{PROXY_HEADER}' with a line of the caller token file.")
             return
         self._check_host(request)
         _check_no_page(request)
-        if proof in (RequiredAuth.HEADER, RequiredAuth.PROXY) or (
-            proof is RequiredAuth.CLIENT and self.caller_tokens is None
+        if auth in (RequiredAuth.HEADER, RequiredAuth.PROXY) or (
+            auth is RequiredAuth.CLIENT and self.caller_tokens is None
         ):
             self._check_header(request)
         self._check_direct(request)
-        if proof in (RequiredAuth.HEADER, RequiredAuth.PROXY):
+        if auth in (RequiredAuth.HEADER, RequiredAuth.PROXY):
             self._check_caller(request)
 
     @property
@@ -92,7 +90,7 @@ class Guards:
     def serve_proxies(self) -> bool:
         return self._settings.forward_auth
 
-    def knows_proxy(self, request: BaseRequest) -> bool:
+    def knows_proxy(self, request: HttpRequest) -> bool:
         """Whether proxies are served, and the caller sends the caller token as proxies do, or needs none.
 
         `PROXY_HEADER` has precedence over `Authorization`, which may be that of the proxy's client.
@@ -103,28 +101,28 @@ class Guards:
         own = request.headers.getall(PROXY_HEADER, [])
         return tokens.accept(own[0].strip()) if len(own) == 1 else not own and _presents(request, tokens)
 
-    def _is_from_proxy(self, request: BaseRequest, proof: RequiredAuth) -> bool:
+    def _is_from_proxy(self, request: HttpRequest, auth: RequiredAuth) -> bool:
         """Whether this is a proxy's request, which skips the checks of page and Host: the caller token replaces them.
 
         For `RequiredAuth.CLIENT` the endpoint checks the caller token.
         """
         if not self._settings.forward_auth:
             return False
-        if proof is RequiredAuth.CLIENT:
+        if auth is RequiredAuth.CLIENT:
             return self.caller_tokens is not None or peer_of(request).is_unix
-        if proof is not RequiredAuth.PROXY:
+        if auth is not RequiredAuth.PROXY:
             return False
         return peer_of(request).is_unix or PROXY_HEADER in request.headers or self.knows_proxy(request)
 
-    def _check_uid(self, request: BaseRequest) -> None:
+    def _check_uid(self, request: HttpRequest) -> None:
         allowed = self._settings.allowed_uids
         if allowed is None:
             return
         peer = peer_of(request)
         if peer.is_unix and peer.uid not in allowed:
-            raise GuardError("caller-not-allowed", "This user id is not in SIDECAR_ALLOWED_UIDS.")
+            raise RequestError("caller-not-allowed", "This user id is not in SIDECAR_ALLOWED_UIDS.")
 
-    def _check_host(self, request: BaseRequest) -> None:
+    def _check_host(self, request: HttpRequest) -> None:
         """Check `Host` itself: `request.host` falls back to the socket address, and an absolute target overrides it."""
         hosts = request.headers.getall("Host", [])
         if len(hosts) == 1 and hosts[0] in self._allowed and request.raw_path.startswith("/"):
@@ -135,7 +133,7 @@ class Guards:
         # A target with an authority names a second host (RFC 9112 section 3.2.2).
         named = [*hosts, *filter(None, [authority_of(request)])]
         if len(hosts) != 1 or not all(self._allows(host) or _is_where_it_came(request, host) for host in named):
-            raise GuardError(
+            raise RequestError(
                 "host-not-allowed", "Send exactly one Host header: a loopback name, or one of SIDECAR_ALLOWED_HOSTS."
             )
 
@@ -149,27 +147,27 @@ class Guards:
             self._allowed.add(host)
         return allowed
 
-    def _check_header(self, request: BaseRequest) -> None:
+    def _check_header(self, request: HttpRequest) -> None:
         if not self._settings.require_header:
             return
         values = request.headers.getall(REQUIRED_HEADER, [])
         if [value.lower() for value in values] != ["true"]:
-            raise GuardError("header-required", f"Send the header '{REQUIRED_HEADER}: true'.")
+            raise RequestError("header-required", f"Send the header '{REQUIRED_HEADER}: true'.")
 
-    def _check_direct(self, request: BaseRequest) -> None:
+    def _check_direct(self, request: HttpRequest) -> None:
         """Refuse forwarded requests. Underscores count as dashes: some servers and proxies treat both alike."""
         for name in request.headers:
             if name in self._harmless:
                 continue
             if _tells_of_forwarding(name):
-                raise GuardError(
+                raise RequestError(
                     "forwarded-request",
                     "Call the sidecar directly: X-Forwarded-*, X-Real-IP, Forwarded and Via are refused.",
                 )
             if len(name) <= _LONGEST_SPELLING and len(self._harmless) < _MOST_SPELLINGS:
                 self._harmless.add(name)
 
-    def _check_caller(self, request: BaseRequest) -> None:
+    def _check_caller(self, request: HttpRequest) -> None:
         tokens = self.caller_tokens
         if tokens is None:
             return
@@ -177,28 +175,28 @@ class Guards:
             raise _unknown_caller("Send 'Authorization: Bearer' with a line of the caller token file.")
 
 
-def peer_of(request: BaseRequest) -> Peer:
-    return connection_of(request).peer
+def peer_of(request: HttpRequest) -> Peer:
+    return request.connection.peer
 
 
-def _is_where_it_came(request: BaseRequest, host: str) -> bool:
+def _is_where_it_came(request: HttpRequest, host: str) -> bool:
     """Whether the host is the IP address that the client connected to: an address cannot be rebound, a name can."""
     parts = _HOST.fullmatch(host.lower())
     address = None if parts is None else literal_address(parts[1])
     return address is not None and str(address) == peer_of(request).local_address
 
 
-def _presents(request: BaseRequest, tokens: CallerTokens) -> bool:
+def _presents(request: HttpRequest, tokens: CallerTokens) -> bool:
     values = request.headers.getall("Authorization", [])
     scheme, _, offered = values[0].partition(" ") if len(values) == 1 else ("", "", "")
     return scheme.lower() == "bearer" and tokens.accept(offered.strip())
 
 
-def _unknown_caller(detail: str) -> GuardError:
-    return GuardError("caller-not-allowed", detail, status=401, headers=_CHALLENGE)
+def _unknown_caller(detail: str) -> RequestError:
+    return RequestError("caller-not-allowed", detail, status=401, headers=_CHALLENGE)
 
 
-def is_forwarded(request: BaseRequest) -> bool:
+def is_forwarded(request: HttpRequest) -> bool:
     """Whether a header of the request says that a proxy forwarded it."""
     return any(_tells_of_forwarding(name) for name in request.headers)
 
@@ -208,10 +206,10 @@ def _tells_of_forwarding(name: str) -> bool:
     return plain in _FORWARDING or plain.startswith(_FORWARDING_PREFIX)
 
 
-def _check_no_page(request: BaseRequest) -> None:
+def _check_no_page(request: HttpRequest) -> None:
     """Refuse browser pages: a browser on this machine can reach loopback too. Our clients send neither header."""
     sites = request.headers.getall("Sec-Fetch-Site", ())
     if "Origin" in request.headers or any(site.lower() not in _BROWSED_ALONE for site in sites):
-        raise GuardError(
+        raise RequestError(
             "caller-not-allowed", "Requests from browser pages are refused: send no Origin or Sec-Fetch-Site."
         )

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 from urllib.parse import parse_qsl, unquote_plus
 
-from aiohttp.web_request import BaseRequest
-
-from sidecar.core.errors import SidecarError
+from sidecar.core.errors import ErrorCode, SidecarError
 from sidecar.core.model import Secret
 from sidecar.core.process_events import Endpoint
 from sidecar.credentials.caller_token import CallerTokens
@@ -23,12 +21,13 @@ from sidecar.web.api.guards import Guards, RequiredAuth
 from sidecar.web.api.request_reading import path_and_query, read_body, refuse_query
 from sidecar.web.api.token import SUSPECT, current_or_wait, with_token
 from sidecar.web.responses import JSON, EndpointResult, RequestError, Response, json_response, missing_default, problem
+from sidecar.web.server.request_handler import HttpRequest
 
 
 class OAuthError(SidecarError):
     """A protocol error of RFC 6749 section 5.2; `code` is the contract's error code for it."""
 
-    def __init__(self, error: str, description: str, *, code: str = "bad-request", status: int = 400) -> None:
+    def __init__(self, error: str, description: str, *, code: ErrorCode = "bad-request", status: int = 400) -> None:
         super().__init__(f"{error}: {description}")
         self.error = error
         self.description = description
@@ -37,11 +36,11 @@ class OAuthError(SidecarError):
         self.headers = {"WWW-Authenticate": 'Basic realm="token-sidecar"'} if status == 401 else {}
 
     @classmethod
-    def stranger(cls, description: str) -> Self:
+    def unknown_client(cls, description: str) -> Self:
         return cls("invalid_client", description, code="caller-not-allowed", status=401)
 
     @classmethod
-    def nobody(cls, description: str) -> Self:
+    def unknown_profile(cls, description: str) -> Self:
         """No such profile. RFC 6749 leaves the status open; the other paths return 404."""
         return cls("invalid_client", description, code="unknown-profile", status=404)
 
@@ -57,7 +56,7 @@ class Client:
         return any(tokens.accept(secret.reveal()) for secret in self.secrets)
 
 
-def client_of_head(request: BaseRequest, *, bearer: bool = False) -> Client | None:
+def client_of_head(request: HttpRequest, *, bearer: bool = False) -> Client | None:
     """Return the client of the `Authorization` header, None without one. `bearer`: ignore Bearer headers.
 
     Raises `OAuthError` when there are several headers, or the header is not Basic.
@@ -96,7 +95,7 @@ def _basic(header: str) -> Client:
     except ValueError:
         colon = ""
     if scheme.lower() != "basic" or not colon:
-        raise OAuthError.stranger("Send HTTP Basic credentials, or client_id and client_secret in the form.")
+        raise OAuthError.unknown_client("Send HTTP Basic credentials, or client_id and client_secret in the form.")
     return Client(unquote_plus(raw_id), (Secret(unquote_plus(raw_secret)), Secret(raw_secret)))
 
 
@@ -112,14 +111,14 @@ class OAuthEndpoint:
 
     endpoint: ClassVar[Endpoint] = "oauth"
     methods: ClassVar[tuple[str, ...]] = ("POST",)
-    proof: ClassVar[RequiredAuth] = RequiredAuth.CLIENT
+    auth: ClassVar[RequiredAuth] = RequiredAuth.CLIENT
     profile = ""
 
     def __init__(self, vendors: Mapping[str, TokenProvider], guards: Guards) -> None:
         self._vendors = vendors
         self._guards = guards
 
-    async def __call__(self, request: BaseRequest) -> EndpointResult:
+    async def __call__(self, request: HttpRequest) -> EndpointResult:
         refuse_query(path_and_query(request)[1])
         try:
             proxy = self._guards.knows_proxy(request)
@@ -133,14 +132,14 @@ class OAuthEndpoint:
                 self._authenticate(client)
             vendor = self._find(client, form)
         except OAuthError as error:
-            return EndpointResult(error.code, _refusal(error))
+            return EndpointResult(code=error.code, response=_refusal(error))
         return await _grant(vendor)
 
     def _authenticate(self, client: Client) -> None:
         """Raises `OAuthError`. It tells an unknown client nothing, not even which profiles exist."""
         tokens = self._guards.caller_tokens
         if tokens is not None and not client.knows(tokens):
-            raise OAuthError.stranger("Authenticate with the caller token as the client secret.")
+            raise OAuthError.unknown_client("Authenticate with the caller token as the client secret.")
 
     def _find(self, client: Client, form: Mapping[str, str]) -> TokenProvider:
         """Return the token provider of the client's profile. Raises `OAuthError`."""
@@ -149,7 +148,7 @@ class OAuthEndpoint:
             raise OAuthError(error, f"Send grant_type={_GRANT}.")
         vendor = self._vendors.get(client.client_id or "default")
         if vendor is None:
-            raise OAuthError.nobody(
+            raise OAuthError.unknown_profile(
                 "No profile has this client_id." if client.client_id else missing_default(self._vendors)
             )
         return vendor
@@ -167,7 +166,7 @@ def _refusal(error: OAuthError) -> Response:
     )
 
 
-async def _body(request: BaseRequest) -> bytes:
+async def _body(request: HttpRequest) -> bytes:
     """Read the body. Raises `OAuthError` if it is no form, `RequestError` if it is too large."""
     try:
         return await read_body(request, _FORM, MAX_FORM_BYTES)
@@ -187,7 +186,7 @@ def _granted(vended: VendedToken) -> Response:
         "token_type": "Bearer",
         "expires_in": vended.expires_in_s,
     }
-    return json_response(200, document, headers=SUSPECT if vended.suspect else None)
+    return json_response(200, document, headers=SUSPECT if vended.suspect else {})
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-from aiohttp.web_request import BaseRequest
 
 import sidecar
 from sidecar.web.api.guards import RequiredAuth
 from sidecar.web.api.request_reading import path_and_query, refuse_query
-from sidecar.web.responses import JSON, EndpointResult, make_response
+from sidecar.web.responses import EndpointResult, make_response
+from sidecar.web.server.request_handler import HttpRequest
 
 _TAKE_EVERY_METHOD = ("/v1/authorize", "/v1/authorize/{profile}")
 _OTHER_METHODS = ("head", "post", "put", "patch", "delete", "options", "trace")
@@ -42,9 +42,9 @@ class OpenApiEndpoint:
 
     endpoint: ClassVar[None] = None
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
-    proof: ClassVar[RequiredAuth] = RequiredAuth.NONE
+    auth: ClassVar[RequiredAuth] = RequiredAuth.NONE
     profile = ""
 
-    async def __call__(self, request: BaseRequest) -> EndpointResult:
+    async def __call__(self, request: HttpRequest) -> EndpointResult:
         refuse_query(path_and_query(request)[1])
-        return EndpointResult("ok", make_response(200, _body(), content_type=JSON))
+        return EndpointResult(code="ok", response=make_response(200, _body()))

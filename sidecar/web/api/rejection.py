@@ -6,7 +6,6 @@ import re
 from typing import ClassVar
 
 import msgspec
-from aiohttp.web_request import BaseRequest
 
 from sidecar.core.model import Secret, token_id_of
 from sidecar.core.process_events import Endpoint
@@ -14,6 +13,7 @@ from sidecar.vending.api import Report, TokenProvider
 from sidecar.web.api.guards import RequiredAuth
 from sidecar.web.api.request_reading import path_and_query, read_body, refuse_query
 from sidecar.web.responses import JSON, EndpointResult, RequestError, Response, json_response, whole_seconds
+from sidecar.web.server.request_handler import HttpRequest
 
 MAX_REPORT_BYTES = 20 * 1024
 """The longest possible token has 16 KiB; the rest is for the JSON around it."""
@@ -33,17 +33,18 @@ class RejectedEndpoint:
 
     endpoint: ClassVar[Endpoint] = "rejected"
     methods: ClassVar[tuple[str, ...]] = ("POST",)
-    proof: ClassVar[RequiredAuth] = RequiredAuth.HEADER
+    auth: ClassVar[RequiredAuth] = RequiredAuth.HEADER
 
     def __init__(self, vendor: TokenProvider) -> None:
         self._vendor = vendor
         self.profile = vendor.profile.name
 
-    async def __call__(self, request: BaseRequest) -> EndpointResult:
+    async def __call__(self, request: HttpRequest) -> EndpointResult:
         refuse_query(path_and_query(request)[1])
         token_id = _reported_id(await read_body(request, JSON, MAX_REPORT_BYTES))
         report = await self._vendor.report(token_id)
-        return EndpointResult("ok", _verdict(report), token_id=token_id if report.known else "", outcome=report.verdict)
+        known_id = token_id if report.known else ""
+        return EndpointResult(code="ok", response=_verdict(report), token_id=known_id, outcome=report.verdict)
 
 
 def _verdict(report: Report) -> Response:

@@ -13,21 +13,20 @@ from urllib.parse import parse_qsl
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
-from aiohttp.web_request import BaseRequest
 
 from sidecar.core.model import Seconds
 from sidecar.web.responses import RequestError
-from sidecar.web.server.protocol import connection_of
+from sidecar.web.server.request_handler import HttpRequest
 
 _TOO_MANY = "Too many requests are waiting for their bodies. This one waited longest: send head and body together."
 
 
-async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> bytes:
+async def read_body(request: HttpRequest, media_type: str, max_bytes: int) -> bytes:
     """Return the whole body. Raises `RequestError` if its type is another, or if it is too large, slow or malformed.
 
     Also raises it for the request that has waited longest, when too many requests wait for their bodies.
     """
-    connection = connection_of(request)
+    connection = request.connection
     if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
         raise RequestError("bad-request", f"Send the body as 'Content-Type: {media_type}', without Content-Encoding.")
     if (request.content_length or 0) > max_bytes:
@@ -51,9 +50,9 @@ async def read_body(request: BaseRequest, media_type: str, max_bytes: int) -> by
         raise RequestError("bad-request", "The body is incomplete, or its transfer coding is malformed.") from None
 
 
-async def _read(request: BaseRequest, max_bytes: int) -> bytes:
+async def _read(request: HttpRequest, max_bytes: int) -> bytes:
     if request.headers.get("Expect", "").lower() == "100-continue":
-        connection_of(request).write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = bytearray()
     while not request.content.at_eof():
         body += await request.content.readany()
@@ -130,14 +129,14 @@ _ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 """The form of requests to a proxy; every server must accept it too (RFC 9112 section 3.2.2)."""
 
 
-def authority_of(request: BaseRequest) -> str:
+def authority_of(request: HttpRequest) -> str:
     """Return the host and port of a target in absolute form; empty for the usual target, which is a path."""
     form = None if request.raw_path.startswith("/") else _ABSOLUTE.match(request.raw_path)
     # Never empty for another form: a target without a valid authority must not look like the usual one.
     return "" if form is None else form[1] or "?"
 
 
-def path_and_query(request: BaseRequest) -> tuple[str, str]:
+def path_and_query(request: HttpRequest) -> tuple[str, str]:
     """Return the path, and the query after `?`."""
     target = request.raw_path
     if not target.startswith("/") and (form := _ABSOLUTE.match(target)) is not None:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from aiohttp.web_request import BaseRequest
-
 from sidecar.core.errors import UnknownProfileError
 from sidecar.core.process_events import Endpoint
 from sidecar.vending.api import TokenProvider
@@ -17,7 +15,8 @@ from sidecar.web.api.oauth import OAuthEndpoint
 from sidecar.web.api.openapi import OpenApiEndpoint
 from sidecar.web.api.rejection import RejectedEndpoint
 from sidecar.web.api.token import AuthorizeEndpoint, TokenEndpoint
-from sidecar.web.responses import ANY_METHOD, EndpointResult, RequestError, missing_default, refused
+from sidecar.web.responses import ANY_METHOD, EndpointResult, RequestError, error_result, missing_default
+from sidecar.web.server.request_handler import HttpRequest
 
 _OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
 _APPENDED = re.compile(r"(?P<path>/v1/authorize/[^/]+)/.*", re.DOTALL)
@@ -32,11 +31,11 @@ class Route(Protocol):
     @property
     def methods(self) -> tuple[str, ...]: ...
     @property
-    def proof(self) -> RequiredAuth: ...
+    def auth(self) -> RequiredAuth: ...
     @property
     def profile(self) -> str: ...
 
-    async def __call__(self, request: BaseRequest) -> EndpointResult: ...
+    async def __call__(self, request: HttpRequest) -> EndpointResult: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,12 @@ class _NotFound:
     error: RequestError | UnknownProfileError
     endpoint: Endpoint | None = None
     methods: tuple[str, ...] = ANY_METHOD
-    proof: RequiredAuth = RequiredAuth.HEADER
+    auth: RequiredAuth = RequiredAuth.HEADER
     profile: str = ""
 
-    async def __call__(self, request: BaseRequest) -> EndpointResult:  # noqa: ARG002 - the form of every endpoint
+    async def __call__(self, request: HttpRequest) -> EndpointResult:  # noqa: ARG002 - the form of every endpoint
         # Not raised: the error exists as long as the process, and each raise would make its traceback longer.
-        return refused(self.error)
+        return error_result(self.error)
 
 
 _NOT_FOUND = _NotFound(RequestError("not-found", "See /openapi.json for the list of paths."))
@@ -92,7 +91,7 @@ def _nowhere(path: str, profiles: Iterable[str]) -> Route:
     text = missing_default(profiles) if form["profile"] is None else "No profile has this name."
     error = UnknownProfileError(text)
     if form["endpoint"] == "authorize":
-        return _NotFound(error, "authorize", AuthorizeEndpoint.methods, AuthorizeEndpoint.proof)
+        return _NotFound(error, "authorize", AuthorizeEndpoint.methods, AuthorizeEndpoint.auth)
     if form["rejected"]:
         return _NotFound(error, "rejected", RejectedEndpoint.methods)
     return _NotFound(error, "token", TokenEndpoint.methods)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
-from aiohttp.web_request import BaseRequest
 
 from sidecar.core.model import Seconds
 from sidecar.core.process_events import Endpoint
@@ -18,7 +17,7 @@ from sidecar.vending.api import TokenProvider, VendedToken
 from sidecar.web.api.guards import RequiredAuth, is_forwarded
 from sidecar.web.api.request_reading import none_match, path_and_query, prefers_text, seconds_of
 from sidecar.web.responses import ANY_METHOD, TEXT, EndpointResult, Response, make_response
-from sidecar.web.server.protocol import connection_of
+from sidecar.web.server.request_handler import HttpRequest
 
 MAX_WAIT_S: Seconds = 60
 SUSPECT = {"Token-Suspect": "true"}
@@ -29,7 +28,7 @@ class TokenEndpoint:
 
     endpoint: ClassVar[Endpoint] = "token"
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
-    proof: ClassVar[RequiredAuth] = RequiredAuth.HEADER
+    auth: ClassVar[RequiredAuth] = RequiredAuth.HEADER
 
     # With slots there is no `__dict__`, which would show the token in `vars`.
     __slots__ = ("_vendor", "_written", "profile")
@@ -40,22 +39,24 @@ class TokenEndpoint:
         self._written: tuple[VendedToken, bytes] | None = None
         """The latest document: all callers within one second get the same."""
 
-    async def __call__(self, request: BaseRequest) -> EndpointResult:
+    async def __call__(self, request: HttpRequest) -> EndpointResult:
         min_ttl_s, wait_s = seconds_of(path_and_query(request)[1], "min_ttl", "wait")
         vended = await current_or_wait(self._vendor, min_ttl_s)
         known = request.headers.getall("If-None-Match", [])
         if known and none_match(known, vended.token.token_id):
             if not wait_s or not await self._changed(request, vended, min(wait_s, MAX_WAIT_S)):
-                return EndpointResult("not-modified", make_response(304, headers=_headers(vended)))
+                return EndpointResult(code="not-modified", response=make_response(304, headers=_headers(vended)))
             vended = await current_or_wait(self._vendor, min_ttl_s)
         render = self._text if prefers_text(tuple(request.headers.getall("Accept", ()))) else self._json
-        # HEAD gets only the headers, and so no token.
-        return EndpointResult("ok", render(vended)) if request.method == "HEAD" else with_token(vended, render)
+        if request.method == "HEAD":
+            # Only the headers are sent, and so no token.
+            return EndpointResult(code="ok", response=render(vended))
+        return with_token(vended, render)
 
-    async def _changed(self, request: BaseRequest, vended: VendedToken, wait_s: Seconds) -> bool:
+    async def _changed(self, request: HttpRequest, vended: VendedToken, wait_s: Seconds) -> bool:
         """As `TokenProvider.changed`; also False when the connection's slot is needed."""
         try:
-            async with connection_of(request).polling():
+            async with request.connection.polling():
                 return await self._vendor.changed(vended.token.token_id, wait_s)
         except TimeoutError:
             return False
@@ -80,8 +81,8 @@ async def current_or_wait(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> Vend
 def with_token(vended: VendedToken, render: Callable[[VendedToken], Response], profile: str = "") -> EndpointResult:
     """Return the response that `render` makes with this token, with the facts for audit and fast path."""
     return EndpointResult(
-        "ok",
-        render(vended),
+        code="ok",
+        response=render(vended),
         profile=profile,
         token_id=vended.token.token_id,
         outcome="suspect" if vended.suspect else "ok",
@@ -122,7 +123,7 @@ class AuthorizeEndpoint:
 
     endpoint: ClassVar[Endpoint] = "authorize"
     methods: ClassVar[tuple[str, ...]] = ANY_METHOD
-    proof: ClassVar[RequiredAuth] = RequiredAuth.PROXY
+    auth: ClassVar[RequiredAuth] = RequiredAuth.PROXY
 
     def __init__(self, vendor: TokenProvider, token_header: str, *, reads_query: bool = True) -> None:
         """`reads_query` is False where the proxy appends path and query of its client's request to ours."""
@@ -131,7 +132,7 @@ class AuthorizeEndpoint:
         self._reads_query = reads_query
         self.profile = vendor.profile.name
 
-    async def __call__(self, request: BaseRequest) -> EndpointResult:
+    async def __call__(self, request: HttpRequest) -> EndpointResult:
         query = path_and_query(request)[1] if self._reads_query else ""
         # Caddy appends its client's query to the configured path, and that client must not set our parameters.
         (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)

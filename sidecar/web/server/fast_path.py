@@ -13,7 +13,7 @@ That holds because
   when the token is not held any more, when a second of its life or of `Date` has passed, or when the wall clock was set
   by a second or more. Without such a token the fast path returns no response;
 - lines that neither guards nor endpoints read are removed before bytes are compared. This never turns other bytes into
-  a whole head (`request_key`). No entry is made from a head with two `User-Agent` lines, or an unusual form of one;
+  a whole head (`known_requests`). No entry is made from a head with two `User-Agent` lines, or an unusual form of one;
 - metrics, audit lines and spans are emitted as for any other request. With `SIDECAR_LOG_LEVEL=debug`, which logs each
   request, there is no fast path.
 

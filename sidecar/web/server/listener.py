@@ -1,7 +1,4 @@
-"""A listener: one HTTP server behind any number of TCP and unix addresses.
-
-The HTTP server of one listener: creates an `HttpConnection` for each accepted socket.
-"""
+"""A listener: one HTTP server, which makes the connections, behind any number of TCP and unix addresses."""
 
 from __future__ import annotations
 
@@ -10,10 +7,10 @@ import contextlib
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import StreamResponse
 from aiohttp.web_server import Server
 
@@ -25,11 +22,11 @@ from sidecar.file_operations import run_aside
 from sidecar.web.responses import Response, wire_bytes
 from sidecar.web.server.connection_registry import ConnectionRegistry
 from sidecar.web.server.fast_path import FastPath
-from sidecar.web.server.protocol import HttpConnection, connection_of
-from sidecar.web.server.request_handler import WRITTEN, WRITTEN_LAST, ConnectionHandler
+from sidecar.web.server.protocol import HttpConnection
+from sidecar.web.server.request_handler import WRITTEN, WRITTEN_LAST, ConnectionHandler, HttpRequest
 from sidecar.web.server.sockets import BACKLOG, bound_address, open_sockets
 
-Handler: TypeAlias = Callable[[BaseRequest], Awaitable[Response]]
+Handler: TypeAlias = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class HttpServer(Server):
@@ -45,14 +42,19 @@ class HttpServer(Server):
         dispersed: Callable[[], None] = lambda: None,
     ) -> None:
         """`dispersed` is called when most of many connections have ended."""
-        # A long-poll whose caller disconnected ends at once instead of a minute later.
-        super().__init__(self._answer, handler_cancellation=True)
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            self._respond,  # type: ignore[arg-type]  # each request is made by the factory, which aiohttp's types ignore
+            request_factory=partial(HttpRequest, loop=loop),
+            # A long-poll whose caller disconnected ends at once instead of a minute later.
+            handler_cancellation=True,
+        )
         self._handle = handler
         self._draining = False
         self._sink = sink
         self._name = listener
         self._fast_path = fast_path
-        self._running_loop = asyncio.get_running_loop()
+        self._running_loop = loop
         self.registry = ConnectionRegistry(limits, self._limited, dispersed)
 
     def __call__(self) -> HttpConnection:  # type: ignore[override]  # the protocol that owns the socket
@@ -64,9 +66,9 @@ class HttpServer(Server):
         if self._fast_path is not None:
             self._fast_path.close()
 
-    async def _answer(self, request: BaseRequest) -> StreamResponse:
-        """Write the whole response, then note on its connection that the request is answered."""
-        connection = connection_of(request)
+    async def _respond(self, request: HttpRequest) -> StreamResponse:
+        """Write the whole response, and note on the connection that it is written."""
+        connection = request.connection
         connection.begin(request)
         response = await self._handle(request)
         keeps = not (response.closes or connection.ends or self._draining)
@@ -85,7 +87,7 @@ class HttpServer(Server):
         return WRITTEN if keeps else WRITTEN_LAST
 
     def _make_handler(self, connection: HttpConnection) -> ConnectionHandler:
-        return ConnectionHandler(self, connection, self.registry.limits, self._sink, self._running_loop)
+        return ConnectionHandler(self, connection, self._sink, self._running_loop)
 
     def _limited(self, limit: Limit) -> None:
         self._sink.emit(LimitHit(listener=self._name, limit=limit))

@@ -12,10 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import cast
 
 from aiohttp.http import HttpProcessingError
-from aiohttp.web_request import BaseRequest
 
 from sidecar.core.listener_limits import Limit
 from sidecar.core.model import MonotonicTime, Seconds
@@ -25,7 +23,7 @@ from sidecar.web.server.connection_registry import ConnectionRegistry
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.known_requests import Key
 from sidecar.web.server.request_feed import RequestFeed
-from sidecar.web.server.request_handler import OVERLOADED, ConnectionHandler, malformed, owner_of
+from sidecar.web.server.request_handler import OVERLOADED, ConnectionHandler, HttpRequest, malformed
 from sidecar.web.server.request_parser import is_plain, is_whole_head
 from sidecar.web.server.socket_protocol import SocketProtocol
 
@@ -103,13 +101,15 @@ class HttpConnection(SocketProtocol):
         if self._returns and self._fast_path is not None:
             self.fast_key = self._fast_path.key_of(data, self.peer)
         if self._feed is None:
-            accepted_at = None if self._has_spoken else self.since
-            self._feed = RequestFeed(self, lambda: self._make_handler(self), self.limits, accepted_at)
+            self._feed = RequestFeed(self, accepted_at=None if self._has_spoken else self.since)
         self._at_rest, self._has_spoken = False, True
         if self._returns:
             self._feed.receive_head(data)
         else:
             self._feed.receive(data)
+
+    def make_handler(self) -> ConnectionHandler:
+        return self._make_handler(self)
 
     def eof_received(self) -> bool:
         """Keep the connection open while complete requests wait for their responses.
@@ -143,7 +143,7 @@ class HttpConnection(SocketProtocol):
             self._feed.resume_writing()
         self._update_activity()
 
-    def begin(self, request: BaseRequest) -> None:
+    def begin(self, request: HttpRequest) -> None:
         """Note that our handler begins a request. Raises `RuntimeError` for a head that was not handed over."""
         if self._feed is None:
             raise ConnectionResetError
@@ -239,8 +239,3 @@ class HttpConnection(SocketProtocol):
         self.gives_way = True
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(self._loop.time())
-
-
-def connection_of(request: BaseRequest) -> HttpConnection:
-    """The connection on which a request was received."""
-    return cast("HttpConnection", owner_of(request))

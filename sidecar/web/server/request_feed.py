@@ -1,17 +1,15 @@
-"""Hands the bytes of one connection to aiohttp's handler: one request at a time, the next one after the response."""
+"""Feeds the bytes of one connection to aiohttp's handler: one request at a time, the next one after the response."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from aiohttp.http import HttpProcessingError
 from aiohttp.web_request import BaseRequest
 
-from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.model import MonotonicTime
-from sidecar.web.server.request_handler import ConnectionHandler, OwnedTransport, Owner
+from sidecar.web.server.request_handler import ConnectionHandler, HandlerTransport
 from sidecar.web.server.request_parser import (
     RequestParser,
     UnreadableHeadError,
@@ -19,38 +17,23 @@ from sidecar.web.server.request_parser import (
     ends_connection,
 )
 
-
-class Connection(Owner, Protocol):
-    """What the feed uses of its connection."""
-
-    write_paused: bool
-    is_half_closed: bool
-
-    def limited(self, limit: Limit) -> None: ...
-    def refuse(self, error: HttpProcessingError) -> None: ...
-    def advanced(self) -> None: ...
+if TYPE_CHECKING:
+    from sidecar.web.server.protocol import HttpConnection
 
 
 class RequestFeed:
     """Created at the first segment that the fast path does not know; creates the handler at the first complete head."""
 
     __slots__ = (
-        "_connection", "_handler", "_has_begun", "_is_first", "_is_full", "_limits", "_loop", "_make_handler",
-        "_parser", "began_at", "ends", "is_answering",
+        "_connection", "_handler", "_has_begun", "_is_first", "_is_full", "_loop", "_parser", "began_at", "ends",
+        "is_answering",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        connection: Connection,
-        make_handler: Callable[[], ConnectionHandler],
-        limits: Limits,
-        accepted_at: MonotonicTime | None,
-    ) -> None:
+    def __init__(self, connection: HttpConnection, accepted_at: MonotonicTime | None) -> None:
         """`accepted_at` is when the connection was accepted, or None if an earlier request was already answered."""
         self._connection = connection
-        self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._parser = RequestParser(limits.max_header_bytes)
+        self._parser = RequestParser(connection.limits.max_header_bytes)
         self._has_begun = False
         """Whether our handler has begun the current request."""
         self.ends = False
@@ -59,10 +42,9 @@ class RequestFeed:
         self._is_first = accepted_at is not None
         self.began_at = accepted_at
         """When the unfinished head began, by the event loop's clock; None between two requests."""
-        self._make_handler = make_handler
         self._handler: ConnectionHandler | None = None
         self.is_answering = False
-        """Whether a head was handed over and is not answered yet."""
+        """Whether a head was fed to the handler, and its response is not written yet."""
 
     @property
     def is_receiving(self) -> bool:
@@ -71,7 +53,7 @@ class RequestFeed:
 
     @property
     def is_at_boundary(self) -> bool:
-        """Whether every request was answered, and no byte of another one was received."""
+        """Whether every response was written, and no byte of another request was received."""
         return not (self.is_answering or self.is_receiving or self._parser.held_bytes)
 
     def receive(self, data: bytes) -> None:
@@ -81,21 +63,21 @@ class RequestFeed:
         self.advance()
 
     def receive_head(self, head: bytes) -> None:
-        """Hand over `head`, which is exactly one head; everything received before it must be answered."""
+        """Feed `head`, which is exactly one head; the responses to all earlier requests must be written."""
         try:
             check_request_line(head)
         except UnreadableHeadError as error:
             self._connection.refuse(error)
         else:
-            self._hand_over_head(head)
+            self._feed_head(head)
 
     def advance(self) -> None:
-        """Hand over all received bytes that may be handed over now."""
+        """Feed all received bytes that the handler may have now."""
         parser, connection = self._parser, self._connection
         while not connection.is_closing:
             if part := parser.next_body():
-                self._hand_over(part)
-            elif self.is_answering or self.ends or not self._hand_over_next_head():
+                self._feed(part)
+            elif self.is_answering or self.ends or not self._feed_next_head():
                 break
         if connection.is_closing:
             return
@@ -104,7 +86,7 @@ class RequestFeed:
         self._limit_held()
         connection.advanced()
 
-    def _hand_over_next_head(self) -> bool:
+    def _feed_next_head(self) -> bool:
         parser = self._parser
         try:
             head = parser.next_head()
@@ -112,7 +94,7 @@ class RequestFeed:
             self._connection.refuse(error)
             return False
         if head is not None:
-            self._hand_over_head(head)
+            self._feed_head(head)
             return True
         if parser.is_in_body or not (parser.held_bytes or self._is_first):
             # Some old clients end a request with an empty line, and send the next one much later.
@@ -121,15 +103,15 @@ class RequestFeed:
             self.began_at = self._loop.time()
         return False
 
-    def _hand_over_head(self, head: bytes) -> None:
+    def _feed_head(self, head: bytes) -> None:
         self.is_answering, self._is_first, self.began_at = True, False, None
-        self._hand_over(head)
+        self._feed(head)
 
-    def _hand_over(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
         handler = self._handler
         if handler is None:
-            handler = self._handler = self._make_handler()
-            handler.connection_made(OwnedTransport(self._connection))
+            handler = self._handler = self._connection.make_handler()
+            handler.connection_made(HandlerTransport(self._connection))
             if self._connection.write_paused:
                 handler.pause_writing()
         try:
@@ -152,8 +134,8 @@ class RequestFeed:
             handler.connection_lost(exc)
 
     def _limit_held(self) -> None:
-        """Pause reading once the client has sent too much ahead, until all of it is answered."""
-        parser, limits = self._parser, self._limits
+        """Pause reading once the client has sent too much ahead, until all of its requests have responses."""
+        parser, limits = self._parser, self._connection.limits
         if not self.is_answering or not parser.held_bytes:
             if self._is_full:
                 self._is_full = False
@@ -167,10 +149,10 @@ class RequestFeed:
                 self._connection.pause_reading("ahead")
 
     def begin(self, request: BaseRequest) -> None:
-        """Note that our handler begins a request. Raises `RuntimeError` for a head that was not handed over."""
+        """Note that our handler begins a request. Raises `RuntimeError` for a head that the feed did not pass on."""
         if self._has_begun or not self.is_answering:
             self._connection.abort()
-            raise RuntimeError("a request that was not handed over")
+            raise RuntimeError("a request that the feed did not pass on")
         self._has_begun = True
         self.ends = ends_connection(request)
         if not request.content.is_eof():

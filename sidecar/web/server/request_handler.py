@@ -1,4 +1,4 @@
-"""aiohttp's request handler behind an `HttpConnection`, which hands it the bytes and writes its output.
+"""aiohttp's request handler behind an `HttpConnection`, which passes it the bytes and writes its output.
 
 Its error responses and logs are replaced, because they repeat the request: stock aiohttp copies a malformed header into
 the response and into its log. An `Authorization` header with a control character would be in both, before any handler
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
+from aiohttp import StreamReader
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from aiohttp.web_request import BaseRequest
@@ -19,13 +21,15 @@ from aiohttp.web_response import StreamResponse
 from aiohttp.web_server import Server
 
 from sidecar.core.events import InternalFailure
-from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.process_events import MalformedRequest
 from sidecar.core.safe_traceback import bare_trace
-from sidecar.web.responses import INTERNAL_ERROR, Response, problem, wire_bytes
+from sidecar.web.responses import Response, problem, wire_bytes
 from sidecar.web.server.socket_protocol import LINGER_S
+
+if TYPE_CHECKING:
+    from sidecar.web.server.protocol import HttpConnection
 
 UNREADABLE = (
     "The request is not valid HTTP/1.0 or 1.1. It needs exactly one Host header, a method in capitals "
@@ -45,46 +49,33 @@ _NEVER_S: Seconds = 1e9
 _BODY_BUFFER_BYTES = 64 * 1024
 
 
-class Owner(Protocol):
-    """The connection behind the transport of a request handler."""
-
-    transport: asyncio.Transport | None
-    is_closing: bool
-
-    def write(self, data: bytes | bytearray | memoryview) -> None: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
-    def pause_reading(self, reason: str) -> None: ...
-    def resume_reading(self, reason: str) -> None: ...
-
-
-class OwnedTransport(asyncio.Transport):
+class HandlerTransport(asyncio.Transport):
     """The transport of a request handler: passes every call on to the connection."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, connection: HttpConnection) -> None:
         super().__init__()
-        self._owner = owner
+        self._connection = connection
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._owner.write(data)
+        self._connection.write(data)
 
     def is_closing(self) -> bool:
-        return self._owner.is_closing
+        return self._connection.is_closing
 
     def close(self) -> None:
-        self._owner.close()
+        self._connection.close()
 
     def abort(self) -> None:
-        self._owner.abort()
+        self._connection.abort()
 
     def pause_reading(self) -> None:
-        self._owner.pause_reading("body")
+        self._connection.pause_reading("body")
 
     def resume_reading(self) -> None:
-        self._owner.resume_reading("body")
+        self._connection.resume_reading("body")
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - asyncio's own
-        transport = self._owner.transport
+        transport = self._connection.transport
         return default if transport is None else transport.get_extra_info(name, default)
 
 
@@ -94,8 +85,13 @@ class ConnectionHandler(RequestHandler):
     __slots__ = ("_sink", "connection")
 
     def __init__(
-        self, server: Server, connection: Owner, limits: Limits, sink: EventSink, loop: asyncio.AbstractEventLoop
+        self,
+        server: Server,
+        connection: HttpConnection,
+        sink: EventSink,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
+        limits = connection.limits
         super().__init__(
             server,
             loop=loop,
@@ -129,9 +125,9 @@ class ConnectionHandler(RequestHandler):
             response = malformed(self._sink, status, exc)
         else:
             self._report(exc)
-            response = problem(INTERNAL_ERROR, "Internal error. See the sidecar log.")
+            response = problem("internal-error", "Internal error. See the sidecar log.")
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer had been begun")
+            raise ConnectionError("a response was already begun")
         self.connection.write(wire_bytes(response, closes=True))
         return WRITTEN_LAST
 
@@ -149,6 +145,21 @@ class ConnectionHandler(RequestHandler):
 
     def _report(self, exc: BaseException | None) -> None:
         self._sink.emit(InternalFailure(where="web", trace=bare_trace(exc or sys.exc_info()[1])))
+
+
+class HttpRequest(BaseRequest):
+    """A request with the connection on which it was received."""
+
+    def __init__(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: ConnectionHandler,
+        *rest: Any,  # noqa: ANN401 - aiohttp's own
+        **named: Any,  # noqa: ANN401 - aiohttp's own
+    ) -> None:
+        super().__init__(message, payload, protocol, *rest, **named)
+        self.connection = protocol.connection
 
 
 class _Written(StreamResponse):
@@ -179,7 +190,3 @@ def malformed(sink: EventSink, status: int, exc: BaseException | None) -> Respon
         # The traceback refers to frames that hold the error itself and the request's bytes.
         exc.__traceback__ = None
     return problem("bad-request", HEAD_TOO_LARGE if status == 431 else UNREADABLE, status=status)
-
-
-def owner_of(request: BaseRequest) -> Owner:
-    return cast("ConnectionHandler", request.protocol).connection

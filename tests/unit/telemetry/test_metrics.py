@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.core.errors import FailureKind
+from sidecar.core.errors import ERROR_CODES, FailureKind
 from sidecar.core.events import (
     Event,
     FlightEnded,
@@ -23,7 +23,6 @@ from sidecar.core.ports import SharedState
 from sidecar.core.process_events import LimitHit, RequestServed, StalledFile, TokenFileFailed
 from sidecar.telemetry.metric_names import CODES, FILES, STORE_OPERATIONS
 from sidecar.telemetry.metrics import Metrics
-from sidecar.web.responses import PROBLEMS
 from tests.monitoring.exported import SCRAPER_LABELS
 from tests.support.vendor import NOW, FakeVendor
 
@@ -158,7 +157,7 @@ def test_every_combination_of_closed_sets_starts_at_zero(metrics: Metrics) -> No
 
 
 def test_every_error_code_is_a_label_from_the_start() -> None:
-    assert set(CODES) == {"ok", "not-modified", *PROBLEMS}
+    assert set(CODES) == {"ok", "not-modified", *ERROR_CODES}
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from sidecar.core import errors
+from sidecar.core.errors import ERROR_CODES, ErrorCode
 from sidecar.core.safe_traceback import bare_trace
-from sidecar.web.responses import PROBLEMS, problem, refused, whole_seconds, wire_bytes
+from sidecar.web.responses import PROBLEMS, error_result, problem, whole_seconds, wire_bytes
 
 
-def kinds(error: type[errors.AnswerError]) -> Iterator[type[errors.AnswerError]]:
-    for child in error.__subclasses__():
-        yield child
-        yield from kinds(child)
+def test_every_error_code_has_a_status_and_a_title() -> None:
+    assert PROBLEMS.keys() == set(ERROR_CODES)
 
 
-def test_every_answer_error_is_in_the_table() -> None:
-    codes = {kind.code for kind in kinds(errors.AnswerError) if hasattr(kind, "code")}
-    assert len(codes) == 10
-    assert codes <= PROBLEMS.keys()
+def test_each_error_that_a_caller_gets_has_a_code_of_its_own() -> None:
+    kinds = [kind for base in (errors.AnswerError, errors.NoTokenError) for kind in base.__subclasses__()]
+    codes = {kind.code for kind in kinds if kind is not errors.NoTokenError}
+    assert len(codes) == len(kinds) - 1 == 10
+    assert codes <= set(ERROR_CODES)
 
 
 @pytest.mark.parametrize(("wait_s", "said"), [(0, 1), (0.001, 1), (1, 1), (1.001, 2), (29.5, 30), (-3, 1)])
@@ -28,8 +26,8 @@ def test_a_wait_is_rounded_up_to_whole_seconds(wait_s: float, said: int) -> None
     assert whole_seconds(wait_s) == said
 
 
-@pytest.mark.parametrize("code", PROBLEMS)
-def test_a_problem_has_the_status_of_its_code(code: str) -> None:
+@pytest.mark.parametrize("code", ERROR_CODES)
+def test_a_problem_has_the_status_of_its_code(code: ErrorCode) -> None:
     response = problem(code, "why")
     assert response.status == PROBLEMS[code][0]
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -37,7 +35,7 @@ def test_a_problem_has_the_status_of_its_code(code: str) -> None:
 
 
 def test_the_error_that_no_profile_has_this_name_keeps_its_code() -> None:
-    assert refused(errors.UnknownProfileError("none")).code == "unknown-profile"
+    assert error_result(errors.UnknownProfileError("none")).code == "unknown-profile"
 
 
 def test_a_trace_has_places_and_classes_and_no_texts() -> None:

@@ -56,12 +56,12 @@ _FILES = MappingProxyType(
 )
 
 
-def file_answer(path: str) -> Response:
+def file_response(path: str) -> Response:
     """Return the style sheet or the script of the page."""
     return make_response(200, file(path.removeprefix("/")).encode(), content_type=_FILES[path], headers=HEADERS)
 
 
-def page_answer(document: Document) -> Response:
+def page_response(document: Document) -> Response:
     """Return the document of `/status.json` as a page."""
     return make_response(200, page(document).encode(), content_type="text/html; charset=utf-8", headers=HEADERS)
 

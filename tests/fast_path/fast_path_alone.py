@@ -1,4 +1,4 @@
-"""One fast path by itself: requests are learned and found without a connection."""
+"""One fast path by itself: requests are stored and found without a connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Client:
     caller: str = "127.0.0.1:50000"
 
 
-class Learner:
+class FastPathAlone:
     """`audit` and `spans` say whether the fast path tells of its responses."""
 
     def __init__(self, *, audit: bool = False, spans: bool = False, max_head_bytes: int = MAX_REQUEST_BYTES) -> None:
@@ -61,7 +61,7 @@ class Learner:
         assert key is not None
         return key
 
-    def learn(self, head: bytes, times: int = 2, *, peer: Peer = TCP, closes: bool = False) -> None:
+    def store(self, head: bytes, times: int = 2, *, peer: Peer = TCP, closes: bool = False) -> None:
         """The request was let pass and answered so many times."""
         for _ in range(times):
             self.fast_path.add(
