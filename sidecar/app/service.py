@@ -151,17 +151,18 @@ class Service:
         headers = {name: PRESETS[vendor.profile.partner].token_header for name, vendor in self.vendors.items()}
         caller_tokens = self._files.caller_tokens() or (lambda: None)
         fast_path, guards = self._observers.fast_path(caller_tokens), self._guards(caller_tokens)
-        tokens = TokenApi(self.vendors, guards, self._sink, self._clock, headers, self._observers.audit, fast_path)
+        audit = self._observers.audit
+        tokens = TokenApi(self.vendors, guards, self._sink, self._clock, headers, audit=audit, fast_path=fast_path)
         admin = AdminApi(
             self.vendors,
-            self._observers.metrics.render,
-            self._observers.recent,
-            self._clock.wall,
-            self._ailment,
-            lambda: self._draining,
-            self._token_files.state,
-            self._waited,
-            self._observers.stalls,
+            render_metrics=self._observers.metrics.render,
+            recent_events=self._observers.recent,
+            wall=self._clock.wall,
+            failure=self._ailment,
+            is_draining=lambda: self._draining,
+            token_file_state=self._token_files.state,
+            has_waited=self._waited,
+            stalled_files=self._observers.stalls,
         )
         await self._listeners.open(tokens, admin, fast_path)
         return admin

@@ -11,7 +11,7 @@ from sidecar.vending.api import VendedToken
 from sidecar.web.responses import Response, json_response
 from sidecar.web.server.fast_path import CachedResponse, FastPath
 from sidecar.web.server.known_requests import MAX_REQUEST_BYTES, Key
-from sidecar.web.server.sockets import Peer
+from sidecar.web.server.socket_protocol import Peer
 from tests.fast_path.aging_vendor import AgingVendor
 from tests.support.fast_listener import Counting
 from tests.support.sink import ListAudit, ListSink

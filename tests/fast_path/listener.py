@@ -91,7 +91,9 @@ class ObservedListener:
                 audit=audit,
                 spans=self._spans if configuration.spans else None,
             )
-        api = TokenApi(backend.vendors, backend.guards, self.sink, backend.clock, TOKEN_HEADERS, audit, fast_path)
+        api = TokenApi(
+            backend.vendors, backend.guards, self.sink, backend.clock, TOKEN_HEADERS, audit=audit, fast_path=fast_path
+        )
         self._server = HttpServer(api, self.sink, "vending", backend.limits, fast_path)
         self._observes_spans = configuration.spans
         self.peers = configuration.peers

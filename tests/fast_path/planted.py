@@ -22,7 +22,7 @@ from sidecar.web.server.fast_path import CachedResponse, FastPath, Render
 from sidecar.web.server.known_requests import Key
 from sidecar.web.server.protocol import HttpConnection
 from sidecar.web.server.request_handler import HttpRequest
-from sidecar.web.server.sockets import Peer, peer_of
+from sidecar.web.server.socket_protocol import Peer, peer_of
 
 Plant: TypeAlias = Callable[[pytest.MonkeyPatch], None]
 

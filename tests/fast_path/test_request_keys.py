@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.web.server.known_requests import MAX_LINES, MAX_REQUEST_BYTES
 from sidecar.web.server.request_parser import is_whole_head
-from sidecar.web.server.sockets import Peer, peer_of
+from sidecar.web.server.socket_protocol import Peer, peer_of
 from tests.fast_path.fast_path_alone import TCP, FastPathAlone
 from tests.fast_path.requests import DROPPED_LINES, SIMILAR_LINES, USUAL, request, with_line
 from tests.fast_path.transport import TcpPeer, UnixPeer

@@ -13,9 +13,8 @@ from sidecar.core.model import PartnerToken, Secret
 from sidecar.partner.response import read_response
 from sidecar.stores.sealing import AesSealer, OpenSealer, UnsealError
 from sidecar.web import responses
-from sidecar.web.api.app import TokenApi
+from sidecar.web.api.app import Route, TokenApi
 from sidecar.web.api.guards import Guards
-from sidecar.web.api.routing import Route
 from sidecar.web.server.request_handler import WRITTEN_LAST, ConnectionHandler
 from tests.fast_path import planted
 from tests.fast_path.planted import Plant

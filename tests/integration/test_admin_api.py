@@ -15,7 +15,8 @@ from sidecar.core.policy import Condition
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.vending.api import LastFailure
-from sidecar.web.admin.app import AdminApi, TokenFileState
+from sidecar.web.admin.app import TokenFileState
+from tests.support.admin_api import admin_api
 from tests.support.sink import ListSink
 from tests.support.vendor import NOW, FakeVendor, FixedClock
 from tests.support.wire import LOOPBACK, Reply, ask, serving
@@ -45,15 +46,14 @@ class Admin:
 async def admin() -> AsyncIterator[Admin]:
     running = Admin({"default": FakeVendor(), "other": FakeVendor("other")}, RecentEvents(FixedClock()))
     metrics = Metrics(lambda: running.vendors.values(), list(running.vendors), "1.2.3")
-    api = AdminApi(
+    api = admin_api(
         running.vendors,
-        metrics.render,
-        running.recent,
-        FixedClock().wall,
-        lambda: running.dead,
-        lambda: running.draining,
-        lambda profile: running.file if profile == "other" else "written",
-        lambda: running.waited,
+        render_metrics=metrics.render,
+        recent_events=running.recent,
+        failure=lambda: running.dead,
+        is_draining=lambda: running.draining,
+        token_file_state=lambda profile: running.file if profile == "other" else "written",
+        has_waited=lambda: running.waited,
     )
     async with serving(api, ListSink()) as address:
         running.address = address

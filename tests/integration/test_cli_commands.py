@@ -21,11 +21,11 @@ from sidecar.core.policy import Condition
 from sidecar.core.process_events import StalledFile
 from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import LastFailure, Snapshot
-from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.guards import GuardSettings
+from tests.support.admin_api import admin_api
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
-from tests.support.vendor import NOW, FakeVendor, FixedClock, snapshot, vended
+from tests.support.vendor import NOW, FakeVendor, snapshot, vended
 from tests.support.wire import serving
 
 CANARY = "canary-4711-of-some-length"
@@ -42,15 +42,7 @@ async def admin(*snapshots: Snapshot, stalled: Sequence[StalledFile] = ()) -> As
     vendors = {one.profile: FakeVendor(one.profile) for one in snapshots}
     for one in snapshots:
         vendors[one.profile].shown = one
-    api = AdminApi(
-        vendors,
-        lambda _accept: (b"", "text/plain"),
-        list,
-        FixedClock().wall,
-        lambda: None,
-        lambda: False,
-        stalled_files=lambda: stalled,
-    )
+    api = admin_api(vendors, stalled_files=lambda: stalled)
     async with serving(api, ListSink()) as address:
         yield str(address)
 

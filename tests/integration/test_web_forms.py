@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.web.admin.app import AdminApi
-from sidecar.web.api import routing
+from sidecar.web.api import app
 from sidecar.web.api.oauth import MAX_FORM_BYTES
+from tests.support.admin_api import admin_api
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
-from tests.support.vendor import FakeVendor, FixedClock
+from tests.support.vendor import FakeVendor
 from tests.support.wire import ask, exchange, serving
 
 READ = ["/v1/token", "/v1/token/other", "/openapi.json"]
@@ -51,10 +51,7 @@ async def test_a_body_of_no_bytes_is_none() -> None:
 
 
 async def test_the_admin_listener_takes_no_body_either() -> None:
-    api = AdminApi(
-        {"default": FakeVendor()}, lambda _: (b"", "text/plain"), list, FixedClock().wall, lambda: None, lambda: False
-    )
-    async with serving(api, ListSink()) as address:
+    async with serving(admin_api({"default": FakeVendor()}), ListSink()) as address:
         for path in ("/livez", "/readyz", "/startupz", "/metrics", "/status.json"):
             assert (await ask(address, path, body=b"x")).code == "bad-request"
 
@@ -73,4 +70,4 @@ async def test_a_path_that_leads_nowhere_keeps_nothing_of_those_who_asked() -> N
     async with vending_service() as service:
         for _ in range(3):
             assert (await service.get("/nowhere")).status == 404
-        assert routing._NOT_FOUND.error.__traceback__ is None
+        assert app._NO_SUCH_PATH.error.__traceback__ is None

@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from sidecar.core.model import Address
-from sidecar.web.admin.app import AdminApi
 from sidecar.web.server.listener import Handler
+from tests.support.admin_api import admin_api
 from tests.support.fast_listener import fast_listener
 from tests.support.half_closed import LOOPS, Run, answered, call, rest_of, run_on
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
-from tests.support.vendor import FakeVendor, FixedClock
+from tests.support.vendor import FakeVendor
 from tests.support.wire import PLAIN, serving
 
 MANY = 200
@@ -53,7 +53,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 def admin() -> Handler:
     vendors = {"default": FakeVendor()}
-    return AdminApi(vendors, lambda _: (b"x", "text/plain"), list, FixedClock().wall, lambda: None, lambda: False)
+    return admin_api(vendors, render_metrics=lambda _: (b"x", "text/plain"))
 
 
 @asynccontextmanager

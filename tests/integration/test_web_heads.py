@@ -15,11 +15,11 @@ from aiohttp import http_parser
 
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
-from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.listener import Handler
 from tests.fuzz.conversation import converse
+from tests.support.admin_api import admin_api
 from tests.support.replica import HANG_S
 from tests.support.sink import ListSink
 from tests.support.vendor import FakeVendor, FixedClock
@@ -33,9 +33,7 @@ HEAD = b"GET /%s HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n"
 async def listener(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Address, bytes]]:
     """Its address, and a head without its end that it answers with 200."""
     vendors, sink = {"default": FakeVendor()}, ListSink()
-    handler: Handler = AdminApi(
-        vendors, lambda _: (b"", "text/plain"), list, FixedClock().wall, lambda: None, lambda: False
-    )
+    handler: Handler = admin_api(vendors)
     if request.param == "vending":
         handler = TokenApi(vendors, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
     async with serving(handler, sink, limits=Limits(max_header_bytes=LIMIT)) as address:

@@ -25,6 +25,7 @@ from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.request_handler import UNREADABLE
+from tests.support.admin_api import admin_api
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
 from tests.support.vendor import FakeVendor, FixedClock
@@ -132,7 +133,7 @@ async def room(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture)
     if request.param == "vending":
         handler = TokenApi(vendors, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
     else:
-        handler = AdminApi(vendors, lambda _: (b"", "text/plain"), list, FixedClock().wall, lambda: None, lambda: False)
+        handler = admin_api(vendors)
     async with serving(handler, sink) as address:
         yield Room(address, seen, log, caplog)
 

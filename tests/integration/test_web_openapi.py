@@ -14,8 +14,8 @@ from sidecar.core.events import PauseStarted
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.vending.api import LastFailure, Report
-from sidecar.web.admin.app import AdminApi
 from sidecar.web.api.openapi import document
+from tests.support.admin_api import admin_api
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
 from tests.support.vendor import NOW, FakeVendor, FixedClock, vended
@@ -181,7 +181,7 @@ async def test_admin_answers_conform(healthy: bool) -> None:
         recent.emit(PauseStarted(profile="default", kind=FailureKind.THROTTLED, pause_s=30, strikes=1))
     metrics = Metrics(lambda: [vendor], ["default"], "1")
     dead = None if healthy else "dead"
-    api = AdminApi({"default": vendor}, metrics.render, recent, FixedClock().wall, lambda: dead, lambda: False)
+    api = admin_api({"default": vendor}, render_metrics=metrics.render, recent_events=recent, failure=lambda: dead)
     async with serving(api, ListSink()) as address:
         for path in ADMIN_PATHS:
             conforms(path, "get", await ask(address, path))

@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.model import Secret, token_id_of
 from sidecar.partner.response import MAX_TOKEN_CHARS
 from sidecar.vending.api import Report
-from sidecar.web.api.rejection import MAX_REPORT_BYTES
+from sidecar.web.api.token import MAX_REPORT_BYTES
 from tests.support.vending_service import VendingService, vending_service
 from tests.support.wire import exchange
 

@@ -22,9 +22,9 @@ from sidecar.core.model import Lifetime, Operation
 from sidecar.core.policy import Condition
 from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.vending.api import LastFailure, Snapshot
-from sidecar.web.admin.app import AdminApi
 from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.page import page
+from tests.support.admin_api import admin_api
 from tests.support.sink import ListSink
 from tests.support.vendor import NOW, FakeVendor, FixedClock
 from tests.support.wire import serving
@@ -93,6 +93,6 @@ async def gallery() -> AsyncIterator[str]:
         clock.passed_s += 17
         recent.emit(event)
     clock.passed_s = 180
-    api = AdminApi(shown, lambda _: (b"", "text/plain"), recent, clock.wall, lambda: None, lambda: False)
+    api = admin_api(shown, recent_events=recent, wall=clock.wall)
     async with serving(api, ListSink()) as address:
         yield f"http://127.0.0.1:{address.port}/status"

@@ -51,6 +51,6 @@ async def vending_service(
     vendor, other, sink, audit = FakeVendor(), FakeVendor("other"), ListSink(), ListSink()
     headers = {"default": "AccessToken", "other": "X-Other"}
     guards = Guards(settings or GuardSettings())
-    api = TokenApi({"default": vendor, "other": other}, guards, sink, FixedClock(), headers, audit)
+    api = TokenApi({"default": vendor, "other": other}, guards, sink, FixedClock(), headers, audit=audit)
     async with serving(api, sink, at, limits) as address:
         yield VendingService(address, vendor, other, sink, audit)

@@ -38,32 +38,33 @@ class AdminApi:
     """The handler of the admin listener.
 
     `render_metrics` takes the request's `Accept` and returns (body, content type). `recent_events` returns the latest
-    events, newest last; `wall` this machine's UTC; `alive` None while the event loop's tasks run, else the reason;
-    `draining` whether SIGTERM was received; `token_file` the state of a profile's token file; `waited` whether apps
-    have waited long enough for the first token and should start without one; `stalled_files` an item for each file
-    operation that hangs.
+    events, newest last; `wall` this machine's UTC; `failure` why the process must be restarted, None while it works;
+    `is_draining` whether SIGTERM was received; `token_file_state` the state of a profile's token file; `has_waited`
+    whether apps have waited long enough for the first token and should start without one; `stalled_files` an item for
+    each file operation that hangs.
     """
 
     def __init__(
         self,
         vendors: Mapping[str, TokenProvider],
+        *,
         render_metrics: Callable[[str], tuple[bytes, str]],
         recent_events: Callable[[], Sequence[Mapping[str, object]]],
         wall: Callable[[], UtcTime],
-        alive: Callable[[], str | None],
-        draining: Callable[[], bool],
-        token_file: Callable[[str], TokenFileState] = lambda _: "written",
-        waited: Callable[[], bool] = lambda: False,
-        stalled_files: Callable[[], Sequence[StalledFile]] = tuple,
+        failure: Callable[[], str | None],
+        is_draining: Callable[[], bool],
+        token_file_state: Callable[[str], TokenFileState],
+        has_waited: Callable[[], bool],
+        stalled_files: Callable[[], Sequence[StalledFile]],
     ) -> None:
         self._vendors = vendors
         self._render_metrics = render_metrics
         self._recent_events = recent_events
         self._wall = wall
-        self._alive = alive
-        self._draining = draining
-        self._token_file = token_file
-        self._waited = waited
+        self._failure = failure
+        self._is_draining = is_draining
+        self._token_file_state = token_file_state
+        self._has_waited = has_waited
         self._stalled_files = stalled_files
         self._routes: dict[str, Callable[[HttpRequest], Response]] = {
             "/livez": self._livez,
@@ -90,10 +91,10 @@ class AdminApi:
 
     def started(self) -> bool:
         """Whether `/startupz` returns 200: the sidecar is ready, or apps have waited long enough for a token."""
-        return bool(self._readiness()["ready"]) or self._waited()
+        return bool(self._readiness()["ready"]) or self._has_waited()
 
     def _livez(self, request: HttpRequest) -> Response:  # noqa: ARG002 - the form of every route
-        reason = self._alive()
+        reason = self._failure()
         return json_response(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
 
     def _readyz(self, request: HttpRequest) -> Response:
@@ -106,7 +107,7 @@ class AdminApi:
     def _readiness(self, profile: str = "") -> dict[str, object]:
         """Return the readiness of one profile, or of all without a name."""
         shown = [snapshot for snapshot in self.snapshots() if profile in ("", snapshot.profile)]
-        return readiness(shown, draining=self._draining())
+        return readiness(shown, draining=self._is_draining())
 
     def _metrics(self, request: HttpRequest) -> Response:
         body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))
@@ -133,7 +134,7 @@ class AdminApi:
             self._recent_events(),
             at=self._wall(),
             version=sidecar.__version__,
-            draining=self._draining(),
+            draining=self._is_draining(),
             stalled_files=self._stalled_files(),
         )
 
@@ -143,7 +144,7 @@ class AdminApi:
 
     def _snapshot(self, name: str, vendor: TokenProvider) -> Snapshot:
         """Return the profile's snapshot: not ready while its token file lacks the token, which apps read only there."""
-        snapshot, file = vendor.snapshot(), self._token_file(name)
+        snapshot, file = vendor.snapshot(), self._token_file_state(name)
         if not snapshot.ready or file == "written":
             return snapshot
         return replace(snapshot, ready=False, why_not="token-file", has_outcome=file == "failed")

@@ -1,33 +1,121 @@
-"""The vending API: guards, routes, and one event for each response."""
+"""The vending API: runs the guards, finds the route, and emits one event for each response."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp.http import HttpVersion11
 
-from sidecar.core.errors import AnswerError
+from sidecar.core.errors import AnswerError, UnknownProfileError
 from sidecar.core.model import MonotonicTime
 from sidecar.core.ports import Clock, EventSink
-from sidecar.core.process_events import Audited, RequestRefused, RequestServed
+from sidecar.core.process_events import Audited, Endpoint, RequestRefused, RequestServed
 from sidecar.core.trace_context import TraceContext, trace_context
 from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import TokenProvider
-from sidecar.web.api.guards import Guards
+from sidecar.web.api.guards import Guards, RequiredAuth
+from sidecar.web.api.oauth import OAuthEndpoint
+from sidecar.web.api.openapi import OpenApiEndpoint
 from sidecar.web.api.request_reading import path_and_query
-from sidecar.web.api.routing import Route, Routes
+from sidecar.web.api.token import AuthorizeEndpoint, RejectedEndpoint, TokenEndpoint
 from sidecar.web.responses import (
+    ANY_METHOD,
     EndpointResult,
     RequestError,
     Response,
     check_method_and_body,
     error_result,
+    missing_default,
 )
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.request_handler import HttpRequest
 
 _NOT_LET_IN = (401, 403)
 """The statuses of the guards and of OAuth client authentication. No other code returns them."""
+_OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
+_APPENDED = re.compile(r"(?P<path>/v1/authorize/[^/]+)/.*", re.DOTALL)
+"""A path of ours with the client's path appended, as Envoy's `path_prefix` does."""
+_ENDPOINTS: Mapping[str, type[TokenEndpoint | AuthorizeEndpoint | RejectedEndpoint]] = {
+    "token": TokenEndpoint, "authorize": AuthorizeEndpoint, "rejected": RejectedEndpoint,
+}  # fmt: skip
+
+
+class Route(Protocol):
+    """The endpoint of one path."""
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """None: its requests are not counted."""
+
+    @property
+    def methods(self) -> tuple[str, ...]: ...
+    @property
+    def auth(self) -> RequiredAuth: ...
+    @property
+    def profile(self) -> str: ...
+
+    async def __call__(self, request: HttpRequest) -> EndpointResult: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NotFound:
+    """An unknown path or profile; the guards and the method are checked all the same."""
+
+    error: RequestError | UnknownProfileError
+    endpoint: Endpoint | None = None
+    methods: tuple[str, ...] = ANY_METHOD
+    auth: RequiredAuth = RequiredAuth.HEADER
+    profile: str = ""
+
+    async def __call__(self, request: HttpRequest) -> EndpointResult:  # noqa: ARG002 - the form of every endpoint
+        # Not raised: the error exists as long as the process, and each raise would make its traceback longer.
+        return error_result(self.error)
+
+
+_NO_SUCH_PATH = _NotFound(error=RequestError("not-found", "See /openapi.json for the list of paths."))
+
+
+class Routes:
+    """Finds the endpoint of a path, which without a profile name is for the profile `default`.
+
+    Paths are compared by their raw bytes: without unquoting or normalising, no spelling passes a check.
+    """
+
+    def __init__(self, vendors: Mapping[str, TokenProvider], guards: Guards, token_headers: Mapping[str, str]) -> None:
+        self._profiles = tuple(vendors)
+        self._routes: dict[str, Route] = {
+            "/oauth/token": OAuthEndpoint(vendors, guards),
+            "/openapi.json": OpenApiEndpoint(),
+        }
+        self._appended: dict[str, Route] = {}
+        for name, vendor in vendors.items():
+            token, rejected, header = TokenEndpoint(vendor), RejectedEndpoint(vendor), token_headers[name]
+            authorize = AuthorizeEndpoint(vendor, header)
+            for suffix in (f"/{name}", "") if name == "default" else (f"/{name}",):
+                self._routes[f"/v1/token{suffix}"] = token
+                self._routes[f"/v1/token{suffix}/rejected"] = rejected
+                self._routes[f"/v1/authorize{suffix}"] = authorize
+            if guards.serve_proxies:
+                self._appended[f"/v1/authorize/{name}"] = AuthorizeEndpoint(vendor, header, reads_query=False)
+
+    def find(self, path: str) -> Route:
+        return self._routes.get(path) or self._find_appended(path) or _not_found(path, self._profiles)
+
+    def _find_appended(self, path: str) -> Route | None:
+        form = _APPENDED.fullmatch(path) if self._appended else None
+        return None if form is None else self._appended.get(form["path"])
+
+
+def _not_found(path: str, profiles: Iterable[str]) -> Route:
+    form = _OF_A_PROFILE.fullmatch(path)
+    if form is None or (form["rejected"] and form["endpoint"] == "authorize"):
+        return _NO_SUCH_PATH
+    text = missing_default(profiles) if form["profile"] is None else "No profile has this name."
+    found = _ENDPOINTS["rejected" if form["rejected"] else form["endpoint"]]
+    return _NotFound(error=UnknownProfileError(text), endpoint=found.endpoint, methods=found.methods, auth=found.auth)
 
 
 class TokenApi:
@@ -44,6 +132,7 @@ class TokenApi:
         sink: EventSink,
         clock: Clock,
         token_headers: Mapping[str, str],
+        *,
         audit: EventSink | None = None,
         fast_path: FastPath | None = None,
     ) -> None:

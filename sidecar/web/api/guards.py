@@ -15,7 +15,7 @@ from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.request_reading import authority_of
 from sidecar.web.responses import RequestError
 from sidecar.web.server.request_handler import HttpRequest
-from sidecar.web.server.sockets import Peer
+from sidecar.web.server.socket_protocol import Peer
 
 REQUIRED_HEADER = "Sidecar-Request"
 PROXY_HEADER = "Sidecar-Token"

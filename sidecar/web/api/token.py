@@ -1,30 +1,48 @@
-"""`GET /v1/token`: the token as JSON or plain text, conditional and long-polled.
-
-`/v1/authorize`: the header the partner expects, for a proxy that copies it onto the request it forwards.
-"""
+"""The endpoints of one profile: its token, the token as a header for proxies, and reports of rejected tokens."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
 
-from sidecar.core.model import Seconds
+from sidecar.core.model import Seconds, Secret, token_id_of
 from sidecar.core.process_events import Endpoint
 from sidecar.core.timestamps import iso
-from sidecar.vending.api import TokenProvider, VendedToken
+from sidecar.vending.api import Report, TokenProvider, VendedToken
 from sidecar.web.api.guards import RequiredAuth, is_forwarded
-from sidecar.web.api.request_reading import none_match, path_and_query, prefers_text, seconds_of
-from sidecar.web.responses import ANY_METHOD, TEXT, EndpointResult, Response, make_response
+from sidecar.web.api.request_reading import (
+    none_match,
+    path_and_query,
+    prefers_text,
+    read_body,
+    refuse_query,
+    seconds_of,
+)
+from sidecar.web.responses import (
+    ANY_METHOD,
+    JSON,
+    TEXT,
+    EndpointResult,
+    RequestError,
+    Response,
+    json_response,
+    make_response,
+    whole_seconds,
+)
 from sidecar.web.server.request_handler import HttpRequest
 
 MAX_WAIT_S: Seconds = 60
 SUSPECT = {"Token-Suspect": "true"}
+MAX_REPORT_BYTES = 20 * 1024
+"""The longest possible token has 16 KiB; the rest is for the JSON around it."""
+_TOKEN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class TokenEndpoint:
-    """Vends one profile's token."""
+    """`GET /v1/token`: the token as JSON or plain text, conditional and long-polled."""
 
     endpoint: ClassVar[Endpoint] = "token"
     methods: ClassVar[tuple[str, ...]] = ("GET", "HEAD")
@@ -115,7 +133,7 @@ def _document(profile: str, vended: VendedToken) -> dict[str, object]:
 
 
 class AuthorizeEndpoint:
-    """Returns 200, an empty body and the token in `token_header`.
+    """`/v1/authorize`: 200, an empty body and the token in `token_header`, for a proxy that adds it to a request.
 
     Every method is accepted, because Envoy repeats the client's. The status is 200: Envoy treats any other status as a
     denial, and passes the denial with its headers to the client. So no other response has the token's header.
@@ -146,3 +164,57 @@ class AuthorizeEndpoint:
     def _header(self, vended: VendedToken) -> Response:
         headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
         return make_response(200, headers=headers | SUSPECT if vended.suspect else headers)
+
+
+class _ReportBody(msgspec.Struct, rename="camel"):
+    token_id: str | None = None
+    access_token: str | None = None
+
+    def __repr__(self) -> str:  # msgspec's own would show the access token
+        return "_ReportBody(***)"
+
+
+class RejectedEndpoint:
+    """`POST /v1/token/rejected`: an app reports that the partner rejected a token."""
+
+    endpoint: ClassVar[Endpoint] = "rejected"
+    methods: ClassVar[tuple[str, ...]] = ("POST",)
+    auth: ClassVar[RequiredAuth] = RequiredAuth.HEADER
+
+    def __init__(self, vendor: TokenProvider) -> None:
+        self._vendor = vendor
+        self.profile = vendor.profile.name
+
+    async def __call__(self, request: HttpRequest) -> EndpointResult:
+        refuse_query(path_and_query(request)[1])
+        token_id = _reported_id(await read_body(request, JSON, MAX_REPORT_BYTES))
+        report = await self._vendor.report(token_id)
+        known_id = token_id if report.known else ""
+        return EndpointResult(code="ok", response=_verdict(report), token_id=known_id, outcome=report.verdict)
+
+
+def _verdict(report: Report) -> Response:
+    document: dict[str, object] = {"verdict": report.verdict}
+    if report.retry_after_s is None:
+        return json_response(202, document)
+    wait_s = whole_seconds(report.retry_after_s)
+    return json_response(202, document | {"retryAfter": wait_s}, headers={"Retry-After": str(wait_s)})
+
+
+def _reported_id(body: bytes) -> str:
+    """Return the reported token's id. Raises `RequestError` when the body does not name exactly one token."""
+    try:
+        parsed = msgspec.json.decode(body, type=_ReportBody)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _unclear() from None
+    named = [text for text in (parsed.token_id, parsed.access_token) if text]
+    if len(named) != 1:
+        raise _unclear()
+    # A text that is no id is taken for a token, also in the wrong field: no log gets it, and the report still counts.
+    if parsed.token_id and _TOKEN_ID.fullmatch(parsed.token_id):
+        return parsed.token_id
+    return token_id_of(Secret(named[0]))
+
+
+def _unclear() -> RequestError:
+    return RequestError("bad-request", 'Send JSON, either {"tokenId": "..."} or {"accessToken": "..."}.')

@@ -34,7 +34,7 @@ from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import TokenProvider, VendedToken
 from sidecar.web.responses import Response, wire_bytes
 from sidecar.web.server.known_requests import MAX_REQUEST_BYTES, Key, KnownRequests, trace_of
-from sidecar.web.server.sockets import Peer
+from sidecar.web.server.socket_protocol import Peer
 
 Render: TypeAlias = Callable[[VendedToken], Response]
 """Makes the response with this token, for one profile, endpoint and form; equal for equal ones of these."""

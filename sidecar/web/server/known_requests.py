@@ -21,7 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from sidecar.core.trace_context import TraceContext, trace_context
 from sidecar.web.server.request_parser import LINE_END
-from sidecar.web.server.sockets import Peer
+from sidecar.web.server.socket_protocol import Peer
 
 MAX_REQUEST_BYTES = 4096
 MAX_LINES = 64

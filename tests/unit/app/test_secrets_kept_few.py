@@ -13,7 +13,7 @@ from sidecar.core.model import Credentials, Secret
 from sidecar.credentials.caller_token import CallerTokenFile
 from sidecar.file_operations import FileOperations, FileStalls
 from sidecar.telemetry.redaction import Redactor
-from sidecar.web.api.rejection import _ReportBody
+from sidecar.web.api.token import _ReportBody
 from tests.support.sink import ListSink
 
 

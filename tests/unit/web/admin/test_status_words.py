@@ -12,8 +12,7 @@ from sidecar.core.errors import FailureKind
 from sidecar.telemetry.log import event_fields
 from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.markup import FAILURES, span, time_of, until
-from sidecar.web.admin.status_page.page import page
-from sidecar.web.admin.status_page.sections import SENTENCES
+from sidecar.web.admin.status_page.page import SENTENCES, page
 from tests.support.status_samples import gallery_events, shown, words
 from tests.support.vendor import NOW, snapshot
 

@@ -1,4 +1,4 @@
-"""The verdict for an operator on call: can apps get a token, what is wrong, what happens next."""
+"""One profile: the verdict for an operator on call, and the section that says what is wrong and what happens next."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from sidecar.web.admin.status_page.markup import Document, Markup, count, failure, fill, seconds_to, span, until
+from sidecar.web.admin.status_page.markup import (
+    Document,
+    Markup,
+    count,
+    failure,
+    file,
+    fill,
+    joined,
+    seconds_to,
+    span,
+    time_of,
+    until,
+)
 from sidecar.web.responses import PROBLEMS
 
 Grade: TypeAlias = Literal["good", "resting", "attention", "bad"]
@@ -57,36 +69,21 @@ def verdict_of(profile: Document, at: str) -> Verdict:
     return Verdict("good", "Apps get a good token", ())
 
 
-def verdict_of_all(document: Document, verdicts: dict[str, Verdict]) -> tuple[Grade, str]:
-    """Return the worst grade, and a sentence about all profiles."""
-    if document["draining"]:
-        return "attention", "The sidecar is shutting down. Tokens are still served"
-    worst = max((verdict.grade for verdict in verdicts.values()), key=GRADES.index)
-    names = ", ".join(name for name, verdict in verdicts.items() if verdict.grade == worst)
-    if len(verdicts) == 1:
-        return worst, next(iter(verdicts.values())).sentence
-    if worst == "bad":
-        return worst, f"Apps get no token for {names}"
-    if worst == "attention":
-        return worst, f"Apps get their tokens, but look at {names}"
-    return "good", "Apps get good tokens"
-
-
-def next_step(profile: Document, at: str) -> Markup:
+def _next_step(profile: Document, at: str) -> Markup:
     """Return what happens next, and when."""
     if profile["leaseHolder"]:
         left = count(seconds_to(profile["leaseUntil"], at)) if profile["leaseUntil"] else "a moment"
         return fill("$who calls the partner now, for $left at most", who=profile["leaseHolder"], left=left)
     if profile["resting"]:
         return Markup("none until the next request")
-    moment = next_call_at(profile)
+    moment = _next_call_at(profile)
     if moment is None:
         return Markup("partner call now")
     what = "refresh" if moment == profile["nextRefreshAt"] else "partner call"
     return fill("$what $when", what=what, when=until(moment, at))
 
 
-def next_call_at(profile: Document) -> str | None:
+def _next_call_at(profile: Document) -> str | None:
     """When the partner is called next; None: now or at the next request. A suspect token's refresh point is ignored."""
     moment: str | None = profile["retryAt"] if profile["suspect"] else profile["nextRefreshAt"] or profile["retryAt"]
     return moment
@@ -129,3 +126,88 @@ def _troubles(profile: Document, at: str) -> Iterator[Trouble]:
 def _files(names: Sequence[str]) -> str:
     """Return the names as text, as in `the caller tokens and the seal keys`."""
     return " and ".join(f"the {name.replace('-', ' ')}" for name in names)
+
+
+_LEFT = '<rect class="left" height="100%" width="$width%" data-left="$left" data-of="$lifetime"/>'
+_DUE = '<rect class="due" height="100%" width="3" x="$due%"/>'
+
+
+def profile_section(name: str, profile: Document, verdict: Verdict, at: str) -> Markup:
+    left_s = profile["expiresInSeconds"] or 0
+    return fill(
+        file("profile.html"),
+        name=name,
+        grade=verdict.grade,
+        word=WORDS[verdict.grade],
+        sentence=verdict.sentence,
+        partner=profile["partner"],
+        role=profile["role"],
+        url=profile["baseUrl"],
+        lifetime=int(profile["lifetimeSeconds"]),
+        left=int(left_s),
+        left_words=_left_words(profile, left_s),
+        bar=_bar(profile, left_s, at),
+        caption=_caption(profile, left_s, at),
+        next=_next_step(profile, at),
+        troubles=joined(
+            fill("<li><b>$what.</b> $further</li>", what=what[0].upper() + what[1:], further=further)
+            for what, further in verdict.troubles
+        ),
+        facts=joined(fill("<div><dt>$term</dt><dd>$told</dd></div>", term=t, told=d) for t, d in _facts(profile, at)),
+    )
+
+
+def _left_words(profile: Document, left_s: float) -> str:
+    if not profile["tokenId"]:
+        return "no token"
+    return f"{span(int(left_s))} of {span(profile['lifetimeSeconds'])} left"
+
+
+def _caption(profile: Document, left_s: float, at: str) -> Markup:
+    if not profile["tokenId"]:
+        return Markup("no token")
+    if left_s <= 0:
+        return fill("expired at $time", time=time_of(profile["expiresAt"], at))
+    return fill("<b>$count</b> left, until $time", count=count(left_s), time=time_of(profile["expiresAt"], at))
+
+
+def _bar(profile: Document, left_s: float, at: str) -> Markup:
+    """Return a bar of the token's remaining life, with a mark where the refresh is due."""
+    lifetime_s = profile["lifetimeSeconds"] or 1
+
+    def share(of_s: float) -> str:
+        return f"{100 * min(1, max(0, of_s / lifetime_s)):.2f}"
+
+    next_at = _next_call_at(profile)
+    due_s = left_s - seconds_to(next_at, at) if next_at else 0
+    left = fill(_LEFT, width=share(left_s), left=left_s, lifetime=lifetime_s)
+    return joined([left, fill(_DUE, due=share(due_s))] if 0 < due_s < lifetime_s else [left])
+
+
+def _facts(profile: Document, at: str) -> Iterator[tuple[str, Markup | str]]:
+    budget = profile["budget"]
+    next_at = _next_call_at(profile)
+    yield "Next refresh", until(next_at, at) if next_at else "none"
+    yield (
+        "Cool-down",
+        fill("until $when", when=until(profile["cooldownUntil"], at)) if profile["cooldownUntil"] else "none",
+    )
+    yield "Budget", f"{budget['remaining']} of {budget['calls']} calls left in {span(budget['windowSeconds'])}"
+    yield "Lease holder", profile["leaseHolder"] or "none"
+    learned_s = profile["learnedLifetimeSeconds"]
+    yield "Learned lifetime", span(learned_s) if learned_s else "none"
+    yield "Lifetime", f"{span(profile['lifetimeSeconds'])}, {profile['lifetime'] or 'assumed'}"
+    yield "Token id", fill("<code>$id</code>", id=profile["tokenId"]) if profile["tokenId"] else "none"
+    yield "Issued", time_of(profile["issuedAt"], at) if profile["issuedAt"] else "never"
+    yield "Waiting apps", str(profile["waiters"])
+    yield "Credentials", "valid" if profile["credentialsValid"] else "rejected or unreadable"
+    yield "Store", "up" if profile["storeUp"] else "down"
+    yield "Last error", _last_error(profile["lastError"], at)
+
+
+def _last_error(error: Document | None, at: str) -> Markup | str:
+    if error is None:
+        return "none"
+    partner = error["partner"] or {}
+    said = "".join(f" · {value}" for value in partner.values() if value)
+    return fill("$time: $why$said", time=time_of(error["at"], at), why=failure(error["kind"]), said=said)
