@@ -24,7 +24,7 @@ async def test_one_that_exceeds_a_limit_is_ended_at_the_next_check() -> None:
 @virtual
 async def test_the_end_of_the_listener_ends_those_that_are_owed_nothing() -> None:
     slots = ObservedRegistry(8)
-    idle, receiving, polling, answering = slots.fill("idle", "receiving", "polling", "answering")
+    idle, receiving, polling, answering = slots.fill("idle", "receiving", "polling", "responding")
     slots.registry.close()
     assert slots.gone(idle, receiving, polling, answering) == [True, True, False, False]
     assert len(slots.registry) == 2
@@ -33,7 +33,7 @@ async def test_the_end_of_the_listener_ends_those_that_are_owed_nothing() -> Non
 @virtual
 async def test_that_most_of_many_have_ended_is_told_once() -> None:
     slots = ObservedRegistry(2 * MANY)
-    connections = slots.fill_with("answering", MANY)
+    connections = slots.fill_with("responding", MANY)
     await asyncio.sleep(10)
     for connection in connections[10:]:
         slots.registry.remove(connection)

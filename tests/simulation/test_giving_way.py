@@ -16,7 +16,7 @@ LONG_S = 2 * MOMENT_S
 async def test_one_that_receives_for_long_gives_way_before_one_that_is_idle_for_longer() -> None:
     slots = ObservedRegistry(8)
     idle, receiving = slots.fill("idle", "receiving")
-    slots.fill_with("answering", 6)
+    slots.fill_with("responding", 6)
     await asyncio.sleep(LONG_S)
     slots.add()
     assert slots.gone(idle, receiving) == [False, True]
@@ -28,10 +28,10 @@ async def test_one_that_receives_for_long_gives_way_before_one_that_is_idle_for_
 async def test_one_that_has_just_begun_to_receive_does_not_give_way_to_the_next() -> None:
     slots = ObservedRegistry(8)
     idle, polling = slots.fill("idle", "polling")
-    slots.fill_with("answering", 5)
+    slots.fill_with("responding", 5)
     await asyncio.sleep(LONG_S)
     receiving = slots.add()
-    slots.add("answering")
+    slots.add("responding")
     assert slots.gone(idle, receiving) == [True, False]
     assert not polling.gave_way
 
@@ -48,7 +48,7 @@ async def test_when_a_quarter_receive_the_first_of_them_gives_way_at_once() -> N
 @virtual
 async def test_a_long_poll_ends_with_its_answer_before_one_that_has_just_become_idle() -> None:
     slots = ObservedRegistry(4)
-    first, second, idle, _ = slots.fill("polling", "polling", "idle", "answering")
+    first, second, idle, _ = slots.fill("polling", "polling", "idle", "responding")
     slots.add("idle")
     assert (first.gave_way, second.gave_way) == (True, False)
     assert slots.gone(first, idle) == [False, False]
@@ -59,11 +59,11 @@ async def test_a_long_poll_ends_with_its_answer_before_one_that_has_just_become_
 async def test_a_few_long_polls_may_be_ending_at_a_time_and_the_first_of_them_is_cut_off_after_a_moment() -> None:
     slots = ObservedRegistry(TURNED_AWAY + 1)
     polls = slots.fill_with("polling", TURNED_AWAY + 1)
-    slots.fill_with("answering", TURNED_AWAY)
+    slots.fill_with("responding", TURNED_AWAY)
     assert [poll.gave_way for poll in polls] == [True] * TURNED_AWAY + [False]
     assert not slots.registry.add(FakeConnection())
     await asyncio.sleep(LONG_S)
-    slots.add("answering")
+    slots.add("responding")
     assert slots.gone(*polls) == [True] + [False] * TURNED_AWAY
     assert polls[-1].gave_way
 
@@ -71,8 +71,8 @@ async def test_a_few_long_polls_may_be_ending_at_a_time_and_the_first_of_them_is
 @virtual
 async def test_without_long_polls_one_that_has_just_become_idle_gives_way() -> None:
     slots = ObservedRegistry(3)
-    first, second, _ = slots.fill("idle", "idle", "answering")
-    slots.add("answering")
+    first, second, _ = slots.fill("idle", "idle", "responding")
+    slots.add("responding")
     assert slots.gone(first, second) == [True, False]
 
 
@@ -83,11 +83,11 @@ async def test_of_idle_ones_the_one_that_was_answered_the_longest_time_ago_gives
     await asyncio.sleep(LONG_S)
     for connection in idle[:2]:
         slots.registry.touch(connection, running_loop().time())
-    slots.add("answering")
+    slots.add("responding")
     assert slots.gone(*idle) == [False, False, True]
     await asyncio.sleep(LONG_S)
     slots.registry.touch(idle[0], running_loop().time())
-    slots.add("answering")
+    slots.add("responding")
     assert slots.gone(*idle) == [False, True, True]
 
 
@@ -97,15 +97,15 @@ async def test_an_idle_one_that_is_owed_an_answer_by_now_does_not_give_way() -> 
     first, second = slots.fill("idle", "idle")
     await asyncio.sleep(LONG_S)
     first.owed = True
-    slots.add("answering")
+    slots.add("responding")
     assert slots.gone(first, second) == [False, True]
-    assert first.activity == "answering"
+    assert first.activity == "responding"
 
 
 @virtual
 async def test_where_all_are_owed_answers_new_ones_are_turned_away_a_few_at_a_time() -> None:
     slots = ObservedRegistry(2)
-    owed = slots.fill("answering", "answering")
+    owed = slots.fill("responding", "responding")
     turned_away = [FakeConnection() for _ in range(TURNED_AWAY + 1)]
     assert [slots.registry.add(connection) for connection in turned_away] == [False] * (TURNED_AWAY + 1)
     assert slots.gone(*owed, *turned_away) == [False] * 2 + [True] + [False] * TURNED_AWAY
@@ -117,7 +117,7 @@ async def test_where_all_are_owed_answers_new_ones_are_turned_away_a_few_at_a_ti
 @virtual
 async def test_of_too_many_bodies_the_one_that_is_waited_for_the_longest_time_is_refused() -> None:
     slots = ObservedRegistry(8)
-    first, second, third = slots.fill_with("answering", 3)
+    first, second, third = slots.fill_with("responding", 3)
     slots.registry.begin_body(first)
     slots.registry.begin_body(second)
     slots.registry.begin_body(third)
@@ -132,7 +132,7 @@ async def test_of_too_many_bodies_the_one_that_is_waited_for_the_longest_time_is
 async def test_one_that_has_ended_waits_for_no_body() -> None:
     """Whether it ended before or while its body was waited for."""
     slots = ObservedRegistry(8)
-    early, late, third, fourth = slots.fill_with("answering", 4)
+    early, late, third, fourth = slots.fill_with("responding", 4)
     slots.registry.remove(early)
     slots.registry.begin_body(early)
     slots.registry.begin_body(late)
@@ -145,10 +145,10 @@ async def test_one_that_has_ended_waits_for_no_body() -> None:
 @virtual
 async def test_a_long_poll_that_is_ending_takes_no_slot() -> None:
     slots = ObservedRegistry(2)
-    slots.fill("polling", "answering")
-    third = slots.add("answering")
+    slots.fill("polling", "responding")
+    third = slots.add("responding")
     slots.registry.remove(third)
-    slots.add("answering")
+    slots.add("responding")
     assert slots.hit == ["connections"]
     assert len(slots.registry) == 3
 
@@ -158,11 +158,11 @@ async def test_one_that_has_ended_or_is_ending_takes_up_nothing_again() -> None:
     slots = ObservedRegistry(8)
     ended, ending = slots.fill("idle", "polling")
     slots.registry.remove(ended)
-    slots.registry.set_activity(ended, "answering")
+    slots.registry.set_activity(ended, "responding")
     slots.registry.touch(ended, 1)
     assert len(slots.registry) == 1
-    slots.fill_with("answering", 7)
-    slots.add("answering")
+    slots.fill_with("responding", 7)
+    slots.add("responding")
     assert ending.activity == "leaving"
     slots.registry.set_activity(ending, "idle")
     assert ending.activity == "leaving"

@@ -17,7 +17,7 @@ class FakeConnection(ManagedConnection):
         self.aborted = self.gave_way = False
 
     @property
-    def is_owed_answer(self) -> bool:
+    def awaits_response(self) -> bool:
         return self.owed
 
     def give_way(self) -> None:
@@ -44,7 +44,7 @@ class ObservedRegistry:
     def add(self, activity: Activity = "receiving") -> FakeConnection:
         connection = FakeConnection()
         assert self.registry.add(connection)
-        connection.owed = activity in ("polling", "answering")
+        connection.owed = activity in ("polling", "responding")
         self.registry.set_activity(connection, activity)
         return connection
 

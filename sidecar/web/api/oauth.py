@@ -1,6 +1,6 @@
 """`POST /oauth/token`: the client credentials grant of RFC 6749 section 4.4, for unmodified OAuth clients.
 
-OAuth client authentication: `client_secret_basic` and `client_secret_post` of RFC 6749 section 2.3.1.
+They authenticate by `client_secret_basic` or `client_secret_post` (section 2.3.1).
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ from sidecar.web.api.request_reading import path_and_query, read_body, refuse_qu
 from sidecar.web.api.token import SUSPECT, current_or_wait, with_token
 from sidecar.web.responses import JSON, EndpointResult, RequestError, Response, json_response, missing_default, problem
 from sidecar.web.server.request_handler import HttpRequest
+
+_FORM = "application/x-www-form-urlencoded"
+_GRANT = "client_credentials"
+_MAX_FIELDS = 32
+MAX_FORM_BYTES = 8 * 1024
+"""Enough for a grant type, a client id and its secret, and for fields that clients add."""
 
 
 class OAuthError(SidecarError):
@@ -45,67 +51,6 @@ class OAuthError(SidecarError):
         return cls("invalid_client", description, code="unknown-profile", status=404)
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Client credentials. Basic secrets must be form-encoded, but many clients do not: `secrets` has both readings."""
-
-    client_id: str
-    secrets: tuple[Secret, ...]
-
-    def knows(self, tokens: CallerTokens) -> bool:
-        return any(tokens.accept(secret.reveal()) for secret in self.secrets)
-
-
-def client_of_head(request: HttpRequest, *, bearer: bool = False) -> Client | None:
-    """Return the client of the `Authorization` header, None without one. `bearer`: ignore Bearer headers.
-
-    Raises `OAuthError` when there are several headers, or the header is not Basic.
-    """
-    headers = request.headers.getall("Authorization", [])
-    if bearer:
-        headers = [header for header in headers if header.partition(" ")[0].lower() != "bearer"]
-    if len(headers) > 1:
-        raise _twice()
-    return _basic(headers[0]) if headers else None
-
-
-def client_of(client: Client | None, form: Mapping[str, str]) -> Client:
-    """Return `client`, which the header named; without one, return the client of the form.
-
-    Raises `OAuthError` when the form has another client id, or a secret in addition to the header's.
-    """
-    posted = form.get("client_secret")
-    if client is None:
-        return Client(form.get("client_id", ""), () if posted is None else (Secret(posted),))
-    if posted is not None:
-        raise _twice()
-    if form.get("client_id", client.client_id) != client.client_id:
-        raise OAuthError("invalid_request", "The request has two different client_id values.")
-    return client
-
-
-def _twice() -> OAuthError:
-    return OAuthError("invalid_request", "Authenticate in one way only: by header or by form.")
-
-
-def _basic(header: str) -> Client:
-    scheme, _, encoded = header.partition(" ")
-    try:
-        raw_id, colon, raw_secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except ValueError:
-        colon = ""
-    if scheme.lower() != "basic" or not colon:
-        raise OAuthError.unknown_client("Send HTTP Basic credentials, or client_id and client_secret in the form.")
-    return Client(unquote_plus(raw_id), (Secret(unquote_plus(raw_secret)), Secret(raw_secret)))
-
-
-_FORM = "application/x-www-form-urlencoded"
-_GRANT = "client_credentials"
-_MAX_FIELDS = 32
-MAX_FORM_BYTES = 8 * 1024
-"""Enough for a grant type, a client id and its secret, and for fields that clients add."""
-
-
 class OAuthEndpoint:
     """Vends the token of the profile that `client_id` names; `default` without one."""
 
@@ -122,26 +67,26 @@ class OAuthEndpoint:
         refuse_query(path_and_query(request)[1])
         try:
             proxy = self._guards.knows_proxy(request)
-            named = client_of_head(request, bearer=proxy)
+            named = _client_of_header(request, bearer=proxy)
             if named is not None and not proxy:
                 # A client that its header does not authenticate is refused before its body is read.
                 self._authenticate(named)
             form = _form(await _body(request))
-            client = client_of(named, form)
+            client = _client_of(named, form)
             if not proxy:
                 self._authenticate(client)
             vendor = self._find(client, form)
         except OAuthError as error:
             return EndpointResult(code=error.code, response=_refusal(error))
-        return await _grant(vendor)
+        return with_token(await current_or_wait(vendor), _granted, vendor.profile.name)
 
-    def _authenticate(self, client: Client) -> None:
+    def _authenticate(self, client: _Client) -> None:
         """Raises `OAuthError`. It tells an unknown client nothing, not even which profiles exist."""
         tokens = self._guards.caller_tokens
-        if tokens is not None and not client.knows(tokens):
+        if tokens is not None and not client.is_accepted_by(tokens):
             raise OAuthError.unknown_client("Authenticate with the caller token as the client secret.")
 
-    def _find(self, client: Client, form: Mapping[str, str]) -> TokenProvider:
+    def _find(self, client: _Client, form: Mapping[str, str]) -> TokenProvider:
         """Return the token provider of the client's profile. Raises `OAuthError`."""
         if form.get("grant_type") != _GRANT:
             error = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
@@ -176,10 +121,6 @@ async def _body(request: HttpRequest) -> bytes:
         raise OAuthError("invalid_request", error.detail) from None
 
 
-async def _grant(vendor: TokenProvider) -> EndpointResult:
-    return with_token(await current_or_wait(vendor), _granted, vendor.profile.name)
-
-
 def _granted(vended: VendedToken) -> Response:
     document = {
         "access_token": vended.token.access.reveal(),
@@ -198,3 +139,57 @@ def _form(body: bytes) -> dict[str, str]:
     if any(count > 1 for count in Counter(name for name, _ in fields).values()):
         raise OAuthError("invalid_request", "Send each field once.")
     return dict(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """Client credentials. Basic secrets must be form-encoded, but many clients do not: `secrets` has both readings."""
+
+    client_id: str
+    secrets: tuple[Secret, ...]
+
+    def is_accepted_by(self, tokens: CallerTokens) -> bool:
+        return any(tokens.accept(secret.reveal()) for secret in self.secrets)
+
+
+def _client_of_header(request: HttpRequest, *, bearer: bool = False) -> _Client | None:
+    """Return the client of the `Authorization` header, None without one. `bearer`: ignore Bearer headers.
+
+    Raises `OAuthError` when there are several headers, or the header is not Basic.
+    """
+    headers = request.headers.getall("Authorization", [])
+    if bearer:
+        headers = [header for header in headers if header.partition(" ")[0].lower() != "bearer"]
+    if len(headers) > 1:
+        raise _twice()
+    return _basic(headers[0]) if headers else None
+
+
+def _client_of(client: _Client | None, form: Mapping[str, str]) -> _Client:
+    """Return `client`, which the header named; without one, return the client of the form.
+
+    Raises `OAuthError` when the form has another client id, or a secret in addition to the header's.
+    """
+    posted = form.get("client_secret")
+    if client is None:
+        return _Client(form.get("client_id", ""), () if posted is None else (Secret(posted),))
+    if posted is not None:
+        raise _twice()
+    if form.get("client_id", client.client_id) != client.client_id:
+        raise OAuthError("invalid_request", "The request has two different client_id values.")
+    return client
+
+
+def _twice() -> OAuthError:
+    return OAuthError("invalid_request", "Authenticate in one way only: by header or by form.")
+
+
+def _basic(header: str) -> _Client:
+    scheme, _, encoded = header.partition(" ")
+    try:
+        raw_id, colon, raw_secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        colon = ""
+    if scheme.lower() != "basic" or not colon:
+        raise OAuthError.unknown_client("Send HTTP Basic credentials, or client_id and client_secret in the form.")
+    return _Client(unquote_plus(raw_id), (Secret(unquote_plus(raw_secret)), Secret(raw_secret)))

@@ -1,9 +1,4 @@
-"""Reads the two kinds of small body that callers may send, within limits of size and time.
-
-Parses the options in a request's headers and query: conditions, a content type, seconds.
-
-The target of a request, from its raw bytes, without unquoting or normalising.
-"""
+"""Reads the parts of a request: the target by its raw bytes, options in query and headers, and small bodies."""
 
 from __future__ import annotations
 
@@ -18,51 +13,24 @@ from sidecar.core.model import Seconds
 from sidecar.web.responses import RequestError
 from sidecar.web.server.request_handler import HttpRequest
 
-_TOO_MANY = "Too many requests are waiting for their bodies. This one waited longest: send head and body together."
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
+"""The form of requests to a proxy; every server must accept it too (RFC 9112 section 3.2.2)."""
 
 
-async def read_body(request: HttpRequest, media_type: str, max_bytes: int) -> bytes:
-    """Return the whole body. Raises `RequestError` if its type is another, or if it is too large, slow or malformed.
-
-    Also raises it for the request that has waited longest, when too many requests wait for their bodies.
-    """
-    connection = request.connection
-    if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise RequestError("bad-request", f"Send the body as 'Content-Type: {media_type}', without Content-Encoding.")
-    if (request.content_length or 0) > max_bytes:
-        raise _too_large(max_bytes)
-    try:
-        if request.content.is_eof():
-            return await _read(request, max_bytes)
-        async with connection.waiting_for_body():
-            return await _read(request, max_bytes)
-    except TimeoutError:
-        if connection.gives_way:
-            raise RequestError("overloaded", _TOO_MANY, retry_after_s=1) from None
-        connection.limited("slow-body")
-        raise RequestError(
-            "bad-request", f"Send the whole body within {connection.limits.body_timeout_s:g} s."
-        ) from None
-    except (RequestPayloadError, HttpProcessingError) as error:
-        # The stream keeps the error, whose traceback refers to frames that hold the body.
-        error.__traceback__ = None
-        # The error's own text quotes the body.
-        raise RequestError("bad-request", "The body is incomplete, or its transfer coding is malformed.") from None
+def authority_of(request: HttpRequest) -> str:
+    """Return the host and port of a target in absolute form; empty for the usual target, which is a path."""
+    form = None if request.raw_path.startswith("/") else _ABSOLUTE.match(request.raw_path)
+    # Never empty for another form: a target without a valid authority must not look like the usual one.
+    return "" if form is None else form[1] or "?"
 
 
-async def _read(request: HttpRequest, max_bytes: int) -> bytes:
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        request.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    body = bytearray()
-    while not request.content.at_eof():
-        body += await request.content.readany()
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
-    return bytes(body)
-
-
-def _too_large(max_bytes: int) -> RequestError:
-    return RequestError("payload-too-large", f"Send at most {max_bytes} bytes.")
+def path_and_query(request: HttpRequest) -> tuple[str, str]:
+    """Return the path, and the query after `?`."""
+    target = request.raw_path
+    if not target.startswith("/") and (form := _ABSOLUTE.match(target)) is not None:
+        target = target[form.end() :]
+    path, _, query = target.partition("?")
+    return path or "/", query
 
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?")
@@ -125,21 +93,48 @@ def _quality(ranges: list[tuple[str, float]], kind: str, subtype: str) -> float:
     return 0.0
 
 
-_ABSOLUTE = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
-"""The form of requests to a proxy; every server must accept it too (RFC 9112 section 3.2.2)."""
+_TOO_MANY = "Too many requests are waiting for their bodies. This one waited longest: send head and body together."
 
 
-def authority_of(request: HttpRequest) -> str:
-    """Return the host and port of a target in absolute form; empty for the usual target, which is a path."""
-    form = None if request.raw_path.startswith("/") else _ABSOLUTE.match(request.raw_path)
-    # Never empty for another form: a target without a valid authority must not look like the usual one.
-    return "" if form is None else form[1] or "?"
+async def read_body(request: HttpRequest, media_type: str, max_bytes: int) -> bytes:
+    """Return the whole body. Raises `RequestError` if its type is another, or if it is too large, slow or malformed.
+
+    Also raises it for the request that has waited longest, when too many requests wait for their bodies.
+    """
+    connection = request.connection
+    if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise RequestError("bad-request", f"Send the body as 'Content-Type: {media_type}', without Content-Encoding.")
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
+    try:
+        if request.content.is_eof():
+            return await _read(request, max_bytes)
+        async with connection.waiting_for_body():
+            return await _read(request, max_bytes)
+    except TimeoutError:
+        if connection.gives_way:
+            raise RequestError("overloaded", _TOO_MANY, retry_after_s=1) from None
+        connection.limited("slow-body")
+        raise RequestError(
+            "bad-request", f"Send the whole body within {connection.limits.body_timeout_s:g} s."
+        ) from None
+    except (RequestPayloadError, HttpProcessingError) as error:
+        # The stream keeps the error, whose traceback refers to frames that hold the body.
+        error.__traceback__ = None
+        # The error's own text quotes the body.
+        raise RequestError("bad-request", "The body is incomplete, or its transfer coding is malformed.") from None
 
 
-def path_and_query(request: HttpRequest) -> tuple[str, str]:
-    """Return the path, and the query after `?`."""
-    target = request.raw_path
-    if not target.startswith("/") and (form := _ABSOLUTE.match(target)) is not None:
-        target = target[form.end() :]
-    path, _, query = target.partition("?")
-    return path or "/", query
+async def _read(request: HttpRequest, max_bytes: int) -> bytes:
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        request.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = bytearray()
+    while not request.content.at_eof():
+        body += await request.content.readany()
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    return bytes(body)
+
+
+def _too_large(max_bytes: int) -> RequestError:
+    return RequestError("payload-too-large", f"Send at most {max_bytes} bytes.")

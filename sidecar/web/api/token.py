@@ -155,11 +155,11 @@ class AuthorizeEndpoint:
         # Caddy appends its client's query to the configured path, and that client must not set our parameters.
         (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)
         vended = await current_or_wait(self._vendor, min_ttl_s)
-        answered = with_token(vended, self._header)
+        result = with_token(vended, self._header)
         if request.body_exists:
             # A proxy or parser that measures the body differently would take an unread body for the next request.
-            answered.response.closes = True
-        return answered
+            result.response.closes = True
+        return result
 
     def _header(self, vended: VendedToken) -> Response:
         headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}

@@ -26,7 +26,7 @@ from typing import Literal, TypeAlias
 from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.model import MonotonicTime, Seconds
 
-Activity: TypeAlias = Literal["receiving", "idle", "polling", "answering", "leaving"]
+Activity: TypeAlias = Literal["receiving", "idle", "polling", "responding", "leaving"]
 """`idle`: every request was answered, or is just being answered. `polling`: a long-poll waits. `leaving`: `give_way`
 was called for a long-poll."""
 
@@ -56,7 +56,7 @@ class ManagedConnection(ABC):
 
     @property
     @abstractmethod
-    def is_owed_answer(self) -> bool:
+    def awaits_response(self) -> bool:
         """Whether the client has sent a complete head that is not answered yet."""
 
     @abstractmethod
@@ -85,7 +85,7 @@ class ConnectionRegistry:
         self._share = max(1, limits.max_connections // SHARE)
         # Each in the order of `since`: the first connection is ended next.
         self._queues: dict[Activity, OrderedDict[ManagedConnection, None]] = {
-            "receiving": OrderedDict(), "idle": OrderedDict(), "polling": OrderedDict(), "answering": OrderedDict(),
+            "receiving": OrderedDict(), "idle": OrderedDict(), "polling": OrderedDict(), "responding": OrderedDict(),
             "leaving": OrderedDict(),
         }  # fmt: skip
         self._bodies: OrderedDict[ManagedConnection, None] = OrderedDict()
@@ -135,8 +135,8 @@ class ConnectionRegistry:
         idle = self._queues["idle"]
         for _ in range(len(idle)):
             connection = next(iter(idle))
-            if connection.is_owed_answer:
-                self._move(connection, "answering")
+            if connection.awaits_response:
+                self._move(connection, "responding")
             elif connection.since == connection.queued_at:
                 break
             else:
@@ -204,7 +204,7 @@ class ConnectionRegistry:
     def close(self) -> None:
         """End the connections that wait for no response."""
         for connection in self._all():
-            if not connection.is_owed_answer:
+            if not connection.awaits_response:
                 self._abort(connection)
 
     def _all(self) -> list[ManagedConnection]:

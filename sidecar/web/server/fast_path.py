@@ -41,18 +41,15 @@ Render: TypeAlias = Callable[[VendedToken], Response]
 
 
 class Connection(Protocol):
-    """The connection that is answered."""
+    """The connection of a request. `caller` is the caller's name for the audit."""
 
     @property
     def peer(self) -> Peer: ...
-
     @property
-    def caller(self) -> str:
-        """The caller's name for the audit."""
-        ...
+    def caller(self) -> str: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CachedResponse:
     """The latest response of one profile, endpoint and form; `closes`: the caller asked to end the connection with it.
 
@@ -156,7 +153,9 @@ class FastPath:
         response = self._responses.get(meaning)
         if response is None:
             tally = self._tally_of(vendor.profile.name, endpoint)
-            response = self._responses[meaning] = CachedResponse(render, closes, vendor, endpoint, tally)
+            response = self._responses[meaning] = CachedResponse(
+                render=render, closes=closes, vendor=vendor, endpoint=endpoint, tally=tally
+            )
         self._known.add(key, _Entry(response, caller_tokens))
 
     def close(self) -> None:

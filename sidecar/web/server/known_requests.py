@@ -1,11 +1,11 @@
-"""A table of requests that were seen before, by digests of their bytes.
+"""A table of requests that were seen before, by digests of the bytes that decide their response.
 
-It stores no request, and so no secret of a caller: the digests are keyed BLAKE2b, with a key made by this process.
+The table stores no request, and so no secret of a caller: the digests are keyed BLAKE2b, with a key made by this
+process.
 
-The bytes of a head that decide its response: all but the lines that neither guards nor endpoints read.
-
-Those lines have a name of a closed list and one strict form. The head must be within every limit of size and number of
-lines. A continued line is not removed. Of several `User-Agent` lines, which aiohttp refuses, one is removed.
+All lines of a head decide its response, except those that neither guards nor endpoints read. These have a name of a
+closed list and one strict form. The head must be within every limit of size and number of lines. A continued line is
+not removed. Of several `User-Agent` lines, which aiohttp refuses, one is removed.
 
 Removing lines never turns other bytes into one complete head: a line is removed with the line end before it, and the
 line end after it stays. So an empty line stays where it was.
@@ -28,6 +28,9 @@ MAX_LINES = 64
 """Half as many as aiohttp accepts."""
 _FEW_BYTES = MAX_LINES * len(b"b3: 0\r\n")
 """A head of this size has at most `MAX_LINES` lines that can be removed."""
+MAX_ENTRIES = 1024
+MAX_SEEN = 1024
+_DIGEST_BYTES = 16
 
 _TRACES = re.compile(
     # The first letters are tested alone first: most lines begin otherwise, and this takes a third of the time.
@@ -39,35 +42,6 @@ _TRACES = re.compile(
 _USER_AGENT = re.compile(rb"\r\n(?i:user-agent): [!-~][ -~]{0,511}+(?=\r\n[^ \t])")
 _TRACEPARENT = re.compile(rb"\r\n(?i:traceparent): ([!-~]{1,512}+)(?=\r\n[^ \t])")
 _NOT_LEFT_OUT = re.compile(rb"\r\n(?i:user-agent|traceparent)[ \t]*:")
-
-
-def is_short(head: bytes) -> bool:
-    size = len(head)
-    return size <= _FEW_BYTES or (size <= MAX_REQUEST_BYTES and head.count(b"\n") <= MAX_LINES)
-
-
-def without_traces(head: bytes) -> bytes:
-    """Return the head without trace headers; the same object where it has none."""
-    return _TRACES.sub(b"", head)
-
-
-def without_user_agent(head: bytes) -> bytes:
-    """Return the head without its first `User-Agent`; the same object where it has none."""
-    return _USER_AGENT.sub(b"", head, 1)
-
-
-def is_decisive(read: bytes) -> bool:
-    """Whether `read` has no further line to remove: no `User-Agent` and no `traceparent`, in any form."""
-    return not _NOT_LEFT_OUT.search(read)
-
-
-def trace_of(head: bytes) -> TraceContext | None:
-    return trace_context([value.decode() for value in _TRACEPARENT.findall(head)])
-
-
-MAX_ENTRIES = 1024
-MAX_SEEN = 1024
-_DIGEST_BYTES = 16
 
 T = TypeVar("T")
 
@@ -95,8 +69,8 @@ class KnownRequests(Generic[T]):
         """Return the key for `add`; None for a request that is never found. `head` must be exactly one head."""
         if not is_short(head):
             return None
-        read = without_user_agent(without_traces(head))
-        return Key(self._digest(read, peer), len(read)) if is_decisive(read) else None
+        decisive = without_user_agent(without_traces(head))
+        return Key(self._digest(decisive, peer), len(decisive)) if is_decisive(decisive) else None
 
     def find(self, segment: bytes, peer: Peer) -> T | None:
         """Return the value of the request with the same decisive bytes; None without one, or if this is no head."""
@@ -109,22 +83,22 @@ class KnownRequests(Generic[T]):
                 return found
         if not is_short(segment) or len(segment) > self._max_bytes:
             return None
-        named = without_traces(segment)
-        if named is not segment and len(named) in self._sizes:
-            found = self._entries.get(self._digest(named, peer))
+        traceless = without_traces(segment)
+        if traceless is not segment and len(traceless) in self._sizes:
+            found = self._entries.get(self._digest(traceless, peer))
             if found is not None:
                 return found
-        return self._find_without_name(named, peer)
+        return self._find_without_user_agent(traceless, peer)
 
-    def _find_without_name(self, named: bytes, peer: Peer) -> T | None:
-        read = without_user_agent(named)
+    def _find_without_user_agent(self, traceless: bytes, peer: Peer) -> T | None:
+        decisive = without_user_agent(traceless)
         # The table also has heads with one `User-Agent`. A head with two must not equal one of them.
-        if read is named or not is_decisive(read):
+        if decisive is traceless or not is_decisive(decisive):
             return None
-        found = self._entries.get(self._digest(read, peer))
+        found = self._entries.get(self._digest(decisive, peer))
         if found is not None:
             # A client program sends the same `User-Agent` each time: add the head with it, to be found sooner.
-            self.add(Key(self._digest(named, peer), len(named)), found)
+            self.add(Key(self._digest(traceless, peer), len(traceless)), found)
         return found
 
     def add(self, key: Key, value: T) -> None:
@@ -142,9 +116,9 @@ class KnownRequests(Generic[T]):
     def clear(self) -> None:
         self._entries.clear()
 
-    def _digest(self, read: bytes, peer: Peer) -> bytes:
+    def _digest(self, decisive: bytes, peer: Peer) -> bytes:
         state = self._keyed.copy()
-        state.update(peer.key + read)
+        state.update(peer.key + decisive)
         return state.digest()
 
     def _was_seen(self, digest: bytes) -> bool:
@@ -157,3 +131,27 @@ class KnownRequests(Generic[T]):
             del self._seen[next(iter(self._seen))]
         self._seen[digest] = None
         return False
+
+
+def is_short(head: bytes) -> bool:
+    size = len(head)
+    return size <= _FEW_BYTES or (size <= MAX_REQUEST_BYTES and head.count(b"\n") <= MAX_LINES)
+
+
+def without_traces(head: bytes) -> bytes:
+    """Return the head without trace headers; the same object where it has none."""
+    return _TRACES.sub(b"", head)
+
+
+def without_user_agent(head: bytes) -> bytes:
+    """Return the head without its first `User-Agent`; the same object where it has none."""
+    return _USER_AGENT.sub(b"", head, 1)
+
+
+def is_decisive(head: bytes) -> bool:
+    """Whether `head` has no further line to remove: no `User-Agent` and no `traceparent`, in any form."""
+    return not _NOT_LEFT_OUT.search(head)
+
+
+def trace_of(head: bytes) -> TraceContext | None:
+    return trace_context([value.decode() for value in _TRACEPARENT.findall(head)])

@@ -165,7 +165,7 @@ class HttpConnection(SocketProtocol):
 
     def advanced(self) -> None:
         """Note that the feed has handed over all it may for now."""
-        if self.is_half_closed and not self.is_owed_answer:
+        if self.is_half_closed and not self.awaits_response:
             self.close()
         self._update_activity()
 
@@ -203,25 +203,25 @@ class HttpConnection(SocketProtocol):
         feed = self._feed
         if self.write_paused or not self._has_spoken or (feed is not None and feed.is_receiving):
             self.registry.set_activity(self, "receiving")
-        elif feed is None or not feed.is_answering:
+        elif feed is None or not feed.is_responding:
             self.registry.touch(self, self._loop.time())
         elif self._is_polling:
             self.registry.set_activity(self, "polling")
         elif self.activity != "idle":
-            # An idle connection stays listed as idle: the registry reads `is_owed_answer` when it needs a slot.
-            self.registry.set_activity(self, "answering")
+            # An idle connection stays listed as idle: the registry reads `awaits_response` when it needs a slot.
+            self.registry.set_activity(self, "responding")
 
     @property
-    def is_owed_answer(self) -> bool:
+    def awaits_response(self) -> bool:
         """As `ManagedConnection`."""
-        return self._feed is not None and self._feed.is_answering
+        return self._feed is not None and self._feed.is_responding
 
     def overdue(self, now: MonotonicTime) -> Limit | None:
         """As `ManagedConnection`."""
         began_at = self._feed.began_at if self._feed is not None else None if self._has_spoken else self.since
         if began_at is not None and now - began_at > self.limits.header_timeout_s:
             return "slow-headers"
-        if self.activity == "idle" and now - self.since > KEEPALIVE_S and not self.is_owed_answer:
+        if self.activity == "idle" and now - self.since > KEEPALIVE_S and not self.awaits_response:
             self.close()
         return super().overdue(now)
 

@@ -26,7 +26,7 @@ class RequestFeed:
 
     __slots__ = (
         "_connection", "_handler", "_has_begun", "_is_first", "_is_full", "_loop", "_parser", "began_at", "ends",
-        "is_answering",
+        "is_responding",
     )  # fmt: skip
 
     def __init__(self, connection: HttpConnection, accepted_at: MonotonicTime | None) -> None:
@@ -43,7 +43,7 @@ class RequestFeed:
         self.began_at = accepted_at
         """When the unfinished head began, by the event loop's clock; None between two requests."""
         self._handler: ConnectionHandler | None = None
-        self.is_answering = False
+        self.is_responding = False
         """Whether a head was fed to the handler, and its response is not written yet."""
 
     @property
@@ -54,7 +54,7 @@ class RequestFeed:
     @property
     def is_at_boundary(self) -> bool:
         """Whether every response was written, and no byte of another request was received."""
-        return not (self.is_answering or self.is_receiving or self._parser.held_bytes)
+        return not (self.is_responding or self.is_receiving or self._parser.held_bytes)
 
     def receive(self, data: bytes) -> None:
         if self.ends and not self._parser.is_in_body:
@@ -77,7 +77,7 @@ class RequestFeed:
         while not connection.is_closing:
             if part := parser.next_body():
                 self._feed(part)
-            elif self.is_answering or self.ends or not self._feed_next_head():
+            elif self.is_responding or self.ends or not self._feed_next_head():
                 break
         if connection.is_closing:
             return
@@ -104,7 +104,7 @@ class RequestFeed:
         return False
 
     def _feed_head(self, head: bytes) -> None:
-        self.is_answering, self._is_first, self.began_at = True, False, None
+        self.is_responding, self._is_first, self.began_at = True, False, None
         self._feed(head)
 
     def _feed(self, data: bytes) -> None:
@@ -136,7 +136,7 @@ class RequestFeed:
     def _limit_held(self) -> None:
         """Pause reading once the client has sent too much ahead, until all of its requests have responses."""
         parser, limits = self._parser, self._connection.limits
-        if not self.is_answering or not parser.held_bytes:
+        if not self.is_responding or not parser.held_bytes:
             if self._is_full:
                 self._is_full = False
                 self._connection.resume_reading("ahead")
@@ -150,7 +150,7 @@ class RequestFeed:
 
     def begin(self, request: BaseRequest) -> None:
         """Note that our handler begins a request. Raises `RuntimeError` for a head that the feed did not pass on."""
-        if self._has_begun or not self.is_answering:
+        if self._has_begun or not self.is_responding:
             self._connection.abort()
             raise RuntimeError("a request that the feed did not pass on")
         self._has_begun = True
@@ -161,7 +161,7 @@ class RequestFeed:
 
     def finish(self, *, keeps: bool) -> None:
         """Note that the whole response was written."""
-        self._has_begun = self.is_answering = False
+        self._has_begun = self.is_responding = False
         self.ends = not keeps
         if self.ends and not self._parser.is_in_body:
             self._parser.clear()
