@@ -46,8 +46,10 @@ class Listeners:
         shares = share_open_files(limits.max_connections)
         self.warnings = (shares.warning,) if shares.warning else ()
         for_vending, for_admin = (replace(limits, max_connections=share) for share in (shares.vending, shares.admin))
-        self._vending = Listener(lambda: HttpServer(tokens, self._sink, "vending", for_vending, fast_path, give_back))
-        self._admin = Listener(lambda: HttpServer(admin, self._sink, "admin", for_admin, dispersed=give_back))
+        self._vending = Listener(
+            HttpServer(tokens, self._sink, "vending", for_vending, fast_path=fast_path, dispersed=give_back)
+        )
+        self._admin = Listener(HttpServer(admin, self._sink, "admin", for_admin, dispersed=give_back))
         await self._admin.start(self._settings.admin_listen)
         await self._vending.start(self._settings.listen)
 

@@ -27,7 +27,7 @@ PROBLEM_JSON = "application/problem+json"
 _ALWAYS = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nServer: token-sidecar\r\n"
 """No caching, no content sniffing, no server version."""
 _NO_LENGTH = (204, 304)
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_EMPTY: Mapping[str, str] = MappingProxyType({})
 _PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -42,7 +42,7 @@ class Response:
 
 
 def make_response(
-    status: int, body: bytes = b"", *, content_type: str = JSON, headers: Mapping[str, str] = _NO_HEADERS
+    status: int, body: bytes = b"", *, content_type: str = JSON, headers: Mapping[str, str] = _EMPTY
 ) -> Response:
     """Return a response, with a content type where it has a body."""
     if body:
@@ -50,7 +50,7 @@ def make_response(
     return Response(status, body, headers)
 
 
-def json_response(status: int, document: object, *, headers: Mapping[str, str] = _NO_HEADERS) -> Response:
+def json_response(status: int, document: object, *, headers: Mapping[str, str] = _EMPTY) -> Response:
     return make_response(status, msgspec.json.encode(document), headers=headers)
 
 
@@ -122,8 +122,8 @@ def problem(
     status: int | None = None,
     retry_after_s: Seconds | None = None,
     partner: PartnerDetail | None = None,
-    headers: Mapping[str, str] = _NO_HEADERS,
-    also: Mapping[str, str] = _NO_HEADERS,
+    headers: Mapping[str, str] = _EMPTY,
+    also: Mapping[str, str] = _EMPTY,
     content_type: str = PROBLEM_JSON,
 ) -> Response:
     """Return a problem document for `code`; `detail` must be safe for any caller to see. `also` has further members."""
@@ -176,8 +176,12 @@ def check_method_and_body(request: BaseRequest, methods: tuple[str, ...]) -> Non
 class RequestError(SidecarError):
     """The request is refused. `detail` says what to do and repeats nothing of the request.
 
-    `status` is set only where it differs from the code's usual one, `retry_after_s` where a retry may succeed.
+    `status` is set only where it differs from the code's usual one, `retry_after_s` where a retry may succeed. `also`
+    has further members of the document.
     """
+
+    content_type = PROBLEM_JSON
+    also: Mapping[str, str] = _EMPTY
 
     def __init__(
         self,
@@ -185,7 +189,7 @@ class RequestError(SidecarError):
         detail: str,
         *,
         status: int | None = None,
-        headers: Mapping[str, str] = _NO_HEADERS,
+        headers: Mapping[str, str] = _EMPTY,
         retry_after_s: Seconds | None = None,
     ) -> None:
         super().__init__(detail)
@@ -223,7 +227,13 @@ def error_result(error: RequestError | AnswerError) -> EndpointResult:
     """Return the response for a request that is refused, or for which there is no token."""
     if isinstance(error, RequestError):
         response = problem(
-            error.code, error.detail, status=error.status, headers=error.headers, retry_after_s=error.retry_after_s
+            error.code,
+            error.detail,
+            status=error.status,
+            retry_after_s=error.retry_after_s,
+            headers=error.headers,
+            also=error.also,
+            content_type=error.content_type,
         )
     elif isinstance(error, NoTokenError):
         response = problem(error.code, str(error), retry_after_s=error.retry_after_s, partner=error.partner)

@@ -94,7 +94,7 @@ class ObservedListener:
         api = TokenApi(
             backend.vendors, backend.guards, self.sink, backend.clock, TOKEN_HEADERS, audit=audit, fast_path=fast_path
         )
-        self._server = HttpServer(api, self.sink, "vending", backend.limits, fast_path)
+        self._server = HttpServer(api, self.sink, "vending", backend.limits, fast_path=fast_path)
         self._observes_spans = configuration.spans
         self.peers = configuration.peers
         self.connections = [self.connect(peer) for peer in self.peers]

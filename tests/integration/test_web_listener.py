@@ -36,7 +36,7 @@ async def hello(request: web.BaseRequest) -> Response:
 
 
 def listener_of(handler: Handler) -> Listener:
-    return Listener(lambda: HttpServer(handler, ListSink(), "vending", Limits()))
+    return Listener(HttpServer(handler, ListSink(), "vending", Limits()))
 
 
 @pytest.fixture

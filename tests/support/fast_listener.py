@@ -51,7 +51,7 @@ async def fast_listener(
     fast_path = FastPath(clock, lambda _profile, _endpoint: tally) if fast else None
     vendors, headers = {"default": vendor or FakeVendor()}, {"default": "AccessToken"}
     api = TokenApi(vendors, Guards(settings or GuardSettings()), sink, clock, headers, fast_path=fast_path)
-    listener = Listener(lambda: HttpServer(api, sink, "vending", Limits(), fast_path))
+    listener = Listener(HttpServer(api, sink, "vending", Limits(), fast_path=fast_path))
     await listener.start(at)
     try:
         yield FastListener(listener, tally)

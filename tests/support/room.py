@@ -33,7 +33,7 @@ class Room:
         self.free.set()
         self.asked = asyncio.Event()
         """Set once the handler has been asked; it answers while `free` is set."""
-        self.listener = Listener(lambda: HttpServer(handler or self._hello, self.sink, "vending", limits, fast_path))
+        self.listener = Listener(HttpServer(handler or self._hello, self.sink, "vending", limits, fast_path=fast_path))
 
     async def _hello(self, request: web.BaseRequest) -> Response:
         self.asked.set()

@@ -90,7 +90,7 @@ async def serving(
     handler: Handler, sink: EventSink, at: Address = LOOPBACK, limits: Limits | None = None
 ) -> AsyncIterator[Address]:
     """A listener around one handler; gives the address it ended up at."""
-    listener = Listener(lambda: HttpServer(handler, sink, "vending", limits or Limits()))
+    listener = Listener(HttpServer(handler, sink, "vending", limits or Limits()))
     await listener.start([at])
     try:
         yield listener.bound[0]

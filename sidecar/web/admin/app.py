@@ -93,7 +93,7 @@ class AdminApi:
         """Whether `/startupz` returns 200: the sidecar is ready, or apps have waited long enough for a token."""
         return bool(self._readiness()["ready"]) or self._has_waited()
 
-    def _livez(self, request: HttpRequest) -> Response:  # noqa: ARG002 - the form of every route
+    def _livez(self, _request: HttpRequest) -> Response:
         reason = self._failure()
         return json_response(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
 
@@ -101,7 +101,7 @@ class AdminApi:
         document = self._readiness(_path(request).removeprefix("/readyz").removeprefix("/"))
         return json_response(200 if document["ready"] else 503, document)
 
-    def _startupz(self, request: HttpRequest) -> Response:  # noqa: ARG002 - the form of every route
+    def _startupz(self, _request: HttpRequest) -> Response:
         return json_response(200 if self.started() else 503, self._readiness())
 
     def _readiness(self, profile: str = "") -> dict[str, object]:
@@ -113,12 +113,12 @@ class AdminApi:
         body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))
         return make_response(200, body, content_type=content_type)
 
-    def _status(self, request: HttpRequest) -> Response:  # noqa: ARG002 - the form of every route
+    def _status(self, _request: HttpRequest) -> Response:
         return json_response(200, self._document())
 
     # The page is rarely requested: its code and files are loaded at the first request, not in every pod.
 
-    def _page(self, request: HttpRequest) -> Response:  # noqa: ARG002 - the form of every route
+    def _page(self, _request: HttpRequest) -> Response:
         from sidecar.web.admin.status_page.page import page_response
 
         return page_response(self._document())

@@ -57,7 +57,7 @@ class Route(Protocol):
     @property
     def profile(self) -> str: ...
 
-    async def __call__(self, request: HttpRequest) -> EndpointResult: ...
+    async def __call__(self, request: HttpRequest, /) -> EndpointResult: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class _NotFound:
     auth: RequiredAuth = RequiredAuth.HEADER
     profile: str = ""
 
-    async def __call__(self, request: HttpRequest) -> EndpointResult:  # noqa: ARG002 - the form of every endpoint
+    async def __call__(self, _request: HttpRequest) -> EndpointResult:
         # Not raised: the error exists as long as the process, and each raise would make its traceback longer.
         return error_result(self.error)
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 from urllib.parse import parse_qsl, unquote_plus
 
-from sidecar.core.errors import ErrorCode, SidecarError
+from sidecar.core.errors import ErrorCode
 from sidecar.core.model import Secret
 from sidecar.core.process_events import Endpoint
 from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import TokenProvider, VendedToken
 from sidecar.web.api.guards import Guards, RequiredAuth
-from sidecar.web.api.request_reading import path_and_query, read_body, refuse_query
+from sidecar.web.api.request_reading import read_body, refuse_query
 from sidecar.web.api.token import SUSPECT, current_or_wait, with_token
-from sidecar.web.responses import JSON, EndpointResult, RequestError, Response, json_response, missing_default, problem
+from sidecar.web.responses import JSON, EndpointResult, RequestError, Response, json_response, missing_default
 from sidecar.web.server.request_handler import HttpRequest
 
 _FORM = "application/x-www-form-urlencoded"
@@ -30,16 +30,15 @@ MAX_FORM_BYTES = 8 * 1024
 """Enough for a grant type, a client id and its secret, and for fields that clients add."""
 
 
-class OAuthError(SidecarError):
-    """A protocol error of RFC 6749 section 5.2; `code` is the contract's error code for it."""
+class OAuthError(RequestError):
+    """A protocol error: with the members of RFC 6749 section 5.2, and those of every other problem document."""
+
+    content_type = JSON
 
     def __init__(self, error: str, description: str, *, code: ErrorCode = "bad-request", status: int = 400) -> None:
-        super().__init__(f"{error}: {description}")
-        self.error = error
-        self.description = description
-        self.code = code
-        self.status = status
-        self.headers = {"WWW-Authenticate": 'Basic realm="token-sidecar"'} if status == 401 else {}
+        headers = {"WWW-Authenticate": 'Basic realm="token-sidecar"'} if status == 401 else {}
+        super().__init__(code, description, status=status, headers=headers)
+        self.also = {"error": error, "error_description": description}
 
     @classmethod
     def unknown_client(cls, description: str) -> Self:
@@ -64,20 +63,17 @@ class OAuthEndpoint:
         self._guards = guards
 
     async def __call__(self, request: HttpRequest) -> EndpointResult:
-        refuse_query(path_and_query(request)[1])
-        try:
-            proxy = self._guards.knows_proxy(request)
-            named = _client_of_header(request, bearer=proxy)
-            if named is not None and not proxy:
-                # A client that its header does not authenticate is refused before its body is read.
-                self._authenticate(named)
-            form = _form(await _body(request))
-            client = _client_of(named, form)
-            if not proxy:
-                self._authenticate(client)
-            vendor = self._find(client, form)
-        except OAuthError as error:
-            return EndpointResult(code=error.code, response=_refusal(error))
+        refuse_query(request)
+        proxy = self._guards.knows_proxy(request)
+        named = _client_of_header(request, bearer=proxy)
+        if named is not None and not proxy:
+            # A client that its header does not authenticate is refused before its body is read.
+            self._authenticate(named)
+        form = _form(await _body(request))
+        client = _client_of(named, form)
+        if not proxy:
+            self._authenticate(client)
+        vendor = self._find(client, form)
         return with_token(await current_or_wait(vendor), _granted, vendor.profile.name)
 
     def _authenticate(self, client: _Client) -> None:
@@ -97,18 +93,6 @@ class OAuthEndpoint:
                 "No profile has this client_id." if client.client_id else missing_default(self._vendors)
             )
         return vendor
-
-
-def _refusal(error: OAuthError) -> Response:
-    """Return the error with the members of RFC 6749 for OAuth clients, and those of every other problem document."""
-    return problem(
-        error.code,
-        error.description,
-        status=error.status,
-        headers=error.headers,
-        also={"error": error.error, "error_description": error.description},
-        content_type=JSON,
-    )
 
 
 async def _body(request: HttpRequest) -> bytes:

@@ -10,7 +10,7 @@ import msgspec
 
 import sidecar
 from sidecar.web.api.guards import RequiredAuth
-from sidecar.web.api.request_reading import path_and_query, refuse_query
+from sidecar.web.api.request_reading import refuse_query
 from sidecar.web.responses import EndpointResult, make_response
 from sidecar.web.server.request_handler import HttpRequest
 
@@ -46,5 +46,5 @@ class OpenApiEndpoint:
     profile = ""
 
     async def __call__(self, request: HttpRequest) -> EndpointResult:
-        refuse_query(path_and_query(request)[1])
+        refuse_query(request)
         return EndpointResult(code="ok", response=make_response(200, _body()))

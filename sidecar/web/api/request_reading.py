@@ -53,9 +53,9 @@ def seconds_of(query: str, *names: str) -> tuple[Seconds, ...]:
     return tuple(_seconds(name, [value for key, value in given if key == name]) for name in names)
 
 
-def refuse_query(query: str) -> None:
+def refuse_query(request: HttpRequest) -> None:
     """Raise `RequestError` (`bad-request`) for any query parameter."""
-    seconds_of(query)
+    seconds_of(path_and_query(request)[1])
 
 
 def _seconds(name: str, values: list[str]) -> Seconds:

@@ -186,7 +186,7 @@ class RejectedEndpoint:
         self.profile = vendor.profile.name
 
     async def __call__(self, request: HttpRequest) -> EndpointResult:
-        refuse_query(path_and_query(request)[1])
+        refuse_query(request)
         token_id = _reported_id(await read_body(request, JSON, MAX_REPORT_BYTES))
         report = await self._vendor.report(token_id)
         known_id = token_id if report.known else ""

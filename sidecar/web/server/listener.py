@@ -23,7 +23,7 @@ from sidecar.web.responses import Response, wire_bytes
 from sidecar.web.server.connection_registry import ConnectionRegistry
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import HttpConnection
-from sidecar.web.server.request_handler import WRITTEN, WRITTEN_LAST, ConnectionHandler, HttpRequest
+from sidecar.web.server.request_handler import WRITTEN, WRITTEN_LAST, HttpRequest
 from sidecar.web.server.sockets import BACKLOG, bound_address, open_sockets
 
 Handler: TypeAlias = Callable[[HttpRequest], Awaitable[Response]]
@@ -38,6 +38,7 @@ class HttpServer(Server):
         sink: EventSink,
         listener: ListenerName,
         limits: Limits,
+        *,
         fast_path: FastPath | None = None,
         dispersed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -58,7 +59,7 @@ class HttpServer(Server):
         self.registry = ConnectionRegistry(limits, self._limited, dispersed)
 
     def __call__(self) -> HttpConnection:  # type: ignore[override]  # the protocol that owns the socket
-        return HttpConnection(self.registry, self._fast_path, self._make_handler, self._sink, self._running_loop)
+        return HttpConnection(self, self.registry, self._fast_path, self._sink, self._running_loop)
 
     def drain(self) -> None:
         """From now on end each connection with its next response, so that no caller reuses one that is about to end."""
@@ -86,9 +87,6 @@ class HttpServer(Server):
         connection.finish(keeps=keeps)
         return WRITTEN if keeps else WRITTEN_LAST
 
-    def _make_handler(self, connection: HttpConnection) -> ConnectionHandler:
-        return ConnectionHandler(self, connection, self._sink, self._running_loop)
-
     def _limited(self, limit: Limit) -> None:
         self._sink.emit(LimitHit(listener=self._name, limit=limit))
 
@@ -99,11 +97,10 @@ FileIdentity: TypeAlias = tuple[int, int]
 
 
 class Listener:
-    """Serves from `start` to `stop`; `start` calls `make` once to create the HTTP server behind the sockets."""
+    """Serves by `http` from `start` to `stop`."""
 
-    def __init__(self, make: Callable[[], HttpServer]) -> None:
-        self._make = make
-        self._http: HttpServer | None = None
+    def __init__(self, http: HttpServer) -> None:
+        self._http = http
         self._servers: list[asyncio.Server] = []
         self._unix_files: list[tuple[Path, FileIdentity]] = []
         self._bound: tuple[Address, ...] = ()
@@ -116,14 +113,13 @@ class Listener:
     @property
     def connections(self) -> int:
         """The number of open connections."""
-        return len(self._http.registry) if self._http is not None else 0
+        return len(self._http.registry)
 
     async def start(self, addresses: Sequence[Address]) -> None:
         """Listen on all of `addresses`, or on none.
 
         Raises `ConfigurationError` when one cannot be opened: in use, not ours, or a unix path that is no socket.
         """
-        self._http = self._make()
         sockets: list[socket.socket] = []
         try:
             for address in addresses:
@@ -139,12 +135,11 @@ class Listener:
 
     def drain(self) -> None:
         """Continue to serve, and end each connection with its next response."""
-        if self._http is not None:
-            self._http.drain()
+        self._http.drain()
 
     async def stop(self, grace_s: Seconds) -> None:
         """Accept no more connections, give running requests `grace_s` to end, then abort them."""
-        if self._http is None:
+        if not self._bound:
             return
         for server in self._servers:
             server.close()
@@ -160,16 +155,13 @@ class Listener:
         # A file system that hangs must not delay the exit: the next start removes the remaining files.
         await asyncio.wait((removal,), timeout=grace_s)
         self._servers = []
-        self._http = None
 
     async def _serve(self, sock: socket.socket) -> asyncio.Server:
         loop = asyncio.get_running_loop()
-        factory = self._http
-        assert factory is not None  # noqa: S101 - set by `start`, tells the type checker
         if sock.family == socket.AF_UNIX:
-            return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG)
+            return await loop.create_unix_server(self._http, sock=sock, backlog=BACKLOG)
         # `backlog` is needed again: the event loop calls `listen` itself, by default with 100.
-        return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+        return await loop.create_server(self._http, sock=sock, backlog=BACKLOG)
 
     def _remove_unix_files(self) -> None:
         """Remove our socket files, except where a successor has put its own in their place."""

@@ -1,19 +1,20 @@
 """One accepted connection: limits, half-closed callers, back-pressure, drain and eviction, for both listeners.
 
-A connection has two states. At rest, every received request was answered, and no byte of another one was received. A
-segment that the fast path knows is then answered from it. Any other segment goes to aiohttp's handler, which is created
-for the first one. If that segment was exactly one request head without a body, the connection is at rest again after
-our handler wrote the whole response. Otherwise aiohttp's handler gets everything that follows. So the fast path and the
-parser can never disagree about where a request begins.
+A connection has two states. At rest, every received request has its response, and no byte of another one was received.
+A segment that the fast path knows is then answered from it. Any other segment goes to aiohttp's handler, which is
+created for the first one. If that segment was exactly one request head without a body, the connection is at rest again
+after our handler wrote the whole response. Otherwise aiohttp's handler gets everything that follows. So the fast path
+and the parser can never disagree about where a request begins.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp.http import HttpProcessingError
+from aiohttp.web_server import Server
 
 from sidecar.core.listener_limits import Limit
 from sidecar.core.model import MonotonicTime, Seconds
@@ -31,33 +32,30 @@ KEEPALIVE_S: Seconds = 75
 
 
 class HttpConnection(SocketProtocol):
-    """Owns one socket from accept to close.
-
-    `make_handler` is called at the first request that the fast path does not know.
-    """
+    """Owns one socket from accept to close."""
 
     __slots__ = (
-        "_at_rest", "_fast_path", "_feed", "_has_spoken", "_is_polling", "_is_turned_away", "_make_handler", "_returns",
-        "_sink", "_timeout", "fast_key", "gives_way",
+        "_at_rest", "_fast_path", "_feed", "_has_received", "_is_polling", "_is_turned_away", "_returns_to_rest",
+        "_server", "_sink", "_timeout", "fast_key", "gives_way",
     )  # fmt: skip
 
     def __init__(
         self,
+        server: Server,
         registry: ConnectionRegistry,
         fast_path: FastPath | None,
-        make_handler: Callable[[HttpConnection], ConnectionHandler],
         sink: EventSink,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__(registry, loop)
         self._fast_path = fast_path
-        self._make_handler = make_handler
+        self._server = server
         self._sink = sink
         self._feed: RequestFeed | None = None
         self._is_turned_away = False
-        self._has_spoken = False
+        self._has_received = False
         self._at_rest = True
-        self._returns = False
+        self._returns_to_rest = False
         """Whether the connection is at rest again after the current response."""
         self._is_polling = False
         self._timeout: asyncio.Timeout | None = None
@@ -77,7 +75,7 @@ class HttpConnection(SocketProtocol):
         if self._at_rest and fast_path and transport and not (self.is_closing or self.write_paused):
             found = fast_path.find(data, self)
             if found is not None:
-                self._has_spoken = True
+                self._has_received = True
                 transport.write(found.data)
                 if found.closes:
                     self.close()
@@ -91,25 +89,26 @@ class HttpConnection(SocketProtocol):
             self.write(OVERLOADED)
             self.close()
         elif self._feed is not None and not self._at_rest:
-            self._returns, self.fast_key = False, None
+            self._returns_to_rest, self.fast_key = False, None
             self._feed.receive(data)
         else:
             self._leave_rest(data)
 
     def _leave_rest(self, data: bytes) -> None:
-        self._returns, self.fast_key = is_whole_head(data, self.limits.max_header_bytes), None
-        if self._returns and self._fast_path is not None:
+        self._returns_to_rest, self.fast_key = is_whole_head(data, self.limits.max_header_bytes), None
+        if self._returns_to_rest and self._fast_path is not None:
             self.fast_key = self._fast_path.key_of(data, self.peer)
         if self._feed is None:
-            self._feed = RequestFeed(self, accepted_at=None if self._has_spoken else self.since)
-        self._at_rest, self._has_spoken = False, True
-        if self._returns:
+            self._feed = RequestFeed(self, accepted_at=None if self._has_received else self.since)
+        self._at_rest, self._has_received = False, True
+        if self._returns_to_rest:
             self._feed.receive_head(data)
         else:
             self._feed.receive(data)
 
     def make_handler(self) -> ConnectionHandler:
-        return self._make_handler(self)
+        """Called at the first request that the fast path does not know."""
+        return ConnectionHandler(self._server, self, self._sink, self._loop)
 
     def eof_received(self) -> bool:
         """Keep the connection open while complete requests wait for their responses.
@@ -144,11 +143,11 @@ class HttpConnection(SocketProtocol):
         self._update_activity()
 
     def begin(self, request: HttpRequest) -> None:
-        """Note that our handler begins a request. Raises `RuntimeError` for a head that was not handed over."""
+        """Note that our handler begins a request. Raises `RuntimeError` for a head that the feed did not pass on."""
         if self._feed is None:
             raise ConnectionResetError
-        if self._returns and not is_plain(request):
-            self._returns, self.fast_key = False, None
+        if self._returns_to_rest and not is_plain(request):
+            self._returns_to_rest, self.fast_key = False, None
         self._feed.begin(request)
 
     @property
@@ -161,10 +160,10 @@ class HttpConnection(SocketProtocol):
         self.fast_key = None
         if self._feed is not None:
             self._feed.finish(keeps=keeps)
-            self._at_rest = self._returns and keeps and self._feed.is_at_boundary and not self.is_half_closed
+            self._at_rest = self._returns_to_rest and keeps and self._feed.is_at_boundary and not self.is_half_closed
 
     def advanced(self) -> None:
-        """Note that the feed has handed over all it may for now."""
+        """Note that the feed has passed on all that it may for now."""
         if self.is_half_closed and not self.awaits_response:
             self.close()
         self._update_activity()
@@ -201,7 +200,7 @@ class HttpConnection(SocketProtocol):
 
     def _update_activity(self) -> None:
         feed = self._feed
-        if self.write_paused or not self._has_spoken or (feed is not None and feed.is_receiving):
+        if self.write_paused or not self._has_received or (feed is not None and feed.is_receiving):
             self.registry.set_activity(self, "receiving")
         elif feed is None or not feed.is_responding:
             self.registry.touch(self, self._loop.time())
@@ -218,7 +217,7 @@ class HttpConnection(SocketProtocol):
 
     def overdue(self, now: MonotonicTime) -> Limit | None:
         """As `ManagedConnection`."""
-        began_at = self._feed.began_at if self._feed is not None else None if self._has_spoken else self.since
+        began_at = self._feed.began_at if self._feed is not None else None if self._has_received else self.since
         if began_at is not None and now - began_at > self.limits.header_timeout_s:
             return "slow-headers"
         if self.activity == "idle" and now - self.since > KEEPALIVE_S and not self.awaits_response:

@@ -30,7 +30,7 @@ class RequestFeed:
     )  # fmt: skip
 
     def __init__(self, connection: HttpConnection, accepted_at: MonotonicTime | None) -> None:
-        """`accepted_at` is when the connection was accepted, or None if an earlier request was already answered."""
+        """`accepted_at` is when the connection was accepted, or None if an earlier request already has its response."""
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._parser = RequestParser(connection.limits.max_header_bytes)
