@@ -21,8 +21,8 @@ REQUIRED_HEADER = "Sidecar-Request"
 PROXY_HEADER = "Sidecar-Token"
 """The header for a proxy's caller token: the request that it forwards may have its own `Authorization`."""
 
-_FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
-_FORWARDING_PREFIX = "x-forwarded"
+_FORWARDING = re.compile(r"^(?:forwarded|via|x[-_]real[-_]ip|x[-_]forwarded.*)$", re.IGNORECASE | re.MULTILINE)
+"""Underscores count as dashes: some servers and proxies treat both alike."""
 _MOST_SPELLINGS, _LONGEST_SPELLING = 256, 64
 _BROWSED_ALONE = frozenset({"none", "same-origin"})
 """`Sec-Fetch-Site` when a person typed the address; any other value comes from a page of another origin."""
@@ -61,9 +61,8 @@ class Guards:
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
         self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
-        # Header names and hosts that passed a check, as spelled: callers send the same few each time.
-        self._harmless: set[str] = set()
         self._allowed: set[str] = set()
+        """Hosts that passed the check, as spelled: callers send the same few each time."""
 
     def check(self, request: HttpRequest, auth: RequiredAuth = RequiredAuth.HEADER) -> None:
         """Raise `RequestError` when the request must not be served."""
@@ -78,7 +77,7 @@ class Guards:
             auth is RequiredAuth.CLIENT and self.caller_tokens is None
         ):
             self._check_header(request)
-        self._check_direct(request)
+        _check_direct(request)
         if auth in (RequiredAuth.HEADER, RequiredAuth.PROXY):
             self._check_caller(request)
 
@@ -154,19 +153,6 @@ class Guards:
         if [value.lower() for value in values] != ["true"]:
             raise RequestError("header-required", f"Send the header '{REQUIRED_HEADER}: true'.")
 
-    def _check_direct(self, request: HttpRequest) -> None:
-        """Refuse forwarded requests. Underscores count as dashes: some servers and proxies treat both alike."""
-        for name in request.headers:
-            if name in self._harmless:
-                continue
-            if _tells_of_forwarding(name):
-                raise RequestError(
-                    "forwarded-request",
-                    "Call the sidecar directly: X-Forwarded-*, X-Real-IP, Forwarded and Via are refused.",
-                )
-            if len(name) <= _LONGEST_SPELLING and len(self._harmless) < _MOST_SPELLINGS:
-                self._harmless.add(name)
-
     def _check_caller(self, request: HttpRequest) -> None:
         tokens = self.caller_tokens
         if tokens is None:
@@ -198,12 +184,15 @@ def _unknown_caller(detail: str) -> RequestError:
 
 def is_forwarded(request: HttpRequest) -> bool:
     """Whether a header of the request says that a proxy forwarded it."""
-    return any(_tells_of_forwarding(name) for name in request.headers)
+    # One search in all names is faster than one for each name.
+    return _FORWARDING.search("\n".join(request.headers)) is not None
 
 
-def _tells_of_forwarding(name: str) -> bool:
-    plain = name.lower().replace("_", "-")
-    return plain in _FORWARDING or plain.startswith(_FORWARDING_PREFIX)
+def _check_direct(request: HttpRequest) -> None:
+    if is_forwarded(request):
+        raise RequestError(
+            "forwarded-request", "Call the sidecar directly: X-Forwarded-*, X-Real-IP, Forwarded and Via are refused."
+        )
 
 
 def _check_no_page(request: HttpRequest) -> None:
