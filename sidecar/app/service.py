@@ -33,7 +33,7 @@ from sidecar.stores.factory import Store
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
 from sidecar.vending.refresher import Beat
-from sidecar.web.admin.app import AdminApi
+from sidecar.web.admin.app import AdminApi, AdminSources
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 
@@ -153,8 +153,7 @@ class Service:
         fast_path, guards = self._observers.fast_path(caller_tokens), self._guards(caller_tokens)
         audit = self._observers.audit
         tokens = TokenApi(self.vendors, guards, self._sink, self._clock, headers, audit=audit, fast_path=fast_path)
-        admin = AdminApi(
-            self.vendors,
+        sources = AdminSources(
             render_metrics=self._observers.metrics.render,
             recent_events=self._observers.recent,
             wall=self._clock.wall,
@@ -164,6 +163,7 @@ class Service:
             has_waited=self._waited,
             stalled_files=self._observers.stalls,
         )
+        admin = AdminApi(self.vendors, sources)
         await self._listeners.open(tokens, admin, fast_path)
         return admin
 

@@ -66,7 +66,7 @@ class Vending:
 
 
 async def exchange(connection: ClientTransport, data: bytes) -> int:
-    """Send it; the status of what is answered at once, 0 without an answer."""
+    """Send it; the status of what is answered at once, 0 without a response."""
     connection.written.clear()
     connection.receive(data)
     await settle()

@@ -143,7 +143,7 @@ def test_under_another_version_of_the_caller_tokens_a_request_is_unknown() -> No
 
 
 def test_a_request_that_was_let_pass_under_the_version_before_is_unknown() -> None:
-    """The rotation came between the guards' look at it and the end of its answer."""
+    """The rotation came between the guards' look at it and the end of its response."""
     alone = FastPathAlone()
     alone.rotate("caller-token-one")
     alone.store(PLAIN)
@@ -186,7 +186,7 @@ def test_the_responses_of_two_profiles_and_endpoints_are_kept_apart() -> None:
         for _ in range(2):
             alone.fast_path.add(alone.key(numbered(number)), alone.render, vendor, endpoint)
     found = [alone.find(numbered(number)) for number in range(4)]
-    assert [(each.vendor, each.endpoint) for each in found if each is not None] == combinations
+    assert [(each.provider, each.endpoint) for each in found if each is not None] == combinations
     assert [b"other-token" in each.data for each in found if each is not None] == [False, False, True, True]
 
 

@@ -21,7 +21,7 @@ from tests.integration.raw_requests.conversation import (
     Conversation,
     ListenerKind,
     Segment,
-    same_answer,
+    expect_everywhere,
 )
 from tests.integration.raw_requests.planted import PLANTED
 from tests.integration.raw_requests.services import Services, running_services
@@ -58,7 +58,7 @@ def test_each_request_gets_its_own_answer_and_no_other(
 
 def test_the_admin_listener_takes_a_target_in_absolute_form(services: Services) -> None:
     """As every server must (RFC 9112 section 3.2.2)."""
-    sent = Segment(head(b"GET http://localhost/startupz HTTP/1.1", b"Host: localhost"), same_answer(ALL_READY))
+    sent = Segment(head(b"GET http://localhost/startupz HTTP/1.1", b"Host: localhost"), expect_everywhere(ALL_READY))
     check(services, Conversation.of(sent), "admin")
 
 
@@ -66,9 +66,9 @@ def test_the_admin_listener_takes_a_target_in_absolute_form(services: Services) 
 def test_the_fast_path_answers_what_it_knows(services: Services, listener: ListenerKind) -> None:
     """Otherwise the comparison with the fast path off would compare the same code."""
     conversation = Conversation.of(KNOWN, READ, KNOWN)
-    before = len(services.fast_answers)
+    before = len(services.fast_responses)
     check(services, conversation, listener)
-    assert services.fast_answers[before:].count(KNOWN.data) >= 2 * conversation.plays
+    assert services.fast_responses[before:].count(KNOWN.data) >= 2 * conversation.plays
 
 
 HANGS = "halves of requests are forgotten"
@@ -100,7 +100,7 @@ def _passes_every_guard(request: Request) -> bool:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_token_is_expected_where_a_guard_is_not_passed(family: str) -> None:
-    """By a second reading of what is sent: the expected answers themselves may be wrong."""
+    """By a second reading of what is sent: the expected responses themselves may be wrong."""
     vended = 0
     for name, conversations in FAMILIES[family].items():
         for conversation in conversations:

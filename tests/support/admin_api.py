@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-from sidecar.core.model import UtcTime
-from sidecar.core.process_events import StalledFile
 from sidecar.vending.api import TokenProvider
-from sidecar.web.admin.app import AdminApi, TokenFileState
+from sidecar.web.admin.app import AdminApi, AdminSources
 from tests.support.vendor import FixedClock
 
+_HEALTHY = AdminSources(
+    render_metrics=lambda _accept: (b"", "text/plain"),
+    recent_events=list,
+    wall=FixedClock().wall,
+    failure=lambda: None,
+    is_draining=lambda: False,
+    token_file_state=lambda _profile: "written",
+    has_waited=lambda: False,
+    stalled_files=tuple,
+)
 
-def admin_api(
-    vendors: Mapping[str, TokenProvider],
-    *,
-    render_metrics: Callable[[str], tuple[bytes, str]] = lambda _: (b"", "text/plain"),
-    recent_events: Callable[[], Sequence[Mapping[str, object]]] = list,
-    wall: Callable[[], UtcTime] = lambda: FixedClock().wall(),
-    failure: Callable[[], str | None] = lambda: None,
-    is_draining: Callable[[], bool] = lambda: False,
-    token_file_state: Callable[[str], TokenFileState] = lambda _: "written",
-    has_waited: Callable[[], bool] = lambda: False,
-    stalled_files: Callable[[], Sequence[StalledFile]] = tuple,
-) -> AdminApi:
-    return AdminApi(
-        vendors,
-        render_metrics=render_metrics,
-        recent_events=recent_events,
-        wall=wall,
-        failure=failure,
-        is_draining=is_draining,
-        token_file_state=token_file_state,
-        has_waited=has_waited,
-        stalled_files=stalled_files,
-    )
+
+def admin_api(providers: Mapping[str, TokenProvider], **changes: Any) -> AdminApi:  # noqa: ANN401 - of `AdminSources`
+    return AdminApi(providers, replace(_HEALTHY, **changes))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import sidecar
@@ -28,48 +28,41 @@ from sidecar.web.responses import (
 from sidecar.web.server.request_handler import HttpRequest
 
 _OF_A_PROFILE = re.compile(r"/readyz/[^/]+")
-
-
 TokenFileState: TypeAlias = Literal["written", "awaited", "failed"]
 """The state of a profile's token file: up to date, not written since the start, or the last write or removal failed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSources:
+    """Functions that the admin API reads the process by, besides the profiles."""
+
+    render_metrics: Callable[[str], tuple[bytes, str]]
+    """Takes the request's `Accept`; returns (body, content type)."""
+    recent_events: Callable[[], Sequence[Mapping[str, object]]]
+    """The latest events, newest last."""
+    wall: Callable[[], UtcTime]
+    failure: Callable[[], str | None]
+    """Why the process must be restarted; None while it works."""
+    is_draining: Callable[[], bool]
+    """Whether SIGTERM was received."""
+    token_file_state: Callable[[str], TokenFileState]
+    """Takes the name of a profile."""
+    has_waited: Callable[[], bool]
+    """Whether apps have waited long enough for the first token, and should start without one."""
+    stalled_files: Callable[[], Sequence[StalledFile]]
+    """An item for each file operation that hangs."""
+
+
 class AdminApi:
-    """The handler of the admin listener.
+    """The handler of the admin listener."""
 
-    `render_metrics` takes the request's `Accept` and returns (body, content type). `recent_events` returns the latest
-    events, newest last; `wall` this machine's UTC; `failure` why the process must be restarted, None while it works;
-    `is_draining` whether SIGTERM was received; `token_file_state` the state of a profile's token file; `has_waited`
-    whether apps have waited long enough for the first token and should start without one; `stalled_files` an item for
-    each file operation that hangs.
-    """
-
-    def __init__(
-        self,
-        vendors: Mapping[str, TokenProvider],
-        *,
-        render_metrics: Callable[[str], tuple[bytes, str]],
-        recent_events: Callable[[], Sequence[Mapping[str, object]]],
-        wall: Callable[[], UtcTime],
-        failure: Callable[[], str | None],
-        is_draining: Callable[[], bool],
-        token_file_state: Callable[[str], TokenFileState],
-        has_waited: Callable[[], bool],
-        stalled_files: Callable[[], Sequence[StalledFile]],
-    ) -> None:
-        self._vendors = vendors
-        self._render_metrics = render_metrics
-        self._recent_events = recent_events
-        self._wall = wall
-        self._failure = failure
-        self._is_draining = is_draining
-        self._token_file_state = token_file_state
-        self._has_waited = has_waited
-        self._stalled_files = stalled_files
+    def __init__(self, providers: Mapping[str, TokenProvider], sources: AdminSources) -> None:
+        self._providers = providers
+        self._sources = sources
         self._routes: dict[str, Callable[[HttpRequest], Response]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
-            **{f"/readyz/{name}": self._readyz for name in vendors},
+            **{f"/readyz/{name}": self._readyz for name in providers},
             "/startupz": self._startupz,
             "/metrics": self._metrics,
             "/status.json": self._status,
@@ -91,10 +84,10 @@ class AdminApi:
 
     def started(self) -> bool:
         """Whether `/startupz` returns 200: the sidecar is ready, or apps have waited long enough for a token."""
-        return bool(self._readiness()["ready"]) or self._has_waited()
+        return bool(self._readiness()["ready"]) or self._sources.has_waited()
 
     def _livez(self, _request: HttpRequest) -> Response:
-        reason = self._failure()
+        reason = self._sources.failure()
         return json_response(200 if reason is None else 503, {"alive": reason is None, "reason": reason})
 
     def _readyz(self, request: HttpRequest) -> Response:
@@ -107,10 +100,10 @@ class AdminApi:
     def _readiness(self, profile: str = "") -> dict[str, object]:
         """Return the readiness of one profile, or of all without a name."""
         shown = [snapshot for snapshot in self.snapshots() if profile in ("", snapshot.profile)]
-        return readiness(shown, draining=self._is_draining())
+        return readiness(shown, draining=self._sources.is_draining())
 
     def _metrics(self, request: HttpRequest) -> Response:
-        body, content_type = self._render_metrics(",".join(request.headers.getall("Accept", [])))
+        body, content_type = self._sources.render_metrics(",".join(request.headers.getall("Accept", [])))
         return make_response(200, body, content_type=content_type)
 
     def _status(self, _request: HttpRequest) -> Response:
@@ -131,20 +124,20 @@ class AdminApi:
     def _document(self) -> dict[str, object]:
         return status(
             self.snapshots(),
-            self._recent_events(),
-            at=self._wall(),
+            self._sources.recent_events(),
+            at=self._sources.wall(),
             version=sidecar.__version__,
-            draining=self._is_draining(),
-            stalled_files=self._stalled_files(),
+            draining=self._sources.is_draining(),
+            stalled_files=self._sources.stalled_files(),
         )
 
     def snapshots(self) -> list[Snapshot]:
         """Return the snapshots of all profiles, as the probes use them."""
-        return [self._snapshot(name, vendor) for name, vendor in self._vendors.items()]
+        return [self._snapshot(name, provider) for name, provider in self._providers.items()]
 
-    def _snapshot(self, name: str, vendor: TokenProvider) -> Snapshot:
+    def _snapshot(self, name: str, provider: TokenProvider) -> Snapshot:
         """Return the profile's snapshot: not ready while its token file lacks the token, which apps read only there."""
-        snapshot, file = vendor.snapshot(), self._token_file_state(name)
+        snapshot, file = provider.snapshot(), self._sources.token_file_state(name)
         if not snapshot.ready or file == "written":
             return snapshot
         return replace(snapshot, ready=False, why_not="token-file", has_outcome=file == "failed")

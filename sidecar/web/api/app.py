@@ -84,22 +84,24 @@ class Routes:
     Paths are compared by their raw bytes: without unquoting or normalising, no spelling passes a check.
     """
 
-    def __init__(self, vendors: Mapping[str, TokenProvider], guards: Guards, token_headers: Mapping[str, str]) -> None:
-        self._profiles = tuple(vendors)
+    def __init__(
+        self, providers: Mapping[str, TokenProvider], guards: Guards, token_headers: Mapping[str, str]
+    ) -> None:
+        self._profiles = tuple(providers)
         self._routes: dict[str, Route] = {
-            "/oauth/token": OAuthEndpoint(vendors, guards),
+            "/oauth/token": OAuthEndpoint(providers, guards),
             "/openapi.json": OpenApiEndpoint(),
         }
         self._appended: dict[str, Route] = {}
-        for name, vendor in vendors.items():
-            token, rejected, header = TokenEndpoint(vendor), RejectedEndpoint(vendor), token_headers[name]
-            authorize = AuthorizeEndpoint(vendor, header)
+        for name, provider in providers.items():
+            token, rejected, header = TokenEndpoint(provider), RejectedEndpoint(provider), token_headers[name]
+            authorize = AuthorizeEndpoint(provider, header)
             for suffix in (f"/{name}", "") if name == "default" else (f"/{name}",):
                 self._routes[f"/v1/token{suffix}"] = token
                 self._routes[f"/v1/token{suffix}/rejected"] = rejected
                 self._routes[f"/v1/authorize{suffix}"] = authorize
             if guards.serve_proxies:
-                self._appended[f"/v1/authorize/{name}"] = AuthorizeEndpoint(vendor, header, reads_query=False)
+                self._appended[f"/v1/authorize/{name}"] = AuthorizeEndpoint(provider, header, reads_query=False)
 
     def find(self, path: str) -> Route:
         return self._routes.get(path) or self._find_appended(path) or _not_found(path, self._profiles)
@@ -127,7 +129,7 @@ class TokenApi:
 
     def __init__(
         self,
-        vendors: Mapping[str, TokenProvider],
+        providers: Mapping[str, TokenProvider],
         guards: Guards,
         sink: EventSink,
         clock: Clock,
@@ -136,8 +138,8 @@ class TokenApi:
         audit: EventSink | None = None,
         fast_path: FastPath | None = None,
     ) -> None:
-        self._vendors = vendors
-        self._routes = Routes(vendors, guards, token_headers)
+        self._providers = providers
+        self._routes = Routes(providers, guards, token_headers)
         self._guards = guards
         self._sink = sink
         self._clock = clock
@@ -192,7 +194,7 @@ class TokenApi:
             fast_path.add(
                 connection.fast_key,
                 result.render,
-                self._vendors[route.profile],
+                self._providers[route.profile],
                 route.endpoint,
                 caller_tokens=caller_tokens,
                 closes=connection.ends,

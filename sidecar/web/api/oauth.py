@@ -58,8 +58,8 @@ class OAuthEndpoint:
     auth: ClassVar[RequiredAuth] = RequiredAuth.CLIENT
     profile = ""
 
-    def __init__(self, vendors: Mapping[str, TokenProvider], guards: Guards) -> None:
-        self._vendors = vendors
+    def __init__(self, providers: Mapping[str, TokenProvider], guards: Guards) -> None:
+        self._providers = providers
         self._guards = guards
 
     async def __call__(self, request: HttpRequest) -> EndpointResult:
@@ -73,8 +73,8 @@ class OAuthEndpoint:
         client = _client_of(named, form)
         if not proxy:
             self._authenticate(client)
-        vendor = self._find(client, form)
-        return with_token(await current_or_wait(vendor), _granted, vendor.profile.name)
+        provider = self._find(client, form)
+        return with_token(await current_or_wait(provider), _granted, provider.profile.name)
 
     def _authenticate(self, client: _Client) -> None:
         """Raises `OAuthError`. It tells an unknown client nothing, not even which profiles exist."""
@@ -87,12 +87,12 @@ class OAuthEndpoint:
         if form.get("grant_type") != _GRANT:
             error = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
             raise OAuthError(error, f"Send grant_type={_GRANT}.")
-        vendor = self._vendors.get(client.client_id or "default")
-        if vendor is None:
+        provider = self._providers.get(client.client_id or "default")
+        if provider is None:
             raise OAuthError.unknown_profile(
-                "No profile has this client_id." if client.client_id else missing_default(self._vendors)
+                "No profile has this client_id." if client.client_id else missing_default(self._providers)
             )
-        return vendor
+        return provider
 
 
 async def _body(request: HttpRequest) -> bytes:

@@ -49,22 +49,22 @@ class TokenEndpoint:
     auth: ClassVar[RequiredAuth] = RequiredAuth.HEADER
 
     # With slots there is no `__dict__`, which would show the token in `vars`.
-    __slots__ = ("_vendor", "_written", "profile")
+    __slots__ = ("_provider", "_written", "profile")
 
-    def __init__(self, vendor: TokenProvider) -> None:
-        self._vendor = vendor
-        self.profile = vendor.profile.name
+    def __init__(self, provider: TokenProvider) -> None:
+        self._provider = provider
+        self.profile = provider.profile.name
         self._written: tuple[VendedToken, bytes] | None = None
         """The latest document: all callers within one second get the same."""
 
     async def __call__(self, request: HttpRequest) -> EndpointResult:
         min_ttl_s, wait_s = seconds_of(path_and_query(request)[1], "min_ttl", "wait")
-        vended = await current_or_wait(self._vendor, min_ttl_s)
+        vended = await current_or_wait(self._provider, min_ttl_s)
         known = request.headers.getall("If-None-Match", [])
         if known and none_match(known, vended.token.token_id):
             if not wait_s or not await self._changed(request, vended, min(wait_s, MAX_WAIT_S)):
                 return EndpointResult(code="not-modified", response=make_response(304, headers=_headers(vended)))
-            vended = await current_or_wait(self._vendor, min_ttl_s)
+            vended = await current_or_wait(self._provider, min_ttl_s)
         render = self._text if prefers_text(tuple(request.headers.getall("Accept", ()))) else self._json
         if request.method == "HEAD":
             # Only the headers are sent, and so no token.
@@ -75,7 +75,7 @@ class TokenEndpoint:
         """As `TokenProvider.changed`; also False when the connection's slot is needed."""
         try:
             async with request.connection.polling():
-                return await self._vendor.changed(vended.token.token_id, wait_s)
+                return await self._provider.changed(vended.token.token_id, wait_s)
         except TimeoutError:
             return False
 
@@ -88,12 +88,12 @@ class TokenEndpoint:
         return make_response(200, vended.token.access.reveal().encode(), content_type=TEXT, headers=_headers(vended))
 
 
-async def current_or_wait(vendor: TokenProvider, min_ttl_s: Seconds = 0) -> VendedToken:
+async def current_or_wait(provider: TokenProvider, min_ttl_s: Seconds = 0) -> VendedToken:
     """Return the token in process memory if it lives `min_ttl_s` or longer; else do what `TokenProvider.vend` does."""
-    vended = vendor.current()
+    vended = provider.current()
     if vended is not None and vended.expires_in_s >= min_ttl_s:
         return vended
-    return await vendor.vend(min_ttl_s)
+    return await provider.vend(min_ttl_s)
 
 
 def with_token(vended: VendedToken, render: Callable[[VendedToken], Response], profile: str = "") -> EndpointResult:
@@ -143,18 +143,18 @@ class AuthorizeEndpoint:
     methods: ClassVar[tuple[str, ...]] = ANY_METHOD
     auth: ClassVar[RequiredAuth] = RequiredAuth.PROXY
 
-    def __init__(self, vendor: TokenProvider, token_header: str, *, reads_query: bool = True) -> None:
+    def __init__(self, provider: TokenProvider, token_header: str, *, reads_query: bool = True) -> None:
         """`reads_query` is False where the proxy appends path and query of its client's request to ours."""
-        self._vendor = vendor
+        self._provider = provider
         self._token_header = token_header
         self._reads_query = reads_query
-        self.profile = vendor.profile.name
+        self.profile = provider.profile.name
 
     async def __call__(self, request: HttpRequest) -> EndpointResult:
         query = path_and_query(request)[1] if self._reads_query else ""
         # Caddy appends its client's query to the configured path, and that client must not set our parameters.
         (min_ttl_s,) = seconds_of(query, "min_ttl") if query and not is_forwarded(request) else (0,)
-        vended = await current_or_wait(self._vendor, min_ttl_s)
+        vended = await current_or_wait(self._provider, min_ttl_s)
         result = with_token(vended, self._header)
         if request.body_exists:
             # A proxy or parser that measures the body differently would take an unread body for the next request.
@@ -181,14 +181,14 @@ class RejectedEndpoint:
     methods: ClassVar[tuple[str, ...]] = ("POST",)
     auth: ClassVar[RequiredAuth] = RequiredAuth.HEADER
 
-    def __init__(self, vendor: TokenProvider) -> None:
-        self._vendor = vendor
-        self.profile = vendor.profile.name
+    def __init__(self, provider: TokenProvider) -> None:
+        self._provider = provider
+        self.profile = provider.profile.name
 
     async def __call__(self, request: HttpRequest) -> EndpointResult:
         refuse_query(request)
         token_id = _reported_id(await read_body(request, JSON, MAX_REPORT_BYTES))
-        report = await self._vendor.report(token_id)
+        report = await self._provider.report(token_id)
         known_id = token_id if report.known else ""
         return EndpointResult(code="ok", response=_verdict(report), token_id=known_id, outcome=report.verdict)
 

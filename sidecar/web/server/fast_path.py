@@ -59,7 +59,7 @@ class CachedResponse:
 
     render: Render
     closes: bool
-    vendor: TokenProvider
+    provider: TokenProvider
     endpoint: Endpoint
     tally: RequestTally
     vended: VendedToken | None = None
@@ -124,9 +124,9 @@ class FastPath:
             vended is None
             or began >= response.valid_until
             or not 0 <= self._wall() - response.second < 1
-            or not response.vendor.holds(vended.token)
+            or not response.provider.holds(vended.token)
         ):
-            vended = response.vendor.current()
+            vended = response.provider.current()
             if vended is None:
                 return None
             self._render(response, vended)
@@ -140,7 +140,7 @@ class FastPath:
         self,
         key: Key,
         render: Render,
-        vendor: TokenProvider,
+        provider: TokenProvider,
         endpoint: Endpoint,
         *,
         caller_tokens: CallerTokens | None = None,
@@ -149,12 +149,12 @@ class FastPath:
         """Add a request that passed the guards under these caller tokens and got a token; kept at the second time."""
         if self._closed:
             return
-        meaning = vendor.profile.name, endpoint, render, closes
+        meaning = provider.profile.name, endpoint, render, closes
         response = self._responses.get(meaning)
         if response is None:
-            tally = self._tally_of(vendor.profile.name, endpoint)
+            tally = self._tally_of(provider.profile.name, endpoint)
             response = self._responses[meaning] = CachedResponse(
-                render=render, closes=closes, vendor=vendor, endpoint=endpoint, tally=tally
+                render=render, closes=closes, provider=provider, endpoint=endpoint, tally=tally
             )
         self._known.add(key, _Entry(response, caller_tokens))
 
@@ -166,7 +166,7 @@ class FastPath:
 
     def _render(self, response: CachedResponse, vended: VendedToken) -> None:
         for other in self._responses.values():
-            if other.vended is not None and not other.vendor.holds(other.vended.token):
+            if other.vended is not None and not other.provider.holds(other.vended.token):
                 other.forget()
         now = self._now()
         wall = self._wall()
@@ -179,7 +179,7 @@ class FastPath:
     def _tell(
         self, response: CachedResponse, vended: VendedToken, segment: bytes, connection: Connection, duration_s: Seconds
     ) -> None:
-        profile, token_id = response.vendor.profile.name, vended.token.token_id
+        profile, token_id = response.provider.profile.name, vended.token.token_id
         audit, spans = self._audit, self._spans
         if audit is not None and audit.is_told(profile, token_id, connection.caller):
             audit = None

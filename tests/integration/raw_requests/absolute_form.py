@@ -17,23 +17,23 @@ from tests.integration.raw_requests.common_requests import (
 from tests.integration.raw_requests.conversation import (
     HALF_CLOSE,
     READ,
-    Answer,
     Conversation,
+    Expected,
     Segment,
-    answer,
     by_parser,
+    expect,
     family,
 )
 
-_TOKEN = answer("200 token default", ALL_READY)
-_OF_OTHER = answer("200 token other", "200 ready other")
-_REFUSED = answer("403 host-not-allowed", ALL_READY, unix="200 token default")
-"""The admin listener has no guards: its answers carry no secret."""
-_NOWHERE = answer("404 not-found", "404 not-found")
+_TOKEN = expect("200 token default", ALL_READY)
+_OF_OTHER = expect("200 token other", "200 ready other")
+_REFUSED = expect("403 host-not-allowed", ALL_READY, unix="200 token default")
+"""The admin listener has no guards: its responses carry no secret."""
+_NOWHERE = expect("404 not-found", "404 not-found")
 (_UNREADABLE,) = UNREADABLE
 _FOREIGN_HOST = b"Host: CANARY.test"
 
-TARGETS: Mapping[str, tuple[bytes, bytes, Answer]] = {
+TARGETS: Mapping[str, tuple[bytes, bytes, Expected]] = {
     "allowed": (b"http://localhost/v1/token", HOST, _TOKEN),
     "allowed, of a profile": (b"http://localhost/v1/token/other", HOST, _OF_OTHER),
     "upper case": (b"HTTP://LOCALHOST:8181/v1/token", HOST, _TOKEN),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.integration.raw_requests.answers import describe, undated
 from tests.integration.raw_requests.common_requests import KNOWN
 from tests.integration.raw_requests.conversation import CANARY, READ, Conversation, ListenerKind
 from tests.integration.raw_requests.player import play
+from tests.integration.raw_requests.responses import describe, undated
 from tests.integration.raw_requests.services import RunningService, Services
 
 _ASKED_TWICE = Conversation.of(KNOWN, READ, KNOWN)
@@ -30,11 +30,11 @@ def check(services: Services, conversation: Conversation, listener: ListenerKind
 def _play_once(
     services: Services, running: RunningService, conversation: Conversation, listener: ListenerKind
 ) -> bytes:
-    """Fail unless each request gets its own answer, in order, and nothing shows what was sent. Return the answers."""
+    """Fail unless each request gets its own response, in order, and none shows what was sent. Return the responses."""
     played = play(running, conversation, listener)
     described = [describe(one, services.tokens, services.token_ids) for one in played.responses]
     expected = conversation.expected(listener)
     assert described == expected, f"{described} in place of {expected}"
-    assert CANARY.lower() not in played.stream.lower(), "an answer shows what was sent"
+    assert CANARY.lower() not in played.stream.lower(), "a response shows what was sent"
     assert not running.log.faults, running.log.faults
     return played.stream

@@ -1,4 +1,4 @@
-"""A conversation: the segments that a client sends, when it waits or closes, and the answers it must get."""
+"""A conversation: the segments that a client sends, when it waits or closes, and the responses it must get."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ListenerKind: TypeAlias = Literal["tcp", "unix", "admin"]
 LISTENERS: tuple[ListenerKind, ...] = ("tcp", "unix", "admin")
 
 CANARY = b"CANARY"
-"""Marks what a client sent. No answer and no log line may hold it, in any case of its letters."""
+"""Marks what a client sent. No response and no log line may hold it, in any case of its letters."""
 CLOSES = " close"
-"""The end of an answer's text where that answer ends the connection."""
+"""The end of a response's text where that response ends the connection."""
 
 _C_PARSER = http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The expected answer to one request, as `answers.describe` writes it, at each listener."""
+class Expected:
+    """The expected response to one request, as `responses.describe` writes it, at each listener."""
 
     tcp: str
     unix: str
@@ -34,51 +34,51 @@ class Answer:
     def at(self, listener: ListenerKind) -> str:
         return {"tcp": self.tcp, "unix": self.unix, "admin": self.admin}[listener]
 
-    def as_last(self) -> Answer:
-        """The same answer where it ends its connection."""
-        return Answer(self.tcp + CLOSES, self.unix + CLOSES, self.admin + CLOSES)
+    def as_last(self) -> Expected:
+        """The same response where it ends its connection."""
+        return Expected(self.tcp + CLOSES, self.unix + CLOSES, self.admin + CLOSES)
 
 
-def answer(vending: str, admin: str, *, unix: str = "") -> Answer:
+def expect(vending: str, admin: str, *, unix: str = "") -> Expected:
     """`unix` is given only where the unix socket answers differently from TCP."""
-    return Answer(vending, unix or vending, admin)
+    return Expected(vending, unix or vending, admin)
 
 
-def same_answer(text: str) -> tuple[Answer, ...]:
-    """One answer, the same at each listener."""
-    return (Answer(text, text, text),)
+def expect_everywhere(text: str) -> tuple[Expected, ...]:
+    """One response, the same at each listener."""
+    return (Expected(text, text, text),)
 
 
-def by_parser(*, c: Answer, python: Answer) -> Answer:
-    """Return the answer of the parser in use, for what one of aiohttp's two parsers refuses."""
+def by_parser(*, c: Expected, python: Expected) -> Expected:
+    """Return the response of the parser in use, for what one of aiohttp's two parsers refuses."""
     return c if _C_PARSER else python
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Bytes that are sent at once. `answers` are those to the requests that end in it, in order."""
+    """Bytes that are sent at once. `expected` are those to the requests that end in it, in order."""
 
     data: bytes
-    answers: tuple[Answer, ...] = ()
+    expected: tuple[Expected, ...] = ()
 
     def __add__(self, other: Segment) -> Segment:
-        return Segment(self.data + other.data, self.answers + other.answers)
+        return Segment(self.data + other.data, self.expected + other.expected)
 
     def __mul__(self, count: int) -> Segment:
-        return Segment(self.data * count, self.answers * count)
+        return Segment(self.data * count, self.expected * count)
 
     def with_line(self, *lines: bytes) -> Segment:
-        """The same request with further header lines at the end of its head; its answer stays."""
+        """The same request with further header lines at the end of its head; its response stays."""
         head, end, body = self.data.partition(b"\r\n\r\n")
-        return Segment(b"\r\n".join([head, *lines]) + end + body, self.answers)
+        return Segment(b"\r\n".join([head, *lines]) + end + body, self.expected)
 
-    def with_answers(self, *answers: Answer) -> Segment:
-        """The same bytes with other answers."""
-        return Segment(self.data, answers)
+    def expecting(self, *expected: Expected) -> Segment:
+        """The same bytes with other responses."""
+        return Segment(self.data, expected)
 
     def cut(self, at: int) -> tuple[Segment, Segment]:
         """The same bytes in two segments."""
-        return Segment(self.data[:at]), Segment(self.data[at:], self.answers)
+        return Segment(self.data[:at]), Segment(self.data[at:], self.expected)
 
 
 class Action(Enum):
@@ -124,7 +124,7 @@ class Conversation:
         return b"".join(step.data for step in self.steps if isinstance(step, Segment))
 
     def expected(self, listener: ListenerKind) -> list[str]:
-        """The answers up to the one that ends the connection; none to a client that leaves."""
+        """The responses up to the one that ends the connection; none to a client that leaves."""
         return expected_of(() if self.leaves else self.steps, listener)
 
     def steps_at(self, listener: ListenerKind) -> tuple[Step, ...]:
@@ -136,7 +136,7 @@ class Conversation:
         for step in self.steps:
             if isinstance(step, Segment):
                 part, left = left[: len(step.data)], left[len(step.data) :]
-                steps.append(Segment(part, step.answers))
+                steps.append(Segment(part, step.expected))
             else:
                 steps.append(step)
         return tuple(steps)
@@ -155,10 +155,10 @@ def family(*parts: Iterable[tuple[str, Conversation]]) -> Family:
 
 
 def expected_of(steps: Iterable[Step], listener: ListenerKind) -> list[str]:
-    """The answers to these steps, up to the one that ends the connection."""
+    """The responses to these steps, up to the one that ends the connection."""
     texts: list[str] = []
     for step in steps:
-        for one in step.answers if isinstance(step, Segment) else ():
+        for one in step.expected if isinstance(step, Segment) else ():
             texts.append(one.at(listener))
             if texts[-1].endswith(CLOSES):
                 return texts

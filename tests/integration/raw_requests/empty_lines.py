@@ -18,7 +18,7 @@ def _few() -> Iterator[tuple[str, Conversation]]:
         yield f"{count} before", Conversation.of(lines + KNOWN)
         yield f"{count} before, in a segment of their own", Conversation.of(lines, KNOWN, READ, KNOWN)
         yield f"{count} between", Conversation.of(KNOWN + lines + OTHER)
-        yield f"{count} between, after the answer", Conversation.of(KNOWN, READ, lines + OTHER, READ, KNOWN)
+        yield f"{count} between, after the response", Conversation.of(KNOWN, READ, lines + OTHER, READ, KNOWN)
         yield f"{count} between, in a segment of their own", Conversation.of(KNOWN, READ, lines, KNOWN, READ, OTHER)
         yield f"{count} behind", Conversation.of(KNOWN + lines)
         yield f"{count} behind, half-closed", Conversation.of(KNOWN + lines, HALF_CLOSE)
@@ -58,7 +58,7 @@ def _beyond_the_limit() -> Iterator[tuple[str, Conversation]]:
         "one long target": Segment(head(b"GET /v1/token/" + b"CANARY" * 3000 + b" HTTP/1.1", *USUAL)),
     }
     for name, flood in floods.items():
-        sent = flood.with_answers(*TOO_LARGE)
+        sent = flood.expecting(*TOO_LARGE)
         yield name, Conversation.of(sent, plays=1)
         yield f"{name}, after a known request", Conversation.of(KNOWN, READ, sent, plays=1)
         yield f"{name}, behind others", Conversation.of(KNOWN + OTHER + sent, plays=1)

@@ -33,7 +33,7 @@ from tests.integration.raw_requests.conversation import (
     READ,
     Conversation,
     Segment,
-    answer,
+    expect,
     family,
 )
 
@@ -52,13 +52,13 @@ PATHS: Mapping[str, Segment] = {
     "wait": get(b"/v1/token?wait=0.01", "304 empty default", ALL_READY, b"If-None-Match: *"),
     "wait for a profile": get(b"/v1/token/other?wait=0.01", "304 empty other", "200 ready other", b"If-None-Match: *"),
     "wait that is over": get(b"/v1/token?wait=60", "200 token default", ALL_READY, b'If-None-Match: "CANARY"'),
-    "HEAD": Segment(KNOWN.data.replace(b"GET", b"HEAD"), (answer("200 empty default", "200 empty"),)),
+    "HEAD": Segment(KNOWN.data.replace(b"GET", b"HEAD"), (expect("200 empty default", "200 empty"),)),
     "authorize": AUTHORIZE,
     "authorize of a profile": get(b"/v1/authorize/other", "200 header other", "404 not-found"),
-    "authorize a DELETE": Segment(AUTHORIZE.data.replace(b"GET", b"DELETE"), AUTHORIZE.answers),
+    "authorize a DELETE": Segment(AUTHORIZE.data.replace(b"GET", b"DELETE"), AUTHORIZE.expected),
     "grant": GRANT,
     "report": REPORT,
-    "report of a profile": post(b"/v1/token/other/rejected", JSON, REPORT_BODY, REPORT.answers[0]),
+    "report of a profile": post(b"/v1/token/other/rejected", JSON, REPORT_BODY, REPORT.expected[0]),
     "description": get(b"/openapi.json", "200 openapi", "404 not-found"),
     "last": LAST,
     "HTTP/1.0": Segment(KNOWN.data.replace(b"HTTP/1.1", b"HTTP/1.0"), (TOKEN.as_last(),)),
@@ -77,7 +77,7 @@ PATHS: Mapping[str, Segment] = {
     "status.js": _admin(b"/status.js", "javascript"),
 }
 
-_BROKEN_GRANT = answer("400 bad-request", "404 not-found")
+_BROKEN_GRANT = expect("400 bad-request", "404 not-found")
 HALF_BODIES: Mapping[str, Segment] = {
     "half a report": post(b"/v1/token/rejected", JSON, b'{"tokenId": "CAN', REFUSED_BODY, length=100),
     "half a grant": post(b"/oauth/token", FORM, GRANT_BODY, _BROKEN_GRANT, length=100),
@@ -88,7 +88,7 @@ HALF_BODIES: Mapping[str, Segment] = {
 def _half_chunks() -> Iterator[tuple[str, Segment]]:
     whole = chunked(b"/v1/token/rejected", JSON, REPORT_BODY, REFUSED_BODY)
     for name, bytes_missing in (("end", 2), ("last chunk", 5), ("end of a chunk", 7), ("half a chunk", 15)):
-        yield f"chunked, without its {name}", Segment(whole.data[:-bytes_missing], whole.answers)
+        yield f"chunked, without its {name}", Segment(whole.data[:-bytes_missing], whole.expected)
 
 
 def _bodies() -> Iterator[tuple[str, Conversation]]:
@@ -100,13 +100,13 @@ def _bodies() -> Iterator[tuple[str, Conversation]]:
 
 def _heads() -> Iterator[tuple[str, Conversation]]:
     yield "nothing sent", Conversation.of(HALF_CLOSE)
-    yield "after an answer", Conversation.of(KNOWN, READ, HALF_CLOSE)
-    yield "after two answers", Conversation.of(KNOWN, READ, OTHER, READ, HALF_CLOSE)
+    yield "after a response", Conversation.of(KNOWN, READ, HALF_CLOSE)
+    yield "after two responses", Conversation.of(KNOWN, READ, OTHER, READ, HALF_CLOSE)
     for at in range(1, len(KNOWN.data)):
         half = Segment(KNOWN.data[:at])
         yield "each part of a head", Conversation.of(half, HALF_CLOSE, plays=1)
         yield "each part of a head behind others", Conversation.of(KNOWN + UNKNOWN_PROFILE + half, HALF_CLOSE, plays=1)
-        yield "each part of a head after an answer", Conversation.of(KNOWN, READ, half, HALF_CLOSE, plays=1)
+        yield "each part of a head after a response", Conversation.of(KNOWN, READ, half, HALF_CLOSE, plays=1)
 
 
 def _several() -> Iterator[tuple[str, Conversation]]:

@@ -28,14 +28,14 @@ from tests.integration.raw_requests.conversation import (
     RESET,
     Conversation,
     Segment,
-    answer,
     by_parser,
+    expect,
     family,
 )
 
 _CHUNKED = chunked(b"/v1/token/rejected", JSON, REPORT_BODY, REPORTED, b"Sidecar-Request: true")
 _WHOLE = {"a known request": KNOWN, "a report": REPORT, "a chunked report": _CHUNKED}
-_WRONG_METHOD = answer("405 method-not-allowed", "405 method-not-allowed")
+_WRONG_METHOD = expect("405 method-not-allowed", "405 method-not-allowed")
 _UNKNOWN_METHOD = by_parser(c=UNREADABLE[0], python=_WRONG_METHOD)
 
 
@@ -47,7 +47,7 @@ def _prefixes() -> Iterator[tuple[str, Conversation]]:
     for at in range(len(KNOWN.data)):
         part = Segment(KNOWN.data[:at])
         yield "each part and a reset", Conversation.of(part, RESET, plays=1)
-        yield "each part after an answer", Conversation.of(KNOWN, READ, part, CLOSE, plays=1)
+        yield "each part after a response", Conversation.of(KNOWN, READ, part, CLOSE, plays=1)
 
 
 def _cut() -> Iterator[tuple[str, Conversation]]:
@@ -63,15 +63,15 @@ def _around() -> Iterator[tuple[str, Conversation]]:
     known = Segment(KNOWN.data)
     line = b"GET /v1/token/other HTTP/1.1"
     two_hosts = Segment(head(line, *USUAL)[:-2] + b"X: ")
-    yield "in a header's value", Conversation.of(two_hosts, known.with_answers(*UNREADABLE), KNOWN)
+    yield "in a header's value", Conversation.of(two_hosts, known.expecting(*UNREADABLE), KNOWN)
     one_host = Segment(b"\r\n".join([line, b"X: "]))
-    yield "in the first header's value", Conversation.of(one_host, known.with_answers(*OTHER.answers))
+    yield "in the first header's value", Conversation.of(one_host, known.expecting(*OTHER.expected))
     no_line = Segment(head(line, *USUAL)[:-2])
-    yield "in place of a header line", Conversation.of(no_line, known.with_answers(*UNREADABLE), KNOWN)
-    yield "behind half a request line", Conversation.of(Segment(line), known.with_answers(*UNREADABLE), KNOWN)
-    yield "behind one letter", Conversation.of(Segment(b"X"), known.with_answers(_UNKNOWN_METHOD), OTHER)
-    yield "behind a space", Conversation.of(Segment(b" "), known.with_answers(*UNREADABLE), OTHER)
-    yield "behind half an empty line", Conversation.of(Segment(b"\r"), known.with_answers(*UNREADABLE), OTHER)
+    yield "in place of a header line", Conversation.of(no_line, known.expecting(*UNREADABLE), KNOWN)
+    yield "behind half a request line", Conversation.of(Segment(line), known.expecting(*UNREADABLE), KNOWN)
+    yield "behind one letter", Conversation.of(Segment(b"X"), known.expecting(_UNKNOWN_METHOD), OTHER)
+    yield "behind a space", Conversation.of(Segment(b" "), known.expecting(*UNREADABLE), OTHER)
+    yield "behind half an empty line", Conversation.of(Segment(b"\r"), known.expecting(*UNREADABLE), OTHER)
     yield "behind an empty line", Conversation.of(Segment(b"\r\n"), KNOWN, OTHER)
     yield "behind an LF", Conversation.of(Segment(b"\n", UNREADABLE), known, OTHER)
 
@@ -79,18 +79,18 @@ def _around() -> Iterator[tuple[str, Conversation]]:
 def _in_bodies() -> Iterator[tuple[str, Conversation]]:
     size = len(KNOWN.data)
     path, known = b"/v1/token/rejected", Segment(KNOWN.data)
-    refused = known.with_answers(REFUSED_BODY)
+    refused = known.expecting(REFUSED_BODY)
 
     def announced(length: int, body: bytes = b"") -> Segment:
-        return post(path, JSON, body, REFUSED_BODY, length=length).with_answers()
+        return post(path, JSON, body, REFUSED_BODY, length=length).expecting()
 
     yield "as a body", Conversation.of(announced(size), refused, OTHER)
-    yield "as a body, after an answer", Conversation.of(KNOWN, READ, announced(size), refused, OTHER)
+    yield "as a body, after a response", Conversation.of(KNOWN, READ, announced(size), refused, OTHER)
     yield "as the end of a body", Conversation.of(announced(size + 1, b"{"), refused, OTHER)
     yield "twice as a body", Conversation.of(announced(2 * size), known, refused, OTHER)
     unread = post(b"/v1/token", JSON, b"", _WRONG_METHOD, length=size)
     yield "as a body that is not read", Conversation.of(unread, known, OTHER)
-    yield "as a body that is not read, after the answer", Conversation.of(unread, READ, known, OTHER)
+    yield "as a body that is not read, after the response", Conversation.of(unread, READ, known, OTHER)
     # Its last byte, an LF, is left over.
     too_long = Segment(OTHER.data, UNREADABLE)
     yield "longer than a body", Conversation.of(announced(size - 1), refused, too_long)

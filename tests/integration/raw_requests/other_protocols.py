@@ -42,7 +42,7 @@ SENT: Mapping[str, bytes] = {
     "two spaces": _line(b"GET  /v1/token HTTP/1.1"),
     "tabs": _line(b"GET\t/v1/token\tHTTP/1.1"),
     "no target": _line(b"GET HTTP/1.1"),
-    "an answer": head(b"HTTP/1.1 200 OK", b"Content-Length: 0", AGENT),
+    "a response": head(b"HTTP/1.1 200 OK", b"Content-Length: 0", AGENT),
     "SMTP": b"HELO CANARY.test\r\n",
     "SMTP, extended": b"EHLO CANARY.test\r\nMAIL FROM:<CANARY@CANARY.test>\r\n",
     "Redis": b"PING\r\n",

@@ -1,4 +1,4 @@
-"""Several requests in one segment: each is judged for itself, and the answers come in the order of the requests."""
+"""Several requests in one segment: each is judged for itself, and the responses come in the order of the requests."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from tests.integration.raw_requests.common_requests import (
     get,
     head,
 )
-from tests.integration.raw_requests.conversation import READ, Conversation, Segment, answer, family
+from tests.integration.raw_requests.conversation import READ, Conversation, Segment, expect, family
 
 LIMIT = 16
-"""The setting's default: so many requests may be sent ahead of their answers."""
+"""The setting's default: so many requests may be sent ahead of their responses."""
 
 _FORWARDED = "403 forwarded-request"
 _PAGE = "403 caller-not-allowed"
@@ -47,7 +47,7 @@ BAD: Mapping[str, Segment] = {
     "no such path": UNKNOWN_PATH,
     "unknown query": get(b"/v1/token?CANARY=1", "400 bad-request", _READY),
     "a body with GET": Segment(
-        KNOWN.with_line(b"Content-Length: 6").data + b"CANARY", (answer("400 bad-request", "400 bad-request"),)
+        KNOWN.with_line(b"Content-Length: 6").data + b"CANARY", (expect("400 bad-request", "400 bad-request"),)
     ),
     "no HTTP": Segment(b"CANARY\r\n\r\n", UNREADABLE),
     "a control character": Segment(head(b"GET /v1/token HTTP/1.1", b"X: CANARY\x01"), UNREADABLE),
@@ -74,8 +74,8 @@ def _good_and_bad() -> Iterator[tuple[str, Conversation]]:
         yield f"good, then {name}", Conversation.of(KNOWN + bad)
         yield f"{name}, then good", Conversation.of(bad + KNOWN)
         yield f"{name} between", Conversation.of(KNOWN + bad + KNOWN + OTHER)
-        yield f"{name} after an answer", Conversation.of(KNOWN, READ, bad + KNOWN)
-        yield f"{name} alone after an answer", Conversation.of(KNOWN, READ, bad, READ, KNOWN)
+        yield f"{name} after a response", Conversation.of(KNOWN, READ, bad + KNOWN)
+        yield f"{name} alone after a response", Conversation.of(KNOWN, READ, bad, READ, KNOWN)
 
 
 def _pairs() -> Iterator[tuple[str, Conversation]]:
@@ -95,22 +95,22 @@ def _many() -> Iterator[tuple[str, Conversation]]:
         yield f"{count} of four kinds, then no HTTP", Conversation.of(mixed + BAD["no HTTP"])
         yield f"{count} of four kinds, then the last", Conversation.of(mixed + LAST + KNOWN)
         yield f"{count} reports between", Conversation.of(KNOWN + REPORT * count + OTHER)
-        yield f"{count} known after an answer", Conversation.of(KNOWN, READ, KNOWN * count + BARE)
+        yield f"{count} known after a response", Conversation.of(KNOWN, READ, KNOWN * count + BARE)
 
 
 def _under_way() -> Iterator[tuple[str, Conversation]]:
     """A known request that comes while an earlier one is not answered yet."""
     waits = get(b"/v1/token?wait=0.2", "304 empty default", _READY, b"If-None-Match: *")
     yield "known behind a long-poll", Conversation.of(waits, KNOWN, plays=1)
-    yield "known behind a long-poll, after an answer", Conversation.of(KNOWN, READ, waits, KNOWN + OTHER, plays=1)
+    yield "known behind a long-poll, after a response", Conversation.of(KNOWN, READ, waits, KNOWN + OTHER, plays=1)
 
 
 def _last() -> Iterator[tuple[str, Conversation]]:
     """Requests that end their connection, with a request behind."""
     for options in (b"close", b"Close", b"keep-alive, close", b"close, keep-alive", b"close\r\nConnection: keep-alive"):
         for version in (b"HTTP/1.0", b"HTTP/1.1"):
-            last = KNOWN.with_line(b"Connection: " + options).with_answers(*LAST.answers)
-            last = Segment(last.data.replace(b"HTTP/1.1", version), last.answers)
+            last = KNOWN.with_line(b"Connection: " + options).expecting(*LAST.expected)
+            last = Segment(last.data.replace(b"HTTP/1.1", version), last.expected)
             name = f"{version.decode()}, {options.decode().replace(chr(13) + chr(10), ', ')}"
             yield f"{name}, known behind", Conversation.of(last + KNOWN)
             yield f"{name}, known in a later segment", Conversation.of(KNOWN, READ, last, KNOWN)
@@ -121,7 +121,7 @@ def _halves(whole: Segment) -> tuple[Segment, Segment]:
 
 
 def _everything() -> Iterator[tuple[str, Conversation]]:
-    kept = [one for one in (*GOOD.values(), *BAD.values()) if not one.answers[0].tcp.endswith(" close")]
+    kept = [one for one in (*GOOD.values(), *BAD.values()) if not one.expected[0].tcp.endswith(" close")]
     yield "everything", Conversation.of(_joined(*kept))
     yield "everything backwards", Conversation.of(_joined(*kept[::-1]))
     yield "everything, one by one", Conversation.of(*[step for one in kept for step in (one, READ)])

@@ -61,7 +61,7 @@ PLANTED: Mapping[str, Fault] = {
     "the required header is not looked at": Fault(
         guards.Guards, "_check_header", lambda *_: None, "pipelining", "no required header between"
     ),
-    "an answer shows what was sent": Fault(
+    "a response shows what was sent": Fault(
         request_handler, "UNREADABLE", CANARY.decode(), "other protocols", "HTTP/1.2"
     ),
     "the log shows what was sent": Fault(

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.integration.raw_requests.answers import Response, read_responses
 from tests.integration.raw_requests.conversation import (
     Action,
     Conversation,
@@ -16,6 +15,7 @@ from tests.integration.raw_requests.conversation import (
     Segment,
     expected_of,
 )
+from tests.integration.raw_requests.responses import Response, read_responses
 from tests.integration.raw_requests.services import RunningService
 from tests.support.replica import HANG_S
 
@@ -24,14 +24,14 @@ _GONE = (BrokenPipeError, ConnectionResetError)
 
 @dataclass(slots=True)
 class Transcript:
-    """What came back, in bytes and in answers."""
+    """What came back, in bytes and in responses."""
 
     stream: bytes = b""
     responses: list[Response] = field(default_factory=list)
 
 
 def play(service: RunningService, conversation: Conversation, listener: ListenerKind) -> Transcript:
-    """Play it to its end. Fails where the sidecar neither answers nor closes, or sends what is no answer."""
+    """Play it to its end. Fails where the sidecar neither answers nor closes, or sends what is no response."""
     with _connect(service, listener) as sock:
         client = _Client(sock, conversation.expected(listener))
         steps = conversation.steps_at(listener)
@@ -55,11 +55,11 @@ def play(service: RunningService, conversation: Conversation, listener: Listener
         client.read(len(client.expected))
         if Action.HALF_CLOSE not in steps and not client.has_last_answer():
             service.loop.settle()
-            assert client.is_open(), "the connection ended, and no answer said so"
+            assert client.is_open(), "the connection ended, and no response said so"
             client.half_close()
         client.read_to_end()
         responses, rest = read_responses(client.stream, client.expected)
-        assert not rest, f"an answer is cut off: {rest!r}"
+        assert not rest, f"a response is cut off: {rest!r}"
         return Transcript(client.stream, responses)
 
 
@@ -91,12 +91,12 @@ class _Client:
             self._sock.sendall(data)
 
     def read(self, count: int) -> None:
-        """Read until there are so many answers, or until the end."""
+        """Read until there are so many responses, or until the end."""
         while not self._ended and len(read_responses(self.stream, self.expected)[0]) < count:
             self._receive()
 
     def has_last_answer(self) -> bool:
-        """Whether the latest answer says that the connection ends with it."""
+        """Whether the latest response says that the connection ends with it."""
         responses, _ = read_responses(self.stream, self.expected)
         return bool(responses) and responses[-1].closes
 
@@ -132,7 +132,7 @@ class _Client:
             piece = self._sock.recv(65_536)
         except TimeoutError:
             due = len(self.expected)
-            raise AssertionError(f"neither answered nor closed: {due} answers due after {self.stream!r}") from None
+            raise AssertionError(f"neither answered nor closed: {due} responses due after {self.stream!r}") from None
         except ConnectionResetError:
             piece = b""
         self.stream += piece

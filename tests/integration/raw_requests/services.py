@@ -146,18 +146,18 @@ class Services:
     """The profile of each token."""
     token_ids: Mapping[str, str]
     """The profile of each token's id."""
-    fast_answers: list[bytes]
+    fast_responses: list[bytes]
     """Each request that was answered by the fast path."""
 
 
 @contextmanager
 def running_services(folder: Path) -> Iterator[Services]:
     """`folder` gets the settings and the unix sockets; its path must be short. Fails where a log shows a fault."""
-    loop, clock, fast_answers = LoopThread(), _StillClock(), list[bytes]()
+    loop, clock, fast_responses = LoopThread(), _StillClock(), list[bytes]()
     loop.start()
     with ExitStack() as stack:
         stack.callback(loop.stop)
-        stack.enter_context(patch.object(FastPath, "find", _recorded(fast_answers)))
+        stack.enter_context(patch.object(FastPath, "find", _recorded(fast_responses)))
         # Every line is written: a line that shows a secret is not left out because a similar one came before it.
         stack.enter_context(patch.object(Throttle, "admit", lambda *_: 0))
         (folder / "sidecar.toml").write_text("".join(_partner(stack, loop, name) for name in PROFILES))
@@ -165,7 +165,7 @@ def running_services(folder: Path) -> Iterator[Services]:
         tokens = {_token(one, name): name for name in PROFILES for one in (on, off)}
         assert len(tokens) == len(PROFILES), "both vend the same tokens"
         ids = {token_id_of(Secret(token.decode())): name for token, name in tokens.items()}
-        yield Services(on, off, tokens, ids, fast_answers)
+        yield Services(on, off, tokens, ids, fast_responses)
     for one in (on, off):
         assert not one.log.faults, one.log.faults
 

@@ -19,11 +19,11 @@ from tests.integration.raw_requests.common_requests import (
 )
 from tests.integration.raw_requests.conversation import (
     READ,
-    Answer,
     Conversation,
+    Expected,
     Segment,
-    answer,
     by_parser,
+    expect,
     family,
 )
 
@@ -40,16 +40,16 @@ FIELDS: Mapping[str, tuple[bytes, Segment]] = {
     "coding": (b"Transfer-Encoding: chunked", KNOWN),
     "connection": (b"Connection: keep-alive", KNOWN),
 }
-"""A field, and the request whose answer would change if the field were one of its headers."""
+"""A field, and the request whose response would change if the field were one of its headers."""
 
-POSTS: Mapping[str, tuple[bytes, bytes, bytes, Answer]] = {
-    "authorize": (b"/v1/authorize", b"text/plain", b"CANARY", answer("200 header default", "404 not-found")),
+POSTS: Mapping[str, tuple[bytes, bytes, bytes, Expected]] = {
+    "authorize": (b"/v1/authorize", b"text/plain", b"CANARY", expect("200 header default", "404 not-found")),
     "report": (b"/v1/token/rejected", JSON, REPORT_BODY, REPORTED),
     "grant": (b"/oauth/token", FORM, GRANT_BODY, GRANTED),
 }
 """The paths that take a body."""
 
-_REFUSED: Mapping[str, Answer] = {"report": REFUSED_BODY, "grant": answer("400 bad-request", "404 not-found")}
+_REFUSED: Mapping[str, Expected] = {"report": REFUSED_BODY, "grant": expect("400 bad-request", "404 not-found")}
 _FRAMING = ("length", "coding")
 """Fields that no trailer may have (RFC 9110 section 6.5.1). The parser in C refuses a body that ends with one."""
 
@@ -59,7 +59,7 @@ def _placed(first: Segment, following: Segment) -> Iterator[tuple[str, Conversat
     yield "after a known request", Conversation.of(KNOWN, READ, first + following, plays=1)
     yield "in one segment with a known request", Conversation.of(KNOWN + first + following, plays=1)
     yield "before a later segment", Conversation.of(KNOWN, READ, first, following, plays=1)
-    yield "before a segment after its answer", Conversation.of(KNOWN, READ, first, READ, following, plays=1)
+    yield "before a segment after its response", Conversation.of(KNOWN, READ, first, READ, following, plays=1)
 
 
 def _fields() -> Iterator[tuple[str, Conversation]]:

@@ -1,4 +1,4 @@
-"""Upgrades, CONNECT and the preface of HTTP/2: the answer ends the connection, and what follows is no request."""
+"""Upgrades, CONNECT and the preface of HTTP/2: the response ends the connection, and what follows is no request."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.integration.raw_requests.conversation import (
     Conversation,
     Segment,
     Step,
-    answer,
+    expect,
+    expect_everywhere,
     family,
-    same_answer,
 )
 
 ASKED: Mapping[str, tuple[bytes, ...]] = {
@@ -45,22 +45,22 @@ _SETTINGS_FRAME = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
 
 def _connects() -> Iterator[tuple[str, Segment]]:
-    nowhere, wrong_method = same_answer("404 not-found close"), same_answer("405 method-not-allowed close")
-    foreign = (answer("403 host-not-allowed close", "404 not-found close", unix="404 not-found close"),)
-    for name, target, host, answers in (
+    nowhere, wrong_method = expect_everywhere("404 not-found close"), expect_everywhere("405 method-not-allowed close")
+    foreign = (expect("403 host-not-allowed close", "404 not-found close", unix="404 not-found close"),)
+    for name, target, host, expected in (
         ("CONNECT to this host", b"localhost:8181", HOST, nowhere),
         ("CONNECT to another host", b"CANARY.test:443", b"Host: CANARY.test:443", foreign),
         ("CONNECT to a path", b"/v1/token", HOST, wrong_method),
         ("CONNECT without a port", b"localhost", HOST, nowhere),
     ):
-        yield name, Segment(head(b"CONNECT " + target + b" HTTP/1.1", host, REQUIRED, AGENT), answers)
+        yield name, Segment(head(b"CONNECT " + target + b" HTTP/1.1", host, REQUIRED, AGENT), expected)
 
 
 def _firsts() -> Iterator[tuple[str, Segment]]:
     for name, lines in ASKED.items():
         for kind, request in (("GET", KNOWN), ("POST", REPORT)):
-            (answered,) = request.answers
-            yield f"{name}, {kind}", request.with_line(*lines).with_answers(answered.as_last())
+            (answered,) = request.expected
+            yield f"{name}, {kind}", request.with_line(*lines).expecting(answered.as_last())
     yield "preface of HTTP/2", Segment(_PREFACE, UNREADABLE)
     yield "preface and settings of HTTP/2", Segment(_PREFACE + _SETTINGS_FRAME, UNREADABLE)
 
@@ -72,7 +72,7 @@ def _around(first: Segment) -> Iterator[tuple[str, tuple[Step, ...]]]:
     yield "requests behind", (first + behind,)
     yield "a known request behind", (first + KNOWN,)
     yield "requests in a later segment", (KNOWN, READ, first, behind)
-    yield "a known request after the answer", (KNOWN, READ, first, READ, KNOWN)
+    yield "a known request after the response", (KNOWN, READ, first, READ, KNOWN)
     yield "between others", (KNOWN + OTHER + first + behind,)
     yield "frames behind", (first + Segment(_SETTINGS_FRAME + b"\x81\x06CANARY"),)
 

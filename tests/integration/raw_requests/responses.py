@@ -1,4 +1,4 @@
-"""What a listener sent, read as HTTP answers, and each answer described in a few words."""
+"""What a listener sent, read as HTTP responses, and each response described in a few words."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Response:
 
 
 def read_responses(stream: bytes, expected: Sequence[str]) -> tuple[list[Response], bytes]:
-    """The whole answers in order, without interim ones, and what is left over.
+    """The whole responses in order, without interim ones, and what is left over.
 
-    An answer that is expected to be `empty` has a length and no body: it is one to HEAD, or a 304. Fails where the
-    bytes are no answer.
+    A response that is expected to be `empty` has a length and no body: it is one to HEAD, or a 304. Fails where the
+    bytes are no response.
     """
     found: list[Response] = []
     while stream:
@@ -45,10 +45,10 @@ def read_responses(stream: bytes, expected: Sequence[str]) -> tuple[list[Respons
         if not end:
             break
         started = _STATUS.fullmatch(line)
-        assert started is not None, f"this is no answer: {stream[:200]!r}"
+        assert started is not None, f"this is no response: {stream[:200]!r}"
         pairs = [one.decode("latin-1").partition(": ") for one in lines]
         fields = {name.lower(): value for name, _, value in pairs}
-        assert len(fields) == len(pairs), f"an answer has a header twice: {head!r}"
+        assert len(fields) == len(pairs), f"a response has a header twice: {head!r}"
         status = int(started[2])
         wanted = expected[len(found)] if len(found) < len(expected) else ""
         without_body = status in (100, 304) or wanted.split(" ")[1:2] == ["empty"]
@@ -64,7 +64,7 @@ def read_responses(stream: bytes, expected: Sequence[str]) -> tuple[list[Respons
 def describe(response: Response, tokens: Mapping[bytes, str], ids: Mapping[str, str]) -> str:
     """Status, content and whether the connection ends, such as `200 token default close`.
 
-    `tokens` and `ids` name the profile of each token and of each token's id. An answer that carries a token in any
+    `tokens` and `ids` name the profile of each token and of each token's id. A response that carries a token in any
     other place than the one for it is `leak`.
     """
     content, carried = _content(response, tokens, ids)
@@ -79,7 +79,7 @@ def undated(stream: bytes) -> bytes:
 
 
 def _content(response: Response, tokens: Mapping[bytes, str], ids: Mapping[str, str]) -> tuple[str, int]:
-    """What the answer is, and how many tokens that has."""
+    """What the response is, and how many tokens that has."""
     kind = response.fields.get("content-type", "").partition(";")[0]
     tag = ids.get(response.fields.get("etag", "").strip('"'), "")
     if "accesstoken" in response.fields:
