@@ -1,4 +1,4 @@
-"""The guards through real sockets: who gets an answer, and what the others are told."""
+"""The guards through real sockets: who gets a response, and what the others are told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers hand over a token, and to whom, through real sockets."""
+"""Which responses have a token, and to whom, through real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections, bugs and what every answer has in common."""
+"""Connections, bugs and what every response has in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""While the sidecar drains each answer says that its connection ends, so that no caller sends on one that is gone."""
+"""While the sidecar drains each response says that its connection ends, so that no caller sends on one that is gone."""
 
 from __future__ import annotations
 

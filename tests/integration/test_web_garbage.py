@@ -45,7 +45,7 @@ def connections() -> list[object]:
 
 
 async def visit(address: Address, sent: bytes) -> None:
-    """Send that, wait for the first byte of an answer where one is due, and go."""
+    """Send that, wait for the first byte of a response where one is due, and go."""
     reader, writer = await asyncio.open_connection(address.host, address.port)
     writer.write(sent)
     if sent.endswith((b"\r\n\r\n", b"}")):

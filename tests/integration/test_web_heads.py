@@ -44,7 +44,7 @@ def statuses(answered: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answered)]
 
 
-async def answers(address: Address, pieces: Sequence[bytes]) -> list[int]:
+async def statuses_of(address: Address, pieces: Sequence[bytes]) -> list[int]:
     """Send one piece after the other, and read until the listener closes, which it must."""
     reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
@@ -78,11 +78,11 @@ async def test_empty_lines_count_with_the_head_after_them(
         # Nothing comes after the byte that is too many: what is not read resets the connection.
         sent = sent[:-2]
     expected = [200] * before.count(b"GET") + [431 if beyond else 200]
-    assert await answers(address, single(sent) if drips else [sent]) == expected
+    assert await statuses_of(address, single(sent) if drips else [sent]) == expected
 
 
 async def test_empty_lines_alone_are_ended_too(listener: tuple[Address, bytes]) -> None:
-    assert await answers(listener[0], [b"\r\n" * LIMIT]) == [431]
+    assert await statuses_of(listener[0], [b"\r\n" * LIMIT]) == [431]
 
 
 @pytest.mark.parametrize("parser", [http_parser.HttpRequestParserPy])
@@ -124,13 +124,13 @@ async def test_what_came_before_the_fault_is_answered_first(listener: tuple[Addr
     address, head = listener
     request = head + b"\r\n"
     for fault, status in ((b"no HTTP\r\n\r\n", 400), (b"\x16\x03\x01", 400), (head + b"X: " + b"x" * LIMIT, 431)):
-        assert await answers(address, [request * 3 + fault]) == [200, 200, 200, status]
+        assert await statuses_of(address, [request * 3 + fault]) == [200, 200, 200, status]
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01\xfc", b"SSH-2.0-x\r\n", b"GET / HTTP/1.1\n", b"\n"])
 async def test_what_begins_no_request_is_refused_at_once(listener: tuple[Address, bytes], sent: bytes) -> None:
     """Without its end, and long before the time for a head is over."""
-    assert await answers(listener[0], [sent]) == [400]
+    assert await statuses_of(listener[0], [sent]) == [400]
 
 
 @pytest.mark.parametrize("drips", [False, True], ids=["in one piece", "byte by byte"])
@@ -142,7 +142,7 @@ async def test_a_body_ends_where_its_length_says(drips: bool, listener: tuple[Ad
         + b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"
     )
     sent = post + head + b"Connection: close\r\n\r\n"
-    assert await answers(address, single(sent) if drips else [sent]) == [405, 200]
+    assert await statuses_of(address, single(sent) if drips else [sent]) == [405, 200]
 
 
 OPTIONS = {
@@ -165,4 +165,4 @@ async def test_connection_options_are_a_list_in_any_case(
         kept = version == b"HTTP/1.1" or options.lower() == "keep-alive"
     asking = head + b"Connection: " + options.encode() + b"\r\n\r\n"
     last = head + b"Connection: close\r\n\r\n"
-    assert await answers(address, [asking + last]) == [200, 200][: 1 + kept]
+    assert await statuses_of(address, [asking + last]) == [200, 200][: 1 + kept]

@@ -50,7 +50,7 @@ async def test_a_head_that_is_under_way_keeps_nobody_out() -> None:
         assert await slow.end() == b""
 
 
-async def test_where_all_are_owed_an_answer_the_newcomer_is_told_to_come_again() -> None:
+async def test_where_all_await_a_response_the_newcomer_is_told_to_come_again() -> None:
     async with room(Limits(max_connections=1)) as here:
         here.free.clear()
         busy = await here.caller()

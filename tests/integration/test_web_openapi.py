@@ -57,7 +57,7 @@ def validate(value: object, schema: dict[str, Any]) -> None:
 
 
 def conforms(path: str, method: str, reply: Reply) -> None:
-    """Fails unless the document describes this answer: status, headers, content type and body."""
+    """Fails unless the document describes this response: status, headers, content type and body."""
     described = followed(DOCUMENT["paths"][path][method]["responses"][str(reply.status)])
     for name, header in described.get("headers", {}).items():
         value = reply.header(name)

@@ -62,7 +62,7 @@ async def connect() -> AsyncIterator[Connect]:
 
 
 async def reply_to(caller: Caller, sent: bytes = b"") -> Reply:
-    """The whole answer, on a connection that may go on."""
+    """The whole response, on a connection that may go on."""
     caller.writer.write(sent)
     first = await asyncio.wait_for(caller.reader.readuntil(b"\r\n\r\n"), HANG_S)
     length = parse(first).header("Content-Length") or "0"
@@ -226,7 +226,7 @@ async def test_long_polls_are_answered_early_only_where_all_slots_are_taken(conn
 
 @pytest.fixture(params=["on", "off"])
 async def listeners(request: pytest.FixtureRequest) -> AsyncIterator[list[Address]]:
-    """Both listeners of a whole sidecar with eight slots each, with and without prepared answers."""
+    """Both listeners of a whole sidecar with eight slots each, with and without prepared responses."""
     async with whole_service(MAX_CONNECTIONS="8", WARM=request.param) as service:
         parts = [urlsplit(url) for url in (service.vending, service.admin)]
         yield [Address(host=str(part.hostname), port=int(part.port or 0)) for part in parts]

@@ -92,25 +92,25 @@ async def test_of_idle_ones_the_one_that_was_answered_the_longest_time_ago_gives
 
 
 @virtual
-async def test_an_idle_one_that_is_owed_an_answer_by_now_does_not_give_way() -> None:
+async def test_an_idle_one_that_awaits_a_response_by_now_does_not_give_way() -> None:
     slots = ObservedRegistry(2)
     first, second = slots.fill("idle", "idle")
     await asyncio.sleep(LONG_S)
-    first.owed = True
+    first.awaits_response = True
     slots.add("responding")
     assert slots.gone(first, second) == [False, True]
     assert first.activity == "responding"
 
 
 @virtual
-async def test_where_all_are_owed_answers_new_ones_are_turned_away_a_few_at_a_time() -> None:
+async def test_where_all_await_responses_new_ones_are_turned_away_a_few_at_a_time() -> None:
     slots = ObservedRegistry(2)
-    owed = slots.fill("responding", "responding")
+    waiting = slots.fill("responding", "responding")
     turned_away = [FakeConnection() for _ in range(TURNED_AWAY + 1)]
     assert [slots.registry.add(connection) for connection in turned_away] == [False] * (TURNED_AWAY + 1)
-    assert slots.gone(*owed, *turned_away) == [False] * 2 + [True] + [False] * TURNED_AWAY
+    assert slots.gone(*waiting, *turned_away) == [False] * 2 + [True] + [False] * TURNED_AWAY
     assert len(slots.registry) == 2 + TURNED_AWAY
-    slots.registry.remove(owed[0])
+    slots.registry.remove(waiting[0])
     slots.add()
 
 

@@ -10,15 +10,12 @@ from sidecar.web.server.connection_registry import Activity, ConnectionRegistry,
 class FakeConnection(ManagedConnection):
     """Does nothing by itself, and remembers what it is told."""
 
+    awaits_response = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.owed = False
         self.limit: Limit | None = None
         self.aborted = self.gave_way = False
-
-    @property
-    def awaits_response(self) -> bool:
-        return self.owed
 
     def give_way(self) -> None:
         self.gave_way = True
@@ -44,7 +41,7 @@ class ObservedRegistry:
     def add(self, activity: Activity = "receiving") -> FakeConnection:
         connection = FakeConnection()
         assert self.registry.add(connection)
-        connection.owed = activity in ("polling", "responding")
+        connection.awaits_response = activity in ("polling", "responding")
         self.registry.set_activity(connection, activity)
         return connection
 

@@ -39,7 +39,7 @@ class VendingService:
 
     @property
     def audited(self) -> list[tuple[str, str, str, str]]:
-        """(profile, endpoint, token id, outcome) of each token handed over and each report."""
+        """(profile, endpoint, token id, outcome) of each token in a response and each report."""
         told = self.audit.of(Audited)
         return [(event.profile, event.endpoint, event.token_id, event.outcome) for event in told]
 
