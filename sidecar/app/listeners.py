@@ -47,9 +47,9 @@ class Listeners:
         self.warnings = (shares.warning,) if shares.warning else ()
         for_vending, for_admin = (replace(limits, max_connections=share) for share in (shares.vending, shares.admin))
         self._vending = Listener(
-            HttpServer(tokens, self._sink, "vending", for_vending, fast_path=fast_path, dispersed=give_back)
+            HttpServer(tokens, self._sink, "vending", for_vending, fast_path=fast_path, on_most_ended=give_back)
         )
-        self._admin = Listener(HttpServer(admin, self._sink, "admin", for_admin, dispersed=give_back))
+        self._admin = Listener(HttpServer(admin, self._sink, "admin", for_admin, on_most_ended=give_back))
         await self._admin.start(self._settings.admin_listen)
         await self._vending.start(self._settings.listen)
 

@@ -1,17 +1,15 @@
-"""The error tree.
+"""The error tree, the codes that callers get, and the ways in which a partner call can fail.
 
-    SidecarError
-    ├── ConfigurationError          the settings do not fit together; carries every problem
-    ├── CredentialsError            the credential files cannot be used
-    ├── StoreError                  the store cannot be used right now
-    ├── PartnerError                a partner call failed; carries its classification
-    ├── UnsentError                 a partner call was given up before its first byte
-    └── AnswerError                 a caller gets this error; `code` is one of `ERROR_CODES`
-        ├── UnknownProfileError
-        ├── BadRequestError
-        └── NoTokenError            "not now, try in N seconds"
-
-How a partner call can fail: a closed set, and what the partner said about it.
+SidecarError
+├── ConfigurationError          the settings do not fit together; carries every problem
+├── CredentialsError            the credential files cannot be used
+├── StoreError                  the store cannot be used right now
+├── PartnerError                a partner call failed; carries its classification
+├── UnsentError                 a partner call was given up before its first byte
+└── AnswerError                 a caller gets this error; `code` is one of `ERROR_CODES`
+    ├── UnknownProfileError
+    ├── BadRequestError
+    └── NoTokenError            "not now, try in N seconds"
 """
 
 from __future__ import annotations

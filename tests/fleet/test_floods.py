@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.core.listener_limits import Limits
 from sidecar.telemetry.throttle import QUIET_S
-from sidecar.web.server.connection_registry import TURNED_AWAY
+from sidecar.web.server.connection_registry import MAX_TURNED_AWAY
 from tests.floods.attacker import KINDS, connections_of
 from tests.floods.flood import flood, victim
 from tests.support.replica import Replica
@@ -48,7 +48,7 @@ async def test_a_flood_costs_no_answer_no_memory_and_no_log(replica: Replica, ki
     seen = await flood(replica, kind, seconds=SECONDS, connections=connections_of(kind), enough=ENOUGH, answers=ANSWERS)
     assert seen.caller.lost == []
     assert seen.peak_bytes - seen.before_bytes < (ROOM_OF_BODIES_BYTES if kind == "bodies" else ROOM_BYTES)
-    assert seen.open_at_most <= Limits().max_connections + 2 * TURNED_AWAY
+    assert seen.open_at_most <= Limits().max_connections + 2 * MAX_TURNED_AWAY
     lines = same_lines(seen.log)
     assert len(lines) <= KINDS_OF_LINES, lines
     assert max(lines.values(), default=0) <= 1 + seen.lasted_s // QUIET_S, lines

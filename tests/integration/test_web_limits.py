@@ -10,7 +10,7 @@ from aiohttp import web
 from sidecar.core.listener_limits import Limits
 from sidecar.core.process_events import LimitHit, MalformedRequest
 from sidecar.web.responses import Response, make_response
-from sidecar.web.server.connection_registry import TURNED_AWAY
+from sidecar.web.server.connection_registry import MAX_TURNED_AWAY
 from tests.support.replica import HANG_S, until
 from tests.support.room import GET, HEAD, room
 from tests.support.vending_service import vending_service
@@ -73,11 +73,11 @@ async def test_the_limit_holds_however_many_come_and_each_is_told() -> None:
         busy = await here.caller()
         answered = asyncio.create_task(busy.ask())
         await here.asked.wait()
-        newcomers = [await here.caller() for _ in range(TURNED_AWAY + 3)]
+        newcomers = [await here.caller() for _ in range(MAX_TURNED_AWAY + 3)]
         for newcomer in newcomers[:3]:
             reply = parse(await newcomer.end())
             assert (reply.status, reply.code) == (503, "overloaded")
-        await here.has(1 + TURNED_AWAY)
+        await here.has(1 + MAX_TURNED_AWAY)
         for newcomer in newcomers[3:]:
             newcomer.writer.write(GET)
             assert parse(await newcomer.end()).status == 503

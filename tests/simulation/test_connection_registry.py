@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sidecar.web.server.connection_registry import MANY
+from sidecar.web.server.connection_registry import MANY_CONNECTIONS
 from tests.support.managed_connections import ObservedRegistry
 from tests.support.virtual_loop import running_loop
 from tests.support.virtual_time import virtual
@@ -32,8 +32,8 @@ async def test_the_end_of_the_listener_ends_those_that_are_owed_nothing() -> Non
 
 @virtual
 async def test_that_most_of_many_have_ended_is_told_once() -> None:
-    slots = ObservedRegistry(2 * MANY)
-    connections = slots.fill_with("responding", MANY)
+    slots = ObservedRegistry(2 * MANY_CONNECTIONS)
+    connections = slots.fill_with("responding", MANY_CONNECTIONS)
     await asyncio.sleep(10)
     for connection in connections[10:]:
         slots.registry.remove(connection)
@@ -47,8 +47,8 @@ async def test_that_most_of_many_have_ended_is_told_once() -> None:
 
 @virtual
 async def test_that_all_ended_before_the_first_check_is_told_too() -> None:
-    slots = ObservedRegistry(2 * MANY)
-    for connection in slots.fill_with("idle", MANY):
+    slots = ObservedRegistry(2 * MANY_CONNECTIONS)
+    for connection in slots.fill_with("idle", MANY_CONNECTIONS):
         slots.registry.remove(connection)
     await asyncio.sleep(10)
     assert slots.left == [0]
@@ -56,8 +56,8 @@ async def test_that_all_ended_before_the_first_check_is_told_too() -> None:
 
 @virtual
 async def test_the_end_of_a_few_is_not_told() -> None:
-    slots = ObservedRegistry(2 * MANY)
-    for connection in slots.fill_with("idle", MANY - 1):
+    slots = ObservedRegistry(2 * MANY_CONNECTIONS)
+    for connection in slots.fill_with("idle", MANY_CONNECTIONS - 1):
         slots.registry.remove(connection)
     await asyncio.sleep(10)
     assert slots.left == []

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from sidecar.web.server.connection_registry import MOMENT_S, TURNED_AWAY
+from sidecar.web.server.connection_registry import MAX_TURNED_AWAY, SEND_GRACE_S
 from tests.support.managed_connections import FakeConnection, ObservedRegistry
 from tests.support.virtual_loop import running_loop
 from tests.support.virtual_time import virtual
 
-LONG_S = 2 * MOMENT_S
+LONG_S = 2 * SEND_GRACE_S
 
 
 @virtual
@@ -57,14 +57,14 @@ async def test_a_long_poll_ends_with_its_answer_before_one_that_has_just_become_
 
 @virtual
 async def test_a_few_long_polls_may_be_ending_at_a_time_and_the_first_of_them_is_cut_off_after_a_moment() -> None:
-    slots = ObservedRegistry(TURNED_AWAY + 1)
-    polls = slots.fill_with("polling", TURNED_AWAY + 1)
-    slots.fill_with("responding", TURNED_AWAY)
-    assert [poll.gave_way for poll in polls] == [True] * TURNED_AWAY + [False]
+    slots = ObservedRegistry(MAX_TURNED_AWAY + 1)
+    polls = slots.fill_with("polling", MAX_TURNED_AWAY + 1)
+    slots.fill_with("responding", MAX_TURNED_AWAY)
+    assert [poll.gave_way for poll in polls] == [True] * MAX_TURNED_AWAY + [False]
     assert not slots.registry.add(FakeConnection())
     await asyncio.sleep(LONG_S)
     slots.add("responding")
-    assert slots.gone(*polls) == [True] + [False] * TURNED_AWAY
+    assert slots.gone(*polls) == [True] + [False] * MAX_TURNED_AWAY
     assert polls[-1].gave_way
 
 
@@ -106,10 +106,10 @@ async def test_an_idle_one_that_awaits_a_response_by_now_does_not_give_way() -> 
 async def test_where_all_await_responses_new_ones_are_turned_away_a_few_at_a_time() -> None:
     slots = ObservedRegistry(2)
     waiting = slots.fill("responding", "responding")
-    turned_away = [FakeConnection() for _ in range(TURNED_AWAY + 1)]
-    assert [slots.registry.add(connection) for connection in turned_away] == [False] * (TURNED_AWAY + 1)
-    assert slots.gone(*waiting, *turned_away) == [False] * 2 + [True] + [False] * TURNED_AWAY
-    assert len(slots.registry) == 2 + TURNED_AWAY
+    turned_away = [FakeConnection() for _ in range(MAX_TURNED_AWAY + 1)]
+    assert [slots.registry.add(connection) for connection in turned_away] == [False] * (MAX_TURNED_AWAY + 1)
+    assert slots.gone(*waiting, *turned_away) == [False] * 2 + [True] + [False] * MAX_TURNED_AWAY
+    assert len(slots.registry) == 2 + MAX_TURNED_AWAY
     slots.registry.remove(waiting[0])
     slots.add()
 

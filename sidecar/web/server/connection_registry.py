@@ -2,9 +2,9 @@
 
 When all slots are taken, a new connection gets the slot of, in this order:
 
-1. the connection that has been receiving for the longest time, if that is more than `MOMENT_S`, or if a quarter of all
-   slots are held by receiving connections;
-2. the connection that has been idle for the longest time, if that is more than `MOMENT_S`;
+1. the connection that has been receiving for the longest time, if that is more than `SEND_GRACE_S`, or if a quarter of
+   all slots are held by receiving connections;
+2. the connection that has been idle for the longest time, if that is more than `SEND_GRACE_S`;
 3. the long-poll that has waited the longest: it is answered at once, and its connection ends;
 4. the connection that has been idle for the longest time, then the one that has been receiving for the longest time.
 
@@ -21,7 +21,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from sidecar.core.listener_limits import Limit, Limits
 from sidecar.core.model import MonotonicTime, Seconds
@@ -30,16 +30,16 @@ Activity: TypeAlias = Literal["receiving", "idle", "polling", "responding", "lea
 """`idle`: every request was answered, or is just being answered. `polling`: a long-poll waits. `leaving`: `give_way`
 was called for a long-poll."""
 
-MANY = 256
+MANY_CONNECTIONS = 256
 """From so many connections on, their memory is returned to the system after they ended."""
 
-MOMENT_S: Seconds = 1
+SEND_GRACE_S: Seconds = 1
 """A client needs at most this time to send the rest of a request, once it has begun."""
 
 SHARE = 4
 """One connection in `SHARE` may be sending a body. As many may be receiving and keep their slots."""
 
-TURNED_AWAY = 4
+MAX_TURNED_AWAY = 4
 """Connections beyond the limit that may be open at a time, until they are answered 503 or their long-polls end."""
 
 
@@ -73,21 +73,20 @@ class ManagedConnection(ABC):
 
 
 class ConnectionRegistry:
-    """`limited` is called each time a limit is enforced, `dispersed` when most of many connections have ended."""
+    """`limited` is called each time a limit is enforced, `on_most_ended` when most of many connections have ended."""
 
     def __init__(
-        self, limits: Limits, limited: Callable[[Limit], None], dispersed: Callable[[], None] = lambda: None
+        self, limits: Limits, limited: Callable[[Limit], None], on_most_ended: Callable[[], None] = lambda: None
     ) -> None:
         self.limits = limits
         self.limited = limited
-        self._dispersed = dispersed
+        self._on_most_ended = on_most_ended
         self._most = 0
         self._share = max(1, limits.max_connections // SHARE)
         # Each in the order of `since`: the first connection is ended next.
         self._queues: dict[Activity, OrderedDict[ManagedConnection, None]] = {
-            "receiving": OrderedDict(), "idle": OrderedDict(), "polling": OrderedDict(), "responding": OrderedDict(),
-            "leaving": OrderedDict(),
-        }  # fmt: skip
+            activity: OrderedDict() for activity in get_args(Activity)
+        }
         self._bodies: OrderedDict[ManagedConnection, None] = OrderedDict()
         self._turned_away: OrderedDict[ManagedConnection, None] = OrderedDict()
         self._next_check: asyncio.TimerHandle | None = None
@@ -116,10 +115,10 @@ class ConnectionRegistry:
         receiving, polling = _first(self._queues["receiving"]), _first(self._queues["polling"])
         idle = self._longest_idle()
         if receiving is not None and (
-            len(self._queues["receiving"]) >= self._share or now - receiving.since > MOMENT_S
+            len(self._queues["receiving"]) >= self._share or now - receiving.since > SEND_GRACE_S
         ):
             self._abort(receiving)
-        elif idle is not None and now - idle.since > MOMENT_S:
+        elif idle is not None and now - idle.since > SEND_GRACE_S:
             self._abort(idle)
         elif polling is not None:
             return self._end_poll(polling, now)
@@ -147,9 +146,9 @@ class ConnectionRegistry:
     def _end_poll(self, poll: ManagedConnection, now: MonotonicTime) -> bool:
         """End the long-poll with its response. Returns False where too many are being ended this way."""
         leaving = self._queues["leaving"]
-        if len(leaving) >= TURNED_AWAY:
+        if len(leaving) >= MAX_TURNED_AWAY:
             first = next(iter(leaving))
-            if now - first.since <= MOMENT_S:
+            if now - first.since <= SEND_GRACE_S:
                 return False
             self._abort(first)
         self._move(poll, "leaving")
@@ -158,7 +157,7 @@ class ConnectionRegistry:
 
     def _turn_away(self, connection: ManagedConnection) -> None:
         # They use file descriptors too: however many come at once, only a few are kept open for the 503.
-        if len(self._turned_away) >= TURNED_AWAY:
+        if len(self._turned_away) >= MAX_TURNED_AWAY:
             self._abort(next(iter(self._turned_away)))
         self._turned_away[connection] = None
 
@@ -218,9 +217,9 @@ class ConnectionRegistry:
     def _check(self) -> None:
         """End the connections that are too slow, and check again while any connection is open."""
         self._next_check = None
-        if self._most >= MANY and len(self) < self._most / 4:
+        if self._most >= MANY_CONNECTIONS and len(self) < self._most / 4:
             self._most = len(self)
-            self._dispersed()
+            self._on_most_ended()
         if not len(self):
             return
         # Scheduled first: a bug in one check must not stop all later checks.

@@ -40,9 +40,9 @@ class HttpServer(Server):
         limits: Limits,
         *,
         fast_path: FastPath | None = None,
-        dispersed: Callable[[], None] = lambda: None,
+        on_most_ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """`dispersed` is called when most of many connections have ended."""
+        """`on_most_ended` is called when most of many connections have ended."""
         loop = asyncio.get_running_loop()
         super().__init__(
             self._respond,  # type: ignore[arg-type]  # each request is made by the factory, which aiohttp's types ignore
@@ -56,7 +56,7 @@ class HttpServer(Server):
         self._name = listener
         self._fast_path = fast_path
         self._running_loop = loop
-        self.registry = ConnectionRegistry(limits, self._limited, dispersed)
+        self.registry = ConnectionRegistry(limits, self._limited, on_most_ended)
 
     def __call__(self) -> HttpConnection:  # type: ignore[override]  # the protocol that owns the socket
         return HttpConnection(self, self.registry, self._fast_path, self._sink, self._running_loop)
