@@ -15,7 +15,6 @@ from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.request_reading import authority_of
 from sidecar.web.responses import RequestError
 from sidecar.web.server.request_handler import HttpRequest
-from sidecar.web.server.socket_protocol import Peer
 
 REQUIRED_HEADER = "Sidecar-Request"
 PROXY_HEADER = "Sidecar-Token"
@@ -73,12 +72,11 @@ class Guards:
             return
         self._check_host(request)
         _check_no_page(request)
-        if auth in (RequiredAuth.HEADER, RequiredAuth.PROXY) or (
-            auth is RequiredAuth.CLIENT and self.caller_tokens is None
-        ):
+        by_header = auth in (RequiredAuth.HEADER, RequiredAuth.PROXY)
+        if by_header or (auth is RequiredAuth.CLIENT and self.caller_tokens is None):
             self._check_header(request)
         _check_direct(request)
-        if auth in (RequiredAuth.HEADER, RequiredAuth.PROXY):
+        if by_header:
             self._check_caller(request)
 
     @property
@@ -96,7 +94,7 @@ class Guards:
         """
         tokens = self.caller_tokens
         if not self._settings.forward_auth or tokens is None:
-            return self._settings.forward_auth and peer_of(request).is_unix
+            return self._settings.forward_auth and request.connection.peer.is_unix
         own = request.headers.getall(PROXY_HEADER, [])
         return tokens.accept(own[0].strip()) if len(own) == 1 else not own and _presents(request, tokens)
 
@@ -108,16 +106,16 @@ class Guards:
         if not self._settings.forward_auth:
             return False
         if auth is RequiredAuth.CLIENT:
-            return self.caller_tokens is not None or peer_of(request).is_unix
+            return self.caller_tokens is not None or request.connection.peer.is_unix
         if auth is not RequiredAuth.PROXY:
             return False
-        return peer_of(request).is_unix or PROXY_HEADER in request.headers or self.knows_proxy(request)
+        return request.connection.peer.is_unix or PROXY_HEADER in request.headers or self.knows_proxy(request)
 
     def _check_uid(self, request: HttpRequest) -> None:
         allowed = self._settings.allowed_uids
         if allowed is None:
             return
-        peer = peer_of(request)
+        peer = request.connection.peer
         if peer.is_unix and peer.uid not in allowed:
             raise RequestError("caller-not-allowed", "This user id is not in SIDECAR_ALLOWED_UIDS.")
 
@@ -126,7 +124,7 @@ class Guards:
         hosts = request.headers.getall("Host", [])
         if len(hosts) == 1 and hosts[0] in self._allowed and request.raw_path.startswith("/"):
             return
-        if len(hosts) <= 1 and peer_of(request).is_unix:
+        if len(hosts) <= 1 and request.connection.peer.is_unix:
             # No host name resolves to a unix socket, so DNS rebinding cannot reach it. Clients send any name there.
             return
         # A target with an authority names a second host (RFC 9112 section 3.2.2).
@@ -161,15 +159,11 @@ class Guards:
             raise _unknown_caller("Send 'Authorization: Bearer' with a line of the caller token file.")
 
 
-def peer_of(request: HttpRequest) -> Peer:
-    return request.connection.peer
-
-
 def _is_where_it_came(request: HttpRequest, host: str) -> bool:
     """Whether the host is the IP address that the client connected to: an address cannot be rebound, a name can."""
     parts = _HOST.fullmatch(host.lower())
     address = None if parts is None else literal_address(parts[1])
-    return address is not None and str(address) == peer_of(request).local_address
+    return address is not None and str(address) == request.connection.peer.local_address
 
 
 def _presents(request: HttpRequest, tokens: CallerTokens) -> bool:
