@@ -60,7 +60,7 @@ class _ChunkedBody:
 
 
 class RequestParser:
-    """`add` takes the received bytes; `next_head` and `next_body` return those that may be handed over."""
+    """`add` takes the received bytes; `next_head` and `next_body` return those that aiohttp may have now."""
 
     __slots__ = ("_body", "_body_left", "_chunked", "_empty_bytes", "_had_line", "_held", "_looked_at", "_max_bytes")
 
