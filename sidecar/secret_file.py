@@ -16,6 +16,8 @@ MAX_SECRET_BYTES = 16 * 1024
 """For a file with one secret."""
 MAX_LINES_BYTES = 64 * 1024
 """For a file with one secret a line."""
+MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
+"""Many times the size of a bundle of all public CAs."""
 MIN_CALLER_TOKEN_CHARACTERS, MAX_CALLER_TOKEN_CHARACTERS = 16, 4096
 
 FileStamp: TypeAlias = tuple[int, ...]
@@ -63,6 +65,11 @@ def read_text(path: str | Path, max_bytes: int, *, directory: int | None = None)
     except UnicodeDecodeError:
         # Without the cause: it holds the bytes.
         raise SecretFileError("not UTF-8") from None
+
+
+def read_certificates(path: Path) -> bytes:
+    """Return the content of a file of certificates. Raises `SecretFileError`."""
+    return read_bytes(path, MAX_CERTIFICATES_BYTES)
 
 
 def read_bytes(path: str | Path, max_bytes: int, *, directory: int | None = None) -> bytes:

@@ -12,11 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from sidecar.secret_file import FileStamp, SecretFileError, file_stamp, read_bytes
+from sidecar.secret_file import FileStamp, SecretFileError, file_stamp, read_certificates
 
 FILE_VARIABLE, FOLDER_VARIABLE = "SSL_CERT_FILE", "SSL_CERT_DIR"
-MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
-"""Many times the size of a bundle of all public CAs."""
 Version: TypeAlias = tuple[tuple[Path, FileStamp | None], ...]
 
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
@@ -60,7 +58,7 @@ class TrustedCertificates:
             return ssl.create_default_context()
         try:
             # A FIFO or a device cannot block this reader.
-            contents = [read_bytes(path, MAX_CERTIFICATES_BYTES) for path in (*files, *self._hashed())]
+            contents = [read_certificates(path) for path in (*files, *self._hashed())]
         except SecretFileError as error:
             raise UnreadableError(str(error)) from None
         # Comments in the files may be in any language.

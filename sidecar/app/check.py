@@ -19,7 +19,8 @@ from sidecar.app.wiring import (
     settings_sealer,
 )
 from sidecar.config.profiles import disagreements
-from sidecar.config.settings import ProfileSettings, Settings
+from sidecar.config.schema import Settings
+from sidecar.config.settings import ProfileSettings
 from sidecar.core.errors import (
     ConfigurationError,
     CredentialsError,
@@ -121,11 +122,11 @@ def _check_credentials(settings: Settings) -> Iterator[CheckLine]:
     for one in settings.profiles:
         what = f"credentials of profile {one.profile.name}"
         try:
-            pair = credentials_source(one, Redactor(), FileStalls()).read()
+            credentials = credentials_source(one, Redactor(), FileStalls()).read()
         except CredentialsError as error:
             yield CheckLine(False, what, str(error))
             continue
-        profiles.append(replace(one.profile, account=one.profile.account or pair.account))
+        profiles.append(replace(one.profile, account=one.profile.account or credentials.account))
         place = "" if one.credentials_dir is None else f" ({one.credentials_dir})"
         yield CheckLine(True, what, f"from {one.credentials_origin}{place}")
     for problem in disagreements(profiles):
@@ -162,7 +163,7 @@ async def _check_traces() -> list[CheckLine]:
 
 async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:
     """Return one line for each problem of the store; each line names the address."""
-    found = await check_store(store, settings.store_url, timeout_s=settings.store_timeout_s, clock=SystemClock())
+    found = await check_store(store, settings.store, timeout_s=settings.store_timeout_s, clock=SystemClock())
     what = f"store ({store.kind})"
     lines = [CheckLine(each.is_note, what, str(each), each.is_note) for each in found]
     return [*lines, CheckLine(True, what, "")] if all(line.ok for line in lines) else lines

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sidecar.app.process import give_back, share_open_files
-from sidecar.config.settings import Settings
+from sidecar.config.schema import Settings
 from sidecar.core.model import Address, Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.proxies import literal_address

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 from sidecar import __version__
 from sidecar.config.otel import PREFIX
-from sidecar.config.settings import Settings
+from sidecar.config.schema import Settings
 from sidecar.core.events import Event, Level, LogLinesDropped
 from sidecar.core.model import Seconds
 from sidecar.core.ports import AuditSink, Clock, EventSink
@@ -55,7 +55,7 @@ class Observers:
         self._settings = settings
         self._clock = clock
         self.redactor = Redactor()
-        self.redactor.register(settings.store_url)
+        self.redactor.register(settings.store)
         log_format = cast(LogFormat, settings.log_format)
         self._lines = LineWriter(log)
         write_line = partial(self._lines.put, "log")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from sidecar.app import signals
 from sidecar.app.process import settle
 from sidecar.app.service import Service
-from sidecar.config.settings import Settings
+from sidecar.config.schema import Settings
 
 
 async def serve(settings: Settings, environ: Mapping[str, str]) -> int:

@@ -11,7 +11,7 @@ import uvloop
 from sidecar.app.process import write_to_stderr
 from sidecar.app.settings_files import problems_with_files
 from sidecar.config.load import load
-from sidecar.config.settings import Settings
+from sidecar.config.schema import Settings
 from sidecar.partner.presets import PRESETS
 
 T = TypeVar("T")

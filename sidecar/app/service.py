@@ -21,7 +21,7 @@ from sidecar.app.token_files import TokenFiles
 from sidecar.app.watched_files import WatchedFiles
 from sidecar.app.wiring import Process, open_settings_store, partner_certificates
 from sidecar.config.profiles import disagreements
-from sidecar.config.settings import Settings
+from sidecar.config.schema import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
@@ -175,7 +175,7 @@ class Service:
                 caller_tokens=caller_tokens,
                 forward_auth=settings.forward_auth,
                 # A connection's own address is always an allowed host. The listeners' names are known only here.
-                allowed_hosts=(*settings.allowed_hosts, *names_of(settings.listen)),
+                allowed_hosts=(*(settings.allowed_hosts or ()), *names_of(settings.listen)),
                 allowed_uids=settings.allowed_uids,
             )
         )

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from sidecar.config.settings import ProfileSettings, Settings
+from sidecar.config.schema import Settings
+from sidecar.config.settings import ProfileSettings
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import SealKeysChanged, SealKeysUnreadable
 from sidecar.core.model import Credentials, Seconds

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sidecar.app.settings_files import check_token_file
-from sidecar.config.settings import ProfileSettings, Settings
+from sidecar.config.schema import Settings
+from sidecar.config.settings import ProfileSettings
 from sidecar.core.events import ConfigurationWarned
 from sidecar.core.ports import EventSink
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls, read_in_time

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from sidecar.app import settings_files
 from sidecar.app.observers import Observers
 from sidecar.app.settings_files import SealKeyFile
-from sidecar.config.settings import Settings
+from sidecar.config.schema import Settings
 from sidecar.core.events import InternalFailure
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from sidecar.app.settings_files import BackgroundCredentials, read_seal_keys
-from sidecar.config.settings import ProfileSettings, Settings
+from sidecar.config.schema import Settings
+from sidecar.config.settings import ProfileSettings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Profile, Secret
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
@@ -27,21 +28,21 @@ from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_vendor import ProfileVendor
 from sidecar.vending.refresher import Beat
 
-PAIRS = 4
+LATEST = 4
 """How many of the latest credentials stay redacted: a partner may still quote them after their last use here."""
 
 
 class RedactedCredentials:
     """Registers all credentials that are read with the redactor, so that none of them reaches a log line.
 
-    The latest `PAIRS` and all that are still in use stay registered. Others are removed. Credentials that are equal to
+    The latest `LATEST` and all that are still in use stay registered. Others are removed. Credentials that are equal to
     registered ones are returned as the same object, not as a copy.
     """
 
     def __init__(self, inner: CredentialsSource, redactor: Redactor) -> None:
         self._inner = inner
         self._redactor = redactor
-        self._latest: deque[Credentials] = deque(maxlen=PAIRS)
+        self._latest: deque[Credentials] = deque(maxlen=LATEST)
         self._known: list[weakref.ref[Credentials]] = []
 
     def read(self) -> Credentials:
@@ -49,21 +50,25 @@ class RedactedCredentials:
 
     def keep(self, found: Credentials) -> Credentials:
         """Return the equal credentials that are registered already, if any; else register `found` and return it."""
-        known = [pair for reference in self._known if (pair := reference()) is not None]
-        pair = next((pair for pair in known if pair is found or pair == found), None)
-        if pair is None:
-            pair, secrets = found, tuple(_secrets(found))
+        known = [one for reference in self._known if (one := reference()) is not None]
+        credentials = next((one for one in known if one is found or one == found), None)
+        if credentials is None:
+            credentials, secrets = found, tuple(_secrets(found))
             self._redactor.register(*secrets)
             # Not by count: the credentials that obtained the current token stay in use until others obtain one.
-            weakref.finalize(pair, self._redactor.forget, *secrets).atexit = False
-            self._known = [weakref.ref(each) for each in (*known, pair)]
-        if not any(each is pair for each in self._latest):
-            self._latest.append(pair)
-        return pair
+            weakref.finalize(credentials, self._redactor.forget, *secrets).atexit = False
+            self._known = [weakref.ref(each) for each in (*known, credentials)]
+        if not any(each is credentials for each in self._latest):
+            self._latest.append(credentials)
+        return credentials
 
 
-def _secrets(pair: Credentials) -> Iterator[Secret]:
-    return (secret for secret in (pair.api_key, pair.api_secret, pair.signing_key) if secret is not None)
+def _secrets(credentials: Credentials) -> Iterator[Secret]:
+    return (
+        secret
+        for secret in (credentials.api_key, credentials.api_secret, credentials.signing_key)
+        if secret is not None
+    )
 
 
 def credentials_source(
@@ -89,7 +94,7 @@ def settings_sealer(settings: Settings) -> Sealer:
 
 def open_settings_store(settings: Settings, sealer: Sealer, clock: Clock, stalls: FileStalls) -> Store:
     """Open the store that the settings name. Raises `ConfigurationError`."""
-    return open_store(settings.store_url, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock, stalls=stalls)
+    return open_store(settings.store, timeout_s=settings.store_timeout_s, sealer=sealer, clock=clock, stalls=stalls)
 
 
 def partner_certificates(sink: EventSink, stalls: FileStalls) -> PartnerCertificates:

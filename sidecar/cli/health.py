@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from sidecar.cli.http_client import UnreachableError, ask
 from sidecar.cli.output import OutputError, say
-from sidecar.config.client_settings import reach
+from sidecar.config.client_settings import client_settings
 from sidecar.core.errors import ConfigurationError
 
 _TIMEOUT_S = 2
@@ -20,7 +20,7 @@ _TIMEOUT_S = 2
 def health(environ: Mapping[str, str]) -> int:
     """Return 0 when `/livez` of the first admin listener returns 200, else 1. Docker reserves all other codes."""
     try:
-        answer = ask(str(reach(environ).admin), "/livez", {}, timeout_s=_TIMEOUT_S)
+        answer = ask(str(client_settings(environ).admin), "/livez", {}, timeout_s=_TIMEOUT_S)
     except (UnreachableError, ConfigurationError) as error:
         # Docker keeps the output. An output that cannot be written does not change the exit code.
         with contextlib.suppress(OutputError):

@@ -67,9 +67,9 @@ def add_to(commands: Commands) -> None:
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.cli.http_client import ask
-    from sidecar.config.client_settings import reach
+    from sidecar.config.client_settings import client_settings
 
-    known = reach(environ)
+    known = client_settings(environ)
     path = "/v1/authorize" if args.format == "header" else "/v1/token"
     if args.profile:
         path += "/" + quote(args.profile, safe="")

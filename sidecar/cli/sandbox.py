@@ -85,10 +85,10 @@ def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     from sidecar.app.running import run
     from sidecar.sandbox import Sandbox, SandboxConfig
 
-    pair = _credentials(args)
+    credentials = _credentials(args)
     config = SandboxConfig(
-        api_key=pair.api_key,
-        api_secret=pair.api_secret,
+        api_key=credentials.api_key,
+        api_secret=credentials.api_secret,
         limit=args.rate,
         token_lifetime_s=args.token_lifetime,
         retry_after=args.retry_after,

@@ -52,9 +52,9 @@ def add_to(commands: Commands) -> None:
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.cli.http_client import UnreachableError, ask
-    from sidecar.config.client_settings import reach
+    from sidecar.config.client_settings import client_settings
 
-    url = args.url or str(reach(environ).admin)
+    url = args.url or str(client_settings(environ).admin)
     try:
         answer = ask(url, "/status.json", {"Accept": "application/json"}, timeout_s=_TIMEOUT_S)
     except UnreachableError as error:

@@ -1,12 +1,7 @@
-"""Checks combinations of settings: those that cannot work are errors with their arithmetic, others are warnings.
+"""Checks combinations of settings, and the files and proxies that settings and environment name.
 
-Numbers are shown as `.12g`: without an exponent, and without the digits that binary arithmetic adds.
-
-Checks the files that a store's URL names, once at the start: a file that is wrong then was never valid.
-
-Checks the TLS certificates that the environment names, at the start, before other code reads them.
-
-Checks that partner calls can go through the proxy that the environment names.
+Combinations that cannot work are errors with their arithmetic, others are warnings. Numbers are shown as `.12g`:
+without an exponent, and without the digits that binary arithmetic adds.
 """
 
 from __future__ import annotations
@@ -19,15 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sidecar.config import schema
-from sidecar.config.settings import ProfileSettings, Setting
-from sidecar.config.sources import Findings, Values
+from sidecar.config.schema import Settings
+from sidecar.config.settings import Diagnostics, ProfileSettings, Setting, Values
 from sidecar.core.model import LEASE_SLACK_S, Profile
 from sidecar.core.policy import margin_s, refresh_point_s, usable_s
 from sidecar.core.proxies import proxy_of
 from sidecar.core.store_url import RedisUrl, is_redis_url, parse_redis_url
 from sidecar.file_operations import FileOperationError, read_in_time
-from sidecar.secret_file import SecretFileError, read_bytes, read_secret
+from sidecar.secret_file import SecretFileError, read_certificates, read_secret
 from sidecar.trusted_certificates import TrustedCertificates, words_for
 
 Origin: TypeAlias = Callable[[Setting[Any]], str]
@@ -36,10 +30,10 @@ Origin: TypeAlias = Callable[[Setting[Any]], str]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Checks a profile by the settings it uses; `judge` returns a sentence, or None when there is no problem."""
+    """Checks a profile by the settings it uses; `problem` returns a sentence; None when there is none."""
 
     uses: tuple[Setting[Any], ...]
-    judge: Callable[[Profile, Origin], str | None]
+    problem: Callable[[Profile, Origin], str | None]
 
 
 def _lease_within_life(profile: Profile, origin: Origin) -> str | None:
@@ -48,8 +42,8 @@ def _lease_within_life(profile: Profile, origin: Origin) -> str | None:
     return (
         f"a lease lasts {profile.lease_limit_s:.12g} s (partner timeout {profile.partner_timeout_s:.12g} + 2 x store "
         f"timeout {profile.store_timeout_s:.12g} + {LEASE_SLACK_S:.12g}), which is not below the token lifetime of "
-        f"{profile.lifetime_s:.12g} s: lower {origin(schema.PARTNER_TIMEOUT_S)} or raise "
-        f"{origin(schema.TOKEN_LIFETIME_S)}"
+        f"{profile.lifetime_s:.12g} s: lower {origin(Settings.partner_timeout_s)} or raise "
+        f"{origin(Settings.token_lifetime_s)}"
     )
 
 
@@ -60,7 +54,7 @@ def _refresh_before_end(profile: Profile, origin: Origin) -> str | None:
     return (
         f"the refresh point {profile.lifetime_s:.12g} s x {profile.refresh_at:.12g} = {point:.12g} s is not before the "
         f"end of the usable life {profile.lifetime_s:.12g} - {margin_s(profile.lifetime_s, profile):.12g} = "
-        f"{usable:.12g} s: lower {origin(schema.REFRESH_AT)}"
+        f"{usable:.12g} s: lower {origin(Settings.refresh_at)}"
     )
 
 
@@ -73,8 +67,8 @@ def _call_fits_after_refresh(profile: Profile, origin: Origin) -> str | None:
     return (
         f"a refresh at {latest:.12g} s (the latest of the spread after {profile.lifetime_s:.12g} s x "
         f"{profile.refresh_at:.12g}) + partner timeout {profile.partner_timeout_s:.12g} = {needed:.12g} s is past the "
-        f"usable life {usable:.12g} s: lower {origin(schema.REFRESH_AT)} or {origin(schema.PARTNER_TIMEOUT_S)}, or "
-        f"raise {origin(schema.TOKEN_LIFETIME_S)}"
+        f"usable life {usable:.12g} s: lower {origin(Settings.refresh_at)} or {origin(Settings.partner_timeout_s)}, or "
+        f"raise {origin(Settings.token_lifetime_s)}"
     )
 
 
@@ -83,7 +77,7 @@ def _margin_within_life(profile: Profile, origin: Origin) -> str | None:
         return None
     return (
         f"the expiry margin of {profile.margin_s:.12g} s is not below the token lifetime of {profile.lifetime_s:.12g} "
-        f"s: lower {origin(schema.EXPIRY_MARGIN_S)}"
+        f"s: lower {origin(Settings.expiry_margin_s)}"
     )
 
 
@@ -109,37 +103,36 @@ def _budget_covers_refreshes(profile: Profile, _origin: Origin) -> str | None:
     )
 
 
-_LIFE = (schema.TOKEN_LIFETIME_S, schema.EXPIRY_MARGIN_S)
+_LIFE = (Settings.token_lifetime_s, Settings.expiry_margin_s)
 REFUSED = (
-    Rule((*_LIFE[:1], schema.PARTNER_TIMEOUT_S, schema.STORE_TIMEOUT_S), _lease_within_life),
-    Rule((*_LIFE, schema.REFRESH_AT), _refresh_before_end),
-    Rule((*_LIFE, schema.REFRESH_AT, schema.PARTNER_TIMEOUT_S), _call_fits_after_refresh),
+    Rule((*_LIFE[:1], Settings.partner_timeout_s, Settings.store_timeout_s), _lease_within_life),
+    Rule((*_LIFE, Settings.refresh_at), _refresh_before_end),
+    Rule((*_LIFE, Settings.refresh_at, Settings.partner_timeout_s), _call_fits_after_refresh),
 )
 MARGIN_REFUSED = Rule(_LIFE, _margin_within_life)
 MARGIN_WARNED = Rule(_LIFE, _margin_is_capped)
-WARNED = (Rule((*_LIFE[:1], schema.CALL_BUDGET, schema.REFRESH_AT), _budget_covers_refreshes),)
+WARNED = (Rule((*_LIFE[:1], Settings.call_budget, Settings.refresh_at), _budget_covers_refreshes),)
 
 
-def judge(profile: Profile, values: Values, findings: Findings) -> None:
+def check_profile(profile: Profile, values: Values, diagnostics: Diagnostics) -> None:
     """Check one profile by every rule, except combinations with a value that could not be read."""
     # The default margin shrinks with short-lived tokens by design; only a configured one can be a mistake.
-    margin_given = values.given(schema.EXPIRY_MARGIN_S) is not None
+    margin_given = values.raw(Settings.expiry_margin_s) is not None
     refused = (*REFUSED, MARGIN_REFUSED) if margin_given else REFUSED
-    said = [line for rule in refused if values.readable(rule.uses) and (line := rule.judge(profile, values.origin))]
+    said = [line for rule in refused if values.readable(rule.uses) and (line := rule.problem(profile, values.origin))]
     for line in said:
-        findings.problem(f"profile {profile.name}: {line}")
+        diagnostics.problem(f"profile {profile.name}: {line}")
     for rule in (*WARNED, MARGIN_WARNED) if margin_given else WARNED:
-        if values.readable(rule.uses) and not said and (line := rule.judge(profile, values.origin)):
-            findings.warn(f"profile {profile.name}: {line}")
+        if values.readable(rule.uses) and not said and (line := rule.problem(profile, values.origin)):
+            diagnostics.warn(f"profile {profile.name}: {line}")
 
 
-_MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024
-"""Many times the size of a bundle of all public CAs."""
+def check_store_files(values: Values, diagnostics: Diagnostics) -> None:
+    """Report every file of the store's URL that is missing, empty or invalid.
 
-
-def judge_store_files(values: Values, findings: Findings) -> None:
-    """Report every file that is missing, empty or invalid. After the start, a rotation may cause that for a time."""
-    text, origin = values[schema.STORE].reveal(), values.origin(schema.STORE)
+    Only the start checks them: later, a rotation may cause that for a time.
+    """
+    text, origin = values[Settings.store].reveal(), values.origin(Settings.store)
     if not is_redis_url(text):
         return
     url = parse_redis_url(text)
@@ -148,7 +141,7 @@ def judge_store_files(values: Values, findings: Findings) -> None:
         try:
             read_in_time(partial(read, path))
         except (SecretFileError, FileOperationError) as error:
-            findings.problem(f"{origin}: {option} {path}: {error}")
+            diagnostics.problem(f"{origin}: {option} {path}: {error}")
             unreadable.add(path)
     for option, paths, load in _loads(url):
         if unreadable.intersection(paths):
@@ -156,12 +149,12 @@ def judge_store_files(values: Values, findings: Findings) -> None:
         try:
             read_in_time(load)
         except FileOperationError as error:
-            findings.problem(f"{origin}: {option}: {error}")
+            diagnostics.problem(f"{origin}: {option}: {error}")
         except ssl.SSLError as error:
             # OpenSSL's name for the error, and no content of the file.
-            findings.problem(f"{origin}: {option} cannot be used ({error.reason or 'no certificate in it'})")
+            diagnostics.problem(f"{origin}: {option} cannot be used ({error.reason or 'no certificate in it'})")
         except OSError:
-            findings.problem(f"{origin}: {option} cannot be read")
+            diagnostics.problem(f"{origin}: {option} cannot be read")
 
 
 def _files(url: RedisUrl) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
@@ -169,11 +162,7 @@ def _files(url: RedisUrl) -> Iterator[tuple[str, Path, Callable[[Path], object]]
     passwords = {"password_file": url.password_file, "sentinel_password_file": url.sentinel_password_file}
     certificates = {"ssl_ca_certs": url.ca_file, "ssl_certfile": url.certificate_file, "ssl_keyfile": url.key_file}
     yield from ((option, path, read_secret) for option, path in passwords.items() if path is not None)
-    yield from ((option, path, _read_certificates) for option, path in certificates.items() if path is not None)
-
-
-def _read_certificates(path: Path) -> bytes:
-    return read_bytes(path, _MAX_CERTIFICATES_BYTES)
+    yield from ((option, path, read_certificates) for option, path in certificates.items() if path is not None)
 
 
 def _loads(url: RedisUrl) -> Iterator[tuple[str, tuple[Path | None, ...], Callable[[], object]]]:
@@ -189,7 +178,7 @@ def _loads(url: RedisUrl) -> Iterator[tuple[str, tuple[Path | None, ...], Callab
         )
 
 
-def judge_trusted_certificates(environ: Mapping[str, str], findings: Findings) -> None:
+def check_trusted_certificates(environ: Mapping[str, str], diagnostics: Diagnostics) -> None:
     """Check the files. Only one that hangs stops the start. Others cause a warning: partner calls may fail anyway."""
     trusted = TrustedCertificates(environ)
     if not trusted.are_named:
@@ -197,15 +186,15 @@ def judge_trusted_certificates(environ: Mapping[str, str], findings: Findings) -
     try:
         read_in_time(trusted.load)
     except FileOperationError as error:
-        findings.problem(f"{trusted.place}: {error}")
+        diagnostics.problem(f"{trusted.place}: {error}")
     except OSError as error:
-        findings.warn(f"{trusted.place}: {words_for(error)}; no certificate there is trusted")
+        diagnostics.warn(f"{trusted.place}: {words_for(error)}; no certificate there is trusted")
 
 
-def judge_proxies(profiles: Iterable[ProfileSettings], environ: Mapping[str, str], findings: Findings) -> None:
+def check_proxies(profiles: Iterable[ProfileSettings], environ: Mapping[str, str], diagnostics: Diagnostics) -> None:
     """Report each proxy that calls cannot use, as without a scheme. Its value is not quoted: it may hold a password."""
     found = (proxy_of(one.profile.base_url, environ) for one in profiles)
     for variable in sorted({proxy.variable for proxy in found if proxy is not None and not proxy.is_usable}):
-        findings.problem(
+        diagnostics.problem(
             f"{variable} must be http:// and a host, such as http://proxy.example:3128: partner calls go through it"
         )

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.config import schema, sources
-from sidecar.config.sources import Findings, Values
+from sidecar.config import sources
+from sidecar.config.schema import Settings
+from sidecar.config.settings import Diagnostics, Values
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Address
 
@@ -16,7 +17,7 @@ _SAME_MACHINE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: 
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ClientSettings:
     """The first listener of each kind, and the file of caller tokens (None: callers need none)."""
 
     vending: Address
@@ -24,21 +25,21 @@ class Reach:
     caller_token_file: Path | None
 
 
-def reach(environ: Mapping[str, str]) -> Reach:
+def client_settings(environ: Mapping[str, str]) -> ClientSettings:
     """Read only the settings that a request needs: other problems concern the sidecar, which is running already.
 
     Raises `ConfigurationError` when one of these three settings cannot be read.
     """
-    written = sources.read(environ, Findings())
-    findings = Findings()
-    values = Values((written.environment, written.file), findings)
-    found = Reach(
-        vending=_callable(values[schema.LISTEN][0]),
-        admin=_callable(values[schema.ADMIN_LISTEN][0]),
-        caller_token_file=values.get(schema.CALLER_TOKEN_FILE),
+    written = sources.read(environ, Diagnostics())
+    diagnostics = Diagnostics()
+    values = Values((written.environment, written.file), diagnostics)
+    found = ClientSettings(
+        vending=_callable(values[Settings.listen][0]),
+        admin=_callable(values[Settings.admin_listen][0]),
+        caller_token_file=values[Settings.caller_token_file],
     )
-    if findings.problems:
-        raise ConfigurationError(findings.problems)
+    if diagnostics.problems:
+        raise ConfigurationError(diagnostics.problems)
     return found
 
 

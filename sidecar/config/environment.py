@@ -6,10 +6,10 @@ from collections.abc import Mapping, MutableMapping
 from types import MappingProxyType
 
 from sidecar.config.schema import SETTINGS
-from sidecar.config.sources import Findings
+from sidecar.config.settings import Diagnostics
 
 _ONE_PROCESS = "the metrics are of one process and stay in its memory"
-PASSED_OVER: Mapping[str, str] = MappingProxyType(
+IGNORED: Mapping[str, str] = MappingProxyType(
     {
         "SSLKEYLOGFILE": "it would let anyone who records TLS connections read credentials and tokens",
         "PROMETHEUS_MULTIPROC_DIR": _ONE_PROCESS,
@@ -26,13 +26,13 @@ def take_environment(environ: MutableMapping[str, str]) -> dict[str, str]:
     environment and does not change.
     """
     taken = dict(environ)
-    for name in (*(setting.name for setting in SETTINGS if not setting.shown), *PASSED_OVER):
+    for name in (*(setting.name for setting in SETTINGS if not setting.shown), *IGNORED):
         environ.pop(name, None)
     return taken
 
 
-def judge_passed_over(environ: Mapping[str, str], findings: Findings) -> None:
+def check_ignored(environ: Mapping[str, str], diagnostics: Diagnostics) -> None:
     """Warn of variables that are set and ignored."""
-    for name, why in PASSED_OVER.items():
+    for name, why in IGNORED.items():
         if environ.get(name):
-            findings.warn(f"{name} is ignored: {why}")
+            diagnostics.warn(f"{name} is ignored: {why}")

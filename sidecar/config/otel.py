@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from sidecar.config.sources import Findings
+from sidecar.config.settings import Diagnostics
 
 PREFIX = "OTEL_"
 
@@ -26,7 +26,7 @@ _LARGEST = 2**31 - 1
 """Larger numbers overflow in the SDK's lists and waits when the first span is created or sent."""
 
 
-def traces_wanted(environ: Mapping[str, str], findings: Findings) -> bool:
+def traces_wanted(environ: Mapping[str, str], diagnostics: Diagnostics) -> bool:
     """Return whether an endpoint is set, traces are not off, and all variables are valid. Warn of invalid ones."""
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip()
     off = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter == "none"
@@ -34,7 +34,7 @@ def traces_wanted(environ: Mapping[str, str], findings: Findings) -> bool:
         return False
     unfit = tuple(_unfit(environ))
     for variable, why in unfit:
-        findings.warn(f"{variable}: {why}, so no traces are sent")
+        diagnostics.warn(f"{variable}: {why}, so no traces are sent")
     return not unfit
 
 

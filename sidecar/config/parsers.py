@@ -1,7 +1,4 @@
-"""Parsers of settings, one function per form. Each raises `ValueError` with the required form, never with the value.
-
-Parses listener addresses: `host:port`, `:port`, `unix:/path` or `unix:@name`.
-"""
+"""Parsers of settings, one function per form. Each raises `ValueError` with the required form, never with the value."""
 
 from __future__ import annotations
 
@@ -80,6 +77,12 @@ def items(parse_one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
         return values
 
     return parse
+
+
+def set_of(parse_one: Callable[[str], T]) -> Callable[[str], frozenset[T]]:
+    """Make a parser like `items` for values whose order has no meaning."""
+    parse_all = items(parse_one)
+    return lambda text: frozenset(parse_all(text))
 
 
 def budget(text: str) -> Budget:
@@ -187,7 +190,7 @@ MAX_SOCKET_PATH_BYTES = 103
 
 
 def address(text: str) -> Address:
-    """Parse one listener address. Raises `ValueError` with the required form."""
+    """Parse a listener address: `host:port`, `:port`, `unix:/path` or `unix:@name`."""
     if text.startswith("unix:"):
         return _socket(text.removeprefix("unix:"))
     host, colon, port = text.rpartition(":")

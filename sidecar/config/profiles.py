@@ -1,27 +1,153 @@
-"""Builds the profile and the credentials of each partner account, and reports the problems of both.
+"""Builds the profile and the credentials of each partner account, and checks what profiles share.
 
-Checks the profiles of one process that use the same account, or the same credentials under several accounts.
+Two profiles of one process may use the same account, the same credentials under several accounts, or one token file.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sidecar.config import checks, schema
-from sidecar.config.settings import ProfileSettings, Setting
-from sidecar.config.sources import Findings, Layer, Sources, Values
-from sidecar.config.token_files import refuse_shared_token_files
+from sidecar.config.checks import check_profile
+from sidecar.config.schema import SETTINGS, Settings
+from sidecar.config.settings import Diagnostics, Layer, ProfileSettings, Setting, Values
+from sidecar.config.sources import Sources
 from sidecar.core.account import normal_base_url
 from sidecar.core.model import Credentials, Profile
 from sidecar.core.proxies import is_loopback
+from sidecar.file_operations import FileOperationError, read_in_time
+
+DEFAULT_NAME = "default"
+_OF_ONE_ACCOUNT = (Settings.credentials_dir, Settings.api_key, Settings.api_secret, Settings.account)
+_OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (Settings.partner, Settings.base_url, *_OF_ONE_ACCOUNT, Settings.role)
+"""In the file, preset, base URL and role above the tables are defaults that a table overrides. In the environment they
+would override the tables, and send the credentials of one account to the partner of another."""
+
+
+def build(sources: Sources, presets: Mapping[str, str], diagnostics: Diagnostics) -> tuple[ProfileSettings, ...]:
+    """Build the profiles of the file's tables; without tables, one profile from the plain settings."""
+    if len(sources.profiles) > 1:
+        _refuse_one_account_for_all(sources, diagnostics)
+    for layer in sources.profiles.values() if len(sources.profiles) == 1 else ():
+        _warn_of_overridden(sources.environment, layer, diagnostics)
+    built = tuple(
+        _build_one(name, Values((sources.environment, layer, sources.file), diagnostics, place), presets, diagnostics)
+        for name, layer, place in _tables(sources)
+    )
+    _check_shared_accounts(built, diagnostics)
+    _check_shared_token_files(built, diagnostics)
+    return built
+
+
+def _tables(sources: Sources) -> Iterator[tuple[str, Layer, str]]:
+    """Yield name, layer and place of each profile."""
+    if not sources.profiles:
+        yield DEFAULT_NAME, {}, ""
+    for name, layer in sources.profiles.items():
+        yield name, layer, sources.table(name)
+
+
+def _build_one(name: str, values: Values, presets: Mapping[str, str], diagnostics: Diagnostics) -> ProfileSettings:
+    values.read_all(one for one in SETTINGS if one.per_profile)
+    profile = Profile(
+        name=name,
+        partner=values[Settings.partner],
+        base_url=_base_url(name, values, presets, diagnostics),
+        role=values[Settings.role],
+        account=values[Settings.account] or "",
+        lifetime_s=values[Settings.token_lifetime_s],
+        refresh_at=values[Settings.refresh_at],
+        max_stale_s=values[Settings.max_stale_s],
+        margin_s=values[Settings.expiry_margin_s],
+        budget=values[Settings.call_budget],
+        partner_timeout_s=values[Settings.partner_timeout_s],
+        cooldown_s=values[Settings.cooldown_s],
+        request_timeout_s=values[Settings.request_timeout_s],
+        store_timeout_s=values[Settings.store_timeout_s],
+        store_failure=values[Settings.store_failure],
+        fleet_size=values[Settings.fleet_size],
+        poll_s=values[Settings.poll_s],
+        idle_s=values[Settings.idle_s],
+    )
+    check_profile(profile, values, diagnostics)
+    directory, credentials = _credentials(name, values, diagnostics)
+    return ProfileSettings(
+        profile=profile,
+        credentials_dir=directory,
+        credentials=credentials,
+        credentials_origin=values.origin(Settings.credentials_dir) if directory else values.origin(Settings.api_key),
+        sink_file=values[Settings.sink_file],
+        sink_file_origin=values.origin(Settings.sink_file),
+    )
+
+
+def _base_url(name: str, values: Values, presets: Mapping[str, str], diagnostics: Diagnostics) -> str:
+    partner, given = values[Settings.partner], values[Settings.base_url]
+    if partner not in presets and values.readable((Settings.partner,)):
+        diagnostics.problem(f"{values.origin(Settings.partner)} must be {' or '.join(presets)}, not {partner!r}")
+    url = given or presets.get(partner, "")
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        if values[Settings.allow_http]:
+            diagnostics.warn(f"profile {name}: the partner is called without TLS, credentials and tokens can be read")
+        else:
+            diagnostics.problem(
+                f"{values.origin(Settings.base_url)} must be https:// beyond loopback, for credentials travel on it: "
+                f"change it, or set {values.origin(Settings.allow_http)} to true"
+            )
+    return url
+
+
+def _credentials(name: str, values: Values, diagnostics: Diagnostics) -> tuple[Path | None, Credentials | None]:
+    """Return the one source of credentials: a directory, or the credentials themselves. Report any other number."""
+    directory = values.raw(Settings.credentials_dir)
+    key, secret = values.raw(Settings.api_key), values.raw(Settings.api_secret)
+    if directory and (key or secret):
+        beside = " and ".join(given.origin for given in (key, secret) if given)
+        diagnostics.problem(f"{directory.origin} and {beside}: keep one of the two sources of credentials")
+    elif not directory and not key and not secret:
+        diagnostics.problem(
+            f"profile {name} has no credentials: set {values.origin(Settings.credentials_dir)} to a directory with "
+            f"files api-key and api-secret, or for development {values.origin(Settings.api_key)} and "
+            f"{values.origin(Settings.api_secret)}"
+        )
+    elif not directory and not (key and secret):
+        present, missing = (key, Settings.api_secret) if key else (secret, Settings.api_key)
+        diagnostics.problem(f"{present.origin if present else ''} needs {values.origin(missing)} beside it")
+    api_key, api_secret = values[Settings.api_key], values[Settings.api_secret]
+    credentials = Credentials(api_key=api_key, api_secret=api_secret) if api_key and api_secret else None
+    return values[Settings.credentials_dir], credentials
+
+
+def _refuse_one_account_for_all(sources: Sources, diagnostics: Diagnostics) -> None:
+    """Report settings of one account outside the tables: there, all profiles would be one account with many names."""
+    tables = ", ".join(f"[profiles.{name}]" for name in sources.profiles)
+    checked = ((sources.environment, _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT), (sources.file, _OF_ONE_ACCOUNT))
+    for layer, settings in checked:
+        for setting in settings:
+            if setting.key in layer:
+                diagnostics.problem(
+                    f"{layer[setting.key].origin} would be the same for all {len(sources.profiles)} profiles: set "
+                    f"{setting.key} in each table of {sources.config} instead, {tables}"
+                )
+
+
+def _warn_of_overridden(environment: Layer, layer: Layer, diagnostics: Diagnostics) -> None:
+    """Warn when the environment overrides a single table: the overriding value may belong to another account."""
+    for setting in _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT:
+        given, overridden = environment.get(setting.key), layer.get(setting.key)
+        if given and overridden and given.text != overridden.text:
+            diagnostics.warn(f"{given.origin} wins over {overridden.origin}: keep one of the two")
+
 
 _AGREED: tuple[tuple[Setting[Any], Callable[[Profile], object]], ...] = (
-    (schema.CALL_BUDGET, lambda profile: profile.budget),
-    (schema.TOKEN_LIFETIME_S, lambda profile: profile.lifetime_s),
+    (Settings.call_budget, lambda profile: profile.budget),
+    (Settings.token_lifetime_s, lambda profile: profile.lifetime_s),
 )
 """These belong to the account: if two profiles differed, the effective value would depend on chance."""
 
@@ -39,17 +165,17 @@ def disagreements(profiles: Iterable[Profile]) -> Iterator[str]:
                 )
 
 
-def judge_shared_accounts(built: Sequence[ProfileSettings], findings: Findings) -> None:
+def _check_shared_accounts(built: Sequence[ProfileSettings], diagnostics: Diagnostics) -> None:
     """Check what is known before the mounted credentials are read; `disagreements` reports the rest after that."""
     usable = [one for one in built if one.credentials is not None or one.credentials_dir is not None]
     known = [replace(one.profile, account=one.profile.account or _credentials_of(one)) for one in usable]
     for problem in disagreements(known):
-        findings.problem(problem)
+        diagnostics.problem(problem)
     first_of: dict[tuple[str, str], Profile] = {}
     for one, profile in zip(usable, known, strict=True):
         first = first_of.setdefault((normal_base_url(profile.base_url), _credentials_of(one)), profile)
         if first.profile_id != profile.profile_id:
-            findings.warn(
+            diagnostics.warn(
                 f"profiles {first.name} and {profile.name} have the same credentials, but another role, preset or "
                 "account: each spends a budget of its own, and may end the other's token"
             )
@@ -59,124 +185,40 @@ def _credentials_of(one: ProfileSettings) -> str:
     return f"directory:{one.credentials_dir}" if one.credentials is None else one.credentials.account
 
 
-DEFAULT_NAME = "default"
-_OF_ONE_ACCOUNT = (schema.CREDENTIALS_DIR, schema.API_KEY, schema.API_SECRET, schema.ACCOUNT)
-_OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (schema.PARTNER, schema.BASE_URL, *_OF_ONE_ACCOUNT, schema.ROLE)
-"""In the file, preset, base URL and role above the tables are defaults that a table overrides. In the environment they
-would override the tables, and send the credentials of one account to the partner of another."""
-
-
-def build(sources: Sources, presets: Mapping[str, str], findings: Findings) -> tuple[ProfileSettings, ...]:
-    """Build the profiles of the file's tables; without tables, one profile from the plain settings."""
-    if len(sources.profiles) > 1:
-        _refuse_one_account_for_all(sources, findings)
-    for layer in sources.profiles.values() if len(sources.profiles) == 1 else ():
-        _warn_of_overridden(sources.environment, layer, findings)
-    built = tuple(
-        _build_one(name, Values((sources.environment, layer, sources.file), findings, place), presets, findings)
-        for name, layer, place in _tables(sources)
-    )
-    judge_shared_accounts(built, findings)
-    refuse_shared_token_files(built, findings)
-    return built
-
-
-def _tables(sources: Sources) -> Iterator[tuple[str, Layer, str]]:
-    """Yield name, layer and place of each profile."""
-    if not sources.profiles:
-        yield DEFAULT_NAME, {}, ""
-    for name, layer in sources.profiles.items():
-        yield name, layer, sources.table(name)
-
-
-def _build_one(name: str, values: Values, presets: Mapping[str, str], findings: Findings) -> ProfileSettings:
-    values.read_all(one for one in schema.SETTINGS if one.per_profile)
-    profile = Profile(
-        name=name,
-        partner=values[schema.PARTNER],
-        base_url=_base_url(name, values, presets, findings),
-        role=values[schema.ROLE],
-        account=values.get(schema.ACCOUNT) or "",
-        lifetime_s=values[schema.TOKEN_LIFETIME_S],
-        refresh_at=values[schema.REFRESH_AT],
-        max_stale_s=values[schema.MAX_STALE_S],
-        margin_s=values[schema.EXPIRY_MARGIN_S],
-        budget=values[schema.CALL_BUDGET],
-        partner_timeout_s=values[schema.PARTNER_TIMEOUT_S],
-        cooldown_s=values[schema.COOLDOWN_S],
-        request_timeout_s=values[schema.REQUEST_TIMEOUT_S],
-        store_timeout_s=values[schema.STORE_TIMEOUT_S],
-        store_failure=values[schema.STORE_FAILURE],
-        fleet_size=values[schema.FLEET_SIZE],
-        poll_s=values[schema.POLL_S],
-        idle_s=values[schema.IDLE_S],
-    )
-    checks.judge(profile, values, findings)
-    directory, credentials = _credentials(name, values, findings)
-    return ProfileSettings(
-        profile=profile,
-        credentials_dir=directory,
-        credentials=credentials,
-        credentials_origin=values.origin(schema.CREDENTIALS_DIR) if directory else values.origin(schema.API_KEY),
-        sink_file=values.get(schema.SINK_FILE),
-        sink_file_origin=values.origin(schema.SINK_FILE),
-    )
-
-
-def _base_url(name: str, values: Values, presets: Mapping[str, str], findings: Findings) -> str:
-    partner, given = values[schema.PARTNER], values.get(schema.BASE_URL)
-    if partner not in presets and values.readable((schema.PARTNER,)):
-        findings.problem(f"{values.origin(schema.PARTNER)} must be {' or '.join(presets)}, not {partner!r}")
-    url = given or presets.get(partner, "")
-    parts = urlsplit(url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        if values[schema.ALLOW_HTTP]:
-            findings.warn(f"profile {name}: the partner is called without TLS, credentials and tokens can be read")
-        else:
-            findings.problem(
-                f"{values.origin(schema.BASE_URL)} must be https:// beyond loopback, for credentials travel on it: "
-                f"change it, or set {values.origin(schema.ALLOW_HTTP)} to true"
+def _check_shared_token_files(built: Iterable[ProfileSettings], diagnostics: Diagnostics) -> None:
+    """Report each two profiles whose token files are the same file, with the settings of both."""
+    named = [(one, path, _identities_in_time(path)) for one in built if (path := one.sink_file) is not None]
+    for (first, path, found), (second, other, others) in itertools.combinations(named, 2):
+        if found & others:
+            names = f"{first.profile.name} and {second.profile.name}"
+            where = f"{path}"
+            if path != other:
+                where += f" ({first.sink_file_origin}), which is {other} ({second.sink_file_origin})"
+            diagnostics.problem(
+                f"profiles {names} would keep their tokens in one file, {where}: "
+                f"set another {Settings.sink_file.key} in each table"
             )
-    return url
 
 
-def _credentials(name: str, values: Values, findings: Findings) -> tuple[Path | None, Credentials | None]:
-    """Return the one source of credentials: a directory, or the credentials themselves. Report any other number."""
-    directory = values.given(schema.CREDENTIALS_DIR)
-    key, secret = values.given(schema.API_KEY), values.given(schema.API_SECRET)
-    if directory and (key or secret):
-        beside = " and ".join(given.origin for given in (key, secret) if given)
-        findings.problem(f"{directory.origin} and {beside}: keep one of the two sources of credentials")
-    elif not directory and not key and not secret:
-        findings.problem(
-            f"profile {name} has no credentials: set {values.origin(schema.CREDENTIALS_DIR)} to a directory with "
-            f"files api-key and api-secret, or for development {values.origin(schema.API_KEY)} and "
-            f"{values.origin(schema.API_SECRET)}"
-        )
-    elif not directory and not (key and secret):
-        present, missing = (key, schema.API_SECRET) if key else (secret, schema.API_KEY)
-        findings.problem(f"{present.origin if present else ''} needs {values.origin(missing)} beside it")
-    api_key, api_secret = values.get(schema.API_KEY), values.get(schema.API_SECRET)
-    pair = Credentials(api_key=api_key, api_secret=api_secret) if api_key and api_secret else None
-    return values.get(schema.CREDENTIALS_DIR), pair
+def _identities_in_time(path: Path) -> set[tuple[object, ...]]:
+    try:
+        return read_in_time(lambda: set(_identities(path)))
+    except FileOperationError:
+        # The file system hangs. The start reports it when it checks the path.
+        return {(os.path.normpath(path.parent), path.name)}
 
 
-def _refuse_one_account_for_all(sources: Sources, findings: Findings) -> None:
-    """Report settings of one account outside the tables: there, all profiles would be one account with many names."""
-    tables = ", ".join(f"[profiles.{name}]" for name in sources.profiles)
-    judged = ((sources.environment, _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT), (sources.file, _OF_ONE_ACCOUNT))
-    for layer, settings in judged:
-        for setting in settings:
-            if setting.key in layer:
-                findings.problem(
-                    f"{layer[setting.key].origin} would be the same for all {len(sources.profiles)} profiles: set "
-                    f"{setting.key} in each table of {sources.config} instead, {tables}"
-                )
+def _identities(path: Path) -> Iterator[tuple[object, ...]]:
+    """Yield a path's identities. Two paths with a common identity lead to the same file.
 
-
-def _warn_of_overridden(environment: Layer, layer: Layer, findings: Findings) -> None:
-    """Warn when the environment overrides a single table: the overriding value may belong to another account."""
-    for setting in _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT:
-        given, overridden = environment.get(setting.key), layer.get(setting.key)
-        if given and overridden and given.text != overridden.text:
-            findings.warn(f"{given.origin} wins over {overridden.origin}: keep one of the two")
+    The folder's device and inode are the same through links and mounts. Those of the file are the same under names that
+    differ in case, on a file system that ignores case.
+    """
+    yield (os.path.realpath(path.parent), path.name)
+    try:
+        folder = path.parent.stat()
+        yield ("folder", folder.st_dev, folder.st_ino, path.name)
+        file = path.lstat()
+        yield ("file", file.st_dev, file.st_ino)
+    except OSError:
+        return

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from sidecar.config import schema
-from sidecar.config.settings import Setting
 from sidecar.core import events, process_events
 from sidecar.core.events import Event
 from sidecar.core.model import Address
@@ -40,7 +39,7 @@ async def outside() -> Mapping[str, Any]:
     log, metrics, status = await _run()
     return {
         "settings": {
-            setting.name: [setting.default_shown, setting.per_profile, setting.meaning] for setting in _settings()
+            setting.name: [setting.default_shown, setting.per_profile, setting.meaning] for setting in schema.SETTINGS
         },
         "error codes": sorted(metric_names.CODES),
         "events": {event.name: [event.level, _shape(event)] for event in sorted(_events(), key=lambda e: e.name)},
@@ -56,12 +55,6 @@ async def outside() -> Mapping[str, Any]:
 
 def page(seen: Mapping[str, Any]) -> str:
     return json.dumps(seen, indent=1, sort_keys=True) + "\n"
-
-
-def _settings() -> Iterator[Setting[Any]]:
-    for value in vars(schema).values():
-        if isinstance(value, Setting):
-            yield value
 
 
 def _events() -> set[type[Event]]:

@@ -28,7 +28,7 @@ PROFILE = {
 STATUS = http("200 OK", json.dumps({"at": "2026-01-01T00:00:00Z", "profiles": {"default": PROFILE}}).encode())
 TOKEN = http("200 OK", b"token\n")
 SUSPECT = http("200 OK", b"token\n", "Token-Suspect: true")
-PAIR = {"SIDECAR_API_KEY": "k", "SIDECAR_API_SECRET": "s"}
+CREDENTIALS = {"SIDECAR_API_KEY": "k", "SIDECAR_API_SECRET": "s"}
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_an_answer_that_cannot_be_written_is_a_failure_of_its_own(
     ["--help", "--version", "serve --help", "check", "sandbox --listen 127.0.0.1:0", "demo --port 0 --admin-port 0"],
 )
 async def test_every_command_says_that_it_cannot_write(command: str, redirection: str) -> None:
-    done = await shell(f"{command} {redirection}", **PAIR)
+    done = await shell(f"{command} {redirection}", **CREDENTIALS)
     cause = f"cannot write to stdout: {CAUSES[redirection]}"
     assert [line for line in done.stderr.splitlines() if "token-sidecar" in line][-1].endswith(cause)
     assert done.returncode == 74
@@ -128,7 +128,7 @@ async def test_a_service_without_any_standard_stream_serves_and_ends_with_0() ->
     admin = f"127.0.0.1:{free_port()}"
     line = f"exec '{sys.executable}' -m sidecar serve <&- >&- 2>&-"
     environ = {"SIDECAR_LISTEN": "127.0.0.1:0", "SIDECAR_ADMIN_LISTEN": admin, "SIDECAR_BASE_URL": "http://127.0.0.1:1"}
-    environ |= {**PAIR, "SIDECAR_DRAIN_S": "0"}
+    environ |= {**CREDENTIALS, "SIDECAR_DRAIN_S": "0"}
     serve = await asyncio.create_subprocess_exec("/bin/sh", "-c", line, env=environ)
     try:
         await until(lambda: serve.returncode is not None or _is_alive(admin))

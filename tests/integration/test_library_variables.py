@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config.environment import PASSED_OVER, take_environment
+from sidecar.config.environment import IGNORED, take_environment
 from tests.support.commands import START_LIMIT_S, process, wait_for
 
 SERVE = {
@@ -44,7 +44,7 @@ def test_a_service_starts_whatever_a_library_is_told(kind: str, log_format: str)
     assert (serve.returncode, err) == (0, "")
 
 
-@pytest.mark.parametrize("name", PASSED_OVER)
+@pytest.mark.parametrize("name", IGNORED)
 @pytest.mark.parametrize("there", [False, True])
 def test_a_variable_that_is_passed_over_is_named_and_leaves_no_file(name: str, there: bool, tmp_path: Path) -> None:
     path = (tmp_path if there else tmp_path / "missing") / "keys"
@@ -62,6 +62,6 @@ def test_a_variable_that_is_passed_over_is_named_and_leaves_no_file(name: str, t
 
 
 def test_what_is_passed_over_is_seen_by_no_library() -> None:
-    environ = dict.fromkeys(PASSED_OVER, "/nowhere") | {"PATH": "/bin"}
-    assert take_environment(environ).keys() == {*PASSED_OVER, "PATH"}
+    environ = dict.fromkeys(IGNORED, "/nowhere") | {"PATH": "/bin"}
+    assert take_environment(environ).keys() == {*IGNORED, "PATH"}
     assert environ == {"PATH": "/bin"}

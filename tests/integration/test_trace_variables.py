@@ -9,7 +9,7 @@ import pytest
 from sidecar.app.clock import SystemClock
 from sidecar.app.observers import open_spans
 from sidecar.config.otel import traces_wanted
-from sidecar.config.sources import Findings
+from sidecar.config.settings import Diagnostics
 from sidecar.core.events import PartnerCalled
 from sidecar.core.model import Operation
 from tests.support.collector import OTEL, Collector
@@ -40,10 +40,10 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 async def warnings_with(environ: pytest.MonkeyPatch, variables: dict[str, str]) -> tuple[str, ...]:
     for name, text in variables.items():
         environ.setenv(name, text)
-    findings = Findings()
-    if not traces_wanted(variables, findings):
-        assert findings.problems == ()
-        return findings.warnings
+    diagnostics = Diagnostics()
+    if not traces_wanted(variables, diagnostics):
+        assert diagnostics.problems == ()
+        return diagnostics.warnings
     spans, warnings = open_spans(SystemClock())
     assert (spans is None) == bool(warnings)
     if spans is not None:

@@ -10,8 +10,7 @@ import pytest
 
 from sidecar import __version__
 from sidecar.config.load import load
-from sidecar.config.schema import SETTINGS
-from sidecar.config.settings import Settings
+from sidecar.config.schema import SETTINGS, Settings
 from sidecar.core.errors import ConfigurationError
 from sidecar.partner.presets import PRESETS
 from sidecar.web.api.openapi import document
@@ -46,7 +45,7 @@ def test_the_sidecar_accepts_its_settings_without_a_warning(
 ) -> None:
     settings = loaded(made(variant, kind), tmp_path)
     assert settings.warnings == ()
-    assert settings.store_url.reveal().startswith("rediss://")
+    assert settings.store.reveal().startswith("rediss://")
     assert settings.seal
 
 
@@ -58,7 +57,7 @@ def test_the_files_that_the_settings_name_are_in_the_secrets(
     (profile,) = settings.profiles
     assert profile.credentials_dir is not None
     assert {path.name for path in profile.credentials_dir.iterdir()} == {"api-key", "api-secret"}
-    named = re.findall(r"=(/[^&]*)", settings.store_url.reveal())
+    named = re.findall(r"=(/[^&]*)", settings.store.reveal())
     assert len(named) == 2
     assert [path for path in [*named, str(settings.seal_key_file)] if not Path(path).is_file()] == []
 

@@ -20,7 +20,7 @@ from tests.support.sink import ListSink
 HANGS = "/mounted: not read within 0.01 s, the file system hangs"
 
 
-def pair(name: str) -> Credentials:
+def credentials(name: str) -> Credentials:
     return Credentials(api_key=Secret(f"key-{name}"), api_secret=Secret(f"secret-{name}"))
 
 
@@ -49,7 +49,7 @@ class Watched:
 
 @pytest.fixture
 def mounted() -> Iterator[Mounted]:
-    directory = Mounted(pair("1"))
+    directory = Mounted(credentials("1"))
     yield directory
     directory.answers.set()
 
@@ -60,7 +60,7 @@ def soon_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_the_first_reading_is_waited_for(mounted: Mounted) -> None:
-    assert Watched(mounted).source.read() == pair("1")
+    assert Watched(mounted).source.read() == credentials("1")
     mounted.now = CredentialsError("api-key: empty")
     assert Watched(mounted).problem() == "api-key: empty"
 
@@ -68,10 +68,10 @@ async def test_the_first_reading_is_waited_for(mounted: Mounted) -> None:
 async def test_a_change_is_told_and_read_next(mounted: Mounted) -> None:
     watched = Watched(mounted)
     watched.source.read()
-    mounted.now = pair("2")
-    assert watched.source.read() == pair("1")
+    mounted.now = credentials("2")
+    assert watched.source.read() == credentials("1")
     await watched.changed.wait()
-    assert watched.source.read() == pair("2")
+    assert watched.source.read() == credentials("2")
 
 
 async def test_a_problem_is_told_and_raised_next(mounted: Mounted) -> None:
@@ -97,7 +97,7 @@ async def test_a_reading_that_takes_long_holds_up_nobody(mounted: Mounted) -> No
     watched.source.read()
     mounted.answers.clear()
     for _ in range(3):
-        assert watched.source.read() == pair("1")
+        assert watched.source.read() == credentials("1")
     assert mounted.calls == 2
 
 
@@ -105,9 +105,9 @@ async def test_a_reading_that_hangs_is_the_only_one_and_an_error_until_it_return
     mounted: Mounted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(mounted)
-    assert watched.source.read() == pair("1")
+    assert watched.source.read() == credentials("1")
     mounted.answers.clear()
-    mounted.now = pair("2")
+    mounted.now = credentials("2")
     monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
     watched.source.read()
     await until(lambda: watched.operations.stalled)
@@ -116,7 +116,7 @@ async def test_a_reading_that_hangs_is_the_only_one_and_an_error_until_it_return
     mounted.answers.set()
     await watched.changed.wait()
     assert mounted.calls == 2
-    assert watched.source.read() == pair("2")
+    assert watched.source.read() == credentials("2")
     assert watched.sink.of(FileStallEnded)
 
 
@@ -132,7 +132,7 @@ async def test_the_end_of_a_stall_is_told_though_the_files_are_as_before(
     assert watched.problem() == HANGS
     mounted.answers.set()
     await watched.changed.wait()
-    assert watched.source.read() == pair("1")
+    assert watched.source.read() == credentials("1")
 
 
 @pytest.mark.usefixtures("soon_stalled")

@@ -1,4 +1,4 @@
-"""What is kept of secrets: nothing in the environment, one object for each pair, and the latest pairs only."""
+"""What is kept of secrets: nothing in the environment, equal credentials once, and only the latest credentials."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
-from sidecar.app.wiring import PAIRS, RedactedCredentials
+from sidecar.app.wiring import LATEST, RedactedCredentials
 from sidecar.config.environment import take_environment
 from sidecar.config.schema import SETTINGS
 from sidecar.core.model import Credentials, Secret
@@ -17,7 +17,7 @@ from sidecar.web.api.token import _ReportBody
 from tests.support.sink import ListSink
 
 
-def pair(name: str) -> Credentials:
+def credentials(name: str) -> Credentials:
     return Credentials(api_key=Secret(f"key-{name}"), api_secret=Secret(f"secret-{name}"))
 
 
@@ -25,7 +25,7 @@ class Rotating:
     """A source of credentials whose `now` a test changes."""
 
     def __init__(self) -> None:
-        self.now = pair("0")
+        self.now = credentials("0")
 
     def read(self) -> Credentials:
         return self.now
@@ -43,32 +43,32 @@ def test_a_pair_that_comes_back_is_the_object_it_was() -> None:
     inner = Rotating()
     source = RedactedCredentials(inner, Redactor())
     first = source.read()
-    inner.now = pair("1")
+    inner.now = credentials("1")
     source.read()
-    inner.now = pair("0")
+    inner.now = credentials("0")
     assert source.read() is first
 
 
 def test_the_latest_pairs_are_masked_and_older_ones_forgotten() -> None:
     inner, redactor = Rotating(), Redactor()
     source = RedactedCredentials(inner, redactor)
-    for number in range(PAIRS + 1):
-        inner.now = pair(str(number))
+    for number in range(LATEST + 1):
+        inner.now = credentials(str(number))
         source.read()
     assert redactor.text("key-0 secret-0") == "key-0 secret-0"
-    assert {redactor.text(f"secret-{number}") for number in range(1, PAIRS + 1)} == {"***"}
-    assert len(redactor.texts) == 2 * PAIRS
+    assert {redactor.text(f"secret-{number}") for number in range(1, LATEST + 1)} == {"***"}
+    assert len(redactor.texts) == 2 * LATEST
 
 
 def test_a_pair_in_use_stays_masked_however_many_come_after_it() -> None:
     inner, redactor = Rotating(), Redactor()
     source = RedactedCredentials(inner, redactor)
     used = source.read()
-    for number in range(1, 3 * PAIRS):
-        inner.now = pair(str(number))
+    for number in range(1, 3 * LATEST):
+        inner.now = credentials(str(number))
         source.read()
     assert redactor.text("key-0 secret-0") == "*** ***"
-    inner.now = pair("0")
+    inner.now = credentials("0")
     assert source.read() is used
     del used, inner.now
     assert redactor.text("key-0 secret-0") == "*** ***", "it is among the latest again"

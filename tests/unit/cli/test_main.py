@@ -14,12 +14,11 @@ from sidecar.app import run as serving
 from sidecar.app import running
 from sidecar.app.check import CheckLine
 from sidecar.cli.main import run
-from sidecar.config.schema import SETTINGS
-from sidecar.config.settings import Settings
+from sidecar.config.schema import SETTINGS, Settings
 from sidecar.core.errors import ConfigurationError, StoreError
 
 COMMANDS = ("serve", "check", "status", "token", "sandbox", "demo")
-PAIR = {"SIDECAR_API_KEY": "canary-key", "SIDECAR_API_SECRET": "canary-secret"}
+CREDENTIALS = {"SIDECAR_API_KEY": "canary-key", "SIDECAR_API_SECRET": "canary-secret"}
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
@@ -89,7 +88,7 @@ def test_a_command_line_that_is_wrong_ends_with_2(argv: list[str], capsys: pytes
 def test_every_configuration_problem_is_a_line_on_stderr_and_ends_with_2(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run([command], PAIR | {"SIDECAR_POLL_S": "0", "SIDECAR_LISTN": "x"}) == 2
+    assert run([command], CREDENTIALS | {"SIDECAR_POLL_S": "0", "SIDECAR_LISTN": "x"}) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert [line.split(": ")[0] for line in err.splitlines()] == [f"token-sidecar {command}"] * 2
@@ -105,7 +104,7 @@ def test_serve_runs_the_service_with_the_settings_of_the_environment(monkeypatch
         return 0
 
     monkeypatch.setattr(serving, "serve", serve)
-    assert run(["serve"], PAIR | {"SIDECAR_DRAIN_S": "7", "NOTIFY_SOCKET": "/n"}) == 0
+    assert run(["serve"], CREDENTIALS | {"SIDECAR_DRAIN_S": "7", "NOTIFY_SOCKET": "/n"}) == 0
     assert [(settings.drain_s, environ["NOTIFY_SOCKET"]) for settings, environ in served] == [(7, "/n")]
 
 
@@ -121,7 +120,7 @@ def test_check_says_a_line_about_each_thing_and_fails_when_one_does(
         return [CheckLine(True, "credentials", ""), CheckLine(works, "store", "the detail")]
 
     monkeypatch.setattr(checking, "check", check)
-    assert run(["check", *(["--live"] if live else [])], PAIR) == code
+    assert run(["check", *(["--live"] if live else [])], CREDENTIALS) == code
     assert asked == [live]
     first, second = capsys.readouterr().out.splitlines()
     assert first == "ok       credentials"
@@ -136,7 +135,7 @@ def test_check_says_the_warnings_of_the_configuration(
         return []
 
     monkeypatch.setattr(checking, "check", check)
-    assert run(["check"], PAIR | {"SIDECAR_CALL_BUDGET": "1/3600"}) == 0
+    assert run(["check"], CREDENTIALS | {"SIDECAR_CALL_BUDGET": "1/3600"}) == 0
     assert capsys.readouterr().out.startswith("warning  profile default: the call budget of 1 in 3600 s")
 
 

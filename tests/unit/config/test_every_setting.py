@@ -14,11 +14,11 @@ import pytest
 from sidecar.app import check as checking
 from sidecar.app import run as serving
 from sidecar.cli.main import run
-from sidecar.config.schema import CONFIG, SETTINGS
+from sidecar.config.schema import SETTINGS, Settings
 from sidecar.config.settings import Setting
 
 CANARY = "canary-7f3a"
-PAIR = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret"}
+CREDENTIALS = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret"}
 TEXTS = (
     f"{CANARY}", f"{CANARY} /@:,#", f"{CANARY}\x07", f"http://{CANARY}:pass@host:99999", f"redis://u:{CANARY}@h:x",
     "-1", "0", "1e3", "nan", "inf", "0x10", "1_000", "+5", "٣", "9" * 13, "9" * 5000, "1,,1", "1,1", ",", "1/0", "0/1",
@@ -63,12 +63,12 @@ def test_something_is_wrong_for_every_setting() -> None:
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])
-@pytest.mark.parametrize("setting", [one for one in SETTINGS if one is not CONFIG], ids=lambda one: one.name)
+@pytest.mark.parametrize("setting", [one for one in SETTINGS if one is not Settings.config], ids=lambda one: one.name)
 def test_a_value_that_cannot_work_is_named_and_ends_with_2(
     setting: Setting[Any], command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for text in refused(setting):
-        lines = told(command, PAIR | {setting.name: text}, capsys)
+        lines = told(command, CREDENTIALS | {setting.name: text}, capsys)
         assert any(setting.name in line for line in lines), text[:80]
         assert max(map(len, lines)) < 1000, "a line for people"
         if not setting.shown:
@@ -77,14 +77,14 @@ def test_a_value_that_cannot_work_is_named_and_ends_with_2(
 
 @pytest.mark.parametrize("command", ["serve", "check"])
 def test_all_of_them_at_once_are_all_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    environ = {setting.name: next(refused(setting)) for setting in SETTINGS if setting is not CONFIG}
+    environ = {setting.name: next(refused(setting)) for setting in SETTINGS if setting is not Settings.config}
     text = "\n".join(told(command, environ, capsys))
     assert [name for name in environ if name not in text] == []
 
 
 def test_all_of_them_in_the_file_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "sidecar.toml"
-    keys = [setting.key for setting in SETTINGS if setting is not CONFIG]
+    keys = [setting.key for setting in SETTINGS if setting is not Settings.config]
     path.write_text("".join(f"{key} = {{ a = 1 }}\n" for key in keys))
     text = "\n".join(told("serve", {"SIDECAR_CONFIG": str(path)}, capsys))
     assert [key for key in keys if key not in text] == []

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from sidecar.config.load import load
-from sidecar.config.settings import Settings
+from sidecar.config.schema import Settings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Address, Budget
-from tests.unit.config.test_load import CANARY, PAIR, PRESETS, problems
+from tests.unit.config.test_load import CANARY, CREDENTIALS, PRESETS, problems
 
 
 def from_file(tmp_path: Path, text: str, **environ: str) -> Settings:
@@ -109,7 +109,7 @@ def test_credentials_for_all_of_several_profiles_are_refused(tmp_path: Path) -> 
     ],
 )
 def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, problem: str) -> None:
-    found = file_problems(tmp_path, text, **PAIR)
+    found = file_problems(tmp_path, text, **CREDENTIALS)
     assert any(line.startswith(problem) for line in found), found
     assert CANARY not in "\n".join(found)
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config.client_settings import reach
+from sidecar.config.client_settings import client_settings
 from sidecar.config.load import load
-from sidecar.config.schema import SETTINGS
-from sidecar.config.settings import Settings
+from sidecar.config.schema import SETTINGS, Settings
 from sidecar.core.account import account_named
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.listener_limits import Limits
@@ -17,11 +16,11 @@ from sidecar.core.model import Address, Budget, Secret, StoreFailure
 
 PRESETS = {"pay1st": "https://pay1st.example", "flow1st": "https://flow1st.example"}
 CANARY = "canary-4711"
-PAIR = {"SIDECAR_API_KEY": f"key-{CANARY}", "SIDECAR_API_SECRET": f"secret-{CANARY}"}
+CREDENTIALS = {"SIDECAR_API_KEY": f"key-{CANARY}", "SIDECAR_API_SECRET": f"secret-{CANARY}"}
 
 
 def loaded(**variables: str) -> Settings:
-    return load(PAIR | {f"SIDECAR_{name}": text for name, text in variables.items()}, PRESETS)
+    return load(CREDENTIALS | {f"SIDECAR_{name}": text for name, text in variables.items()}, PRESETS)
 
 
 def problems(**variables: str) -> list[str]:
@@ -35,10 +34,10 @@ def test_credentials_alone_are_enough_and_the_rest_are_the_documented_defaults()
     (only,) = settings.profiles
     assert settings.listen == (Address("127.0.0.1", 8181),)
     assert settings.admin_listen == (Address("127.0.0.1", 9181),)
-    assert settings.store_url == Secret("memory://")
+    assert settings.store == Secret("memory://")
     assert (settings.log_format, settings.log_level, settings.drain_s) == ("json", "info", 5)
     assert settings.require_header
-    assert settings.allowed_hosts == ()
+    assert settings.allowed_hosts is None
     assert settings.allowed_uids is None
     assert settings.limits == Limits()
     assert settings.warm
@@ -51,7 +50,7 @@ def test_credentials_alone_are_enough_and_the_rest_are_the_documented_defaults()
     assert only.profile.budget == Budget(6, 60)
     assert only.profile.store_failure is StoreFailure.LOCAL
     assert only.credentials is not None
-    assert only.credentials.api_key.reveal() == PAIR["SIDECAR_API_KEY"]
+    assert only.credentials.api_key.reveal() == CREDENTIALS["SIDECAR_API_KEY"]
 
 
 def test_the_defaults_in_the_table_can_all_be_parsed() -> None:
@@ -99,7 +98,7 @@ def test_every_setting_reaches_its_field() -> None:
     profile = settings.profiles[0].profile
     assert settings.listen == (Address("127.0.0.1", 1), Address(path="/run/a.sock"), Address("::1", 2))
     assert settings.admin_listen == (Address("0.0.0.0", 3),)
-    assert settings.store_url.reveal() == "rediss://:pw@redis:6380/0"
+    assert settings.store.reveal() == "rediss://:pw@redis:6380/0"
     assert (settings.seal, settings.seal_key_file) == (True, Path("/keys"))
     assert (settings.require_header, settings.caller_token_file) == (False, Path("/caller"))
     assert settings.allowed_hosts == ("a.internal", "b:8181")
@@ -128,7 +127,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
 
 
 def test_white_space_around_a_value_does_not_count() -> None:
-    assert loaded(POLL_S=" 1 ", API_SECRET=f" {PAIR['SIDECAR_API_SECRET']}\n") == loaded(POLL_S="1")
+    assert loaded(POLL_S=" 1 ", API_SECRET=f" {CREDENTIALS['SIDECAR_API_SECRET']}\n") == loaded(POLL_S="1")
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -166,7 +165,7 @@ def test_an_unknown_variable_like_no_other_is_refused_without_a_guess() -> None:
     ],
 )
 def test_names_that_kubernetes_makes_for_services_are_passed_over(name: str, text: str) -> None:
-    assert load(PAIR | {name: text}, PRESETS) == loaded()
+    assert load(CREDENTIALS | {name: text}, PRESETS) == loaded()
 
 
 def test_a_service_name_with_a_bare_number_warns_and_does_not_stop_the_start() -> None:
@@ -178,14 +177,14 @@ def test_a_service_name_with_a_bare_number_warns_and_does_not_stop_the_start() -
 def test_a_running_sidecar_is_reached_on_its_first_listeners(tmp_path: Path) -> None:
     path = tmp_path / "sidecar.toml"
     path.write_text('listen = "0.0.0.0:1,unix:/a"\nadmin_listen = "[::]:2"\nunknown = 1\n')
-    found = reach({"SIDECAR_CONFIG": str(path), "SIDECAR_CALLER_TOKEN_FILE": "/caller"})
+    found = client_settings({"SIDECAR_CONFIG": str(path), "SIDECAR_CALLER_TOKEN_FILE": "/caller"})
     assert (str(found.vending), str(found.admin)) == ("127.0.0.1:1", "[::1]:2")
     assert found.caller_token_file == Path("/caller")
 
 
 def test_a_listener_that_cannot_be_read_is_no_address_to_ask() -> None:
     with pytest.raises(ConfigurationError, match="SIDECAR_LISTEN must be"):
-        reach({"SIDECAR_LISTEN": "nowhere"})
+        client_settings({"SIDECAR_LISTEN": "nowhere"})
 
 
 @pytest.mark.parametrize("text", ["INFO", "Info", "info"])
@@ -196,6 +195,6 @@ def test_words_of_a_closed_set_are_taken_in_capitals_too(text: str) -> None:
 
 
 def test_a_sidecar_that_listens_on_all_addresses_is_asked_on_loopback() -> None:
-    found = reach({"SIDECAR_LISTEN": ":1,unix:/a", "SIDECAR_ADMIN_LISTEN": ":2"})
+    found = client_settings({"SIDECAR_LISTEN": ":1,unix:/a", "SIDECAR_ADMIN_LISTEN": ":2"})
     assert (found.vending, found.admin) == (Address("127.0.0.1", 1), Address("127.0.0.1", 2))
-    assert reach({"SIDECAR_LISTEN": "unix:/a"}).vending == Address(path="/a")
+    assert client_settings({"SIDECAR_LISTEN": "unix:/a"}).vending == Address(path="/a")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.config.otel import traces_wanted
-from sidecar.config.sources import Findings
+from sidecar.config.settings import Diagnostics
 
 AT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 
@@ -23,9 +23,9 @@ AT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
     ],
 )
 def test_an_endpoint_asks_for_them_unless_something_turns_them_off(environ: dict[str, str], wanted: bool) -> None:
-    findings = Findings()
-    assert traces_wanted(environ, findings) is wanted
-    assert (findings.warnings, findings.problems) == ((), ())
+    diagnostics = Diagnostics()
+    assert traces_wanted(environ, diagnostics) is wanted
+    assert (diagnostics.warnings, diagnostics.problems) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_an_endpoint_asks_for_them_unless_something_turns_them_off(environ: dict
     ],
 )
 def test_another_protocol_is_named_and_stops_nothing(environ: dict[str, str], blamed: str) -> None:
-    findings = Findings()
-    assert not traces_wanted(AT | environ, findings)
-    (warning,) = findings.warnings
+    diagnostics = Diagnostics()
+    assert not traces_wanted(AT | environ, diagnostics)
+    (warning,) = diagnostics.warnings
     assert warning.startswith(f"{blamed}: ")
 
 
@@ -67,12 +67,12 @@ NAMED = {
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in NAMED.items() for text in texts])
 def test_a_variable_that_does_not_fit_is_named_without_its_value_and_turns_traces_off(name: str, text: str) -> None:
-    findings = Findings()
-    assert not traces_wanted({**AT, name: text}, findings)
-    (warning,) = findings.warnings
+    diagnostics = Diagnostics()
+    assert not traces_wanted({**AT, name: text}, diagnostics)
+    (warning,) = diagnostics.warnings
     assert warning.startswith(f"{name}: ")
     assert "canary" not in warning
-    assert findings.problems == ()
+    assert diagnostics.problems == ()
 
 
 @pytest.mark.parametrize(
@@ -93,19 +93,19 @@ def test_a_variable_that_does_not_fit_is_named_without_its_value_and_turns_trace
     ],
 )
 def test_a_batch_beyond_its_queue_names_both_variables(environ: dict[str, str], said: str) -> None:
-    findings = Findings()
-    assert not traces_wanted(AT | environ, findings)
-    assert findings.warnings == (
+    diagnostics = Diagnostics()
+    assert not traces_wanted(AT | environ, diagnostics)
+    assert diagnostics.warnings == (
         f"OTEL_BSP_MAX_QUEUE_SIZE, OTEL_BSP_MAX_EXPORT_BATCH_SIZE: {said}, so no traces are sent",
     )
 
 
 @pytest.mark.parametrize("arg", ["2", "-0.1", "x", "nan"])
 def test_a_ratio_that_is_none_is_named(arg: str) -> None:
-    findings = Findings()
+    diagnostics = Diagnostics()
     environ = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": arg}
-    assert not traces_wanted(AT | environ, findings)
-    assert findings.warnings == ("OTEL_TRACES_SAMPLER_ARG: it must be a number from 0 to 1, so no traces are sent",)
+    assert not traces_wanted(AT | environ, diagnostics)
+    assert diagnostics.warnings == ("OTEL_TRACES_SAMPLER_ARG: it must be a number from 0 to 1, so no traces are sent",)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,6 @@ def test_a_ratio_that_is_none_is_named(arg: str) -> None:
     ],
 )
 def test_what_fits_and_what_is_not_used_is_no_hindrance(environ: dict[str, str]) -> None:
-    findings = Findings()
-    assert traces_wanted(AT | environ, findings)
-    assert findings.warnings == ()
+    diagnostics = Diagnostics()
+    assert traces_wanted(AT | environ, diagnostics)
+    assert diagnostics.warnings == ()

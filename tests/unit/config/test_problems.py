@@ -10,7 +10,7 @@ from sidecar.config.load import load
 from sidecar.config.schema import SETTINGS
 from sidecar.config.settings import Setting
 from sidecar.core.errors import ConfigurationError
-from tests.unit.config.test_load import CANARY, PAIR, PRESETS, loaded, problems
+from tests.unit.config.test_load import CANARY, CREDENTIALS, PRESETS, loaded, problems
 
 BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
 
@@ -231,7 +231,7 @@ def test_a_store_that_others_can_read_takes_seal_keys(store: str) -> None:
     ("variables", "said"),
     [
         ({}, "profile default has no credentials: set SIDECAR_CREDENTIALS_DIR"),
-        (PAIR | {"SIDECAR_CREDENTIALS_DIR": "/c"}, "keep one of the two sources of credentials"),
+        (CREDENTIALS | {"SIDECAR_CREDENTIALS_DIR": "/c"}, "keep one of the two sources of credentials"),
         ({"SIDECAR_API_KEY": CANARY}, "SIDECAR_API_KEY needs SIDECAR_API_SECRET beside it"),
         ({"SIDECAR_API_SECRET": CANARY}, "SIDECAR_API_SECRET needs SIDECAR_API_KEY beside it"),
     ],

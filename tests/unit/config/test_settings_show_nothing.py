@@ -12,7 +12,7 @@ from dataclasses import asdict, astuple, replace
 import pytest
 
 from sidecar.app.running import load_settings
-from sidecar.config.settings import Settings
+from sidecar.config.schema import Settings
 
 CANARY = "canary"
 ENVIRON = {

@@ -7,7 +7,7 @@ import pytest
 from sidecar.config.load import load
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.proxies import Proxy, proxy_of
-from tests.unit.config.test_load import PAIR, PRESETS
+from tests.unit.config.test_load import CREDENTIALS, PRESETS
 
 BOTH = {"HTTPS_PROXY": "http://tls-proxy", "HTTP_PROXY": "http://plain-proxy"}
 
@@ -91,7 +91,7 @@ UNUSABLE = (
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
 def test_a_proxy_that_cannot_be_used_is_a_configuration_error_that_names_its_variable(name: str, text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        load(PAIR | {name: text}, PRESETS)
+        load(CREDENTIALS | {name: text}, PRESETS)
     assert caught.value.problems == (
         f"{name} must be http:// and a host, such as http://proxy.example:3128: partner calls go through it",
     )
@@ -107,4 +107,4 @@ def test_a_proxy_that_cannot_be_used_is_a_configuration_error_that_names_its_var
     ],
 )
 def test_one_that_no_partner_call_goes_through_and_a_good_one_are_no_problem(environ: dict[str, str]) -> None:
-    assert load(PAIR | environ, PRESETS).warnings == ()
+    assert load(CREDENTIALS | environ, PRESETS).warnings == ()

@@ -151,9 +151,9 @@ def read_many(source: DirectoryCredentials) -> set[str]:
     """The versions seen, each whole."""
     versions = set()
     for _ in range(READINGS // READERS):
-        pair = source.read()
-        assert pair.api_key == pair.api_secret == pair.signing_key
-        versions.add(pair.api_key.reveal())
+        credentials = source.read()
+        assert credentials.api_key == credentials.api_secret == credentials.signing_key
+        versions.add(credentials.api_key.reveal())
     return versions
 
 
@@ -175,7 +175,7 @@ def test_two_versions_never_mix_however_often_the_link_is_swapped(tmp_path: Path
 
 
 def test_a_plain_file_written_in_mid_reading_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """api-secret changes right after api-key was read; without the second look this is a mixed pair."""
+    """api-secret changes right after api-key was read; without the second look this is a mix of two versions."""
     write(tmp_path, api_key="k1", api_secret="s1")
     read, changed = module._read_text, False
 
@@ -192,8 +192,8 @@ def test_a_plain_file_written_in_mid_reading_is_read_again(tmp_path: Path, monke
 
 
 def test_static_credentials_stay_as_they_are() -> None:
-    pair = Credentials(api_key=Secret("k"), api_secret=Secret("s"))
-    assert StaticCredentials(pair).read() is pair
+    credentials = Credentials(api_key=Secret("k"), api_secret=Secret("s"))
+    assert StaticCredentials(credentials).read() is credentials
 
 
 @pytest.mark.parametrize(
