@@ -1,5 +1,7 @@
 """File operations in daemon threads: on a file system that hangs (dead NFS or FUSE, a frozen disk) one never returns.
-A process that ends does not wait for daemon threads. It waits for those of executors, also of `asyncio.to_thread`."""
+
+A process that ends does not wait for daemon threads. It waits for those of executors, also of `asyncio.to_thread`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Seconds
 
 if TYPE_CHECKING:
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from sidecar.core.process_events import FileName, StalledFile
 
 STALLED_AFTER_S: Seconds = 5
-THREAD_NAME = "file"
 
 T = TypeVar("T")
 
@@ -64,7 +66,7 @@ class FileStalls:
 def run_aside(work: Callable[[], T], on_end: Callable[[], None] = lambda: None) -> asyncio.Future[T]:
     """Run `work` in a daemon thread and return a future for its outcome. Cancelling the future does not end `work`.
 
-    `on_end` is called in the event loop once `work` has returned. `FileOperationError`: no thread can be started.
+    `on_end` is called in the event loop once `work` has returned. The future may also raise `FileOperationError`.
     """
     import asyncio
 
@@ -115,19 +117,15 @@ class FileOperations:
         if self.busy:
             raise RuntimeError("one operation at a time")
         self.busy = True
-        stall = asyncio.get_running_loop().call_later(STALLED_AFTER_S, self._stall)
-
-        def end() -> None:
-            stall.cancel()
-            self._end()
-
-        return run_aside(work, end)
+        self._timer = asyncio.get_running_loop().call_later(STALLED_AFTER_S, self._stall)
+        return run_aside(work, self._end)
 
     def _stall(self) -> None:
         self.stalled = True
         self._stalls.begin(self._file)
 
     def _end(self) -> None:
+        self._timer.cancel()
         self.busy = False
         if self.stalled:
             self.stalled = False
@@ -155,15 +153,13 @@ class BackgroundReading(Generic[T]):
         self._on_end = on_end
         self._last: tuple[T] | Exception | None = None
         """A result or an exception; None until the first reading has ended."""
-        self._under_way: asyncio.Future[tuple[T] | Exception] | None = None
-
-    @property
-    def stalled(self) -> bool:
-        return self._operations.stalled
+        self._under_way: asyncio.Future[T] | None = None
 
     def read_first(self) -> bool:
         """Read unless a reading has ended before; return whether it read. The outcome is in `latest`.
-        Blocks for at most `STALLED_AFTER_S`. Raises `FileOperationError`."""
+
+        Blocks for at most `STALLED_AFTER_S`. Raises `FileOperationError`.
+        """
         if self._last is not None:
             return False
         self._take(read_in_time(lambda: _attempt(self._read)))
@@ -180,7 +176,7 @@ class BackgroundReading(Generic[T]):
     def start(self) -> None:
         """Start a reading, unless one is under way."""
         if not self._operations.busy:
-            self._under_way = self._operations.start(lambda: _attempt(self._read))
+            self._under_way = self._operations.start(self._read)
             self._under_way.add_done_callback(self._end)
 
     async def read(self, wait_s: Seconds) -> T:
@@ -191,32 +187,35 @@ class BackgroundReading(Generic[T]):
         import asyncio
 
         self.start()
-        if self._under_way is not None and not self.stalled:
+        if self._under_way is not None and not self._operations.stalled:
             limit_s = STALLED_AFTER_S if self._last is None else min(wait_s, STALLED_AFTER_S)
             await asyncio.wait((self._under_way,), timeout=limit_s)
         return self.latest()
 
-    def _end(self, reading: asyncio.Future[tuple[T] | Exception]) -> None:
+    def _end(self, reading: asyncio.Future[T]) -> None:
         if self._under_way is reading:  # else the next reading has started already
             self._under_way = None
-        error = reading.exception()  # if no thread could be started
-        self._on_end(self._take(error if isinstance(error, FileOperationError) else reading.result()))
+        self._on_end(self._take(_attempt(reading.result)))
 
     def _take(self, outcome: tuple[T] | Exception) -> bool:
         """Store the outcome; return whether it differs from the last one."""
-        if _same(outcome, self._last):
-            # The previous object is kept, so that a secret is in memory only once.
-            return False
+        last = self._last
         if isinstance(outcome, Exception):
+            if type(outcome) is type(last) and str(outcome) == str(last):
+                return False
             # The traceback's frames hold the content of the file.
             outcome.__traceback__ = outcome.__context__ = outcome.__cause__ = None
-        self._last = outcome if isinstance(outcome, Exception) else (self._keep(outcome[0]),)
+            self._last = outcome
+        elif outcome == last:
+            # The previous object is kept, so that a secret is in memory only once.
+            return False
+        else:
+            self._last = (self._keep(outcome[0]),)
         return True
 
 
 def read_in_time(read: Callable[[], T]) -> T:
-    """Return or raise what `read` does, for the start of the process. Blocks for at most `STALLED_AFTER_S`.
-    Raises `FileOperationError`."""
+    """Return or raise what `read` does. Blocks for at most `STALLED_AFTER_S`. Raises `FileOperationError`."""
     outcomes: SimpleQueue[tuple[T] | Exception] = SimpleQueue()
     _start_thread(lambda: outcomes.put(_attempt(read)))
     try:
@@ -228,6 +227,14 @@ def read_in_time(read: Callable[[], T]) -> T:
     return outcome[0]
 
 
+def read_at_start(place: str, read: Callable[[], T]) -> T:
+    """Like `read_in_time`, but raises `ConfigurationError` with `place` when the file hangs."""
+    try:
+        return read_in_time(read)
+    except FileOperationError as error:
+        raise ConfigurationError([f"{place}: {error}"]) from None
+
+
 def _attempt(read: Callable[[], T]) -> tuple[T] | Exception:
     try:
         return (read(),)
@@ -235,15 +242,9 @@ def _attempt(read: Callable[[], T]) -> tuple[T] | Exception:
         return error
 
 
-def _same(outcome: tuple[T] | Exception, other: tuple[T] | Exception | None) -> bool:
-    if isinstance(outcome, Exception):
-        return type(outcome) is type(other) and str(outcome) == str(other)
-    return outcome == other
-
-
 def _start_thread(run: Callable[[], None]) -> None:
     """Raises `FileOperationError`."""
     try:
-        threading.Thread(target=run, name=THREAD_NAME, daemon=True).start()
+        threading.Thread(target=run, name="file", daemon=True).start()
     except RuntimeError:
         raise FileOperationError("no thread can be started") from None

@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -35,6 +36,23 @@ _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3
 class SecretFileError(Exception):
     """The file cannot be used."""
 
+    @property
+    def problems(self) -> Sequence[str]:
+        """Each problem, in a form that follows the name of the file."""
+        return [f": {self}"]
+
+
+class SecretLinesError(SecretFileError):
+    """The file can be read, but lines of it cannot be used."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self._problems = problems
+
+    @property
+    def problems(self) -> Sequence[str]:
+        return self._problems
+
 
 class NoSecretFileError(SecretFileError):
     """There is no such file."""
@@ -55,6 +73,15 @@ def read_lines(path: str | Path) -> list[tuple[int, str]]:
     """Return the lines that are not blank, stripped, each with its number from 1. Raises `SecretFileError`."""
     lines = enumerate(_LINE_END.split(read_text(path, MAX_LINES_BYTES)), start=1)
     return [(number, line.strip()) for number, line in lines if line.strip()]
+
+
+def caller_token_lines(path: Path) -> list[str]:
+    """Return the caller tokens in a file, one a line, at least one. Raises `SecretFileError`, `SecretLinesError`."""
+    lines = read_lines(path)
+    problems = [f", line {number}: {problem}" for number, line in lines if (problem := caller_token_problem(line))]
+    if problems or not lines:
+        raise SecretLinesError(problems or [": empty"])
+    return [line for _, line in lines]
 
 
 def read_text(path: str | Path, max_bytes: int, *, directory: int | None = None) -> str:

@@ -59,14 +59,14 @@ class CheckLine:
     is_note: bool = False
 
 
-class _Listening:
-    """The event sink of a check. It keeps what the check's lines need."""
+class _LastEvents:
+    """The event sink of a check: keeps what the check's lines need."""
 
     def __init__(self) -> None:
-        self.last: PartnerCalled | None = None
+        self.partner_call: PartnerCalled | None = None
         self.store_failure: StoreFailed | None = None
         """The last failure; None after the store has recovered."""
-        self.unopened = False
+        self.unsealable = False
         """Whether the store held a token sealed with another key."""
         self.flight_ended = asyncio.Event()
         """Set when a refresh attempt has ended with a token."""
@@ -74,13 +74,13 @@ class _Listening:
     def emit(self, event: Event) -> None:
         match event:
             case PartnerCalled():
-                self.last = event
+                self.partner_call = event
             case StoreFailed():
                 self.store_failure = event
             case StoreRecovered():
                 self.store_failure = None
             case StoredValueDiscarded(what="seal"):
-                self.unopened = True
+                self.unsealable = True
             case FlightEnded(result="fetched" | "adopted"):
                 self.flight_ended.set()
 
@@ -93,8 +93,8 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
     """
     lines = [*_check_credentials(settings)]
     lines += _check_sink_files(settings)
-    if settings.caller_token_file is not None:
-        lines += _check_caller_tokens(settings.caller_token_file)
+    if (path := settings.caller_token_file) is not None:
+        lines += _check_caller_tokens(path)
     if settings.traces:
         lines += await _check_traces()
     try:
@@ -172,80 +172,79 @@ async def _check_store(settings: Settings, store: Store) -> list[CheckLine]:
 async def _obtain(settings: ProfileSettings, store: Store) -> CheckLine:
     """Obtain a token from the shared budget only: a call on this replica's own share would not test the store."""
     settings = replace(settings, profile=replace(settings.profile, store_failure=StoreFailure.FAIL))
-    session, clock, heard, stalls = open_session(), SystemClock(), _Listening(), FileStalls()
+    session, clock, events, stalls = open_session(), SystemClock(), _LastEvents(), FileStalls()
     try:
         process = Process(
             replica_id=f"{socket.gethostname()}-check-{clock.new_id()[:6]}",
             clock=clock,
             store=store,
             session=session,
-            certificates=partner_certificates(heard, stalls),
+            certificates=partner_certificates(events, stalls),
             redactor=Redactor(),
-            sink=heard,
+            sink=events,
             beat=Beat(clock),
             budgets=LocalBudgets(clock),
             stalls=stalls,
         )
-        vendor = process.open_profile(settings)
+        provider = process.open_profile(settings)
         try:
-            return await _vend(vendor, heard)
+            return await _vend(provider, events)
         finally:
-            await vendor.close()
+            await provider.close()
     finally:
         await session.close()
 
 
-async def _vend(vendor: TokenProvider, heard: _Listening) -> CheckLine:
+async def _vend(provider: TokenProvider, events: _LastEvents) -> CheckLine:
     """Vend a token. Waits up to the lease limit, longer than an app: a person at a terminal does wait."""
-    what, limit_s = f"token of profile {vendor.profile.name}", vendor.profile.lease_limit_s
+    what, limit_s = f"token of profile {provider.profile.name}", provider.profile.lease_limit_s
     try:
         async with asyncio.timeout(limit_s):
-            vended = await _patiently(vendor)
+            vended = await _wait_for_token(provider)
             if not vended.suspect:
                 # A token is vended before it is committed to the store.
-                await heard.flight_ended.wait()
+                await events.flight_ended.wait()
     except NoTokenError as error:
-        return CheckLine(False, what, _explained(error, heard))
+        return CheckLine(False, what, _explain(error, events))
     except TimeoutError:
         return CheckLine(False, what, f"no token within {limit_s:g} s, the time limit of a partner call")
-    if (fault := _fault(vended, heard)) is not None:
+    if (fault := _fault(vended, events)) is not None:
         return CheckLine(False, what, fault)
-    source = "from the store, the partner was not called" if heard.last is None else "new, from the partner"
+    source = "from the store, the partner was not called" if events.partner_call is None else "new, from the partner"
     return CheckLine(True, what, f"{source}; token id {vended.token.token_id}, {vended.expires_in_s} s left")
 
 
-def _fault(vended: VendedToken, heard: _Listening) -> str | None:
+def _fault(vended: VendedToken, events: _LastEvents) -> str | None:
     """Return the fault that would harm a fleet although a token was vended; None when there is none."""
     if vended.suspect:
         return "the token in the store is suspect, and no other is available now"
-    if heard.store_failure is not None:
-        return f"got a token, but the store failed: {_failed(heard.store_failure)}"
-    if heard.unopened:
+    if events.store_failure is not None:
+        return f"got a token, but the store failed: {_describe(events.store_failure)}"
+    if events.unsealable:
         return "got a token, but it replaced one of the fleet that these seal keys cannot decrypt"
     return None
 
 
-def _failed(failure: StoreFailed) -> str:
+def _describe(failure: StoreFailed) -> str:
     return f"{failure.operation} failed ({failure.cause})"
 
 
-async def _patiently(vendor: TokenProvider) -> VendedToken:
+async def _wait_for_token(provider: TokenProvider) -> VendedToken:
     while True:
         try:
-            return await vendor.vend()
+            return await provider.vend()
         except (StartingError, WaitTimeoutError):
             continue
 
 
-def _explained(error: NoTokenError, heard: _Listening) -> str:
+def _explain(error: NoTokenError, events: _LastEvents) -> str:
     """Return in one line the caller's error, the exception's class if no response came, and the partner's details."""
     line = f"{error} ({error.code})"
-    if heard.last is not None and heard.last.cause:
-        line += f"; cause: {heard.last.cause}"
-    if heard.last is not None and heard.last.problem:
-        line += f"; problem: {heard.last.problem}"
-    if heard.store_failure is not None:
-        line += f"; store: {_failed(heard.store_failure)}"
+    if (call := events.partner_call) is not None:
+        line += f"; cause: {call.cause}" if call.cause else ""
+        line += f"; problem: {call.problem}" if call.problem else ""
+    if events.store_failure is not None:
+        line += f"; store: {_describe(events.store_failure)}"
     if error.partner is not None:
         line += "; partner: " + ", ".join(f"{key} {value}" for key, value in partner_document(error.partner).items())
     return f"{line}; try again in {whole_seconds(error.retry_after_s)} s"

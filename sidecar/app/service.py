@@ -115,7 +115,7 @@ class Service:
         # Last: the partner is called only after every check of the settings has passed.
         self._tasks = [asyncio.create_task(vendor.run()) for vendor in self.vendors.values()]
         self._follower_tasks = self._token_files.start()
-        self._follower_tasks += [asyncio.create_task(look) for look in self._files.looks()]
+        self._follower_tasks += [asyncio.create_task(watch) for watch in self._files.watch()]
         told = self._manager.run(lambda: self._health(admin), self._patience_s)
         self._follower_tasks.append(asyncio.create_task(told))
 

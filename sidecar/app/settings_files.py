@@ -1,15 +1,10 @@
-"""Checks all files that the settings name when a start has failed, so that every problem is reported at once.
+"""Reads the files that the settings name; when a start has failed, all of them, to report every problem at once.
 
 Imports neither aiohttp nor redis-py: the certificates that they load may be the cause of the failure.
-
-The file of seal keys. It is read repeatedly, so keys rotate without a restart.
-
-Reads credentials outside the event loop: a call to a file system that hangs (dead NFS or FUSE) may never return.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,9 +12,8 @@ from pathlib import Path
 from sidecar.config.schema import Settings
 from sidecar.config.settings import ProfileSettings
 from sidecar.core.errors import ConfigurationError, CredentialsError
-from sidecar.core.events import SealKeysChanged, SealKeysUnreadable
-from sidecar.core.model import Credentials, Seconds
-from sidecar.core.ports import CredentialsSource, EventSink
+from sidecar.core.model import Credentials
+from sidecar.core.ports import CredentialsSource
 from sidecar.credentials.caller_token import first_caller_tokens
 from sidecar.credentials.directory import DirectoryCredentials
 from sidecar.file_operations import (
@@ -28,59 +22,10 @@ from sidecar.file_operations import (
     FileOperationError,
     FileOperations,
     FileStalls,
-    read_in_time,
+    read_at_start,
 )
-from sidecar.stores.sealing import AesSealer, SealKey, load_seal_keys
+from sidecar.stores.sealing import SealKey, load_seal_keys
 from sidecar.token_file_sink.place import refuse_place
-
-LOOK_EVERY_S: Seconds = 5
-"""As for credentials: the kubelet takes up to a minute to change a mounted file."""
-
-
-def read_seal_keys(path: Path) -> tuple[SealKey, ...]:
-    """Read the keys at the start, as `load_seal_keys` does. Raises `ConfigurationError`, also when the file hangs."""
-    try:
-        return read_in_time(lambda: load_seal_keys(path))
-    except FileOperationError as error:
-        raise ConfigurationError([f"SIDECAR_SEAL_KEY_FILE: {path}: {error}"]) from None
-
-
-class SealKeyFile:
-    """Gives a sealer the keys of a file, and the keys of every later valid content."""
-
-    def __init__(self, path: Path, sink: EventSink, operations: FileOperations) -> None:
-        """Read the file. Raises `ConfigurationError`."""
-        self._path = path
-        self._sink = sink
-        self._operations = operations
-        self._problem = ""
-        keys = read_seal_keys(path)
-        self._in_use = _digest(keys)
-        self.sealer = AesSealer(keys)
-
-    async def look(self) -> None:
-        """Read the file, without a time limit. Report an invalid file once, and keep the previous keys in use."""
-        try:
-            keys = await self._operations.start(lambda: load_seal_keys(self._path))
-        except (ConfigurationError, FileOperationError) as error:
-            problem = "; ".join(str(error).splitlines())
-            if problem != self._problem:
-                self._problem = problem
-                self._sink.emit(SealKeysUnreadable(problem=problem))
-            return
-        self._problem = ""
-        if (found := _digest(keys)) != self._in_use:
-            self._in_use = found
-            self.sealer.use(keys)
-            self._sink.emit(SealKeysChanged(key_ids=tuple(key.key_id for key in keys)))
-
-
-def _digest(keys: Sequence[SealKey]) -> bytes:
-    """Return a digest that detects a change of the keys. Only the ciphers hold the keys themselves."""
-    digest = hashlib.blake2b(person=b"seal-keys")
-    for key in keys:
-        digest.update(f"{key.key_id}:{key.key.reveal()}\n".encode())
-    return digest.digest()
 
 
 class BackgroundCredentials:
@@ -106,11 +51,12 @@ class BackgroundCredentials:
         self._place = place
         self._on_change = on_change
         self._said_stalled = False
+        self._operations = operations
         self._reading = BackgroundReading(inner.read, operations, keep=keep, on_end=self._end)
 
     def read(self) -> Credentials:
         """Return the credentials last read. Raises `CredentialsError`, also while a reading hangs."""
-        if self._reading.stalled:
+        if self._operations.stalled:
             self._said_stalled = True
             raise CredentialsError(f"{self._place}: {FileHangsError()}")
         try:
@@ -128,7 +74,11 @@ class BackgroundCredentials:
 
 def problems_with_files(settings: Settings) -> list[str]:
     """Return the problem of each file that cannot be used, in the same words as a start with these settings."""
-    found = [*_problems(partial(_seal_keys, settings)), *_problems(partial(_caller_tokens, settings))]
+    found: list[str] = []
+    if (keys := settings.seal_key_file) is not None:
+        found += _problems(lambda: read_seal_keys(keys))
+    if (tokens := settings.caller_token_file) is not None:
+        found += _problems(lambda: first_caller_tokens(tokens))
     for profile in settings.profiles:
         found += _credentials_problems(profile)
         found += _problems(partial(check_token_file, profile))
@@ -138,32 +88,21 @@ def problems_with_files(settings: Settings) -> list[str]:
 def check_token_file(settings: ProfileSettings) -> None:
     """Check the place of the profile's token file. Blocks, for a limited time. Raises `ConfigurationError`."""
     path, origin = settings.sink_file, settings.sink_file_origin
-    if path is None:
-        return
-    try:
-        read_in_time(lambda: refuse_place(path, origin))
-    except FileOperationError as error:
-        raise ConfigurationError([f"{origin}: {path}: {error}"]) from None
+    if path is not None:
+        read_at_start(f"{origin}: {path}", lambda: refuse_place(path, origin))
 
 
-def _problems(look: Callable[[], None]) -> Sequence[str]:
+def read_seal_keys(path: Path) -> tuple[SealKey, ...]:
+    """Read the keys at the start. Blocks, for a limited time. Raises `ConfigurationError`."""
+    return read_at_start(f"{Settings.seal_key_file.name}: {path}", lambda: load_seal_keys(path))
+
+
+def _problems(look: Callable[[], object]) -> Sequence[str]:
     try:
         look()
     except ConfigurationError as error:
         return error.problems
     return ()
-
-
-def _seal_keys(settings: Settings) -> None:
-    """Raises `ConfigurationError`."""
-    if settings.seal_key_file is not None:
-        read_seal_keys(settings.seal_key_file)
-
-
-def _caller_tokens(settings: Settings) -> None:
-    """Raises `ConfigurationError`."""
-    if settings.caller_token_file is not None:
-        first_caller_tokens(settings.caller_token_file)
 
 
 def _credentials_problems(settings: ProfileSettings) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from sidecar.secret_file import SecretFileError, caller_token_problem, file_stamp, read_lines
+from sidecar.secret_file import SecretFileError, SecretLinesError, caller_token_lines, file_stamp
 
 
 class CallerToken:
@@ -57,15 +57,11 @@ def _usable(path: Path, otherwise: str) -> list[str]:
 def _read(path: Path) -> list[str]:
     """Return the lines of the file, at least one. Raises `ValueError` with the path and the problem."""
     try:
-        lines = read_lines(path)
+        return caller_token_lines(path)
+    except SecretLinesError as error:
+        raise ValueError(f"the caller token file must hold a token a line: {path}{error.problems[0]}") from None
     except SecretFileError as error:
         raise ValueError(f"the caller token file must be readable: {path}: {error}") from None
-    for number, line in lines:
-        if problem := caller_token_problem(line):
-            raise ValueError(f"the caller token file must hold a token a line: {path}, line {number}: {problem}")
-    if not lines:
-        raise ValueError(f"the caller token file must hold a token a line: {path}: empty")
-    return [line for _, line in lines]
 
 
 def _checked(text: str) -> str:

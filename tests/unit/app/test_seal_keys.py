@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.app.settings_files import SealKeyFile
+from sidecar.app.watched_files import SealKeyFile
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import SealKeysChanged, SealKeysUnreadable
 from sidecar.file_operations import FileOperations, FileStalls
@@ -41,14 +41,14 @@ async def test_a_second_line_opens_and_a_first_line_seals(path: Path) -> None:
     sink = ListSink()
     ours, other = seal_key_file(path, sink), seal_key_file(path, ListSink())
     write(path, f"new:{key(2)}\nold:{key(1)}\n")
-    await other.look()
+    await other.file.look()
     sealed = other.sealer.seal(b"token", "context")
     with pytest.raises(UnsealError):
         ours.sealer.open(sealed, "context")
-    await ours.look()
+    await ours.file.look()
     assert ours.sealer.open(sealed, "context") == b"token"
     assert ours.sealer.seal(b"", "").startswith("aes:new:")
-    await ours.look()
+    await ours.file.look()
     assert sink.of(SealKeysChanged) == [SealKeysChanged(key_ids=("new", "old"))]
 
 
@@ -56,7 +56,7 @@ async def test_a_key_that_was_removed_opens_nothing_any_more(path: Path) -> None
     ours = seal_key_file(path, ListSink())
     sealed = ours.sealer.seal(b"token", "context")
     write(path, f"new:{key(2)}\n")
-    await ours.look()
+    await ours.file.look()
     with pytest.raises(UnsealError):
         ours.sealer.open(sealed, "context")
 
@@ -70,14 +70,14 @@ async def test_a_file_that_cannot_be_used_is_reported_once_and_changes_nothing(
     sealed = ours.sealer.seal(b"token", "context")
     write(path, content)
     for _ in range(3):
-        await ours.look()
+        await ours.file.look()
     (event,) = sink.of(SealKeysUnreadable)
     assert str(path) in event.problem
     assert ours.sealer.open(sealed, "context") == b"token"
     write(path, f"old:{key(1)}\n")
-    await ours.look()
+    await ours.file.look()
     write(path, None)
-    await ours.look()
+    await ours.file.look()
     assert len(sink.of(SealKeysUnreadable)) == 2, "a problem that came back is a new one"
 
 

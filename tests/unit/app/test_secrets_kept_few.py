@@ -6,11 +6,11 @@ from pathlib import Path
 
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
+from sidecar.app.watched_files import CallerTokenFile
 from sidecar.app.wiring import LATEST, RedactedCredentials
 from sidecar.config.environment import take_environment
 from sidecar.config.schema import SETTINGS
 from sidecar.core.model import Credentials, Secret
-from sidecar.credentials.caller_token import CallerTokenFile
 from sidecar.file_operations import FileOperations, FileStalls
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.api.token import _ReportBody
@@ -94,7 +94,7 @@ async def test_a_new_caller_token_is_masked_too(tmp_path: Path) -> None:
     operations = FileOperations("caller-tokens", FileStalls(ListSink()))
     tokens = CallerTokenFile(file, ListSink(), operations, redactor.register)
     rewrite(file, "next-caller-token ")
-    await tokens.look()
+    await tokens.file.look()
     assert redactor.text("first-caller-token next-caller-token") == "*** ***"
 
 
