@@ -214,12 +214,12 @@ class BackgroundReading(Generic[T]):
         return True
 
 
-def read_in_time(read: Callable[[], T]) -> T:
-    """Return or raise what `read` does. Blocks for at most `STALLED_AFTER_S`. Raises `FileOperationError`."""
+def read_in_time(read: Callable[[], T], limit_s: Seconds | None = None) -> T:
+    """Return or raise what `read` does, in `limit_s` or `STALLED_AFTER_S`. Raises `FileOperationError`."""
     outcomes: SimpleQueue[tuple[T] | Exception] = SimpleQueue()
     _start_thread(lambda: outcomes.put(_attempt(read)))
     try:
-        outcome = outcomes.get(timeout=STALLED_AFTER_S)
+        outcome = outcomes.get(timeout=STALLED_AFTER_S if limit_s is None else limit_s)
     except Empty:
         raise FileHangsError from None
     if isinstance(outcome, Exception):

@@ -14,7 +14,7 @@ from sidecar.core.events import ConfigurationWarned
 from sidecar.core.ports import EventSink
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls, read_in_time
 from sidecar.token_file_sink.follower import Follower
-from sidecar.token_file_sink.leftovers import leftovers
+from sidecar.token_file_sink.place import leftovers
 from sidecar.token_file_sink.token_file import TokenFile
 from sidecar.vending.api import TokenProvider
 from sidecar.web.admin.app import TokenFileState

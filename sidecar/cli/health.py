@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 
-from sidecar.cli.http_client import UnreachableError, ask
+from sidecar.cli.http_client import UnreachableError, get
 from sidecar.cli.output import OutputError, say
 from sidecar.config.client_settings import client_settings
 from sidecar.core.errors import ConfigurationError
@@ -20,13 +20,13 @@ _TIMEOUT_S = 2
 def health(environ: Mapping[str, str]) -> int:
     """Return 0 when `/livez` of the first admin listener returns 200, else 1. Docker reserves all other codes."""
     try:
-        answer = ask(str(client_settings(environ).admin), "/livez", {}, timeout_s=_TIMEOUT_S)
+        response = get(str(client_settings(environ).admin), "/livez", {}, timeout_s=_TIMEOUT_S)
     except (UnreachableError, ConfigurationError) as error:
         # Docker keeps the output. An output that cannot be written does not change the exit code.
         with contextlib.suppress(OutputError):
             say(*str(error).splitlines())
         return 1
-    return int(answer.status != 200)
+    return int(response.status != 200)
 
 
 if __name__ == "__main__":

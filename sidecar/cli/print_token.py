@@ -13,7 +13,7 @@ from urllib.parse import quote
 from sidecar.cli.output import EXIT_FAILED, EXIT_OK, HELP_FORM, complain, say
 
 if TYPE_CHECKING:
-    from sidecar.cli.http_client import Answer
+    from sidecar.cli.http_client import Response
     from sidecar.cli.output import Commands
 
 _TIMEOUT_S = 60
@@ -66,14 +66,14 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from sidecar.cli.http_client import ask
+    from sidecar.cli.http_client import get
     from sidecar.config.client_settings import client_settings
 
     known = client_settings(environ)
     path = "/v1/authorize" if args.format == "header" else "/v1/token"
     if args.profile:
         path += "/" + quote(args.profile, safe="")
-    answer = ask(
+    response = get(
         args.url or str(known.vending),
         path,
         {"Sidecar-Request": "true", "Accept": "text/plain" if args.format == "raw" else "application/json"},
@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         caller_token=_caller_token(known.caller_token_file),
         allow_remote=args.allow_remote,
     )
-    return _show(answer, args.format)
+    return _show(response, args.format)
 
 
 def _caller_token(path: Path | None) -> str:
@@ -92,49 +92,49 @@ def _caller_token(path: Path | None) -> str:
     return first_caller_tokens(path)[0].reveal()
 
 
-def _show(answer: Answer, form: str) -> int:
-    line = {"raw": _raw, "json": _json, "header": _header}[form](answer)
+def _show(response: Response, form: str) -> int:
+    line = {"raw": _raw, "json": _json, "header": _header}[form](response)
     if line is None:
-        complain("token", _refusal(answer))
+        complain("token", _refusal(response))
         return EXIT_FAILED
     say(line)
-    if answer.headers.get("Token-Suspect") == "true":
+    if response.headers.get("Token-Suspect") == "true":
         complain("token", "warning: this token is suspect, no other is available now")
     return EXIT_OK
 
 
-def _raw(answer: Answer) -> str | None:
+def _raw(response: Response) -> str | None:
     """Return only the token; None when the response is not a 200 with a token."""
-    token = answer.body.decode("latin-1").removesuffix("\n")
-    return token if answer.status == 200 and _TOKEN.fullmatch(token) else None
+    token = response.body.decode("latin-1").removesuffix("\n")
+    return token if response.status == 200 and _TOKEN.fullmatch(token) else None
 
 
-def _json(answer: Answer) -> str | None:
+def _json(response: Response) -> str | None:
     """Return the document in ASCII, whatever its encoding was; None when it holds no token."""
-    document = answer.document()
+    document = response.document()
     token = document.get("accessToken")
-    if answer.status != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token):
+    if response.status != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token):
         return None
     return json.dumps(document)
 
 
-def _header(answer: Answer) -> str | None:
+def _header(response: Response) -> str | None:
     """Return the header line with the token; None when the response has none."""
     # The header's name depends on the partner; the form of its value does not.
     found = (
         f"{name}: {value}"
-        for name, value in answer.headers.items()
+        for name, value in response.headers.items()
         if value.startswith("Bearer ") and _TOKEN.fullmatch(value.removeprefix("Bearer "))
     )
-    return next(found, None) if answer.status == 200 else None
+    return next(found, None) if response.status == 200 else None
 
 
-def _refusal(answer: Answer) -> str:
+def _refusal(response: Response) -> str:
     """Return a problem document (RFC 9457) as one line: its detail, its code, and when to try again."""
-    problem = answer.document()
+    problem = response.document()
     code, wait_s, partner = problem.get("code"), problem.get("retryAfter"), problem.get("partner")
     if not isinstance(code, str) or not _CODE.fullmatch(code):
-        return f"the {answer.status} response is not from a sidecar: is this the vending listener?"
+        return f"the {response.status} response is not from a sidecar: is this the vending listener?"
     line = f"{_text(problem.get('detail') or problem.get('title'))} ({code})"
     if isinstance(partner, dict):
         said = ((key, partner.get(key)) for key in ("status", "errorCode", "errorMessage", "sessionId"))

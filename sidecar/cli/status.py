@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, HELP_FORM, complain, say
 
 if TYPE_CHECKING:
-    from sidecar.cli.http_client import Answer
+    from sidecar.cli.http_client import Response
     from sidecar.cli.output import Commands
 
 _TIMEOUT_S = 5
@@ -51,19 +51,19 @@ def add_to(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from sidecar.cli.http_client import UnreachableError, ask
+    from sidecar.cli.http_client import UnreachableError, get
     from sidecar.config.client_settings import client_settings
 
     url = args.url or str(client_settings(environ).admin)
     try:
-        answer = ask(url, "/status.json", {"Accept": "application/json"}, timeout_s=_TIMEOUT_S)
+        response = get(url, "/status.json", {"Accept": "application/json"}, timeout_s=_TIMEOUT_S)
     except UnreachableError as error:
         complain("status", str(error))
         return EXIT_UNREACHABLE
-    state = _state(answer)
+    state = _state(response)
     if state is None:
         complain(
-            "status", f"the {answer.status} response from {url} is not from a sidecar: is this the admin listener?"
+            "status", f"the {response.status} response from {url} is not from a sidecar: is this the admin listener?"
         )
         return EXIT_UNREACHABLE
     say(*([json.dumps(state.document)] if args.json else state.lines))
@@ -80,11 +80,11 @@ class _State:
     """Whether every profile has a token."""
 
 
-def _state(answer: Answer) -> _State | None:
+def _state(response: Response) -> _State | None:
     """Return the state in a response; None when the response is not from a sidecar."""
-    document: dict[str, Any] = answer.document()
+    document: dict[str, Any] = response.document()
     profiles = document.get("profiles")
-    if answer.status != 200 or not isinstance(profiles, dict) or not profiles:
+    if response.status != 200 or not isinstance(profiles, dict) or not profiles:
         return None
     try:
         now = datetime.fromisoformat(document["at"])

@@ -1,4 +1,4 @@
-"""Checks the path of a token file: what exists there, and whether a token file can be kept there.
+"""Checks the path of a token file and what else is in its folder.
 
 A rename replaces a file of any kind: `/dev/stdout`, a link, would be lost for the whole machine. So only a regular file
 is replaced or removed.
@@ -11,10 +11,17 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from sidecar.core.errors import ConfigurationError
 
+MODE = 0o640
+"""Set at each write, independent of the umask. An app that runs as another user reads the file by its group."""
+
+_MAX_TOKEN_BYTES = 16 * 1024
+_TOKEN = re.compile(rb"[!-~]+")
+"""The content of a token file: visible ASCII, no line break."""
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISDIR, "a directory"),
@@ -86,3 +93,57 @@ def _is_mount_point(path: Path) -> bool:
 
 def _unescaped(field: bytes) -> bytes:
     return _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), field)
+
+
+def leftovers(files: Collection[Path], others: Collection[Path]) -> list[str]:
+    """Return a sentence for each file in the folders of `files` that looks like a token file and is not in `files`.
+
+    It may be the file of a profile that was removed from the settings: its token is not refreshed. Such a file is not
+    removed, because another sidecar may write it. `others` are known to be other files. Blocks for the disk.
+    """
+    known = set(_identities([*files, *others]))
+    folders: dict[tuple[int, int], Path] = {}
+    for path in files:
+        if (found := _status(path.parent)) is not None:
+            folders.setdefault((found.st_dev, found.st_ino), path.parent)
+    return [
+        f"{path} looks like the token file of a profile that is gone: if no sidecar writes it, remove it"
+        for folder in folders.values()
+        for path in _token_files(folder)
+        if not known.intersection(_identities([path]))
+    ]
+
+
+def _token_files(folder: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            with contextlib.suppress(OSError):
+                if _is_token_file(path):
+                    yield path
+
+
+def _is_token_file(path: Path) -> bool:
+    """Return whether owner, mode, size and content are those of a token file of ours. Raises `OSError`."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) != MODE:
+        return False
+    if not 0 < found.st_size <= _MAX_TOKEN_BYTES:
+        return False
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        return _TOKEN.fullmatch(file.read(_MAX_TOKEN_BYTES)) is not None
+
+
+def _identities(paths: Collection[Path]) -> Iterator[tuple[int, int]]:
+    for path in paths:
+        # The target of a link is known, too.
+        for found in (_status(path), _status(path, follow=False)):
+            if found is not None:
+                yield found.st_dev, found.st_ino
+
+
+def _status(path: Path, *, follow: bool = True) -> os.stat_result | None:
+    try:
+        return path.stat(follow_symlinks=follow)
+    except OSError:
+        return None

@@ -1,10 +1,8 @@
-"""Temporary files in the folder of a token file. Each write has its own; those of ended processes are removed.
+"""A file that holds a complete token, or does not exist.
 
-The writer holds a lock (flock) on its temporary file, and the kernel releases it when the process ends. So a file that
-can be locked has no writer. This also works where processes cannot see each other, as in the containers of a pod. If
-the file system has no locks, nothing is removed.
-
-A file that holds a complete token, or does not exist.
+Each write makes a temporary file in the same folder. The writer holds a lock (flock) on it, and the kernel releases the
+lock when the process ends. So a file that can be locked has no writer, and is removed. This also works where processes
+cannot see each other, as in the containers of a pod. If the file system has no locks, nothing is removed.
 """
 
 from __future__ import annotations
@@ -24,60 +22,8 @@ from pathlib import Path
 from sidecar.core.model import Secret
 from sidecar.core.process_events import TokenFileChange
 from sidecar.secret_file import FileStamp, stamp_of
-from sidecar.token_file_sink.place import NotRegularError, require_regular
+from sidecar.token_file_sink.place import MODE, NotRegularError, require_regular
 
-
-@contextmanager
-def temporary_beside(path: Path, mode: int) -> Iterator[tuple[Path, int]]:
-    """Create a locked, empty file in the folder of `path`, and yield its path and a descriptor open for writing.
-
-    The file is removed at the end, unless it was renamed. Raises `OSError`.
-    """
-    temporary, descriptor = _made(path, mode)
-    try:
-        yield temporary, descriptor
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        os.close(descriptor)
-
-
-def remove_abandoned(path: Path) -> None:
-    """Remove the temporary files of `path` that no running process writes. Ignores errors."""
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
-    with contextlib.suppress(OSError):
-        for other in path.parent.iterdir():
-            if pattern.fullmatch(other.name):
-                with contextlib.suppress(OSError):
-                    _remove_unlocked(other)
-
-
-def _made(path: Path, mode: int) -> tuple[Path, int]:
-    while True:
-        # In the same folder, because a file cannot be renamed to another file system.
-        temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
-        # O_EXCL: only a new file is opened, and a planted link is not followed.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Another process may have found the file before it was locked, and removed it.
-        if os.fstat(descriptor).st_nlink:
-            return temporary, descriptor
-        os.close(descriptor)
-
-
-def _remove_unlocked(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-    finally:
-        os.close(descriptor)
-
-
-MODE = 0o640
-"""Set at each write, independent of the umask. An app that runs as another user reads the file by its group."""
 _SURE_AFTER_LOOKS = 2
 """A second change within one tick of the file system's clock does not change the stamp. Checks are further apart."""
 
@@ -223,3 +169,52 @@ def _cause(error: OSError) -> str:
     if isinstance(error, NotRegularError):
         return "not-regular"
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
+
+
+@contextmanager
+def temporary_beside(path: Path, mode: int) -> Iterator[tuple[Path, int]]:
+    """Create a locked, empty file in the folder of `path`, and yield its path and a descriptor open for writing.
+
+    The file is removed at the end, unless it was renamed. Raises `OSError`.
+    """
+    temporary, descriptor = _made(path, mode)
+    try:
+        yield temporary, descriptor
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        os.close(descriptor)
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove the temporary files of `path` that no running process writes. Ignores errors."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
+    with contextlib.suppress(OSError):
+        for other in path.parent.iterdir():
+            if pattern.fullmatch(other.name):
+                with contextlib.suppress(OSError):
+                    _remove_unlocked(other)
+
+
+def _made(path: Path, mode: int) -> tuple[Path, int]:
+    while True:
+        # In the same folder, because a file cannot be renamed to another file system.
+        temporary = path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
+        # O_EXCL: only a new file is opened, and a planted link is not followed.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Another process may have found the file before it was locked, and removed it.
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)
+
+
+def _remove_unlocked(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    finally:
+        os.close(descriptor)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.cli import dial
+from sidecar.cli import http_client
 from sidecar.cli.main import run
 from tests.support.raw_partner import RawPartner, http, raw_partner
 
@@ -34,7 +34,7 @@ async def test_the_caller_token_stays_on_this_machine_unless_told_otherwise(
     async with raw_partner() as partner:
         partner.play = http("200 OK", b"token")
         assert await command(partner, "token", **caller_token) == 0
-        monkeypatch.setattr(dial, "is_loopback", lambda _: False)
+        monkeypatch.setattr(http_client, "is_loopback", lambda _: False)
         assert await command(partner, "token", **caller_token) == 2
         assert len(partner.received) == 1
         assert await command(partner, "token", "--allow-remote", **caller_token) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Secret
-from sidecar.token_file_sink.leftovers import leftovers
+from sidecar.token_file_sink.place import leftovers
 from sidecar.token_file_sink.token_file import TokenFile
 from tests.support.odd_files import ODD, make_odd
 
