@@ -38,14 +38,14 @@ def system_look_up(host: str) -> IpAddresses:
     of open files.
     """
     try:
-        return _asked(host)
+        return _look_up_name(host)
     except socket.gaierror:
         if (limit := file_limit_error()) is not None:
             raise limit from None
         raise
 
 
-def _asked(host: str) -> IpAddresses:
+def _look_up_name(host: str) -> IpAddresses:
     try:
         return _found(host, socket.AI_ADDRCONFIG)
     except ValueError:

@@ -30,14 +30,14 @@ async def serve(settings: Settings, environ: Mapping[str, str]) -> int:
 
 async def wait_for_signal(service: Service, drain_s: float) -> None:
     """Wait for SIGTERM or SIGINT, then for the end of the drain. SIGHUP reloads the credentials."""
-    asked, hurried = asyncio.Event(), asyncio.Event()
+    stopping, skip_drain = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
-        (hurried if asked.is_set() else asked).set()
+        (skip_drain if stopping.is_set() else stopping).set()
 
     with signals.delivered(asyncio.get_running_loop(), stop, service.reread_credentials):
-        await asked.wait()
+        await stopping.wait()
         service.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain_s):
-                await hurried.wait()
+                await skip_drain.wait()

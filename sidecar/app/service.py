@@ -66,8 +66,8 @@ class Service:
         self._token_files = TokenFiles(settings, self._observers.stalls, self._sink)
         self._follower_tasks: list[asyncio.Task[None]] = []
         self._draining = False
-        self._patience_s = max(profile.profile.request_timeout_s for profile in settings.profiles)
-        self._patience_ends = self._clock.monotonic() + self._patience_s
+        self._request_timeout_s = max(profile.profile.request_timeout_s for profile in settings.profiles)
+        self._first_timeout_at = self._clock.monotonic() + self._request_timeout_s
         self._release_logs: Callable[[], None] = lambda: None
         self._files = WatchedFiles(settings, self._observers)
         self._store: Store | None = None
@@ -116,8 +116,8 @@ class Service:
         self._tasks = [asyncio.create_task(vendor.run()) for vendor in self.vendors.values()]
         self._follower_tasks = self._token_files.start()
         self._follower_tasks += [asyncio.create_task(watch) for watch in self._files.watch()]
-        told = self._manager.run(lambda: self._health(admin), self._patience_s)
-        self._follower_tasks.append(asyncio.create_task(told))
+        notifications = self._manager.run(lambda: self._health(admin), self._request_timeout_s)
+        self._follower_tasks.append(asyncio.create_task(notifications))
 
     def _assemble(self, store: Store, session: aiohttp.ClientSession) -> None:
         process = Process(
@@ -157,10 +157,10 @@ class Service:
             render_metrics=self._observers.metrics.render,
             recent_events=self._observers.recent,
             wall=self._clock.wall,
-            failure=self._ailment,
+            failure=self._restart_reason,
             is_draining=lambda: self._draining,
             token_file_state=self._token_files.state,
-            has_waited=self._waited,
+            has_waited=self._first_timeout_passed,
             stalled_files=self._observers.stalls,
         )
         admin = AdminApi(self.vendors, sources)
@@ -180,11 +180,11 @@ class Service:
             )
         )
 
-    def _waited(self) -> bool:
+    def _first_timeout_passed(self) -> bool:
         """Return whether a request that waited since the start would have got its "no token" error by now."""
-        return self._clock.monotonic() >= self._patience_ends
+        return self._clock.monotonic() >= self._first_timeout_at
 
-    def _ailment(self) -> str | None:
+    def _restart_reason(self) -> str | None:
         """Return why the process should be restarted; None while the maintainer tasks run."""
         ended = [name for name, task in zip(self.vendors, self._tasks, strict=True) if task.done()]
         return f"the maintainer of {', '.join(ended)} has ended" if ended else None
@@ -193,7 +193,7 @@ class Service:
         shown = admin.snapshots()
         vended = (one.profile for one in shown if one.ready)
         missing = ((one.profile, one.why_not) for one in shown if not one.ready)
-        return Health(started=admin.started(), alive=self._ailment() is None, words=words_of(vended, missing))
+        return Health(started=admin.started(), alive=self._restart_reason() is None, words=words_of(vended, missing))
 
     def _warn(self, warning: str) -> None:
         self._sink.emit(ConfigurationWarned(warning=warning))

@@ -21,7 +21,6 @@ from sidecar.file_operations import (
     FileHangsError,
     FileOperationError,
     FileOperations,
-    FileStalls,
     read_at_start,
 )
 from sidecar.stores.sealing import SealKey, load_seal_keys
@@ -79,9 +78,12 @@ def problems_with_files(settings: Settings) -> list[str]:
         found += _problems(lambda: read_seal_keys(keys))
     if (tokens := settings.caller_token_file) is not None:
         found += _problems(lambda: first_caller_tokens(tokens))
-    for profile in settings.profiles:
-        found += _credentials_problems(profile)
-        found += _problems(partial(check_token_file, profile))
+    for one in settings.profiles:
+        if (directory := one.credentials_dir) is not None:
+            read = DirectoryCredentials(directory).read
+            problems = _problems(partial(read_at_start, str(directory), read))
+            found += (f"profile {one.profile.name}: {problem}" for problem in problems)
+        found += _problems(partial(check_token_file, one))
     return found
 
 
@@ -97,20 +99,9 @@ def read_seal_keys(path: Path) -> tuple[SealKey, ...]:
     return read_at_start(f"{Settings.seal_key_file.name}: {path}", lambda: load_seal_keys(path))
 
 
-def _problems(look: Callable[[], object]) -> Sequence[str]:
+def _problems(read: Callable[[], object]) -> Sequence[str]:
     try:
-        look()
-    except ConfigurationError as error:
+        read()
+    except (ConfigurationError, CredentialsError) as error:
         return error.problems
     return ()
-
-
-def _credentials_problems(settings: ProfileSettings) -> list[str]:
-    if (directory := settings.credentials_dir) is None:
-        return []
-    operations = FileOperations("credentials", FileStalls())
-    try:
-        BackgroundCredentials(DirectoryCredentials(directory), operations, str(directory)).read()
-    except CredentialsError as error:
-        return [f"profile {settings.profile.name}: {problem}" for problem in error.problems]
-    return []

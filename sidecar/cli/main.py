@@ -93,7 +93,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"token-sidecar {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    asked = _COMMANDS.get(argv[0]) if argv else None
-    for command in _COMMANDS.values() if asked is None else (asked,):
+    named = _COMMANDS.get(argv[0]) if argv else None
+    for command in _COMMANDS.values() if named is None else (named,):
         command.add_to(commands)
     return parser

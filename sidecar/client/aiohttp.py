@@ -22,11 +22,11 @@ from yarl import URL
 
 from sidecar.client.requests import (
     DEFAULT_URL,
-    MAX_ANSWER_BYTES,
+    MAX_RESPONSE_BYTES,
     TIMEOUT_S,
     PartnerHeader,
-    Question,
-    Questions,
+    SidecarRequest,
+    SidecarRequests,
     check_reported,
     partner_header,
 )
@@ -103,11 +103,11 @@ class SidecarAuth:
         caller_token_file: str | PathLike[str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """Takes the arguments of `Questions`. Raises `ValueError`."""
-        self._questions = Questions(url, profile, caller_token, caller_token_file, timeout_s)
+        """Takes the arguments of `SidecarRequests`. Raises `ValueError`."""
+        self._requests = SidecarRequests(url, profile, caller_token, caller_token_file, timeout_s)
 
     def __repr__(self) -> str:
-        return f"SidecarAuth({self._questions!r})"
+        return f"SidecarAuth({self._requests!r})"
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -143,39 +143,39 @@ class SidecarAuth:
         theirs = next(_limits_in(handler), request.session.timeout)
         return aiohttp.ClientTimeout(
             # None and 0 mean no limit.
-            total=min(self._questions.timeout_s, theirs.total or math.inf),
+            total=min(self._requests.timeout_s, theirs.total or math.inf),
             connect=theirs.connect,
             sock_connect=theirs.sock_connect,
             sock_read=theirs.sock_read,
         )
 
     async def _header(self, limits: aiohttp.ClientTimeout) -> PartnerHeader:
-        return partner_header(*await self._ask(self._questions.header(), limits))
+        return partner_header(*await self._send(self._requests.header(), limits))
 
-    async def _header_instead_of(self, refused: PartnerHeader, limits: aiohttp.ClientTimeout) -> PartnerHeader:
-        status, _, body = await self._ask(self._questions.rejected(refused), limits)
+    async def _header_instead_of(self, rejected: PartnerHeader, limits: aiohttp.ClientTimeout) -> PartnerHeader:
+        status, _, body = await self._send(self._requests.rejected(rejected), limits)
         check_reported(status, body)
         return await self._header(limits)
 
-    async def _ask(self, question: Question, limits: aiohttp.ClientTimeout) -> _Reply:
-        reply = await self._ask_once(question, limits)
-        again = self._questions.again(question, reply[0])
-        return reply if again is None else await self._ask_once(again, limits)
+    async def _send(self, request: SidecarRequest, limits: aiohttp.ClientTimeout) -> _Reply:
+        reply = await self._send_once(request, limits)
+        retry = self._requests.retry(request, reply[0])
+        return reply if retry is None else await self._send_once(retry, limits)
 
-    async def _ask_once(self, question: Question, limits: aiohttp.ClientTimeout) -> _Reply:
+    async def _send_once(self, request: SidecarRequest, limits: aiohttp.ClientTimeout) -> _Reply:
         """Return status, headers and body. Uses a new session: the app's may have proxies and default headers."""
-        path = self._questions.socket_path
+        path = self._requests.socket_path
         connector = aiohttp.UnixConnector(path) if path else aiohttp.TCPConnector()
         async with (
             aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=False) as session,
             session.request(
-                question.method, question.url, headers=question.headers, data=question.body, allow_redirects=False
-            ) as answer,
+                request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
+            ) as response,
         ):
             body = b""
-            while len(body) <= MAX_ANSWER_BYTES and (part := await answer.content.read(MAX_ANSWER_BYTES)):
+            while len(body) <= MAX_RESPONSE_BYTES and (part := await response.content.read(MAX_RESPONSE_BYTES)):
                 body += part
-            return answer.status, dict(answer.headers), body
+            return response.status, dict(response.headers), body
 
 
 def _limits_in(handler: object) -> Iterator[aiohttp.ClientTimeout]:

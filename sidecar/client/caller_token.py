@@ -34,7 +34,7 @@ class CallerToken:
             self._current = _usable(self._path, self._current)[0]
         return self._current
 
-    def instead_of(self, refused: str) -> str | None:
+    def instead_of(self, rejected: str) -> str | None:
         """Return another line of the current file and use it from now on; None when there is none.
 
         In a rotation the sidecar may read the new file earlier or later than this process.
@@ -42,7 +42,7 @@ class CallerToken:
         if self._path is None:
             return None
         self._stamp = file_stamp(self._path)
-        other = next((line for line in _usable(self._path, refused) if line != refused), None)
+        other = next((line for line in _usable(self._path, rejected) if line != rejected), None)
         self._current = other or self._current
         return other
 

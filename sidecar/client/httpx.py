@@ -19,11 +19,11 @@ import httpx
 
 from sidecar.client.requests import (
     DEFAULT_URL,
-    MAX_ANSWER_BYTES,
+    MAX_RESPONSE_BYTES,
     TIMEOUT_S,
     PartnerHeader,
-    Question,
-    Questions,
+    SidecarRequest,
+    SidecarRequests,
     check_reported,
     partner_header,
 )
@@ -145,11 +145,11 @@ class SidecarAuth(httpx.Auth):
         caller_token_file: str | PathLike[str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """Takes the arguments of `Questions`. Raises `ValueError`."""
-        self._questions = Questions(url, profile, caller_token, caller_token_file, timeout_s)
+        """Takes the arguments of `SidecarRequests`. Raises `ValueError`."""
+        self._requests = SidecarRequests(url, profile, caller_token, caller_token_file, timeout_s)
 
     def __repr__(self) -> str:
-        return f"SidecarAuth({self._questions!r})"
+        return f"SidecarAuth({self._requests!r})"
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.read()
@@ -159,7 +159,7 @@ class SidecarAuth(httpx.Auth):
         response = yield request
         if response.status_code != httpx.codes.UNAUTHORIZED or not token.is_at_origin(response):
             return
-        status, _, body = self._ask(self._questions.rejected(sent), limits)
+        status, _, body = self._send(self._requests.rejected(sent), limits)
         check_reported(status, body)
         current = self._header(limits)
         if current != sent:
@@ -175,7 +175,7 @@ class SidecarAuth(httpx.Auth):
         response = yield request
         if response.status_code != httpx.codes.UNAUTHORIZED or not token.is_at_origin(response):
             return
-        status, _, body = await self._ask_async(self._questions.rejected(sent), limits)
+        status, _, body = await self._send_async(self._requests.rejected(sent), limits)
         check_reported(status, body)
         current = await self._header_async(limits)
         if current != sent:
@@ -185,49 +185,49 @@ class SidecarAuth(httpx.Auth):
     def _limits(self, request: httpx.Request) -> _Limits:
         """Return the time limit of each step of a request to the sidecar: the app's own limit, at most `timeout_s`."""
         theirs: Mapping[str, Any] = request.extensions.get("timeout", {})
-        ours_s = self._questions.timeout_s
+        ours_s = self._requests.timeout_s
         steps = ("connect", "read", "write", "pool")
         return {step: ours_s if (limit := theirs.get(step)) is None else min(limit, ours_s) for step in steps}
 
     def _header(self, limits: _Limits) -> PartnerHeader:
-        return partner_header(*self._ask(self._questions.header(), limits))
+        return partner_header(*self._send(self._requests.header(), limits))
 
     async def _header_async(self, limits: _Limits) -> PartnerHeader:
-        return partner_header(*await self._ask_async(self._questions.header(), limits))
+        return partner_header(*await self._send_async(self._requests.header(), limits))
 
-    def _ask(self, question: Question, limits: _Limits) -> _Reply:
-        reply = self._ask_once(question, limits)
-        again = self._questions.again(question, reply[0])
-        return reply if again is None else self._ask_once(again, limits)
+    def _send(self, request: SidecarRequest, limits: _Limits) -> _Reply:
+        reply = self._send_once(request, limits)
+        retry = self._requests.retry(request, reply[0])
+        return reply if retry is None else self._send_once(retry, limits)
 
-    async def _ask_async(self, question: Question, limits: _Limits) -> _Reply:
-        reply = await self._ask_once_async(question, limits)
-        again = self._questions.again(question, reply[0])
-        return reply if again is None else await self._ask_once_async(again, limits)
+    async def _send_async(self, request: SidecarRequest, limits: _Limits) -> _Reply:
+        reply = await self._send_once_async(request, limits)
+        retry = self._requests.retry(request, reply[0])
+        return reply if retry is None else await self._send_once_async(retry, limits)
 
-    def _ask_once(self, question: Question, limits: _Limits) -> _Reply:
+    def _send_once(self, request: SidecarRequest, limits: _Limits) -> _Reply:
         """Send on a new connection: nothing stays open, and no connection is shared by threads or event loops."""
         body = b""
-        with httpx.HTTPTransport(verify=_NO_TLS, uds=self._questions.socket_path) as way:
-            answer = way.handle_request(_request(question, limits))
-            for part in answer.iter_raw():
+        with httpx.HTTPTransport(verify=_NO_TLS, uds=self._requests.socket_path) as transport:
+            response = transport.handle_request(_request(request, limits))
+            for part in response.iter_raw():
                 body += part
-                if len(body) > MAX_ANSWER_BYTES:
+                if len(body) > MAX_RESPONSE_BYTES:
                     break
-            return answer.status_code, answer.headers, body
+            return response.status_code, response.headers, body
 
-    async def _ask_once_async(self, question: Question, limits: _Limits) -> _Reply:
+    async def _send_once_async(self, request: SidecarRequest, limits: _Limits) -> _Reply:
         body = b""
-        async with httpx.AsyncHTTPTransport(verify=_NO_TLS, uds=self._questions.socket_path) as way:
-            answer = await way.handle_async_request(_request(question, limits))
-            async for part in answer.aiter_raw():
+        async with httpx.AsyncHTTPTransport(verify=_NO_TLS, uds=self._requests.socket_path) as transport:
+            response = await transport.handle_async_request(_request(request, limits))
+            async for part in response.aiter_raw():
                 body += part
-                if len(body) > MAX_ANSWER_BYTES:
+                if len(body) > MAX_RESPONSE_BYTES:
                     break
-            return answer.status_code, answer.headers, body
+            return response.status_code, response.headers, body
 
 
-def _request(question: Question, limits: _Limits) -> httpx.Request:
-    headers = {**question.headers, "Connection": "close"}
+def _request(request: SidecarRequest, limits: _Limits) -> httpx.Request:
+    headers = {**request.headers, "Connection": "close"}
     extensions = {"timeout": limits}
-    return httpx.Request(question.method, question.url, headers=headers, content=question.body, extensions=extensions)
+    return httpx.Request(request.method, request.url, headers=headers, content=request.body, extensions=extensions)

@@ -19,7 +19,7 @@ from sidecar.client.errors import TokenUnavailableError
 DEFAULT_URL = "http://127.0.0.1:8181"
 TIMEOUT_S = 60
 """Longer than a sidecar lets callers wait by default (5 s), so that SIDECAR_REQUEST_TIMEOUT_S may be larger."""
-MAX_ANSWER_BYTES = 1 << 16
+MAX_RESPONSE_BYTES = 1 << 16
 """The most bytes that are read of a response; the rest is not read."""
 
 _UNAUTHORIZED = 401
@@ -29,7 +29,7 @@ _TOKEN = re.compile("[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SidecarRequest:
     """One request to the sidecar; `url` is absolute, `headers` and `body` may contain a secret."""
 
     method: str
@@ -46,7 +46,7 @@ class PartnerHeader:
     value: str = field(repr=False)
 
 
-class Questions:
+class SidecarRequests:
     """Builds the requests to the sidecar at `url` for one profile (empty: `default`).
 
     `url` is `http://host:port` or `unix:/path`. If the sidecar requires a caller token, `caller_token_file` is a file
@@ -79,27 +79,27 @@ class Questions:
         self._caller_token = CallerToken(caller_token, caller_token_file)
 
     def __repr__(self) -> str:
-        return f"Questions({self.url}{self._profile})"
+        return f"SidecarRequests({self.url}{self._profile})"
 
-    def header(self) -> Question:
+    def header(self) -> SidecarRequest:
         """Return the request for the header that the partner expects now."""
-        return Question("GET", f"{self._base}/v1/authorize{self._profile}", self._headers())
+        return SidecarRequest("GET", f"{self._base}/v1/authorize{self._profile}", self._headers())
 
-    def rejected(self, refused: PartnerHeader) -> Question:
+    def rejected(self, header: PartnerHeader) -> SidecarRequest:
         """Return the report that the partner rejected the token in this header. Apps need not read the response."""
-        body = json.dumps({"accessToken": refused.value.removeprefix(_SCHEME)}).encode()
+        body = json.dumps({"accessToken": header.value.removeprefix(_SCHEME)}).encode()
         headers = {**self._headers(), "Content-Type": "application/json"}
-        return Question("POST", f"{self._base}/v1/token{self._profile}/rejected", headers, body)
+        return SidecarRequest("POST", f"{self._base}/v1/token{self._profile}/rejected", headers, body)
 
-    def again(self, question: Question, status: int) -> Question | None:
+    def retry(self, request: SidecarRequest, status: int) -> SidecarRequest | None:
         """Return the request with another caller token; None unless this one was rejected and there is another."""
         if status != _UNAUTHORIZED:
             return None
-        refused = question.headers.get("Authorization", "").removeprefix(_SCHEME)
-        other = self._caller_token.instead_of(refused)
+        rejected = request.headers.get("Authorization", "").removeprefix(_SCHEME)
+        other = self._caller_token.instead_of(rejected)
         if other is None:
             return None
-        return replace(question, headers=question.headers | {"Authorization": _SCHEME + other})
+        return replace(request, headers=request.headers | {"Authorization": _SCHEME + other})
 
     def _headers(self) -> dict[str, str]:
         headers = {"Sidecar-Request": "true"}
@@ -109,7 +109,7 @@ class Questions:
 
 
 def partner_header(status: int, headers: Mapping[str, str], body: bytes) -> PartnerHeader:
-    """Read the response to `Questions.header`. Raises `TokenUnavailableError`."""
+    """Read the response to `SidecarRequests.header`. Raises `TokenUnavailableError`."""
     # The header's name depends on the partner; the format of the value is the same for all.
     found = next((PartnerHeader(*field) for field in headers.items() if _holds_token(field[1])), None)
     if status != 200 or found is None:
@@ -118,7 +118,7 @@ def partner_header(status: int, headers: Mapping[str, str], body: bytes) -> Part
 
 
 def check_reported(status: int, body: bytes) -> None:
-    """Read the response to `Questions.rejected`. Raises `TokenUnavailableError`."""
+    """Read the response to `SidecarRequests.rejected`. Raises `TokenUnavailableError`."""
     if status != 202:
         raise _unavailable(status, body)
 

@@ -28,7 +28,6 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_KEY = {setting.key: setting for setting in SETTINGS if setting is not Settings.config}
 _PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _TABLES = "profiles"
-_SPELT = PREFIX.lower()
 _RESERVED_NAME = "rejected"  # /v1/token/rejected is a path of its own
 
 # Kubernetes sets these in every container for each Service of its namespace, so a Service named `sidecar-x` must not
@@ -137,7 +136,9 @@ def _layer(table: Mapping[str, object], place: str, diagnostics: Diagnostics, *,
         if setting is None:
             # Common mistakes are the variable's name, and the name of the tables in the singular.
             words = known if profile else [*known, _TABLES]
-            diagnostics.problem(f"{origin} is not a setting{did_you_mean(key.lower().removeprefix(_SPELT), words)}")
+            diagnostics.problem(
+                f"{origin} is not a setting{did_you_mean(key.lower().removeprefix(PREFIX.lower()), words)}"
+            )
         elif profile and not setting.per_profile:
             diagnostics.problem(f"{origin} is the same for all profiles: move it above the tables")
         elif text is None:

@@ -14,7 +14,7 @@ import pytest
 from sidecar.client.aiohttp import SidecarAuth as AiohttpAuth
 from sidecar.client.errors import TokenUnavailableError
 from sidecar.client.httpx import SidecarAuth as HttpxAuth
-from sidecar.client.requests import PartnerHeader, Questions
+from sidecar.client.requests import PartnerHeader, SidecarRequests
 from tests.clients.refuser import Refuser
 from tests.clients.site import CALLER_TOKEN, Partner, Site, site_with
 from tests.support.commands import START_LIMIT_S
@@ -190,13 +190,13 @@ def test_the_connection_is_free_again_after_the_first_refusal(site: Site, refuse
 
 @pytest.mark.parametrize("auth", [HttpxAuth, AiohttpAuth])
 def test_no_repr_shows_a_secret(auth: type[HttpxAuth | AiohttpAuth]) -> None:
-    questions = Questions(caller_token="canary")
+    requests = SidecarRequests(caller_token="canary")
     header = PartnerHeader("AccessToken", "Bearer canary")
     shown = [
         repr(part)
-        for part in (auth(caller_token="canary"), questions, header, questions.header(), questions.rejected(header))
+        for part in (auth(caller_token="canary"), requests, header, requests.header(), requests.rejected(header))
     ]
-    assert "canary" in questions.header().headers["Authorization"]
+    assert "canary" in requests.header().headers["Authorization"]
     assert "canary" not in "".join(shown)
 
 
