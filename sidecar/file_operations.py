@@ -63,7 +63,7 @@ class FileStalls:
             self._sink.emit(FileStallEnded(file=stalled.file, profile=stalled.profile))
 
 
-def run_aside(work: Callable[[], T], on_end: Callable[[], None] = lambda: None) -> asyncio.Future[T]:
+def run_in_thread(work: Callable[[], T], on_end: Callable[[], None] = lambda: None) -> asyncio.Future[T]:
     """Run `work` in a daemon thread and return a future for its outcome. Cancelling the future does not end `work`.
 
     `on_end` is called in the event loop once `work` has returned. The future may also raise `FileOperationError`.
@@ -111,14 +111,14 @@ class FileOperations:
         """Whether an operation has not returned within `STALLED_AFTER_S`."""
 
     def start(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Start `work` as `run_aside` does. Raises `RuntimeError` while `busy`."""
+        """Start `work` as `run_in_thread` does. Raises `RuntimeError` while `busy`."""
         import asyncio
 
         if self.busy:
             raise RuntimeError("one operation at a time")
         self.busy = True
         self._timer = asyncio.get_running_loop().call_later(STALLED_AFTER_S, self._stall)
-        return run_aside(work, self._end)
+        return run_in_thread(work, self._end)
 
     def _stall(self) -> None:
         self.stalled = True

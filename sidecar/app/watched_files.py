@@ -110,10 +110,10 @@ class CallerTokenFile:
     """Called at each request: returns the tokens of the latest look."""
 
     def __init__(
-        self, path: Path, sink: EventSink, operations: FileOperations, learn: Callable[[Secret], None] = lambda _: None
+        self, path: Path, sink: EventSink, operations: FileOperations, register: Callable[[Secret], None]
     ) -> None:
-        """`learn` is called with each token that was not in the file before. Raises `ConfigurationError`."""
-        self._learn = learn
+        """`register` is called with each token that was not in the file before. Raises `ConfigurationError`."""
+        self._register = register
         self._tokens = CallerTokens(())
         self.file = WatchedFile(
             Settings.caller_token_file.name,
@@ -130,7 +130,7 @@ class CallerTokenFile:
     def _use(self, tokens: Sequence[Secret]) -> None:
         for token in tokens:
             if not self._tokens.accept(token.reveal()):
-                self._learn(token)
+                self._register(token)
         self._tokens = CallerTokens(tokens)
 
 
@@ -187,8 +187,8 @@ class WatchedFiles:
         if self._settings.caller_token_file is None:
             return None
         operations = FileOperations("caller-tokens", self._observers.stalls)
-        learn = self._observers.redactor.register
-        tokens = CallerTokenFile(self._settings.caller_token_file, self._sink, operations, learn)
+        register = self._observers.redactor.register
+        tokens = CallerTokenFile(self._settings.caller_token_file, self._sink, operations, register)
         self._watched.append((tokens.file, CALLER_TOKENS_LOOK_S))
         return tokens
 

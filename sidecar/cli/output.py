@@ -1,9 +1,7 @@
-"""Writes the output of commands to stdout and stderr.
+"""What the commands share: their output to stdout and stderr, exit codes, and the format of help texts.
 
 Control, format and other unprintable characters are replaced by spaces in every line. A command whose output cannot be
 written fails, with an exit code of its own.
-
-Shared by the commands: exit codes, the format of help texts, and error output.
 """
 
 from __future__ import annotations
@@ -18,6 +16,19 @@ from sidecar.core.errors import SidecarError, printable
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
+
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+EXIT_UNREACHABLE = 3
+EXIT_OUTPUT = 74
+"""The output cannot be written: EX_IOERR of sysexits.h. Also when the reader of a pipe has exited."""
+EXIT_INTERRUPTED = 130
+"""The exit code that shells expect after Ctrl-C: 128 + SIGINT."""
+
+HELP_FORM = argparse.RawDescriptionHelpFormatter
+"""Keeps the line breaks of examples."""
 
 
 class OutputError(SidecarError):
@@ -57,19 +68,6 @@ def _discard_buffered(stream: TextIO) -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
-
-
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_CONFIGURATION = 2
-EXIT_UNREACHABLE = 3
-EXIT_OUTPUT = 74
-"""The output cannot be written: EX_IOERR of sysexits.h. Also when the reader of a pipe has exited."""
-EXIT_INTERRUPTED = 130
-"""The exit code that shells expect after Ctrl-C: 128 + SIGINT."""
-
-HELP_FORM = argparse.RawDescriptionHelpFormatter
-"""Keeps the line breaks of examples."""
 
 
 def complain(command: str, line: str) -> None:

@@ -1,9 +1,8 @@
 """A client middleware for aiohttp: `aiohttp.ClientSession(middlewares=[SidecarAuth()])`.
 
-Limits the token to one origin while aiohttp follows redirects: the scheme, host and port that the app requested.
-
-A middleware cannot distinguish the requests of a redirect chain from the app's own. They follow one another in one
-task, so the response to a request shows whether the next one in this task follows a redirect.
+The token is sent only to the origin that the app requested (scheme, host and port), also while aiohttp follows
+redirects. A middleware cannot distinguish the requests of a redirect chain from the app's own. They follow one another
+in one task, so the response to a request shows whether the next one in this task follows a redirect.
 """
 
 from __future__ import annotations
@@ -31,7 +30,11 @@ from sidecar.client.requests import (
     partner_header,
 )
 
+_UNAUTHORIZED = 401
 _REDIRECTS = (301, 302, 303, 307, 308)
+
+_Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
+"""Status, headers and body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,6 @@ def _target(response: aiohttp.ClientResponse) -> URL | None:
         return None if location is None else response.url.join(URL(location)).origin()
     except ValueError:
         return None
-
-
-_UNAUTHORIZED = 401
-
-_Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
 
 
 class SidecarAuth:

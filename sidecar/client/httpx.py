@@ -1,11 +1,10 @@
 """An `httpx.Auth`: `httpx.Client(auth=SidecarAuth())`, or `AsyncClient`.
 
-Limits the token of an httpx request to one origin: the scheme, host and port that the app requested.
-
-An `httpx.Auth` handles a request and its redirects as one. httpx makes the request of a redirect from a copy of the
-headers, without `Authorization`, and with the same extensions. So no copy of the headers has the token, and the
-extension `trace` adds it to each request to the origin: also after a redirect, and where instrumentation has replaced
-the headers by a copy. A transport without support for `trace` sends the token only with the first request.
+The token is sent only to the origin that the app requested (scheme, host and port). An `httpx.Auth` handles a request
+and its redirects as one. httpx makes the request of a redirect from a copy of the headers, without `Authorization`, and
+with the same extensions. So no copy of the headers has the token, and the extension `trace` adds it to each request to
+the origin: also after a redirect, and where instrumentation has replaced the headers by a copy. A transport without
+support for `trace` sends the token only with the first request.
 """
 
 from __future__ import annotations
@@ -28,7 +27,13 @@ from sidecar.client.requests import (
     partner_header,
 )
 
+# Connections to the sidecar never use TLS. Without this context, each transport would load the system's certificates.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 _Info: TypeAlias = dict[str, Any]
+_Limits: TypeAlias = dict[str, float]
+_Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
+_Origin: TypeAlias = tuple[str, str, int | None]
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -98,9 +103,6 @@ class _HeadersWithToken(httpx.Headers):
         return isinstance(key, str) and (key.lower() == self._token.name.lower() or super().__contains__(key))
 
 
-_Origin: TypeAlias = tuple[str, str, int | None]
-
-
 def _origin(url: httpx.URL) -> _Origin:
     return url.scheme, url.raw_host.decode("ascii"), url.port or _PORTS.get(url.scheme)
 
@@ -111,13 +113,6 @@ def _destination(url: Any) -> _Origin:  # noqa: ANN401 - httpcore's URL; httpx a
         return _origin(httpx.URL(url.target.decode("ascii")))
     scheme = url.scheme.decode("ascii")
     return scheme, url.host.decode("ascii"), url.port or _PORTS.get(scheme)
-
-
-# Connections to the sidecar never use TLS. Without this context, each transport would load the system's certificates.
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-_Limits: TypeAlias = dict[str, float]
-_Reply: TypeAlias = tuple[int, Mapping[str, str], bytes]
 
 
 class SidecarAuth(httpx.Auth):

@@ -49,7 +49,7 @@ def _tables(sources: Sources) -> Iterator[tuple[str, Layer, str]]:
     if not sources.profiles:
         yield DEFAULT_NAME, {}, ""
     for name, layer in sources.profiles.items():
-        yield name, layer, sources.table(name)
+        yield name, layer, sources.place_of(name)
 
 
 def _build_one(name: str, values: Values, presets: Mapping[str, str], diagnostics: Diagnostics) -> ProfileSettings:

@@ -53,7 +53,7 @@ class Sources:
     readable: bool = True
     """False when the file cannot be read: its settings are unknown then."""
 
-    def table(self, profile: str) -> str:
+    def place_of(self, profile: str) -> str:
         """Return the place of a profile's settings, in the words of `RawValue.origin`."""
         return f"in [profiles.{profile}] of {self.config}"
 

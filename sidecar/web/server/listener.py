@@ -18,7 +18,7 @@ from sidecar.core.listener_limits import Limit, Limits, ListenerName
 from sidecar.core.model import Address, Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.process_events import LimitHit
-from sidecar.file_operations import run_aside
+from sidecar.file_operations import run_in_thread
 from sidecar.web.responses import Response, wire_bytes
 from sidecar.web.server.connection_registry import ConnectionRegistry
 from sidecar.web.server.fast_path import FastPath
@@ -143,7 +143,7 @@ class Listener:
             return
         for server in self._servers:
             server.close()
-        removal = run_aside(self._remove_unix_files)
+        removal = run_in_thread(self._remove_unix_files)
         # Connections whose first bytes have arrived are served before the idle ones are closed.
         await asyncio.sleep(0)
         self._http.registry.close()

@@ -50,8 +50,10 @@ def remove(file: Path) -> None:
     file.unlink()
 
 
-def caller_token_file(path: Path, sink: ListSink, learn: Callable[[Secret], None] = lambda _: None) -> CallerTokenFile:
-    return CallerTokenFile(path, sink, FileOperations("caller-tokens", FileStalls(sink)), learn)
+def caller_token_file(
+    path: Path, sink: ListSink, register: Callable[[Secret], None] = lambda _: None
+) -> CallerTokenFile:
+    return CallerTokenFile(path, sink, FileOperations("caller-tokens", FileStalls(sink)), register)
 
 
 async def looked(tokens: CallerTokenFile) -> CallerTokens:
@@ -123,12 +125,12 @@ def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
         caller_token_file(tmp_path / "none", ListSink())
 
 
-async def test_each_new_token_is_learnt_once(file: Path) -> None:
-    learnt: list[Secret] = []
-    tokens = caller_token_file(file, ListSink(), learnt.append)
+async def test_each_new_token_is_registered_once(file: Path) -> None:
+    registered: list[Secret] = []
+    tokens = caller_token_file(file, ListSink(), registered.append)
     replace(file, f"{FIRST}\n{SECOND}".encode())
     await tokens.file.look()
-    assert learnt == [Secret(FIRST), Secret(SECOND)]
+    assert registered == [Secret(FIRST), Secret(SECOND)]
 
 
 async def test_while_the_file_hangs_the_tokens_before_it_stay(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
