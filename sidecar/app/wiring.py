@@ -33,20 +33,16 @@ LATEST = 4
 
 
 class RedactedCredentials:
-    """Registers all credentials that are read with the redactor, so that none of them reaches a log line.
+    """Registers credentials with the redactor, so that none of them reaches a log line.
 
     The latest `LATEST` and all that are still in use stay registered. Others are removed. Credentials that are equal to
     registered ones are returned as the same object, not as a copy.
     """
 
-    def __init__(self, inner: CredentialsSource, redactor: Redactor) -> None:
-        self._inner = inner
+    def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._latest: deque[Credentials] = deque(maxlen=LATEST)
         self._known: list[weakref.ref[Credentials]] = []
-
-    def read(self) -> Credentials:
-        return self.keep(self._inner.read())
 
     def keep(self, found: Credentials) -> Credentials:
         """Return the equal credentials that are registered already, if any; else register `found` and return it."""
@@ -75,14 +71,13 @@ def credentials_source(
     settings: ProfileSettings, redactor: Redactor, stalls: FileStalls, on_change: Callable[[], None] = lambda: None
 ) -> CredentialsSource:
     """Return the mounted directory or the environment as source. `on_change` as for `BackgroundCredentials`."""
-    if settings.credentials_dir is not None:
-        directory = DirectoryCredentials(settings.credentials_dir)
-        keep = RedactedCredentials(directory, redactor).keep
-        place = str(settings.credentials_dir)
+    keep = RedactedCredentials(redactor).keep
+    if (directory := settings.credentials_dir) is not None:
         operations = FileOperations("credentials", stalls, settings.profile.name)
-        return BackgroundCredentials(directory, operations, place, keep=keep, on_change=on_change)
+        source = DirectoryCredentials(directory)
+        return BackgroundCredentials(source, operations, str(directory), keep=keep, on_change=on_change)
     if settings.credentials is not None:
-        return RedactedCredentials(StaticCredentials(settings.credentials), redactor)
+        return StaticCredentials(keep(settings.credentials))
     raise ConfigurationError([f"profile {settings.profile.name} has no credentials"])
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sidecar.cli.output import EXIT_FAILED, EXIT_OK, HELP_FORM, say
+from sidecar.cli.output import EXIT_FAILED, EXIT_OK, add_command, say
 
 if TYPE_CHECKING:
     from sidecar.app.check import CheckLine
@@ -33,15 +33,8 @@ exit codes: 0 success, 1 a check failed, 2 invalid configuration, 74 stdout cann
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser(
-        "check",
-        help="validate settings, credentials and store",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=HELP_FORM,
-    )
+    parser = add_command(commands, "check", _run, "validate settings, credentials and store", _DESCRIPTION, _EPILOG)
     parser.add_argument("--live", action="store_true", help="also get a token, from the store or from the partner")
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:

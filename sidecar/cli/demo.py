@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sidecar.cli.output import HELP_FORM, say
+from sidecar.cli.output import add_command, say
 
 if TYPE_CHECKING:
     from sidecar.cli.output import Commands
@@ -25,13 +25,7 @@ examples:
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser(
-        "demo",
-        help="a sidecar and a simulated partner, to try",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=HELP_FORM,
-    )
+    parser = add_command(commands, "demo", _run, "a sidecar and a simulated partner, to try", _DESCRIPTION, _EPILOG)
     parser.add_argument("--port", type=int, default=8181, help="port of the vending listener (default: %(default)s)")
     parser.add_argument(
         "--admin-port",
@@ -39,7 +33,6 @@ def add_to(commands: Commands) -> None:
         default=9181,
         help="port of the admin listener: probes, metrics, status (default: %(default)s)",
     )
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from sidecar.core.errors import SidecarError, printable
@@ -29,6 +30,24 @@ EXIT_INTERRUPTED = 130
 
 HELP_FORM = argparse.RawDescriptionHelpFormatter
 """Keeps the line breaks of examples."""
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace, Mapping[str, str]], int],
+    summary: str,
+    description: str,
+    epilog: str = "",
+    *,
+    add_help: bool = True,
+) -> argparse.ArgumentParser:
+    """Add a command, which calls `run`. `summary` is its line in the list of commands."""
+    parser = commands.add_parser(
+        name, help=summary, description=description, epilog=epilog, formatter_class=HELP_FORM, add_help=add_help
+    )
+    parser.set_defaults(run=run)
+    return parser
 
 
 class OutputError(SidecarError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sidecar.cli.output import EXIT_FAILED, EXIT_OK, HELP_FORM, complain, say
+from sidecar.cli.output import EXIT_FAILED, EXIT_OK, add_command, complain, say
 
 if TYPE_CHECKING:
     from sidecar.cli.http_client import Response
@@ -44,13 +44,7 @@ exit codes: 0 success, 1 no token, 2 invalid configuration or command line, 74 s
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser(
-        "token",
-        help="print the current token of a running sidecar",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=HELP_FORM,
-    )
+    parser = add_command(commands, "token", _run, "print the current token of a running sidecar", _DESCRIPTION, _EPILOG)
     parser.add_argument("--url", help="http://host:port, host:port or unix:/path of the vending listener")
     parser.add_argument("--profile", metavar="P", help="the partner account (default: default)")
     parser.add_argument(
@@ -62,7 +56,6 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--allow-remote", action="store_true", help="send the caller token to addresses beyond loopback too"
     )
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sidecar.cli.output import EXIT_FAILED, EXIT_OK, HELP_FORM, complain, say
+from sidecar.cli.output import EXIT_FAILED, EXIT_OK, add_command, complain, say
 
 if TYPE_CHECKING:
     from sidecar.cli.output import Commands
@@ -40,9 +40,7 @@ def add_to(commands: Commands) -> None:
     from sidecar.config import parsers
     from sidecar.config.parsers import address
 
-    parser = commands.add_parser(
-        "sandbox", help="a simulated partner", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=HELP_FORM
-    )
+    parser = add_command(commands, "sandbox", _run, "a simulated partner", _DESCRIPTION, _EPILOG)
     add = parser.add_argument
     add("--listen", type=_checked(address), default="127.0.0.1:8080", help="host:port (default: %(default)s)")
     add("--api-key", default=_DEMO_KEY, help="the accepted API key (default: %(default)s)")
@@ -77,7 +75,6 @@ def add_to(commands: Commands) -> None:
         metavar="S",
         help="delay of every token call, in seconds (default: %(default)s)",
     )
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sidecar.cli.output import HELP_FORM
+from sidecar.cli.output import add_command
 
 if TYPE_CHECKING:
     from sidecar.cli.output import Commands
@@ -35,11 +35,8 @@ differ by profile.
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser(
-        "serve", help="run the service", description=_DESCRIPTION, formatter_class=HELP_FORM, add_help=False
-    )
+    parser = add_command(commands, "serve", _run, "run the service", _DESCRIPTION, add_help=False)
     parser.add_argument("-h", "--help", action=_HelpWithSettings, nargs=0, help="show this help and exit")
-    parser.set_defaults(run=_run)
 
 
 def _run(_args: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sidecar.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, HELP_FORM, complain, say
+from sidecar.cli.output import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, add_command, complain, say
 
 if TYPE_CHECKING:
     from sidecar.cli.http_client import Response
@@ -36,18 +36,11 @@ exit codes: 0 every profile has a token, 1 a profile has none, 2 invalid configu
 
 
 def add_to(commands: Commands) -> None:
-    parser = commands.add_parser(
-        "status",
-        help="print the state of a running sidecar",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=HELP_FORM,
-    )
+    parser = add_command(commands, "status", _run, "print the state of a running sidecar", _DESCRIPTION, _EPILOG)
     parser.add_argument(
         "--url", metavar="ADMIN", help="http://host:port, host:port or unix:/path of the admin listener"
     )
     parser.add_argument("--json", action="store_true", help="print the response of /status.json")
-    parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -21,16 +21,6 @@ def credentials(name: str) -> Credentials:
     return Credentials(api_key=Secret(f"key-{name}"), api_secret=Secret(f"secret-{name}"))
 
 
-class Rotating:
-    """A source of credentials whose `now` a test changes."""
-
-    def __init__(self) -> None:
-        self.now = credentials("0")
-
-    def read(self) -> Credentials:
-        return self.now
-
-
 def test_what_may_hold_a_secret_is_taken_out_of_the_environment() -> None:
     secret = [setting.name for setting in SETTINGS if not setting.shown]
     environ = dict.fromkeys([*secret, "SIDECAR_LISTEN", "PATH"], "text")
@@ -39,38 +29,32 @@ def test_what_may_hold_a_secret_is_taken_out_of_the_environment() -> None:
     assert {"SIDECAR_API_KEY", "SIDECAR_API_SECRET", "SIDECAR_STORE"} <= set(secret)
 
 
-def test_a_pair_that_comes_back_is_the_object_it_was() -> None:
-    inner = Rotating()
-    source = RedactedCredentials(inner, Redactor())
-    first = source.read()
-    inner.now = credentials("1")
-    source.read()
-    inner.now = credentials("0")
-    assert source.read() is first
+def test_credentials_that_come_back_are_the_object_they_were() -> None:
+    redacted = RedactedCredentials(Redactor())
+    first = redacted.keep(credentials("0"))
+    redacted.keep(credentials("1"))
+    assert redacted.keep(credentials("0")) is first
 
 
-def test_the_latest_pairs_are_masked_and_older_ones_forgotten() -> None:
-    inner, redactor = Rotating(), Redactor()
-    source = RedactedCredentials(inner, redactor)
+def test_the_latest_credentials_are_masked_and_older_ones_forgotten() -> None:
+    redactor = Redactor()
+    redacted = RedactedCredentials(redactor)
     for number in range(LATEST + 1):
-        inner.now = credentials(str(number))
-        source.read()
+        redacted.keep(credentials(str(number)))
     assert redactor.text("key-0 secret-0") == "key-0 secret-0"
     assert {redactor.text(f"secret-{number}") for number in range(1, LATEST + 1)} == {"***"}
     assert len(redactor.texts) == 2 * LATEST
 
 
-def test_a_pair_in_use_stays_masked_however_many_come_after_it() -> None:
-    inner, redactor = Rotating(), Redactor()
-    source = RedactedCredentials(inner, redactor)
-    used = source.read()
+def test_credentials_in_use_stay_masked_however_many_come_after_them() -> None:
+    redactor = Redactor()
+    redacted = RedactedCredentials(redactor)
+    used = redacted.keep(credentials("0"))
     for number in range(1, 3 * LATEST):
-        inner.now = credentials(str(number))
-        source.read()
+        redacted.keep(credentials(str(number)))
     assert redactor.text("key-0 secret-0") == "*** ***"
-    inner.now = credentials("0")
-    assert source.read() is used
-    del used, inner.now
+    assert redacted.keep(credentials("0")) is used
+    del used
     assert redactor.text("key-0 secret-0") == "*** ***", "it is among the latest again"
 
 
