@@ -34,6 +34,8 @@ class Rule:
 
     uses: tuple[Setting[Any], ...]
     problem: Callable[[Profile, Origin], str | None]
+    of_set_margin: bool = False
+    """Whether only a configured margin can be a mistake: the default one shrinks with short-lived tokens by design."""
 
 
 def _lease_within_life(profile: Profile, origin: Origin) -> str | None:
@@ -104,27 +106,31 @@ def _budget_covers_refreshes(profile: Profile, _origin: Origin) -> str | None:
 
 
 _LIFE = (Settings.token_lifetime_s, Settings.expiry_margin_s)
-REFUSED = (
-    Rule((*_LIFE[:1], Settings.partner_timeout_s, Settings.store_timeout_s), _lease_within_life),
+_ERRORS = (
+    Rule((Settings.token_lifetime_s, Settings.partner_timeout_s, Settings.store_timeout_s), _lease_within_life),
     Rule((*_LIFE, Settings.refresh_at), _refresh_before_end),
     Rule((*_LIFE, Settings.refresh_at, Settings.partner_timeout_s), _call_fits_after_refresh),
+    Rule(_LIFE, _margin_within_life, of_set_margin=True),
 )
-MARGIN_REFUSED = Rule(_LIFE, _margin_within_life)
-MARGIN_WARNED = Rule(_LIFE, _margin_is_capped)
-WARNED = (Rule((*_LIFE[:1], Settings.call_budget, Settings.refresh_at), _budget_covers_refreshes),)
+_WARNINGS = (
+    Rule((Settings.token_lifetime_s, Settings.call_budget, Settings.refresh_at), _budget_covers_refreshes),
+    Rule(_LIFE, _margin_is_capped, of_set_margin=True),
+)
 
 
 def check_profile(profile: Profile, values: Values, diagnostics: Diagnostics) -> None:
     """Check one profile by every rule, except combinations with a value that could not be read."""
-    # The default margin shrinks with short-lived tokens by design; only a configured one can be a mistake.
-    margin_given = values.raw(Settings.expiry_margin_s) is not None
-    refused = (*REFUSED, MARGIN_REFUSED) if margin_given else REFUSED
-    said = [line for rule in refused if values.readable(rule.uses) and (line := rule.problem(profile, values.origin))]
-    for line in said:
-        diagnostics.problem(f"profile {profile.name}: {line}")
-    for rule in (*WARNED, MARGIN_WARNED) if margin_given else WARNED:
-        if values.readable(rule.uses) and not said and (line := rule.problem(profile, values.origin)):
-            diagnostics.warn(f"profile {profile.name}: {line}")
+    margin_is_set = values.raw(Settings.expiry_margin_s) is not None
+
+    def broken(rules: Iterable[Rule]) -> list[str]:
+        used = (rule for rule in rules if values.readable(rule.uses) and (margin_is_set or not rule.of_set_margin))
+        return [f"profile {profile.name}: {line}" for rule in used if (line := rule.problem(profile, values.origin))]
+
+    errors = broken(_ERRORS)
+    for line in errors:
+        diagnostics.problem(line)
+    for line in broken(_WARNINGS) if not errors else ():
+        diagnostics.warn(line)
 
 
 def check_store_files(values: Values, diagnostics: Diagnostics) -> None:
