@@ -86,9 +86,9 @@ def _caller_token(path: Path | None) -> str:
 
 
 def _show(response: Response, form: str) -> int:
-    line = {"raw": _raw, "json": _json, "header": _header}[form](response)
+    line = {"raw": _raw, "json": _json, "header": _header}[form](response) if response.status == 200 else None
     if line is None:
-        complain("token", _refusal(response))
+        complain("token", _problem(response))
         return EXIT_FAILED
     say(line)
     if response.headers.get("Token-Suspect") == "true":
@@ -97,18 +97,16 @@ def _show(response: Response, form: str) -> int:
 
 
 def _raw(response: Response) -> str | None:
-    """Return only the token; None when the response is not a 200 with a token."""
+    """Return only the token; None when the response holds none."""
     token = response.body.decode("latin-1").removesuffix("\n")
-    return token if response.status == 200 and _TOKEN.fullmatch(token) else None
+    return token if _TOKEN.fullmatch(token) else None
 
 
 def _json(response: Response) -> str | None:
     """Return the document in ASCII, whatever its encoding was; None when it holds no token."""
     document = response.document()
     token = document.get("accessToken")
-    if response.status != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token):
-        return None
-    return json.dumps(document)
+    return json.dumps(document) if isinstance(token, str) and _TOKEN.fullmatch(token) else None
 
 
 def _header(response: Response) -> str | None:
@@ -119,10 +117,10 @@ def _header(response: Response) -> str | None:
         for name, value in response.headers.items()
         if value.startswith("Bearer ") and _TOKEN.fullmatch(value.removeprefix("Bearer "))
     )
-    return next(found, None) if response.status == 200 else None
+    return next(found, None)
 
 
-def _refusal(response: Response) -> str:
+def _problem(response: Response) -> str:
     """Return a problem document (RFC 9457) as one line: its detail, its code, and when to try again."""
     problem = response.document()
     code, wait_s, partner = problem.get("code"), problem.get("retryAfter"), problem.get("partner")
