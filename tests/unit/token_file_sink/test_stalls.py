@@ -93,9 +93,11 @@ async def test_an_old_token_is_removed_while_the_write_of_the_next_one_hangs_and
     scene: Scene, disk: Disk
 ) -> None:
     async with scene.running():
-        async with hanging(scene, disk):
+        async with hanging(scene, disk, NEVER_S):
             take(scene, "access-token-two")
-            # On a busy machine the removal is slow as well, and an event before this one says that the token is left.
+            await until(disk.asked.is_set)
+            scene.follower._puts._stall()
+            # On a busy machine the removal is slow, and an event before this one says that the token is left.
             await until(lambda: ("stalled", False) in failures(scene))
             assert scene.content() is None
             assert failures(scene) <= {("stalled", False), ("stalled", True)}
