@@ -47,25 +47,28 @@ class WatchedFile(Generic[T]):
         self._report = report
         self._operations = operations
         self._problem = ""
+        """The latest reason why no look was possible."""
         self._look_now = asyncio.Event()
         self._stamp, content = read_at_start(f"{setting}: {path}", self._stamp_and_content)
         use(content)
 
     async def look(self) -> None:
-        """Read the file if it has changed, without a time limit. Report each problem once."""
+        """Read the file if it has changed, without a time limit. Report each version that cannot be used, once."""
         try:
             found = await self._operations.start(self._read_changed)
         except FileOperationError as error:
             # No thread could be started. The next look tries again.
-            self._tell(str(error))
+            if str(error) != self._problem:
+                self._problem = str(error)
+                self._report(self._problem)
             return
         if found is None:
             return
+        self._problem = ""
         self._stamp, outcome = found
         if isinstance(outcome, ConfigurationError):
-            self._tell("; ".join(outcome.problems))
+            self._report("; ".join(outcome.problems))
         else:
-            self._problem = ""
             self._use(outcome[0])
 
     def look_now(self) -> None:
@@ -99,11 +102,6 @@ class WatchedFile(Generic[T]):
             return stamp, (self._read(self._path),)
         except ConfigurationError as error:
             return stamp, error
-
-    def _tell(self, problem: str) -> None:
-        if problem != self._problem:
-            self._problem = problem
-            self._report(problem)
 
 
 class CallerTokenFile:
