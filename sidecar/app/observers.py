@@ -55,7 +55,7 @@ class Observers:
         self._settings = settings
         self._clock = clock
         self.redactor = Redactor()
-        self.redactor.register(settings.store)
+        self.redactor.register(settings.store.text)
         log_format = cast(LogFormat, settings.log_format)
         self._lines = LineWriter(log)
         write_line = partial(self._lines.put, "log")

@@ -19,7 +19,7 @@ from sidecar.config.settings import Diagnostics, ProfileSettings, Setting, Value
 from sidecar.core.model import LEASE_SLACK_S, Profile
 from sidecar.core.policy import margin_s, refresh_point_s, usable_s
 from sidecar.core.proxies import proxy_of
-from sidecar.core.store_url import RedisUrl, is_redis_url, parse_redis_url
+from sidecar.core.store_url import RedisUrl
 from sidecar.file_operations import FileOperationError, read_in_time
 from sidecar.secret_file import SecretFileError, read_certificates, read_secret
 from sidecar.trusted_certificates import TrustedCertificates, words_for
@@ -138,10 +138,9 @@ def check_store_files(values: Values, diagnostics: Diagnostics) -> None:
 
     Only the start checks them: later, a rotation may cause that for a time.
     """
-    text, origin = values[Settings.store].reveal(), values.origin(Settings.store)
-    if not is_redis_url(text):
+    url, origin = values[Settings.store], values.origin(Settings.store)
+    if not isinstance(url, RedisUrl):
         return
-    url = parse_redis_url(text)
     unreadable = set()
     for option, path, read in _files(url):
         try:

@@ -12,6 +12,7 @@ from sidecar.config.parsers import is_local
 from sidecar.config.schema import SETTINGS, Settings
 from sidecar.config.settings import Diagnostics, Values
 from sidecar.core.errors import ConfigurationError
+from sidecar.core.store_url import MemoryUrl
 
 
 def load(
@@ -91,7 +92,7 @@ def _check_listeners(values: Values, diagnostics: Diagnostics) -> None:
 
 
 def _check_sealing(values: Values, diagnostics: Diagnostics) -> None:
-    if values[Settings.store].reveal().startswith("memory:"):
+    if isinstance(values[Settings.store], MemoryUrl):
         return
     if not values[Settings.seal]:
         diagnostics.warn(f"{values.origin(Settings.seal)} is off: tokens are stored unencrypted")

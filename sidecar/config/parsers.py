@@ -10,12 +10,11 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from sidecar.core.account import account_named
 from sidecar.core.model import Address, Budget, Secret
 from sidecar.core.proxies import is_loopback
-from sidecar.core.store_url import SCHEMES, is_redis_url, parse_redis_url
 
 T = TypeVar("T")
 
@@ -150,29 +149,6 @@ def base_url(text: str) -> str:
     if "?" in text or "#" in text or not text.isprintable() or " " in text:
         raise ValueError("must not contain a query, a fragment or white space")
     return text.rstrip("/")
-
-
-def store_url(text: str) -> Secret:
-    """Parse a store's URL. The whole URL is secret, because it may hold a password."""
-    if is_redis_url(text):
-        parse_redis_url(text)
-    elif text.startswith("sqlite:"):
-        if not _is_file_path(text, _split(text)):
-            raise ValueError(
-                "must be three slashes and the absolute path of a file, such as "
-                "sqlite:///var/lib/token-sidecar/state.db, without host, query or fragment"
-            )
-    elif not text.startswith("memory://"):
-        known = ", ".join(f"{name}://" for name in (*SCHEMES, "sqlite"))
-        raise ValueError(f"must start with memory:// or {known}")
-    return Secret(text)
-
-
-def _is_file_path(text: str, parts: SplitResult) -> bool:
-    """Return whether a URL is a file's absolute path and nothing else; a fourth slash changes nothing."""
-    name = unquote(parts.path)
-    plain = text.isprintable() and not parts.netloc and "?" not in text and "#" not in text
-    return plain and name.startswith("/") and name.strip("/") != "" and not name.endswith("/") and name.isprintable()
 
 
 def _split(text: str) -> SplitResult:

@@ -10,6 +10,7 @@ from sidecar.config import parsers
 from sidecar.config.settings import ProfileSettings, Setting
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Secret, StoreFailure
+from sidecar.core.store_url import parse_store_url
 
 _DAY_S = 86_400
 _yes_no = parsers.one_of(true=True, false=False)
@@ -44,7 +45,7 @@ class Settings:
         "(IPv4, IPv6 and dual stack)",
     )
     store = Setting(
-        parsers.store_url,
+        parse_store_url,
         "memory://",
         "where replicas share the token: redis://, rediss://, unix://, redis+sentinel://, redis+cluster://, "
         "sqlite:///path (one machine) or memory://",

@@ -1,13 +1,13 @@
-"""Parses a Redis store's URL into a `RedisUrl`. Every problem is named, and nothing of the text is shown.
+"""Parses a store's URL once, into a value that says which store it is and how to reach it.
 
-How to reach a Redis store, as given by its URL.
-
+    memory://                                                       this process's memory
+    sqlite:///PATH                                                  one file, for the processes of one machine
     redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]                      one server; rediss:// with TLS
     unix://[USER[:PASSWORD]@]/PATH[?db=N]                           the same through a socket
     redis+sentinel://[…@]HOST[:PORT],…/SERVICE[/DB]                 the hosts are sentinels; rediss+sentinel:// with TLS
     redis+cluster://[…@]HOST[:PORT],…                               the hosts are some nodes; rediss+cluster:// with TLS
 
-The URL is one setting, so all of its options are in its query, from a closed list.
+The URL is one setting, so all options of a Redis store are in its query, from a closed list.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Address
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import unquote
 
 from sidecar.core.model import Address, Secret
@@ -40,23 +41,39 @@ SCHEMES: Mapping[str, tuple[Topology, bool]] = {
     "redis+cluster": (Topology.CLUSTER, False),
     "rediss+cluster": (Topology.CLUSTER, True),
 }
-"""What each scheme means, and whether with TLS."""
+"""What each scheme of a Redis store means, and whether with TLS."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUrl:
+    """This process's memory. `text` is the whole URL."""
+
+    text: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileUrl:
+    """The SQLite file at an absolute path."""
+
+    text: Secret
+    path: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisUrl:
-    """How to reach the store. `addresses` are the server, the sentinels, or some nodes of the cluster."""
+    """How to reach Redis. `addresses` are the server, the sentinels, or some nodes of the cluster."""
 
+    text: Secret
     topology: Topology
     tls: bool
     addresses: tuple[Address, ...]
     service: str = ""
     """The name under which the sentinels know the master; empty without sentinels."""
     database: int = 0
-    username: str = ""
+    username: Secret | None = None
     password: Secret | None = None
     password_file: Path | None = None
-    sentinel_username: str = ""
+    sentinel_username: Secret | None = None
     sentinel_password_file: Path | None = None
     ca_file: Path | None = None
     """The only certificate authorities that are trusted; None: those of the system."""
@@ -64,39 +81,48 @@ class RedisUrl:
     key_file: Path | None = None
 
 
-REDIS_PORT, SENTINEL_PORT = 6379, 26379
+StoreUrl: TypeAlias = MemoryUrl | FileUrl | RedisUrl
 
+REDIS_PORT, SENTINEL_PORT = 6379, 26379
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-_SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password_file")
-_FILES = ("password_file", "sentinel_password_file", *_TLS_OPTIONS)
 OPTIONS: Mapping[str, str] = {
     "password_file": "",
     "db": "unix",
     **dict.fromkeys(_TLS_OPTIONS, "rediss"),
-    **dict.fromkeys(_SENTINEL_OPTIONS, "+sentinel"),
+    **dict.fromkeys(("sentinel_username", "sentinel_password_file"), "+sentinel"),
 }
-"""The options of the query, with the part of a scheme's name that allows each."""
+"""The options of a query, with the part of a scheme's name that allows each."""
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_][A-Za-z0-9._-]*))(?::([0-9]{1,5}))?")
 _HINT = "percent-encode what is special in a user name or password"
 
 
-def is_redis_url(text: str) -> bool:
-    """Whether the text begins like a Redis URL. It may still have problems."""
-    scheme, mark, _ = text.partition("://")
-    return bool(mark) and scheme in SCHEMES
+def parse_store_url(text: str) -> StoreUrl:
+    """Parse the URL. Raises `ValueError` with every problem, `must …; must …`, free of the text's secrets."""
+    scheme, mark, rest = text.partition("://")
+    if mark and scheme in SCHEMES:
+        if not text.isprintable() or " " in text or "#" in text:
+            raise ValueError(f"must not contain a '#', white space or control characters: {_HINT}")
+        return _RedisReading(scheme, rest).result(Secret(text))
+    if text.startswith("memory://"):
+        return MemoryUrl(text=Secret(text))
+    if text.startswith("sqlite:"):
+        return FileUrl(text=Secret(text), path=_file_path(text))
+    raise ValueError(f"must start with memory:// or {', '.join(f'{name}://' for name in (*SCHEMES, 'sqlite'))}")
 
 
-def parse_redis_url(text: str) -> RedisUrl:
-    """Read one of `SCHEMES`. Raises `ValueError` with every problem, `must …; must …`, free of the text's secrets."""
-    scheme, _, rest = text.partition("://")
-    if not is_redis_url(text):
-        raise ValueError(f"must start with one of {', '.join(f'{name}://' for name in SCHEMES)}")
-    if not text.isprintable() or " " in text or "#" in text:
-        raise ValueError(f"must not contain a '#', white space or control characters: {_HINT}")
-    return _Reading(scheme, rest).result()
+def _file_path(text: str) -> Path:
+    path = unquote(text.removeprefix("sqlite://"))
+    is_plain = text.startswith("sqlite:///") and "?" not in text and "#" not in text and path.isprintable()
+    if not is_plain or not text.isprintable() or path.endswith("/"):
+        raise ValueError(
+            "must be three slashes and the absolute path of a file, such as "
+            "sqlite:///var/lib/token-sidecar/state.db, without host, query or fragment"
+        )
+    return Path("/" + path.lstrip("/"))  # a fourth slash changes nothing
 
 
-class _Reading:
-    """Parses one URL after its scheme, and collects the problems."""
+class _RedisReading:
+    """Parses one URL of a Redis store after its scheme, and collects the problems."""
 
     def __init__(self, scheme: str, rest: str) -> None:
         self._problems: list[str] = []
@@ -104,25 +130,26 @@ class _Reading:
         self._topology, self._tls = SCHEMES[scheme]
         before, _, query = rest.partition("?")
         authority, slash, path = before.partition("/")
-        self._login, at, hosts = authority.rpartition("@")
-        self._has_login = bool(at)
-        self._hosts, self._path = hosts, slash + path
+        login, at, self._hosts = authority.rpartition("@")
+        self._login, self._path = login if at else None, slash + path
         self._options = self._read_options(query)
 
-    def result(self) -> RedisUrl:
+    def result(self, text: Secret) -> RedisUrl:
         if "@" in self._path:  # what follows a '/' in a password would be taken for a service's name
             self._must(f"not contain an '@' in its path: {_HINT}")
-        addresses = self._socket() if self._scheme == "unix" else self._addresses()
-        service, database = self._place()
+        addresses = self._addresses()
+        service, database = self._service_and_database()
         username, password = self._user()
-        files = {name: self._file(name) for name in _FILES}
+        files = {name: self._file(name) for name in ("password_file", "sentinel_password_file", *_TLS_OPTIONS)}
         if (files["ssl_certfile"] is None) != (files["ssl_keyfile"] is None):
             self._must("have both of the options ssl_certfile and ssl_keyfile, or neither")
-        if self._options.get("sentinel_username") and files["sentinel_password_file"] is None:
+        sentinel_username = self._options.get("sentinel_username")
+        if sentinel_username and files["sentinel_password_file"] is None:
             self._must("have the option sentinel_password_file beside sentinel_username")
         if self._problems:
             raise ValueError("; ".join(self._problems))
         return RedisUrl(
+            text=text,
             topology=self._topology,
             tls=self._tls,
             addresses=addresses,
@@ -131,7 +158,7 @@ class _Reading:
             username=username,
             password=password,
             password_file=files["password_file"],
-            sentinel_username=self._options.get("sentinel_username", ""),
+            sentinel_username=Secret(sentinel_username) if sentinel_username else None,
             sentinel_password_file=files["sentinel_password_file"],
             ca_file=files["ssl_ca_certs"],
             certificate_file=files["ssl_certfile"],
@@ -145,8 +172,11 @@ class _Reading:
         options: dict[str, str] = {}
         for name, text in (item.partition("=")[::2] for item in query.split("&") if item):
             if name not in OPTIONS:
+                from difflib import get_close_matches  # only when something is wrong
+
+                close = "".join(f"; did you mean {known}?" for known in get_close_matches(name, OPTIONS, n=1))
                 # Not quoted: with a '?' in a password that was not encoded, this is the rest of it.
-                self._must(f"have no options but {', '.join(sorted(OPTIONS))}{_did_you_mean(name)}")
+                self._must(f"have no options but {', '.join(sorted(OPTIONS))}{close}")
             elif OPTIONS[name] not in self._scheme:
                 self._must(f"not have the option {name}, which only {OPTIONS[name]} URLs take")
             elif name in options or not text:
@@ -155,13 +185,12 @@ class _Reading:
                 options[name] = unquote(text)
         return options
 
-    def _socket(self) -> tuple[Address, ...]:
-        path = unquote(self._path)
-        if self._hosts or not path.startswith("/") or path.endswith("/"):
-            self._must("name an absolute path, such as unix:///run/redis.sock")
-        return (Address(path=path),)
-
     def _addresses(self) -> tuple[Address, ...]:
+        if self._scheme == "unix":
+            path = unquote(self._path)
+            if self._hosts or not path.startswith("/") or path.endswith("/"):
+                self._must("name an absolute path, such as unix:///run/redis.sock")
+            return (Address(path=path),)
         port = SENTINEL_PORT if self._topology is Topology.SENTINEL else REDIS_PORT
         addresses = [_address(part, port) for part in self._hosts.split(",")]
         example = f"{self._scheme}://redis.internal:{port}"
@@ -173,36 +202,31 @@ class _Reading:
             self._must("not name the same host and port twice")
         return tuple(filter(None, addresses))
 
-    def _place(self) -> tuple[str, int]:
-        """The service, and the database's number."""
-        if self._scheme == "unix":
-            return "", self._number(self._options.get("db", ""))
-        first, _, second = self._path.removeprefix("/").partition("/")
-        match self._topology:
-            case Topology.SENTINEL:
-                if not first:
-                    self._must("name the sentinels' service behind the hosts, such as /mymaster or /mymaster/0")
-                return unquote(first), self._number(second)
-            case Topology.CLUSTER:
-                if self._path not in ("", "/", "/0"):
-                    self._must("end behind the hosts: a cluster has one database, 0")
-                return "", 0
-            case _:
-                return "", self._number(self._path.removeprefix("/"))
+    def _service_and_database(self) -> tuple[str, int]:
+        if self._topology is Topology.SERVER:
+            return "", self._number(self._options.get("db", "") if self._scheme == "unix" else self._path[1:])
+        if self._topology is Topology.CLUSTER:
+            if self._path not in ("", "/", "/0"):
+                self._must("end behind the hosts: a cluster has one database, 0")
+            return "", 0
+        first, _, second = self._path[1:].partition("/")
+        if not first:
+            self._must("name the sentinels' service behind the hosts, such as /mymaster or /mymaster/0")
+        return unquote(first), self._number(second)
 
     def _number(self, text: str) -> int:
-        if not re.fullmatch(r"[0-9]{0,5}", text):
-            self._must("end in a database number or nothing, such as /0")
-            return 0
-        return int(text or 0)
+        if re.fullmatch(r"[0-9]{0,5}", text):
+            return int(text or 0)
+        self._must("end in a database number or nothing, such as /0")
+        return 0
 
-    def _user(self) -> tuple[str, Secret | None]:
-        name, colon, password = self._login.partition(":")
+    def _user(self) -> tuple[Secret | None, Secret | None]:
+        name, colon, password = (self._login or "").partition(":")
         if colon and "password_file" in self._options:
             self._must("not have a password beside the option password_file")
-        if self._has_login and not colon and "password_file" not in self._options:
+        if self._login is not None and not colon and "password_file" not in self._options:
             self._must("have a password behind the user's name, or the option password_file")
-        return unquote(name), Secret(unquote(password)) if colon else None
+        return Secret(unquote(name)) if name else None, Secret(unquote(password)) if colon else None
 
     def _file(self, name: str) -> Path | None:
         if name not in self._options:
@@ -214,22 +238,12 @@ class _Reading:
 
 
 def _address(text: str, default_port: int) -> Address | None:
-    matched = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_][A-Za-z0-9._-]*))(?::([0-9]{1,5}))?", text)
+    matched = _ADDRESS.fullmatch(text)
     if matched is None:
         return None
     six, name, port = matched[1], matched[2], int(matched[3] or default_port)
-    return Address(six or name, port) if 1 <= port <= 65535 and (six is None or _is_ipv6(six)) else None
-
-
-def _is_ipv6(text: str) -> bool:
     try:
-        return bool(IPv6Address(text))
+        valid = 1 <= port <= 65535 and (six is None or bool(IPv6Address(six)))
     except ValueError:
-        return False
-
-
-def _did_you_mean(wrong: str) -> str:
-    from difflib import get_close_matches  # only when something is wrong
-
-    close = get_close_matches(wrong, OPTIONS, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+        return None
+    return Address(six or name, port) if valid else None

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.model import Profile, Seconds, Secret
+from sidecar.core.model import Profile, Seconds
 from sidecar.core.ports import Clock, SharedState
-from sidecar.core.store_url import SCHEMES
+from sidecar.core.store_url import FileUrl, MemoryUrl, StoreUrl
 from sidecar.file_operations import FileOperationError, FileStalls, read_in_time
 from sidecar.stores.engine import MemoryStore
 from sidecar.stores.sealing import Sealer
-
-FILE_SCHEME = "sqlite"
 
 
 class Store(Protocol):
@@ -37,30 +34,26 @@ class Store(Protocol):
 
 
 def open_store(
-    url: Secret, *, timeout_s: Seconds, sealer: Sealer | None, clock: Clock, stalls: FileStalls | None = None
+    url: StoreUrl, *, timeout_s: Seconds, sealer: Sealer | None, clock: Clock, stalls: FileStalls | None = None
 ) -> Store:
-    """Build the store for `memory://`, `sqlite://` or one of Redis's `SCHEMES`; connects to nothing yet.
+    """Build the store; connects to nothing yet.
 
     `timeout_s` limits one operation, connect included. `sealer` may be None only for `memory://`. `stalls`
-    records files that hang. Raises `ConfigurationError` without any part of the URL, which may contain a password.
+    records files that hang. Raises `ConfigurationError`.
     """
-    scheme = _scheme_of(url)
-    if scheme == "memory":
+    if isinstance(url, MemoryUrl):
         return MemoryStore(clock)
-    if scheme not in (FILE_SCHEME, *SCHEMES):
-        known = ", ".join(f"{name}://" for name in ("memory", FILE_SCHEME, *SCHEMES))
-        raise ConfigurationError([f"SIDECAR_STORE: its scheme must be one of {known}"])
     if sealer is None:
         raise ConfigurationError(["SIDECAR_STORE: a store outside this process needs SIDECAR_SEAL_KEY_FILE"])
-    if scheme == FILE_SCHEME:
-        return _open_file(url, timeout_s=timeout_s, sealer=sealer, clock=clock)
+    if isinstance(url, FileUrl):
+        return _open_file(url.path, timeout_s=timeout_s, sealer=sealer, clock=clock)
     # Imported late: memory:// runs without redis-py.
     from sidecar.stores.redis.store import RedisStore
 
     return RedisStore(url, timeout_s=timeout_s, sealer=sealer, clock=clock, stalls=stalls)
 
 
-def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> Store:
+def _open_file(path: Path, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) -> Store:
     """Build the file store, and create its folder if only that folder is missing.
 
     Raises `ConfigurationError` for problems at the start: they would otherwise be reported as store faults for ever.
@@ -68,7 +61,6 @@ def _open_file(url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock)
     from sidecar.stores.sqlite.errors import SharedFileError
     from sidecar.stores.sqlite.store import SqliteStore
 
-    path = Path("/" + unquote(urlsplit(url.reveal()).path).lstrip("/"))
     try:
         read_in_time(lambda: _prepare(path))
     except FileOperationError as error:
@@ -91,7 +83,3 @@ def _prepare(path: Path) -> None:
     # The folders above it are not created: a missing volume must not be replaced by a folder.
     path.parent.mkdir(mode=0o700, exist_ok=True)
     refuse_shared(path)
-
-
-def _scheme_of(url: Secret) -> str:
-    return url.reveal().partition("://")[0]

@@ -13,8 +13,7 @@ from sidecar.core.errors import FailureKind, StoreError
 from sidecar.core.model import Lifetime, Profile, Seconds, Secret, Token, token_id_of
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.shared_state import ClaimRequest, FailureReport, Granted, LearnedLifetime, Pause, ReplicaMemory, State
-from sidecar.core.store_url import is_redis_url
-from sidecar.stores.engine import MemoryStore
+from sidecar.core.store_url import MemoryUrl, RedisUrl, StoreUrl
 from sidecar.stores.factory import Store
 
 _CREDENTIALS_ID = "check"
@@ -90,15 +89,15 @@ def finding_of(error: StoreError) -> Finding:
     return Finding(error.words or f"{error.operation} failed: {error.cause}", error.address)
 
 
-async def check_store(store: Store, url: Secret, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:
+async def check_store(store: Store, url: StoreUrl, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:
     """Return what is wrong and what could not be checked; `url` and `timeout_s` are those it was opened with."""
-    if is_redis_url(url.reveal()):
+    if isinstance(url, MemoryUrl):
+        return []  # in this process's memory, so it is always usable
+    if isinstance(url, RedisUrl):
         # Imported late: memory:// runs without redis-py.
         from sidecar.stores.redis.check import check_redis
 
         return await check_redis(store, url, timeout_s=timeout_s, clock=clock)
-    if isinstance(store, MemoryStore):
-        return []  # in this process's memory, so it is always usable
     profile = trial_profile(clock)
     try:
         try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
+from sidecar.core.store_url import parse_store_url
 from sidecar.stores.factory import open_store
 from tests.clusters import Node
 from tests.contract.named import HERE
@@ -22,7 +22,7 @@ from tests.support.zone import Zone
 
 @pytest.fixture
 async def redis_world(redis_server: RedisServer) -> AsyncIterator[RedisWorld]:
-    store = open_store(Secret(redis_server.url), timeout_s=5, sealer=SEALER, clock=HandClock())
+    store = open_store(parse_store_url(redis_server.url), timeout_s=5, sealer=SEALER, clock=HandClock())
     yield RedisWorld(redis_server, store)
     await store.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sidecar.core.store_url import parse_redis_url
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import Store
@@ -16,6 +15,7 @@ from sidecar.stores.redis.store import RedisStore
 from sidecar.stores.redis.topology import OneServer
 from tests.contract.operations import opened
 from tests.support.relays import relay
+from tests.support.store_urls import redis_url
 from tests.support.zone import Zone
 
 TIMEOUT_S = 2.0
@@ -29,9 +29,9 @@ async def named(url: str, zone: Zone, timeout_s: float = TIMEOUT_S) -> AsyncIter
         assert isinstance(store, RedisStore)
         resolver = Resolver(timeout_s * OPTIONAL_WAIT, zone.look_up)
         await store._link._servers.close()
-        parsed = parse_redis_url(url)
+        parsed = redis_url(url)
         access = Access(parsed, FileStalls(), timeout_s)
-        store._link._servers = _SERVERS[store._link.topology](parsed, timeout_s, resolver, access)
+        store._link._servers = _SERVERS[parsed.topology](parsed, timeout_s, resolver, access)
         yield store
 
 

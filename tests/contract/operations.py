@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from sidecar.core.errors import FailureKind
-from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import LearnedLifetime, ReplicaMemory, State
+from sidecar.core.store_url import parse_store_url
 from sidecar.stores.factory import Store, open_store
 from tests.contract.worlds import SEALER, a_failure, a_token, an_ask
 from tests.support.hand_clock import HandClock
@@ -18,7 +18,7 @@ OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed")
 
 @asynccontextmanager
 async def opened(url: str, timeout_s: float = 2) -> AsyncIterator[Store]:
-    store = open_store(Secret(url), timeout_s=timeout_s, sealer=SEALER, clock=HandClock())
+    store = open_store(parse_store_url(url), timeout_s=timeout_s, sealer=SEALER, clock=HandClock())
     try:
         yield store
     finally:

@@ -14,7 +14,6 @@ from typing import Any
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Address
 from sidecar.core.ports import SharedState
-from sidecar.core.store_url import parse_redis_url
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import Store
 from sidecar.stores.redis.connection import MAX_CONNECTIONS, Connecting
@@ -24,6 +23,7 @@ from tests.contract.operations import opened
 from tests.contract.worlds import PROFILE, an_ask, fetched
 from tests.servers import RedisServer
 from tests.support.replica import until
+from tests.support.store_urls import redis_url
 
 OPERATIONS = 30_000
 AT_ONCE = 40
@@ -132,7 +132,7 @@ class Careless:
     """What redis-py once was: after a time-out the connection is used again, with the reply still to come."""
 
     def __init__(self, url: str) -> None:
-        address: Address = parse_redis_url(url).addresses[0]
+        address: Address = redis_url(url).addresses[0]
         self._connection = Connecting(TIMEOUT_S, Resolver(1)).connection(address)
         self._turn = asyncio.Lock()
 

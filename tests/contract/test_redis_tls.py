@@ -14,7 +14,6 @@ import pytest
 
 from sidecar import file_operations
 from sidecar.core.errors import StoreError
-from sidecar.core.store_url import parse_redis_url
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import Store
@@ -30,6 +29,7 @@ from tests.servers import RedisServer, free_port
 from tests.support.held_reading import HeldReading
 from tests.support.programs import server_with_tls
 from tests.support.replica import HANG_S, until
+from tests.support.store_urls import redis_url
 
 needs_tls = server_with_tls()
 
@@ -169,7 +169,7 @@ async def test_every_node_of_a_cluster_speaks_tls(bench: Bench, tmp_path_factory
 async def test_a_connection_that_is_given_up_is_closed_although_the_server_says_no_goodbye(
     bench: Bench, server: RedisServer
 ) -> None:
-    url = parse_redis_url(f"rediss://127.0.0.1:{server.tls_port}{bench.query()}")
+    url = redis_url(f"rediss://127.0.0.1:{server.tls_port}{bench.query()}")
     trusted = Access(url, FileStalls(), 60).certificates
     connection = Connecting(60, Resolver(60), None, trusted).connection(url.addresses[0])
     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's

@@ -13,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.errors import FailureKind
-from sidecar.core.model import Secret
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import (
     CoolingDown,
@@ -25,6 +24,7 @@ from sidecar.core.shared_state import (
     ReplicaMemory,
     State,
 )
+from sidecar.core.store_url import parse_store_url
 from sidecar.stores.factory import open_store
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import (
@@ -187,7 +187,7 @@ def alike(one: object, other: object) -> bool:
 
 async def compare(server: RedisServer, folder: Path, steps: list[Step]) -> None:
     server.command("FLUSHALL")
-    store = open_store(Secret(server.url), timeout_s=5, sealer=SEALER, clock=HandClock())
+    store = open_store(parse_store_url(server.url), timeout_s=5, sealer=SEALER, clock=HandClock())
     sqlite_world = SqliteWorld(folder)
     memory, others = Run(MemoryWorld()), {"redis": Run(RedisWorld(server, store)), "sqlite": Run(sqlite_world)}
     try:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sidecar.core.errors import StoreError
-from sidecar.core.model import Secret
+from sidecar.core.store_url import parse_store_url
 from sidecar.stores.factory import open_store
 from sidecar.stores.sqlite.database import SCHEMA, is_ours
 from sidecar.stores.sqlite.error_texts import words_for
@@ -202,7 +202,9 @@ async def test_a_connection_that_went_bad_is_made_anew(path: Path, store: Sqlite
 @pytest.mark.parametrize("slashes", ["sqlite://", "sqlite:///"])
 async def test_a_url_names_an_absolute_path_by_three_slashes_or_four(tmp_path: Path, slashes: str) -> None:
     (tmp_path / "a b").mkdir()
-    store = open_store(Secret(f"{slashes}{tmp_path}/a%20b/x.db"), timeout_s=1, sealer=SEALER, clock=HandClock())
+    store = open_store(
+        parse_store_url(f"{slashes}{tmp_path}/a%20b/x.db"), timeout_s=1, sealer=SEALER, clock=HandClock()
+    )
     await store.ping()
     await store.close()
     assert (tmp_path / "a b" / "x.db").exists()

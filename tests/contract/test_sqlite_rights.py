@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.errors import ConfigurationError, StoreError
-from sidecar.core.model import Secret
+from sidecar.core.store_url import parse_store_url
 from sidecar.stores.factory import Store, open_store
 from tests.contract.worlds import PROFILE, SEALER, fetched
 from tests.support.hand_clock import HandClock
@@ -40,7 +40,7 @@ def path(folder: Path) -> Path:
 
 
 def opened(path: Path) -> Store:
-    return open_store(Secret(f"sqlite://{path}"), timeout_s=2, sealer=SEALER, clock=HandClock())
+    return open_store(parse_store_url(f"sqlite://{path}"), timeout_s=2, sealer=SEALER, clock=HandClock())
 
 
 def folder_for_all(path: Path) -> None:

@@ -11,6 +11,7 @@ from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import ClaimRequest, ClaimResult, FailureReport, Granted, LearnedLifetime, Pause, State
+from sidecar.core.store_url import parse_store_url
 from sidecar.stores.engine import MemoryStore
 from sidecar.stores.factory import Store, open_store
 from sidecar.stores.sealing import AesSealer, Sealer, SealKey
@@ -107,7 +108,7 @@ class RedisWorld:
         self.server.command("HSET", self._key(part), "field", "value")
 
     def another(self, sealer: Sealer) -> Store:
-        return open_store(Secret(self.server.url), timeout_s=5, sealer=sealer, clock=HandClock())
+        return open_store(parse_store_url(self.server.url), timeout_s=5, sealer=sealer, clock=HandClock())
 
     def _key(self, part: Part) -> str:
         return f"pts:{{{PROFILE.profile_id}}}:{part}"

@@ -80,7 +80,7 @@ def test_its_settings_are_settings_that_fit_together() -> None:
     assert settings.warnings == ()
     (socket,) = settings.listen
     assert Path(socket.file).parent == Path("/run", values("RuntimeDirectory")[0])
-    assert settings.store.reveal().startswith(f"sqlite:///var/lib/{values('StateDirectory')[0]}/")
+    assert settings.store.text.reveal().startswith(f"sqlite:///var/lib/{values('StateDirectory')[0]}/")
 
 
 def test_its_limits_leave_room_for_the_defaults() -> None:

@@ -45,7 +45,7 @@ def test_the_sidecar_accepts_its_settings_without_a_warning(
 ) -> None:
     settings = loaded(made(variant, kind), tmp_path)
     assert settings.warnings == ()
-    assert settings.store.reveal().startswith("rediss://")
+    assert settings.store.text.reveal().startswith("rediss://")
     assert settings.seal
 
 
@@ -57,7 +57,7 @@ def test_the_files_that_the_settings_name_are_in_the_secrets(
     (profile,) = settings.profiles
     assert profile.credentials_dir is not None
     assert {path.name for path in profile.credentials_dir.iterdir()} == {"api-key", "api-secret"}
-    named = re.findall(r"=(/[^&]*)", settings.store.reveal())
+    named = re.findall(r"=(/[^&]*)", settings.store.text.reveal())
     assert len(named) == 2
     assert [path for path in [*named, str(settings.seal_key_file)] if not Path(path).is_file()] == []
 

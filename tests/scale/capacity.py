@@ -23,6 +23,7 @@ from sidecar.stores.redis.store import PEEK, RedisStore
 from sidecar.stores.sealing import AesSealer, SealKey
 from tests.scale.reading import Meter
 from tests.servers import RedisServer
+from tests.support.store_urls import redis_url
 
 PROFILE = Profile(base_url="https://partner.example", partner_timeout_s=300)
 """A lease long enough to be held through every measurement."""
@@ -61,7 +62,7 @@ class Rate:
 async def measure() -> tuple[list[Kind], list[Rate]]:
     with tempfile.TemporaryDirectory() as folder:
         redis = RedisServer(Path(folder)).start()
-        store = RedisStore(Secret(redis.url), timeout_s=5, sealer=AesSealer([SEAL_KEY]), clock=SystemClock())
+        store = RedisStore(redis_url(redis.url), timeout_s=5, sealer=AesSealer([SEAL_KEY]), clock=SystemClock())
         try:
             with Meter(redis) as meter:
                 kinds, fence = await kinds_of(meter, store.shared_state(PROFILE))

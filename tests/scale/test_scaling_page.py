@@ -9,7 +9,6 @@ import pytest
 
 from sidecar.app.clock import SystemClock
 from sidecar.config.schema import SETTINGS
-from sidecar.core.model import Secret
 from sidecar.stores.redis.connection import MAX_CONNECTIONS
 from sidecar.stores.redis.store import RedisStore
 from sidecar.stores.sealing import AesSealer
@@ -17,6 +16,7 @@ from tests.scale import real, simulated
 from tests.scale.capacity import PROFILE, SEAL_KEY, kinds_of
 from tests.scale.reading import Meter
 from tests.servers import RedisServer
+from tests.support.store_urls import redis_url
 
 TOP = Path(__file__).parents[2]
 PAGE = (TOP / "docs/scaling.md").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def test_a_simulated_rotation_costs_what_the_page_says(replicas: int, call_s: fl
 
 
 async def test_an_operation_of_each_kind_has_the_bytes_the_page_says(own_redis_server: RedisServer) -> None:
-    store = RedisStore(Secret(own_redis_server.url), timeout_s=5, sealer=AesSealer([SEAL_KEY]), clock=SystemClock())
+    store = RedisStore(redis_url(own_redis_server.url), timeout_s=5, sealer=AesSealer([SEAL_KEY]), clock=SystemClock())
     with Meter(own_redis_server) as meter:
         kinds, _ = await kinds_of(meter, store.shared_state(PROFILE), times=20)
         profile_bytes = meter.profile_bytes()

@@ -155,7 +155,8 @@ class Access:
         operations = FileOperations("store-certificates", stalls)
         self.certificates = Certificates(url, operations, self._wait_s) if url.tls else None
 
-    def _login(self, username: str, password: Secret | None, file: Path | None) -> Login | None:
+    def _login(self, username: Secret | None, password: Secret | None, file: Path | None) -> Login | None:
+        name = "" if username is None else username.reveal()
         if file is not None:
-            return FileLogin(username, file, FileOperations("store-password", self._stalls), self._wait_s)
-        return None if password is None else Login(username, password)
+            return FileLogin(name, file, FileOperations("store-password", self._stalls), self._wait_s)
+        return None if password is None else Login(name, password)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sidecar.core.errors import StoreError
-from sidecar.core.model import Seconds, Secret
+from sidecar.core.model import Seconds
 from sidecar.core.ports import Clock
-from sidecar.core.store_url import Topology, parse_redis_url
+from sidecar.core.store_url import RedisUrl, Topology
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import Store
@@ -16,16 +16,16 @@ from sidecar.stores.redis.probe import CONNECTIONS, RedisProbe, expiring
 from sidecar.stores.trial import Finding, finding_of, trial_profile, try_operations
 
 
-async def check_redis(store: Store, url: Secret, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:
+async def check_redis(store: Store, url: RedisUrl, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:
     """Test each server that can be located, then the store with its own scripts. Return the findings."""
-    parsed, trial_id = parse_redis_url(url.reveal()), clock.new_id()
+    trial_id = clock.new_id()
     resolver = Resolver(timeout_s)
-    access = Access(parsed, FileStalls(), timeout_s)
+    access = Access(url, FileStalls(), timeout_s)
     to_servers = Connecting(timeout_s, resolver, access.server, access.certificates)
     to_sentinels = Connecting(timeout_s, resolver, access.sentinel, access.certificates)
-    asked = to_sentinels if parsed.topology is Topology.SENTINEL else to_servers
-    places = await locate(parsed, asked, lambda number: f"pts:{{check-{trial_id}-{number}}}:gate")
-    probe = RedisProbe(parsed, to_servers)
+    asked = to_sentinels if url.topology is Topology.SENTINEL else to_servers
+    places = await locate(url, asked, lambda number: f"pts:{{check-{trial_id}-{number}}}:gate")
+    probe = RedisProbe(url, to_servers)
     findings = places.findings
     for address, key in places.masters.items():
         findings += await probe.find(address, key)

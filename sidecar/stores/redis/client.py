@@ -13,10 +13,10 @@ import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
-from sidecar.core.errors import ConfigurationError, StoreError
-from sidecar.core.model import Seconds, Secret
+from sidecar.core.errors import StoreError
+from sidecar.core.model import Seconds
 from sidecar.core.ports import Clock
-from sidecar.core.store_url import RedisUrl, Topology, parse_redis_url
+from sidecar.core.store_url import RedisUrl, Topology
 from sidecar.file_limit import cause_of
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
@@ -53,16 +53,14 @@ class Script:
 class RedisLink:
     """One store. Any number of operations may run at once; each takes at most `timeout_s`, connect included."""
 
-    def __init__(self, url: Secret, *, timeout_s: Seconds, clock: Clock, stalls: FileStalls) -> None:
-        """Raises `ConfigurationError` for a URL that cannot be used. Connects to nothing yet."""
+    def __init__(self, url: RedisUrl, *, timeout_s: Seconds, clock: Clock, stalls: FileStalls) -> None:
+        """Connects to nothing yet."""
         self._clock = clock
         self._timeout_s = timeout_s
-        parsed = _parse(url)
-        self.topology = parsed.topology
-        self._servers = _SERVERS[parsed.topology](
-            parsed, timeout_s, Resolver(timeout_s * OPTIONAL_WAIT), Access(parsed, stalls, timeout_s)
+        self._servers = _SERVERS[url.topology](
+            url, timeout_s, Resolver(timeout_s * OPTIONAL_WAIT), Access(url, stalls, timeout_s)
         )
-        self._only_address = parsed.addresses[0] if parsed.topology is Topology.SERVER else None
+        self._only_address = url.addresses[0] if url.topology is Topology.SERVER else None
         # redis-py's own blocking pool is unfair: some callers starve. This one is first come, first served.
         self._free_connections = asyncio.Semaphore(MAX_CONNECTIONS)
         self._running: set[asyncio.Task[Any]] = set()
@@ -124,13 +122,6 @@ class RedisLink:
         self._free_connections.release()
         if not task.cancelled():
             task.exception()  # retrieved, so that asyncio logs no error when no caller waits any more
-
-
-def _parse(url: Secret) -> RedisUrl:
-    try:
-        return parse_redis_url(url.reveal())
-    except ValueError as error:
-        raise ConfigurationError([f"SIDECAR_STORE {error}"]) from None
 
 
 def root_of(error: BaseException) -> BaseException:

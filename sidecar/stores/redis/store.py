@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import replace
 
 from sidecar.core.errors import StoreError
-from sidecar.core.model import Profile, Seconds, Secret, Token
+from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.shared_state import (
     Adopt,
@@ -23,6 +23,7 @@ from sidecar.core.shared_state import (
     ReplicaMemory,
     State,
 )
+from sidecar.core.store_url import RedisUrl
 from sidecar.file_operations import FileStalls
 from sidecar.stores.codec import open_token
 from sidecar.stores.documents import StoreReply, ms
@@ -52,18 +53,12 @@ class RedisStore:
     """One store, shared by all profiles of a process."""
 
     def __init__(
-        self, url: Secret, *, timeout_s: Seconds, sealer: Sealer, clock: Clock, stalls: FileStalls | None = None
+        self, url: RedisUrl, *, timeout_s: Seconds, sealer: Sealer, clock: Clock, stalls: FileStalls | None = None
     ) -> None:
-        """`stalls` records files that hang. Raises `ConfigurationError` for a URL that cannot be used.
-
-        Connects to nothing yet.
-        """
+        """`stalls` records files that hang. Connects to nothing yet."""
+        self.kind: str = url.topology
         self._link = RedisLink(url, timeout_s=timeout_s, clock=clock, stalls=stalls or FileStalls())
         self._sealer = sealer
-
-    @property
-    def kind(self) -> str:
-        return self._link.topology
 
     def shared_state(self, profile: Profile) -> SharedState:
         return _RedisState(self._link, self._sealer, profile)

@@ -34,7 +34,7 @@ def test_credentials_alone_are_enough_and_the_rest_are_the_documented_defaults()
     (only,) = settings.profiles
     assert settings.listen == (Address("127.0.0.1", 8181),)
     assert settings.admin_listen == (Address("127.0.0.1", 9181),)
-    assert settings.store == Secret("memory://")
+    assert settings.store.text == Secret("memory://")
     assert (settings.log_format, settings.log_level, settings.drain_s) == ("json", "info", 5)
     assert settings.require_header
     assert settings.allowed_hosts is None
@@ -98,7 +98,7 @@ def test_every_setting_reaches_its_field() -> None:
     profile = settings.profiles[0].profile
     assert settings.listen == (Address("127.0.0.1", 1), Address(path="/run/a.sock"), Address("::1", 2))
     assert settings.admin_listen == (Address("0.0.0.0", 3),)
-    assert settings.store.reveal() == "rediss://:pw@redis:6380/0"
+    assert settings.store.text.reveal() == "rediss://:pw@redis:6380/0"
     assert (settings.seal, settings.seal_key_file) == (True, Path("/keys"))
     assert (settings.require_header, settings.caller_token_file) == (False, Path("/caller"))
     assert settings.allowed_hosts == ("a.internal", "b:8181")

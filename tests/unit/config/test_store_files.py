@@ -36,8 +36,8 @@ def test_files_as_they_should_be_are_taken(tmp_path: Path, pair: Pair) -> None:
     (tmp_path / "password").write_text("\ufeffcanary\n", encoding="utf-8")
     own = f"ssl_certfile={pair.certificate}&ssl_keyfile={pair.key}"
     query = f"password_file={tmp_path / 'password'}&ssl_ca_certs={pair.certificate}&{own}"
-    assert loaded(f"rediss://app@h?{query}").store.reveal().endswith(query)
-    assert loaded("memory://").store.reveal() == "memory://"
+    assert loaded(f"rediss://app@h?{query}").store.text.reveal().endswith(query)
+    assert loaded("memory://").store.text.reveal() == "memory://"
 
 
 def test_every_file_that_is_not_is_named(tmp_path: Path, pair: Pair) -> None:

@@ -1,4 +1,4 @@
-"""The URL of a Redis store: what it may say, and what is refused."""
+"""The URL of a store: what it may say, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.model import Address, Secret
-from sidecar.core.store_url import SCHEMES, RedisUrl, Topology, is_redis_url, parse_redis_url
+from sidecar.core.store_url import SCHEMES, FileUrl, MemoryUrl, RedisUrl, Topology, parse_store_url
+from tests.support.store_urls import redis_url
 
 
 def problems(text: str) -> list[str]:
     with pytest.raises(ValueError, match=r"^must ") as caught:
-        parse_redis_url(text)
+        parse_store_url(text)
     assert "canary" not in str(caught.value)
     return str(caught.value).split("; must ")
 
 
 def test_one_server_has_a_port_and_a_database_by_default() -> None:
-    assert parse_redis_url("redis://redis.internal") == RedisUrl(
-        topology=Topology.SERVER, tls=False, addresses=(Address("redis.internal", 6379),)
+    text = "redis://redis.internal"
+    assert parse_store_url(text) == RedisUrl(
+        text=Secret(text), topology=Topology.SERVER, tls=False, addresses=(Address("redis.internal", 6379),)
     )
 
 
@@ -35,7 +37,7 @@ def test_one_server_has_a_port_and_a_database_by_default() -> None:
     ],
 )
 def test_where_one_server_is(text: str, address: Address, database: int) -> None:
-    url = parse_redis_url(text)
+    url = redis_url(text)
     assert (url.addresses, url.database, url.topology) == ((address,), database, Topology.SERVER)
 
 
@@ -51,7 +53,7 @@ def test_where_one_server_is(text: str, address: Address, database: int) -> None
 def test_sentinels_and_nodes_are_several(
     text: str, hosts: tuple[tuple[str, int], ...], service: str, database: int
 ) -> None:
-    url = parse_redis_url(text)
+    url = redis_url(text)
     assert url.addresses == tuple(Address(host, port) for host, port in hosts)
     assert (url.service, url.database) == (service, database)
 
@@ -59,16 +61,34 @@ def test_sentinels_and_nodes_are_several(
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_scheme_says_who_answers_and_whether_with_tls(scheme: str) -> None:
     rest = {"unix": "/s", "redis+sentinel": "h/m", "rediss+sentinel": "h/m"}.get(scheme, "h")
-    url = parse_redis_url(f"{scheme}://{rest}")
+    url = redis_url(f"{scheme}://{rest}")
     assert (url.topology, url.tls) == SCHEMES[scheme]
     assert url.tls == scheme.startswith("rediss")
-    assert is_redis_url(f"{scheme}:// anything")
 
 
-@pytest.mark.parametrize("text", ["memory://", "redis:", "redis", "", "REDIS://h", "sqlite:///x"])
-def test_what_is_no_redis_url_is_not_taken_for_one(text: str) -> None:
-    assert not is_redis_url(text)
-    assert problems(text)[0].startswith("must start with one of redis://, rediss://, unix://")
+@pytest.mark.parametrize("text", ["redis:", "redis", "", "REDIS://h", "http://[canary", "canary"])
+def test_what_is_no_stores_url_is_refused_with_what_is_one(text: str) -> None:
+    assert problems(text)[0].startswith("must start with memory:// or redis://, rediss://, unix://")
+
+
+def test_the_memory_has_no_place() -> None:
+    assert parse_store_url("memory://") == MemoryUrl(text=Secret("memory://"))
+
+
+@pytest.mark.parametrize("text", ["sqlite:///var/a%20b.db", "sqlite:////var/a%20b.db"])
+def test_a_file_is_named_by_its_path(text: str) -> None:
+    assert parse_store_url(text) == FileUrl(text=Secret(text), path=Path("/var/a b.db"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sqlite:", "sqlite:/a", "sqlite://", "sqlite://canary/a", "sqlite://:1/a", "sqlite:///", "sqlite:///a/",
+        "sqlite:///a?b", "sqlite:///a#b", "sqlite:///a%00b", "sqlite:///a\nb",
+    ],
+)  # fmt: skip
+def test_what_is_no_files_path_is_refused(text: str) -> None:
+    assert problems(text)[0].startswith("must be three slashes and the absolute path of a file")
 
 
 @pytest.mark.parametrize(
@@ -83,18 +103,19 @@ def test_what_is_no_redis_url_is_not_taken_for_one(text: str) -> None:
     ],
 )
 def test_user_and_password_are_decoded(login: str, username: str, password: str | None) -> None:
-    url = parse_redis_url(f"redis://{login}h")
-    assert (url.username, url.password) == (username, None if password is None else Secret(password))
+    url = redis_url(f"redis://{login}h")
+    assert url.username == (Secret(username) if username else None)
+    assert url.password == (None if password is None else Secret(password))
     assert not password or password not in repr(url)
 
 
 def test_every_option_has_its_place() -> None:
-    url = parse_redis_url(
+    url = redis_url(
         "rediss+sentinel://app@h/m/1?password_file=/p&sentinel_username=look&sentinel_password_file=/s%26t"
         "&ssl_ca_certs=/ca&ssl_certfile=/c&ssl_keyfile=/k"
     )
-    assert (url.username, url.password, url.password_file) == ("app", None, Path("/p"))
-    assert (url.sentinel_username, url.sentinel_password_file) == ("look", Path("/s&t"))
+    assert (url.username, url.password, url.password_file) == (Secret("app"), None, Path("/p"))
+    assert (url.sentinel_username, url.sentinel_password_file) == (Secret("look"), Path("/s&t"))
     assert (url.ca_file, url.certificate_file, url.key_file) == (Path("/ca"), Path("/c"), Path("/k"))
 
 

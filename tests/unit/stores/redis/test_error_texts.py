@@ -9,15 +9,16 @@ from redis.exceptions import AuthenticationError, MovedError, ReadOnlyError, Res
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from sidecar.core.store_url import RedisUrl, Topology, parse_redis_url
+from sidecar.core.store_url import RedisUrl, Topology
 from sidecar.stores.redis.access import PasswordFileError
 from sidecar.stores.redis.error_texts import code_of, words_for
 from sidecar.stores.redis.probe import SENTINEL, UNSEEN, notes_in, problems_in, read_info
+from tests.support.store_urls import redis_url
 
-SERVER = parse_redis_url("redis://redis.test")
-TLS = parse_redis_url("rediss://redis.test")
-CLUSTER = parse_redis_url("redis+cluster://redis.test")
-SOCKET = parse_redis_url("unix:///run/redis.sock")
+SERVER = redis_url("redis://redis.test")
+TLS = redis_url("rediss://redis.test")
+CLUSTER = redis_url("redis+cluster://redis.test")
+SOCKET = redis_url("unix:///run/redis.sock")
 
 
 @pytest.mark.parametrize(
