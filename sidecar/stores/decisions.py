@@ -6,8 +6,8 @@ suite and one stateful test check that all stores decide alike. Their clocks nev
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from sidecar.core.errors import FailureKind
 from sidecar.core.model import Profile, Seconds, Token
@@ -37,14 +37,13 @@ from sidecar.stores.merging import (
 )
 
 
-class KeptToken(Protocol):
-    """The part of the stored token that decisions need; the token may be sealed."""
+@dataclass(frozen=True, slots=True)
+class SealedToken:
+    """A stored token that is opened only for a replica that does not have it. `opened` raises `UnsealError`."""
 
-    @property
-    def fence(self) -> int: ...
-
-    @property
-    def token_id(self) -> str: ...
+    fence: int
+    token_id: str
+    opened: Callable[[], Token]
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ class Stored:
     """One profile's two values. `token` is None if there is none or it is past its `token_gone_ms`."""
 
     gate: Coordination
-    token: KeptToken | None
+    token: Token | SealedToken | None
     now_ms: int
 
     @property
@@ -194,7 +193,7 @@ def _judge_report(gate: Coordination, token: Token, over_below: int) -> None:
         gate.reported, gate.confirmed = None, StoredConfirmation(token.token_id, token.fence)
 
 
-def _same(offered: Token, stored: KeptToken | None) -> bool:
+def _same(offered: Token, stored: Token | SealedToken | None) -> bool:
     return stored is not None and (stored.fence, stored.token_id) == (offered.fence, offered.token_id)
 
 

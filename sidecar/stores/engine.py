@@ -1,13 +1,13 @@
 """The six operations of a store that decides in Python: `decisions.py`, applied to one profile's record.
 
-The shared state in one process's memory: for development, for one replica, and for whole fleets under test.
+The memory store is here too: for development, for one replica, and for whole fleets under test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.ports import Clock, SharedState
@@ -23,19 +23,11 @@ from sidecar.core.shared_state import (
 )
 from sidecar.stores import decisions
 from sidecar.stores.codec import keep_s
+from sidecar.stores.decisions import SealedToken
 from sidecar.stores.documents import Coordination, DamagedName, OutcomeName, StoredToken, StoreReply, ms
-from sidecar.stores.sealing import UnsealError
-from sidecar.stores.state_mapping import claimed, state_of
+from sidecar.stores.state_mapping import claimed, is_unreadable_offer, rejection, state_of
 
 T = TypeVar("T")
-
-
-class SealedToken(decisions.KeptToken, Protocol):
-    """A stored token that is still sealed."""
-
-    def opened(self) -> Token:
-        """Return the opened token. Raises `UnsealError`."""
-        ...
 
 
 @dataclass(slots=True)
@@ -52,25 +44,19 @@ class ProfileRecord:
 class DecisionEngine:
     """One operation on one profile's record, at one instant. The caller ensures exclusive access to the record."""
 
-    def __init__(self, cell: ProfileRecord, profile: Profile, now_ms: int, new_epoch: Callable[[], str]) -> None:
-        self._cell = cell
+    def __init__(self, record: ProfileRecord, profile: Profile, now_ms: int, new_epoch: Callable[[], str]) -> None:
+        self._record = record
         self._profile = profile
         self._now_ms = now_ms
         self._new_epoch = new_epoch
-        if now_ms >= cell.token_gone_ms:
-            cell.token = None
+        if now_ms >= record.token_gone_ms:
+            record.token = None
 
     def claim(self, ask: ClaimRequest) -> ClaimResult:
-        stored = self._stored(lost=ask.epoch != "")
-        told, asked = self._told(ask.known), ask
-        if told is None and stored.token_fence > ask.known:
-            # The stored token cannot be opened here, so it must not be offered for ever.
-            asked = replace(ask, known=stored.token_fence)
-        outcome, left = decisions.claim(stored, asked, self._profile)
-        reply = self._view(outcome, left)
-        if asked is not ask:
-            reply.token = None
-        return claimed(reply, ask, state_of(reply, self._profile, told))
+        result = self._claim(ask, ask.known)
+        if is_unreadable_offer(result) and self._record.token is not None:
+            return self._claim(ask, self._record.token.fence)
+        return result
 
     def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
         stored = self._stored(lost=True)
@@ -83,13 +69,11 @@ class DecisionEngine:
         return self._state(outcome, failed.known)
 
     def reject(self, token_id: str, age_s: Seconds) -> Rejection:
-        token = self._cell.token
-        if token is None or token.token_id != token_id:
-            # A report of an unknown token creates no document. The reporter gets the stored token, if any.
-            return Rejection(current=False, confirmed=False, state=self._state("late", 0))
-        outcome = decisions.reject(self._stored(lost=True), token_id, age_s)
-        state = self._state(outcome, token.fence)
-        return Rejection(current=outcome == "current", confirmed=outcome == "confirmed", state=state)
+        token = self._record.token
+        # A report of an unknown token creates no document.
+        is_late = token is None or token.token_id != token_id
+        outcome = "late" if is_late else decisions.reject(self._stored(lost=True), token_id, age_s)
+        return rejection(self._reply(outcome), self._profile, self._unseal)
 
     def peek(self, known: int) -> State:
         return self._state("seen", known)
@@ -101,43 +85,35 @@ class DecisionEngine:
         self._keep(stored, offered, remembered.token_age_s)
         return self._state(outcome, offered.fence if offered else 0)
 
+    def _claim(self, ask: ClaimRequest, known: int) -> ClaimResult:
+        """Claim as if the replica had a token of the fence `known`."""
+        stored = self._stored(lost=ask.epoch != "")
+        reply = self._reply(*decisions.claim(stored, replace(ask, known=known), self._profile))
+        return claimed(reply, ask, state_of(reply, self._profile, ask.known, self._unseal))
+
     def _stored(self, *, lost: bool) -> decisions.Stored:
         """Return what is stored, with a new document if there is none; `lost` says whether there was one before."""
-        if self._cell.gate is None:
-            self._cell.gate = Coordination(epoch=self._new_epoch(), born_ms=self._now_ms, lost=lost)
-        return decisions.Stored(self._cell.gate, self._cell.token, self._now_ms)
+        if self._record.gate is None:
+            self._record.gate = Coordination(epoch=self._new_epoch(), born_ms=self._now_ms, lost=lost)
+        return decisions.Stored(self._record.gate, self._record.token, self._now_ms)
 
     def _keep(self, stored: decisions.Stored, offered: Token | None, age_s: Seconds) -> None:
         """Store the offered token if the decision chose it."""
         if offered is not None and stored.token is offered:
-            self._cell.token = offered
-            self._cell.token_gone_ms = self._now_ms + ms(keep_s(offered, age_s, self._profile))
+            self._record.token = offered
+            self._record.token_gone_ms = self._now_ms + ms(keep_s(offered, age_s, self._profile))
 
     def _state(self, outcome: OutcomeName, known: int) -> State:
-        told = self._told(known)
-        reply = self._view(outcome)
-        if told is None and reply.token is not None and reply.token.fence > known:
-            reply.token = None
-        return state_of(reply, self._profile, told)
+        return state_of(self._reply(outcome), self._profile, known, self._unseal)
 
-    def _view(self, outcome: OutcomeName, left: int = 0) -> StoreReply:
-        cell, beside = self._cell, None
-        if cell.token is not None:
-            beside = StoredToken(cell.token.fence, cell.token.token_id)
-        return StoreReply(self._now_ms, outcome, left, cell.gate, beside, cell.damaged)
+    def _reply(self, outcome: OutcomeName, left: int = 0) -> StoreReply:
+        record = self._record
+        token = None if record.token is None else StoredToken(record.token.fence, record.token.token_id)
+        return StoreReply(self._now_ms, outcome, left, record.gate, token, record.damaged)
 
-    def _told(self, known: int) -> Token | None:
-        """Return the stored token if it is newer than the replica's; one that cannot be opened counts as damaged."""
-        token = self._cell.token
-        if token is None or token.fence <= known:
-            return None
-        if isinstance(token, Token):
-            return token
-        try:
-            return token.opened()
-        except UnsealError:
-            self._cell.damaged.append("seal")
-            return None
+    def _unseal(self, _stored: StoredToken) -> Token:
+        token = self._record.token
+        return token.opened() if isinstance(token, SealedToken) else cast("Token", token)
 
 
 class RunOperation(Protocol):
@@ -146,29 +122,29 @@ class RunOperation(Protocol):
     async def __call__(self, operation: str, work: Callable[[DecisionEngine], T], /) -> T: ...
 
 
-class DeskState:
+class EngineState:
     """The `SharedState` of one profile, on its decision engine."""
 
-    def __init__(self, visit: RunOperation) -> None:
-        self._visit = visit
+    def __init__(self, run: RunOperation) -> None:
+        self._run = run
 
     async def claim(self, ask: ClaimRequest) -> ClaimResult:
-        return await self._visit("claim", lambda engine: engine.claim(ask))
+        return await self._run("claim", lambda engine: engine.claim(ask))
 
     async def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
-        return await self._visit("commit", lambda engine: engine.commit(nonce, token, age_s, learned))
+        return await self._run("commit", lambda engine: engine.commit(nonce, token, age_s, learned))
 
     async def fail(self, failed: FailureReport) -> State:
-        return await self._visit("fail", lambda engine: engine.fail(failed))
+        return await self._run("fail", lambda engine: engine.fail(failed))
 
     async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
-        return await self._visit("reject", lambda engine: engine.reject(token_id, age_s))
+        return await self._run("reject", lambda engine: engine.reject(token_id, age_s))
 
     async def peek(self, known: int) -> State:
-        return await self._visit("peek", lambda engine: engine.peek(known))
+        return await self._run("peek", lambda engine: engine.peek(known))
 
     async def seed(self, remembered: ReplicaMemory) -> State:
-        return await self._visit("seed", lambda engine: engine.seed(remembered))
+        return await self._run("seed", lambda engine: engine.seed(remembered))
 
 
 class MemoryStore:
@@ -181,14 +157,14 @@ class MemoryStore:
         # The wall clock is read once: a jump would change the length of every lease and pause.
         self._started_at = clock.wall()
         self._started = clock.monotonic()
-        self._cells: dict[str, ProfileRecord] = {}
+        self._records: dict[str, ProfileRecord] = {}
 
     def shared_state(self, profile: Profile) -> SharedState:
-        async def visit(_operation: str, work: Callable[[DecisionEngine], T]) -> T:
-            cell = self._cells.setdefault(profile.profile_id, ProfileRecord())
-            return work(DecisionEngine(cell, profile, self._now_ms(), self._clock.new_id))
+        async def run(_operation: str, work: Callable[[DecisionEngine], T]) -> T:
+            record = self._records.setdefault(profile.profile_id, ProfileRecord())
+            return work(DecisionEngine(record, profile, self._now_ms(), self._clock.new_id))
 
-        return DeskState(visit)
+        return EngineState(run)
 
     async def ping(self) -> None:
         return None

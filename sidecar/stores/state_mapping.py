@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import msgspec
 
 from sidecar.core.errors import FailureKind, PartnerDetail, SidecarError
@@ -20,6 +23,7 @@ from sidecar.core.shared_state import (
     Outcome,
     OverBudget,
     Pause,
+    Rejection,
     Reported,
     State,
 )
@@ -29,18 +33,32 @@ from sidecar.stores.documents import (
     StoredLearnedLifetime,
     StoredPause,
     StoredReport,
+    StoredToken,
     StoreReply,
     left_ms,
 )
+from sidecar.stores.sealing import UnsealError
+
+Unseal: TypeAlias = Callable[[StoredToken], Token]
+"""Opens the stored token. Raises `UnsealError`."""
 
 
 class ContradictionError(SidecarError):
     """A reply that no script of this program sends: its outcome contradicts its state."""
 
 
-def state_of(reply: StoreReply, profile: Profile, token: Token | None) -> State:
-    """Return the state for a replica; `token` is the stored token, opened, if the replica is to get it."""
+def state_of(reply: StoreReply, profile: Profile, known: int, unseal: Unseal) -> State:
+    """Return the state for a replica whose newest token has the fence `known` (0: none); it gets a newer one.
+
+    A newer token that cannot be opened here counts as missing.
+    """
     now_ms, gate, stored = reply.now_ms, reply.gate or Coordination(epoch="", born_ms=0), reply.token
+    token, damaged = None, tuple(reply.damaged)
+    if stored is not None and stored.fence > known:
+        try:
+            token = unseal(stored)
+        except UnsealError:
+            stored, damaged = None, (*damaged, "seal")
     return State(
         now=now_ms / 1000,
         epoch=gate.epoch,
@@ -61,13 +79,25 @@ def state_of(reply: StoreReply, profile: Profile, token: Token | None) -> State:
         refresh_dropped=gate.refresh_dropped,
         learned=_learned_of(gate.learned),
         grants=_grants_of(gate.grants, now_ms, profile),
-        damaged=tuple(reply.damaged),
+        damaged=damaged,
     )
 
 
 def claimed(reply: StoreReply, ask: ClaimRequest, state: State) -> ClaimResult:
     """Return a claim's result in the core's types. Raises `ContradictionError`."""
     return ClaimResult(_outcome(reply, ask, state), state)
+
+
+def is_unreadable_offer(result: ClaimResult) -> bool:
+    """Return whether the claim has to be repeated past the offered token: it must not be offered for ever."""
+    return isinstance(result.outcome, Adopt) and result.state.token is None
+
+
+def rejection(reply: StoreReply, profile: Profile, unseal: Unseal) -> Rejection:
+    """Return a report's result. Only a late report is answered with the stored token: other reporters have it."""
+    known = reply.token.fence if reply.token and reply.outcome != "late" else 0
+    state = state_of(reply, profile, known, unseal)
+    return Rejection(current=reply.outcome == "current", confirmed=reply.outcome == "confirmed", state=state)
 
 
 def _outcome(reply: StoreReply, ask: ClaimRequest, state: State) -> Outcome:

@@ -75,7 +75,7 @@ class MemoryWorld:
         self.clock.now += span_s
 
     def lose_data(self) -> None:
-        self.memory._cells.clear()
+        self.memory._records.clear()
 
 
 class RedisWorld:

@@ -42,7 +42,7 @@ async def test_a_pause_outlives_a_failover_that_forgets_nothing_else(kind: Failu
     backups: list[dict[str, Any]] = []
 
     async def take_a_backup() -> None:
-        backups.append(copy.deepcopy(fleet.store._cells))
+        backups.append(copy.deepcopy(fleet.store._records))
         taken.set()
         raise failure(kind, status=429, retry_after_s=100 if kind is FailureKind.THROTTLED else None)
 
@@ -50,7 +50,7 @@ async def test_a_pause_outlives_a_failover_that_forgets_nothing_else(kind: Failu
     replicas = fleet.start(3)
     await taken.wait()
     await asyncio.sleep(5)
-    (fleet.store._cells,) = backups
+    (fleet.store._records,) = backups
     await asyncio.sleep(80)
     assert fleet.partner.count == 1
     assert sum(len(replica.sink.of(StoreDataLost)) for replica in replicas) >= 1
@@ -66,11 +66,11 @@ async def test_a_rejection_outlives_a_failover_that_forgets_nothing_else() -> No
     first, other = fleet.start(2)
     token = (await first.broker.vend()).token
     await asyncio.sleep(5)
-    backup = copy.deepcopy(fleet.store._cells)
+    backup = copy.deepcopy(fleet.store._records)
     fleet.partner.script.extend([failure(FailureKind.THROTTLED, status=429, retry_after_s=100)])
     await first.broker.report(token.token_id)
     await asyncio.sleep(5)
-    fleet.store._cells = backup
+    fleet.store._records = backup
     await asyncio.sleep(5)
     for replica in (first, other):
         assert (await replica.broker.vend()).suspect

@@ -524,7 +524,7 @@ async def test_what_the_store_says_of_another_token_unmarks_none() -> None:
     fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=100))
     await replica.broker.report(token.token_id)
     await asyncio.sleep(5)
-    cell, held = fleet.store._cells[fleet.profile.profile_id], replica.broker._replica
+    cell, held = fleet.store._records[fleet.profile.profile_id], replica.broker._replica
     assert cell.gate is not None
     cell.token = replace(token, token_id="another")
     cell.gate.reported = StoredReport("another", cell.gate.fence, 0)
@@ -541,7 +541,7 @@ async def test_two_tokens_of_one_fence_end_as_the_stores() -> None:
     token = (await replicas[0].broker.vend()).token
     await asyncio.sleep(5)
     twin = replace(token, access=Secret("token-of-the-other"), token_id=token_id_of(Secret("token-of-the-other")))
-    fleet.store._cells[fleet.profile.profile_id].token = twin
+    fleet.store._records[fleet.profile.profile_id].token = twin
     await asyncio.sleep(2 * fleet.profile.poll_s)
     assert {await replica.token() for replica in replicas} == {"token-of-the-other"}
     await fleet.stop()

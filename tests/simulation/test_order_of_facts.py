@@ -54,7 +54,7 @@ async def commit_another(fleet: Fleet) -> Token:
 def set_store_clock_back(fleet: Fleet) -> None:
     """By an hour; what lies in its future is brought back, as by the scripts."""
     fleet.clock.set_forward_s -= 3600
-    gate = fleet.store._cells[fleet.profile.profile_id].gate
+    gate = fleet.store._records[fleet.profile.profile_id].gate
     assert gate is not None
     mend(gate, fleet.store._now_ms())
 
@@ -187,10 +187,10 @@ async def test_an_own_call_vouches_for_no_token_that_was_adopted_meanwhile() -> 
     fleet = Fleet(partner=FakePartner(latency_s=3))
     (replica,) = fleet.start(1)
     await replica.token()
-    before = copy.deepcopy(fleet.store._cells)
+    before = copy.deepcopy(fleet.store._records)
     await replica.broker.report((await replica.broker.vend()).token.token_id)
     await fleet.partner.called(2)
-    fleet.store._cells = before
+    fleet.store._records = before
     await asyncio.sleep(1)
     another = await commit_another(fleet)
     await store_of(fleet).reject(another.token_id, 0)
@@ -244,7 +244,7 @@ async def test_a_local_calls_token_ends_nobodys_lease_where_fences_run_ahead_of_
     own.wire.cut = False
     await own.broker.report(UNKNOWN_ID)
     assert "seed" in own.wire.operations
-    gate = fleet.store._cells[fleet.profile.profile_id].gate
+    gate = fleet.store._records[fleet.profile.profile_id].gate
     assert gate is not None
     assert gate.lease is not None
     await fleet.stop()
@@ -275,11 +275,11 @@ async def test_a_report_counts_though_its_answer_asks_for_a_reminder_and_its_mas
     token = (await replica.broker.vend()).token
     fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=COOL_DOWN_S))
     set_store_clock_back(fleet)
-    before, reject = copy.deepcopy(fleet.store._cells), replica.wire.reject
+    before, reject = copy.deepcopy(fleet.store._records), replica.wire.reject
 
     async def reject_at_the_lost_master(token_id: str, age_s: float) -> Rejection:
         answer = await reject(token_id, age_s)
-        fleet.store._cells = before
+        fleet.store._records = before
         return answer
 
     replica.wire.reject = reject_at_the_lost_master  # type: ignore[method-assign]

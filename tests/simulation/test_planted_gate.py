@@ -17,7 +17,7 @@ HOURS_S = 3600
 
 async def forget(fleet: Fleet, *, rejecting: bool) -> None:
     """No permit was ever spent and nothing failed; and the token that lies there was reported, where `rejecting`."""
-    cell = fleet.store._cells[fleet.profile.profile_id]
+    cell = fleet.store._records[fleet.profile.profile_id]
     while True:
         if cell.gate is not None:
             gate = cell.gate

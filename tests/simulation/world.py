@@ -188,18 +188,18 @@ class World:
             profile_world.store.forgot()
 
     def backup(self) -> dict[str, Any]:
-        return copy.deepcopy(self.masters[0]._cells)
+        return copy.deepcopy(self.masters[0]._records)
 
     def restore(self, backup: dict[str, Any]) -> None:
         """A replica of the store takes over that never got the last writes."""
-        self.masters[0]._cells = backup
+        self.masters[0]._records = backup
         self._mend()
         self._forgot()
 
     def split(self) -> None:
         """The store's replica takes over for half of the fleet, and the master goes on for the other half."""
         other = MemoryStore(self.store_clock)
-        other._cells = self.backup()
+        other._records = self.backup()
         self.masters.append(other)
         for profile_world in self.profile_worlds.values():
             profile_world.truth.split = True
@@ -223,7 +223,7 @@ class World:
     def _mend(self) -> None:
         """Bring back what lies in the future, as Redis and SQLite do at the next access."""
         for store in self.masters:
-            for cell in store._cells.values():
+            for cell in store._records.values():
                 if cell.gate is not None:
                     mend(cell.gate, store._now_ms())
 
@@ -233,7 +233,7 @@ class World:
 
 
 def _stored_in(store: MemoryStore, profile: Profile) -> Token | None:
-    cell = store._cells.get(profile.profile_id)
+    cell = store._records.get(profile.profile_id)
     there = cell is not None and store._now_ms() < cell.token_gone_ms
     return cast("Token", cell.token) if there and cell is not None else None
 

@@ -13,7 +13,6 @@ from sidecar.core.errors import StoreError
 from sidecar.core.model import Profile, Seconds, Token
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.shared_state import (
-    Adopt,
     ClaimRequest,
     ClaimResult,
     Committed,
@@ -26,7 +25,7 @@ from sidecar.core.shared_state import (
 from sidecar.core.store_url import RedisUrl
 from sidecar.file_operations import FileStalls
 from sidecar.stores.codec import open_token
-from sidecar.stores.documents import StoreReply, ms
+from sidecar.stores.documents import StoredToken, StoreReply, ms
 from sidecar.stores.redis.client import RedisLink, Script
 from sidecar.stores.redis.earlier_release import left_behind
 from sidecar.stores.redis.script_args import (
@@ -39,7 +38,7 @@ from sidecar.stores.redis.script_args import (
     token_arg,
 )
 from sidecar.stores.sealing import Sealer, UnsealError
-from sidecar.stores.state_mapping import ContradictionError, claimed, state_of
+from sidecar.stores.state_mapping import ContradictionError, claimed, is_unreadable_offer, rejection, state_of
 
 CLAIM, COMMIT, FAIL, REJECT, PEEK, SEED = (
     Script(name) for name in ("claim", "commit", "fail", "reject", "peek", "seed")
@@ -71,7 +70,7 @@ class RedisStore:
 
 
 class _RedisState:
-    """The shared state of one profile. A token that cannot be opened here counts as missing."""
+    """The shared state of one profile."""
 
     def __init__(self, link: RedisLink, sealer: Sealer, profile: Profile) -> None:
         self._link = link
@@ -83,7 +82,7 @@ class _RedisState:
         """Whether data of the first release was looked for."""
 
     async def claim(self, ask: ClaimRequest) -> ClaimResult:
-        """Claim again, past its fence, if a newer token cannot be opened here: it must not be offered for ever.
+        """Claim again, past its fence, if a newer token cannot be opened here.
 
         At most `MAX_OFFERS` times, because another writer could keep storing newer ones.
         """
@@ -93,17 +92,15 @@ class _RedisState:
         asked = ask
         for _ in range(MAX_OFFERS):
             reply = await self._link.run(CLAIM, self._keys, claim_args(asked, self._profile))
-            offered_fence = reply.token.fence if reply.token else 0
-            if damaged and offered_fence == asked.known:
-                reply.token = None
-            state = self._state(reply)
+            state = self._state(reply, ask.known)
+            damaged = tuple(dict.fromkeys((*damaged, *state.damaged)))
             try:
-                claim = claimed(reply, ask, replace(state, damaged=(*damaged, *state.damaged)))
+                result = claimed(reply, ask, replace(state, damaged=damaged))
             except ContradictionError as error:
                 raise StoreError(CLAIM.name, type(error).__name__) from None
-            if state.token is not None or not isinstance(claim.outcome, Adopt):
-                return claim
-            damaged, asked = state.damaged, replace(ask, known=offered_fence)
+            if not is_unreadable_offer(result):
+                return result
+            asked = replace(ask, known=reply.token.fence if reply.token else 0)
         raise StoreError(CLAIM.name, UnsealError.__name__)
 
     async def _look_back(self, credentials_id: str) -> None:
@@ -125,29 +122,25 @@ class _RedisState:
         sealed = token_arg(token, age_s, self._profile, self._sealer)
         args = commit_args(nonce, sealed, token.credentials_id, learned)
         reply = await self._link.run(COMMIT, self._keys, args)
-        return Committed(reply.outcome == "stored", self._state(reply))
+        return Committed(reply.outcome == "stored", self._state(reply, token.fence))
 
     async def fail(self, failed: FailureReport) -> State:
-        return self._state(await self._link.run(FAIL, self._keys, fail_args(failed)))
+        return self._state(await self._link.run(FAIL, self._keys, fail_args(failed)), failed.known)
 
     async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
         reply = await self._link.run(REJECT, self._keys, RejectArgs(token_id=token_id, age_ms=ms(age_s)))
-        current, confirmed = reply.outcome == "current", reply.outcome == "confirmed"
-        return Rejection(current=current, confirmed=confirmed, state=self._state(reply))
+        return rejection(reply, self._profile, self._unseal)
 
     async def peek(self, known: int) -> State:
-        return self._state(await self._link.run(PEEK, self._keys, PeekArgs(known=known)))
+        return self._state(await self._link.run(PEEK, self._keys, PeekArgs(known=known)), known)
 
     async def seed(self, remembered: ReplicaMemory) -> State:
         args = seed_args(remembered, self._profile, self._sealer)
-        return self._state(await self._link.run(SEED, self._keys, args))
+        reply = await self._link.run(SEED, self._keys, args)
+        return self._state(reply, remembered.token.fence if remembered.token else 0)
 
-    def _state(self, reply: StoreReply) -> State:
-        token: Token | None = None
-        if reply.token is not None and reply.token.sealed.reveal():
-            try:
-                token = open_token(reply.token, self._profile.profile_id, self._sealer)
-            except UnsealError:
-                reply.damaged.append("seal")
-                reply.token = None
-        return state_of(reply, self._profile, token)
+    def _state(self, reply: StoreReply, known: int) -> State:
+        return state_of(reply, self._profile, known, self._unseal)
+
+    def _unseal(self, stored: StoredToken) -> Token:
+        return open_token(stored, self._profile.profile_id, self._sealer)

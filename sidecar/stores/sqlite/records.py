@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -12,7 +13,8 @@ from msgspec.structs import replace
 
 from sidecar.core.model import Profile, Token
 from sidecar.stores.codec import UNREADABLE, decode_stored_token, encode_stored_token, open_token
-from sidecar.stores.documents import MAX_DOCUMENT_BYTES, Coordination, DamagedName, StoredToken, is_credible, mend
+from sidecar.stores.decisions import SealedToken
+from sidecar.stores.documents import MAX_DOCUMENT_BYTES, Coordination, DamagedName, is_credible, mend
 from sidecar.stores.engine import ProfileRecord
 from sidecar.stores.sealing import Sealer
 from sidecar.stores.sqlite.clock import KeptTime, Readings, time_now
@@ -36,31 +38,13 @@ _TIMES = msgspec.json.Decoder(KeptTime)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-class _SealedToken:
-    """The stored token, opened only for a replica that does not have it."""
-
-    def __init__(self, stored: StoredToken, profile: Profile, sealer: Sealer) -> None:
-        self._stored, self._profile, self._sealer = stored, profile, sealer
-
-    @property
-    def fence(self) -> int:
-        return self._stored.fence
-
-    @property
-    def token_id(self) -> str:
-        return self._stored.id
-
-    def opened(self) -> Token:
-        return open_token(self._stored, self._profile.profile_id, self._sealer)
-
-
 @dataclass(slots=True)
-class StoredCell:
+class LoadedRecord:
     """One profile's record and the time, as one statement read them."""
 
     profile: Profile
     sealer: Sealer
-    cell: ProfileRecord
+    record: ProfileRecord
     kept: KeptTime | None
     time: KeptTime
     gate_before: bytes | None
@@ -70,7 +54,7 @@ class StoredCell:
         """Whether there is something to write; the passing of time alone is not."""
         if self.kept is None or self.kept != replace(self.time, last_ms=self.kept.last_ms):
             return True
-        return self._gate_document() != self.gate_before or isinstance(self.cell.token, Token)
+        return self._gate_document() != self.gate_before or isinstance(self.record.token, Token)
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Write changes and the latest instant, and delete expired rows, within the caller's transaction."""
@@ -83,15 +67,15 @@ class StoredCell:
         gate = self._gate_document()
         if gate is not None and gate != self.gate_before:
             _put(connection, _gate_name(self.profile), now_ms + GATE_KEEP_MS, gate)
-        if isinstance(self.cell.token, Token):
-            document = encode_stored_token(self.cell.token, self.profile, self.sealer)
-            _put(connection, _token_name(self.profile), self.cell.token_gone_ms, document)
+        if isinstance(self.record.token, Token):
+            document = encode_stored_token(self.record.token, self.profile, self.sealer)
+            _put(connection, _token_name(self.profile), self.record.token_gone_ms, document)
 
     def _gate_document(self) -> bytes | None:
-        return None if self.cell.gate is None else _ENCODER.encode(self.cell.gate)
+        return None if self.record.gate is None else _ENCODER.encode(self.record.gate)
 
 
-def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readings: Readings) -> StoredCell:
+def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readings: Readings) -> LoadedRecord:
     """Read the profile's record. An unusable document counts as missing and is named in `ProfileRecord.damaged`."""
     names = (CLOCK, _gate_name(profile), _token_name(profile))
     rows = connection.execute(READ, (MAX_DOCUMENT_BYTES, *names))
@@ -109,11 +93,13 @@ def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readi
     if stored is not None and not is_credible(stored, time.last_ms):
         stored = None
         damaged.append("token")
-    token = None if stored is None else _SealedToken(stored, profile, sealer)
+    token = None
+    if stored is not None:
+        token = SealedToken(stored.fence, stored.id, partial(open_token, stored, profile.profile_id, sealer))
     gate_before = None if gate is None else _ENCODER.encode(gate)
     if gate is not None:
         mend(gate, time.last_ms)
-    return StoredCell(profile, sealer, ProfileRecord(gate, token, FOR_EVER_MS, damaged), kept, time, gate_before)
+    return LoadedRecord(profile, sealer, ProfileRecord(gate, token, FOR_EVER_MS, damaged), kept, time, gate_before)
 
 
 def drop(connection: sqlite3.Connection, profile: Profile) -> None:

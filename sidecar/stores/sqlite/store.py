@@ -17,13 +17,13 @@ from sidecar.core.errors import StoreError
 from sidecar.core.model import MonotonicTime, Profile, Seconds
 from sidecar.core.ports import Clock, SharedState
 from sidecar.file_limit import cause_of, file_limit_error
-from sidecar.stores.engine import DecisionEngine, DeskState
+from sidecar.stores.engine import DecisionEngine, EngineState
 from sidecar.stores.sealing import Sealer
 from sidecar.stores.sqlite.clock import MachineReadings, Readings
 from sidecar.stores.sqlite.database import OneThread, SqliteFile, could_not_open, is_busy
 from sidecar.stores.sqlite.error_texts import words_for
 from sidecar.stores.sqlite.errors import FileError
-from sidecar.stores.sqlite.records import StoredCell, drop, load
+from sidecar.stores.sqlite.records import LoadedRecord, drop, load
 
 LOOKING = ("peek", "reject")
 """Operations that mostly change nothing: they read first, and take the lock only if there is something to write."""
@@ -53,7 +53,7 @@ class SqliteStore:
         self._thread = OneThread("sqlite")
 
     def shared_state(self, profile: Profile) -> SharedState:
-        async def visit(operation: str, work: Callable[[DecisionEngine], T]) -> T:
+        async def run(operation: str, work: Callable[[DecisionEngine], T]) -> T:
             def decide(connection: sqlite3.Connection) -> T:
                 if operation in LOOKING:
                     answer, found = self._decide(connection, profile, work)
@@ -63,7 +63,7 @@ class SqliteStore:
 
             return await self._run(operation, decide)
 
-        return DeskState(visit)
+        return EngineState(run)
 
     async def ping(self) -> None:
         """Take the write lock and write the time."""
@@ -133,6 +133,6 @@ class SqliteStore:
 
     def _decide(
         self, connection: sqlite3.Connection, profile: Profile, work: Callable[[DecisionEngine], T]
-    ) -> tuple[T, StoredCell]:
+    ) -> tuple[T, LoadedRecord]:
         found = load(connection, profile, self._sealer, self._readings)
-        return work(DecisionEngine(found.cell, profile, found.time.last_ms, self._clock.new_id)), found
+        return work(DecisionEngine(found.record, profile, found.time.last_ms, self._clock.new_id)), found
