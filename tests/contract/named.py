@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import Store
-from sidecar.stores.redis.access import Access
-from sidecar.stores.redis.client import _SERVERS
-from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, RenewedClient
+from sidecar.stores.redis.access import OPTIONAL_WAIT, Access
+from sidecar.stores.redis.client import OneServer, servers_of
+from sidecar.stores.redis.replaceable_pool import ReplaceablePool
 from sidecar.stores.redis.store import RedisStore
-from sidecar.stores.redis.topology import OneServer
 from tests.contract.operations import opened
 from tests.support.relays import relay
 from tests.support.store_urls import redis_url
@@ -28,10 +27,10 @@ async def named(url: str, zone: Zone, timeout_s: float = TIMEOUT_S) -> AsyncIter
     async with opened(url, timeout_s) as store:
         assert isinstance(store, RedisStore)
         resolver = Resolver(timeout_s * OPTIONAL_WAIT, zone.look_up)
-        await store._link._servers.close()
+        await store._client._servers.close()
         parsed = redis_url(url)
         access = Access(parsed, FileStalls(), timeout_s)
-        store._link._servers = _SERVERS[parsed.topology](parsed, timeout_s, resolver, access)
+        store._client._servers = servers_of(parsed, timeout_s, resolver, access)
         yield store
 
 
@@ -43,8 +42,8 @@ async def two_places(zone: Zone, port: int, ports: tuple[int, int], url: str = "
         yield store
 
 
-def client_of(store: Store) -> RenewedClient:
+def pool_of(store: Store) -> ReplaceablePool:
     """Of a single server."""
     assert isinstance(store, RedisStore)
-    assert isinstance(store._link._servers, OneServer)
-    return store._link._servers._client
+    assert isinstance(store._client._servers, OneServer)
+    return store._client._servers._pool

@@ -10,8 +10,8 @@ from sidecar.core.errors import ConfigurationError, StoreError
 from sidecar.core.store_url import parse_store_url
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import open_store
-from sidecar.stores.redis.connection import Connecting
 from sidecar.stores.redis.probe import LEAST_RIGHTS
+from sidecar.stores.redis.replaceable_pool import ClientFactory
 from tests.contract.operations import OPERATIONS, opened, run_one
 from tests.contract.worlds import PROFILE, an_ask, granted
 from tests.servers import RedisServer, free_port
@@ -72,7 +72,7 @@ def test_a_store_outside_the_process_needs_a_sealer() -> None:
 
 async def test_time_limits_and_retries_are_ours() -> None:
     url = redis_url("redis://127.0.0.1:1")
-    connection = Connecting(0.25, Resolver(1)).connection(url.addresses[0])
+    connection = ClientFactory(0.25, Resolver(1)).connection(url.addresses[0])
     assert (connection.socket_timeout, connection.socket_connect_timeout) == (0.25, 0.25)
     assert connection.retry._retries == 0
 

@@ -10,10 +10,10 @@ import pytest
 
 from sidecar.core.errors import StoreError
 from sidecar.resolver import Resolver
-from sidecar.stores.redis.tcp import MAX_REMEMBERED, TcpConnector
+from sidecar.stores.redis.connection import MAX_REMEMBERED, TcpConnector
 from tests.certificates import Authority
 from tests.clusters import Node
-from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, client_of, named
+from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, named, pool_of
 from tests.contract.worlds import PROFILE, fetched
 from tests.sentinels import SERVICE, Sentinel
 from tests.servers import RedisServer, free_port
@@ -29,7 +29,7 @@ async def test_a_silent_zone_costs_no_operation_once_the_name_was_found(
         shared = store.shared_state(PROFILE)
         token = await fetched(shared, "access-here")
         zone.silence("redis")
-        client_of(store).leave()
+        pool_of(store).leave()
         states = await asyncio.gather(*(shared.peek(0) for _ in range(4)))
         assert {state.token_id for state in states} == {token.token_id}
     assert zone.asked == ["redis"] * 2

@@ -16,8 +16,7 @@ from sidecar.core.model import Address
 from sidecar.core.ports import SharedState
 from sidecar.resolver import Resolver
 from sidecar.stores.factory import Store
-from sidecar.stores.redis.connection import MAX_CONNECTIONS, Connecting
-from sidecar.stores.redis.replaceable_pool import Word
+from sidecar.stores.redis.replaceable_pool import MAX_CONNECTIONS, ClientFactory, Word
 from sidecar.stores.redis.store import RedisStore
 from tests.contract.operations import opened
 from tests.contract.worlds import PROFILE, an_ask, fetched
@@ -133,7 +132,7 @@ class Careless:
 
     def __init__(self, url: str) -> None:
         address: Address = redis_url(url).addresses[0]
-        self._connection = Connecting(TIMEOUT_S, Resolver(1)).connection(address)
+        self._connection = ClientFactory(TIMEOUT_S, Resolver(1)).connection(address)
         self._turn = asyncio.Lock()
 
     async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - the form of `Servers`
@@ -150,7 +149,7 @@ async def test_the_hunt_finds_a_link_that_hands_on_late_replies(redis_server: Re
         url = f"redis://127.0.0.1:{port}"
         async with opened(url, TIMEOUT_S) as store:
             assert isinstance(store, RedisStore)
-            store._link._servers = Careless(url)
+            store._client._servers = Careless(url)
             hunt = await late(redis_server, store)
             assert hunt.outcomes["another's"] > 5
 

@@ -10,11 +10,17 @@ from sidecar.core.model import Address
 from sidecar.resolver import Resolver
 from sidecar.stores.redis import replaceable_pool
 from sidecar.stores.redis.cluster import ClusterServers
-from sidecar.stores.redis.connection import MAX_CONNECTIONS, Connecting
-from sidecar.stores.redis.replaceable_pool import RENEW_AFTER_S, BackgroundTasks, RenewedClient, renewal_due_at
+from sidecar.stores.redis.replaceable_pool import (
+    MAX_CONNECTIONS,
+    RENEW_AFTER_S,
+    BackgroundTasks,
+    ClientFactory,
+    ReplaceablePool,
+    renewal_due_at,
+)
 from sidecar.stores.redis.store import RedisStore
 from tests.clusters import Node
-from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, client_of, named, two_places
+from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, named, pool_of, two_places
 from tests.contract.worlds import PROFILE, an_ask, fetched
 from tests.sentinels import SERVICE, Sentinel
 from tests.servers import RedisServer
@@ -101,7 +107,7 @@ async def test_a_renewal_cuts_no_operation_that_is_under_way(
         await shared.peek(0)  # its script is known from now on
         own_redis_server.pause()
         slow = asyncio.create_task(shared.peek(0))
-        client = client_of(store)
+        client = pool_of(store)
         await until(lambda: bool(client.client.connection_pool._in_use_connections), TIMEOUT_S)
         old = client.client.connection_pool
         zone.addresses["redis"] = (THERE,)
@@ -123,15 +129,15 @@ async def test_renewed_connections_do_not_pile_up(redis_server: RedisServer, zon
 
 @pytest.mark.usefixtures("always_due")
 async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis_server: RedisServer) -> None:
-    free, aside = asyncio.Event(), BackgroundTasks()
+    free, background = asyncio.Event(), BackgroundTasks()
     free.set()
 
     async def locate() -> Address:
         await free.wait()
         return Address("127.0.0.1", redis_server.port)
 
-    connecting = Connecting(TIMEOUT_S, Resolver(TIMEOUT_S))
-    client = RenewedClient(lambda: connecting.following_client(locate, 0), aside, 0.01)
+    factory = ClientFactory(TIMEOUT_S, Resolver(TIMEOUT_S))
+    client = ReplaceablePool(lambda: factory.following_client(locate, 0), background, 0.01)
     await client.run("PING")
     free.clear()
     await client.run("PING")
@@ -139,7 +145,7 @@ async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis
     await asyncio.sleep(0)  # it has begun
     free.set()
     await closing
-    await aside.ended()
+    await background.ended()
     await until(lambda: clients_of(redis_server) == 0)
 
 
@@ -191,8 +197,8 @@ async def test_the_named_nodes_of_a_cluster_are_asked_over_new_connections(
         await fetched(shared, "access-here")
         zone.addresses["redis"] = (THERE,)
         assert isinstance(store, RedisStore)
-        assert isinstance(store._link._servers, ClusterServers)
-        store._link._servers._nodes._due_at = 0
+        assert isinstance(store._client._servers, ClusterServers)
+        store._client._servers._nodes._due_at = 0
         assert (await shared.peek(0)).token_id == ""
 
 

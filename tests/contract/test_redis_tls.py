@@ -19,7 +19,7 @@ from sidecar.resolver import Resolver
 from sidecar.stores.factory import Store
 from sidecar.stores.redis import access
 from sidecar.stores.redis.access import Access
-from sidecar.stores.redis.connection import Connecting
+from sidecar.stores.redis.replaceable_pool import ClientFactory
 from tests.certificates import Authority, Pair
 from tests.clusters import ClusterTrio
 from tests.contract.operations import OPERATIONS, opened, run_one
@@ -171,7 +171,7 @@ async def test_a_connection_that_is_given_up_is_closed_although_the_server_says_
 ) -> None:
     url = redis_url(f"rediss://127.0.0.1:{server.tls_port}{bench.query()}")
     trusted = Access(url, FileStalls(), 60).certificates
-    connection = Connecting(60, Resolver(60), None, trusted).connection(url.addresses[0])
+    connection = ClientFactory(60, Resolver(60), None, trusted).connection(url.addresses[0])
     await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
     assert connection._writer is not None
     open_socket = connection._writer.get_extra_info("socket")

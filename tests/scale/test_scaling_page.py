@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.app.clock import SystemClock
 from sidecar.config.schema import SETTINGS
-from sidecar.stores.redis.connection import MAX_CONNECTIONS
+from sidecar.stores.redis.replaceable_pool import MAX_CONNECTIONS
 from sidecar.stores.redis.store import RedisStore
 from sidecar.stores.sealing import AesSealer
 from tests.scale import real, simulated

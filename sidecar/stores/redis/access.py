@@ -1,9 +1,4 @@
-"""Users, passwords and certificates for a store, from its URL. Each file has one reader.
-
-TLS towards Redis: the trusted certificates and the client certificate, read again when the files change.
-
-The login for Redis: the URL's password, or the password in a file, which may be rotated.
-"""
+"""The logins and TLS certificates of a Redis store. Files may be rotated, so new connections read them again."""
 
 from __future__ import annotations
 
@@ -19,10 +14,12 @@ from sidecar.core.model import Seconds, Secret
 from sidecar.core.store_url import RedisUrl
 from sidecar.file_operations import BackgroundReading, FileOperationError, FileOperations, FileStalls
 from sidecar.secret_file import FileStamp, SecretFileError, read_secret, stamp_of
-from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT
 from sidecar.trusted_certificates import TrustedCertificates, Version
 
 _Version: TypeAlias = tuple[Version | tuple[()], tuple[FileStamp, ...]]
+
+OPTIONAL_WAIT = 1 / 3
+"""Share of its time limit that an operation waits for something optional, such as a newer version of a file."""
 
 
 class CertificatesHangError(OSError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -22,21 +22,57 @@ from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
 from sidecar.stores.codec import UNREADABLE, decode_view
 from sidecar.stores.documents import StoreReply
-from sidecar.stores.redis.access import Access
+from sidecar.stores.redis.access import OPTIONAL_WAIT, Access
 from sidecar.stores.redis.cluster import ClusterServers
-from sidecar.stores.redis.connection import MAX_CONNECTIONS, LastContact
-from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT
+from sidecar.stores.redis.connection import LastContact
+from sidecar.stores.redis.replaceable_pool import MAX_CONNECTIONS, ClientFactory, Word
 from sidecar.stores.redis.script_args import ScriptArgs
-from sidecar.stores.redis.sentinel import SentinelServers
-from sidecar.stores.redis.topology import OneServer, Servers
-
-_SERVERS: Mapping[Topology, Callable[[RedisUrl, Seconds, Resolver, Access], Servers]] = {
-    Topology.SERVER: OneServer,
-    Topology.SENTINEL: SentinelServers,
-    Topology.CLUSTER: ClusterServers,
-}
+from sidecar.stores.redis.sentinel import Sentinels
 
 _T = TypeVar("_T")
+
+
+class Servers(Protocol):
+    """Sends one command to the responsible server. Raises what redis-py raises, `OSError` and `RuntimeError`.
+
+    A command is sent again only if a server replied that it did not run it, or could not be reached.
+    """
+
+    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - any command has any answer
+        """`key` is one of the command's keys, which share one slot; empty for a command without keys."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; no operation may be running."""
+        ...
+
+
+class OneServer:
+    """The server at the URL's address, or the master that the URL's sentinels name."""
+
+    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
+        self._factories = [ClientFactory(timeout_s, resolver, access.server, access.certificates)]
+        if url.topology is Topology.SENTINEL:
+            to_sentinels = ClientFactory(timeout_s, resolver, access.sentinel, access.certificates)
+            self._factories.append(to_sentinels)
+            locate = Sentinels(url, to_sentinels).master
+            self._pool = self._factories[0].following_pool(locate, url.database)
+        else:
+            self._pool = self._factories[0].pool(url.addresses[0], url.database)
+
+    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401, ARG002 - the form of `Servers`
+        return await self._pool.run(*command)
+
+    async def close(self) -> None:
+        await self._pool.close()
+        for factory in self._factories:
+            await factory.background.ended()
+
+
+def servers_of(url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> Servers:
+    """Connects to nothing yet."""
+    kind = ClusterServers if url.topology is Topology.CLUSTER else OneServer
+    return kind(url, timeout_s, resolver, access)
 
 
 class Script:
@@ -50,16 +86,15 @@ class Script:
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-class RedisLink:
+class RedisClient:
     """One store. Any number of operations may run at once; each takes at most `timeout_s`, connect included."""
 
     def __init__(self, url: RedisUrl, *, timeout_s: Seconds, clock: Clock, stalls: FileStalls) -> None:
         """Connects to nothing yet."""
         self._clock = clock
         self._timeout_s = timeout_s
-        self._servers = _SERVERS[url.topology](
-            url, timeout_s, Resolver(timeout_s * OPTIONAL_WAIT), Access(url, stalls, timeout_s)
-        )
+        resolver, access = Resolver(timeout_s * OPTIONAL_WAIT), Access(url, stalls, timeout_s)
+        self._servers = servers_of(url, timeout_s, resolver, access)
         self._only_address = url.addresses[0] if url.topology is Topology.SERVER else None
         # redis-py's own blocking pool is unfair: some callers starve. This one is first come, first served.
         self._free_connections = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -109,15 +144,15 @@ class RedisLink:
                 await self._free_connections.acquire()
                 task = asyncio.create_task(work(), context=contact.context())
                 self._running.add(task)
-                task.add_done_callback(self._landed)
+                task.add_done_callback(self._on_done)
                 await asyncio.wait((task,))
                 return task.result()
         except (RedisError, OSError, RuntimeError) as error:
             # uvloop raises RuntimeError for a write to a closed transport. Error texts may contain sent data.
             address = "" if contact.address is None else str(contact.address)
-            raise StoreError(operation, _cause(error), address=address) from None
+            raise StoreError(operation, cause_of(root_of(error)), address=address) from None
 
-    def _landed(self, task: asyncio.Task[Any]) -> None:
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         self._free_connections.release()
         if not task.cancelled():
@@ -130,7 +165,3 @@ def root_of(error: BaseException) -> BaseException:
     if type(error) in (RedisConnectionError, OSError) and isinstance(beneath, (OSError, RedisError)):
         return root_of(beneath)
     return error
-
-
-def _cause(error: BaseException) -> str:
-    return cause_of(root_of(error))

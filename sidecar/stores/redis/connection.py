@@ -1,34 +1,42 @@
-"""Connections to one Redis server, with every setting explicit: redis-py's defaults differ between constructors.
-
-The server that an operation contacted last, to be named in its error.
-"""
+"""Connections to one Redis server: TCP with or without TLS, or a unix socket, and each within one time limit."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context, ContextVar, copy_context
-from typing import Any
+from typing import Any, TypeAlias
 
-from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection, Connection, ConnectionPool, UnixDomainSocketConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from aiohappyeyeballs import start_connection
+from redis.asyncio.connection import Connection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from sidecar.core.model import Address, Seconds
 from sidecar.resolver import Resolver
 from sidecar.stores.redis.access import Certificates, Login
-from sidecar.stores.redis.bounded_parser import BoundedParser
-from sidecar.stores.redis.tcp import TcpConnector
+
+ATTEMPT_DELAY_S: Seconds = 0.25
+"""Time between two attempts (RFC 8305, section 8); less where the time limit is short."""
+LEAST_DELAY_S: Seconds = 0.01
+MAX_REMEMBERED = 256
+
+Locate: TypeAlias = Callable[[], Awaitable[Address]]
+"""Looks up the address to connect to, on each call; raises what redis-py raises."""
+_Place: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+_AddrInfo: TypeAlias = tuple[int, int, int, str, _Place]
+
+
+class CertificateRefusedError(RedisConnectionError):
+    """A TLS connection was closed before its first reply: the server requires a client certificate, or another one."""
 
 
 class LastContact:
-    """Holds the address one operation contacted last; of several servers contacted at once, the last one noted.
+    """Holds the address that one operation contacted last, to be named in its error.
 
-    An exception could not carry it: an operation that times out has not raised one yet.
+    An exception could not carry it: an operation that times out has not raised one yet. Of several servers contacted at
+    once, it holds the last one noted.
     """
 
     def __init__(self, address: Address | None) -> None:
@@ -52,70 +60,33 @@ def note_contact(address: Address) -> None:
         contact.address = address
 
 
-MAX_CONNECTIONS = 4
-"""To one server. A profile's refresher waits for each reply, so this is enough for many profiles."""
+class TcpConnector:
+    """Opens TCP connections: the addresses of a host are tried as RFC 8305 says, first the one that worked last."""
 
-Locate = Callable[[], Awaitable[Address]]
-"""Looks up the address to connect to, on each call; raises what redis-py raises."""
+    def __init__(self, resolver: Resolver, limit_s: Seconds) -> None:
+        """`limit_s` is the time limit that the caller enforces; the attempts are spread over its first half."""
+        self._resolver = resolver
+        self._limit_s = limit_s
+        self._worked: dict[tuple[str, int], _Place] = {}
 
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """Return a connected socket. Raises `OSError`, on uvloop also `RuntimeError`."""
+        worked = self._worked.get((host, port))
+        found = [_addr_info(address, port) for address in await self._resolver.resolve(host)]
+        found.sort(key=lambda info: info[-1] != worked)
+        # The other half is for the look-up, the last address and TLS.
+        delay_s = max(LEAST_DELAY_S, min(ATTEMPT_DELAY_S, self._limit_s / 2 / len(found)))
+        connected = await start_connection(found, happy_eyeballs_delay=delay_s)
+        if len(found) > 1:
+            self._remember(host, port, connected.getpeername())
+        return connected
 
-class Connecting:
-    """Makes clients of single servers that share one login and one set of certificates."""
-
-    def __init__(
-        self,
-        timeout_s: Seconds,
-        resolver: Resolver,
-        login: Login | None = None,
-        certificates: Certificates | None = None,
-    ) -> None:
-        """`certificates` is None without TLS; `login` is None where none is required."""
-        self._login = login
-        self._reach: dict[str, Any] = {
-            "login": login,
-            "certificates": certificates,
-            "tcp": TcpConnector(resolver, timeout_s),
-        }
-        self._settings: dict[str, Any] = {
-            "credential_provider": login,
-            # After a lost reply the caller repeats the script with the same nonce. redis-py must not repeat it.
-            "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": timeout_s,
-            "socket_connect_timeout": timeout_s,
-            "protocol": 2,
-            "parser_class": BoundedParser,
-            # No CLIENT SETINFO: it costs a round trip and requires a permission.
-            "driver_info": None,
-        }
-
-    def client(self, address: Address, database: int = 0) -> Redis:
-        """Return a client with its own pool; connects to nothing yet."""
-        settings = {**self._settings, "db": database}
-        if address.path:
-            return _pooled(LocalConnection, login=self._login, path=address.path, **settings)
-        return _pooled(ServerConnection, **self._reach, **_place(address), **settings)
-
-    def following_client(self, locate: Locate, database: int) -> Redis:
-        """Return a client that looks up the address for every connection."""
-        return _pooled(FollowingConnection, locate=locate, **self._reach, **self._settings, db=database)
-
-    def connection(self, address: Address) -> ServerConnection:
-        """Return a connection outside any pool."""
-        return ServerConnection(**self._reach, **_place(address), **self._settings)
-
-    async def ask(self, address: Address, *command: str) -> Any:  # noqa: ANN401 - not looked at yet
-        """Send one command over a connection of its own. Raises what redis-py raises, `OSError` and `RuntimeError`."""
-        connection = self.connection(address)
-        try:
-            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
-            await connection.send_command(*command)
-            return await connection.read_response()
-        finally:
-            await connection.disconnect(nowait=True)
-
-
-class CertificateRefusedError(RedisConnectionError):
-    """A TLS connection was closed before its first reply: the server requires a client certificate, or another one."""
+    def _remember(self, host: str, port: int, place: _Place) -> None:
+        self._worked.pop((host, port), None)
+        self._worked[host, port] = place
+        # Limited because a server may announce any number of names.
+        if len(self._worked) > MAX_REMEMBERED:
+            del self._worked[next(iter(self._worked))]
 
 
 class LocalConnection(UnixDomainSocketConnection):
@@ -140,12 +111,12 @@ class ServerConnection(Connection):
         *,
         login: Login | None,
         certificates: Certificates | None,
-        tcp: TcpConnector,
+        connector: TcpConnector,
         **settings: Any,  # noqa: ANN401 - redis-py's own
     ) -> None:
         self._login = login
         self._certificates = certificates
-        self._tcp = tcp
+        self._connector = connector
         self._streams_of: dict[str, Any] = {}
         self._was_answered = False
         super().__init__(**settings)
@@ -182,7 +153,7 @@ class ServerConnection(Connection):
         # One limit for the files, the look-up, all attempts and TLS together.
         async with asyncio.timeout(self.socket_connect_timeout):
             tls = await self._read_files()
-            self._streams_of = {"sock": await self._tcp.connect(self.host, self.port), **tls}
+            self._streams_of = {"sock": await self._connector.connect(self.host, self.port), **tls}
             await super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
 
     async def _read_files(self) -> dict[str, Any]:
@@ -227,16 +198,8 @@ class FollowingConnection(ServerConnection):
         await super()._connect()
 
 
-def _place(address: Address) -> dict[str, Any]:
-    return {"host": address.host, "port": address.port}
-
-
-def _pooled(kind: type[AbstractConnection], **settings: Any) -> Redis:  # noqa: ANN401 - redis-py's own
-    pool = ConnectionPool(
-        connection_class=kind,
-        max_connections=MAX_CONNECTIONS,
-        # With notifications on, the check for connections that went stale is skipped.
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        **settings,
-    )
-    return Redis.from_pool(pool)
+def _addr_info(address: str, port: int) -> _AddrInfo:
+    """Convert a numeric address, without a look-up."""
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    family, kind, protocol, name, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=flags)[0]
+    return family, kind, protocol, name, place  # type: ignore[return-value]  # no packet or Bluetooth address

@@ -2,10 +2,6 @@
 
 The keys written have the form of the store's own keys and expire after a millisecond: deleting them would require one
 more permission.
-
-What a Redis server reports by INFO, if its user may run it.
-
-The permissions that the store's user needs, as rules of ACL SETUSER. Each of them is required.
 """
 
 from __future__ import annotations
@@ -22,8 +18,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from sidecar.core.model import Address
 from sidecar.core.store_url import RedisUrl, Topology
-from sidecar.stores.redis.connection import Connecting
 from sidecar.stores.redis.error_texts import CLUSTER_NODE, REPLICA, code_of, words_for
+from sidecar.stores.redis.replaceable_pool import ClientFactory
 from sidecar.stores.trial import Finding
 
 OLDEST = (6, 2)
@@ -98,9 +94,9 @@ def expiring(key: str) -> Command:
 class RedisProbe:
     """Tests the servers of one store."""
 
-    def __init__(self, url: RedisUrl, connecting: Connecting) -> None:
+    def __init__(self, url: RedisUrl, factory: ClientFactory) -> None:
         self._url = url
-        self._connecting = connecting
+        self._factory = factory
 
     async def find(self, address: Address, key: str) -> list[Finding]:
         """Return all problems and notes about how this server serves `key`, one of its own keys."""
@@ -202,7 +198,7 @@ class RedisProbe:
     @asynccontextmanager
     async def _opened(self, address: Address) -> AsyncIterator[AbstractConnection]:
         """Yield a new, authenticated connection with its database selected. Raises `FAILURES`."""
-        client = self._connecting.client(address, self._url.database)
+        client = self._factory.client(address, self._url.database)
         try:
             connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
             try:

@@ -1,7 +1,4 @@
-"""A client whose connections are all replaced when one of them fails, and after about a minute in any case.
-
-Tasks that may outlive the operation that started them.
-"""
+"""Clients of one Redis server, and their replacement when a connection fails, and after about a minute in any case."""
 
 from __future__ import annotations
 
@@ -9,14 +6,23 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MasterDownError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
 
-from sidecar.core.model import MonotonicTime, Seconds
+from sidecar.core.model import Address, MonotonicTime, Seconds
+from sidecar.resolver import Resolver
+from sidecar.stores.redis.access import OPTIONAL_WAIT, Certificates, Login
+from sidecar.stores.redis.bounded_parser import BoundedParser
+from sidecar.stores.redis.connection import FollowingConnection, LocalConnection, Locate, ServerConnection, TcpConnector
 
 _T = TypeVar("_T")
 
@@ -30,7 +36,7 @@ class BackgroundTasks:
     def start(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._landed)
+        task.add_done_callback(self._on_done)
         return task
 
     async def ended(self) -> None:
@@ -38,7 +44,7 @@ class BackgroundTasks:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _landed(self, task: asyncio.Task[Any]) -> None:
+    def _on_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # retrieved, so that asyncio logs no error when no caller waits any more
@@ -53,8 +59,8 @@ uvloop raises RuntimeError for a write to a closed transport.
 RENEW_AFTER_S: tuple[Seconds, Seconds] = (45, 75)
 """Least and greatest age at a renewal; random, so that the replicas of a fleet do not connect all at once."""
 
-OPTIONAL_WAIT = 1 / 3
-"""Share of its time limit that an operation waits for something optional, such as a renewal."""
+MAX_CONNECTIONS = 4
+"""To one server. A profile's refresher waits for each reply, so this is enough for many profiles."""
 
 Word: TypeAlias = str | bytes | int
 
@@ -64,17 +70,17 @@ def renewal_due_at() -> MonotonicTime:
     return time.monotonic() + random.uniform(*RENEW_AFTER_S)  # noqa: S311 - spreads load, guards nothing
 
 
-class RenewedClient:
+class ReplaceablePool:
     """Replaces all connections after a failure, because each of the others might time out in turn.
 
     Also renews them regularly: a host name may lead to another server by now, while the old server still answers. The
     new connection is made first. If that fails, the old connections stay in use.
     """
 
-    def __init__(self, make: Callable[[], Redis], aside: BackgroundTasks, renewal_wait_s: Seconds) -> None:
+    def __init__(self, make: Callable[[], Redis], background: BackgroundTasks, renewal_wait_s: Seconds) -> None:
         """`renewal_wait_s` is the longest time an operation waits for a renewal before it uses the old connections."""
         self._make = make
-        self._aside = aside
+        self._background = background
         self._renewal_wait_s = renewal_wait_s
         self._renewal: asyncio.Task[None] | None = None
         self._replace(make())
@@ -95,13 +101,13 @@ class RenewedClient:
         finally:
             # Also if another operation failed first: our connection went back to a pool that is not used any more.
             if client is not self.client:
-                self._aside.start(_retire(client))
+                self._background.start(_retire(client))
 
     def leave(self) -> None:
         """Close idle connections now, and busy ones when their operations end."""
         left = self.client
         self._replace(self._make())
-        self._aside.start(_retire(left))
+        self._background.start(_retire(left))
 
     async def renew(self) -> None:
         """Renew the connections now. Does not raise: if it fails, the old connections stay in use."""
@@ -119,7 +125,7 @@ class RenewedClient:
     def _renew(self) -> asyncio.Task[None]:
         """Start a renewal, or join the running one. When it ends, the next one is scheduled, also after a failure."""
         if self._renewal is None or self._renewal.done():
-            self._renewal = self._aside.start(self._make_before_break())
+            self._renewal = self._background.start(self._make_before_break())
         return self._renewal
 
     async def _make_before_break(self) -> None:
@@ -153,3 +159,80 @@ async def _run_asking(client: Redis, command: tuple[Word, ...]) -> Any:  # noqa:
 async def _retire(client: Redis) -> None:
     await client.connection_pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # redis-py's
     await client.connection_pool.disconnect(inuse_connections=False)
+
+
+class ClientFactory:
+    """Makes clients of single servers that share one login and one set of certificates.
+
+    redis-py's defaults differ between its constructors, so every setting is explicit here.
+    """
+
+    def __init__(
+        self,
+        timeout_s: Seconds,
+        resolver: Resolver,
+        login: Login | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
+        """`certificates` is None without TLS; `login` is None where none is required."""
+        self.background = BackgroundTasks()
+        self.optional_wait_s = timeout_s * OPTIONAL_WAIT
+        self._login = login
+        self._tcp: dict[str, Any] = {
+            "login": login,
+            "certificates": certificates,
+            "connector": TcpConnector(resolver, timeout_s),
+        }
+        self._settings: dict[str, Any] = {
+            "credential_provider": login,
+            # After a lost reply the caller repeats the script with the same nonce. redis-py must not repeat it.
+            "retry": Retry(NoBackoff(), 0),
+            "socket_timeout": timeout_s,
+            "socket_connect_timeout": timeout_s,
+            "protocol": 2,
+            "parser_class": BoundedParser,
+            # No CLIENT SETINFO: it costs a round trip and requires a permission.
+            "driver_info": None,
+        }
+
+    def pool(self, address: Address, database: int = 0) -> ReplaceablePool:
+        """Return connections to this address; connects to nothing yet."""
+        return ReplaceablePool(partial(self.client, address, database), self.background, self.optional_wait_s)
+
+    def following_pool(self, locate: Locate, database: int) -> ReplaceablePool:
+        """Return connections that each look up their address."""
+        return ReplaceablePool(partial(self.following_client, locate, database), self.background, self.optional_wait_s)
+
+    def client(self, address: Address, database: int = 0) -> Redis:
+        settings = {**self._settings, "db": database}
+        if address.path:
+            return _client(LocalConnection, login=self._login, path=address.path, **settings)
+        return _client(ServerConnection, **self._tcp, host=address.host, port=address.port, **settings)
+
+    def following_client(self, locate: Locate, database: int) -> Redis:
+        return _client(FollowingConnection, locate=locate, **self._tcp, **self._settings, db=database)
+
+    def connection(self, address: Address) -> ServerConnection:
+        """Return a connection outside any pool."""
+        return ServerConnection(**self._tcp, host=address.host, port=address.port, **self._settings)
+
+    async def ask(self, address: Address, *command: str) -> Any:  # noqa: ANN401 - not looked at yet
+        """Send one command over a connection of its own. Raises what redis-py raises, `OSError` and `RuntimeError`."""
+        connection = self.connection(address)
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
+            await connection.send_command(*command)
+            return await connection.read_response()
+        finally:
+            await connection.disconnect(nowait=True)
+
+
+def _client(kind: type[AbstractConnection], **settings: Any) -> Redis:  # noqa: ANN401 - redis-py's own
+    pool = ConnectionPool(
+        connection_class=kind,
+        max_connections=MAX_CONNECTIONS,
+        # With notifications on, the check for connections that went stale is skipped.
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        **settings,
+    )
+    return Redis.from_pool(pool)

@@ -9,9 +9,16 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sidecar.core.model import Profile, Seconds, Token
-from sidecar.core.shared_state import ClaimRequest, FailureReport, Grant, LearnedLifetime, Pause, ReplicaMemory
+from sidecar.core.shared_state import ClaimRequest, FailureReport, Pause, ReplicaMemory
 from sidecar.stores.codec import keep_s, sealed_text
-from sidecar.stores.documents import detail_text, ms
+from sidecar.stores.documents import (
+    StoredConfirmation,
+    StoredCount,
+    StoredLearnedLifetime,
+    StoredReport,
+    detail_text,
+    ms,
+)
 from sidecar.stores.sealing import Sealer
 
 
@@ -37,34 +44,10 @@ class PauseArg(msgspec.Struct, kw_only=True):
     detail: str
 
 
-class CountArg(msgspec.Struct, kw_only=True):
-    count: int
-    fence: int
-
-
 class GrantArg(msgspec.Struct, kw_only=True):
-    """The age is rounded down, so that a permit is never dropped before its time."""
-
     fence: int
     age_ms: int
     on_demand: bool
-
-
-class LearnedArg(msgspec.Struct, kw_only=True):
-    fence: int
-    learned_s: Seconds
-    evidence_s: Seconds
-
-
-class ReportArg(msgspec.Struct, kw_only=True):
-    id: str
-    fence: int
-    age_ms: int
-
-
-class ConfirmationArg(msgspec.Struct, kw_only=True):
-    id: str
-    fence: int
 
 
 class ClaimArgs(ScriptArgs):
@@ -114,15 +97,15 @@ class SeedArgs(ScriptArgs):
     clock_stepped: bool
     epoch: str
     fence: int
-    strikes: dict[str, CountArg]
+    strikes: dict[str, StoredCount]
     refused: dict[str, PauseArg]
     proven: dict[str, int]
     grants: list[GrantArg]
     window_ms: int
     refresh_dropped: int
-    lesson: LearnedArg
-    reported: ReportArg | UnsetType = UNSET
-    confirmed: ConfirmationArg | UnsetType = UNSET
+    lesson: StoredLearnedLifetime
+    reported: StoredReport | UnsetType = UNSET
+    confirmed: StoredConfirmation | UnsetType = UNSET
     token: TokenArg | UnsetType = UNSET
     pause: PauseArg | UnsetType = UNSET
 
@@ -139,16 +122,6 @@ def claim_args(ask: ClaimRequest, profile: Profile) -> ClaimArgs:
         calls=profile.budget.calls,
         demand_calls=profile.budget.caller_requested_calls,
         window_ms=ms(profile.budget.window_s),
-    )
-
-
-def commit_args(nonce: str, token: TokenArg, credentials_id: str, learned: LearnedLifetime) -> CommitArgs:
-    return CommitArgs(
-        nonce=nonce,
-        token=token,
-        credentials_id=credentials_id,
-        learned_s=learned.learned_s,
-        evidence_s=learned.evidence_s,
     )
 
 
@@ -173,17 +146,19 @@ def seed_args(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) -> Se
         clock_stepped=remembered.clock_stepped,
         epoch=state.epoch,
         fence=state.fence,
-        strikes={kind: CountArg(count=each.count, fence=each.fence) for kind, each in state.strikes.items()},
+        strikes={kind: StoredCount(each.count, each.fence) for kind, each in state.strikes.items()},
         refused={credentials_id: _pause_arg(pause) for credentials_id, pause in state.credential_blocks.items()},
         proven=dict(state.proven),
-        grants=[_grant_arg(grant) for grant in state.grants],
+        # Rounded down, so that a permit is never dropped before its time.
+        grants=[
+            GrantArg(fence=grant.fence, age_ms=int(grant.age_s * 1000), on_demand=grant.caller_requested)
+            for grant in state.grants
+        ],
         window_ms=ms(profile.budget.window_s),
         refresh_dropped=state.refresh_dropped,
-        lesson=LearnedArg(fence=learned.fence, learned_s=learned.learned_s, evidence_s=learned.evidence_s),
-        reported=ReportArg(id=reported.token_id, fence=reported.fence, age_ms=ms(reported.age_s))
-        if reported
-        else UNSET,
-        confirmed=ConfirmationArg(id=confirmed.token_id, fence=confirmed.fence) if confirmed else UNSET,
+        lesson=StoredLearnedLifetime(learned.fence, learned.learned_s, learned.evidence_s),
+        reported=StoredReport(reported.token_id, reported.fence, ms(reported.age_s)) if reported else UNSET,
+        confirmed=StoredConfirmation(confirmed.token_id, confirmed.fence) if confirmed else UNSET,
         token=token_arg(token, remembered.token_age_s, profile, sealer) if token else UNSET,
         pause=_pause_arg(state.pause) if state.pause else UNSET,
     )
@@ -206,7 +181,3 @@ def _pause_arg(pause: Pause) -> PauseArg:
         strikes=pause.strikes,
         detail=detail_text(pause.detail),
     )
-
-
-def _grant_arg(grant: Grant) -> GrantArg:
-    return GrantArg(fence=grant.fence, age_ms=int(grant.age_s * 1000), on_demand=grant.caller_requested)

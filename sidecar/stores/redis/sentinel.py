@@ -9,39 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from sidecar.core.model import Address, Seconds
+from sidecar.core.model import Address
 from sidecar.core.store_url import RedisUrl
-from sidecar.resolver import Resolver
-from sidecar.stores.redis.access import Access
-from sidecar.stores.redis.connection import Connecting
-from sidecar.stores.redis.replaceable_pool import OPTIONAL_WAIT, BackgroundTasks, RenewedClient, Word
+from sidecar.stores.redis.replaceable_pool import ClientFactory
 
 
 class ServiceUnknownError(RedisConnectionError):
     """The sentinels that answered know no master of this name."""
-
-
-class SentinelServers:
-    """The master of one service."""
-
-    def __init__(self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access) -> None:
-        self._aside = BackgroundTasks()
-        sentinels = Sentinels(url, timeout_s, resolver, access, self._aside)
-        connecting = Connecting(timeout_s, resolver, access.server, access.certificates)
-        self._client = RenewedClient(
-            lambda: connecting.following_client(sentinels.master, url.database), self._aside, timeout_s * OPTIONAL_WAIT
-        )
-
-    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401, ARG002 - the form of `Servers`
-        return await self._client.run(*command)
-
-    async def close(self) -> None:
-        await self._client.close()
-        await self._aside.ended()
 
 
 Asked: TypeAlias = Sequence[asyncio.Task[Address | None]]
@@ -51,26 +29,23 @@ Asked: TypeAlias = Sequence[asyncio.Task[Address | None]]
 class Sentinels:
     """Queries all sentinels in parallel: a dead one does not block the others, and a partitioned one is outvoted."""
 
-    def __init__(
-        self, url: RedisUrl, timeout_s: Seconds, resolver: Resolver, access: Access, aside: BackgroundTasks
-    ) -> None:
-        self._connecting = Connecting(timeout_s, resolver, access.sentinel, access.certificates)
+    def __init__(self, url: RedisUrl, factory: ClientFactory) -> None:
+        """`factory` makes the connections to the sentinels."""
         self._url = url
-        self._timeout_s = timeout_s
-        self._aside = aside
+        self._factory = factory
 
     async def master(self) -> Address:
         """Return the master that more than half of the sentinels name, else most of those that reply in time.
 
         Raises `ServiceUnknownError`, or the error of a sentinel that failed.
         """
-        asked = [self._aside.start(self._ask(address)) for address in self._url.addresses]
+        asked = [self._factory.background.start(self.ask(address)) for address in self._url.addresses]
         loop = asyncio.get_running_loop()
         # A silent sentinel delays the result until then, and only while no majority names one master.
-        patient_until = loop.time() + self._timeout_s * OPTIONAL_WAIT
+        wait_until = loop.time() + self._factory.optional_wait_s
         waiting = set(asked)
         while waiting and _most_votes(asked) * 2 <= len(asked):
-            left_s = patient_until - loop.time()
+            left_s = wait_until - loop.time()
             if left_s <= 0 and _most_votes(asked):
                 break
             # The wait is over and no sentinel has named a master: the first one named is used.
@@ -80,8 +55,9 @@ class Sentinels:
             raise _why_none(asked)
         return _votes(asked).most_common(1)[0][0]
 
-    async def _ask(self, address: Address) -> Address | None:
-        answer = await self._connecting.ask(address, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service)
+    async def ask(self, address: Address) -> Address | None:
+        """Return the master that this sentinel names; None if it does not know the service."""
+        answer = await self._factory.ask(address, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service)
         return None if answer is None else Address(answer[0].decode(), int(answer[1]))
 
 

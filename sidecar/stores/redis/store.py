@@ -26,13 +26,13 @@ from sidecar.core.store_url import RedisUrl
 from sidecar.file_operations import FileStalls
 from sidecar.stores.codec import open_token
 from sidecar.stores.documents import StoredToken, StoreReply, ms
-from sidecar.stores.redis.client import RedisLink, Script
+from sidecar.stores.redis.client import RedisClient, Script
 from sidecar.stores.redis.earlier_release import left_behind
 from sidecar.stores.redis.script_args import (
+    CommitArgs,
     PeekArgs,
     RejectArgs,
     claim_args,
-    commit_args,
     fail_args,
     seed_args,
     token_arg,
@@ -56,24 +56,24 @@ class RedisStore:
     ) -> None:
         """`stalls` records files that hang. Connects to nothing yet."""
         self.kind: str = url.topology
-        self._link = RedisLink(url, timeout_s=timeout_s, clock=clock, stalls=stalls or FileStalls())
+        self._client = RedisClient(url, timeout_s=timeout_s, clock=clock, stalls=stalls or FileStalls())
         self._sealer = sealer
 
     def shared_state(self, profile: Profile) -> SharedState:
-        return _RedisState(self._link, self._sealer, profile)
+        return _RedisState(self._client, self._sealer, profile)
 
     async def ping(self) -> None:
-        await self._link.ping()
+        await self._client.ping()
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._client.close()
 
 
 class _RedisState:
     """The shared state of one profile."""
 
-    def __init__(self, link: RedisLink, sealer: Sealer, profile: Profile) -> None:
-        self._link = link
+    def __init__(self, client: RedisClient, sealer: Sealer, profile: Profile) -> None:
+        self._client = client
         self._sealer = sealer
         self._profile = profile
         tag = f"pts:{{{profile.profile_id}}}"
@@ -91,7 +91,7 @@ class _RedisState:
         damaged: tuple[str, ...] = ()
         asked = ask
         for _ in range(MAX_OFFERS):
-            reply = await self._link.run(CLAIM, self._keys, claim_args(asked, self._profile))
+            reply = await self._client.run(CLAIM, self._keys, claim_args(asked, self._profile))
             state = self._state(reply, ask.known)
             damaged = tuple(dict.fromkeys((*damaged, *state.damaged)))
             try:
@@ -106,7 +106,7 @@ class _RedisState:
     async def _look_back(self, credentials_id: str) -> None:
         """Look for data of the first release, because this replica has read nothing from the store yet."""
         try:
-            reply = await self._link.run(PEEK, self._keys, PeekArgs(known=0))
+            reply = await self._client.run(PEEK, self._keys, PeekArgs(known=0))
         except StoreError as error:
             raise StoreError(CLAIM.name, error.cause, error.words, address=error.address) from None
         self._has_looked_back = True
@@ -114,29 +114,34 @@ class _RedisState:
             return
         # The value may have any type, or be forbidden to this user. A failure costs one partner call and is ignored.
         with contextlib.suppress(StoreError):
-            found = await left_behind(self._link.get, self._profile, self._sealer, credentials_id, reply.now_ms)
+            found = await left_behind(self._client.get, self._profile, self._sealer, credentials_id, reply.now_ms)
             if found is not None:
                 await self.seed(found)
 
     async def commit(self, nonce: str, token: Token, age_s: Seconds, learned: LearnedLifetime) -> Committed:
-        sealed = token_arg(token, age_s, self._profile, self._sealer)
-        args = commit_args(nonce, sealed, token.credentials_id, learned)
-        reply = await self._link.run(COMMIT, self._keys, args)
+        args = CommitArgs(
+            nonce=nonce,
+            token=token_arg(token, age_s, self._profile, self._sealer),
+            credentials_id=token.credentials_id,
+            learned_s=learned.learned_s,
+            evidence_s=learned.evidence_s,
+        )
+        reply = await self._client.run(COMMIT, self._keys, args)
         return Committed(reply.outcome == "stored", self._state(reply, token.fence))
 
     async def fail(self, failed: FailureReport) -> State:
-        return self._state(await self._link.run(FAIL, self._keys, fail_args(failed)), failed.known)
+        return self._state(await self._client.run(FAIL, self._keys, fail_args(failed)), failed.known)
 
     async def reject(self, token_id: str, age_s: Seconds) -> Rejection:
-        reply = await self._link.run(REJECT, self._keys, RejectArgs(token_id=token_id, age_ms=ms(age_s)))
+        reply = await self._client.run(REJECT, self._keys, RejectArgs(token_id=token_id, age_ms=ms(age_s)))
         return rejection(reply, self._profile, self._unseal)
 
     async def peek(self, known: int) -> State:
-        return self._state(await self._link.run(PEEK, self._keys, PeekArgs(known=known)), known)
+        return self._state(await self._client.run(PEEK, self._keys, PeekArgs(known=known)), known)
 
     async def seed(self, remembered: ReplicaMemory) -> State:
         args = seed_args(remembered, self._profile, self._sealer)
-        reply = await self._link.run(SEED, self._keys, args)
+        reply = await self._client.run(SEED, self._keys, args)
         return self._state(reply, remembered.token.fence if remembered.token else 0)
 
     def _state(self, reply: StoreReply, known: int) -> State:
