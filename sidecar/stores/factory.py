@@ -78,7 +78,7 @@ def _open_file(path: Path, *, timeout_s: Seconds, sealer: Sealer, clock: Clock) 
 
 def _prepare(path: Path) -> None:
     """Make the folder of the file if it is missing. Raises `OSError`, `SharedFileError`."""
-    from sidecar.stores.sqlite.rights import refuse_shared
+    from sidecar.stores.sqlite.database import refuse_shared
 
     # The folders above it are not created: a missing volume must not be replaced by a folder.
     path.parent.mkdir(mode=0o700, exist_ok=True)

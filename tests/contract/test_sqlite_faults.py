@@ -18,8 +18,7 @@ from sidecar.core.errors import StoreError
 from sidecar.core.store_url import parse_store_url
 from sidecar.stores.factory import open_store
 from sidecar.stores.sqlite.database import SCHEMA, is_ours
-from sidecar.stores.sqlite.error_texts import words_for
-from sidecar.stores.sqlite.errors import FileError
+from sidecar.stores.sqlite.errors import FileError, words_for
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.operations import OPERATIONS, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted

@@ -1,25 +1,18 @@
-"""One SQLite file that the processes of a machine share: opens it, detects a replaced file, and closes it.
-
-A thread for the work of a file store, which is not joined at the end of the process.
-"""
+"""The SQLite file of a store: who may change it, how it is opened, and whether it was replaced."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sqlite3
-import threading
+import stat
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from pathlib import Path
-from queue import SimpleQueue
-from typing import ParamSpec, TypeVar, cast
+from typing import cast
 from urllib.parse import quote
 
 from sidecar.core.model import MonotonicTime
-from sidecar.stores.sqlite.errors import FileVersionError, ForeignFileError
-from sidecar.stores.sqlite.rights import refuse_shared
+from sidecar.stores.sqlite.errors import FileVersionError, ForeignFileError, SharedFileError, is_busy
 
 APPLICATION_ID = int.from_bytes(b"pts1")
 VERSION = 1
@@ -28,12 +21,13 @@ SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
 )
-PRIMARY_CODE = 0xFF
-"""The part of SQLite's error codes that names the kind (https://www.sqlite.org/rescode.html)."""
 STEPS = 100_000
 """Instructions of SQLite's virtual machine between two checks of the deadline: some milliseconds."""
 BUSY_SHARE = 0.9
 """Of the remaining time, for waiting on a lock: the rest is for reporting in time that it was the lock."""
+ROOT_USER = 0
+BESIDE = ("-journal", "-wal", "-shm")
+"""Suffixes of the files that SQLite keeps beside a database, and applies to it."""
 
 
 class SqliteFile:
@@ -167,16 +161,6 @@ def _make(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def is_busy(error: Exception) -> bool:
-    """Whether another process held the lock for longer than this one could wait."""
-    return getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_BUSY
-
-
-def could_not_open(error: Exception) -> bool:
-    """Whether SQLite could not open a file; it does not say why."""
-    return getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_CANTOPEN
-
-
 def _wait_until(connection: sqlite3.Connection, deadline: MonotonicTime) -> None:
     """Let the connection wait for locks, and work, until the deadline. Raises `TimeoutError` if it has passed."""
     wait_ms = round((deadline - time.monotonic()) * 1000 * BUSY_SHARE)
@@ -191,42 +175,45 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
     return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
+def refuse_shared(path: Path) -> None:
+    """Check owner and mode of the file, of its folder, and of the files that SQLite keeps beside it.
 
+    They must belong to this process's user or to root, and be writable by nobody else. A setgid folder of a group of
+    ours is shared with that group on purpose, and so are the files in it: Kubernetes makes such folders for `fsGroup`.
+    A sticky folder does not count as safe, because everybody may put a journal into it. Links to the folder are
+    followed; the file itself must not be a link. Files that do not exist are fine.
 
-class OneThread(Executor):
-    """Runs one piece of work after the other, in a daemon thread that ends with `shutdown`.
-
-    Unlike those of a `ThreadPoolExecutor`, the thread is not joined at the end of the process: a disk that hangs would
-    keep the process from ending.
+    Raises `SharedFileError`, and `OSError` if the folder cannot be read.
     """
+    folder = path.parent.stat()
+    group = folder.st_gid if folder.st_mode & stat.S_ISGID and folder.st_gid in _our_groups() else None
+    _refuse("its folder", folder, group, 0o700)
+    # From here on, no other user can change the files in the folder.
+    for suffix in ("", *BESIDE):
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(f"{path}{suffix}")
+            _refuse(f"the file beside it that ends in {suffix}" if suffix else "the file", status, group, 0o600)
 
-    def __init__(self, name: str) -> None:
-        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue the work; if its future is cancelled before its turn, the work is not run."""
-        future: Future[T] = Future()
+def _refuse(what: str, status: os.stat_result, group: int | None, wanted: int) -> None:
+    user = os.geteuid()
+    if stat.S_ISLNK(status.st_mode):
+        raise SharedFileError(f"{what} is a link: name the file it leads to")
+    if status.st_uid not in (user, ROOT_USER):
+        raise SharedFileError(
+            f"{what} belongs to user {status.st_uid}, and this process runs as user {user}: run it as that user, or "
+            "name a file in a folder of its own"
+        )
+    by_others = stat.S_IWOTH if status.st_gid == group else stat.S_IWOTH | stat.S_IWGRP
+    if status.st_mode & by_others:
+        # Not for a folder that is meant for all, such as /tmp.
+        private = status.st_uid == user and not status.st_mode & stat.S_ISVTX
+        raise SharedFileError(
+            f"{what} is writable by other users (mode {stat.S_IMODE(status.st_mode):04o}): "
+            f"{f'set its mode to {wanted:04o}, or ' if private else ''}"
+            "name a file in a folder that does not exist yet, which is then made for this user alone"
+        )
 
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(work(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
-                future.set_exception(error)
 
-        if self._thread.ident is None:
-            self._thread.start()
-        self._queue.put(run)
-        return future
-
-    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - an executor's form
-        """Let the thread end after the work that is queued. Does not wait for it."""
-        self._queue.put(None)
-
-    def _run(self) -> None:
-        while (work := self._queue.get()) is not None:
-            work()
+def _our_groups() -> set[int]:
+    return {os.getegid(), *os.getgroups()}

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import ParamSpec, TypeVar
 
 from sidecar.core.errors import StoreError
 from sidecar.core.model import MonotonicTime, Profile, Seconds
@@ -20,14 +23,14 @@ from sidecar.file_limit import cause_of, file_limit_error
 from sidecar.stores.engine import DecisionEngine, EngineState
 from sidecar.stores.sealing import Sealer
 from sidecar.stores.sqlite.clock import MachineReadings, Readings
-from sidecar.stores.sqlite.database import OneThread, SqliteFile, could_not_open, is_busy
-from sidecar.stores.sqlite.error_texts import words_for
-from sidecar.stores.sqlite.errors import FileError
+from sidecar.stores.sqlite.database import SqliteFile
+from sidecar.stores.sqlite.errors import FileError, could_not_open, is_busy, words_for
 from sidecar.stores.sqlite.records import LoadedRecord, drop, load
 
 LOOKING = ("peek", "reject")
 """Operations that mostly change nothing: they read first, and take the lock only if there is something to write."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -136,3 +139,40 @@ class SqliteStore:
     ) -> tuple[T, LoadedRecord]:
         found = load(connection, profile, self._sealer, self._readings)
         return work(DecisionEngine(found.record, profile, found.time.last_ms, self._clock.new_id)), found
+
+
+class OneThread(Executor):
+    """Runs one piece of work after the other, in a daemon thread that ends with `shutdown`.
+
+    Unlike those of a `ThreadPoolExecutor`, the thread is not joined at the end of the process: a disk that hangs would
+    keep the process from ending.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queue the work; if its future is cancelled before its turn, the work is not run."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(work(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
+                future.set_exception(error)
+
+        if self._thread.ident is None:
+            self._thread.start()
+        self._queue.put(run)
+        return future
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - an executor's form
+        """Let the thread end after the work that is queued. Does not wait for it."""
+        self._queue.put(None)
+
+    def _run(self) -> None:
+        while (work := self._queue.get()) is not None:
+            work()
