@@ -40,8 +40,8 @@ from sidecar.core.model import StoreFailure
 from sidecar.credentials.caller_token import first_caller_tokens
 from sidecar.file_operations import FileStalls
 from sidecar.partner.transport import open_session
+from sidecar.stores.check import check_store
 from sidecar.stores.factory import Store
-from sidecar.stores.trial import check_store
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.api import TokenProvider, VendedToken
 from sidecar.vending.local_budget import LocalBudgets

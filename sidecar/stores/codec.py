@@ -1,4 +1,4 @@
-"""How values travel to a store and back: a token as sealed text, and the store's documents and replies as JSON."""
+"""Encodes and decodes what a store gets and returns: sealed tokens, and documents and replies as JSON."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class _Payload(msgspec.Struct):
 
 
 def _encode(value: object) -> object:
-    """msgspec's hook for types it does not know."""
+    """Encode what msgspec does not know."""
     if isinstance(value, Secret):
         return value.reveal()
     raise NotImplementedError
 
 
 def _decode(kind: type, value: object) -> object:
-    """msgspec's hook for decoding the same types."""
+    """Decode the same."""
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise TypeError("no text where a secret belongs")
@@ -44,17 +44,17 @@ def _decode(kind: type, value: object) -> object:
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode)
 _PAYLOADS = msgspec.json.Decoder(_Payload, dec_hook=_decode)
-_VIEWS = msgspec.json.Decoder(StoreReply, dec_hook=_decode)
+_REPLIES = msgspec.json.Decoder(StoreReply, dec_hook=_decode)
 _TOKENS = msgspec.json.Decoder(StoredToken, dec_hook=_decode)
 
 
-def decode_view(reply: bytes) -> StoreReply:
+def decode_reply(reply: bytes) -> StoreReply:
     """Raises one of `UNREADABLE`; only its class may be shown."""
-    return _VIEWS.decode(reply)
+    return _REPLIES.decode(reply)
 
 
 def encode_stored_token(token: Token, profile: Profile, sealer: Sealer) -> bytes:
-    """A token as it lies in a store that is written by Python."""
+    """Return the document of a token, for stores that Python writes to."""
     return _ENCODER.encode(StoredToken(token.fence, token.token_id, Secret(sealed_text(token, profile, sealer))))
 
 
@@ -89,7 +89,7 @@ def open_token(stored: StoredToken, profile_id: str, sealer: Sealer) -> Token:
 
 
 def sealed_text(token: Token, profile: Profile, sealer: Sealer) -> str:
-    """A token as it lies in every store."""
+    """Return a token as every store keeps it."""
     issued_ms = round(token.issued_at * 1000)
     payload = _Payload(
         token.access, token.refresh, token.role, token.lifetime, token.lifetime_s, token.credentials_id, issued_ms

@@ -1,12 +1,8 @@
-"""The documents stored for one profile, the same for all stores.
+"""The documents stored for one profile, the same for all stores, and their limits.
 
-Instants are whole milliseconds of the store's clock. `lua/_gate.lua` checks these shapes before any decision uses
-them, so a field added here must be added there, with the same bounds.
-
-Limits a stored coordination document to what replicas write, as `lua/_gate.lua` does on Redis.
-
-Another writer to the store may have planted a value, or a clock was set. A pause without end is limited to a day, so
-that a fleet recovers without an operator who removes the key.
+Instants are whole milliseconds of the store's clock. `lua/_gate.lua` checks and repairs the same shapes before any
+decision uses them, so a field or bound that is changed here must be changed there. Another writer to the store may have
+planted a value, or a clock was set: then a fleet must recover without an operator who removes the key.
 """
 
 from __future__ import annotations
@@ -15,7 +11,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated, Literal, Protocol, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -176,13 +172,7 @@ def ms(span_s: Seconds) -> int:
 
 def detail_text(detail: PartnerDetail | None) -> str:
     """Return ASCII JSON, so that scripts can distinguish text from damage without Unicode; empty for None."""
-    if detail is None:
-        return ""
-    return json.dumps(asdict(detail))
-
-
-class _Fenced(Protocol):
-    fence: int
+    return "" if detail is None else json.dumps(asdict(detail))
 
 
 def is_credible(found: Coordination | StoredToken, now_ms: int) -> bool:
@@ -193,13 +183,14 @@ def is_credible(found: Coordination | StoredToken, now_ms: int) -> bool:
 def _fences(found: Coordination | StoredToken) -> Iterator[int]:
     yield found.fence
     if isinstance(found, Coordination):
-        facts: list[_Fenced | None] = [found.lease, found.pause, found.reported, found.confirmed, found.learned]
-        facts += [*found.strikes.values(), *found.credential_blocks.values(), *found.grants]
+        facts = (found.lease, found.pause, found.reported, found.confirmed, found.learned)
         yield from (fact.fence for fact in facts if fact is not None)
+        for group in (found.strikes.values(), found.credential_blocks.values(), found.grants):
+            yield from (fact.fence for fact in group)
         yield from found.proven.values()
 
 
-def mend(gate: Coordination, now_ms: int) -> None:
+def sanitize(gate: Coordination, now_ms: int) -> None:
     """Repair the document: no start is in the future, no span exceeds a day, no count exceeds `MOST_STRIKES`."""
     gate.born_ms = min(gate.born_ms, now_ms)
     for grant in gate.grants:
@@ -208,10 +199,10 @@ def mend(gate: Coordination, now_ms: int) -> None:
         failures.count = min(failures.count, MOST_STRIKES)
     for span in (gate.lease, gate.pause, *gate.credential_blocks.values()):
         if span is not None:
-            _mend_span(span, now_ms)
+            _sanitize_span(span, now_ms)
 
 
-def _mend_span(span: Lease | StoredPause, now_ms: int) -> None:
+def _sanitize_span(span: Lease | StoredPause, now_ms: int) -> None:
     if span.from_ms > now_ms:
         span.from_ms, span.until_ms = now_ms, now_ms + span.until_ms - span.from_ms
     span.until_ms = min(span.until_ms, span.from_ms + LONGEST_SPAN_MS)

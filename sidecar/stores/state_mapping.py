@@ -30,9 +30,7 @@ from sidecar.core.shared_state import (
 from sidecar.stores.documents import (
     Coordination,
     StoredGrant,
-    StoredLearnedLifetime,
     StoredPause,
-    StoredReport,
     StoredToken,
     StoreReply,
     left_ms,
@@ -53,6 +51,7 @@ def state_of(reply: StoreReply, profile: Profile, known: int, unseal: Unseal) ->
     A newer token that cannot be opened here counts as missing.
     """
     now_ms, gate, stored = reply.now_ms, reply.gate or Coordination(epoch="", born_ms=0), reply.token
+    reported, confirmed = gate.reported, gate.confirmed
     token, damaged = None, tuple(reply.damaged)
     if stored is not None and stored.fence > known:
         try:
@@ -74,10 +73,12 @@ def state_of(reply: StoreReply, profile: Profile, known: int, unseal: Unseal) ->
             credentials_id: _pause_of(pause, now_ms) for credentials_id, pause in gate.credential_blocks.items()
         },
         proven=dict(gate.proven),
-        reported=_report_of(gate.reported),
-        confirmed=Confirmed(gate.confirmed.id, gate.confirmed.fence) if gate.confirmed else None,
+        reported=Reported(reported.id, reported.fence, reported.age_ms / 1000) if reported else None,
+        confirmed=Confirmed(confirmed.id, confirmed.fence) if confirmed else None,
         refresh_dropped=gate.refresh_dropped,
-        learned=_learned_of(gate.learned),
+        learned=LearnedLifetime(
+            learned_s=gate.learned.learned_s, evidence_s=gate.learned.evidence_s, fence=gate.learned.fence
+        ),
         grants=_grants_of(gate.grants, now_ms, profile),
         damaged=damaged,
     )
@@ -143,14 +144,6 @@ def _pause_of(pause: StoredPause, now_ms: int) -> Pause:
         detail=detail_of(pause.detail),
         fence=pause.fence,
     )
-
-
-def _report_of(report: StoredReport | None) -> Reported | None:
-    return None if report is None else Reported(report.id, report.fence, report.age_ms / 1000)
-
-
-def _learned_of(learned: StoredLearnedLifetime) -> LearnedLifetime:
-    return LearnedLifetime(learned_s=learned.learned_s, evidence_s=learned.evidence_s, fence=learned.fence)
 
 
 def _grants_of(grants: list[StoredGrant], now_ms: int, profile: Profile) -> tuple[Grant, ...]:

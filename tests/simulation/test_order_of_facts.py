@@ -11,7 +11,7 @@ from sidecar.core.errors import FailureKind
 from sidecar.core.model import Budget, Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import ClaimRequest, Granted, LearnedLifetime, Pause, Rejection, ReplicaMemory, State
-from sidecar.stores.documents import mend
+from sidecar.stores.documents import sanitize
 from tests.support.fleet import Fleet, Replica, credentials
 from tests.support.partner import FakePartner, failure
 from tests.support.virtual_time import virtual
@@ -56,7 +56,7 @@ def set_store_clock_back(fleet: Fleet) -> None:
     fleet.clock.set_forward_s -= 3600
     gate = fleet.store._records[fleet.profile.profile_id].gate
     assert gate is not None
-    mend(gate, fleet.store._now_ms())
+    sanitize(gate, fleet.store._now_ms())
 
 
 async def nobody_calls_before_the_end(fleet: Fleet) -> None:

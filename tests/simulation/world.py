@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from sidecar.core.model import Profile, Token
 from sidecar.core.shared_state import State
-from sidecar.stores.documents import mend
+from sidecar.stores.documents import sanitize
 from sidecar.stores.engine import MemoryStore
 from sidecar.vending.assembly import assemble
 from tests.simulation.account import Account, Call, Door
@@ -193,7 +193,7 @@ class World:
     def restore(self, backup: dict[str, Any]) -> None:
         """A replica of the store takes over that never got the last writes."""
         self.masters[0]._records = backup
-        self._mend()
+        self._sanitize()
         self._forgot()
 
     def split(self) -> None:
@@ -214,18 +214,18 @@ class World:
 
     def set_store_clock(self, forward_s: float) -> None:
         self.store_clock.set_forward_s += forward_s
-        self._mend()
+        self._sanitize()
         for profile_world in self.profile_worlds.values():
             profile_world.truth.clock_was_set(forward_s)
             if forward_s > 0:
                 profile_world.store.forgot()
 
-    def _mend(self) -> None:
+    def _sanitize(self) -> None:
         """Bring back what lies in the future, as Redis and SQLite do at the next access."""
         for store in self.masters:
             for cell in store._records.values():
                 if cell.gate is not None:
-                    mend(cell.gate, store._now_ms())
+                    sanitize(cell.gate, store._now_ms())
 
     def _forgot(self) -> None:
         for profile_world in self.profile_worlds.values():

@@ -15,6 +15,7 @@ from sidecar.core.ports import Clock
 from sidecar.core.store_url import RedisUrl, Topology
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
+from sidecar.stores.check import Finding, finding_of, trial_profile, try_operations
 from sidecar.stores.factory import Store
 from sidecar.stores.redis.access import Access
 from sidecar.stores.redis.cluster import Slots
@@ -22,7 +23,6 @@ from sidecar.stores.redis.error_texts import code_of, words_for
 from sidecar.stores.redis.probe import CLUSTER_RIGHTS, CONNECTIONS, FAILURES, SENTINEL_RIGHTS, RedisProbe, expiring
 from sidecar.stores.redis.replaceable_pool import ClientFactory
 from sidecar.stores.redis.sentinel import Sentinels
-from sidecar.stores.trial import Finding, finding_of, trial_profile, try_operations
 
 _NO_SENTINEL = "it is no sentinel: a server is redis://"
 _NO_CLUSTER = "it has no cluster support: a single server is redis://"

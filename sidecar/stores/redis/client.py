@@ -20,7 +20,7 @@ from sidecar.core.store_url import RedisUrl, Topology
 from sidecar.file_limit import cause_of
 from sidecar.file_operations import FileStalls
 from sidecar.resolver import Resolver
-from sidecar.stores.codec import UNREADABLE, decode_view
+from sidecar.stores.codec import UNREADABLE, decode_reply
 from sidecar.stores.documents import StoreReply
 from sidecar.stores.redis.access import OPTIONAL_WAIT, Access
 from sidecar.stores.redis.cluster import ClusterServers
@@ -120,7 +120,7 @@ class RedisClient:
         named = msgspec.json.encode(args)
         reply = await self._within_time(script.name, lambda: self._evaluate(script, keys, named))
         try:
-            return decode_view(reply)
+            return decode_reply(reply)
         except (*UNREADABLE, TypeError) as error:
             # The script's reply is well-formed whatever is stored, so this server is not Redis or Valkey.
             raise StoreError(script.name, type(error).__name__) from None

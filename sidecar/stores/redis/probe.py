@@ -18,9 +18,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from sidecar.core.model import Address
 from sidecar.core.store_url import RedisUrl, Topology
+from sidecar.stores.check import Finding
 from sidecar.stores.redis.error_texts import CLUSTER_NODE, REPLICA, code_of, words_for
 from sidecar.stores.redis.replaceable_pool import ClientFactory
-from sidecar.stores.trial import Finding
 
 OLDEST = (6, 2)
 UNSEEN = "maxmemory-policy could not be read (it must be noeviction): check it with CONFIG GET, or give the user +info"

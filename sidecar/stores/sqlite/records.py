@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from sidecar.core.model import Profile, Token
 from sidecar.stores.codec import UNREADABLE, decode_stored_token, encode_stored_token, open_token
 from sidecar.stores.decisions import SealedToken
-from sidecar.stores.documents import MAX_DOCUMENT_BYTES, Coordination, DamagedName, is_credible, mend
+from sidecar.stores.documents import MAX_DOCUMENT_BYTES, Coordination, DamagedName, is_credible, sanitize
 from sidecar.stores.engine import ProfileRecord
 from sidecar.stores.sealing import Sealer
 from sidecar.stores.sqlite.clock import KeptTime, Readings, time_now
@@ -98,7 +98,7 @@ def load(connection: sqlite3.Connection, profile: Profile, sealer: Sealer, readi
         token = SealedToken(stored.fence, stored.id, partial(open_token, stored, profile.profile_id, sealer))
     gate_before = None if gate is None else _ENCODER.encode(gate)
     if gate is not None:
-        mend(gate, time.last_ms)
+        sanitize(gate, time.last_ms)
     return LoadedRecord(profile, sealer, ProfileRecord(gate, token, FOR_EVER_MS, damaged), kept, time, gate_before)
 
 

@@ -125,7 +125,7 @@ local token = read(KEYS[2], 'token', is_token)
 
 -- A span that starts in the future was written before the clock went back: it starts now and keeps its length. One
 -- longer than any valid one ends after a day: a fleet must recover without an operator who removes the key.
-local function mend(span)
+local function sanitize(span)
   if not span then return end
   if span.from_ms > now then
     span.until_ms = now + span.until_ms - span.from_ms
@@ -136,7 +136,7 @@ local function mend(span)
   if span.strikes then span.strikes = math.min(span.strikes, MOST_STRIKES) end
 end
 
-local function mend_grants(grants)
+local function sanitize_grants(grants)
   for _, grant in ipairs(grants) do
     if grant.at_ms > now then
       grant.at_ms = now
@@ -148,11 +148,11 @@ end
 if gate then
   gate.strikes, gate.refused = gate.strikes or {}, gate.refused or {}
   gate.proven, gate.grants = gate.proven or {}, gate.grants or {}
-  mend(gate.lease)
-  mend(gate.pause)
-  for _, pause in pairs(gate.refused) do mend(pause) end
+  sanitize(gate.lease)
+  sanitize(gate.pause)
+  for _, pause in pairs(gate.refused) do sanitize(pause) end
   for _, failures in pairs(gate.strikes) do failures.count = math.min(failures.count, MOST_STRIKES) end
-  mend_grants(gate.grants)
+  sanitize_grants(gate.grants)
   if gate.born_ms > now then
     gate.born_ms = now
     clock_went_back = true

@@ -1,9 +1,4 @@
-"""Runs every operation of a store once, for a profile made only for this check.
-
-The result of checking a store, for the operator.
-
-Checks whether a store can be used as `serve` uses it, with every operation, on a separate key.
-"""
+"""Checks whether a store can be used as `serve` uses it: runs every operation once, for a profile of its own."""
 
 from __future__ import annotations
 
@@ -17,6 +12,50 @@ from sidecar.core.store_url import MemoryUrl, RedisUrl, StoreUrl
 from sidecar.stores.factory import Store
 
 _CREDENTIALS_ID = "check"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem of a store, or one thing that could not be checked.
+
+    `words` say what is wrong and what to do about it; they contain no secret. `address` is where it was found, empty
+    if the store has none. A note does not prevent a sidecar from working now.
+    """
+
+    words: str
+    address: str = ""
+    is_note: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.words}" if self.address else self.words
+
+
+def finding_of(error: StoreError) -> Finding:
+    """Return the finding for a failed operation, named by its cause if there are no words for it."""
+    return Finding(error.words or f"{error.operation} failed: {error.cause}", error.address)
+
+
+async def check_store(store: Store, url: StoreUrl, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:
+    """Return what is wrong and what could not be checked; `url` and `timeout_s` are those it was opened with."""
+    if isinstance(url, MemoryUrl):
+        return []  # in this process's memory, so it is always usable
+    if isinstance(url, RedisUrl):
+        # Imported late: memory:// runs without redis-py.
+        from sidecar.stores.redis.check import check_redis
+
+        return await check_redis(store, url, timeout_s=timeout_s, clock=clock)
+    from sidecar.stores.sqlite.store import SqliteStore  # imported late, as the store itself is
+
+    profile = trial_profile(clock)
+    try:
+        try:
+            await try_operations(store.shared_state(profile), clock)
+        finally:
+            if isinstance(store, SqliteStore):
+                await store.forget(profile)
+    except StoreError as error:
+        return [finding_of(error)]
+    return []
 
 
 def trial_profile(clock: Clock) -> Profile:
@@ -66,51 +105,3 @@ def _token(fence: int, issued_at: float, clock: Clock) -> Token:
 def _not_kept(operation: str) -> StoreError:
     words = "it responds but does not keep data: reads and writes must go to one server, without eviction"
     return StoreError(operation, "NotKept", words)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One problem of a store, or one thing that could not be checked.
-
-    `words` say what is wrong and what to do about it; they contain no secret. `address` is where it was found, empty
-    if the store has none. A note does not prevent a sidecar from working now.
-    """
-
-    words: str
-    address: str = ""
-    is_note: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.address}: {self.words}" if self.address else self.words
-
-
-def finding_of(error: StoreError) -> Finding:
-    """Return the finding for a failed operation, named by its cause if there are no words for it."""
-    return Finding(error.words or f"{error.operation} failed: {error.cause}", error.address)
-
-
-async def check_store(store: Store, url: StoreUrl, *, timeout_s: Seconds, clock: Clock) -> list[Finding]:
-    """Return what is wrong and what could not be checked; `url` and `timeout_s` are those it was opened with."""
-    if isinstance(url, MemoryUrl):
-        return []  # in this process's memory, so it is always usable
-    if isinstance(url, RedisUrl):
-        # Imported late: memory:// runs without redis-py.
-        from sidecar.stores.redis.check import check_redis
-
-        return await check_redis(store, url, timeout_s=timeout_s, clock=clock)
-    profile = trial_profile(clock)
-    try:
-        try:
-            await try_operations(store.shared_state(profile), clock)
-        finally:
-            await _forget(store, profile)
-    except StoreError as error:
-        return [finding_of(error)]
-    return []
-
-
-async def _forget(store: Store, profile: Profile) -> None:
-    from sidecar.stores.sqlite.store import SqliteStore  # imported late, as the store itself is
-
-    if isinstance(store, SqliteStore):
-        await store.forget(profile)
