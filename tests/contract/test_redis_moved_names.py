@@ -13,9 +13,7 @@ from sidecar.stores.redis.cluster import ClusterServers
 from sidecar.stores.redis.replaceable_pool import (
     MAX_CONNECTIONS,
     RENEW_AFTER_S,
-    BackgroundTasks,
     ClientFactory,
-    ReplaceablePool,
     renewal_due_at,
 )
 from sidecar.stores.redis.store import RedisStore
@@ -129,7 +127,7 @@ async def test_renewed_connections_do_not_pile_up(redis_server: RedisServer, zon
 
 @pytest.mark.usefixtures("always_due")
 async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis_server: RedisServer) -> None:
-    free, background = asyncio.Event(), BackgroundTasks()
+    free = asyncio.Event()
     free.set()
 
     async def locate() -> Address:
@@ -137,7 +135,8 @@ async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis
         return Address("127.0.0.1", redis_server.port)
 
     factory = ClientFactory(TIMEOUT_S, Resolver(TIMEOUT_S))
-    client = ReplaceablePool(lambda: factory.following_client(locate, 0), background, 0.01)
+    factory.optional_wait_s = 0.01
+    client = factory.following_pool(locate, 0)
     await client.run("PING")
     free.clear()
     await client.run("PING")
@@ -145,7 +144,7 @@ async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis
     await asyncio.sleep(0)  # it has begun
     free.set()
     await closing
-    await background.ended()
+    await factory.background.ended()
     await until(lambda: clients_of(redis_server) == 0)
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from redis.asyncio.connection import AbstractConnection
@@ -27,6 +25,34 @@ UNSEEN = "maxmemory-policy could not be read (it must be noeviction): check it w
 """A note: the rights that a sidecar needs do not include INFO."""
 SENTINEL = "it is a sentinel: use redis+sentinel://, with the service name in the path"
 _OLD = "it is older than version 6.2, the oldest version this program is tested with"
+
+LEAST_RIGHTS = "resetkeys ~pts:* resetchannels -@all +eval +evalsha +get +set +time +ping"
+"""On a server; also behind sentinels. With a database other than 0: `+select` too."""
+
+CLUSTER_RIGHTS = f"{LEAST_RIGHTS} +cluster|slots +asking"
+"""On every node of a cluster."""
+
+SENTINEL_RIGHTS = "resetkeys resetchannels -@all +sentinel|get-master-addr-by-name"
+"""On the sentinels, which have users of their own."""
+
+FAILURES = (RedisError, OSError, RuntimeError)
+"""Errors of a server, or of the way to it; uvloop raises RuntimeError for a write to a closed transport."""
+CONNECTIONS = 8
+"""New ones to one name, which may stand for several servers: one of two is missed once in 128 times."""
+Command: TypeAlias = tuple[str | int, ...]
+
+_SCRIPT, _UNKNOWN_SCRIPT = "return 1", "0" * 40
+_ANNOUNCED = {
+    Topology.SERVER: "",
+    Topology.SENTINEL: (
+        "The sentinels announce this address: behind NAT they must announce one that is reachable from here "
+        "(replica-announce-ip, sentinel announce-ip)"
+    ),
+    Topology.CLUSTER: (
+        "The nodes announce this address: behind NAT they must announce one that is reachable from here "
+        "(cluster-announce-ip, cluster-announce-hostname)"
+    ),
+}
 
 
 def read_info(reply: object) -> dict[str, str]:
@@ -67,25 +93,6 @@ def notes_in(info: dict[str, str]) -> list[str]:
     return notes
 
 
-LEAST_RIGHTS = "resetkeys ~pts:* resetchannels -@all +eval +evalsha +get +set +time +ping"
-"""On a server; also behind sentinels. With a database other than 0: `+select` too."""
-
-CLUSTER_RIGHTS = f"{LEAST_RIGHTS} +cluster|slots +asking"
-"""On every node of a cluster."""
-
-SENTINEL_RIGHTS = "resetkeys resetchannels -@all +sentinel|get-master-addr-by-name"
-"""On the sentinels, which have users of their own."""
-
-
-FAILURES = (RedisError, OSError, RuntimeError)
-"""Errors of a server, or of the way to it; uvloop raises RuntimeError for a write to a closed transport."""
-CONNECTIONS = 8
-"""New ones to one name, which may stand for several servers: one of two is missed once in 128 times."""
-Command: TypeAlias = tuple[str | int, ...]
-
-_SCRIPT, _UNKNOWN_SCRIPT = "return 1", "0" * 40
-
-
 def expiring(key: str) -> Command:
     """Return a command that replaces a key's value and lets the key expire after a millisecond."""
     return ("SET", key, "", "PX", 1)
@@ -109,7 +116,7 @@ class RedisProbe:
     async def refused(self, address: Address, command: Command) -> str:
         """Send one command over a separate connection. Return why it failed, in words; empty on success."""
         try:
-            async with self._opened(address) as connection:
+            async with self._factory.connected(address, self._url.database) as connection:
                 error = await _refusal(connection, command)
         except FAILURES as failure:
             return self._kept_out(address, failure)
@@ -119,7 +126,7 @@ class RedisProbe:
         """Return problems and notes."""
         problems: list[str] = []
         try:
-            async with self._opened(address) as connection:
+            async with self._factory.connected(address, self._url.database) as connection:
                 return await self._try(connection, key, problems)
         except FAILURES as error:
             return [*problems, self._kept_out(address, error)], []
@@ -194,32 +201,6 @@ class RedisProbe:
         if code or address in self._url.addresses:
             return words
         return f"{words}. {_ANNOUNCED[self._url.topology]}"
-
-    @asynccontextmanager
-    async def _opened(self, address: Address) -> AsyncIterator[AbstractConnection]:
-        """Yield a new, authenticated connection with its database selected. Raises `FAILURES`."""
-        client = self._factory.client(address, self._url.database)
-        try:
-            connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
-            try:
-                yield connection
-            finally:
-                await connection.disconnect(nowait=True)
-        finally:
-            await client.aclose()
-
-
-_ANNOUNCED = {
-    Topology.SERVER: "",
-    Topology.SENTINEL: (
-        "The sentinels announce this address: behind NAT they must announce one that is reachable from here "
-        "(replica-announce-ip, sentinel announce-ip)"
-    ),
-    Topology.CLUSTER: (
-        "The nodes announce this address: behind NAT they must announce one that is reachable from here "
-        "(cluster-announce-ip, cluster-announce-hostname)"
-    ),
-}
 
 
 async def _ask(connection: AbstractConnection, command: Command) -> Any:  # noqa: ANN401 - any command has any answer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -177,7 +178,6 @@ class ClientFactory:
         """`certificates` is None without TLS; `login` is None where none is required."""
         self.background = BackgroundTasks()
         self.optional_wait_s = timeout_s * OPTIONAL_WAIT
-        self._login = login
         self._tcp: dict[str, Any] = {
             "login": login,
             "certificates": certificates,
@@ -197,34 +197,43 @@ class ClientFactory:
 
     def pool(self, address: Address, database: int = 0) -> ReplaceablePool:
         """Return connections to this address; connects to nothing yet."""
-        return ReplaceablePool(partial(self.client, address, database), self.background, self.optional_wait_s)
+        kind, settings = self._settings_for(address, database)
+        return self._pool(partial(_client, kind, **settings))
 
     def following_pool(self, locate: Locate, database: int) -> ReplaceablePool:
-        """Return connections that each look up their address."""
-        return ReplaceablePool(partial(self.following_client, locate, database), self.background, self.optional_wait_s)
+        """Return connections that each look up their address; connects to nothing yet."""
+        settings = {"locate": locate, **self._tcp, **self._settings, "db": database}
+        return self._pool(partial(_client, FollowingConnection, **settings))
 
-    def client(self, address: Address, database: int = 0) -> Redis:
-        settings = {**self._settings, "db": database}
-        if address.path:
-            return _client(LocalConnection, login=self._login, path=address.path, **settings)
-        return _client(ServerConnection, **self._tcp, host=address.host, port=address.port, **settings)
+    def connection(self, address: Address, database: int = 0) -> AbstractConnection:
+        """Return a connection outside any pool, not connected yet."""
+        kind, settings = self._settings_for(address, database)
+        return kind(**settings)
 
-    def following_client(self, locate: Locate, database: int) -> Redis:
-        return _client(FollowingConnection, locate=locate, **self._tcp, **self._settings, db=database)
-
-    def connection(self, address: Address) -> ServerConnection:
-        """Return a connection outside any pool."""
-        return ServerConnection(**self._tcp, host=address.host, port=address.port, **self._settings)
-
-    async def ask(self, address: Address, *command: str) -> Any:  # noqa: ANN401 - not looked at yet
-        """Send one command over a connection of its own. Raises what redis-py raises, `OSError` and `RuntimeError`."""
-        connection = self.connection(address)
+    @asynccontextmanager
+    async def connected(self, address: Address, database: int = 0) -> AsyncIterator[AbstractConnection]:
+        """Yield a new, authenticated connection. Raises what redis-py raises, `OSError` and `RuntimeError`."""
+        connection = self.connection(address, database)
         try:
             await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
-            await connection.send_command(*command)
-            return await connection.read_response()
+            yield connection
         finally:
             await connection.disconnect(nowait=True)
+
+    async def ask(self, address: Address, *command: str) -> Any:  # noqa: ANN401 - not looked at yet
+        """Send one command over a connection of its own. Raises as `connected` does."""
+        async with self.connected(address) as connection:
+            await connection.send_command(*command)
+            return await connection.read_response()
+
+    def _settings_for(self, address: Address, database: int) -> tuple[type[AbstractConnection], dict[str, Any]]:
+        settings = {**self._settings, "db": database}
+        if address.path:
+            return LocalConnection, {"login": self._tcp["login"], "path": address.path, **settings}
+        return ServerConnection, {**self._tcp, "host": address.host, "port": address.port, **settings}
+
+    def _pool(self, make: Callable[[], Redis]) -> ReplaceablePool:
+        return ReplaceablePool(make, self.background, self.optional_wait_s)
 
 
 def _client(kind: type[AbstractConnection], **settings: Any) -> Redis:  # noqa: ANN401 - redis-py's own
