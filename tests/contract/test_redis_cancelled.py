@@ -98,7 +98,7 @@ async def stalling_relay(port: int, every: int) -> AsyncIterator[int]:
 
 
 def connections(server: RedisServer) -> int:
-    """Those of the link, and not the test's own."""
+    """Those of the store, without the test's own."""
     return len(server.command("CLIENT", "LIST", "TYPE", "NORMAL").splitlines()) - 1
 
 
@@ -144,7 +144,7 @@ class Careless:
         await self._connection.disconnect()
 
 
-async def test_the_hunt_finds_a_link_that_hands_on_late_replies(redis_server: RedisServer) -> None:
+async def test_the_hunt_finds_a_client_that_hands_on_late_replies(redis_server: RedisServer) -> None:
     async with stalling_relay(redis_server.port, every=50) as port:
         url = f"redis://127.0.0.1:{port}"
         async with opened(url, TIMEOUT_S) as store:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -113,28 +115,23 @@ class FileLogin(Login):
         super().__init__(username, Secret(""))
         self._path = path
         self._wait_s = wait_s
-        self._reading = BackgroundReading(lambda: read_password(path), operations)
+        self._reading = BackgroundReading(lambda: Secret(read_secret(path)), operations)
 
     async def prepare(self) -> None:
         """Read the file. While reading hangs, the previous password stays in use."""
-        try:
+        with self._errors_named():
             await self._reading.read(self._wait_s)
-        except FileOperationError as error:
-            raise PasswordFileError(f"{self._path}: {error}") from None
 
     def _current(self) -> Secret:
-        try:
+        with self._errors_named():
             return self._reading.latest()
-        except FileOperationError as error:
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except (FileOperationError, SecretFileError) as error:
             raise PasswordFileError(f"{self._path}: {error}") from None
-
-
-def read_password(path: Path) -> Secret:
-    """Read as `read_secret` does. Raises `PasswordFileError`."""
-    try:
-        return Secret(read_secret(path))
-    except SecretFileError as error:
-        raise PasswordFileError(f"{path}: {error}") from None
 
 
 class Access:

@@ -1,4 +1,4 @@
-"""The link to a real server: one command each, faults, time limits."""
+"""The client and a real server: one command each, faults, time limits."""
 
 from __future__ import annotations
 
