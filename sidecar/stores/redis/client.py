@@ -38,7 +38,7 @@ class Servers(Protocol):
     A command is sent again only if a server replied that it did not run it, or could not be reached.
     """
 
-    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - any command has any answer
+    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - any command has any reply
         """`key` is one of the command's keys, which share one slot; empty for a command without keys."""
         ...
 

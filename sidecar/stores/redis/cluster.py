@@ -45,17 +45,17 @@ class NotAClusterError(ClusterError):
 class Slots:
     """The reply to CLUSTER SLOTS, and the moves reported since."""
 
-    def __init__(self, answer: Sequence[Any], asked: Address) -> None:
-        """`answer` is ranges of `[first, last, [host, port, …] of the master, the same of each replica …]`.
+    def __init__(self, reply: Sequence[Any], node: Address) -> None:
+        """`reply` is ranges of `[first, last, [host, port, …] of the master, the same of each replica …]`.
 
-        A missing host, of a node that does not know or does not announce its own, means the host of `asked`.
+        A missing host, of a node that does not know or does not announce its own, means the host of `node`.
         """
         self._ranges: list[tuple[int, int, Address]] = []
         self._moved: dict[int, Address] = {}
         self.nodes: set[Address] = set()
-        for first, last, *nodes in answer:
-            hosts = (asked.host if node[0] in (None, b"", b"?") else node[0].decode() for node in nodes)
-            addresses = [Address(host, int(node[1])) for host, node in zip(hosts, nodes, strict=True)]
+        for first, last, *servers in reply:
+            hosts = (node.host if each[0] in (None, b"", b"?") else each[0].decode() for each in servers)
+            addresses = [Address(host, int(each[1])) for host, each in zip(hosts, servers, strict=True)]
             self._ranges.append((int(first), int(last), addresses[0]))
             self.nodes.update(addresses)
 
@@ -68,7 +68,7 @@ class Slots:
         """Return a master, other than `doubted` if there is another. Raises `ClusterDownError`."""
         masters = {master for _, _, master in self._ranges}
         if not masters:
-            raise ClusterDownError("nobody serves anything")
+            raise ClusterDownError("no slot has a master")
         return min(masters, key=lambda master: master == doubted)
 
     def master_of(self, slot: int) -> Address:
@@ -76,7 +76,7 @@ class Slots:
         masters = (master for first, last, master in self._ranges if first <= slot <= last)
         master = self._moved.get(slot) or next(masters, None)
         if master is None:
-            raise ClusterDownError("nobody serves the slot")
+            raise ClusterDownError("the slot has no master")
         return master
 
     def move(self, slot: int, master: Address) -> None:
@@ -134,22 +134,22 @@ class Nodes:
             await pool.close()
 
     async def _learn(self) -> Slots:
-        return self._use(await self._first_answer(self._named))
+        return self._use(await self._first_reply(self._named))
 
     def _renew(self) -> asyncio.Task[None]:
         """Start a renewal, or join the running one. When it ends, the next one is scheduled, also after a failure."""
         if self._renewal is None or self._renewal.done():
-            self._renewal = self._factory.background.start(self._ask_seeds_again())
+            self._renewal = self._factory.background.start(self._query_seeds())
         return self._renewal
 
-    async def _ask_seeds_again(self) -> None:
-        known, said = self._slots, None
+    async def _query_seeds(self) -> None:
+        known, renewed = self._slots, None
         with contextlib.suppress(RedisError, *LOST):
-            said = await self._first_answer(self._seeds, renew=True)
+            renewed = await self._first_reply(self._seeds, renew=True)
         self._due_at = renewal_due_at()
         # Fewer slots: the node has left the cluster, and its table is old. Another table: a node failed meanwhile.
-        if said is not None and known is not None and known is self._slots and said.served >= known.served:
-            self._use(said)
+        if renewed is not None and known is not None and known is self._slots and renewed.served >= known.served:
+            self._use(renewed)
 
     def _use(self, slots: Slots) -> Slots:
         self._slots = slots
@@ -160,16 +160,16 @@ class Nodes:
             self._pools.pop(address).leave()
         return slots
 
-    async def _first_answer(self, nodes: Collection[Address], *, renew: bool = False) -> Slots:
+    async def _first_reply(self, nodes: Collection[Address], *, renew: bool = False) -> Slots:
         """With `renew`, query over new connections, to the addresses that the nodes' names have now."""
         order = sorted(nodes, key=lambda node: (node == self.doubted, random.random()))  # noqa: S311 - no secret
         failure: Exception = ClusterError("no node is known")
         for first in range(0, len(order), ASKED_AT_ONCE):
             batch = order[first : first + ASKED_AT_ONCE]
             asked = [self._factory.background.start(self._ask(address, renew)) for address in batch]
-            for answer in asyncio.as_completed(asked):
+            for reply in asyncio.as_completed(asked):
                 try:
-                    return await answer
+                    return await reply
                 except (RedisError, *LOST) as error:
                     failure = error
         raise failure
@@ -178,15 +178,15 @@ class Nodes:
         if renew:
             await self.pool(address).renew()
         try:
-            answer = await self.pool(address).run("CLUSTER", "SLOTS")
+            reply = await self.pool(address).run("CLUSTER", "SLOTS")
         except ResponseError as error:
             if type(error) is ResponseError:  # a missing permission and a loading server have subclasses
                 raise NotAClusterError("it has no cluster support") from None
             raise
         try:
-            return Slots(answer, address)
+            return Slots(reply, address)
         except (AttributeError, IndexError, TypeError, ValueError):
-            raise NotAClusterError("its table is none") from None
+            raise NotAClusterError("its reply is not a slot table") from None
 
 
 class ClusterServers:
@@ -198,7 +198,7 @@ class ClusterServers:
         self._background = factory.background
         self._timeout_s = timeout_s
 
-    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - any command has any answer
+    async def run(self, key: str, *command: Word) -> Any:  # noqa: ANN401 - any command has any reply
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._timeout_s
         address, asking = await self._master_for(key), False
@@ -209,19 +209,21 @@ class ClusterServers:
             except (AskError, TryAgainError, ClusterDownError, *LOST) as error:  # MovedError is an AskError
                 hops += not isinstance(error, TryAgainError)
                 in_time = loop.time() < give_up_at and hops <= MAX_HOPS
-                way_on = await self._way_on(key, address, asking, error) if in_time else None
+                next_hop = await self._next_hop(key, address, asking, error) if in_time else None
                 # Nothing is sent after the time limit: no caller waits for it any more.
-                if way_on is None or loop.time() >= give_up_at:
+                if next_hop is None or loop.time() >= give_up_at:
                     self._nodes.doubt(address)
                     raise
-                address, asking = way_on
+                address, asking = next_hop
 
     async def close(self) -> None:
         await self._background.ended()  # a running query may still open connections
         await self._nodes.close()
         await self._background.ended()
 
-    async def _way_on(self, key: str, address: Address, asking: bool, error: Exception) -> tuple[Address, bool] | None:
+    async def _next_hop(
+        self, key: str, address: Address, asking: bool, error: Exception
+    ) -> tuple[Address, bool] | None:
         """Return the next node and whether to send ASKING; None if no other node is known."""
         match error:
             case MovedError():

@@ -118,7 +118,7 @@ class ServerConnection(Connection):
         self._certificates = certificates
         self._connector = connector
         self._streams_of: dict[str, Any] = {}
-        self._was_answered = False
+        self._has_replied = False
         super().__init__(**settings)
 
     async def send_packed_command(self, *command: Any, **options: Any) -> None:  # noqa: ANN401 - redis-py's own
@@ -128,9 +128,9 @@ class ServerConnection(Connection):
 
     async def read_response(self, *options: Any, **more: Any) -> Any:  # noqa: ANN401 - redis-py's own
         with self._naming_a_refusal():
-            answer = await super().read_response(*options, **more)
-        self._was_answered = True
-        return answer
+            reply = await super().read_response(*options, **more)
+        self._has_replied = True
+        return reply
 
     async def can_read(self) -> bool:
         with self._naming_a_refusal():
@@ -143,12 +143,12 @@ class ServerConnection(Connection):
             yield
         except RedisConnectionError as error:
             # An error reply is of a subclass.
-            if self._certificates is None or self._was_answered or type(error) is not RedisConnectionError:
+            if self._certificates is None or self._has_replied or type(error) is not RedisConnectionError:
                 raise
-            raise CertificateRefusedError("closed before its first answer") from None
+            raise CertificateRefusedError("closed before its first reply") from None
 
     async def _connect(self) -> None:
-        self._was_answered = False
+        self._has_replied = False
         note_contact(Address(self.host, self.port))
         # One limit for the files, the look-up, all attempts and TLS together.
         async with asyncio.timeout(self.socket_connect_timeout):

@@ -47,7 +47,7 @@ def earlier_profile_id(profile: Profile) -> str:
     return f"{profile.name}-{hashlib.sha256(account.encode()).hexdigest()[:12]}"
 
 
-async def left_behind(
+async def earlier_memory(
     get: Get, profile: Profile, sealer: Sealer, credentials_id: str, now_ms: int
 ) -> ReplicaMemory | None:
     """Return what counts for an account with these credentials: token, cool-down and permits; None if nothing does.

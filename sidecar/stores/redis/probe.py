@@ -181,12 +181,12 @@ class RedisProbe:
 
     async def _spread(self, address: Address, key: str, first: list[str]) -> list[str]:
         """Test several connections: a Service may balance them over a master and its replicas."""
-        answers = Counter([await self.refused(address, expiring(key)) for _ in range(CONNECTIONS)])
-        if len(answers) == 1:
-            return first or [words for words in answers if words]
+        replies = Counter([await self.refused(address, expiring(key)) for _ in range(CONNECTIONS)])
+        if len(replies) == 1:
+            return first or [words for words in replies if words]
         return [
             f"{count} of {CONNECTIONS} connections: {words}. The name must resolve to one server, not several"
-            for words, count in answers.items()
+            for words, count in replies.items()
             if words
         ]
 
@@ -203,7 +203,7 @@ class RedisProbe:
         return f"{words}. {_ANNOUNCED[self._url.topology]}"
 
 
-async def _ask(connection: AbstractConnection, command: Command) -> Any:  # noqa: ANN401 - any command has any answer
+async def _ask(connection: AbstractConnection, command: Command) -> Any:  # noqa: ANN401 - any command has any reply
     await connection.send_command(*command)
     return await connection.read_response()
 

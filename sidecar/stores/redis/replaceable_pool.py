@@ -74,7 +74,7 @@ def renewal_due_at() -> MonotonicTime:
 class ReplaceablePool:
     """Replaces all connections after a failure, because each of the others might time out in turn.
 
-    Also renews them regularly: a host name may lead to another server by now, while the old server still answers. The
+    Also renews them regularly: a host name may lead to another server by now, while the old server still replies. The
     new connection is made first. If that fails, the old connections stay in use.
     """
 
@@ -86,7 +86,7 @@ class ReplaceablePool:
         self._renewal: asyncio.Task[None] | None = None
         self._replace(make())
 
-    async def run(self, *command: Word, asking: bool = False) -> Any:  # noqa: ANN401 - any command has any answer
+    async def run(self, *command: Word, asking: bool = False) -> Any:  # noqa: ANN401 - any command has any reply
         """Send one command; `asking` allows keys of a slot that a cluster node is still importing."""
         if time.monotonic() >= self._due_at:
             await asyncio.wait((self._renew(),), timeout=self._renewal_wait_s)
@@ -145,16 +145,16 @@ class ReplaceablePool:
         await _retire(left)
 
 
-async def _run_asking(client: Redis, command: tuple[Word, ...]) -> Any:  # noqa: ANN401 - any command has any answer
+async def _run_asking(client: Redis, command: tuple[Word, ...]) -> Any:  # noqa: ANN401 - any command has any reply
     """Send ASKING and the command together: ASKING applies to the next command of the same connection."""
     async with client.pipeline(transaction=False) as pipeline:
         pipeline.execute_command("ASKING")
         pipeline.execute_command(*command)
-        answers = await pipeline.execute(raise_on_error=False)
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-    return answers[1]
+        replies = await pipeline.execute(raise_on_error=False)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies[1]
 
 
 async def _retire(client: Redis) -> None:

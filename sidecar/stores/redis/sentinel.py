@@ -19,7 +19,7 @@ from sidecar.stores.redis.replaceable_pool import ClientFactory
 
 
 class ServiceUnknownError(RedisConnectionError):
-    """The sentinels that answered know no master of this name."""
+    """The sentinels that replied know no master of this name."""
 
 
 Asked: TypeAlias = Sequence[asyncio.Task[Address | None]]
@@ -57,13 +57,13 @@ class Sentinels:
 
     async def ask(self, address: Address) -> Address | None:
         """Return the master that this sentinel names; None if it does not know the service."""
-        answer = await self._factory.ask(address, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service)
-        return None if answer is None else Address(answer[0].decode(), int(answer[1]))
+        reply = await self._factory.ask(address, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service)
+        return None if reply is None else Address(reply[0].decode(), int(reply[1]))
 
 
 def _votes(asked: Asked) -> Counter[Address]:
-    answers = (task.result() for task in asked if task.done() and task.exception() is None)
-    return Counter(address for address in answers if address is not None)
+    replies = (task.result() for task in asked if task.done() and task.exception() is None)
+    return Counter(address for address in replies if address is not None)
 
 
 def _most_votes(asked: Asked) -> int:
@@ -73,5 +73,5 @@ def _most_votes(asked: Asked) -> int:
 def _why_none(asked: Asked) -> BaseException:
     failures = [failure for task in asked if (failure := task.exception()) is not None]
     if len(failures) < len(asked):
-        return ServiceUnknownError("no sentinel that answered knows the service")
+        return ServiceUnknownError("no sentinel that replied knows the service")
     return failures[-1]

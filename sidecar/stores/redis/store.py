@@ -27,7 +27,7 @@ from sidecar.file_operations import FileStalls
 from sidecar.stores.codec import open_token
 from sidecar.stores.documents import StoredToken, StoreReply, ms
 from sidecar.stores.redis.client import RedisClient, Script
-from sidecar.stores.redis.earlier_release import left_behind
+from sidecar.stores.redis.earlier_release import earlier_memory
 from sidecar.stores.redis.script_args import (
     CommitArgs,
     PeekArgs,
@@ -78,7 +78,7 @@ class _RedisState:
         self._profile = profile
         tag = f"pts:{{{profile.profile_id}}}"
         self._keys = (f"{tag}:gate", f"{tag}:token")
-        self._has_looked_back = False
+        self._checked_earlier_release = False
         """Whether data of the first release was looked for."""
 
     async def claim(self, ask: ClaimRequest) -> ClaimResult:
@@ -86,8 +86,8 @@ class _RedisState:
 
         At most `MAX_OFFERS` times, because another writer could keep storing newer ones.
         """
-        if not ask.epoch and not self._has_looked_back:
-            await self._look_back(ask.credentials_id)
+        if not ask.epoch and not self._checked_earlier_release:
+            await self._take_over_earlier_release(ask.credentials_id)
         damaged: tuple[str, ...] = ()
         asked = ask
         for _ in range(MAX_OFFERS):
@@ -103,18 +103,18 @@ class _RedisState:
             asked = replace(ask, known=reply.token.fence if reply.token else 0)
         raise StoreError(CLAIM.name, UnsealError.__name__)
 
-    async def _look_back(self, credentials_id: str) -> None:
+    async def _take_over_earlier_release(self, credentials_id: str) -> None:
         """Look for data of the first release, because this replica has read nothing from the store yet."""
         try:
             reply = await self._client.run(PEEK, self._keys, PeekArgs(known=0))
         except StoreError as error:
             raise StoreError(CLAIM.name, error.cause, error.words, address=error.address) from None
-        self._has_looked_back = True
+        self._checked_earlier_release = True
         if reply.gate is not None:
             return
         # The value may have any type, or be forbidden to this user. A failure costs one partner call and is ignored.
         with contextlib.suppress(StoreError):
-            found = await left_behind(self._client.get, self._profile, self._sealer, credentials_id, reply.now_ms)
+            found = await earlier_memory(self._client.get, self._profile, self._sealer, credentials_id, reply.now_ms)
             if found is not None:
                 await self.seed(found)
 

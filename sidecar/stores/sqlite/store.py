@@ -59,9 +59,9 @@ class SqliteStore:
         async def run(operation: str, work: Callable[[DecisionEngine], T]) -> T:
             def decide(connection: sqlite3.Connection) -> T:
                 if operation in LOOKING:
-                    answer, found = self._decide(connection, profile, work)
+                    result, found = self._decide(connection, profile, work)
                     if not found.changed:
-                        return answer
+                        return result
                 return self._decide_alone(connection, profile, work)
 
             return await self._run(operation, decide)
@@ -124,7 +124,7 @@ class SqliteStore:
         """Decide in one transaction that excludes other writers; `always`: save even if nothing changed."""
         connection.execute("BEGIN IMMEDIATE")
         try:
-            answer, found = self._decide(connection, profile, work)
+            result, found = self._decide(connection, profile, work)
             if found.changed or always:
                 found.save(connection)
             connection.execute("COMMIT")
@@ -132,7 +132,7 @@ class SqliteStore:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        return answer
+        return result
 
     def _decide(
         self, connection: sqlite3.Connection, profile: Profile, work: Callable[[DecisionEngine], T]
