@@ -25,7 +25,7 @@ from sidecar.stores.documents import StoreReply
 from sidecar.stores.redis.access import OPTIONAL_WAIT, Access
 from sidecar.stores.redis.cluster import ClusterServers
 from sidecar.stores.redis.connection import LastContact
-from sidecar.stores.redis.replaceable_pool import MAX_CONNECTIONS, ClientFactory, Word
+from sidecar.stores.redis.replaceable_pool import MAX_CONNECTIONS, BackgroundTasks, ClientFactory, Word
 from sidecar.stores.redis.script_args import ScriptArgs
 from sidecar.stores.redis.sentinel import Sentinels
 
@@ -98,7 +98,7 @@ class RedisClient:
         self._only_address = url.addresses[0] if url.topology is Topology.SERVER else None
         # redis-py's own blocking pool is unfair: some callers starve. This one is first come, first served.
         self._free_connections = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running = BackgroundTasks()
 
     async def ping(self) -> None:
         await self._within_time("ping", lambda: self._servers.run("", "PING"))
@@ -110,8 +110,7 @@ class RedisClient:
 
     async def close(self) -> None:
         """Wait for running operations, which their own time limits end, and close every connection."""
-        if self._running:
-            await asyncio.wait(self._running)
+        await self._running.ended()
         await self._servers.close()
 
     async def run(self, script: Script, keys: tuple[str, ...], args: ScriptArgs) -> StoreReply:
@@ -142,21 +141,14 @@ class RedisClient:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._free_connections.acquire()
-                task = asyncio.create_task(work(), context=contact.context())
-                self._running.add(task)
-                task.add_done_callback(self._on_done)
+                task = self._running.start(work(), contact.context())
+                task.add_done_callback(lambda _: self._free_connections.release())
                 await asyncio.wait((task,))
                 return task.result()
         except (RedisError, OSError, RuntimeError) as error:
             # uvloop raises RuntimeError for a write to a closed transport. Error texts may contain sent data.
             address = "" if contact.address is None else str(contact.address)
             raise StoreError(operation, cause_of(root_of(error)), address=address) from None
-
-    def _on_done(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        self._free_connections.release()
-        if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio logs no error when no caller waits any more
 
 
 def root_of(error: BaseException) -> BaseException:
