@@ -1,7 +1,7 @@
 """Two tiers of tests: those that need nothing but the virtual environment, and the rest.
 
-`make test` runs the first, `make test-all` both. A test belongs to the rest by its folder, or by a marker: `program`
-names one that it needs, `slow` says that it proves what a faster test proves too, in another way.
+`make test` runs the first, `make test-all` both. A test belongs to the rest by its folder or by a marker: `program`
+names a program that it needs, `slow` says that a faster test proves the same in another way or with fewer inputs.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -44,9 +45,14 @@ def used_by(node: ast.ClassDef, module: str) -> Iterator[tuple[str, str]]:
     for name in filter(is_private, names):
         for base in reversed(getattr(ours, "__mro__", ())):
             package = base.__module__.partition(".")[0]
-            if package in NAMES and re.search(rf"\b{name}\b", inspect.getsource(base)):
+            if package in NAMES and re.search(rf"\b{name}\b", source_of(base)):
                 yield package, f"{base.__name__}.{name}"
                 break
+
+
+@functools.cache
+def source_of(theirs: type) -> str:
+    return inspect.getsource(theirs)
 
 
 def test_none_of_aiohttp_is_in_use_where_requests_are_answered() -> None:

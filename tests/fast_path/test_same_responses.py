@@ -32,9 +32,13 @@ from tests.fuzz.conversation import PARSERS
 
 EXAMPLES = {"aiohttp._http_parser": 320, "aiohttp.http_parser": 160}
 """For each configuration, by the module of aiohttp's parser."""
+FIRST_EXAMPLES = 80
+"""For each configuration, in the first tier."""
 FAST_SHARE = 0.25
 """So much of all tokens must come from the fast path, or the comparison would say little."""
-BOTH_PARSERS = pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.__module__.rpartition(".")[2])
+BOTH_PARSERS = pytest.mark.parametrize(
+    "parser", PARSERS, ids=lambda parser: parser.__module__.rpartition(".")[2], indirect=True
+)
 EACH_CONFIGURATION = pytest.mark.parametrize("name", CONFIGURATIONS)
 
 
@@ -52,14 +56,23 @@ def with_parser(test: Any) -> Any:  # noqa: ANN401 - a decorator of pytest
     return pytest.mark.parametrize("parser", one_each, ids=ids, indirect=True)(test)
 
 
-@with_parser
 @EACH_CONFIGURATION
-def test_steps_at_random_do_the_same_on_both_ways(name: str, parser: type[Any]) -> None:
-    configuration = CONFIGURATIONS[name]
+def test_steps_at_random_do_the_same_on_both_ways(name: str) -> None:
+    run_at_random(CONFIGURATIONS[name], FIRST_EXAMPLES)
+
+
+@pytest.mark.slow
+@BOTH_PARSERS
+@EACH_CONFIGURATION
+def test_many_steps_at_random_do_the_same_on_both_ways(name: str, parser: type[Any]) -> None:
+    run_at_random(CONFIGURATIONS[name], EXAMPLES[parser.__module__])
+
+
+def run_at_random(configuration: Configuration, examples: int) -> None:
     responses = fast_responses = 0
 
     @settings(
-        max_examples=EXAMPLES[parser.__module__],
+        max_examples=examples,
         deadline=None,
         derandomize=True,
         database=None,

@@ -33,7 +33,7 @@ NONSENSE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("log_format", ["json", pytest.param("console", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", NONSENSE)
 def test_a_service_starts_whatever_a_library_is_told(kind: str, log_format: str) -> None:
     environ = SERVE | NONSENSE[kind] | {"SIDECAR_LOG_FORMAT": log_format}

@@ -108,7 +108,13 @@ def test_a_stop_during_the_start_ends_the_process_with_0(command: str, moment: s
 
 
 @needs_process_ids()
-@pytest.mark.parametrize("moment", MOMENTS["serve"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(moment, marks=[pytest.mark.slow] if number else [])
+        for number, moment in enumerate(MOMENTS["serve"])
+    ],
+)
 def test_process_1_of_a_container_ends_as_well(moment: str) -> None:
     """The kernel sends it no signal that it has no handler for."""
     with signalled("serve", signal.SIGTERM, moment, AS_PROCESS_1) as started:

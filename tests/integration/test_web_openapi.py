@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
 from sidecar.core import errors
 from sidecar.core.errors import ERROR_CODES, FailureKind, PartnerDetail
@@ -51,9 +52,15 @@ def followed(part: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+@functools.cache
+def validator() -> Any:  # noqa: ANN401 - a class of a library without types
+    """Import jsonschema late: it takes a second, which every worker that collects this file would spend."""
+    return importlib.import_module("jsonschema").Draft202012Validator
+
+
 def validate(value: object, schema: dict[str, Any]) -> None:
     whole = {**schema, "components": DOCUMENT["components"]}
-    Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
+    validator()(whole, format_checker=validator().FORMAT_CHECKER).validate(value)
 
 
 def conforms(path: str, method: str, reply: Reply) -> None:
@@ -83,7 +90,7 @@ def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
 
 def test_every_schema_is_a_valid_one() -> None:
     for schema in DOCUMENT["components"]["schemas"].values():
-        Draft202012Validator.check_schema(schema)
+        validator().check_schema(schema)
 
 
 def test_every_error_code_is_described() -> None:

@@ -1,4 +1,4 @@
-"""Whole fleets under storms of faults: some hundreds of the schedules that `make simulate` runs by the ten thousand."""
+"""Whole fleets under storms of faults: 250 of the schedules that `make simulate` runs by the ten thousand."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from tests.simulation.run import run_plan, run_seed
 from tests.simulation.verdict import Verdict
 
 SEEDS_PER_TEST = 25
-TESTS = 10
+TESTS, SLOW_TESTS = 4, 6
 HUNTED_SEEDS = 100
 
 
-@pytest.mark.parametrize("first", range(0, TESTS * SEEDS_PER_TEST, SEEDS_PER_TEST))
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(number * SEEDS_PER_TEST, marks=[pytest.mark.slow] if number >= TESTS else [])
+        for number in range(TESTS + SLOW_TESTS)
+    ],
+)
 def test_no_storm_breaks_an_invariant(first: int) -> None:
     for seed in range(first, first + SEEDS_PER_TEST):
         verdict = run_seed(seed)
