@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -56,7 +57,16 @@ class ClusterTrio:
         hosts = ",".join(f"127.0.0.1:{node.tls_port or node.port}" for node in self.nodes[:3])
         return f"{'rediss' if self._tls else 'redis'}+cluster://{hosts}"
 
-    def start(self) -> Self:
+    @contextlib.contextmanager
+    def started(self) -> Iterator[Self]:
+        """Start it, and stop it in the end."""
+        try:
+            self._start()
+            yield self
+        finally:
+            self.stop()
+
+    def _start(self) -> None:
         share = REDIS_CLUSTER_HASH_SLOTS // 3 + 1
         for number, node in enumerate(self.nodes):
             node.start()
@@ -66,7 +76,6 @@ class ClusterTrio:
         for node in self.nodes[1:]:
             node.command("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].tls_port or self.nodes[0].port)
         self._settle()
-        return self
 
     def stop(self) -> None:
         for node in self.nodes:

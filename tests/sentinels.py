@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -78,14 +79,22 @@ class SentinelTrio:
         wait_until(lambda: len(self._named()) == 1, FAILOVER_LIMIT_S)
         return next(server for server in self.servers if server.port in self._named())
 
-    def start(self) -> Self:
+    @contextlib.contextmanager
+    def started(self) -> Iterator[Self]:
+        """Start it, and stop it in the end."""
+        try:
+            self._start()
+            yield self
+        finally:
+            self.stop()
+
+    def _start(self) -> None:
         for server in self.servers:
             server.start()
         self._replicates(self.servers[1])
         for sentinel in self.sentinels:
             sentinel.start()
         self.settle()
-        return self
 
     def settle(self) -> None:
         """Wait until everybody is back, and knows everybody."""

@@ -26,11 +26,8 @@ SLOT = slot_of(PROFILE.profile_id)
 
 @pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
-    cluster = ClusterTrio(tmp_path_factory.mktemp("cluster"))
-    try:
-        yield cluster.start()
-    finally:
-        cluster.stop()
+    with ClusterTrio(tmp_path_factory.mktemp("cluster")).started() as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -44,11 +41,8 @@ def cluster(shared_cluster: ClusterTrio) -> ClusterTrio:
 @pytest.fixture
 def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
     """One that may lose nodes."""
-    cluster = ClusterTrio(tmp_path_factory.mktemp("cluster"))
-    try:
-        yield cluster.start()
-    finally:
-        cluster.stop()
+    with ClusterTrio(tmp_path_factory.mktemp("cluster")).started() as cluster:
+        yield cluster
 
 
 def source_and_target(cluster: ClusterTrio) -> tuple[Node, Node]:

@@ -22,23 +22,17 @@ PATIENT_S = 3
 """A time limit of which a busy machine uses up little."""
 
 
-def started(factory: pytest.TempPathFactory) -> Iterator[SentinelTrio]:
-    trio = SentinelTrio(factory.mktemp("trio"))
-    try:
-        yield trio.start()
-    finally:
-        trio.stop()
-
-
 @pytest.fixture(scope="module")
 def shared_trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelTrio]:
-    yield from started(tmp_path_factory)
+    with SentinelTrio(tmp_path_factory.mktemp("trio")).started() as trio:
+        yield trio
 
 
 @pytest.fixture
 def own_trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelTrio]:
     """For failovers: to come back from one takes longer than a new start."""
-    yield from started(tmp_path_factory)
+    with SentinelTrio(tmp_path_factory.mktemp("trio")).started() as trio:
+        yield trio
 
 
 @pytest.fixture

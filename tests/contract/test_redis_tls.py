@@ -154,15 +154,11 @@ async def test_sentinels_and_the_master_they_name_speak_tls(
 
 @needs_tls
 async def test_every_node_of_a_cluster_speaks_tls(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
-    cluster = ClusterTrio(tmp_path_factory.mktemp("cluster"), *bench.options, tls=True)
-    try:
-        cluster.start()
+    with ClusterTrio(tmp_path_factory.mktemp("cluster"), *bench.options, tls=True).started() as cluster:
         async with opened(f"{cluster.url}{bench.query()}") as store:
             for number in range(12):
                 await granted(store.shared_state(replace(PROFILE, account=f"p{number}")))
         assert all(node.command("DBSIZE") > 0 for node in cluster.nodes)
-    finally:
-        cluster.stop()
 
 
 @needs_tls

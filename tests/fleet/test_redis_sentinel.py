@@ -1,9 +1,9 @@
-"""The master goes while a call is out and apps ask without end: nobody is refused, the partner hardly notices."""
+"""The master fails during a partner call, under load: every client gets a token, and there are few partner calls."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,13 +27,9 @@ TIMES = {
 
 
 @pytest.fixture
-async def trio(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SentinelTrio]:
-    trio = SentinelTrio(tmp_path_factory.mktemp("trio"))
-    try:
-        await asyncio.to_thread(trio.start)
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelTrio]:
+    with SentinelTrio(tmp_path_factory.mktemp("trio")).started() as trio:
         yield trio
-    finally:
-        trio.stop()
 
 
 @pytest.fixture
@@ -44,20 +40,20 @@ async def fleet(tmp_path: Path, trio: SentinelTrio) -> AsyncIterator[Fleet]:
 
 
 async def agreed(fleet: Fleet) -> bool:
-    """All see the store, and hold the same token."""
+    """Return whether all replicas reach the store, and hold the same token."""
     states = [await replica.status() for replica in fleet.replicas]
     return all(state["storeUp"] for state in states) and len({state["tokenId"] for state in states}) == 1
 
 
 async def calls_too_many(fleet: Fleet) -> int:
-    """Calls that were made before the token of the call before was due."""
+    """Return how many calls were made before the token of the previous call was due."""
     return sum(gap_s < REFRESH_AT_S / 2 for gap_s in await fleet.begun_gaps_s())
 
 
 async def test_a_master_killed_with_a_call_out_costs_no_answer_and_at_most_one_call(
     fleet: Fleet, trio: SentinelTrio
 ) -> None:
-    # While the store is away a replica may call by chance, rather late in a token's life: that would blur the count.
+    # Without a store a replica may call at a random time late in the life of a token, which would change the count.
     await fleet.ready(3, STORE_FAILURE="fail", **TIMES)
     async with under_load(fleet) as load:
         fleet.partner_clock.free.clear()
@@ -68,7 +64,7 @@ async def test_a_master_killed_with_a_call_out_costs_no_answer_and_at_most_one_c
         fleet.partner_clock.free.set()
         await until(lambda: len(load.token_ids) >= 2)
         await until(lambda: agreed(fleet))
-        # And what follows is as if nothing had been.
+        # What follows is as without a failover.
         after = len(fleet.calls)
         await until(lambda: len(fleet.calls) == after + 1)
         await until(lambda: agreed(fleet))
@@ -80,7 +76,7 @@ async def test_a_master_killed_with_a_call_out_costs_no_answer_and_at_most_one_c
 async def test_a_planned_failover_with_a_call_out_costs_no_answer_and_at_most_one_call(
     fleet: Fleet, trio: SentinelTrio
 ) -> None:
-    """Until the sentinels demote it, seconds later, the old master serves on; what it was told then is forgotten."""
+    """The old master still serves until the sentinels demote it, seconds later. What it stored then is lost."""
     await fleet.ready(3, **TIMES)
     async with under_load(fleet) as load:
         fleet.partner_clock.free.clear()
@@ -98,6 +94,6 @@ async def test_a_planned_failover_with_a_call_out_costs_no_answer_and_at_most_on
 
 
 def fence(server: RedisServer) -> int:
-    """The newest that was taken, or remembered, at this server."""
+    """The newest fence that this server granted or stored."""
     gate = gate_in_redis(server)
     return 0 if gate is None else gate.fence

@@ -19,11 +19,8 @@ PASSWORD = "kanary-password"
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
-    cluster = ClusterTrio(tmp_path_factory.mktemp("cluster"))
-    try:
-        yield cluster.start()
-    finally:
-        cluster.stop()
+    with ClusterTrio(tmp_path_factory.mktemp("cluster")).started() as cluster:
+        yield cluster
 
 
 @pytest.fixture
