@@ -31,9 +31,9 @@ quick: $(VENV)/.test ## half a minute: unit tests, the contract of the memory st
 
 test: $(VENV)/.test ## set up what is missing in .venv, and run what needs nothing else (ARGS="-k name" for some)
 	@tests/install-server $(BIN)/python
-	@# Tests of whole fleets wait for real time to pass: more of them at a time than there are cores. ARGS="-n 0": one by one.
+	@# Tests of whole fleets mostly wait: many at a time, and each worker takes one when it is done. ARGS="-n 0": one by one.
 	@$(if $(ARGS),$(PYTEST) 3 --tier first $(ARGS),$(PYTEST) 3 --tier first --ignore tests/fleet && \
-		$(BIN)/python -m pytest --numprocesses 4 --tier first tests/fleet)
+		$(BIN)/python -m pytest --numprocesses 8 --maxschedchunk 1 --tier first tests/fleet)
 
 test-all: test ## install other programs (proxies, Chromium, Prometheus, ...), and run the tests that need them, too
 	@tests/install-programs

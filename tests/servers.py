@@ -160,7 +160,7 @@ class RedisServer:
         self.command("CONFIG", "RESETSTAT")
 
     def _client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, socket_timeout=5, protocol=2)
+        return redis.Redis.from_url(self.url, socket_timeout=START_LIMIT_S, protocol=2)
 
     def _answers(self) -> bool:
         with contextlib.suppress(redis.RedisError, OSError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from tests.servers import RedisServer
 from tests.support.own_names import OwnNames
 from tests.support.processes import Fleet, open_fleet
 
-SILENT_DNS = ("127.0.0.66", 53)
+DNS_PORT = 53
 
 
 @pytest.fixture
@@ -23,7 +25,15 @@ async def fleet(tmp_path: Path, own_redis_server: RedisServer) -> AsyncIterator[
 
 @pytest.fixture
 def silent_names(tmp_path: Path) -> Iterator[OwnNames]:
-    """Names outside of the hosts file are asked of a server that takes every question and answers none."""
+    """Names that are not in the hosts file are looked up at a DNS server that never answers."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(SILENT_DNS)
-        yield OwnNames(tmp_path, SILENT_DNS[0])
+        yield OwnNames(tmp_path, bind_somewhere(server, DNS_PORT))
+
+
+def bind_somewhere(server: socket.socket, port: int) -> str:
+    """Bind it to this port of a loopback address that no other test uses, and return the address."""
+    while True:
+        address = f"127.1.{random.randrange(256)}.{random.randrange(1, 255)}"
+        with contextlib.suppress(OSError):
+            server.bind((address, port))
+            return address

@@ -1,4 +1,4 @@
-"""New credentials that are wrong, empty, half written or overtaken, under three running replicas and load."""
+"""New credentials that are wrong, empty, half written or outdated, with three replicas under load."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def statuses(fleet: Fleet) -> list[int]:
 
 
 async def rotation(fleet: Fleet) -> None:
-    """Wait for one more good call."""
+    """Wait for one more successful call."""
     before = statuses(fleet).count(200)
     await until(lambda: statuses(fleet).count(200) > before)
 
 
 async def test_bad_pairs_cost_one_call_each_and_the_old_one_goes_on(fleet: Fleet) -> None:
-    """One that is refused with 401, then one with 403; then the old pair is revoked too, and a good one comes."""
+    """First credentials that get 401, then 403. Then the old ones are revoked too, and good ones are mounted."""
     replicas = await fleet.ready(3, **TIMES)
     async with under_load(fleet) as load:
         for status in (401, 403):
@@ -68,13 +68,13 @@ async def test_bad_pairs_cost_one_call_each_and_the_old_one_goes_on(fleet: Fleet
         await until(fleet.agree_on_the_newest)
 
     assert not load.bad
-    # The refresh token and the old pair, once each, and not again in all the looks since.
+    # The refresh token and the old credentials are tried once each, and not again afterwards.
     assert statuses(fleet)[calls:] == [401, 401, 200]
     assert await valid(fleet) == {1}
 
 
 async def test_pairs_that_come_quicker_than_they_are_read_end_with_the_last(fleet: Fleet) -> None:
-    """And an empty one after them changes nothing but the alarm."""
+    """An empty file after them only sets the alarm."""
     replicas = await fleet.ready(3, **{**TIMES, "TOKEN_LIFETIME_S": "900"})
     async with under_load(fleet) as load:
         for number in (1, 2, 3):
@@ -108,9 +108,9 @@ async def test_pairs_that_come_quicker_than_they_are_read_end_with_the_last(flee
     assert len(fleet.calls) == calls
 
 
-@pytest.mark.parametrize("first", ["api-key", "api-secret"])
+@pytest.mark.parametrize("first", ["api-key", pytest.param("api-secret", marks=pytest.mark.slow)])
 async def test_a_pair_that_is_half_written_costs_a_call_and_no_answer(fleet: Fleet, first: str) -> None:
-    """A plain directory, whose files nobody changes in one step: old and new are read together."""
+    """The files of a plain directory do not change in one step, so an old and a new one are read together."""
     folder = fleet.folder / "plain"
     folder.mkdir()
     old, new = {"api-key": KEY, "api-secret": SECRET}, {"api-key": "new-key", "api-secret": "new-secret"}

@@ -1,4 +1,4 @@
-"""The token in a file, as an app sees it that reads nothing else."""
+"""The token file, as an app reads it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from sidecar.core.model import Secret, token_id_of
 from sidecar.sandbox.faults import Fault
 from tests.support.odd_files import ODD, make_odd
 from tests.support.processes import Fleet
-from tests.support.replica import LOOK_S as GLANCE_S
 from tests.support.replica import Replica, until
+
+GLANCE_S = 0.02
 
 
 def id_in(path: Path) -> str | None:
@@ -29,7 +30,7 @@ def id_in(path: Path) -> str | None:
 
 @contextmanager
 def watched(path: Path) -> Iterator[set[str | None]]:
-    """The ids of the tokens that a reader finds in the file meanwhile, None for no file."""
+    """Collect the ids of the tokens in the file meanwhile, None for no file."""
     seen: set[str | None] = set()
 
     async def watch() -> None:
@@ -45,13 +46,13 @@ def watched(path: Path) -> Iterator[set[str | None]]:
 
 
 async def reason_of(replica: Replica, reason: str) -> bool:
-    """Whether its one profile is not ready for this reason."""
+    """Return whether its profile is not ready for this reason."""
     answer = await replica.admin("/readyz/default")
     return answer.status == 503 and answer.body["profiles"]["default"]["reason"] == reason
 
 
 async def test_the_file_is_there_when_the_probe_says_ready(fleet: Fleet) -> None:
-    """An app that waits for its sidecar never has to wait for the file."""
+    """An app that waits until its sidecar is ready need not wait for the file."""
     path = fleet.folder / "token"
     (replica,) = await fleet.ready(1, SINK_FILE=str(path))
     assert id_in(path) == (await replica.ask()).token_id
@@ -173,7 +174,7 @@ async def test_a_reader_of_three_sidecars_file_finds_a_whole_token_at_each_look(
 
 @pytest.mark.parametrize("kind", ["link-to-stdout", "link-to-device", "fifo"])
 async def test_what_is_no_regular_file_is_refused_at_the_start_and_left_as_it_is(kind: str, fleet: Fleet) -> None:
-    """Such a link is /dev/stdout: to replace it breaks the machine."""
+    """/dev/stdout is such a link: replacing it breaks the machine."""
     path = fleet.folder / "stdout"
     with make_odd(kind, path):
         replica = fleet.launch(SINK_FILE=str(path))

@@ -1,4 +1,4 @@
-"""A real sidecar with a file on a real file system that hangs: it vends, says so, ends, and does not start."""
+"""A real sidecar with a file on a file system that hangs: it vends, reports it and stops, but does not start."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ FILES = {
     "store-certificates": "ca.pem",
     "partner-certificates": "partner-ca.pem",
 }
-"""By the word for a file, its name in the folder."""
+"""The name of each file in the folder, by its `file` label."""
 CONFIGURED = ("store-password", "store-certificates", "partner-certificates")
-"""Files that are looked at with the settings, also by `check`."""
+"""Files that are read with the settings, also by `check`."""
+ONE_OF_EACH_KIND = ("credentials", "store-password")
+"""One file of each kind, for what does not depend on the file; the slow tests try all."""
 HEADERS = {"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}"}
 
 each_file = pytest.mark.parametrize("file", FILES)
@@ -50,7 +52,7 @@ def held(tmp_path: Path) -> Iterator[HangingFolder]:
 
 
 def settings(held: HangingFolder, file: str, fleet: Fleet) -> dict[str, str]:
-    """What names the file, by the names of settings."""
+    """Return the settings that name the file."""
     path, port = held.path / FILES[file], fleet.redis.port
     match file:
         case "credentials":
@@ -71,7 +73,7 @@ def settings(held: HangingFolder, file: str, fleet: Fleet) -> dict[str, str]:
 
 
 def _speak_tls(held: HangingFolder, fleet: Fleet) -> int:
-    """Let the store speak TLS too; its port."""
+    """Have the store listen for TLS too, and return that port."""
     if not has_tls(server_binary()):
         pytest.skip("this server is built without TLS")
     authority, port = Authority(fleet.folder / "ca"), free_port()
@@ -84,7 +86,10 @@ def _speak_tls(held: HangingFolder, fleet: Fleet) -> int:
 
 
 async def hang(held: HangingFolder, fleet: Fleet, replica: Replica) -> None:
-    """Until the replica says so. The store's files are read when it connects, the partner's when it calls."""
+    """Hang until the replica reports it.
+
+    It reads files of the store when it connects, and those of the partner at a call.
+    """
     token_id = (await replica.ask(headers=HEADERS)).token_id
     held.hang()
     await replica.post("/v1/token/rejected", headers=HEADERS, json={"tokenId": token_id})
@@ -101,7 +106,7 @@ async def stalled(replica: Replica, file: str) -> float:
 
 
 @each_file
-async def test_a_sidecar_goes_on_says_so_and_ends_while_a_file_hangs(
+async def test_a_sidecar_goes_on_and_says_so_while_a_file_hangs_and_after(
     file: str, fleet: Fleet, held: HangingFolder
 ) -> None:
     (replica,) = await fleet.ready(1, **settings(held, file, fleet))
@@ -114,27 +119,34 @@ async def test_a_sidecar_goes_on_says_so_and_ends_while_a_file_hangs(
     )
     assert (await replica.ask(headers=HEADERS)).token_id
     assert [(await replica.admin(path)).status for path in ("/livez", "/readyz")] == [200, 200]
-    replica.signal(signal.SIGHUP)
     (event,) = replica.events("file_stalled")
     assert (event["level"], event["file"]) == ("error", file)
-    await fleet.stop(replica)
-    assert held.is_waited_for
-
-
-@each_file
-async def test_a_file_system_that_answers_again_is_said_and_the_file_is_followed(
-    file: str, fleet: Fleet, held: HangingFolder
-) -> None:
-    (replica,) = await fleet.ready(1, **settings(held, file, fleet))
-    await hang(held, fleet, replica)
     held.answer()
     await until(lambda: bool(replica.events("file_stall_ended")))
     assert await stalled(replica, file) == 0
     assert (await replica.status())["stalledFiles"] == []
 
 
-@each_file
-@pytest.mark.parametrize("command", ["serve", "check"])
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, marks=[] if file in ONE_OF_EACH_KIND else pytest.mark.slow) for file in FILES]
+)
+async def test_a_sidecar_ends_while_a_file_hangs(file: str, fleet: Fleet, held: HangingFolder) -> None:
+    """Also after a signal to read its files again."""
+    (replica,) = await fleet.ready(1, **settings(held, file, fleet))
+    await hang(held, fleet, replica)
+    replica.signal(signal.SIGHUP)
+    await fleet.stop(replica)
+    assert held.is_waited_for
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        pytest.param(file, command, marks=[] if command == "serve" or file in ONE_OF_EACH_KIND else pytest.mark.slow)
+        for file in FILES
+        for command in ("serve", "check")
+    ],
+)
 async def test_a_file_that_hangs_at_the_start_is_an_error_that_names_it(
     file: str, command: str, fleet: Fleet, held: HangingFolder
 ) -> None:

@@ -1,4 +1,4 @@
-"""The partner's CA is replaced under a running sidecar: its bundle is followed, and one that is no use is not."""
+"""The CA of the partner is replaced: a running sidecar reads the new bundle, and ignores an unusable one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.replica import Replica, until
 
 
 class Ways:
-    """Two CAs, the partner's TLS, and the file that says which of them sidecars trust."""
+    """Two CAs, the TLS of the partner, and the file with the CA that sidecars trust."""
 
     def __init__(self, folder: Path) -> None:
         self.old, self.new = Authority(folder / "old"), Authority(folder / "new")
@@ -29,7 +29,7 @@ class Ways:
         self.trust(self.old)
 
     def show(self, authority: Authority) -> None:
-        """From now on the partner's certificate is of this CA."""
+        """Have the partner use a certificate of this CA."""
         pair: Pair = self.pairs[authority]
         self.tls.load_cert_chain(pair.certificate, pair.key)
 
@@ -37,7 +37,7 @@ class Ways:
         self.write(b"".join(authority.certificate.read_bytes() for authority in authorities))
 
     def write(self, content: bytes) -> None:
-        """As a mounted ConfigMap changes: another file under the same name."""
+        """Replace the file by another one, as in a mounted ConfigMap."""
         fresh = self.bundle.with_name("fresh")
         fresh.write_bytes(content)
         fresh.replace(self.bundle)
@@ -50,7 +50,7 @@ def ways(tmp_path: Path) -> Ways:
 
 @asynccontextmanager
 async def trusting(fleet: Fleet, ways: Ways) -> AsyncIterator[Replica]:
-    """A replica with a token of the partner, over TLS."""
+    """A replica with a token that the partner sent over TLS."""
     port = free_port()
     fleet.settings["SSL_CERT_FILE"] = str(ways.bundle)
     async with relay("127.0.0.1", port, urlsplit(fleet.partner_url).port or 0, ways.tls):
@@ -60,7 +60,7 @@ async def trusting(fleet: Fleet, ways: Ways) -> AsyncIterator[Replica]:
 
 
 async def rotate(fleet: Fleet, replica: Replica) -> None:
-    """One more call, which has to succeed."""
+    """Cause one more partner call, which has to succeed."""
     issued = len(fleet.issued)
     held = (await replica.ask()).token_id
     assert await replica.report(held) == "refreshing"
@@ -81,7 +81,7 @@ async def test_a_ca_is_replaced_without_a_restart_and_without_a_failure(fleet: F
         ways.trust(ways.new)
         await rotate(fleet, replica)
         assert len(replica.events("partner_certificates_changed")) == 2
-        assert [call["outcome"] for call in replica.events("partner_called")] == ["ok"] * 4
+        await until(lambda: [call["outcome"] for call in replica.events("partner_called")] == ["ok"] * 4)
         ways.show(ways.old)
         await replica.report((await replica.ask()).token_id)
         await until(lambda: replica.events("partner_called")[-1]["outcome"] == "connect")

@@ -1,4 +1,4 @@
-"""Clients that never stop asking, count what they get, and hold each answer against what the partner issued."""
+"""Clients that send requests all the time, count the responses, and compare each with what the partner issued."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tests.support.replica import Replica, until
 logger = logging.getLogger(__name__)
 
 CLIENTS = 8
-PACE_S = 0.01
-"""Between two requests of one client: enough load to hit every moment, and room for others on two cores."""
+PACE_S = 0.03
+"""The pause between two requests of one client: some 250 requests a second, which leave most of two cores free."""
 
 
 class Load:
-    """What all clients together were answered."""
+    """The responses that all clients together received."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self.token_ids: list[str] = []
-        """The tokens seen, in order of first sight."""
+        """The ids of the tokens received, in order of their first appearance."""
         self.good = 0
         self.bad: Counter[str] = Counter()
-        """Everything that was not a good token: problems, suspect tokens, broken connections."""
+        """Everything else than a good token: problems, suspect tokens, broken connections."""
         self.wrong: list[str] = []
-        """Answers that break the promise; there must be none, whatever goes wrong."""
+        """Responses that `broken_promise` does not allow, whatever fails."""
         self.asking: Counter[Replica] = Counter()
-        """Requests that are under way."""
+        """The number of open requests of each replica."""
         self.told: dict[Replica, set[str]] = {}
-        """Tokens a replica was told the partner refuses."""
+        """The ids of the tokens that were reported to each replica as rejected."""
 
     async def client(self) -> None:
         while True:
@@ -45,7 +45,7 @@ class Load:
             await asyncio.sleep(PACE_S)
 
     async def report(self, replica: Replica) -> None:
-        """Tell one replica that the partner refuses what it vends."""
+        """Report to one replica that the partner rejects the token it vends."""
         try:
             token_id = str((await replica.ask()).body.get("tokenId", ""))
             verdict = await replica.report(token_id) if token_id else ""
@@ -80,7 +80,7 @@ class Load:
 
 @asynccontextmanager
 async def under_load(fleet: Fleet) -> AsyncIterator[Load]:
-    """Hammer all of `fleet.replicas` meanwhile. Answers under way are waited for, so that each of them counts."""
+    """Send requests to all of `fleet.replicas` meanwhile. In the end no response may be one that must not be given."""
     load = Load(fleet)
     clients = [asyncio.create_task(load.client()) for _ in range(CLIENTS)]
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def writable_memory(pid: int) -> Iterator[bytes]:
             begin, end = (int(text, 16) for text in where.split("-"))
             if rights.startswith("rw"):
                 memory.seek(begin)
-                yield memory.read(end - begin)
+                # The process may have given the area back since.
+                with contextlib.suppress(OSError):
+                    yield memory.read(end - begin)
 
 
 def copies(pid: int, secret: bytes) -> int:

@@ -1,4 +1,4 @@
-"""One replica as a real process, and what it can be asked."""
+"""One replica as a real process, and the requests that tests send to it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 HANG_S = 60
-"""What anything may take: no verdict, only the end of a test that would hang. A busy machine may take its time."""
-LOOK_S = 0.02
+"""How long a test waits before it counts as hanging. It is long enough for a busy machine, and proves nothing else."""
+LOOK_S = 0.05
 CALLER = {"Sidecar-Request": "true"}
 SERVE = ("-m", "sidecar", "serve")
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float = HANG_S) -> float:
-    """Look until the condition holds and answer how long that took; fails when it never does."""
+    """Wait until the condition holds, and return how long that took. Fails after `within_s`."""
     began = time.monotonic()
     while True:
         holds = condition()
@@ -41,7 +41,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], within_s: float
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of a replica; `body` is empty when there was none or it is no JSON object."""
+    """One response of a replica; `body` is empty if it has none, or if it is not a JSON object."""
 
     status: int
     headers: Mapping[str, str]
@@ -56,7 +56,7 @@ class Answer:
 
     @property
     def token_id(self) -> str:
-        """The id in a good answer; anything else fails the test that asks."""
+        """The token id in a successful response. Fails for any other response."""
         assert self.status == 200, self.text
         assert self.body["accessToken"]
         return str(self.body["tokenId"])
@@ -67,7 +67,7 @@ class Answer:
 
 
 class Replica:
-    """One `python -m sidecar serve`. Its whole output goes to `log`; its ports are read from there."""
+    """One process of `python -m sidecar serve`. Its output goes to `log`, from which its ports are read."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Replica:
         self._session = session
         self.url = self._admin_url = ""
         with log.open("wb") as stream:
-            # Nothing of this environment but the path: proxies and settings of the machine stay outside.
+            # Only the path: proxies and settings of this environment must have no effect.
             self.process = subprocess.Popen(
                 [sys.executable, *argv],
                 env={"PATH": os.defpath, **environ},
@@ -95,19 +95,19 @@ class Replica:
         self.url, self._admin_url = (f"http://{started[0][name][0]}" for name in ("listen", "admin_listen"))
 
     def listens_at(self, vending: str, admin: str) -> None:
-        """For one whose log does not say so: the addresses it was given."""
+        """Set the addresses, for a replica whose log does not show them."""
         self.url, self._admin_url = f"http://{vending}", f"http://{admin}"
 
     async def has_started(self) -> bool:
-        """Whether it has a token to vend, also of one that may not listen yet."""
+        """Return whether it has a token to vend. It may not listen yet."""
         with contextlib.suppress(aiohttp.ClientError):
             return await self.ready()
         return False
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The log lines of one event; a line half written is left for the next look."""
+        """Return the log lines of one event, without a last line that is not complete."""
         whole = self.output.rpartition("\n")[0].splitlines()
-        return [line for line in map(_document, whole) if line.get("event") == name]
+        return [line for text in whole if name in text and (line := _document(text)).get("event") == name]
 
     async def ask(self, path: str = "/v1/token", headers: Mapping[str, str] = CALLER) -> Answer:
         return await self._exchange("GET", self.url + path, headers=headers)
@@ -121,7 +121,7 @@ class Replica:
         return await self._exchange("POST", self.url + path, headers=headers, **content)
 
     async def report(self, token_id: str) -> str:
-        """Report a token as rejected; the verdict."""
+        """Report a token as rejected, and return the verdict."""
         answer = await self.post("/v1/token/rejected", json={"tokenId": token_id})
         assert answer.status == 202, answer.text
         return str(answer.body["verdict"])
@@ -130,12 +130,12 @@ class Replica:
         return await self._exchange("GET", self._admin_url + path)
 
     async def status(self) -> dict[str, Any]:
-        """`/status.json` of the one profile."""
+        """Return the entry of the default profile in `/status.json`."""
         document: dict[str, Any] = (await self.admin("/status.json")).body["profiles"]["default"]
         return document
 
     async def metric(self, name: str, **labels: str) -> float:
-        """The sum over all series of `token_sidecar_<name>` that carry these labels."""
+        """Return the sum of all series of `token_sidecar_<name>` that have these labels."""
         text = (await self.admin("/metrics")).text
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         return sum(
@@ -149,22 +149,22 @@ class Replica:
 
     @property
     def page_url(self) -> str:
-        """The page for people."""
+        """The URL of the status page."""
         return f"{self._admin_url}/status"
 
     @property
     def output(self) -> str:
-        """All it has written so far, to stdout and stderr."""
+        """What it has written to stdout and stderr so far."""
         return self.log.read_text()
 
     @property
     def command_line(self) -> str:
-        """As every user of the machine can see it."""
+        """The command line, as every user of the machine can read it."""
         return Path(f"/proc/{self.process.pid}/cmdline").read_text()
 
     @property
     def environment(self) -> str:
-        """As it was started with; empty for who is not root, and so may not see it."""
+        """The environment it was started with; empty if this process may not read it, as without root."""
         with contextlib.suppress(PermissionError):
             return Path(f"/proc/{self.process.pid}/environ").read_text()
         return ""
