@@ -10,7 +10,7 @@ import pytest
 from tests.servers import RedisServer
 from tests.support.browser import Page, browser_process, open_page
 from tests.support.processes import Fleet, open_fleet
-from tests.support.status_samples import gallery
+from tests.support.status_samples import status_samples
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +35,6 @@ async def fleet(tmp_path: Path, own_redis_server: RedisServer) -> AsyncIterator[
 
 
 @pytest.fixture
-async def gallery_url() -> AsyncIterator[str]:
-    async with gallery() as url:
+async def samples_url() -> AsyncIterator[str]:
+    async with status_samples() as url:
         yield url

@@ -36,9 +36,9 @@ WORST_CONTRAST = """(() => {
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1100, PHONE], ids=["wide", "phone"])
-async def test_it_is_readable(width: int, dark: bool, gallery_url: str, page: Page) -> None:
+async def test_it_is_readable(width: int, dark: bool, samples_url: str, page: Page) -> None:
     await page.looks(width=width, dark=dark)
-    await page.go(gallery_url)
+    await page.go(samples_url)
     await keep(page, f"{'phone' if width == PHONE else 'wide'}-{'dark' if dark else 'light'}")
     assert await page.value("document.documentElement.scrollWidth") <= width
     assert await page.value(WORST_CONTRAST) >= READABLE
@@ -46,8 +46,8 @@ async def test_it_is_readable(width: int, dark: bool, gallery_url: str, page: Pa
     assert (int(background) < 128) == dark
 
 
-async def test_a_screen_reader_meets_landmarks_headings_and_named_bars(gallery_url: str, page: Page) -> None:
-    await page.go(gallery_url)
+async def test_a_screen_reader_meets_landmarks_headings_and_named_bars(samples_url: str, page: Page) -> None:
+    await page.go(samples_url)
     spoken = await page.spoken()
     assert {"banner", "main", "contentinfo", "status"} <= {role for role, _ in spoken}
     assert ("navigation", "Profiles") in spoken
@@ -60,8 +60,8 @@ async def test_a_screen_reader_meets_landmarks_headings_and_named_bars(gallery_u
     assert not [role for role, name in spoken if role in ("link", "button", "meter", "image") and not name]
 
 
-async def test_every_control_is_reached_by_keyboard_in_reading_order(gallery_url: str, page: Page) -> None:
-    await page.go(gallery_url)
+async def test_every_control_is_reached_by_keyboard_in_reading_order(samples_url: str, page: Page) -> None:
+    await page.go(samples_url)
     reached = []
     for _ in range(1 + len(vendors()) + 4):
         await page.press("Tab")
@@ -70,8 +70,8 @@ async def test_every_control_is_reached_by_keyboard_in_reading_order(gallery_url
     assert reached == ["Pause", *vendors(), "status.json", "readyz", "livez", "metrics"]
 
 
-async def test_updates_are_paused_and_resumed_by_keyboard(gallery_url: str, page: Page) -> None:
-    await page.go(gallery_url)
+async def test_updates_are_paused_and_resumed_by_keyboard(samples_url: str, page: Page) -> None:
+    await page.go(samples_url)
     await page.press("Tab")
     await page.press("Enter")
     assert (await page.text("#pause"), await page.text("#not-live")) == (
@@ -88,14 +88,14 @@ async def test_updates_are_paused_and_resumed_by_keyboard(gallery_url: str, page
     assert await page.value("document.title") == "No token · token-sidecar"
 
 
-async def test_the_script_counts_down_in_the_words_of_the_page(gallery_url: str, page: Page) -> None:
-    await page.go(gallery_url)
+async def test_the_script_counts_down_in_the_words_of_the_page(samples_url: str, page: Page) -> None:
+    await page.go(samples_url)
     durations = [0, 1, 59, 60, 61, 692, 3599, 3600, 7500, 86_399, 86_400, 273_600]
     assert await page.value(f"{durations}.map(span)") == [span(duration) for duration in durations]
 
 
-async def test_the_bar_runs_down_between_two_answers(gallery_url: str, page: Page) -> None:
-    await page.go(gallery_url)
+async def test_the_bar_runs_down_between_two_answers(samples_url: str, page: Page) -> None:
+    await page.go(samples_url)
     await page.value("fetch = () => new Promise(() => {})")
     width = "Number.parseFloat(document.querySelector('rect.left').getAttribute('width'))"
     first = await page.value(width)
@@ -106,9 +106,9 @@ async def test_the_bar_runs_down_between_two_answers(gallery_url: str, page: Pag
     await until(shorter)
 
 
-async def test_without_scripts_it_is_whole_and_reloads_by_itself(gallery_url: str, page: Page) -> None:
+async def test_without_scripts_it_is_whole_and_reloads_by_itself(samples_url: str, page: Page) -> None:
     await page.do("Emulation.setScriptExecutionDisabled", value=True)
-    await page.go(gallery_url)
+    await page.go(samples_url)
     text = await page.text()
     for part in ("Apps get a good token", "left, until", "Next: refresh", "Latest events", "reloads every 5 s"):
         assert part in text

@@ -1,4 +1,4 @@
-"""Several deployments on one Redis and one seal key: other keys are other accounts, other names are not."""
+"""Several deployments share a Redis and a seal key: another API key is another account, another profile name is not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = ("payments", "refunds")
 
 @pytest.fixture
 def other_key(fleet: Fleet) -> str:
-    """A directory with another pair, which the partner takes as well."""
+    """A directory with other credentials, which the partner accepts as well."""
     folder = fleet.folder / "other"
     folder.mkdir()
     (folder / "api-key").write_text("other-key")
@@ -38,7 +38,7 @@ async def ids(replicas: Sequence[Replica]) -> set[str]:
 
 
 async def test_two_keys_never_vend_each_others_token(fleet: Fleet, other_key: str) -> None:
-    """Through rotations of both, started together and asked all the time."""
+    """Both are started together, and asked all the time while their tokens rotate."""
     ours = await fleet.start(2, **TIMES)
     theirs = await fleet.start(2, **TIMES, CREDENTIALS_DIR=other_key)
     for replica in (*ours, *theirs):
@@ -83,7 +83,7 @@ async def test_a_named_account_is_one_whatever_the_key(fleet: Fleet, other_key: 
 
 
 def profiles(fleet: Fleet, *names: str) -> str:
-    """A file with these profiles, all of them the one account."""
+    """Write a settings file with these profiles of the same account."""
     path: Path = fleet.folder / f"{'-'.join(names)}.toml"
     tables = "".join(f'[profiles.{name}]\ncredentials_dir = "{fleet.folder}/credentials"\n' for name in names)
     path.write_text(f'base_url = "{fleet.partner_url}"\n{tables}')
@@ -91,7 +91,7 @@ def profiles(fleet: Fleet, *names: str) -> str:
 
 
 async def start_under_many_names(fleet: Fleet, **settings: str) -> list[tuple[Replica, str]]:
-    """Two deployments with a name each, and one process with both; what to ask each of them for."""
+    """Start two deployments with one profile each and one with both. Return each replica with its paths."""
     del fleet.settings["SIDECAR_CREDENTIALS_DIR"], fleet.settings["SIDECAR_BASE_URL"]
     started = []
     for names in ((NAMES[0],), (NAMES[1],), NAMES):

@@ -1,4 +1,4 @@
-"""The audit of real processes, read where operators read it: in their logs."""
+"""The audit of real processes, as operators read it in the logs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AUDITED = ("profile", "endpoint", "outcome", "token_id")
 
 
 async def auditing(fleet: Fleet, socket: Path, mode: str) -> Replica:
-    """A sidecar that logs errors only, on TCP and on a unix socket, with a token."""
+    """A sidecar with a token, on TCP and on a unix socket, that logs only errors."""
     port, admin_port = free_port(), free_port()
     replica = fleet.launch(
         AUDIT=mode,
@@ -32,7 +32,7 @@ async def auditing(fleet: Fleet, socket: Path, mode: str) -> Replica:
 
 
 async def use(replica: Replica, socket: Path) -> tuple[str, str]:
-    """Ask three times on TCP and twice on the socket, report the token, and ask for the next; the ids of both."""
+    """Ask three times on TCP and twice on the socket, report the token, ask again, and return both token ids."""
     for _ in range(3):
         first = (await replica.ask()).token_id
     for _ in range(2):
@@ -45,14 +45,14 @@ async def use(replica: Replica, socket: Path) -> tuple[str, str]:
 
 
 async def audited(replica: Replica, count: int) -> list[dict[str, Any]]:
-    """Its audit's lines, as soon as there are so many; an answer may be there before its line."""
+    """Wait for so many audit lines and return them: a response may arrive before its line."""
     await until(lambda: len(replica.events("audit")) >= count)
     return replica.events("audit")
 
 
 @pytest.fixture
 def socket(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a path that is short enough."""
+    """Keep the path of the socket short enough."""
     return tmp_path_factory.mktemp("s") / "vend.sock"
 
 

@@ -1,4 +1,4 @@
-"""Callers without number, one partner call."""
+"""Many clients at a cold start cost one partner call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CALLERS = 1200
 
 
 async def test_1200_cold_callers_on_four_replicas_cost_one_partner_call(fleet: Fleet) -> None:
-    """All of them provably wait, on every replica, before the partner answers the one call."""
+    """All of them wait, on every replica, before the partner answers the one call."""
     fleet.partner_clock.free.clear()
     patient = {"PARTNER_TIMEOUT_S": "60", "REQUEST_TIMEOUT_S": "60"}
     replicas = await fleet.start(4, **patient)

@@ -1,4 +1,4 @@
-"""Key and secret change under running replicas."""
+"""The API key and secret change while replicas run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.processes import Fleet
 from tests.support.replica import CALLER, HANG_S, Replica, until
 
 UNTOLD_S = 30
-"""Whoever polls once a minute does not look before that unless it is told to."""
+"""A replica that polls once a minute reads its credentials sooner only after a signal."""
 
 
 async def test_new_credentials_are_promoted_with_one_call(fleet: Fleet) -> None:
@@ -38,7 +38,7 @@ async def test_sighup_reads_the_files_at_once(fleet: Fleet) -> None:
     async def promoted() -> bool:
         return (await replica.ask()).token_id != old
 
-    # Without the signal this replica, which polls so seldom, would not look so soon.
+    # Without the signal this replica would read them only at its next poll.
     await until(promoted, UNTOLD_S)
     assert len(fleet.calls) == 2
 

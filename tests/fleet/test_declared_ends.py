@@ -1,4 +1,4 @@
-"""The partner hands out one token, and says how many whole seconds it has left, until it ends."""
+"""The partner issues the same token until it ends, and says how many whole seconds it has left."""
 
 from __future__ import annotations
 

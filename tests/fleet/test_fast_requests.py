@@ -1,4 +1,4 @@
-"""An answer from memory touches no store."""
+"""A response from memory causes no command on the store."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ REQUESTS, CONNECTIONS = 10_000, 16
 
 
 async def test_10000_requests_for_a_token_in_memory_cause_no_redis_command(fleet: Fleet) -> None:
-    """The replica looks at the store once in 42 to 60 seconds here, so in the meantime there is nothing to explain."""
+    """The replica polls the store only once in 42 to 60 seconds here, so it sends no command meanwhile."""
     replica = (await fleet.ready(1, POLL_S="60"))[0]
-    # VendedToken first, then committed: the token in Redis says that the replica has come to rest.
+    # The token is vended first and committed then: once it is in Redis, the replica does nothing more.
     await until(lambda: bool(fleet.redis.command("KEYS", "pts:*:token")))
     asked = iter(range(REQUESTS))
 
@@ -30,7 +30,7 @@ async def test_10000_requests_for_a_token_in_memory_cause_no_redis_command(fleet
 
 
 async def test_the_polling_would_be_seen(fleet: Fleet) -> None:
-    """So that the test above can fail."""
+    """Show that the test above can fail."""
     await fleet.ready(1, POLL_S="0.05")
     fleet.redis.forget_counts()
     await until(lambda: fleet.redis.command_counts().get("evalsha", 0) > 2)

@@ -1,4 +1,4 @@
-"""The way between a sidecar and the partner is spoiled: nothing half is ever cached, and nobody hammers."""
+"""Faults of the connection to the partner: no incomplete response is cached, and calls do not follow at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.way_faults import black_hole, deaf, refused, reset_in_mid_rep
 
 SETTINGS = {"STORE": "memory://", "PARTNER_TIMEOUT_S": "2", "REQUEST_TIMEOUT_S": "2", "CALL_BUDGET": "30/60"}
 UNHEARD = {"refused": refused, "requests reset": reset_requests, "black hole": black_hole}
-"""The partner never sees the call."""
+"""The partner never receives the call."""
 UNANSWERED: dict[str, Callable[[FaultProxy], None]] = {
     "replies reset": reset_replies,
     "reset in mid-head": reset_in_mid_reply,
@@ -25,7 +25,7 @@ UNANSWERED: dict[str, Callable[[FaultProxy], None]] = {
     "black hole for replies": deaf,
     "too slow": lambda proxy: setattr(proxy, "replies", Way(slice_bytes=10, delay_s=0.1)),
 }
-"""The partner issues a token, and none or half of the answer arrives."""
+"""The partner issues a token, and its response arrives in part or not at all."""
 
 
 def way_to_the_partner(fleet: Fleet) -> AbstractAsyncContextManager[FaultProxy]:
@@ -33,21 +33,21 @@ def way_to_the_partner(fleet: Fleet) -> AbstractAsyncContextManager[FaultProxy]:
 
 
 async def outcomes(replica: Replica) -> tuple[float, float]:
-    """How many calls brought a token, and how many did not."""
+    """Return how many calls brought a token, and how many did not."""
     good = await replica.metric("partner_requests_total", outcome="ok")
     return good, await replica.metric("partner_requests_total") - good
 
 
 async def recovers(fleet: Fleet, proxy: FaultProxy, begin: Callable[[FaultProxy], None], *, heard: bool) -> None:
-    """A cold start under the fault fails clearly, twice and with a pause between; after it, one call brings a token.
+    """A cold start during the fault fails twice, with a pause between. After the fault, one call brings a token.
 
-    `heard`: whether the partner gets the calls, and issues tokens that are lost.
+    `heard` says whether the partner receives the calls, and issues tokens that are lost.
     """
     begin(proxy)
     replica = (await fleet.start(1, BASE_URL=f"http://127.0.0.1:{proxy.port}", **SETTINGS))[0]
 
     async def failed_twice() -> bool:
-        # A busy machine may use up a call's time before the partner hears of it.
+        # On a busy machine a call may reach its time limit before it reaches the partner.
         return (await outcomes(replica))[1] >= 2 and (len(fleet.issued) >= 2 or not heard)
 
     await until(failed_twice)
@@ -57,14 +57,14 @@ async def recovers(fleet: Fleet, proxy: FaultProxy, begin: Callable[[FaultProxy]
     assert heard or not fleet.issued
     await proxy.heal()
     await until(replica.ready)
-    # Whichever call was out when the way healed: the last one brought the token, and those before brought nothing.
+    # One call may have been open when the fault ended. Only the last one brought a token.
     assert (await outcomes(replica))[0] == 1
     assert (await replica.ask()).token_id in (fleet.issued[-1:] if heard else fleet.issued)
     assert all(event["pause_s"] >= BACKOFF_FLOOR_S for event in replica.events("pause_started"))
 
 
 async def test_no_fault_leaves_half_an_answer_behind(tmp_path: Path, own_redis_server: RedisServer) -> None:
-    """All of them at once, each with a replica, a way and a partner of its own."""
+    """All faults run at once, each with a replica, a proxy and a partner of its own."""
 
     async def one(name: str, begin: Callable[[FaultProxy], None]) -> None:
         folder = tmp_path / name.replace(" ", "-")

@@ -1,4 +1,4 @@
-"""The way between sidecars and Redis is spoiled in every manner, over whole rotations of the token, under load."""
+"""Faults of the connections to Redis, through whole rotations of the token, under load."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TIMES = {
     "CALL_BUDGET": "30/30",
 }
 DUE_AFTER_S = REFRESH_AT_S - 2 * STORE_TIMEOUT_S
-"""No call is due earlier after the beginning of the one before; see `Fleet.begun_gaps_s`."""
+"""The least time from the beginning of one call to the next; see `Fleet.begun_gaps_s`."""
 HANGING = {"STORE_TIMEOUT_S": "10", "TOKEN_LIFETIME_S": "40", "REFRESH_AT": "0.1"}
 AWAY_S = 1.0
 """How long a cutting fault lasts beyond the refresh point."""
@@ -39,7 +39,7 @@ SEED = 7
 
 @asynccontextmanager
 async def spoilable_fleet(folder: Path, redis: RedisServer) -> AsyncIterator[tuple[Fleet, FaultProxy]]:
-    """A fleet whose partner ends tokens for real, and a way to Redis that can be spoiled."""
+    """A fleet whose partner ends tokens for real, and a proxy to Redis that can cause faults."""
     config = replace(CONFIG, token_lifetime_s=LIFETIME_S)
     async with fault_proxy(redis.port, SEED) as proxy, open_fleet(folder, redis, config) as fleet:
         yield fleet, proxy
@@ -55,14 +55,14 @@ def age_s(fleet: Fleet) -> float:
 
 
 async def all_hold_the_newest(fleet: Fleet, load: Load, calls: int) -> None:
-    """There is a call more than before, and every replica holds what it brought."""
+    """Wait for one more call than `calls`, and until every replica holds its token."""
     await until(lambda: len(fleet.calls) > calls)
     await until(fleet.agree_on_the_newest)
     assert not load.bad
 
 
 async def store_errors(fleet: Fleet) -> list[float]:
-    """Operations on the store that failed, on each replica."""
+    """Return how many operations on the store failed, for each replica."""
     return [await replica.metric("store_errors_total") for replica in fleet.replicas]
 
 
@@ -72,7 +72,7 @@ async def all_failed_since(fleet: Fleet, errors: list[float]) -> bool:
 
 @pytest.mark.timeout(300)
 async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_server: RedisServer) -> None:
-    """Twelve rotations, each under another fault for all replicas: one call each, and none while there is no store."""
+    """Twelve rotations, each with another fault for all replicas: one call each, and none without a store."""
     async with spoilable_fleet(tmp_path, own_redis_server) as (fleet, proxy):
         fleet.settings["SIDECAR_STORE"] = f"redis://127.0.0.1:{proxy.port}"
         await fleet.ready(3, STORE_FAILURE="fail", **TIMES)
@@ -88,7 +88,7 @@ async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_serv
                 await before_the_refresh(fleet)
                 begin(proxy)
                 errors = await store_errors(fleet)
-                # Who was granted the lease in the last moment calls yet, and fails only when it tells of the outcome.
+                # A replica that was granted the lease just before still calls, and fails only at the commit.
                 await until(lambda: all_failed_since(fleet, errors))  # noqa: B023 - asked within this round only
                 calls = len(fleet.calls)
                 await until(lambda: age_s(fleet) > REFRESH_AT_S + AWAY_S)
@@ -107,7 +107,7 @@ async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_serv
 async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
     tmp_path: Path, own_redis_server: RedisServer
 ) -> None:
-    """Two of three go on rotating; the third calls once for itself, and then takes the newest again."""
+    """Two of three replicas go on. The third makes one call of its own, and then adopts the newest token again."""
     async with spoilable_fleet(tmp_path, own_redis_server) as (fleet, proxy):
         await fleet.ready(2, **TIMES)
         alone = (await fleet.ready(1, STORE=f"redis://127.0.0.1:{proxy.port}", **TIMES))[0]
@@ -137,7 +137,7 @@ async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
 async def test_apps_are_answered_while_an_operation_on_the_store_hangs(
     tmp_path: Path, own_redis_server: RedisServer
 ) -> None:
-    """A look, and the claim of a refresh that is due: neither has failed when many answers have come."""
+    """Many responses come before the operation fails: once for a poll, once for the claim of a due refresh."""
     async with spoilable_fleet(tmp_path, own_redis_server) as (fleet, proxy):
         store = f"redis://127.0.0.1:{proxy.port}"
         (replica,) = await fleet.ready(1, STORE=store, POLL_S="0.5", **HANGING)
@@ -147,10 +147,10 @@ async def test_apps_are_answered_while_an_operation_on_the_store_hangs(
 
 
 async def answers_meanwhile(replica: Replica, proxy: FaultProxy, script: Script) -> bool:
-    """Let the replica's next operation of this kind hang until its time is over, and ask for the token meanwhile.
+    """Let the next operation of this kind hang until its time limit, and ask for the token meanwhile.
 
-    Whether it was answered while the operation was out. Where answers wait for the store, that is never so; on a busy
-    machine the time may be over now and then.
+    Return whether the responses came before the operation failed. If responses waited for the store, that would never
+    be so. On a busy machine it is sometimes not so.
     """
     hanging = asyncio.Event()
 

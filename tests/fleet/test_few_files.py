@@ -1,4 +1,4 @@
-"""A real sidecar that may open 64 files: its vending listener is full, and all the rest goes on."""
+"""A real sidecar that may open 64 files: its vending listener is full, and everything else still works."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def listening(replica: Replica, name: str) -> Address:
 
 
 def limited(replica: Replica) -> set[str]:
-    """The listeners that the log says were full."""
+    """The listeners that were full, by the log."""
     return {line["listener"] for line in replica.events("limit_hit") if line["limit"] == "connections"}
 
 
 async def poll(replica: Replica, token_id: str) -> Answer | None:
-    """A long-poll for another token; None where the connection was closed without an answer."""
+    """A long poll for another token; None if the connection was closed without a response."""
     try:
         return await replica.ask("/v1/token?wait=60", {**CALLER, "If-None-Match": f'"{token_id}"'})
     except aiohttp.ClientError:
@@ -61,18 +61,18 @@ async def test_with_few_files_and_many_long_polls_probes_metrics_partner_and_sto
     assert f"the vending listener takes {ROOM} connections and the admin listener 6" in warning["warning"]
     polls = [asyncio.create_task(poll(replica, fleet.issued[-1])) for _ in range(POLLS)]
     await until(lambda: sum(task.done() for task in polls) == POLLS - ROOM)
-    # Those that were closed before they had asked got no answer; those that gave way to others got theirs early.
+    # Connections closed before their request got no response; those closed for others got theirs early.
     answered = {answer.status for task in polls if task.done() and (answer := task.result())}
     assert answered <= {304, 503}
     await until(lambda: limited(replica) == {"vending"})
-    # The store's connection is lost, so that another one needs a file; as do the new credentials, and a call with them.
+    # The store, the new credentials and a partner call each need another file.
     fleet.redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     fleet.sandbox.state.rotate("new-key", "new-secret")
     fleet.mount("new-key", "new-secret")
     replica.signal(signal.SIGHUP)
     paths = itertools.cycle(PATHS)
     while not all(task.done() for task in polls):
-        # A connection for each: none is there from before.
+        # Each uses a new connection.
         assert (await ask(listening(replica, "admin_listen"), next(paths))).status == 200, replica.output
     waited = [answer for task in polls if (answer := task.result()) is not None and answer.status == 200]
     assert len(waited) == ROOM

@@ -1,4 +1,4 @@
-"""The token in a file on a disk that hangs."""
+"""The token file on a disk that hangs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.replica import Replica, until
 
 
 async def hanging(fleet: Fleet, path: Path) -> tuple[Replica, Path]:
-    """A replica that is ready, and whose fsync hangs from now on: until the FIFO is opened for writing."""
+    """A replica that is ready, and whose fsync hangs from now on, until the FIFO is opened for writing."""
     fifo = fleet.folder / "fifo"
     replica = fleet.launch(("-m", "tests.support.hanging_fsync", str(fifo), "serve"), SINK_FILE=str(path), POLL_S="0.5")
     await replica.listening()
@@ -39,7 +39,7 @@ async def test_a_refused_token_does_not_stay_in_its_file_while_the_write_of_the_
     assert (status["ready"], status["reason"], status["stalledFiles"]) == (False, "token-file", ["token-file"])
     assert (await replica.ask()).token_id == fleet.issued[1]
 
-    # The way of the next writes is free, and then the one that hangs goes on.
+    # Later writes do not hang, and the one that hangs goes on.
     fifo.rename(fleet.folder / "way")
     with (fleet.folder / "way").open("wb"):
         pass

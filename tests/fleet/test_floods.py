@@ -1,4 +1,4 @@
-"""Floods against a real sidecar: a good caller gets every answer, memory and log stay small, and no name is a label."""
+"""Floods against a real sidecar: a normal client gets every response, memory and log stay small, labels do not grow."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support.replica import Replica
 
 SECONDS = 2
 ENOUGH, ANSWERS = 2000, 20
-"""Of what the attacker does, and for the good caller meanwhile: on a busy machine a flood takes longer for both."""
+"""So many requests of the attacker and of the normal client: on a busy machine both take longer."""
 ROOM_BYTES, ROOM_OF_BODIES_BYTES = 16 << 20, 48 << 20
-"""More than all connections there may be need at once; and twice as many, where half are ending, with a body each."""
+"""More than all connections together need; and twice as much where half of them are closing, with a body each."""
 KINDS_OF_LINES = 8
-"""More than any flood has: the start's last lines, the limits it meets, what it is refused for."""
+"""More than any flood causes: the last lines of the start, limits that were reached, and reasons for refusals."""
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ async def replica(tmp_path: Path) -> AsyncIterator[Replica]:
 
 
 async def series(replica: Replica) -> int:
-    """How many lines of samples `/metrics` has."""
+    """Return how many samples `/metrics` has."""
     return sum(not line.startswith("#") for line in (await replica.admin("/metrics")).text.splitlines())
 
 
 def same_lines(log: Sequence[str]) -> Counter[str]:
-    """How often each line was written, but for when it was and how many others were left out for it."""
+    """Count each line, without its time and its number of suppressed lines."""
     lines = [json.loads(line) for line in log]
     return Counter(json.dumps({**line, "timestamp": None, "suppressed": None}) for line in lines)
 

@@ -1,4 +1,4 @@
-"""Each second answer of the partner is meant to do harm: apps get the valid token meanwhile, and no process grows."""
+"""Every second response of the partner is malicious: apps still get the valid token, and memory does not grow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROWTH_BYTES = 16 * 1024 * 1024
 LOG_BYTES = 40_000
 CLIENTS, PACE_S = 4, 0.01
 LONGEST_SILENCE = 100
-"""Of one sidecar, in answers of another. In a second there are 300 on a machine with nothing else to do."""
+"""The longest time without a response, in responses of the other sidecar: an idle machine gives some 300 a second."""
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -57,13 +57,13 @@ HOSTILE: list[Play] = [
 
 
 class Apps:
-    """They never stop asking the attacked sidecar, and another one beside it that nobody attacks."""
+    """Clients of the attacked sidecar, and of another one that is not attacked."""
 
     def __init__(self) -> None:
         self.tokens: list[str] = []
         self.bad: list[str] = []
         self.longest_silence = 0
-        """The most answers of the other one between two of the attacked one; a busy machine makes both slower."""
+        """The most responses of the other sidecar between two of the attacked one: a busy machine makes both slower."""
         self._silence = 0
 
     async def ask(self, attacked: Replica) -> None:
@@ -122,7 +122,7 @@ async def test_no_answer_keeps_the_valid_token_from_apps_or_makes_the_process_gr
 
     assert apps.bad == []
     assert set(apps.tokens) <= set(issued)
-    # On a busy machine a good answer may come too late, and a token may be replaced before an app has asked for it.
+    # On a busy machine a response may come too late, and a token may be replaced before an app asks for it.
     assert len(issued) >= arrived >= len(set(apps.tokens))
     assert len(partner.received) - len(issued) - len(HOSTILE) in (0, 1), "one call may be under way"
     assert len(partner.received) <= CALLS

@@ -1,4 +1,4 @@
-"""Processes that stand still for longer than a token lives: Redis, or every sidecar at once."""
+"""Processes that are stopped for longer than the lifetime of a token: Redis, or all sidecars at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PARTNER = replace(CONFIG, token_lifetime_s=LIFETIME_S)
 async def test_a_redis_that_stands_still_for_longer_than_a_token_lives_costs_no_answer(
     tmp_path: Path, own_redis_server: RedisServer
 ) -> None:
-    """What was sent to it meanwhile it does when it wakes: stale claims, whose askers have given up long ago."""
+    """When it continues, Redis runs the claims that it received meanwhile, though their senders gave up long ago."""
     async with open_fleet(tmp_path, own_redis_server, PARTNER) as fleet:
         replicas = await fleet.ready(3, **TIMES)
         async with under_load(fleet) as load:
@@ -52,7 +52,7 @@ async def test_a_redis_that_stands_still_for_longer_than_a_token_lives_costs_no_
 async def test_a_fleet_that_stands_still_for_longer_than_a_token_lives_vends_only_the_next(
     tmp_path: Path, own_redis_server: RedisServer
 ) -> None:
-    """Requests lie in the sockets when it wakes; the declared end has passed, so not even a suspect token is left."""
+    """Requests wait in the sockets. The declared end has passed, so not even a suspect token may be vended."""
     async with open_fleet(tmp_path, own_redis_server, replace(PARTNER, declares_lifetime=True)) as fleet:
         replicas = await fleet.ready(3, **TIMES)
         await until(fleet.agree)

@@ -1,4 +1,4 @@
-"""The replica that may call the partner is killed, or stopped, in the middle of it."""
+"""The replica with the lease is killed or stopped during its partner call."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.replica import HANG_S, Replica, until
 from tests.support.stored_gate import gate_in_redis
 
 TIMES = {"PARTNER_TIMEOUT_S": "4", "STORE_TIMEOUT_S": "1", "REQUEST_TIMEOUT_S": "30", "POLL_S": "0.5"}
-"""A call may take 4 s: a holder that is to be killed or stopped in mid-call has to be by then."""
+"""A call may take 4 s, so the holder has to be killed or stopped within that time."""
 ROUNDING_S = 0.01
 
 
 async def calling_holder(fleet: Fleet, **settings: str) -> Replica:
-    """A replica whose first call is under way, for as long as the test wants."""
+    """A replica whose first partner call gets no response while the test wants it so."""
     fleet.partner_clock.free.clear()
     holder = (await fleet.start(1, **{**TIMES, **settings}))[0]
     await until(lambda: len(fleet.calls) == 1)
@@ -38,7 +38,7 @@ def is_leased(fleet: Fleet) -> bool:
 
 async def test_a_killed_holder_costs_one_more_call_and_no_more_than_the_lease(fleet: Fleet) -> None:
     holder = await calling_holder(fleet)
-    # At once: on a slow machine its call would be over before the others have started.
+    # At once: on a slow machine its call would end before the others have started.
     lease = stored_gate(fleet).lease
     assert lease is not None, "the call was over before its process was killed"
     holder.kill()
@@ -57,7 +57,7 @@ async def test_a_killed_holder_costs_one_more_call_and_no_more_than_the_lease(fl
 async def test_a_holder_stopped_beyond_its_lease_changes_nothing_when_it_wakes(fleet: Fleet) -> None:
     holder = await calling_holder(fleet)
     holder.signal(signal.SIGSTOP)
-    fleet.partner_clock.free.set()  # the holder's answer comes, and nobody is there to read it
+    fleet.partner_clock.free.set()  # the response comes after its reader was killed
     others = await fleet.start(2, **TIMES)
 
     answers = [await asyncio.wait_for(replica.ask(), HANG_S) for replica in others]
@@ -79,7 +79,7 @@ async def test_a_late_commit_is_refused_by_the_fence(fleet: Fleet) -> None:
 
     (A stop that outlasts the lease outlasts the call's own time limit too, so no answer of it is ever taken.)
     """
-    # A commit that the store does not answer in time is not refused: the token is offered once more later.
+    # A commit that the store does not answer in time is not refused, but repeated later.
     patient = {"PARTNER_TIMEOUT_S": "60", "STORE_TIMEOUT_S": "10"}
     holder = await calling_holder(fleet, **patient)
     holder.signal(signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Redis dies under load: nobody who asks is refused, and the partner hardly notices."""
+"""Redis fails under load: every client gets a token, and there are few partner calls."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TIMES = {
     "STORE_TIMEOUT_S": "1",
     "POLL_S": "0.5",
 }
-"""A lease lasts 4 s: the quarantine after a loss of data, and a call after it, end before the token does."""
+"""A lease lasts 4 s, so the wait after a loss of data and the call after it end before the token does."""
 
 
 async def test_a_redis_that_restarts_empty_costs_no_answer_and_no_call(fleet: Fleet) -> None:
-    """Twice: in the middle of a token's life, and right before its refresh."""
+    """It restarts twice: in the middle of the lifetime of a token, and just before its refresh."""
     await fleet.ready(3, CALL_BUDGET="100/60", **TIMES)
     async with under_load(fleet) as load:
         await asyncio.to_thread(fleet.redis.restart)
@@ -35,7 +35,7 @@ async def test_a_redis_that_restarts_empty_costs_no_answer_and_no_call(fleet: Fl
 
 
 async def test_a_redis_that_is_away_for_longer_than_a_token_lives_costs_no_answer(fleet: Fleet) -> None:
-    """Each replica lives on its share of the budget; afterwards one token is everybody's again."""
+    """Each replica uses its share of the budget; afterwards all hold the same token again."""
     replicas = await fleet.ready(3, CALL_BUDGET="6/60", FLEET_SIZE="3", **TIMES)
     async with under_load(fleet) as load:
         ends_at = fleet.calls[-1].at_monotonic + LIFETIME_S

@@ -47,7 +47,7 @@ async def test_no_mix_of_faults_breaks_the_promise(tmp_path: Path, own_redis_ser
 
 
 async def one_round(folder: Path, redis: RedisServer, seed: int) -> str:
-    """Chaos for a while; then all hold a fresh token in time. What there was, in a line."""
+    """Run chaos for a while, wait until all hold a fresh token, and return a summary in one line."""
     config = replace(
         CONFIG, token_lifetime_s=LIFETIME_S, declares_lifetime=bool(seed & 1), revoke_previous=bool(seed & 2)
     )
@@ -75,17 +75,17 @@ async def one_round(folder: Path, redis: RedisServer, seed: int) -> str:
 
 
 async def has_recovered(fleet: Fleet) -> bool:
-    """All hold the newest token, and believe in it."""
+    """Return whether all hold the newest token, and none has it as suspect."""
     fresh = [(await replica.status())["condition"] in ("fresh", "stale") for replica in fleet.replicas]
     return all(fresh) and await fleet.agree_on_the_newest()
 
 
 def most_calls(fleet: Fleet) -> int:
-    """The most the partner saw in any window of the budget."""
+    """Return the most calls that the partner received in any window of the budget."""
     at = [call.at_monotonic for call in fleet.calls]
     return max(sum(first <= other < first + BUDGET.window_s for other in at) for first in at)
 
 
 def allowed(kills: int) -> int:
-    """The budget, a share for each replica that has no store, and another for each that forgot what it spent."""
+    """The budget, plus a share for each replica without a store, and one for each that lost its own count."""
     return BUDGET.calls + (REPLICAS + kills) * BUDGET.share_of(REPLICAS).calls

@@ -1,4 +1,4 @@
-"""What somebody who watches Redis at work (`MONITOR`) sees of a sidecar's whole day: no secret."""
+"""`MONITOR` of Redis shows no secret, whatever a sidecar does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sidecar.sandbox.faults import Fault
 from tests.servers import RedisServer
 from tests.support.processes import CONFIG, Fleet, open_fleet
 from tests.support.replica import Replica, until
-from tests.support.secret_encodings import spellings
+from tests.support.secret_encodings import encodings
 
 KEY, SECRET = "kanary-api-key-31aa", "kanary-api-secret-52bb"
 SEAL = b"kanary-seal-key-of-32-bytes-73cc"
@@ -25,11 +25,11 @@ PASSWORD, TOKEN_MARK = "kanary-store-password-94dd", "kanary-token-b5ee-"
 SETTINGS = {"POLL_S": "0.1", "CALL_BUDGET": "100/60", "COOLDOWN_S": "0.2"}
 SCRIPT = re.compile(r'"EVALSHA" "([0-9a-f]{40})"')
 OPERATIONS = ("claim", "commit", "fail", "peek", "reject", "seed")
-"""Each is one script; all of them have to be seen."""
+"""One entry for each script; all of them have to be seen."""
 
 
 class Watch:
-    """Everything `MONITOR` has said."""
+    """The output of `MONITOR`."""
 
     def __init__(self) -> None:
         self.seen = bytearray()
@@ -66,7 +66,7 @@ async def fleet(tmp_path: Path, own_redis_server: RedisServer) -> AsyncIterator[
 
 
 async def a_whole_day(fleet: Fleet, replica: Replica) -> list[str]:
-    """Claim, commit, peek, reject, fail, the loss of all data and its seeding; the tokens there were."""
+    """Claim, commit, peek, reject, fail, lose all data and seed it; return the tokens."""
     tokens = [(await replica.ask()).body["accessToken"]]
     for _ in range(2):
         fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after="1"))
@@ -95,14 +95,14 @@ async def test_who_watches_redis_at_work_sees_no_secret(fleet: Fleet) -> None:
     secrets = [KEY, SECRET, SEAL.decode(), base64.b64encode(SEAL).decode(), PASSWORD, *tokens, *refresh]
     assert len(set(SCRIPT.findall(seen))) == len(OPERATIONS)
     assert '"AUTH" "(redacted)"' in seen  # Redis's own word
-    assert [secret for secret in secrets if any(form in seen for form in spellings(secret))] == []
+    assert [secret for secret in secrets if any(form in seen for form in encodings(secret))] == []
 
 
 async def test_who_watches_redis_sees_tokens_that_are_not_sealed(fleet: Fleet) -> None:
-    """So that the test above can fail."""
+    """Show that the test above can fail."""
     del fleet.settings["SIDECAR_SEAL_KEY_FILE"]
     async with watching(fleet.redis, PASSWORD) as watch:
         (replica,) = await fleet.ready(1, SEAL="off", **SETTINGS)
         token = (await replica.ask()).body["accessToken"]
         await fleet.stop(replica)
-    assert any(form in watch.seen.decode("latin-1").replace("\\", "") for form in spellings(token))
+    assert any(form in watch.seen.decode("latin-1").replace("\\", "") for form in encodings(token))

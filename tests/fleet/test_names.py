@@ -1,4 +1,4 @@
-"""Real processes on a machine whose names lead elsewhere after a while, or whose DNS is silent."""
+"""Real processes on a machine where names change their address, or where DNS never answers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ replaceable_pool.RENEW_AFTER_S = (1, 2)
 from sidecar.__main__ import main
 main()
 """
-"""A sidecar that renews its connections more often than one would wait for in a test."""
+"""A sidecar that renews its connections soon enough for a test."""
 
 
 async def test_a_silent_zone_of_the_store_delays_neither_the_partners_look_up_nor_the_end(
     fleet: Fleet, silent_names: OwnNames
 ) -> None:
-    """The partner's call is out of time after ten seconds, and would have cost a permit."""
+    """The partner call would time out after ten seconds, and cost a permit."""
     settings = {
         "STORE": "redis://redis.silent.test",
         "BASE_URL": fleet.partner_url.replace("127.0.0.1", "localhost"),
@@ -56,7 +56,7 @@ async def test_a_silent_zone_of_the_partner_delays_no_end(fleet: Fleet, silent_n
 async def test_a_moved_name_of_the_store_is_followed_without_a_call_while_the_old_server_lives_on(
     tmp_path: Path, redis_server: RedisServer, own_redis_server: RedisServer
 ) -> None:
-    """The partner revokes the token before: replicas on two stores would end each other's."""
+    """The partner revokes the previous token, so replicas on two stores would end each other's tokens."""
     port, names = free_port(), OwnNames(tmp_path)
     names.lead(redis=HERE)
     async with (

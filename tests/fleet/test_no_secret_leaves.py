@@ -1,4 +1,4 @@
-"""Canaries in every secret, a bad day, and then a search through everything anybody can see."""
+"""Canaries in every secret, many faults, and then a search through all output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tests.support.secret_encodings import rewritten
 
 @pytest.mark.parametrize("before", [0, 1, 2])
 def test_the_search_would_find_a_canary_in_any_text(before: int) -> None:
-    """So that the test below can fail."""
+    """Show that the test below can fail."""
     text = ("x" * before + SECRET + "yz").encode()
     assert found([SECRET], base64.b64encode(text).decode())
     assert found([SECRET], text.hex())
@@ -49,7 +49,7 @@ def test_the_search_would_find_a_canary_in_any_text(before: int) -> None:
 
 
 def mount_canaries(fleet: Fleet) -> None:
-    """Every secret in a file, the store's password too."""
+    """Put every secret in a file, also the password of the store."""
     for name, text in {
         "seal-key": base64.b64encode(SEAL).decode(),
         "caller-token": CALLER_TOKEN,
@@ -62,7 +62,7 @@ def mount_canaries(fleet: Fleet) -> None:
 
 
 async def talkative(fleet: Fleet, **settings: str) -> Replica:
-    """A sidecar that logs and audits all it can, once it has a token; a console log does not say where it listens."""
+    """A sidecar with a token that logs and audits everything. Its console log does not show its addresses."""
     where, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
     replica = fleet.launch(LISTEN=where, ADMIN_LISTEN=admin, AUDIT="all", **SETTINGS, **settings)
     replica.listens_at(where, admin)
@@ -86,7 +86,7 @@ async def test_no_secret_is_seen_anywhere(
     log_format: str,
     password_in: str,
 ) -> None:
-    """Not even when the partner's refusals quote what it was sent, or what it learned or issued earlier."""
+    """Not even when error responses of the partner quote what it received or issued earlier."""
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET), token_mark=TOKEN_MARK)
     async with open_fleet(tmp_path, own_redis_server, config) as fleet, hostile_partner() as hostile:
         mount_canaries(fleet)

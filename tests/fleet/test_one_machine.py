@@ -1,4 +1,4 @@
-"""Processes of one machine that share a file instead of a Redis: crash loops, a cold start, a lost holder, secrets."""
+"""Processes of one machine that share a file instead of Redis: crash loops, a cold start, a lost holder, secrets."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ FILE = "token-sidecar.db"
 KEY, SECRET, TOKEN_MARK = "kanary-api-key-1fe2", "kanary-api-secret-2fe3", "kanary-token-3fe4-"
 CALL_S, STORE_TIMEOUT_S = 4, 2
 SHORT = {"PARTNER_TIMEOUT_S": str(CALL_S), "STORE_TIMEOUT_S": str(STORE_TIMEOUT_S), "POLL_S": "0.3"}
-"""Short for a lease. A call may take `CALL_S`: a process that is to be killed in mid-call has to be killed by then."""
+"""Times for a short lease. A process that is killed during its call has to be killed within `CALL_S`."""
 LEASE_MS = 1000 * (CALL_S + 2 * STORE_TIMEOUT_S + 1)
 
 
 @pytest.fixture
 async def node(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Fleet]:
-    """Its Redis is used by nobody."""
+    """The replicas use a file; the Redis must stay empty."""
     (tmp_path / "state").mkdir()
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET), token_mark=TOKEN_MARK)
     async with open_fleet(tmp_path, redis_server, config) as fleet:
         fleet.settings["SIDECAR_STORE"] = f"sqlite://{tmp_path}/state/{FILE}"
-        # On a machine so busy that the file does not answer in time, no process may call by its own share.
+        # Where a busy machine makes the file time out, no process may call with its own share.
         fleet.settings["SIDECAR_STORE_FAILURE"] = "fail"
         fleet.mount(KEY, SECRET)
         yield fleet
@@ -50,7 +50,7 @@ async def crash(node: Fleet, replica: Replica) -> None:
 
 
 async def test_a_crash_loop_in_mid_call_spends_the_budget_and_no_more(node: Fleet) -> None:
-    """The partner never answers. Without a store each of the five would have called."""
+    """The partner never answers. Without a store each of the five replicas would call."""
     node.partner_clock.free.clear()
     settings = {**SHORT, "CALL_BUDGET": "2/300"}
     leases = []
@@ -77,10 +77,10 @@ async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_
         token_ids.append((await replica.ask()).token_id)
         if life == 3:
             await replica.report(token_ids[-1])
-        await until(lambda: has_token(state))  # vended first, told to the file then
+        await until(lambda: has_token(state))  # it is vended first, and stored then
         files.append(everything_in(state))
         if life in (3, 6):
-            # A call that is under way is waited for, and told to the file.
+            # An open call is waited for, and its token stored.
             await until(lambda: len(node.calls) == 2)
             await node.stop(replica)
         else:
@@ -109,17 +109,17 @@ async def test_a_cool_down_outlives_the_process_that_was_told(node: Fleet) -> No
     await crash(node, told)
     successor = (await node.start(1, **SHORT))[0]
     refused = await successor.ask()
-    if node.now < node.calls[0].at_monotonic + cooldown_s:  # a busy machine may come too late
+    if node.now < node.calls[0].at_monotonic + cooldown_s:  # on a busy machine it may have ended
         assert (refused.code, refused.body["partner"]["status"]) == ("partner-cooling-down", 429)
 
     await until(successor.ready)
     assert [call.status for call in node.calls] == [429, 200]
-    # The partner is asked before the cool-down begins, so a delay makes this longer only.
+    # The call comes before the cool-down begins, so a delay only makes this longer.
     assert node.gaps_s[0] > cooldown_s - 0.01
 
 
 async def test_hundreds_of_cold_callers_at_four_processes_cost_one_call(node: Fleet) -> None:
-    """All of them provably wait before the partner answers."""
+    """All of them wait before the partner answers."""
     node.partner_clock.free.clear()
     replicas = await node.start(4, PARTNER_TIMEOUT_S="30", REQUEST_TIMEOUT_S="30", POLL_S="0.3")
     asking = asyncio.gather(*(replicas[number % 4].ask() for number in range(CALLERS)))
@@ -154,7 +154,7 @@ async def test_a_holder_of_four_killed_in_mid_call_costs_one_more_call_after_its
 
 
 async def test_files_removed_under_running_processes_cost_no_call(node: Fleet) -> None:
-    """Both seed one new file, and who comes later adopts from it."""
+    """Both seed one new file, and a later process adopts the token from it."""
     state = node.folder / "state"
     first, second = await node.ready(2, **SHORT)
     token_id = (await first.ask()).token_id
@@ -175,7 +175,7 @@ def stored_gate(node: Fleet) -> Coordination:
 
 
 def lease_of_the_killed(node: Fleet) -> Lease:
-    """As the file keeps it: its moments are of the store's clock, so no delay of a process or of a call moves them."""
+    """Return the lease in the file. Its times are of the store, so delays of processes do not change them."""
     lease = stored_gate(node).lease
     assert lease is not None, "the call was over before its process was killed"
     assert lease.until_ms - lease.from_ms == LEASE_MS
@@ -183,7 +183,7 @@ def lease_of_the_killed(node: Fleet) -> Lease:
 
 
 async def until_code(replica: Replica, code: str) -> Answer:
-    """The first answer with this code."""
+    """Wait for a response with this code, and return it."""
     seen: list[Answer] = []
 
     async def said() -> bool:
@@ -195,7 +195,7 @@ async def until_code(replica: Replica, code: str) -> Answer:
 
 
 def connected(replica: Replica, port: int | None) -> bool:
-    """Whether the process has a connection to this port."""
+    """Return whether the process has a connection to this port."""
     handles = Path(f"/proc/{replica.process.pid}/fd").iterdir()
     sockets = {str(handle.readlink()) for handle in handles if handle.is_symlink()}
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -203,7 +203,7 @@ def connected(replica: Replica, port: int | None) -> bool:
 
 
 def has_token(folder: Path) -> bool:
-    """Committed: while there is a journal it may be taken back."""
+    """Return whether a token is committed. While there is a journal, it may be rolled back."""
     has_one = any(b":token" in content for content in everything_in(folder).values())
     return has_one and not (folder / f"{FILE}-journal").exists()
 

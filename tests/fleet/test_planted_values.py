@@ -1,4 +1,4 @@
-"""Somebody who can write to the store and has no seal key plants values there while apps ask: they never notice."""
+"""An attacker who can write to the store, but has no seal key, stores values there: clients do not notice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Document: TypeAlias = dict[str, Any]
 
 
 class Vault:
-    """What lies in Redis for the one profile, to be written to by who ought not."""
+    """The stored documents of the profile in Redis, which the attacker may change."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._redis = fleet.redis
@@ -44,7 +44,7 @@ def discarded(fleet: Fleet) -> int:
 
 
 async def test_nothing_planted_is_vended_or_costs_a_call(fleet: Fleet) -> None:
-    """Whatever is put there, all replicas vend the newest token; who starts meanwhile adopts it."""
+    """Whatever is stored there, all replicas vend the newest token."""
     first, _ = await fleet.ready(2, **SETTINGS)
     vault = Vault(fleet)
     await until(lambda: vault.has_token)
@@ -73,14 +73,14 @@ async def test_nothing_planted_is_vended_or_costs_a_call(fleet: Fleet) -> None:
             vault.put(key, value())
             await fleet.looked()
             assert await fleet.agree_on_the_newest()
-    # A whole old token is no damage, only old.
+    # A whole old token is valid, so it is not discarded.
     assert discarded(fleet) >= len(planted) - 2
     assert (load.token_ids, load.bad.total()) == ([fleet.issued[1]], 0)
     assert len(fleet.calls) == 2
 
 
 async def test_a_newcomer_that_finds_an_old_token_comes_to_the_newest_within_a_poll(fleet: Fleet) -> None:
-    """Those who know the newest put it back; nobody calls."""
+    """Replicas that hold the newest token store it again; nobody calls the partner."""
     warm = (await fleet.ready(1, **SETTINGS))[0]
     vault = Vault(fleet)
     await until(lambda: vault.has_token)

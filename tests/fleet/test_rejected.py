@@ -1,4 +1,4 @@
-"""The partner refuses a token that replicas believed valid."""
+"""The partner rejects a token that replicas hold as valid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.replica import Replica, until
 POLL_S = 2
 LIFETIME_S, REFRESH_AT_S = 20, 3
 ENOUGH = 20
-"""Payments, on a machine that is too busy for more in the time of the rotations."""
+"""The least number of payments, for a machine that is too busy for more during the rotations."""
 PARTNER = PRESETS["pay1st"]
 
 
@@ -56,7 +56,7 @@ async def test_an_app_that_reports_a_401_always_succeeds_at_the_second_try(
 
 
 async def tries_of_a_payment(fleet: Fleet, replica: Replica) -> int:
-    """How often an app had to call the partner until it was let in."""
+    """Return how often an app had to call the partner until its token was accepted."""
     for number in range(1, 5):
         vended = (await replica.ask()).body
         header = {PARTNER.token_header: f"Bearer {vended['accessToken']}"}

@@ -1,4 +1,4 @@
-"""Seal keys rotate under running sidecars; and one of them lacks the key of the others."""
+"""Seal keys rotate while sidecars run, and one sidecar lacks the key of the others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def fleet(tmp_path: Path, own_redis_server: RedisServer) -> AsyncIterator[
 
 
 async def use(fleet: Fleet, keys: str) -> None:
-    """Change the file of all, and wait until each says that it has read it."""
+    """Change the key file, and wait until each replica has logged that it read it."""
 
     def changes() -> list[int]:
         return [len(replica.events("seal_keys_changed")) for replica in fleet.replicas]
@@ -38,7 +38,7 @@ async def use(fleet: Fleet, keys: str) -> None:
 
 
 async def rotate(fleet: Fleet, reporter: Replica) -> None:
-    """One more token for everybody."""
+    """Cause one more token, and wait until all replicas hold it."""
     issued = len(fleet.issued)
     assert await reporter.report((await reporter.ask()).token_id) == "refreshing"
     await until(lambda: len(fleet.issued) > issued)
@@ -61,7 +61,7 @@ async def test_a_replica_that_lacks_the_key_says_so_and_replaces_a_token_that_wa
     held = (await lacking.ask()).token_id
     more = fleet.folder / "more-keys"
     more.write_text(NEW + OLD)
-    # It replaces the token at a tenth of its life: by its refresh token, which is spent with that.
+    # It replaces the token at a tenth of its lifetime, which uses up the refresh token.
     (other,) = await fleet.ready(1, SEAL_KEY_FILE=str(more), REFRESH_AT="0.1")
     await until(lambda: len(fleet.calls) > 1)
 

@@ -1,4 +1,4 @@
-"""A running sidecar's own objects: none of ours shows a secret, and each secret is one text."""
+"""The objects of a running sidecar: none of ours shows a secret, and each secret is held in one text."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ KEY, SECRET, SIGNING = "kanary-api-key-a0b1", "kanary-api-secret-c2d3", "kanary-
 SEAL = b"kanary-seal-key-of-32-bytes-0617"
 CALLER_TOKEN, PASSWORD = "kanary-caller-token-2839", "kanary-store-password-4a5b"
 CALLER = {"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}", "Connection": "close"}
-"""A connection that is kept open holds its last request, the caller token included."""
+"""An open connection holds its last request with the caller token."""
 INSIDE = ("-m", "tests.support.inside")
 TOP = Path(__file__).resolve().parents[2]
 
 
 async def used(fleet: Fleet, **settings: str) -> tuple[Replica, str, str]:
-    """A sidecar that has vended two tokens in every way and had a report; the ids of both tokens' texts."""
+    """A sidecar that vended two tokens in every way and received a report."""
     (fleet.folder / "seal-key").write_bytes(base64.b64encode(SEAL))
     (fleet.folder / "caller-token").write_text(CALLER_TOKEN)
     fleet.settings |= {
@@ -49,8 +49,8 @@ async def nobody_is_connected(replica: Replica) -> bool:
 
 
 async def judged(fleet: Fleet, replica: Replica, *secrets: str) -> dict[str, Any]:
-    """What the sidecar says of its own objects."""
-    # A connection that is being closed still holds its last request, the caller token included.
+    """Have the sidecar inspect its own objects, and return the result."""
+    # A connection that is being closed still holds its last request with the caller token.
     await until(lambda: nobody_is_connected(replica))
     (fleet.folder / "sought").write_text("\n".join(secret.encode().hex() for secret in secrets))
     replica.signal(signal.SIGUSR1)
@@ -65,7 +65,7 @@ def redis_with_password(own_redis_server: RedisServer) -> RedisServer:
 
 
 async def test_secrets_given_by_file_are_one_text_each(tmp_path: Path, redis_with_password: RedisServer) -> None:
-    """A token is two: itself, and the answer that is ready for the next caller."""
+    """A token is held twice: itself, and in the prepared response."""
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET))
     async with open_fleet(tmp_path, redis_with_password, config) as fleet:
         fleet.mount(KEY, SECRET, **{"signing-key": SIGNING})
@@ -84,7 +84,7 @@ async def test_secrets_given_by_file_are_one_text_each(tmp_path: Path, redis_wit
 async def test_secrets_given_by_environment_are_one_text_each_too(
     tmp_path: Path, redis_with_password: RedisServer
 ) -> None:
-    """The store's password is two: itself, and the URL it was written in."""
+    """The password of the store is held twice: itself, and in the URL."""
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET))
     async with open_fleet(tmp_path, redis_with_password, config) as fleet:
         del fleet.settings["SIDECAR_CREDENTIALS_DIR"]
@@ -95,7 +95,7 @@ async def test_secrets_given_by_environment_are_one_text_each_too(
 
 
 async def test_no_object_of_ours_shows_a_secret(tmp_path: Path, redis_with_password: RedisServer) -> None:
-    """By no way that objects get into texts: settings, credentials, tokens, and whatever else there is."""
+    """By no conversion to a text: settings, credentials, tokens and all others."""
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET))
     async with open_fleet(tmp_path, redis_with_password, config) as fleet:
         del fleet.settings["SIDECAR_CREDENTIALS_DIR"]

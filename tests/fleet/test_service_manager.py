@@ -1,4 +1,4 @@
-"""A real sidecar under a service manager: ready with a token, alive while its event loop runs, and how it ends."""
+"""A real sidecar under a service manager: ready with a token, alive while its event loop runs, and its end."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_it_is_ready_when_there_is_a_token_and_not_before(fleet: Fleet, sy
     launch(fleet, systemd, PARTNER_TIMEOUT_S="60", REQUEST_TIMEOUT_S="300")
     await until(lambda: len(fleet.calls) == 1 and systemd.status() == "No token: default (starting)")
     assert not systemd.heard("READY=1")
-    # More than the unit's TimeoutStartSec, perhaps.
+    # This may be more than TimeoutStartSec of the unit.
     assert systemd.told[0] == "EXTEND_TIMEOUT_USEC=310000000"
     fleet.partner_clock.free.set()
     await until(lambda: systemd.heard("READY=1"))

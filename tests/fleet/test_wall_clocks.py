@@ -1,4 +1,4 @@
-"""Wall clocks step by a day under running processes: the sidecars', all or one of them, and Redis's own."""
+"""Wall clocks step by a day while processes run: those of all sidecars, of one sidecar, or of Redis."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TIMES = {
 }
 PARTNER = replace(CONFIG, token_lifetime_s=LIFETIME_S)
 SHORT_S = 1000
-"""Enough to end every cool-down and window in Redis, and the token stays: it is kept for another hour."""
+"""Longer than every cool-down and window in Redis, but shorter than the time for which it keeps the token."""
 COOLDOWN_S = 6
 ROUNDING_S = 1 + 2 * POLL_S
 STEP_NOISE_S = 60
@@ -47,13 +47,13 @@ async def next_call(fleet: Fleet) -> None:
 
 
 async def days_ahead(replica: Replica) -> int:
-    """By the replica's own wall clock, which is what it dates its next refresh with."""
+    """Return how many days the wall clock of the replica is ahead, by the time of its next refresh."""
     refresh_at = datetime.fromisoformat((await replica.status())["nextRefreshAt"]).timestamp()
     return round((refresh_at - time.time()) / DAY_S)
 
 
 async def test_steps_of_the_sidecars_clocks_change_nothing(tmp_path: Path, own_redis_server: RedisServer) -> None:
-    """All of them a day ahead, then a day behind, then one of them alone, each over a rotation."""
+    """First all are a day ahead, then a day behind, then only some, each for a rotation."""
     async with open_fleet(tmp_path, own_redis_server, PARTNER) as fleet:
         clocks: list[WallClock] = []
         for name in ("a", "b", "c"):
@@ -71,7 +71,7 @@ async def test_steps_of_the_sidecars_clocks_change_nothing(tmp_path: Path, own_r
                     asked_at = fleet.now
                     vended = (await replica.ask()).body
                     ends_at = fleet.ends_at[vended["tokenId"]]
-                    # On a busy machine the partner counts a life from much later on than the sidecars do.
+                    # On a busy machine the partner counts the lifetime from much later than the sidecars do.
                     assert ends_at - fleet.now - LIFETIME_S / 2 < vended["expiresIn"] < ends_at - asked_at + ROUNDING_S
             await next_call(fleet)
         gate = gate_in_redis(own_redis_server)
@@ -79,7 +79,7 @@ async def test_steps_of_the_sidecars_clocks_change_nothing(tmp_path: Path, own_r
         assert len(gate.grants) >= len(fleet.calls)
 
     assert not load.bad
-    granted_at = [grant.at_ms / 1000 for grant in gate.grants]  # by Redis's clock, which nobody has set here
+    granted_at = [grant.at_ms / 1000 for grant in gate.grants]  # by the clock of Redis, which was not set here
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(granted_at)]
     assert min(gaps_s) > REFRESH_AT_S / 2, "a call that a step brought would follow it at once"
 
@@ -99,18 +99,18 @@ def stepped_redis(redis_clock: WallClock, tmp_path_factory: pytest.TempPathFacto
 async def step(fleet: Fleet, clock: WallClock, ahead_s: int) -> None:
     clock.step(ahead_s)
     assert abs(fleet.redis.command("TIME")[0] - time.time() - ahead_s) < STEP_NOISE_S, "the step did nothing"
-    await fleet.looked()  # whatever a replica could make of it, it has seen it
+    await fleet.looked()  # each replica has read it
 
 
 async def all_cool_down(fleet: Fleet) -> bool:
-    """Whether every replica knows: what none of them remembers, none can remind Redis of."""
+    """Return whether every replica has read it: only what a replica holds can be stored again."""
     return all([await replica.metric("cooldown_until_timestamp_seconds") > 0 for replica in fleet.replicas])
 
 
 async def test_steps_of_the_stores_clock_cost_no_answer_and_no_call(
     tmp_path: Path, stepped_redis: RedisServer, redis_clock: WallClock
 ) -> None:
-    """Forward under a good token and in a cool-down, which Redis takes to be over; then back by more than a day."""
+    """Forward with a valid token and during a cool-down, which ends for Redis; then back by more than a day."""
     async with open_fleet(tmp_path, stepped_redis, PARTNER) as fleet:
         await fleet.ready(3, CALL_BUDGET="30/60", **TIMES)
         async with under_load(fleet) as load:
@@ -135,7 +135,7 @@ async def test_steps_of_the_stores_clock_cost_no_answer_and_no_call(
 async def test_a_store_that_takes_the_window_for_over_is_told_what_was_spent(
     tmp_path: Path, stepped_redis: RedisServer, redis_clock: WallClock
 ) -> None:
-    """An app that reports every token, and a Redis that is set ahead again and again: the budget holds."""
+    """An app reports every token while the clock of Redis is set ahead again and again: the budget holds."""
     budget = Budget(4, 300)
     async with open_fleet(tmp_path, stepped_redis, PARTNER) as fleet:
         settings = {
@@ -148,7 +148,7 @@ async def test_a_store_that_takes_the_window_for_over_is_told_what_was_spent(
         verdicts: list[str] = []
         for number in range(1, 5):
             verdicts += [await replica.report((await replica.ask()).token_id) for replica in replicas]
-            await fleet.looked()  # what a replica has not seen, it cannot give back
+            await fleet.looked()  # a replica can only restore what it has read
             await step(fleet, redis_clock, number * SHORT_S)
         assert {"refreshing", "later"} <= set(verdicts)
         assert len(fleet.calls) == 1 + budget.caller_requested_calls

@@ -1,6 +1,6 @@
 """What the outside sees, as data: it stays as it is when names and files inside change.
 
-`python -m tests.integration.outside` writes it anew. The commands' help has a page of its own, docs/commands.md.
+`python -m tests.integration.outside` writes it again. The commands' help has a page of its own, docs/commands.md.
 """
 
 from __future__ import annotations

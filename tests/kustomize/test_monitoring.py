@@ -24,7 +24,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, ...]:
 
 
 def test_the_rule_of_the_operator_is_made_of_the_rules_that_are_tested() -> None:
-    """`python -m tests.kustomize.prometheus_rule` makes it anew."""
+    """`python -m tests.kustomize.prometheus_rule` writes it again."""
     assert RULE.read_text(encoding="utf-8") == rule()
 
 

@@ -7,7 +7,7 @@ from tests.release.commands_page import PAGE, commands, page
 
 
 def test_the_page_is_what_the_program_prints() -> None:
-    """`python -m tests.release.commands_page` writes it anew."""
+    """`python -m tests.release.commands_page` writes it again."""
     assert PAGE.read_text(encoding="utf-8") == page()
 
 

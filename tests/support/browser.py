@@ -1,4 +1,4 @@
-"""A real Chromium, driven by its own protocol (CDP): what a page shows, tells a screen reader, and complains of."""
+"""A real Chromium, controlled by its DevTools protocol (CDP)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMPLAINTS = ("error", "warning", "assert")
 
 @contextmanager
 def browser_process(folder: Path) -> Iterator[str]:
-    """A browser with an empty profile in `folder`; gives the address of its protocol."""
+    """Start a browser with an empty profile in `folder`; yields the address of its protocol."""
     chromium = found("chromium")
     assert chromium, "tests/install-programs installs chromium"
     command = [chromium, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
@@ -42,13 +42,13 @@ def browser_process(folder: Path) -> Iterator[str]:
         try:
             yield _address(folder / "DevToolsActivePort", process)
         finally:
-            # Asked, so that its children end as well and leave the folder alone.
+            # By its protocol, so that its child processes end as well.
             process.terminate()
             process.wait(HANG_S)
 
 
 def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
-    """It writes its port and path into a file, in two lines, when it listens."""
+    """Wait for the file with its port and path, which it writes when it listens."""
     began = time.monotonic()
     while time.monotonic() - began < HANG_S and process.poll() is None:
         with suppress(OSError, ValueError):
@@ -75,7 +75,7 @@ class Page:
         self.reloads_in_s: float | None = None
 
     async def open(self) -> None:
-        # It ends with this connection, or its page would go on asking for ever.
+        # The page ends with this connection; otherwise it would send requests for ever.
         context = (await self.do("Target.createBrowserContext", disposeOnDetach=True))["browserContextId"]
         target = await self.do("Target.createTarget", url="about:blank", browserContextId=context)
         attached = await self.do("Target.attachToTarget", targetId=target["targetId"], flatten=True)
@@ -106,7 +106,7 @@ class Page:
             self.complaints.append(about["entry"]["text"])
 
     async def do(self, method: str, **params: object) -> dict[str, Any]:
-        """One command of the protocol."""
+        """Send one command of the protocol."""
         number = next(self._numbers)
         self._asked[number] = asyncio.get_running_loop().create_future()
         at = {"sessionId": self._session} if self._session else {}
@@ -117,7 +117,7 @@ class Page:
         return result
 
     async def go(self, url: str) -> None:
-        """Returns when all of the page is there."""
+        """Open a page, and wait until it is loaded."""
         before = self.loads
         await self.do("Page.navigate", url=url)
         began = time.monotonic()
@@ -126,13 +126,13 @@ class Page:
             await asyncio.sleep(0.01)
 
     async def value(self, expression: str) -> Any:  # noqa: ANN401 - whatever the script gives
-        """What a script gives; it runs beside the page's own, so no policy of the page is in its way."""
+        """Return the value of a script. No policy of the page applies to it."""
         told = await self.do("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
     async def text(self, selector: str = "body") -> str:
-        """The visible text, as a person reads it; empty where there is no such element."""
+        """The visible text; empty if there is no such element."""
         return str(await self.value(f"document.querySelector({selector!r})?.innerText ?? ''"))
 
     async def press(self, key: str) -> None:
@@ -142,14 +142,14 @@ class Page:
             await self.do("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
 
     async def looks(self, *, width: int = 1100, dark: bool = False) -> None:
-        """The window's width in CSS pixels, and the colours its user prefers."""
+        """Set the width of the window in CSS pixels, and the preferred colours."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         await self.do("Emulation.setDeviceMetricsOverride", **size)
         preferred = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.do("Emulation.setEmulatedMedia", features=[preferred])
 
     async def spoken(self) -> list[tuple[str, str]]:
-        """(role, name) of everything a screen reader meets, in its order."""
+        """(role, name) of everything in the accessibility tree, in order."""
         nodes = (await self.do("Accessibility.getFullAXTree"))["nodes"]
         return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
 

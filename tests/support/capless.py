@@ -36,5 +36,5 @@ print(*(name for name in ("environ", "mem", "maps") if seen(f"/proc/{sys.argv[1]
 
 
 def reader(pid: int) -> list[str]:
-    """The command line of a stranger that prints which of a process's `environ`, `mem` and `maps` it could read."""
+    """The command line of a process that prints which of `environ`, `mem` and `maps` of `pid` it could read."""
     return capless("-c", _READER, str(pid))

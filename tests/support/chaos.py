@@ -1,4 +1,4 @@
-"""Faults of every kind in the order of a seed, against real processes, and a history to read when one told on us."""
+"""Faults of every kind against real processes, in the order of a seed, and a history for when a test fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.way_faults import CUTTING, PASSABLE
 
 QUIET_S = (0.1, 0.6)
 LONG_S = (0.2, 1.8)
-"""How long it is quiet between two faults, and how long one lasts."""
+"""The pause between two faults, and how long one lasts."""
 PARTNER_FAULTS = (
     Fault(fault="status", status=500),
     Fault(fault="status", status=429, retry_after="1"),
@@ -28,25 +28,24 @@ PARTNER_FAULTS = (
     Fault(fault="hang"),
 )
 
-
-Deed: TypeAlias = Callable[[random.Random], Awaitable[None]]
+Action: TypeAlias = Callable[[random.Random], Awaitable[None]]
 
 
 class Chaos:
-    """What can be done to one fleet.
+    """The faults of one fleet.
 
-    `ways` are the replicas' to Redis, one each, and `partner_way` is everybody's to the partner. Three lanes run at
-    once, each on things of its own, so that faults meet.
+    Each replica reaches Redis through its own proxy in `ways`, and all reach the partner through `partner_way`. Three
+    lanes of faults run at once, each on other parts of the fleet, so that faults overlap.
     """
 
     def __init__(
         self, fleet: Fleet, load: Load, ways: list[FaultProxy], partner_way: FaultProxy, settings: Mapping[str, str]
     ) -> None:
-        """`settings` are those of a replica that is started again."""
+        """`settings` are for replicas that are started again."""
         self._fleet, self._load, self._settings = fleet, load, settings
         self._ways, self._partner_way = ways, partner_way
         self._slots: list[Replica] = list(fleet.replicas)
-        self._lanes: tuple[tuple[Deed, ...], ...] = (
+        self._lanes: tuple[tuple[Action, ...], ...] = (
             (self._kill, self._stop),
             (self._cut_one, self._cut_all, self._spoil_one, self._stop_redis, self._empty_redis),
             (self._cut_partner, self._partner_fault, self._partner_fault, self._report, self._revoke),
@@ -56,19 +55,19 @@ class Chaos:
         self._began = fleet.now
 
     async def run(self, seed: int, for_s: float) -> None:
-        """Deeds in the order of the seed; all is mended when it ends."""
+        """Cause faults in the order of the seed. All of them have ended when this returns."""
         await asyncio.gather(
-            *(self._drive(deeds, random.Random(f"{seed}/{lane}"), for_s) for lane, deeds in enumerate(self._lanes))
+            *(self._drive(actions, random.Random(f"{seed}/{lane}"), for_s) for lane, actions in enumerate(self._lanes))
         )
         self._fleet.sandbox.state.faults.clear()
 
-    async def _drive(self, deeds: Sequence[Deed], dice: random.Random, for_s: float) -> None:
+    async def _drive(self, actions: Sequence[Action], dice: random.Random, for_s: float) -> None:
         while self._fleet.now - self._began < for_s:
-            await dice.choice(deeds)(dice)
+            await dice.choice(actions)(dice)
             await asyncio.sleep(dice.uniform(*QUIET_S))
 
     def _note(self, dice: random.Random, what: str) -> float:
-        """Write it down; how long it is to last."""
+        """Record a fault, and return how long it is to last."""
         lasts_s = dice.uniform(*LONG_S)
         self.history.append(f"{self._fleet.now - self._began:6.2f} s: {what}, {lasts_s:.2f} s")
         return lasts_s

@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector: takes OTLP over HTTP and remembers the spans."""
+"""An OpenTelemetry collector that receives OTLP over HTTP and keeps the spans."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 OTEL = Path(sys.prefix) / "otel"
-"""Where the Makefile puts the extra, apart from what the other tests run with."""
+"""Where the Makefile installs the extra `otel`, apart from the libraries of the other tests."""
 sys.path.append(str(OTEL))
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: E402 - see above
 
@@ -72,4 +72,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's form
-        """Nothing: the output is the tests'."""
+        """Write nothing: the output belongs to the tests."""

@@ -35,7 +35,7 @@ def process(
 
 
 def wait_for(pattern: str, stream: IO[str] | None) -> str:
-    """Read lines until one matches; its first group. The test's time limit ends a wait in vain."""
+    """Read lines until one matches, and return its first group. Only the time limit of the test ends the wait."""
     assert stream is not None
     seen = []
     for line in stream:

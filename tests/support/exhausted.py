@@ -1,4 +1,4 @@
-"""This process without a file that it could open."""
+"""Have this process reach its limit of open files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A vending listener on real sockets, with the fast path or without it, in front of one vendor."""
+"""A vending listener on real sockets for one token provider, with or without the fast path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.wire import LOOPBACK
 
 
 class Counting:
-    """A tally that remembers."""
+    """A request tally that keeps its records."""
 
     def __init__(self) -> None:
         self.counted: list[tuple[str, float]] = []
@@ -29,7 +29,7 @@ class Counting:
 
 @dataclass(frozen=True)
 class FastListener:
-    """`tally` counts what the fast path answers."""
+    """`tally` counts the responses of the fast path."""
 
     listener: Listener
     tally: Counting

@@ -1,4 +1,4 @@
-"""Stands between a client and a server on loopback, and spoils what passes, one direction or both, at any time."""
+"""A proxy on loopback that disturbs the traffic between a client and a server, in one direction or both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Watch: TypeAlias = Callable[["Link", bytes], None]
 
 
 class Link:
-    """One connection through the proxy; `replies` spoils this one alone."""
+    """One connection through the proxy; `replies` disturbs this one alone."""
 
     def __init__(self, client: asyncio.StreamWriter) -> None:
         self._client = client
@@ -60,28 +60,28 @@ class Link:
                 _reset(writer)
 
     def vanish(self) -> None:
-        """The server's side ends; the client's stays open, and silent for ever."""
+        """End the side of the server. The side of the client stays open, and receives nothing more."""
         self._gone = True
         if self._server is not None:
             _reset(self._server)
 
 
 class FaultProxy:
-    """Connect to `port` instead of the server's own. Assign `requests` and `replies` to spoil them for everybody."""
+    """Clients connect to `port`. Assign `requests` and `replies` to disturb them on all connections."""
 
     def __init__(self, server_port: int, seed: int = 0) -> None:
         self.server_port = server_port
         self.port = 0
         self.dice = random.Random(seed)
         self.watch: Watch = lambda _link, _chunk: None
-        """Sees every chunk of a request before it goes on, and may spoil its link."""
+        """Called with every chunk of a request before it is sent on; may disturb its link."""
         self.links: set[Link] = set()
         self.accepted = 0
         self._requests = self._replies = CLEAN
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._held: socket.socket | None = None
-        """Keeps the port while nobody listens: another server of this machine may be given a free one."""
+        """Keeps the port while the proxy does not listen, so that no other server is given it."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -103,11 +103,11 @@ class FaultProxy:
         self._tell()
 
     def spoil(self, way: Way) -> None:
-        """Both directions."""
+        """Disturb both directions."""
         self.requests = self.replies = way
 
     async def heal(self) -> None:
-        """Let everything through again; what was held back goes on now."""
+        """Disturb nothing any more. What was held back is sent on now."""
         self.spoil(CLEAN)
         await self.accept()
 
@@ -118,7 +118,7 @@ class FaultProxy:
             self.port = self._server.sockets[0].getsockname()[1]
 
     def refuse(self) -> None:
-        """Like a server that crashed: nobody listens, and who was connected is reset."""
+        """Act like a server that crashed: connections are reset, and new ones refused."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -137,12 +137,12 @@ class FaultProxy:
             link.reset()
 
     def vanish(self) -> None:
-        """The connections there are become half-open; new ones work."""
+        """Make the open connections half-open; new ones work."""
         for link in self.links:
             link.vanish()
 
     async def change(self) -> None:
-        """Until the ways change."""
+        """Wait until `requests` or `replies` is assigned."""
         await self._changed.wait()
 
     async def close(self) -> None:

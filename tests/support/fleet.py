@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Wire:
-    """One replica's way to the store: can be cut, also so that only the answers are lost."""
+    """The connection of one replica to the store. It can be cut, also so that only replies are lost."""
 
     def __init__(self, inner: SharedState) -> None:
         self.inner = inner
@@ -62,7 +62,7 @@ class Wire:
 
     async def claim(self, ask: ClaimRequest) -> ClaimResult:
         if self.cannot_open:
-            # As the stores do it: what cannot be opened here is not offered again.
+            # Like the stores: a token that cannot be decrypted here is not returned again.
             ask = replace(ask, known=max(ask.known, (await self.inner.peek(0)).token_fence))
         return await self._send("claim", lambda: self.inner.claim(ask))
 
@@ -83,7 +83,7 @@ class Wire:
 
 
 def _unreadable(answer: T) -> T:
-    """The answer as a store gives it when the stored token cannot be opened."""
+    """The reply of a store for a token that cannot be decrypted here."""
     if not isinstance(answer, State):
         return replace(answer, state=_unreadable(answer.state))  # type: ignore[type-var,attr-defined]  # all others have one
     if not answer.token_id:
@@ -92,7 +92,7 @@ def _unreadable(answer: T) -> T:
 
 
 class StoreClock(VirtualClock):
-    """The store's own clock, which somebody may set forward."""
+    """The clock of the store, which a test may set forward."""
 
     set_forward_s = 0.0
 
@@ -102,7 +102,7 @@ class StoreClock(VirtualClock):
 
 @dataclass
 class FileCredentials:
-    """Stands for the mounted directory: a test puts another pair in."""
+    """Stands for the mounted directory; a test assigns other credentials."""
 
     pair: Credentials
 
@@ -129,11 +129,11 @@ class Replica:
         return self.parts.broker
 
     async def token(self, min_ttl_s: float = 0) -> str:
-        """What an app gets now."""
+        """Return the access token that an app gets now."""
         return (await self.broker.vend(min_ttl_s)).token.access.reveal()
 
     async def kill(self) -> None:
-        """As SIGKILL does: not a word to the store, nothing ended in order."""
+        """End it as SIGKILL does, without a message to the store."""
         self.wire.cut = True
         self.task.cancel()
         await self.broker.close()
@@ -147,7 +147,7 @@ class Replica:
 
 @dataclass
 class Fleet:
-    """Build it inside a running (virtual) loop."""
+    """A fleet; make it while a virtual loop runs."""
 
     profile: Profile = field(default_factory=lambda: Profile(base_url="https://partner.example"))
     partner: FakePartner = field(default_factory=FakePartner)
@@ -156,7 +156,7 @@ class Fleet:
     def __post_init__(self) -> None:
         self.clock = StoreClock()
         self.store = MemoryStore(self.clock)
-        # A name is never used twice: it seeds the replica's ids, and two nonces must not meet.
+        # A name is never used twice: it is the seed of the ids, and nonces must differ.
         self._numbers = itertools.count()
 
     def start(self, count: int = 1, *, secret: str = "secret-1") -> list[Replica]:
@@ -183,12 +183,12 @@ class Fleet:
         return Replica(name, parts, wire, files, self.partner, sink, task)
 
     def cut(self, *, cut: bool = True) -> None:
-        """The store goes away for everyone, or comes back."""
+        """Cut all replicas off the store, or connect them again."""
         for replica in self.replicas:
             replica.wire.cut = cut
 
     def lose_data(self) -> None:
-        """The store comes back empty: another epoch."""
+        """Have the store lose its data, so that it has another epoch."""
         self.store = MemoryStore(self.clock)
         for replica in self.replicas:
             replica.wire.inner = self.store.shared_state(self.profile)
@@ -198,5 +198,5 @@ class Fleet:
 
 
 def hash_of(name: str) -> int:
-    """Like `hash`, but the same in every run."""
+    """Return a hash that is the same in every run."""
     return sum(ord(letter) * 31**place for place, letter in enumerate(name))

@@ -1,4 +1,4 @@
-"""A server that answers every question with bytes without end, as fast as they are taken, and keeps none of them."""
+"""A server that answers every request with endless bytes, as fast as they are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHUNK_BYTES = 65_536
 
 
 class Flood:
-    """What is said: `first` once, then `then` again and again. All of it in threads, and nothing in it grows."""
+    """The response: `first` once, then `then` repeated. It is sent by threads, and its memory does not grow."""
 
     def __init__(self, first: bytes, then: bytes, drip_s: float, tls: ssl.SSLContext | None) -> None:
         self.first, self._drip_s, self._tls = first, drip_s, tls
@@ -74,7 +74,7 @@ class Flood:
 def flooding(
     first: bytes, then: bytes = b"", *, drip_s: float = 0, tls: ssl.SSLContext | None = None
 ) -> Iterator[Flood]:
-    """Without `then` each question is answered by `first` alone; with `drip_s`, `then` comes a byte at a time."""
+    """Without `then` the response is `first` alone; with `drip_s`, `then` is sent byte by byte."""
     flood = Flood(first, then, drip_s, tls)
     try:
         yield flood

@@ -1,4 +1,4 @@
-"""Callers that close their writing side once they have asked, on both event loops."""
+"""Clients that close their writing side after the request, on both event loops."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 def run_on(loop: str) -> Run:
-    """What runs a test to its end on that event loop."""
+    """Return what runs a test on that event loop."""
 
     def run(test: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
@@ -28,7 +28,7 @@ def run_on(loop: str) -> Run:
 
 
 async def call(address: Address, sent: bytes) -> socket.socket:
-    """A caller that sends all of it and the end at once, before the listener has read any of it."""
+    """A client that sends everything and closes its writing side before the listener has read anything."""
     loop = asyncio.get_running_loop()
     sock = socket.socket(socket.AF_UNIX if address.path else socket.AF_INET)
     sock.setblocking(False)
@@ -39,7 +39,7 @@ async def call(address: Address, sent: bytes) -> socket.socket:
 
 
 async def rest_of(sock: socket.socket) -> bytes:
-    """What comes before the other side closes, which it must."""
+    """Return what is received until the other side closes, which it must."""
     loop, got = asyncio.get_running_loop(), b""
     with sock:
         while piece := await loop.sock_recv(sock, 65_536):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class HandReadings:
-    """A machine's time that is moved by hand; a reboot is another boot id and an uptime that begins anew."""
+    """A machine's time that is moved by hand; a reboot changes the boot id and restarts the uptime."""
 
     def __init__(self) -> None:
         self.boot_id = "boot-1"

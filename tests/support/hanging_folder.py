@@ -28,7 +28,7 @@ _MAX_REQUEST_BYTES = 256 * 1024
 
 
 class HangingFolder:
-    """`path` shows the files of `real`, read only. Nothing is cached: each operation on them asks us."""
+    """`path` shows the files of `real`, read only. Nothing is cached: each operation on them comes to this object."""
 
     def __init__(self, path: Path, real: Path, device: int) -> None:
         self.path = path
@@ -43,21 +43,21 @@ class HangingFolder:
         self._thread.start()
 
     def hang(self) -> None:
-        """Answer nothing from now on."""
+        """Answer no operation from now on."""
         self._asked.clear()
         self._answers.clear()
 
     def answer(self) -> None:
-        """Answer again, what has been asked meanwhile too."""
+        """Answer operations again, also those that wait."""
         self._answers.set()
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether somebody waits for an answer since `hang`."""
+        """Whether an operation has been waiting since `hang`."""
         return self._asked.is_set()
 
     def close(self) -> None:
-        """What still waits for an answer gets an error."""
+        """Unmount it. Operations that wait get an error."""
         self._answers.set()
         os.write(self._end, b".")
         self._thread.join()
@@ -71,7 +71,7 @@ class HangingFolder:
             if self._wake in ready:
                 return
             if not self._answers.is_set():
-                # Left with the kernel: a process that waits for a request which was read cannot even be killed.
+                # It stays in the kernel: a process whose request was read from there cannot be killed.
                 self._asked.set()
                 self._answers.wait()
                 continue
@@ -95,7 +95,7 @@ class HangingFolder:
         try:
             os.write(self._device, _OUT_HEADER.pack(_OUT_HEADER.size + len(answer), failure, unique) + answer)
         except OSError:
-            return  # whoever asked was killed
+            return  # the process was killed
 
     def _answer(self, code: int, node: int, body: bytes) -> bytes:
         answers: dict[int, Callable[[], bytes]] = {

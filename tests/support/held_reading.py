@@ -1,4 +1,4 @@
-"""A file operation that returns when the test says so."""
+"""A file operation that returns when the test lets it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ PROFILE = Profile(base_url="https://partner.example")
 
 
 def pair(key: str, secret: str = "") -> Credentials:
-    """The pair of a key; its secret is named like it unless given."""
+    """Return credentials with this key; the secret follows from the key unless given."""
     return Credentials(api_key=Secret(key), api_secret=Secret(secret or f"secret of {key}"))
 
 
@@ -41,7 +41,7 @@ class Files:
 
 @dataclass
 class Sidecar:
-    """One profile of one process. `wires` are its ways to the store, one for each account it has used."""
+    """One profile of one process. `wires` are its connections to the store, one for each account it used."""
 
     vendor: ProfileVendor
     files: Files
@@ -57,7 +57,7 @@ class Sidecar:
         return self.vendor.profile.profile_id
 
     def put(self, key: str, secret: str = "") -> None:
-        """Another pair is in the files, and somebody says so."""
+        """Put other credentials in the files, and signal it."""
         self.files.pair = pair(key, secret)
         self.vendor.reread_credentials()
 
@@ -69,7 +69,7 @@ class Sidecar:
 
 @dataclass
 class KeyFleet:
-    """Build it inside a running (virtual) loop."""
+    """Make it while a virtual loop runs."""
 
     profile: Profile = PROFILE
     partner: FakePartner = field(default_factory=FakePartner)
@@ -80,11 +80,11 @@ class KeyFleet:
         self._cut = False
 
     def start(self, count: int = 1, key: str = "key-1") -> list[Sidecar]:
-        """So many processes with one profile each."""
+        """Start so many processes with one profile each."""
         return [self.process([self.profile], key)[0] for _ in range(count)]
 
     def process(self, profiles: list[Profile], key: str = "key-1") -> list[Sidecar]:
-        """One process with these profiles, all of them with one key."""
+        """Start one process with these profiles, all with the same key."""
         name = f"process-{len(self.sidecars)}"
         clock = VirtualClock(seed=hash_of(name))
         beat, budgets = Beat(clock), LocalBudgets(clock)
@@ -123,7 +123,7 @@ class KeyFleet:
             sidecar.put(key, secret)
 
     def cut(self) -> None:
-        """The store goes away."""
+        """Cut all of them off the store."""
         self._cut = True
         for sidecar in self.sidecars:
             for wire in sidecar.wires:

@@ -1,4 +1,4 @@
-"""Canaries in every secret, and a bad day for them: what can go wrong with partner, callers and store."""
+"""Canaries in every secret, and scenarios that could leak them: faults of the partner, of clients and of the store."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ TOKEN_MARK = "kanary-sandbox-7fe8-"
 ACCESS, REFRESH = "kanary-access-8fe9-of-the-hostile-partner", "kanary-refresh-9fea-of-the-hostile-partner"
 
 NEVER = [KEY, SECRET, SIGNING, SEAL.decode(), base64.b64encode(SEAL).decode(), CALLER_TOKEN, STORE_PASSWORD, REFRESH]
-"""What may be seen nowhere at all."""
+"""Secrets that may stand in no output."""
 TOKENS = [TOKEN_MARK, ACCESS]
-"""What only good answers on the vending listener may hold."""
+"""Secrets that only successful responses of the vending listener may hold."""
 
 CALLER = {"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}"}
 SETTINGS = {
@@ -43,7 +43,7 @@ ADMIN_PATHS = ("/metrics", "/status.json", "/status", "/readyz", "/startupz", "/
 
 @asynccontextmanager
 async def hostile_partner() -> AsyncIterator[RawPartner]:
-    """Hands out a token once, and from then on repeats what it was sent."""
+    """Issues a token once, and from then on repeats what it received."""
     async with raw_partner() as partner:
         document = {"role": "API_USER", "accessToken": ACCESS, "refreshToken": REFRESH}
         partner.play = http("200 OK", json.dumps(document).encode(), "Content-Type: application/json")
@@ -51,7 +51,7 @@ async def hostile_partner() -> AsyncIterator[RawPartner]:
 
 
 def echo(partner: RawPartner, quoted: str, *statuses: str) -> Play:
-    """Answer with one status after the other and, in every field, what was sent and what `quoted` says beside it."""
+    """Answer with one status after another, and quote in every field what was sent and what `quoted` adds."""
     left = iter(statuses)
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,7 +65,7 @@ def echo(partner: RawPartner, quoted: str, *statuses: str) -> Play:
 
 
 async def a_bad_partner(fleet: Fleet, replica: Replica, recorder: OutputRecorder) -> None:
-    """Every way of vending, then one fault after the other."""
+    """Vend in every way, then cause one fault after another."""
     token_id = recorder.note(await replica.ask(headers=CALLER)).token_id
     recorder.note(await replica.ask("/v1/authorize", headers=CALLER))
     recorder.note(await replica.ask("/openapi.json", headers=CALLER))
@@ -91,12 +91,12 @@ async def a_bad_partner(fleet: Fleet, replica: Replica, recorder: OutputRecorder
 
 
 async def refused(replica: Replica, recorder: OutputRecorder) -> bool:
-    """Whether the partner rejects the credentials by now; asks for more life than the token has left."""
+    """Return whether the partner rejects the credentials; asks for more lifetime than the token has left."""
     return recorder.note(await replica.ask("/v1/token?min_ttl=59", headers=CALLER)).code == "credentials-rejected"
 
 
 async def a_hostile_partner(partner: RawPartner, quoted: str, replica: Replica, recorder: OutputRecorder) -> None:
-    """A refused refresh, then grants, each answered with what was sent."""
+    """A rejected refresh, then grants, each answered with what was sent."""
     recorder.note(await replica.ask(headers=CALLER))
     partner.play = echo(partner, quoted, "400 No", "500 Oops", "429 Wait", "401 No")
     await until(lambda: refused(replica, recorder))
@@ -104,7 +104,7 @@ async def a_hostile_partner(partner: RawPartner, quoted: str, replica: Replica, 
 
 
 async def bad_callers(replica: Replica, recorder: OutputRecorder) -> None:
-    """Refused and malformed requests that carry secrets where they do not belong."""
+    """Refused and malformed requests with secrets in wrong places."""
     for headers in (
         {},
         {"Sidecar-Request": "true"},
@@ -129,13 +129,13 @@ async def bad_callers(replica: Replica, recorder: OutputRecorder) -> None:
 
 
 async def a_store_that_refuses(redis: RedisServer, replica: Replica) -> None:
-    """Its errors may quote what was sent: the password."""
+    """Cause errors that may quote the password."""
     redis.command("CONFIG", "SET", "requirepass", "another")
     redis.command("CLIENT", "KILL", "TYPE", "normal")
     await until(lambda: "store_failed" in replica.output)
 
 
 def everything_in(redis: RedisServer) -> list[str]:
-    """Every key and value."""
+    """Return every key and value."""
     keys = redis.command("KEYS", "*")
     return [part.decode("latin-1") for key in keys for part in (key, redis.command("GET", key))]

@@ -1,4 +1,4 @@
-"""Connections that do nothing by themselves, and a registry of them."""
+"""Connections that only record calls, and a registry of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sidecar.web.server.connection_registry import Activity, ConnectionRegistry,
 
 
 class FakeConnection(ManagedConnection):
-    """Does nothing by itself, and remembers what it is told."""
+    """A connection that only records its calls."""
 
     awaits_response = False
 
@@ -28,12 +28,12 @@ class FakeConnection(ManagedConnection):
 
 
 class ObservedRegistry:
-    """A registry of so many slots, and what it tells. Make it on a running loop of virtual time."""
+    """A registry of so many slots, and what it reports. Make it while a virtual loop runs."""
 
     def __init__(self, slots: int) -> None:
         self.hit: list[Limit] = []
         self.left: list[int] = []
-        """How many connections were left each time it said that most had ended."""
+        """How many connections were left each time it reported that most had ended."""
         self.registry = ConnectionRegistry(
             Limits(max_connections=slots), self.hit.append, lambda: self.left.append(len(self.registry))
         )

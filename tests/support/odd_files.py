@@ -1,4 +1,4 @@
-"""What may lie at a path and is no regular file."""
+"""Kinds of paths that are no regular files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ODD = {
     "fifo": "a FIFO",
     "socket": "a socket",
 }
-"""What the program calls each."""
+"""The word of the program for each kind."""
 
 
 @contextmanager
 def make_odd(kind: str, path: Path) -> Iterator[None]:
-    """Put this kind of `ODD` at the path, whose folder is there, while the block runs; a socket is bound so long."""
+    """Have this kind of `ODD` at the path while the block runs. The folder must exist."""
     match kind:
         case "folder":
             path.mkdir()
@@ -39,7 +39,7 @@ def make_odd(kind: str, path: Path) -> Iterator[None]:
             os.mkfifo(path)
         case _:
             with socket.socket(socket.AF_UNIX) as bound:
-                # By a short name: such an address has 107 bytes.
+                # By a short name: the address of a socket has at most 107 bytes.
                 folder = os.open(path.parent, os.O_RDONLY)
                 bound.bind(f"/proc/self/fd/{folder}/{path.name}")
                 os.close(folder)

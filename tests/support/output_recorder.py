@@ -1,15 +1,15 @@
-"""Keeps what a sidecar said to the outside, and searches it for secrets."""
+"""Keeps what a sidecar sent and logged, and searches it for secrets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from tests.support.replica import Answer
-from tests.support.secret_encodings import spellings
+from tests.support.secret_encodings import encodings
 
 
 class OutputRecorder:
-    """Everything a replica said to the outside: `seen` may hold no secret, `good` the access token."""
+    """The answers of a replica: those in `seen` may hold no secret, those in `good` hold the access token."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -23,7 +23,7 @@ class OutputRecorder:
         return answer
 
     def found(self, secrets: Iterable[str], places: Iterable[str]) -> list[str]:
-        """The secrets that are in these texts in any spelling."""
+        """Return the secrets that are in these texts, in any encoding."""
         sought, text = list(secrets), "\n".join(places)
         self.searched_bytes += len(text.encode())
         self.searched_for |= set(sought)
@@ -31,10 +31,10 @@ class OutputRecorder:
 
     @property
     def figures(self) -> dict[str, int]:
-        """How much was searched for how much."""
-        forms = {form for secret in self.searched_for for form in spellings(secret)}
-        return {"bytes": self.searched_bytes, "secrets": len(self.searched_for), "spellings": len(forms)}
+        """How many bytes were searched, and for how many secrets and encodings."""
+        forms = {form for secret in self.searched_for for form in encodings(secret)}
+        return {"bytes": self.searched_bytes, "secrets": len(self.searched_for), "encodings": len(forms)}
 
 
 def found(secrets: Iterable[str], text: str) -> list[str]:
-    return [secret for secret in secrets if any(form in text for form in spellings(secret))]
+    return [secret for secret in secrets if any(form in text for form in encodings(secret))]

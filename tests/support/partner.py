@@ -1,4 +1,4 @@
-"""A partner in memory: counts every call and does what a test's script says."""
+"""A partner in memory that counts its calls and follows the script of a test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sidecar.core.ports import MaySend
 
 @dataclass
 class FakePartner:
-    """Answers with `token-1`, `token-2`, …; `script` holds what the next calls do instead, first come first served."""
+    """Issues `token-1`, `token-2`, …; `script` holds what the next calls do instead, in order."""
 
     can_refresh: bool = False
     latency_s: float = 0.2
@@ -25,7 +25,7 @@ class FakePartner:
     calls: list[tuple[float, Operation]] = field(default_factory=list)
     secrets_seen: list[str] = field(default_factory=list)
     good_secrets: set[str] | None = None
-    """API secrets that are accepted; None accepts all."""
+    """The API secrets that are accepted; None accepts all."""
 
     @property
     def count(self) -> int:
@@ -36,7 +36,7 @@ class FakePartner:
         return f"token-{self._issued}"
 
     async def called(self, times: int) -> None:
-        """Wait for the call of this number."""
+        """Wait until so many calls were made."""
         while self.count < times:
             await self._was_called.wait()
 
@@ -80,6 +80,6 @@ def failure(kind: FailureKind, *, status: int = 500, retry_after_s: float | None
 
 
 async def hang() -> None:
-    """Never answer; the partner timeout is not the fake's to keep."""
+    """Never answer; the fake has no time limit."""
     await asyncio.sleep(10)
     raise failure(FailureKind.TIMEOUT)

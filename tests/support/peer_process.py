@@ -1,4 +1,4 @@
-"""Another process beside the test, at the same store file: it holds the file's lock, or takes part, when told to."""
+"""Another process with the same store file: on command it holds the lock of the file, or runs an operation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMEOUT_S = 10
 
 
 class PeerProcess:
-    """The test's end. Every order is answered before the next one, but for `order`, whose answer `answer` reads."""
+    """The side of the test. `ask` sends a command and waits for its answer; `order` only sends, and `answer` reads."""
 
     def __init__(self, path: Path) -> None:
         self._process = subprocess.Popen(
@@ -49,8 +49,8 @@ class PeerProcess:
         self._process.communicate()
 
 
-async def _neighbour(path: Path) -> None:
-    """The other end."""
+async def _serve(path: Path) -> None:
+    """Read commands from stdin until it ends; the side of the other process."""
     store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=HandClock())
     lock: sqlite3.Connection | None = None
     shared = store.shared_state(PROFILE)
@@ -72,7 +72,7 @@ async def _neighbour(path: Path) -> None:
 
 
 async def _taken_part(shared: SharedState, word: str) -> dict[str, object]:
-    nonce = f"neighbour-{os.getpid()}/{word}"
+    nonce = f"peer-{os.getpid()}/{word}"
     if word == "claim":
         return {"outcome": outcome_name(await shared.claim(an_ask(nonce)))}
     if word == "fetch":
@@ -88,4 +88,4 @@ def _say(answer: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_neighbour(Path(sys.argv[1])))
+    asyncio.run(_serve(Path(sys.argv[1])))

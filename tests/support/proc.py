@@ -1,4 +1,4 @@
-"""What Linux counts of a process."""
+"""CPU time of a process, as Linux counts it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ CONFIG = SandboxConfig(api_key=Secret(KEY), api_secret=Secret(SECRET), limit=Bud
 
 
 class HeldClock(SystemClock):
-    """The partner's clock: while `free` is cleared its answers are under way for ever."""
+    """The clock of the simulated partner. While `free` is cleared, the partner sends no response."""
 
     def __init__(self) -> None:
         self.free = asyncio.Event()
@@ -40,7 +40,7 @@ class HeldClock(SystemClock):
 
 
 class Fleet:
-    """Everything one test needs; `replicas` are those that should be asked."""
+    """The replicas of one test, their store and their partner. Clients send requests to those in `replicas`."""
 
     def __init__(self, folder: Path, redis: RedisServer, sandbox: Sandbox, clock: HeldClock) -> None:
         self.folder, self.redis, self.sandbox, self.partner_clock = folder, redis, sandbox, clock
@@ -63,23 +63,23 @@ class Fleet:
 
     @property
     def profile_id(self) -> str:
-        """What the account of `KEY` is called in the store."""
+        """The name of the account of `KEY` in the store."""
         account = account_of_key(KEY)
         return Profile(base_url=self.partner_url, account=account).profile_id
 
     @property
     def calls(self) -> list[Call]:
-        """Every token call the partner has seen, in order."""
+        """Every token call that the partner received, in order."""
         return self.sandbox.state.journal.calls
 
     @property
     def now(self) -> float:
-        """By the clock that the partner's moments are of."""
+        """The time by the monotonic clock of the partner."""
         return self.partner_clock.monotonic()
 
     @property
     def ends_at(self) -> Mapping[str, float]:
-        """When each token the partner issued ends, by its id, oldest first; moments as `now`."""
+        """The end of each issued token by its id, oldest first, in the time of `now`."""
         return self.sandbox.state.accounts["pay1st"].ends_at
 
     @property
@@ -89,19 +89,19 @@ class Fleet:
 
     @property
     def gaps_s(self) -> list[float]:
-        """The time between one partner call and the next, as they arrive.
+        """The time between the arrivals of successive partner calls.
 
-        Only for what a replica counts from the partner's answer on, such as a cool-down. A lease and a token's age
-        count from before the call: on a busy machine it arrives much later. `begun_gaps_s` is for those.
+        Use it only for times that a replica counts from the response of the partner, such as a cool-down. A lease and
+        the age of a token count from before the call, which arrives much later on a busy machine: use `begun_gaps_s`.
         """
         return _gaps_s([call.at_monotonic for call in self.calls])
 
     async def begun_gaps_s(self) -> list[float]:
-        """The time between the beginnings of one partner call and the next: replicas count a token's age from there.
+        """The time between the beginnings of successive partner calls, from which replicas count the age of a token.
 
-        Taken from the logs of replicas that run and whose wall clocks agree, once every call that was answered is in
-        them. A token is never younger to a replica than it is; to another than its fetcher it may be older, by the
-        time that one operation on the store takes each of them.
+        It is read from the logs of replicas that run and whose wall clocks agree, once they have every call that was
+        answered. The replica that fetched a token counts its exact age. For the others a token may be older, by the
+        duration of one operation on the store for each of the two replicas.
         """
         answered = sum(call.status != 0 for call in self.calls)
         await until(lambda: len(self._begun_at()) >= answered)
@@ -112,7 +112,7 @@ class Fleet:
         return [datetime.fromisoformat(call["timestamp"]).timestamp() - call["duration_s"] for call in ended]
 
     def mount(self, key: str, secret: str, **more: str) -> None:
-        """Swap the credential files as the kubelet does: a new directory, and `..data` linked to it in one step."""
+        """Replace the credential files as the kubelet does: make a directory, then link `..data` to it in one step."""
         mounted = self.folder / "credentials"
         version = mounted / f"..{time.monotonic_ns()}"
         version.mkdir(parents=True)
@@ -124,28 +124,28 @@ class Fleet:
         (mounted / "..data_tmp").rename(mounted / "..data")
 
     def launch(self, argv: Sequence[str] = SERVE, **settings: str) -> Replica:
-        """Start one more process and do not wait; settings are named without the prefix."""
+        """Start one more process without waiting for it. Settings are named without the prefix `SIDECAR_`."""
         environ = self.settings | {f"SIDECAR_{name}": value for name, value in settings.items()}
         replica = Replica(self.session, environ, self.folder / f"replica-{len(self.started)}.log", argv)
         self.started.append(replica)
         return replica
 
     async def start(self, count: int, **settings: str) -> list[Replica]:
-        """Start this many at once; returns when all of them listen."""
+        """Start `count` replicas at once, and wait until all of them listen."""
         launched = [self.launch(**settings) for _ in range(count)]
         await asyncio.gather(*(replica.listening() for replica in launched))
         self.replicas += launched
         return launched
 
     async def ready(self, count: int, **settings: str) -> list[Replica]:
-        """Start this many; returns when all of them have a token."""
+        """Start `count` replicas, and wait until all of them have a token."""
         started = await self.start(count, **settings)
         for replica in started:
             await until(replica.ready)
         return started
 
     async def agree(self, on: str = "") -> bool:
-        """Whether all replicas hold one token by their own account: the one of id `on`, where that is given."""
+        """Return whether all replicas report the same token, with the id `on` if one is given."""
         try:
             held = {str((await replica.status())["tokenId"] or "") for replica in self.replicas}
         except (aiohttp.ClientError, OSError):
@@ -156,7 +156,7 @@ class Fleet:
         return await self.agree(self.issued[-1])
 
     async def looked(self) -> None:
-        """Wait until each replica has looked at the store several times; for one that is Redis."""
+        """Wait until each replica has read the store, which must be Redis, several times."""
         asked = self._scripts_run()
         await until(lambda: self._scripts_run() >= asked + 4 * len(self.replicas))
 
@@ -164,7 +164,7 @@ class Fleet:
         return self.redis.command_counts().get("evalsha", 0)
 
     async def stop(self, replica: Replica, within_s: float = HANG_S) -> None:
-        """SIGTERM; it has to end, and well."""
+        """Send SIGTERM, and check that the process ends with exit code 0."""
         if replica in self.replicas:
             self.replicas.remove(replica)
         replica.signal(signal.SIGTERM)
@@ -177,7 +177,7 @@ def _gaps_s(at: Sequence[float]) -> list[float]:
 
 @asynccontextmanager
 async def open_fleet(folder: Path, redis: RedisServer, config: SandboxConfig = CONFIG) -> AsyncIterator[Fleet]:
-    """A partner and a store, and no replica yet."""
+    """Start a partner; the fleet has no replica yet."""
     clock = HeldClock()
     sandbox = Sandbox(config, clock)
     fleet = Fleet(folder, redis, sandbox, clock)

@@ -1,4 +1,4 @@
-"""Programs of the system that some tests try things with."""
+"""Programs of the system that some tests need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TLS = "a server with TLS"
 
 
 def found(name: str) -> str | None:
-    """Where the program is: daemons lie in /usr/sbin, which is on root's path alone, those of wheels beside Python."""
+    """Return the path of the program, also in /usr/sbin, which only root has in its path, and beside Python."""
     beside_python = Path(sys.executable).parent
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:{beside_python}")
 
@@ -27,12 +27,12 @@ def needs(name: str) -> pytest.MarkDecorator:
 
 
 def server_with_tls() -> pytest.MarkDecorator:
-    """The same for tests with a store that speaks TLS: Debian's does, those of wheels do not."""
+    """The same for tests with a store that speaks TLS: that of Debian does, those of wheels do not."""
     return pytest.mark.program(_TLS)
 
 
 def skip_without_programs(item: pytest.Item) -> None:
-    """Left out on a machine that has no such program and may not install it, but never in CI, where it has to be."""
+    """Skip the test if its program is missing; fail it in CI, where all programs have to be installed."""
     names = [marker.args[0] for marker in item.iter_markers("program")]
     if _TLS in names and not _has_tls():
         pytest.skip("this server is built without TLS")

@@ -1,4 +1,4 @@
-"""What an answer may never be, whatever goes wrong: held against what the partner issued."""
+"""Which responses a replica must never give, whatever fails, judged by what the partner issued."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from sidecar.sandbox import Sandbox
 from tests.support.replica import Answer
 
 COMMIT_S = 2
-"""A token's age is stored as it was when the commit was sent; how long that may be under way, at most."""
+"""How long a commit may take at most: the age of a token is stored as it was when the commit was sent."""
 
 
 def broken_promise(answer: Answer, sandbox: Sandbox, asked_at: MonotonicTime, told: frozenset[str]) -> str:
-    """Why this answer to a request of `asked_at` must not have been; empty when it may.
+    """Return why this response to a request of `asked_at` is wrong; empty if it is not.
 
-    `told`: tokens that this replica had been told are refused. The partner's clock is this process's.
+    `told` are tokens that were reported to this replica as rejected. The partner uses the clock of this process.
     """
     if answer.status != 200:
         return "" if answer.code and answer.status in (502, 503) else f"{answer.status} {answer.text[:80]}"
@@ -24,9 +24,9 @@ def broken_promise(answer: Answer, sandbox: Sandbox, asked_at: MonotonicTime, to
         return "a token the partner never issued"
     left_s = end_at - asked_at
     if left_s <= 0 and (body["lifetime"] == "declared" or not suspect):
-        return f"a token that was over for {-left_s:.2f} s, marked {'suspect' if suspect else 'as nothing'}"
+        return f"a token that ended {-left_s:.2f} s ago, {'marked suspect' if suspect else 'not marked'}"
     if body["expiresIn"] > max(1, left_s + COMMIT_S):
         return f"a token that claims {body['expiresIn']} s and has {left_s:.2f} s"
     if token_id in told and not suspect:
-        return "a token this replica knows to be refused, unmarked"
+        return "a token that was reported as rejected, not marked suspect"
     return ""

@@ -1,4 +1,4 @@
-"""Servers on 127.0.0.1 that answer at other loopback addresses too, and addresses where nobody ever answers."""
+"""Relays from other loopback addresses to servers on 127.0.0.1, and addresses that never answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 @asynccontextmanager
 async def relay(host: str, port: int, to_port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
-    """What connects to `host` gets to 127.0.0.1; by `tls`, where that is given."""
+    """Relay connections from `host` to 127.0.0.1, with TLS if `tls` is given."""
     tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
 
@@ -47,7 +47,7 @@ async def relay(host: str, port: int, to_port: int, tls: ssl.SSLContext | None =
 
 @contextmanager
 def black_hole(host: str, port: int) -> Iterator[None]:
-    """Whoever connects waits for ever: the place for one connection is taken, and the kernel passes over all others."""
+    """Never accept a connection: the queue of the listener is full, so the kernel drops all others."""
     with socket.socket() as listener, contextlib.ExitStack() as taken:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

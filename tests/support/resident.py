@@ -1,4 +1,4 @@
-"""How much memory a process takes while something goes on, whoever in it allocates: Python or C."""
+"""How much the memory of a process grows meanwhile, whether Python or C allocates it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOOK_S = 0.002
 
 
 class Growth:
-    """`peak_bytes`: the most it took beyond what it took before."""
+    """`peak_bytes` is the largest growth over the memory at the start."""
 
     def __init__(self) -> None:
         self.peak_bytes = 0

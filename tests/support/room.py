@@ -1,4 +1,4 @@
-"""One listener, who is connected to it, and what it tells of them."""
+"""One listener with its connections, and the limits that it reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spellings in which a secret may hide in text or bytes."""
+"""The encodings in which a secret may stand in text or bytes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote, quote_plus
 
 
-def spellings(secret: str) -> Iterator[str]:
-    """As it is, rewritten, and in base64 of a text that it is part of."""
+def encodings(secret: str) -> Iterator[str]:
+    """The secret as it is, rewritten, and in base64 of a text that it is part of."""
     raw = secret.encode()
     yield from (secret, quote(secret, safe=""), json.dumps(secret)[1:-1], *rewritten(secret).values())
     for inner in inside_base64(raw):
@@ -20,9 +20,9 @@ def spellings(secret: str) -> Iterator[str]:
 
 
 def inside_base64(raw: bytes) -> Iterator[str]:
-    """What is certain of base64 of a text that `raw` is part of, for each place it may begin at."""
+    """The part of a base64 text that `raw` alone determines, for each position of `raw` in the encoded text."""
     for offset in range(3):
-        # Cut off what depends on the neighbours.
+        # Cut off what depends on the bytes before and after.
         whole = base64.b64encode(b"\0" * offset + raw + b"\0" * (-(offset + len(raw)) % 3)).decode()
         yield whole[(offset * 8 + 5) // 6 : (offset + len(raw)) * 8 // 6]
 

@@ -1,4 +1,4 @@
-"""A service manager, as far as a service can see one: a datagram socket that takes what it is told."""
+"""A service manager: a datagram socket that receives the messages of a service."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 
 class Manager:
-    """`address` is what `NOTIFY_SOCKET` has."""
+    """`address` is the value of `NOTIFY_SOCKET`."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.told: list[str] = []
-        """Every line so far, in order; of `WATCHDOG=1` those that were read."""
+        """Every line so far, in order."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(f"\0{address[1:]}" if address[0] == "@" else address)
 
     def hear(self) -> list[str]:
-        """Read what has come since the last time, and answer its lines."""
+        """Read what was received since the last time, and return its lines."""
         news: list[str] = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -39,7 +39,7 @@ class Manager:
         return next((line[7:] for line in reversed(self.told) if line.startswith("STATUS=")), "")
 
     def fill(self) -> None:
-        """Take up all the room there is for what has not been read."""
+        """Fill the buffer of the socket."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(BlockingIOError):
             sender.setblocking(False)
             while True:
@@ -51,7 +51,7 @@ class Manager:
 
 @contextlib.contextmanager
 def manager(folder: Path, *, abstract: bool = False) -> Iterator[Manager]:
-    """One that listens in `folder`, or on an abstract socket of this process's own."""
+    """A service manager on a socket in `folder`, or on an abstract socket."""
     opened = Manager(f"@token-sidecar-manager-{os.getpid()}" if abstract else str(folder / "notify"))
     try:
         yield opened

@@ -1,4 +1,4 @@
-"""An event sink that remembers."""
+"""Event sinks that keep the events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ListSink:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.timed: list[tuple[float, Event]] = []
-        """The same with the running loop's time, where there is one."""
+        """Each event with the time of the running loop, if there is one."""
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
@@ -27,7 +27,7 @@ class ListSink:
 
 
 class ListAudit(ListSink):
-    """An audit that wants every event."""
+    """An audit that takes every event."""
 
     def is_told(self, profile: str, token_id: str, caller: str) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""One direction of a connection, and how it may be spoiled."""
+"""One direction of a connection, and its faults."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ CHUNK_BYTES = 65536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """What happens to the bytes of one direction; the default spoils nothing."""
+    """The faults of one direction; by default none."""
 
     delay_s: float = 0
-    """Before each chunk, and before each slice of one."""
+    """The delay before each chunk, and before each slice of one."""
     jitter_s: float = 0
-    """Up to this much more, at random."""
+    """The largest random addition to the delay."""
     slice_bytes: int = 0
-    """So many bytes in a segment of their own; 0: as they come."""
+    """The number of bytes in a slice; 0 does not slice."""
     silent: bool = False
-    """A black hole: what comes waits here, as a network repeats what it lost, until the hole is gone."""
+    """A black hole: data waits here until the fault ends, as a network sends lost data again."""
     reset_after_bytes: int | None = None
-    """The connection is reset instead of letting more than this through, counted since this way was set."""
+    """The connection is reset after so many bytes, counted since this was set."""
 
 
 CLEAN, SILENT = Way(), Way(silent=True)
 Gate: TypeAlias = Callable[[], Awaitable[None]]
 
 
-class ResetWish(Exception):  # noqa: N818 - not an error, but what the way asks for
-    """The connection is to be reset now."""
+class ResetWish(Exception):  # noqa: N818 - a request, not an error
+    """Raised to reset the connection."""
 
 
 class Passage:
-    """Carries one direction of one connection; `way` is asked before every piece, so faults change at any time."""
+    """Carries one direction of one connection. It reads `way` before each piece, so faults change at any time."""
 
     def __init__(
         self, way: Callable[[], Way], look: Callable[[bytes], None], change: Gate, dice: random.Random
     ) -> None:
-        """`look` sees each chunk before it goes on; `change` ends at the next change of ways."""
+        """`look` is called with each chunk before it is sent on; `change` waits for the next change of `way`."""
         self._way, self._look, self._change, self._dice = way, look, change, dice
         self._counted: Way | None = None
         self._passed_bytes = 0
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until the end of the stream. Raises `ResetWish` and `ConnectionError`."""
+        """Carry until the end of the stream. Raises `ResetWish` and `ConnectionError`."""
         while chunk := await reader.read(CHUNK_BYTES):
             self._look(chunk)
             for piece in self._pieces(chunk):
@@ -76,7 +76,7 @@ class Passage:
 
     async def _wait(self) -> None:
         way = self._way()
-        # Also for 0: a slice is one only when its reader has a chance to come in between.
+        # Also for 0, so that its reader can run between two slices.
         await asyncio.sleep(way.delay_s + self._dice.random() * way.jitter_s)
         while self._way().silent:
             await self._change()

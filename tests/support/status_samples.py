@@ -1,4 +1,4 @@
-"""A status page with a profile in every state there is, and all that can be said of one."""
+"""A status page with a profile in every state."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NO_TOKEN = {
 
 
 def vendors() -> dict[str, FakeVendor]:
-    """By the state they show; as of 00:03:00 in a life that began at 00:00:00."""
+    """Token providers by their state, at 00:03:00 of a life that began at 00:00:00."""
     shown = {name: FakeVendor(name) for name in ("fresh", "cooling", "suspect", "empty", "rejected", "resting")}
     for vendor in shown.values():
         vendor.show(left_s=720)
@@ -57,8 +57,8 @@ def vendors() -> dict[str, FakeVendor]:
     return shown
 
 
-def gallery_events() -> Iterator[Event]:
-    """Of several kinds."""
+def sample_events() -> Iterator[Event]:
+    """Events of several kinds."""
     listen, admin_listen, profiles = ("127.0.0.1:8181",), ("0.0.0.0:9181",), tuple(vendors())
     yield ServiceStarted(version="1.0", listen=listen, admin_listen=admin_listen, store="redis", profiles=profiles)
     change = {"token_id": "13acf09ea0c6d864", "fetched": True, "fence": 7, "lifetime": Lifetime.ASSUMED}
@@ -80,16 +80,16 @@ def shown(*snapshots: Snapshot, told: Sequence[Event] = (), draining: bool = Fal
 
 
 def words(text: str) -> str:
-    """The page's text in one line."""
+    """Return the text of the page in one line."""
     return " ".join(re.sub(r"<[^>]*>", " ", text).split())
 
 
 @asynccontextmanager
-async def gallery() -> AsyncIterator[str]:
-    """Gives the page's URL."""
+async def status_samples() -> AsyncIterator[str]:
+    """Serve the page, and yield its URL."""
     clock, shown = FixedClock(), vendors()
     recent = RecentEvents(clock)
-    for event in gallery_events():
+    for event in sample_events():
         clock.passed_s += 17
         recent.emit(event)
     clock.passed_s = 180

@@ -28,7 +28,7 @@ async def store_lines(url: str, **settings: str) -> list[CheckLine]:
 
 
 async def failures(url: str, **settings: str) -> list[str]:
-    """The details of what failed."""
+    """The details of the lines that failed."""
     lines = await store_lines(url, **settings)
     assert [line.ok for line in lines if not line.detail] in ([], [True])
     return [line.detail for line in lines if not line.ok]
@@ -43,7 +43,7 @@ async def notes(url: str) -> list[str]:
 
 @asynccontextmanager
 async def balanced(servers: Sequence[RedisServer]) -> AsyncIterator[int]:
-    """A port whose connections lead to each of the servers in turn, as a Service's do."""
+    """A port whose connections go to each of the servers in turn, as with a Kubernetes Service."""
     turns = 0
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,7 +59,7 @@ async def balanced(servers: Sequence[RedisServer]) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def always_answering(line: bytes) -> AsyncIterator[int]:
-    """A port that answers whatever comes by this."""
+    """A port that answers everything with this."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(65536):

@@ -1,4 +1,4 @@
-"""What the replicas agree on, read from the store itself: lease, permits and pauses, by the store's own clock."""
+"""The coordination document as it is stored: lease, permits and pauses, by the clock of the store."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.support.replica import HANG_S
 
 
 def gate_in_redis(server: RedisServer) -> Coordination | None:
-    """The gate of the one account in this server; None while there is none."""
+    """The document of the one account in this server; None while there is none."""
     for key in server.command("KEYS", "pts:*:gate"):
         return msgspec.json.decode(server.command("GET", key), type=Coordination)
     return None
 
 
 def gate_in_file(path: Path) -> Coordination | None:
-    """The gate of the one account in this SQLite file, which must be there; None while there is none."""
+    """The document of the one account in this SQLite file, which must exist; None while there is none."""
     with closing(sqlite3.connect(path, timeout=HANG_S)) as connection:
         row = connection.execute("SELECT document FROM kept WHERE name LIKE '%:gate'").fetchone()
     return None if row is None else msgspec.json.decode(row[0], type=Coordination)

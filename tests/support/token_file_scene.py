@@ -1,4 +1,4 @@
-"""A token file and the task that keeps it true, with a vendor in the test's hand."""
+"""A token file and the task that writes it, with a token provider that the test controls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.vendor import FakeVendor
 
 
 class TokenProvider(FakeVendor):
-    """A wait for another token ends when there is one, or when the test says so."""
+    """A token provider whose waits for another token end with a token, or when the test ends them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class TokenProvider(FakeVendor):
         return True
 
     async def looked(self) -> None:
-        """The file is as it should be now, as far as its follower knows."""
+        """Wait until the follower has written the file."""
         await self._looked.acquire()
 
     def end_wait(self) -> None:
@@ -58,18 +58,18 @@ class Scene:
             return None
 
     def state(self) -> tuple[str | None, bool]:
-        """What is in the file, and whether it is behind."""
+        """Return what is in the file, and whether it is behind."""
         return self.content(), self.follower.behind
 
     @property
     def told(self) -> list[str]:
-        """The ids of what was written, and an empty one for each time it was removed."""
+        """The ids of the tokens written, and an empty one for each removal."""
         told = [event for event in self.sink.events if isinstance(event, TokenFileWritten | TokenFileRemoved)]
         return [event.token_id if isinstance(event, TokenFileWritten) else "" for event in told]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """From the first look on."""
+        """Run the follower."""
         task = asyncio.create_task(self.follower.run())
         try:
             await self.vendor.looked()

@@ -1,4 +1,4 @@
-"""What can happen on the way to a server, by name: each begins one fault, and `FaultProxy.heal` ends it."""
+"""Faults of the connection to a server, by name: each function begins one, and `FaultProxy.heal` ends it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLAP_S = 0.2
 
 
 def slow(proxy: FaultProxy) -> None:
-    """An operation takes up to 0.16 s longer: below the time-out, and 500 times what it takes without."""
+    """An operation takes up to 0.16 s longer: less than the time-out, and 500 times as long as otherwise."""
     proxy.spoil(Way(delay_s=0.04, jitter_s=0.04))
 
 
@@ -29,7 +29,7 @@ def half_open(proxy: FaultProxy) -> None:
 
 
 def lose_reply_of(script: Script) -> Callable[[FaultProxy], None]:
-    """Once, the server does it and the answer is lost."""
+    """Once, the server runs the script and its reply is lost."""
 
     def begin(proxy: FaultProxy) -> None:
         def watch(link: Link, chunk: bytes) -> None:
@@ -74,7 +74,7 @@ PASSABLE: Mapping[str, Callable[[FaultProxy], None]] = {
     "a claim's reply lost": lose_reply_of(CLAIM),
     "a commit's reply lost": lose_reply_of(COMMIT),
 }
-"""On the way to Redis: under these the replicas still agree."""
+"""Under these faults of the connection to Redis the replicas still agree."""
 CUTTING: Mapping[str, Callable[[FaultProxy], None]] = {
     "refused": refused,
     "requests reset": reset_requests,
@@ -83,7 +83,7 @@ CUTTING: Mapping[str, Callable[[FaultProxy], None]] = {
     "black hole": black_hole,
     "black hole for replies": deaf,
 }
-"""While these last there is no server."""
+"""Under these faults the server cannot be used."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The requests that conversations are made of. Neighbours in a conversation get different responses."""
+"""The requests that conversations are made of. Two in a row get different responses."""
 
 from __future__ import annotations
 

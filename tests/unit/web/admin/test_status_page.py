@@ -15,7 +15,7 @@ from sidecar.core.process_events import StalledFile
 from sidecar.vending.api import LastFailure
 from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.page import page
-from tests.support.status_samples import NO_TOKEN, gallery_events, shown, words
+from tests.support.status_samples import NO_TOKEN, sample_events, shown, words
 from tests.support.vendor import NOW, snapshot
 
 HOSTILE = "</p><script>alert(1)</script><a href=x onclick='y' style=\"z\">$name &amp; {name}"
@@ -54,7 +54,7 @@ def page_saying(text: str) -> str:
     detail = saying(text, PartnerDetail(status=429))
     failure = LastFailure(kind=FailureKind.THROTTLED, at=NOW, detail=detail)
     calling = replace(snapshot(), lease_until=NOW + 200, last_failure=failure)
-    told = [event for event in gallery_events() if event.name not in ("store_failed", "token_reported")]
+    told = [event for event in sample_events() if event.name not in ("store_failed", "token_reported")]
     return shown(saying(text, calling), told=[saying(text, event) for event in told])
 
 
@@ -65,7 +65,7 @@ def test_no_text_becomes_anything_but_text() -> None:
 
 
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere() -> None:
-    text = shown(snapshot(), snapshot("other"), told=list(gallery_events()))
+    text = shown(snapshot(), snapshot("other"), told=list(sample_events()))
     assert not [tag for tag in skeleton(text) if "style" in tag or any(name.startswith("on") for name in tag)]
     assert re.findall(r"<script[^>]*>(.*?)</script>", text) == [""]
     loaded = re.findall(r'(?:src|href)="([^"]*)"', text)

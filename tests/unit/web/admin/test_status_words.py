@@ -13,14 +13,14 @@ from sidecar.telemetry.log import event_fields
 from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.markup import FAILURES, span, time_of, until
 from sidecar.web.admin.status_page.page import SENTENCES, page
-from tests.support.status_samples import gallery_events, shown, words
+from tests.support.status_samples import sample_events, shown, words
 from tests.support.vendor import NOW, snapshot
 
 AT = "2026-01-01T00:03:00Z"
 
 
 def test_events_come_newest_first_in_words_with_their_details() -> None:
-    text = words(shown(snapshot(), told=list(gallery_events())))
+    text = words(shown(snapshot(), told=list(sample_events())))
     told = text.split("Latest events", 1)[1]
     assert told.index("Credentials cannot be read: api-key is empty") < told.index("Sidecar 1.0 started")
     assert "warning: Store unavailable (peek: TimeoutError) 3 times suspect store_failed" in told
