@@ -1,4 +1,4 @@
-"""The admin API through a real socket: probes, metrics and status, and never a token."""
+"""The admin API through a real socket: probes, metrics and status, without any token."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support.vendor import NOW, FakeVendor, FixedClock
 from tests.support.wire import LOOPBACK, Reply, ask, serving
 
 NONE = {"ready": False, "condition": Condition.EXPIRED}
-"""What a snapshot shows where there is no token to vend."""
+"""The fields of a snapshot without a token to vend."""
 
 
 @dataclass
 class Admin:
-    """A running admin listener, and the levers behind it."""
+    """A running admin listener, and the state that it shows."""
 
     vendors: dict[str, FakeVendor]
     recent: RecentEvents
@@ -35,7 +35,7 @@ class Admin:
     dead: str | None = None
     draining: bool = False
     file: TokenFileState = "written"
-    """That of the profile `other`."""
+    """The state of the token file of the profile `other`."""
     waited: bool = False
 
     async def get(self, path: str, **headers: str) -> Reply:
@@ -69,7 +69,7 @@ async def test_livez_is_200_while_the_tasks_run_and_says_what_is_wrong_when_not(
 
 
 async def test_a_token_that_is_not_in_its_file_yet_is_not_ready(admin: Admin) -> None:
-    """Its apps start by this probe, and read the file."""
+    """Apps start after this probe, and read the file."""
     admin.file = "awaited"
     reply = await admin.get("/readyz")
     found = {name: (one["ready"], one["reason"]) for name, one in reply.json()["profiles"].items()}
@@ -103,7 +103,7 @@ async def test_a_profile_with_a_suspect_token_is_ready_even_with_partner_and_sto
 
 @pytest.mark.parametrize("why_not", ["credentials-rejected", "partner-unavailable", "starting"])
 async def test_one_profile_that_failed_leaves_the_others_in_service_and_is_named(admin: Admin, why_not: str) -> None:
-    """`starting`: its next call is under way, after one that failed."""
+    """`starting` has an open call, after one that failed."""
     admin.vendors["other"].show(**NONE, why_not=why_not)
     reply = await admin.get("/readyz")
     assert (reply.status, reply.json()["ready"]) == (200, True)

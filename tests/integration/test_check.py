@@ -50,7 +50,7 @@ async def lines(environ: Environ, *, live: bool = False) -> list[CheckLine]:
 
 
 async def token_line(environ: Environ) -> CheckLine:
-    """The line about the token, the last one of a live check."""
+    """Return the line about the token, the last one of a live check."""
     return (await lines(environ, live=True))[-1]
 
 
@@ -64,7 +64,7 @@ async def test_where_the_credentials_come_from_is_said(environ: Environ, tmp_pat
 
 
 async def test_profiles_whose_files_hold_one_key_have_to_agree_on_its_budget(tmp_path: Path) -> None:
-    """Two directories: that they are one account shows once they are read."""
+    """Two directories of credentials: only reading them shows that they are one account."""
     text = ""
     for name, budget in (("a", "6/60"), ("b", "2/60")):
         folder = tmp_path / name
@@ -212,7 +212,7 @@ async def test_a_live_check_says_in_which_way_an_answer_is_malformed(environ: En
 async def test_a_live_check_never_calls_on_the_share_of_a_store_that_is_down(
     environ: Environ, bench: Bench, redis_server: RedisServer
 ) -> None:
-    """The store answers the check's own operations, and none of the profile's."""
+    """The store answers the operations of the check, but none of the profile."""
     async with fault_proxy(redis_server.port) as proxy:
         proxy.watch = lambda link, chunk: link.reset() if CREDENTIALS.credentials_id.encode() in chunk else None
         environ |= {"SIDECAR_STORE": f"redis://127.0.0.1:{proxy.port}", "SIDECAR_SEAL": "off"}
@@ -225,7 +225,7 @@ async def test_a_live_check_never_calls_on_the_share_of_a_store_that_is_down(
 async def test_a_live_check_fails_when_the_store_is_not_told_of_the_token(
     environ: Environ, partner: RawPartner, own_redis_server: RedisServer
 ) -> None:
-    """It is lost between the grant and the commit."""
+    """The store is lost between the grant and the commit."""
 
     async def lose_the_store(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.to_thread(own_redis_server.stop)

@@ -1,4 +1,4 @@
-"""`check` at a real Redis with each fault: what is wrong, where, and what to do."""
+"""`check` with a real Redis in each faulty state: it says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PASSWORD = "kanary-password"
 
 
 def user_with(server: RedisServer, *rules: str) -> str:
-    """The server's URL for a user with these rights alone."""
+    """The URL of the server for a user with only these rights."""
     server.command("ACL", "SETUSER", "sidecar", "reset", "on", f">{PASSWORD}", *rules)
     return f"redis://sidecar:{PASSWORD}@127.0.0.1:{server.port}"
 
@@ -37,7 +37,7 @@ def where(server: RedisServer) -> str:
 async def replica(
     own_redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RedisServer]:
-    """Of the test's own server."""
+    """A replica of the server that only this test uses."""
     options = ("--replicaof", "127.0.0.1", str(own_redis_server.port))
     server = RedisServer(tmp_path_factory.mktemp("replica"), *options).start()
     await until(lambda: server.command("INFO", "replication")["master_link_status"] == "up", 10)
@@ -51,7 +51,7 @@ async def test_a_server_that_is_fit_for_use_has_one_line(redis_server: RedisServ
 
 
 async def test_every_operation_is_tried_and_no_key_is_left(redis_server: RedisServer) -> None:
-    """By the scripts of the service, whose commands the server counts."""
+    """The server counts the scripts of the service and their commands."""
     assert await notes(redis_server.url) == []
     counts = redis_server.command_counts()
     assert counts["evalsha"] + counts["eval"] >= 6

@@ -1,4 +1,4 @@
-"""`check` behind sentinels and in a cluster, and where the URL takes one kind of server for another."""
+"""`check` with sentinels, with a cluster, and with a URL for the wrong kind of server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrio]:
 
 @pytest.fixture
 def sentinel(own_redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinel]:
-    """One that watches the test's own server."""
+    """A sentinel that watches the server of this test."""
     sentinel = Sentinel(tmp_path_factory.mktemp("sentinel"), own_redis_server.port)
     yield sentinel.start()
     sentinel.stop()
@@ -169,7 +169,7 @@ async def test_slots_that_nobody_serves_and_an_announced_address_are_said(
 
 
 async def test_a_replica_that_could_not_stand_in_is_a_note(cluster: ClusterTrio) -> None:
-    """The last one of this file: the cluster has a node more from now on."""
+    """This test is the last of the file: it adds a node to the cluster."""
     master = cluster.nodes[0]
     replica = await asyncio.to_thread(cluster.cover, master)
     assert await notes(cluster.url) == []  # what it writes is what the replica must have received, to be named

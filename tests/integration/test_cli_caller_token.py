@@ -1,4 +1,4 @@
-"""To whom `token` sends the caller token."""
+"""`token` sends the caller token only where it belongs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CALLER_TOKEN = "canary-caller-token"
 
 @pytest.fixture
 def caller_token(tmp_path: Path) -> dict[str, str]:
-    """The environment of a command that has one."""
+    """The environment of a command with a caller token."""
     path = tmp_path / "caller-token"
     path.write_text(CALLER_TOKEN)
     return {"SIDECAR_CALLER_TOKEN_FILE": str(path)}

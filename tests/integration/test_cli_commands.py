@@ -1,4 +1,4 @@
-"""The commands that ask a running sidecar, over real sockets."""
+"""The commands that send requests to a running sidecar, over real sockets."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ CANARY = "canary-4711-of-some-length"
 
 
 async def command(*argv: str, **environ: str) -> int:
-    """Run a command beside the service it asks."""
+    """Run a command while the service runs in this event loop."""
     return await asyncio.to_thread(run, argv, environ)
 
 
 @asynccontextmanager
 async def admin(*snapshots: Snapshot, stalled: Sequence[StalledFile] = ()) -> AsyncIterator[str]:
-    """The admin listener over profiles in these states."""
+    """An admin listener with profiles in these states."""
     vendors = {one.profile: FakeVendor(one.profile) for one in snapshots}
     for one in snapshots:
         vendors[one.profile].shown = one
@@ -159,7 +159,7 @@ async def test_the_sidecar_is_asked_by_the_name_it_was_given_and_heard_to_the_en
 
 @asynccontextmanager
 async def answering(*parts: bytes) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """A server that says these, one after another, to whoever asks: its port, and what it was asked."""
+    """A server that sends these responses in order. Yields its port and the requests it received."""
     asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

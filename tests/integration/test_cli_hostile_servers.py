@@ -1,4 +1,4 @@
-"""`token`, `status` and the image's health check, asked to a server that lies, floods or never ends."""
+"""`token`, `status` and the health check of the image with a server that sends wrong, endless or slow responses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.replica import HANG_S
 LIMIT_S = 0.3
 OK = b"HTTP/1.1 200 OK\r\n"
 EVIL = "\x1b]0;x\x07\x9b31m\u202e\ud800\n\r\u2028"
-"""A terminal's title, a C1 control, a text direction, half a pair, and line ends."""
+"""A terminal title, a C1 control, a text direction, an unpaired surrogate, and line ends."""
 
 ENDLESS = {
     "nothing": (b"", b""),
@@ -66,7 +66,7 @@ def assert_harmless(text: str) -> None:
 def test_an_answer_without_end_is_given_up_within_one_limit(
     first: bytes, then: bytes, drip_s: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """That the commands end at all is the verdict: nothing else ends them."""
+    """The command has to end by itself: nothing else ends it."""
     with flooding(first, then, drip_s=drip_s) as flood:
         url = f"127.0.0.1:{flood.port}"
         assert [run([name, "--url", url], {}) for name in ("token", "status")] == [1, 3]
@@ -180,7 +180,7 @@ PROFILE: Mapping[str, Any] = {
 
 
 def odd_profiles() -> Iterator[Any]:
-    """Profiles in which one field at a time is of another type, and what is none at all."""
+    """Profiles with one field of a wrong type, and values that are no profile."""
     yield from ([], None, 1, "x", {})
     values: tuple[Any, ...] = (EVIL, [], {}, -1, 1e308, True, {"a": [EVIL]})
     for name in PROFILE:

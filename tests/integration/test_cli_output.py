@@ -1,4 +1,4 @@
-"""What the commands do when their output cannot be written: each a process, started by a shell as people start it."""
+"""Commands whose output cannot be written, each a process that a shell starts."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ CREDENTIALS = {"SIDECAR_API_KEY": "k", "SIDECAR_API_SECRET": "s"}
 
 @pytest.fixture
 async def sidecar() -> AsyncIterator[RawPartner]:
-    """What answers as a sidecar would."""
+    """A server that answers as a sidecar does."""
     async with raw_partner() as sidecar:
         yield sidecar
 
 
 async def shell(arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """`token-sidecar ARGUMENTS`, redirections among them."""
+    """Run `token-sidecar ARGUMENTS`, with redirections."""
     return await asyncio.to_thread(
         subprocess.run,
         ["/bin/sh", "-c", f"exec '{sys.executable}' -m {'' if 'health' in arguments else 'sidecar '}{arguments}"],
@@ -124,7 +124,7 @@ async def test_the_health_check_has_two_codes_whatever_becomes_of_its_words(redi
 
 
 async def test_a_service_without_any_standard_stream_serves_and_ends_with_0() -> None:
-    """Its sockets must not take their numbers."""
+    """Sockets must not get the numbers of closed standard streams."""
     admin = f"127.0.0.1:{free_port()}"
     line = f"exec '{sys.executable}' -m sidecar serve <&- >&- 2>&-"
     environ = {"SIDECAR_LISTEN": "127.0.0.1:0", "SIDECAR_ADMIN_LISTEN": admin, "SIDECAR_BASE_URL": "http://127.0.0.1:1"}

@@ -1,4 +1,4 @@
-"""The commands, each through its whole way as a process."""
+"""The commands as processes, from start to end."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.support.commands import START_LIMIT_S, process, wait_for
 CANARY = "canary-4711"
 
 PROXIES = {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
-"""Nothing listens there."""
+"""Proxies at a port where nothing listens."""
 
 
 def spoken(demo: subprocess.Popen[str]) -> tuple[str, bytes]:
-    """The next curl line that posts: its URL and its body."""
+    """Return the URL and the body of the next curl line that posts."""
     line = wait_for(r"curl (-d .*|-X POST .*)", demo.stdout)
     body = re.search(r"-d '([^']*)'", line)
     return line.split()[-1], body[1].encode() if body else b""
@@ -35,7 +35,7 @@ def post(url: str, body: bytes) -> int:
 
 
 def test_asking_for_a_token_loads_nothing_of_the_service() -> None:
-    """So that it starts fast."""
+    """Imports cost start time."""
     source = (
         "import sys; from sidecar.cli.main import run; run(['token', '--url', '127.0.0.1:1'], {});"
         "late = 'aiohttp', 'asyncio', 'redis', 'sidecar.core.events', 'structlog', 'uvloop';"
@@ -53,7 +53,7 @@ def test_a_command_without_somewhere_to_speak_ends_with_its_code(closed: str) ->
 
 @pytest.mark.parametrize(("store", "needed"), [("memory://", []), ("redis://127.0.0.1:1", ["cryptography", "redis"])])
 def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], tmp_path: Path) -> None:
-    """Each of these costs every pod memory, and every start time."""
+    """Each of these modules costs memory and start time in every pod."""
     (tmp_path / "seal-key").write_bytes(base64.b64encode(bytes(32)))
     environ = {
         "SIDECAR_LISTEN": "127.0.0.1:0",
@@ -84,7 +84,7 @@ def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], t
 
 @pytest.mark.parametrize("proxies", [{}, PROXIES])
 def test_a_sandbox_a_check_a_sidecar_and_its_token(proxies: dict[str, str]) -> None:
-    """The whole way a person goes, each step a process; on loopback, whatever proxy the environment names."""
+    """Sandbox, check, sidecar and token, each a process, on loopback whatever proxy the environment names."""
     with process("sandbox", "--listen", "127.0.0.1:0") as sandbox:
         partner = wait_for(r"(http://\S+);", sandbox.stdout)
         admin_url = f"127.0.0.1:{free_port()}"

@@ -1,4 +1,4 @@
-"""What the commands print while secrets are in their environment, in their files, or given by mistake."""
+"""The output of the commands with secrets in the environment, in files, or in arguments by mistake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOP = Path(__file__).resolve().parents[2]
 
 
 def printed(*argv: str, **settings: str) -> str:
-    """All that `token-sidecar ARGV` says, with these settings beside the secrets."""
+    """Return the output of `token-sidecar ARGV` with these settings beside the secrets."""
     environ = {
         "PATH": os.defpath,
         "SIDECAR_API_KEY": KEY,
@@ -91,7 +91,7 @@ def test_misuse_is_answered_with_the_usage_alone(argv: tuple[str, ...]) -> None:
 
 
 def test_commands_begin_with_no_secret_in_their_environment_and_no_copy_of_it_made() -> None:
-    """Libraries keep copies of what it is when they are imported; the command gets its settings beside it."""
+    """Libraries copy the environment when they are imported, so the command gets its settings separately."""
     source = (
         "import os, sys, sidecar.__main__ as main\n"
         "def run(argv, environ):\n"

@@ -1,4 +1,4 @@
-"""What a process prints of errors that nobody foresaw: where they came from, and no text of theirs."""
+"""What a process prints of unforeseen errors: where they were raised, but not their messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CRASHES = {
 
 @contextmanager
 def full_pipe() -> Iterator[int]:
-    """What is written to it waits for ever."""
+    """A stream on which every write blocks."""
     reading, writing = os.pipe()
     try:
         os.set_blocking(writing, False)
@@ -55,7 +55,7 @@ def full_pipe() -> Iterator[int]:
 @pytest.mark.parametrize("flags", [(), ("-X", "dev")], ids=["plain", "dev"])
 @pytest.mark.parametrize("crash", CRASHES.values(), ids=CRASHES.keys())
 def test_an_unforeseen_error_is_told_without_its_text(crash: str, flags: tuple[str, ...]) -> None:
-    # Put together where it runs: the lines of the source are no secret.
+    # Joined at run time, so that no source line in the traceback holds it.
     source = "import sys; CANARY = '-'.join(['canary', '4711']); import sidecar.__main__ as main\n"
     source += f"from sidecar.app.running import run as on_the_loop\n{crash}\n"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A whole sidecar whose credentials lie on a file system that stops to answer."""
+"""A whole sidecar whose credentials are on a file system that hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The deploy files, judged by the tools that will read them."""
+"""The files of deploy/, checked by the tools that read them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOCKERFILE = DEPLOY / "docker/Dockerfile"
 
 
 def run(*command: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run it with these variables beside the tests' own."""
+    """Run it with these variables added to the environment."""
     variables = {**os.environ, **environ}
     return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False)
 
@@ -38,7 +38,7 @@ def output_of(*command: str | Path) -> str:
 
 
 def promtool() -> str:
-    """The one tool here that pip cannot bring. A check that did not run must not look like one that did."""
+    """Return the path of promtool, which pip cannot install. Without it the test fails, and does not skip."""
     path = shutil.which("promtool")
     if path is None:
         pytest.fail(
@@ -68,7 +68,7 @@ def test_every_alert_fires_when_it_should_and_only_then() -> None:
     ],
 )
 def test_each_generation_of_compose_takes_the_file(program: str) -> None:
-    """The newest comes with the tests' libraries; the system's is 1.29 on Debian 12, which many still have."""
+    """pip installs the newest; the one of the system is 1.29 on Debian 12, which is still common."""
     output_of(program, "--file", ROOT / "docker-compose.yml", "config", "--quiet")
 
 
@@ -82,14 +82,14 @@ def livez_answering(status: int) -> Iterator[int]:
             self.end_headers()
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Say nothing on stderr."""
+            """Write nothing to stderr."""
 
     with in_a_thread(HTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield server.server_port
 
 
 def health(**environ: str) -> int:
-    """The exit code of the image's own HEALTHCHECK."""
+    """Return the exit code of the HEALTHCHECK of the image."""
     written = re.search(r"^HEALTHCHECK .*?CMD (\[.*?\])$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
     assert written is not None
     python, *arguments = json.loads(written[1])

@@ -1,4 +1,4 @@
-"""A configuration that cannot work ends with 2, and every problem is named: those of settings and those of files."""
+"""A configuration that cannot work ends with 2, and names every problem of settings and of files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ended(command: str, environ: Mapping[str, str]) -> subprocess.CompletedProce
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A file of each kind, none of which can be used."""
+    """A file of each kind that cannot be used."""
     (tmp_path / "credentials").mkdir()
     (tmp_path / "credentials/api-key").write_text(f"{CANARY}:x")
     (tmp_path / "seal-keys").write_text(f"{CANARY}\n")
@@ -58,7 +58,7 @@ def of_files(folder: Path) -> list[str]:
 
 
 def named(stderr: str, beginnings: list[str]) -> list[int]:
-    """How often each is there, as the beginning of a line."""
+    """Count the lines that begin with each."""
     lines = [line.split(": ", 1)[1] for line in stderr.splitlines()]
     return [sum(line.startswith(beginning) for line in lines) for beginning in beginnings]
 

@@ -1,4 +1,4 @@
-"""Each fault of the proxy does what it says: one that did nothing would prove nothing elsewhere."""
+"""Each fault of the proxy has its effect; otherwise tests that use it would prove nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.support.spoiled_way import CLEAN, SILENT, Way
 
 LINE = b"0123456789abcdef\n"
 SILENCE_S = 0.15
-"""How long nothing has to come before that counts as silence; on loopback an answer takes a millisecond."""
+"""How long nothing is received before that counts as silence; on loopback a reply takes a millisecond."""
 
 
 @dataclass
 class Echo:
-    """A server that says everything twice over, line by line, and keeps what it heard."""
+    """A server that sends every line back, and keeps it."""
 
     heard: list[bytes] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Client:
         return await asyncio.wait_for(self.reader.readexactly(len(LINE)), HANG_S)
 
     async def is_silent(self) -> bool:
-        """Nothing comes, and the connection stays open."""
+        """Check that nothing is received, and that the connection stays open."""
         try:
             await asyncio.wait_for(self.reader.read(1), SILENCE_S)
         except TimeoutError:
@@ -126,7 +126,7 @@ async def test_a_reset_of_replies_loses_the_answer_to_what_was_done(allowed: int
         assert await client.answer() == LINE
         proxy.replies = Way(reset_after_bytes=allowed)
         client.say()
-        # What came before the reset is read first.
+        # Data received before the reset is read first.
         if allowed:
             assert await client.reader.readexactly(allowed) == LINE[:allowed]
         with pytest.raises(ConnectionResetError):

@@ -1,4 +1,4 @@
-"""What a proxy forwards is served where it is asked for, and only to who presents the caller token or uses a socket."""
+"""Requests forwarded by a proxy are served if forward auth is on, with the caller token or over a unix socket."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORWARDED = {
     "Origin": "https://shop.example.com",
     "Sec-Fetch-Site": "cross-site",
 }
-"""What Caddy and Traefik send on behalf of a page in a browser."""
+"""The headers that Caddy and Traefik forward for a page in a browser."""
 APPENDED = "/v1/authorize/default/api/pay?x=1&x=2&min_ttl=none"
 PATHS = [
     "/v1/authorize",

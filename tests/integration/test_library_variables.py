@@ -1,4 +1,4 @@
-"""Variables that only a library reads never end the process; those that are passed over are named."""
+"""Variables that only libraries read never end the process; those that are ignored are named."""
 
 from __future__ import annotations
 

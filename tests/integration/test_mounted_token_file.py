@@ -1,4 +1,4 @@
-"""A token file that is a mount point of its own, as `docker run -v file:file` and a `subPath` make it."""
+"""A token file that is a mount point itself, as with `docker run -v file:file` and a `subPath`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ for token in (Secret("new"), None):
 
 @functools.cache
 def needs_mounts() -> pytest.MarkDecorator:
-    """Left out where no mount namespace may be made, as in most containers."""
+    """Skip where no mount namespace may be made, as in most containers."""
     may = os.geteuid() == 0 and subprocess.run((*_UNSHARE, "true"), capture_output=True, check=False).returncode == 0
     return pytest.mark.skipif(not may, reason="a mount needs root, and the right to make a mount namespace")
 
 
 def with_mounted(path: Path, *argv: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with `argv`, for which the file is mounted over itself."""
+    """Run Python with `argv` in a namespace where the file is mounted over itself."""
     path.write_text("old")
     command = (*_UNSHARE, "sh", "-c", MOUNT, str(path), sys.executable, *argv)
     environ = {"PATH": os.environ["PATH"], **{f"SIDECAR_{name}": value for name, value in settings.items()}}

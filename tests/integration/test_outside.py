@@ -1,4 +1,4 @@
-"""Nothing that the outside sees changes by accident: settings, codes, events, documents, metrics, status, log lines."""
+"""Nothing public changes by accident: settings, codes, events, documents, metrics, status, log lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sidecar as OpenShift runs it: under a user id that nobody knew before, able to write to mounted volumes alone."""
+"""The sidecar as on OpenShift: under an arbitrary user id that may write only to mounted volumes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.commands import START_LIMIT_S, process, wait_for
 from tests.support.programs import needs
 
 USER_ID = 1_000_680_000
-"""Of a namespace's range; it has no line in /etc/passwd."""
+"""A user id without an entry in /etc/passwd."""
 # All files of the image can be read by everybody. Python may lie in root's own folder here: so this user, too, can read
 # everything, and write nothing more for it.
 _READING = "-all,+dac_read_search"
@@ -31,7 +31,7 @@ pytestmark = [needs("setpriv"), pytest.mark.skipif(os.geteuid() != 0, reason="on
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """One that every user may enter. pytest's own are closed to others, and access(2) looks at no capability."""
+    """A folder that every user may enter. Those of pytest are private, and access(2) ignores capabilities."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -45,7 +45,7 @@ def volume(folder: Path, name: str, mode: int) -> Path:
 
 
 def secrets(folder: Path) -> Path:
-    """As the kubelet mounts a Secret with `defaultMode: 0444`: root's, for everybody to read."""
+    """Write files as the kubelet mounts a Secret with `defaultMode: 0444`: owned by root, readable by all."""
     mounted = volume(folder, "credentials", 0o755)
     for name in ("api-key", "api-secret"):
         (mounted / name).write_text(f"demo-{name}\n")

@@ -1,4 +1,4 @@
-"""Several processes that keep tokens in one file."""
+"""Several processes write tokens to one file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_reader_finds_a_whole_token_at_each_look_while_three_processes_write_t
         argv = [[sys.executable, "-c", WRITER, str(path), letter] for letter in "bcd"]
         writers = [stack.enter_context(subprocess.Popen(each)) for each in argv]
         while any(writer.poll() is None for writer in writers):
-            # Not asserted here: nobody would end the writers.
+            # Not asserted here: the writers would not be ended.
             reads.append(content_of(path))
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     assert set(reads) <= {letter * 2000 for letter in "abcd"}

@@ -1,4 +1,4 @@
-"""Signals that come while a process starts, at moments that Python itself tells: an import, a socket."""
+"""Signals during the start of a process, at audit events of Python: an import, a socket."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ AS_PROCESS_1 = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 @functools.cache
 def needs_process_ids() -> pytest.MarkDecorator:
-    """Left out where no namespace of process ids may be made, as in most containers."""
+    """Skip where no namespace of process ids may be made, as in most containers."""
     may = (
         os.geteuid() == 0 and subprocess.run((*AS_PROCESS_1, "true"), capture_output=True, check=False).returncode == 0
     )
@@ -91,7 +91,7 @@ def needs_process_ids() -> pytest.MarkDecorator:
 def signalled(
     command: str, number: signal.Signals, moment: str, below: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """The command, started by the programs `below`, as it gets the signal from itself at the moment."""
+    """Start the command, by the programs `below`. It sends itself the signal at the moment."""
     argv = [*below, sys.executable, "-c", SIGNALLED, *ARGUMENTS[command], str(int(number)), moment]
     with subprocess.Popen(argv, env=ENVIRON, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:
         try:
@@ -116,7 +116,7 @@ def test_a_stop_during_the_start_ends_the_process_with_0(command: str, moment: s
     ],
 )
 def test_process_1_of_a_container_ends_as_well(moment: str) -> None:
-    """The kernel sends it no signal that it has no handler for."""
+    """The kernel does not deliver signals to process 1 without a handler."""
     with signalled("serve", signal.SIGTERM, moment, AS_PROCESS_1) as started:
         output, _ = started.communicate(timeout=START_LIMIT_S)
     assert started.returncode == 0, output

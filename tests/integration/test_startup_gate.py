@@ -1,4 +1,4 @@
-"""`/startupz` of a whole service: an app beside it waits for the first token, but not for ever."""
+"""`/startupz` of a whole service: apps wait for the first token, but not for ever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE_S = 300
 
 
 class MovableClock(SystemClock):
-    """The machine's, and ahead of it by as much as a test says."""
+    """The clock of the machine, set ahead by a test."""
 
     ahead_s = 0.0
 
@@ -32,7 +32,7 @@ async def clock() -> MovableClock:
 
 @pytest.fixture
 async def tokenless(clock: MovableClock) -> AsyncIterator[Service]:
-    """A running service whose partner is not there."""
+    """A running service whose partner cannot be reached."""
     environ = {
         "SIDECAR_LISTEN": "127.0.0.1:0",
         "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0",

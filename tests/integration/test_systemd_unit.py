@@ -1,4 +1,4 @@
-"""deploy/systemd: the unit as systemd reads it, and a real sidecar held to what it allows."""
+"""deploy/systemd: systemd accepts the unit, and a real sidecar runs with only what it allows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.service_manager import manager
 UNIT = Path(__file__).parents[2] / "deploy/systemd/token-sidecar.service"
 LINES = [line.split("=", 1) for line in UNIT.read_text().splitlines() if re.match(r"[A-Z]\w+=", line)]
 EXPOSURE = 15
-"""Of 100, by systemd's own count: `systemd-analyze security`."""
+"""The score of `systemd-analyze security`, of 100."""
 OF_ROOT = {"fchown"}
 """SQLite gives the journal to the owner of the database, but only as root, which the unit's user is not."""
 DENYING_WRITE_AND_EXECUTE = f"""
@@ -46,7 +46,7 @@ def seconds(name: str) -> float:
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """A copy that starts the program where it is here."""
+    """A copy of the unit that starts the program of this machine."""
     copy = tmp_path / UNIT.name
     program = Path(sysconfig.get_path("scripts")) / "token-sidecar"
     copy.write_text(UNIT.read_text().replace("/opt/token-sidecar/bin/token-sidecar", str(program)))
@@ -90,7 +90,7 @@ def test_its_limits_leave_room_for_the_defaults() -> None:
 
 @pytest.fixture
 async def machine(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Fleet]:
-    """A partner, and settings such as the unit's. Its Redis is used by nobody."""
+    """A partner, and settings like those of the unit. Its Redis is not used."""
     async with open_fleet(tmp_path, redis_server, CONFIG) as fleet:
         fleet.settings |= {
             "SIDECAR_STORE": f"sqlite://{tmp_path}/state/state.db",
@@ -101,13 +101,13 @@ async def machine(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Fl
 
 
 def below(pid: int) -> int:
-    """The process that this one traces; itself where it traces none."""
+    """The process that this one traces, or itself."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(children[0]) if children else pid
 
 
 async def used(machine: Fleet, folder: Path, argv: Sequence[str]) -> str:
-    """Start it, ask for a token, have the files read again, look at its page, and end it; what it wrote."""
+    """Start it, ask for a token, have it read its files again, get its page, stop it, and return its output."""
     with manager(folder) as systemd:
         machine.settings["NOTIFY_SOCKET"] = systemd.address
         replica = machine.launch(argv)
@@ -128,7 +128,7 @@ async def test_it_runs_where_no_memory_may_be_written_and_executed(machine: Flee
 
 
 def allowed() -> set[str]:
-    """The system calls of the unit's filter: what is named, less what is named with ~."""
+    """The system calls of the filter of the unit: those named, without those named with ~."""
     names: set[str] = set()
     for value in values("SystemCallFilter"):
         found = {name for each in value.removeprefix("~").split() for name in expanded(each)}

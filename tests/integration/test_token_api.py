@@ -1,4 +1,4 @@
-"""`/v1/token` and `/v1/authorize` through a real socket: what a caller gets when there is a token."""
+"""`/v1/token` and `/v1/authorize` through a real socket, when there is a token."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def test_authorize_returns_200_with_the_header_of_the_partner_to_any_metho
 
 
 async def test_authorize_passes_over_a_body_and_ends_the_connection(service: VendingService) -> None:
-    """Envoy sends the body of the request that it asks about, where it is told to."""
+    """Envoy can be configured to send the body of the request too."""
     head = b"POST /v1/authorize HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n"
     for body in (b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"):
         # `exchange` reads until the connection ends: what follows the body is no further request.
@@ -180,7 +180,7 @@ async def test_authorize_passes_over_a_body_and_ends_the_connection(service: Ven
 
 
 async def test_no_answer_of_authorize_but_200_has_the_header_of_the_partner(service: VendingService) -> None:
-    """A proxy passes a denial to its client, with its headers."""
+    """A proxy passes a refusal with its headers to its client."""
     refused = [
         await ask(service.address, "/v1/authorize", headers={"Host": "x"}, bare=True),
         await ask(service.address, "/v1/authorize?min_ttl=x"),

@@ -1,4 +1,4 @@
-"""Whatever OpenTelemetry's variables hold, opening what sends traces raises nothing and names the variable."""
+"""Whatever the variables of OpenTelemetry hold, opening the exporter raises nothing and names the variable."""
 
 from __future__ import annotations
 

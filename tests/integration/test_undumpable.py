@@ -1,4 +1,4 @@
-"""A crash leaves no memory behind, and no other process of the same user looks into ours."""
+"""A crash leaves no core file, and no other process of the same user can read our memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.capless import capless, reader
 
 LIMIT_S = 60
 PATIENT = "print(flush=True); input()"
-"""A Python that does nothing."""
+"""A Python process that does nothing."""
 PATHS = {"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
 
@@ -35,7 +35,7 @@ def serve(port: int) -> dict[str, str]:
 
 @contextmanager
 def started(*argv: str, environ: dict[str, str], folder: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Python without capabilities, once it has said its first line."""
+    """Python without capabilities, once it has written its first line."""
     process = subprocess.Popen(
         capless(*argv), env=environ, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -54,7 +54,7 @@ def read_by_a_stranger(pid: int) -> list[str]:
 
 
 def limits(pid: int) -> list[str]:
-    """The soft and the hard limit of core files."""
+    """Return the soft and the hard limit of core files."""
     line = next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if "core file" in line)
     return line.split()[4:6]
 
@@ -69,7 +69,7 @@ def test_no_process_of_the_same_user_reads_our_environment_or_memory(argv: tuple
 
 
 def test_the_stranger_reads_that_of_any_other_process() -> None:
-    """So that the test above can fail."""
+    """Show that the test above can fail."""
     with started("-c", PATIENT, environ=PATHS) as process:
         assert "environ" in read_by_a_stranger(process.pid)
 
@@ -88,7 +88,7 @@ def test_a_crash_leaves_no_core_where_another_process_may(number: signal.Signals
 
 @pytest.mark.parametrize("command", ["serve", "check", "status", "token", "sandbox", "demo"])
 def test_every_command_begins_with_it(command: str) -> None:
-    """Before it has read anything: `run` is where commands begin."""
+    """It is protected before it reads anything: commands begin with `run`."""
     source = (
         "import sys, ctypes, resource, sidecar.__main__ as main\n"
         "main.run = lambda *_: print(ctypes.CDLL(None).prctl(3), *resource.getrlimit(resource.RLIMIT_CORE)) or 0\n"
@@ -118,7 +118,7 @@ def test_the_process_metrics_are_still_there() -> None:
 
 
 def test_the_process_metrics_are_there_for_a_user_who_is_not_root_too() -> None:
-    """Its own files in `/proc` belong to root then. Root turns into such a user once everything is imported."""
+    """Its files in `/proc` belong to root then. Root becomes such a user once everything is imported."""
     source = (
         "import os, sidecar.app; from sidecar.telemetry.metrics import Metrics\n"
         "from sidecar.app.process import forbid_dumps\n"

@@ -1,4 +1,4 @@
-"""A sidecar whose log is a pipe that nobody reads: what it is there for goes on, and what was lost is told."""
+"""A sidecar whose log is a pipe that is not read: it goes on, and reports how many lines were dropped."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Unread:
             return answer.read().decode()
 
     def dropped(self) -> dict[str, float]:
-        """By stream."""
+        """The dropped lines by stream."""
         return {
             sample.labels["stream"]: sample.value
             for family in text_string_to_metric_families(self.admin("/metrics"))
@@ -53,7 +53,7 @@ class Unread:
         self._admin.close()
 
     def flood(self) -> None:
-        """Ask until lines of both streams were dropped: each request is a line of each."""
+        """Send requests until lines of both streams were dropped: each request writes a line to both."""
         while not all(self.dropped()[stream] for stream in STREAMS):
             for _ in range(MAX_QUEUED // 4):
                 assert self.vend() == 200
@@ -61,7 +61,7 @@ class Unread:
 
 @pytest.fixture
 def unread() -> Iterator[Unread]:
-    """With a token; its log is not read from its first token on."""
+    """A sidecar with a token, whose log is not read from then on."""
     with process("sandbox", "--listen", "127.0.0.1:0") as sandbox:
         environ = {
             "SIDECAR_BASE_URL": wait_for(r"(http://\S+);", sandbox.stdout),
@@ -105,7 +105,7 @@ def test_sigterm_ends_it_with_0(unread: Unread) -> None:
 
 
 def test_at_a_normal_end_every_line_is_written(unread: Unread) -> None:
-    """As many as fit into the pipe: the process ends before they are read."""
+    """So many lines fit into the pipe: the process ends before they are read."""
     for _ in range(50):
         assert unread.vend() == 200
     unread.serve.send_signal(signal.SIGTERM)
