@@ -29,8 +29,8 @@ from sidecar.core.errors import (
     WaitTimeoutError,
 )
 from sidecar.core.events import (
+    AttemptEnded,
     Event,
-    FlightEnded,
     PartnerCalled,
     StoredValueDiscarded,
     StoreFailed,
@@ -81,7 +81,7 @@ class _LastEvents:
                 self.store_failure = None
             case StoredValueDiscarded(what="seal"):
                 self.unsealable = True
-            case FlightEnded(result="fetched" | "adopted"):
+            case AttemptEnded(result="fetched" | "adopted"):
                 self.flight_ended.set()
 
 

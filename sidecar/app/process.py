@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TextIO
 
 from sidecar.core.model import Seconds
-from sidecar.core.safe_traceback import bare_line
+from sidecar.core.safe_traceback import safe_line
 from sidecar.telemetry.line_writer import takes_a_line
 
 
@@ -139,4 +139,4 @@ def write_to_stderr(what: str, error: BaseException | None, within_s: Seconds = 
     """Write one line to stderr, with the error's places and classes, if that does not block for `within_s`."""
     # A process that ends may have no stderr any more. One with an unread stderr must end as well.
     if takes_a_line(sys.stderr, within_s):
-        sys.stderr.write(f"{bare_line(what, error)}\n")
+        sys.stderr.write(f"{safe_line(what, error)}\n")

@@ -31,7 +31,7 @@ from sidecar.partner.presets import PRESETS
 from sidecar.partner.transport import open_session
 from sidecar.stores.factory import Store
 from sidecar.vending.local_budget import LocalBudgets
-from sidecar.vending.profile_vendor import ProfileVendor
+from sidecar.vending.profile_provider import ProfileProvider
 from sidecar.vending.refresher import Beat
 from sidecar.web.admin.app import AdminApi, AdminSources
 from sidecar.web.api.app import TokenApi
@@ -55,7 +55,7 @@ class Service:
         """`environ` has the variables of the service manager, if one gets notifications from the service."""
         self._settings = settings
         self._clock = clock if clock is not None else SystemClock()
-        self.vendors: dict[str, ProfileVendor] = {}
+        self.vendors: dict[str, ProfileProvider] = {}
         self._observers = Observers(
             settings, self._clock, log, self.vendors.values, lambda: self._listeners.connections()
         )
@@ -202,7 +202,7 @@ class Service:
         """Reload the files of credentials, caller tokens and seal keys now (SIGHUP)."""
         self._files.look_now()
         for vendor in self.vendors.values():
-            vendor.reread_credentials()
+            vendor.reload_credentials()
         self._manager.reloading()
 
     def drain(self) -> None:

@@ -14,7 +14,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.events import CredentialsUnreadable, InternalFailure, SealKeysChanged, SealKeysUnreadable
 from sidecar.core.model import Seconds, Secret
 from sidecar.core.ports import EventSink
-from sidecar.core.safe_traceback import bare_trace
+from sidecar.core.safe_traceback import safe_traceback
 from sidecar.credentials.caller_token import CallerTokens, read_caller_tokens
 from sidecar.file_operations import FileOperationError, FileOperations, read_at_start
 from sidecar.secret_file import FileStamp, file_stamp
@@ -87,7 +87,7 @@ class WatchedFile(Generic[T]):
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001 - after one bug later rotations must still be detected
-                sink.emit(InternalFailure(where="look at a file", trace=bare_trace(error)))
+                sink.emit(InternalFailure(where="look at a file", trace=safe_traceback(error)))
 
     def _stamp_and_content(self) -> tuple[FileStamp | None, T]:
         # The stamp is taken before the file is read: a write in between gives another stamp at the next look.

@@ -25,7 +25,7 @@ from sidecar.stores.sealing import AesSealer, OpenSealer, Sealer
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.local_budget import LocalBudgets
-from sidecar.vending.profile_vendor import ProfileVendor
+from sidecar.vending.profile_provider import ProfileProvider
 from sidecar.vending.refresher import Beat
 
 LATEST = 4
@@ -115,11 +115,11 @@ class Process:
     budgets: LocalBudgets
     stalls: FileStalls
 
-    def open_profile(self, settings: ProfileSettings) -> ProfileVendor:
+    def open_profile(self, settings: ProfileSettings) -> ProfileProvider:
         """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
-        source = credentials_source(settings, self.redactor, self.stalls, lambda: vendor.reread_credentials())
-        vendor = ProfileVendor(settings.profile, source, self._assemble, self.clock, self.sink)
-        return vendor
+        source = credentials_source(settings, self.redactor, self.stalls, lambda: provider.reload_credentials())
+        provider = ProfileProvider(settings.profile, source, self._assemble, self.clock, self.sink)
+        return provider
 
     def _assemble(self, profile: Profile, credentials: CredentialsSource) -> Assembly:
         timeout_s, redactor = profile.partner_timeout_s, self.redactor

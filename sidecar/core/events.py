@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, TypeAlias
 from sidecar.core.errors import AnswerProblem, FailureKind, PartnerDetail
 from sidecar.core.model import Lifetime, Operation, Reason, Seconds, UtcTime
 
-FlightResult: TypeAlias = Literal["fetched", "adopted", "failed"]
+AttemptResult: TypeAlias = Literal["fetched", "adopted", "failed"]
 Verdict: TypeAlias = Literal["refreshing", "already-replaced", "later", "confirmed"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
@@ -64,13 +64,13 @@ class LogLinesDropped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlightEnded(Event):
+class AttemptEnded(Event):
     """One refresh attempt ended, with its reason and its result."""
 
     name = "flight_ended"
     level = "debug"
     reason: Reason
-    result: FlightResult
+    result: AttemptResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,8 +72,8 @@ class Credentials:
 
     def __post_init__(self) -> None:
         # Computed once: each computation leaves copies of the credentials in freed memory.
-        pair = f"{len(self.api_key.reveal())}:{self.api_key.reveal()}{self.api_secret.reveal()}"
-        made = hashlib.blake2b(pair.encode(errors="surrogatepass"), digest_size=8, person=b"credentials").hexdigest()
+        text = f"{len(self.api_key.reveal())}:{self.api_key.reveal()}{self.api_secret.reveal()}"
+        made = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8, person=b"credentials").hexdigest()
         object.__setattr__(self, "credentials_id", made)
         object.__setattr__(self, "account", account_of_key(self.api_key.reveal()))
 

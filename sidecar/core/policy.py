@@ -1,4 +1,4 @@
-"""Decisions about time: pure functions of values, moments and a jitter in [0, 1)."""
+"""Decisions about time: pure functions of values, times and a jitter in [0, 1)."""
 
 from __future__ import annotations
 
@@ -85,13 +85,15 @@ def condition(
     return Condition.STALE if age_s >= refresh_at_s else Condition.FRESH
 
 
-def pause_s(kind: FailureKind, strikes: int, retry_after_s: Seconds | None, profile: Profile, jitter: float) -> Seconds:
-    """Return how long no replica calls after a failure; `strikes` counts this one (1 for the first).
+def pause_s(
+    kind: FailureKind, failures: int, retry_after_s: Seconds | None, profile: Profile, jitter: float
+) -> Seconds:
+    """Return how long no replica calls after a failure; `failures` are consecutive, this one included.
 
     A wait that the partner named is used exactly, up to a day. Back-off uses full jitter: the whole of it is random, so
     that fleets which share a partner do not retry together.
     """
-    doublings = min(strikes - 1, 16)
+    doublings = min(failures - 1, 16)
     if kind is FailureKind.THROTTLED:
         if retry_after_s is not None and retry_after_s > 0:
             return min(retry_after_s, MAX_RETRY_AFTER_S)

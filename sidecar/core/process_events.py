@@ -1,9 +1,4 @@
-"""What happened to requests and connections, of both listeners. Records as in `sidecar.core.events`.
-
-Frozen records of what happened to files; see `events`.
-
-Frozen records of what happened to token files; see `events`.
-"""
+"""Events of requests and connections, files and token files: records as in `sidecar.core.events`."""
 
 from __future__ import annotations
 

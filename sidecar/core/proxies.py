@@ -1,8 +1,7 @@
-"""The proxy that an environment names for a URL, by the conventions of curl and Python's standard library.
+"""The proxy that an environment names for a URL, and which hosts are this machine's own.
 
-https://curl.se/docs/manpage.html#NOPROXY, https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
-
-Which hosts are this machine's own.
+By the conventions of curl and Python's standard library: https://curl.se/docs/manpage.html#NOPROXY,
+https://docs.python.org/3/library/urllib.request.html#urllib.request.getproxies
 """
 
 from __future__ import annotations
@@ -13,17 +12,19 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
+_IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _LOOPBACK_6 = ipaddress.IPv6Address("::1")
+_SEPARATORS = re.compile(r"[,\s]+")
+_WITH_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>[0-9]{1,5})")
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address never leaves this machine (RFC 6761 section 6.3 for `localhost`)."""
     if host.lower() == "localhost" or host.lower().endswith(".localhost"):
         return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    address = _address(host.strip("[]"))
+    return address is not None and address.is_loopback
 
 
 def names_loopback(host: str) -> bool:
@@ -38,20 +39,11 @@ def names_loopback(host: str) -> bool:
     return address is not None and (address.version == 4 or address == _LOOPBACK_6) and address.is_loopback
 
 
-def literal_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def literal_address(host: str) -> _IpAddress | None:
     """The address that the host of a URL or a `Host` header is written as, IPv6 in brackets; None for a name."""
     bracketed = host.startswith("[") and host.endswith("]")
-    try:
-        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
-    except ValueError:
-        return None
-    return address if bracketed == (address.version == 6) else None
-
-
-_IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_SEPARATORS = re.compile(r"[,\s]+")
-_WITH_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>[0-9]{1,5})")
+    address = _address(host[1:-1] if bracketed else host)
+    return address if address is not None and bracketed == (address.version == 6) else None
 
 
 class Proxy(NamedTuple):

@@ -10,12 +10,12 @@ MAX_PLACES = 40
 """An endless recursion has a thousand; a line that fits into a pipe at once (4096 bytes) has room for so many."""
 
 
-def bare_line(what: str, error: BaseException | None) -> str:
+def safe_line(what: str, error: BaseException | None) -> str:
     """Return the line for stderr about an unexpected error."""
-    return f"token-sidecar: {what}{f': {bare_trace(error)}' if error else ''}"
+    return f"token-sidecar: {what}{f': {safe_traceback(error)}' if error else ''}"
 
 
-def bare_trace(error: BaseException | None) -> str:
+def safe_traceback(error: BaseException | None) -> str:
     """Where `error` came from, innermost frame last, then its class and those of what caused it."""
     if error is None:
         return ""

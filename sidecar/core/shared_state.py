@@ -6,10 +6,6 @@ at the moment of its response, so clock skew between replicas does not matter.
 Two facts are ordered by their fences, never by time and never by the order of writing. A fact that another can
 supersede carries the fence at which it was recorded: the highest one given by then. An outcome ends only what was
 recorded below the fence of its own grant.
-
-Brings a state forward to some time after the store's reply, for a replica that cannot read it again.
-
-Detects data that a store has lost: a failover may lose its last writes without an error.
 """
 
 from __future__ import annotations
@@ -21,21 +17,26 @@ from typing import TypeAlias
 from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.model import Seconds, Token, UtcTime
 
+FENCES_PER_DAY = 24 * 3600 * 1000
+"""At least so many fences pass in a day: a fence is at least the store's clock in milliseconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     """A cool-down (`kind` is THROTTLED) or a back-off (any other kind): no replica calls for `left_s` more seconds.
 
-    `strikes` counts the failures of this kind since the last token, this one included. A pause that is over has
-    `left_s` 0.
+    `consecutive_failures` counts those of this kind since the last token, this one included. `left_s` is 0 at the end.
     """
 
     kind: FailureKind
     left_s: Seconds
-    strikes: int
+    consecutive_failures: int
     detail: PartnerDetail | None = None
     fence: int = 0
     """The fence at which it was recorded; unused in `FailureReport`, where the store sets it."""
+
+    def after(self, passed_s: Seconds) -> Pause:
+        return self if self.left_s <= 0 else replace(self, left_s=max(0, self.left_s - passed_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,8 @@ class State:
     lease_owner: str = ""
     lease_left_s: Seconds = 0
     pause: Pause | None = None
-    strikes: Mapping[str, FailureCount] = field(default_factory=dict)
-    """Failures since the last token, by kind (401 and 403 are counted in `credential_blocks`): the next pause is
-    longer. By kind, or alternating failures would each be paused as a first one."""
+    failure_counts: Mapping[str, FailureCount] = field(default_factory=dict)
+    """Failures since the last token, by kind, 401 and 403 left out: alternating kinds are not each a first failure."""
     credential_blocks: Mapping[str, Pause] = field(default_factory=dict)
     """Credentials the partner rejected, by `credentials_id`."""
     proven: Mapping[str, int] = field(default_factory=dict)
@@ -118,14 +118,29 @@ class State:
     grants: tuple[Grant, ...] = ()
     """The permits spent within the window, oldest first."""
     damaged: tuple[str, ...] = ()
-    """Names of stored values that could not be used and count as missing: closed set `gate`, `token`, `seal`.
-
-    `seal`: a token is stored that this replica cannot open: its key is missing, or its form is not this version's.
-    """
+    """Names of stored values that could not be used and count as missing: `gate`, `token`, or `seal` for a token that
+    this replica cannot open: its key is missing, or its form is not this version's."""
 
     @property
     def has_unreadable_token(self) -> bool:
         return "seal" in self.damaged
+
+    def after(self, passed_s: Seconds, window_s: Seconds) -> State:
+        """Return the state as it is `passed_s` later; permits older than the budget's `window_s` are dropped."""
+        if passed_s <= 0:
+            return self
+        return replace(
+            self,
+            now=self.now + passed_s,
+            lease_left_s=max(0, self.lease_left_s - passed_s),
+            pause=None if self.pause is None else self.pause.after(passed_s),
+            credential_blocks={key: pause.after(passed_s) for key, pause in self.credential_blocks.items()},
+            grants=tuple(
+                Grant(grant.fence, grant.age_s + passed_s, grant.caller_requested)
+                for grant in self.grants
+                if grant.age_s + passed_s < window_s
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,8 +223,7 @@ class FailureReport:
     fence: int
     credentials_id: str
     pause: Pause | None = None
-    """The pause for all replicas; the store counts its strikes itself. None: the lease ended before a byte was sent, or
-    by a rejected refresh token. Nothing is paused then."""
+    """For all replicas; the store counts failures itself. None: nothing was sent, or a refresh token was rejected."""
     drop_refresh: int = 0
     """The highest fence whose token is not to be refreshed any more."""
     known: int = 0
@@ -234,79 +248,3 @@ class ReplicaMemory:
     token_age_s: Seconds
     clock_stepped: bool = False
     """The store's clock was set: this replica's ages of the token and of the permits count, not the stored times."""
-
-
-def run_on(state: State, passed_s: Seconds, window_s: Seconds) -> State:
-    """Return the state as it is `passed_s` later; permits older than the budget's `window_s` are dropped.
-
-    Returns the same object when no time has passed: this is called at every read of the state.
-    """
-    if passed_s <= 0:
-        return state
-    return replace(
-        state,
-        now=state.now + passed_s,
-        lease_left_s=max(0, state.lease_left_s - passed_s),
-        pause=None if state.pause is None else _later(state.pause, passed_s),
-        credential_blocks=_all_later(state.credential_blocks, passed_s),
-        grants=_older(state.grants, passed_s, window_s),
-    )
-
-
-def _all_later(refused: Mapping[str, Pause], passed_s: Seconds) -> Mapping[str, Pause]:
-    return {key: _later(pause, passed_s) for key, pause in refused.items()} if refused else refused
-
-
-def _later(pause: Pause, passed_s: Seconds) -> Pause:
-    return pause if pause.left_s <= 0 else replace(pause, left_s=max(0, pause.left_s - passed_s))
-
-
-def _older(grants: tuple[Grant, ...], passed_s: Seconds, window_s: Seconds) -> tuple[Grant, ...]:
-    return tuple(
-        Grant(grant.fence, grant.age_s + passed_s, grant.caller_requested)
-        for grant in grants
-        if grant.age_s + passed_s < window_s
-    )
-
-
-NOTICED_S: Seconds = 1
-"""Two durations that differ by less than this were measured at different moments."""
-
-
-def forgot(ours: State, theirs: State, window_s: Seconds) -> bool:
-    """Whether the store has lost a fact that this replica had read from it. `window_s` is the budget's.
-
-    The epoch stays and fences never fall. A permit counts until it leaves the window. A pause runs its time and a
-    report stays, unless a token that was granted later ended them.
-    """
-    if not ours.epoch:
-        return False
-    if theirs.epoch != ours.epoch or theirs.fence < ours.fence or theirs.refresh_dropped < ours.refresh_dropped:
-        return True
-    return (
-        _grant_lost(ours, theirs, window_s)
-        or _pause_lost(ours, theirs, ours.pause, theirs.pause)
-        or any(
-            _pause_lost(ours, theirs, pause, theirs.credential_blocks.get(key))
-            for key, pause in ours.credential_blocks.items()
-        )
-        or _report_lost(ours, theirs)
-    )
-
-
-def _grant_lost(ours: State, theirs: State, window_s: Seconds) -> bool:
-    known = {grant.fence for grant in theirs.grants}
-    return any(grant.fence not in known and grant.age_s < window_s - NOTICED_S for grant in ours.grants)
-
-
-def _pause_lost(ours: State, theirs: State, our_pause: Pause | None, their_pause: Pause | None) -> bool:
-    if our_pause is None or theirs.token_fence > max(ours.token_fence, our_pause.fence):
-        return False
-    left_s = 0 if their_pause is None else their_pause.left_s
-    return our_pause.left_s - left_s > NOTICED_S
-
-
-def _report_lost(ours: State, theirs: State) -> bool:
-    if ours.reported is None or ours.reported.token_id != theirs.token_id or theirs.reported is not None:
-        return False
-    return theirs.confirmed is None or theirs.confirmed.fence <= ours.reported.fence

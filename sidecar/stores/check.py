@@ -81,7 +81,7 @@ async def try_operations(shared: SharedState, clock: Clock) -> None:
         raise _not_kept("commit")
     if not (await shared.reject(token.token_id, 0)).current:
         raise _not_kept("reject")
-    pause = Pause(kind=FailureKind.TIMEOUT, left_s=1, strikes=1)
+    pause = Pause(kind=FailureKind.TIMEOUT, left_s=1, consecutive_failures=1)
     await shared.fail(FailureReport(nonce=nonce, fence=token.fence, credentials_id=_CREDENTIALS_ID, pause=pause))
     seeded = await shared.seed(ReplicaMemory(state=State(fence=token.fence), token=token, token_age_s=0))
     if seeded.token_id != token.token_id:

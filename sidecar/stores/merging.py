@@ -61,7 +61,7 @@ def merge_pauses(gate: Coordination, state: State, token_fence: int, now_ms: int
     """Merge pauses, failure counts and the credentials that obtained a token or were rejected."""
     if state.pause and not _is_ended(state.pause, token_fence):
         gate.pause = _later_of(gate, gate.pause, state.pause, now_ms)
-    for kind, failures in state.strikes.items():
+    for kind, failures in state.failure_counts.items():
         if failures.fence >= token_fence:
             gate.strikes[kind] = _sum_of(gate.strikes.get(kind), failures)
     for credentials_id, fence in state.proven.items():
@@ -115,4 +115,4 @@ def _later_of(gate: Coordination, stored: StoredPause | None, offered: Pause, no
     if stored and left_ms(stored, now_ms) >= ms(offered.left_s):
         return stored
     until_ms, detail = now_ms + ms(offered.left_s), detail_text(offered.detail)
-    return StoredPause(offered.kind.value, gate.fence, now_ms, until_ms, offered.strikes, detail)
+    return StoredPause(offered.kind.value, gate.fence, now_ms, until_ms, offered.consecutive_failures, detail)

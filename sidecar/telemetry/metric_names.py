@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from sidecar.core.errors import ERROR_CODES, FailureKind
-from sidecar.core.events import FlightResult, Verdict
+from sidecar.core.events import AttemptResult, Verdict
 from sidecar.core.listener_limits import Limit, ListenerName
 from sidecar.core.model import Operation, Reason
 from sidecar.core.process_events import Endpoint, FileName
@@ -17,7 +17,7 @@ ROUTES: tuple[str, ...] = get_args(Endpoint)
 OPERATIONS = tuple(Operation)
 OUTCOMES: tuple[str, ...] = ("ok", *FailureKind)
 REASONS = tuple(Reason)
-RESULTS: tuple[str, ...] = get_args(FlightResult)
+RESULTS: tuple[str, ...] = get_args(AttemptResult)
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 LISTENERS: tuple[str, ...] = get_args(ListenerName)
 LIMITS: tuple[str, ...] = get_args(Limit)

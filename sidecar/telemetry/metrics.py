@@ -18,8 +18,8 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from sidecar.core.events import (
+    AttemptEnded,
     Event,
-    FlightEnded,
     LeaseLost,
     PartnerCalled,
     StoreFailed,
@@ -139,7 +139,7 @@ class Metrics:
                 duration = self._partner_durations.get((event.profile, event.operation))
                 if duration is not None:
                     duration.observe(event.duration_s)
-            case FlightEnded():
+            case AttemptEnded():
                 self._flights.count(event.profile, event.reason, event.result)
             case TokenReported():
                 self._reports.count(event.profile, event.verdict)

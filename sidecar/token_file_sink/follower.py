@@ -23,7 +23,7 @@ from sidecar.core.process_events import (
     TokenFileRemoved,
     TokenFileWritten,
 )
-from sidecar.core.safe_traceback import bare_trace
+from sidecar.core.safe_traceback import safe_traceback
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls
 from sidecar.token_file_sink.token_file import TokenFile, TokenFileError
 from sidecar.vending.api import TokenProvider
@@ -80,7 +80,7 @@ class Follower:
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001 - a bug must not leave a token in the file for ever
-                self._sink.emit(InternalFailure(profile=self._profile, where="file sink", trace=bare_trace(error)))
+                self._sink.emit(InternalFailure(profile=self._profile, where="file sink", trace=safe_traceback(error)))
             if self._put is None:
                 await self._vendor.changed(token_id, LOOK_S)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 from sidecar.core.errors import FailureKind, PartnerDetail
@@ -11,7 +11,7 @@ from sidecar.core.model import MonotonicTime, Profile, Seconds, Token, UtcTime
 from sidecar.core.policy import Condition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VendedToken:
     """A token for a caller, with its state when it is vended.
 
@@ -36,6 +36,7 @@ class Report:
     """The answer to a rejection report; `retry_after_s` is set only with `later`."""
 
     verdict: Verdict
+    _: KW_ONLY
     retry_after_s: Seconds | None = None
     known: bool = True
     """Whether this replica has held that token. Any other id is not logged: it may be a token in the wrong field."""

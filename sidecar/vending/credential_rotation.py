@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sidecar.core.errors import CredentialsError
 from sidecar.core.events import CredentialsChanged, CredentialsUnreadable
@@ -33,7 +33,7 @@ class CredentialRotation:
     @property
     def credentials_ids(self) -> tuple[str, ...]:
         """The ids of the credentials that `pick` chooses from."""
-        return tuple(pair.credentials_id for pair in (self._newest, self._previous) if pair is not None)
+        return tuple(one.credentials_id for one in (self._newest, self._previous) if one is not None)
 
     @property
     def readable(self) -> bool:
@@ -45,7 +45,7 @@ class CredentialRotation:
         """Whether the newest credentials have not obtained a token yet, anywhere in the fleet."""
         return self._newest.credentials_id not in self._proven
 
-    def look(self) -> None:
+    def reload(self) -> None:
         """Read the source. If that fails, emit an event and keep the old credentials."""
         try:
             found = self._source.read()
@@ -72,10 +72,9 @@ class CredentialRotation:
         if not self.on_trial:
             self._previous = None
 
-    def pick(self, refused: Iterable[str]) -> Credentials | None:
+    def pick(self, blocked_ids: Collection[str]) -> Credentials | None:
         """Return the newest credentials that are not rejected now; None when the partner rejects all of them."""
-        refused_ids = set(refused)
-        for pair in (self._newest, self._previous):
-            if pair is not None and pair.credentials_id not in refused_ids:
-                return pair
+        for credentials in (self._newest, self._previous):
+            if credentials is not None and credentials.credentials_id not in blocked_ids:
+                return credentials
         return None

@@ -1,26 +1,31 @@
 """One refresh attempt: all callers in this process that need a token wait for the same attempt.
 
-claim ─┬─ Adopt ─────────────────────────────► adopted
+claim ─┬─ Adopt ──────────────────────────────► Adopted
        ├─ Held ── wait, claim again
-       ├─ CoolingDown, OverBudget ───────────► failed
-       ├─ Granted ── call ─┬─ token, commit ─► fetched
-       │                   ├─ failure, fail ─► failed
-       │                   └─ refresh token refused, or lease lost before the call: claim again
+       ├─ CoolingDown, OverBudget ────────────► Blocked
+       ├─ Granted ── call ─┬─ token, commit ──► Fetched
+       │                   ├─ failure, fail ──► Blocked
+       │                   └─ refresh token rejected, or lease lost before the call: claim again
        └─ store down ── wait a random time, claim again; still down: call on this replica's share
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+from typing import ClassVar, TypeAlias
 
-from sidecar.core.errors import StoreError
-from sidecar.core.events import FlightResult
-from sidecar.core.model import Credentials, MonotonicTime, Reason, Seconds
+from sidecar.core.errors import NoTokenError, StoreError
+from sidecar.core.events import AttemptResult
+from sidecar.core.model import Credentials, Profile, Reason, Seconds
 from sidecar.core.policy import Condition
-from sidecar.core.shared_state import Adopt, ClaimRequest, ClaimResult, FailureReport, Granted, Held, OverBudget
-from sidecar.vending.partner_call import Call, Lease
+from sidecar.core.ports import Clock
+from sidecar.core.shared_state import Adopt, Granted, Held, OverBudget
+from sidecar.vending.call_blockers import CallBlockers
+from sidecar.vending.credential_rotation import CredentialRotation
+from sidecar.vending.local_budget import LocalBudget, OutageBudget
+from sidecar.vending.partner_call import CallResult, Lease, PartnerCall
+from sidecar.vending.replica_state import ReplicaState
 from sidecar.vending.store_session import StoreSession
 
 LOOK_WITHOUT_TOKEN_S: Seconds = 0.1
@@ -28,124 +33,144 @@ LOOK_AHEAD_S: Seconds = 0.25
 """How often a replica reads the store while another one holds the lease: without a token to vend, and with one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A partner call brought a token."""
+
+    event_result: ClassVar[AttemptResult] = "fetched"
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """Another replica's token came from the store."""
+
+    event_result: ClassVar[AttemptResult] = "adopted"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """No token came; `error` says why."""
+
+    event_result: ClassVar[AttemptResult] = "failed"
+    error: NoTokenError
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAgain:
+    """No result yet: a new claim is due."""
+
+
+RefreshResult: TypeAlias = Fetched | Adopted | Blocked
+
+
+@dataclass(slots=True, eq=False)
 class RefreshAttempt:
     """One attempt to get another token than the one of fence `known`, which has to be replaced."""
 
-    def __init__(self, session: StoreSession, reason: Reason, known: int) -> None:
-        self._session = session
-        self._known = known
-        self._reason = reason
-        self._waited_for_store = False
+    reason: Reason
+    known: int
+    _: KW_ONLY
+    profile: Profile
+    clock: Clock
+    session: StoreSession
+    replica: ReplicaState
+    rotation: CredentialRotation
+    budget: LocalBudget
+    outage: OutageBudget
+    blockers: CallBlockers
+    new_call: Callable[[Lease, Credentials], PartnerCall]
+    is_calling: bool = field(default=False, init=False)
+    """Whether the partner call is running."""
+    _waited_for_store: bool = field(default=False, init=False)
 
-    async def run(self) -> FlightResult:
-        """Run until there is a result. After `failed` the call blocker is in the replica state or the outage budget."""
-        result: FlightResult | None = None
-        while result is None:
+    async def run(self) -> RefreshResult:
+        result: RefreshResult | ClaimAgain = ClaimAgain()
+        while isinstance(result, ClaimAgain):
             if self._is_met():
-                return "adopted"
+                return Adopted()
             # The credentials are picked each time: a rejection in between changes which ones may be used.
-            credentials = self._session.rotation.pick(self._session.replica.credential_blocks())
-            if credentials is None or self._session.replica.pause() is not None or self._trial_is_over(credentials):
-                return "failed"
+            now, mirror = self.clock.monotonic(), self.replica.mirror
+            credentials = self.rotation.pick(mirror.credential_blocks(now))
+            if credentials is None or mirror.pause(now) is not None or self._trial_is_over(credentials):
+                return self._blocked()
             result = await self._claim_and_call(credentials)
         return result
 
     def _is_met(self) -> bool:
         """Whether another exchange with the store has brought a newer token meanwhile."""
-        replica = self._session.replica
-        return (
-            replica.known_fence > self._known and replica.condition(self._session.clock.monotonic()) is Condition.FRESH
-        )
+        return self.replica.known_fence > self.known and self._is_fresh()
 
     def _trial_is_over(self, credentials: Credentials) -> bool:
         """Whether this attempt only tries new credentials and they were rejected: it does not use the old ones."""
-        fresh = self._session.replica.condition(self._session.clock.monotonic()) is Condition.FRESH
-        return self._reason is Reason.AHEAD and fresh and credentials is not self._session.rotation.newest
+        return self.reason is Reason.AHEAD and self._is_fresh() and credentials is not self.rotation.newest
 
-    async def _claim_and_call(self, credentials: Credentials) -> FlightResult | None:
-        """Claim a lease and make its call. Return None when a new claim is due."""
-        session = self._session
-        known = session.replica.known_fence
-        nonce = self._nonce(known)
+    def _is_fresh(self) -> bool:
+        return self.replica.condition(self.clock.monotonic()) is Condition.FRESH
+
+    def _blocked(self) -> Blocked:
+        return Blocked(self.blockers.reason(caller_requested=self.reason.caller_requested))
+
+    async def _claim_and_call(self, credentials: Credentials) -> RefreshResult | ClaimAgain:
+        """Claim a lease and make its call."""
+        known, profile = self.replica.known_fence, self.profile
         try:
-            asked_at, claimed = await self._claim(nonce, known, credentials)
+            claim = await self.session.claim(
+                known, credentials.credentials_id, caller_requested=self.reason.caller_requested
+            )
         except StoreError:
             return await self._without_store(credentials)
-        except asyncio.CancelledError:
-            # This process stops, and the lease may be granted by now. No replica should wait for its limit.
-            with contextlib.suppress(StoreError):
-                await session.store.fail(FailureReport(nonce=nonce, fence=0, credentials_id=credentials.credentials_id))
-            raise
-        session.replica.unanswered = ("", 0)
-        match claimed.outcome:
-            case Adopt() if session.replica.known_fence > known:
-                return "adopted"
+        match claim.outcome:
+            case Adopt() if self.replica.known_fence > known:
+                return Adopted()
             case OverBudget():
-                return "failed"
+                return self._blocked()
             case Granted(fence, limit_s):
-                session.ledger.note(asked_at)
+                self.budget.grants.spend(claim.asked_at, caller_requested=self.reason.caller_requested)
                 # A call that starts later could outlive the lease.
-                send_by = asked_at + limit_s - session.profile.partner_timeout_s - session.profile.store_timeout_s
-                return await Call(session, Lease(nonce, fence, send_by, shared=True, known=known), credentials).run()
+                send_by = claim.asked_at + limit_s - profile.partner_timeout_s - profile.store_timeout_s
+                return await self._call(
+                    Lease(nonce=claim.nonce, fence=fence, send_by=send_by, known=known), credentials
+                )
             case Held(left_s):
-                await session.clock.sleep(min(left_s, self._look_s()))
+                await self.clock.sleep(min(left_s, self._look_s()))
             case _:
                 # CoolingDown: the loop in `run` checks the pause, or picks the other credentials.
-                await session.clock.sleep(self._look_s())
-        return None
-
-    def _nonce(self, known: int) -> str:
-        """Return the nonce of the claim that got no reply, if there is one: its lease may exist, and is granted again.
-
-        With another nonce this replica would have to wait for the limit of its own lease. Once another token is held,
-        the nonce is new: that token may be newer than the lease's fence.
-        """
-        replica = self._session.replica
-        if not replica.unanswered[0] or replica.unanswered[1] != known:
-            replica.unanswered = (f"{self._session.replica_id}/{self._session.clock.new_id()}", known)
-        return replica.unanswered[0]
-
-    async def _claim(self, nonce: str, known: int, credentials: Credentials) -> tuple[MonotonicTime, ClaimResult]:
-        """Return the local time before the store was asked, and the store's decision."""
-        replica = self._session.replica
-        ask = ClaimRequest(
-            nonce=nonce,
-            known=known,
-            fence=replica.state.fence,
-            epoch=replica.state.epoch,
-            caller_requested=self._reason.caller_requested,
-            credentials_id=credentials.credentials_id,
-        )
-        asked_at: MonotonicTime = 0
-
-        def claim() -> Awaitable[ClaimResult]:
-            # The wait for our turn may have been long. The lease's time begins here.
-            nonlocal asked_at
-            asked_at = self._session.clock.monotonic()
-            return self._session.store.claim(ask)
-
-        claimed = await self._session.exchange(claim)
-        return asked_at, claimed
+                await self.clock.sleep(self._look_s())
+        return ClaimAgain()
 
     def _look_s(self) -> Seconds:
-        clock = self._session.clock
-        served = self._session.replica.condition(clock.monotonic()) in (Condition.FRESH, Condition.STALE)
-        return (LOOK_AHEAD_S if served else LOOK_WITHOUT_TOKEN_S) * (0.5 + clock.jitter() / 2)
+        look_s = LOOK_AHEAD_S if self.replica.is_good(self.clock.monotonic()) else LOOK_WITHOUT_TOKEN_S
+        return look_s * (0.5 + self.clock.jitter() / 2)
 
-    async def _without_store(self, credentials: Credentials) -> FlightResult | None:
+    async def _without_store(self, credentials: Credentials) -> RefreshResult | ClaimAgain:
         """Handle a store that is down: wait a random time and claim again, then call on this replica's own share."""
-        session = self._session
-        if (wait_s := session.fallback.wait_s(session.replica, caller_requested=self._reason.caller_requested)) > 0:
-            session.fallback.block(wait_s)
-            return "failed"
+        caller_requested = self.reason.caller_requested
+        if (wait_s := self.outage.wait_s(caller_requested=caller_requested)) > 0:
+            self.outage.block(wait_s)
+            return self._blocked()
         if not self._waited_for_store:
             self._waited_for_store = True
-            await session.clock.sleep(session.fallback.first_delay_s())
-            return None
-        if session.replica.pause() is not None or credentials.credentials_id in session.replica.credential_blocks():
+            await self.clock.sleep(self.outage.first_delay_s())
+            return ClaimAgain()
+        now, mirror = self.clock.monotonic(), self.replica.mirror
+        if mirror.pause(now) is not None or credentials.credentials_id in mirror.credential_blocks(now):
             # A report's exchange with the store brought the pause or block during the wait.
-            return None
-        session.fallback.spend(caller_requested=self._reason.caller_requested)
-        known, fence = session.replica.known_fence, session.replica.begin_local_call()
-        send_by = session.clock.monotonic() + session.profile.store_timeout_s
-        return await Call(session, Lease("", fence, send_by, shared=False, known=known), credentials).run()
+            return ClaimAgain()
+        self.budget.share.spend(now, caller_requested=caller_requested)
+        known, fence = self.replica.known_fence, self.replica.begin_local_call()
+        send_by = self.clock.monotonic() + self.profile.store_timeout_s
+        return await self._call(Lease(nonce="", fence=fence, send_by=send_by, known=known), credentials)
+
+    async def _call(self, lease: Lease, credentials: Credentials) -> RefreshResult | ClaimAgain:
+        self.is_calling = True
+        try:
+            result = await self.new_call(lease, credentials).run()
+        finally:
+            self.is_calling = False
+        match result:
+            case CallResult.FETCHED:
+                return Fetched()
+            case CallResult.FAILED:
+                return self._blocked()
+            case CallResult.UNSENT | CallResult.REFRESH_REJECTED:
+                return ClaimAgain()

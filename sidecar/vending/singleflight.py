@@ -46,8 +46,8 @@ class SingleFlight(Generic[K, T]):
             # Here, not in a callback: when a caller wakes up with the result, the next work can already start.
             del self._tasks[key]
 
-    async def close(self, grace_s: float, patience_s: float) -> None:
-        """Let running work end within `grace_s`, then cancel it; returns after `patience_s` more at the latest."""
+    async def close(self, grace_s: float, cancel_s: float) -> None:
+        """Let running work end within `grace_s`, then cancel it; returns after `cancel_s` more at the latest."""
         tasks = set(self._tasks.values())
         if not tasks:
             return
@@ -58,7 +58,7 @@ class SingleFlight(Generic[K, T]):
             for task in pending:
                 # More than once: a library underneath may swallow one cancellation (redis-py on Python 3.11 does).
                 task.cancel()
-            _, pending = await asyncio.wait(pending, timeout=patience_s / 3)
+            _, pending = await asyncio.wait(pending, timeout=cancel_s / 3)
 
 
 def _consume(task: asyncio.Task[T]) -> None:

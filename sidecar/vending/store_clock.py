@@ -23,11 +23,11 @@ class StoreTime:
         """Store time minus local monotonic time at the last reply's arrival; None before the first reply."""
         self._took_s: Seconds = 0
 
-    def at(self, moment: MonotonicTime) -> UtcTime:
+    def at(self, local: MonotonicTime) -> UtcTime:
         """Return the store's time at a local monotonic time, by its last reply; this machine's before the first one."""
         if self._ahead_s is None:
-            return self._clock.wall() + (moment - self._clock.monotonic())
-        return moment + self._ahead_s
+            return self._clock.wall() + (local - self._clock.monotonic())
+        return local + self._ahead_s
 
     def step_s(self, read: UtcTime, asked_at: MonotonicTime) -> Seconds:
         """Return by how much the clock was set since the last reply; 0 when it may not have been set.
@@ -73,12 +73,12 @@ class ShownTime:
         """Whether the wall clock has not been set since construction; `now` is the present monotonic time."""
         return -SAME_S <= self._clock.wall() - now - self._ahead_s <= SAME_S
 
-    def at(self, moment: MonotonicTime) -> UtcTime:
+    def at(self, local: MonotonicTime) -> UtcTime:
         """Return the UTC of a past or future monotonic time."""
         ahead_s = _ahead_s(self._clock)
         if abs(ahead_s - self._ahead_s) > SAME_S:
             self._ahead_s = ahead_s
-        return moment + self._ahead_s
+        return local + self._ahead_s
 
 
 class Ends:

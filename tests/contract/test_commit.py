@@ -16,10 +16,10 @@ from tests.contract.worlds import (
     an_ask,
     confirmed_id,
     failed,
+    failure_counts_of,
     fetched,
     granted,
     reported_id,
-    strikes_of,
 )
 
 
@@ -46,10 +46,10 @@ async def test_a_token_asked_for_before_a_pause_does_not_end_it(world: World, sh
     assert state.token_fence == grant.fence
     assert state.pause is not None
     assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
-    assert strikes_of(state) == {"throttled": 1}
+    assert failure_counts_of(state) == {"throttled": 1}
     world.advance(50)
     newer = await fetched(shared, known=grant.fence)
-    assert (await shared.peek(newer.fence)).strikes == {}
+    assert (await shared.peek(newer.fence)).failure_counts == {}
 
 
 @pytest.mark.parametrize("ahead", [0, 1_000_000])
@@ -170,4 +170,4 @@ async def test_a_fence_the_store_forgot_ends_nothing(shared: SharedState) -> Non
     state = (await shared.commit("lost/1", a_token(grant.fence + 2, "the-same"), 0, LearnedLifetime())).state
     assert state.token_fence == grant.fence + 2
     assert state.pause is not None
-    assert (strikes_of(state), state.reported, state.confirmed) == ({"throttled": 1}, reported, None)
+    assert (failure_counts_of(state), state.reported, state.confirmed) == ({"throttled": 1}, reported, None)

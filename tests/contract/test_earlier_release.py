@@ -88,7 +88,7 @@ async def test_its_cool_down_and_its_permits_count_too(world: RedisWorld, shared
     leave_gate(world, pause=pause)
     stopped = (await shared.claim(an_ask())).outcome
     assert isinstance(stopped, CoolingDown)
-    assert (stopped.pause.kind, stopped.pause.strikes) == (FailureKind.THROTTLED, 3)
+    assert (stopped.pause.kind, stopped.pause.consecutive_failures) == (FailureKind.THROTTLED, 3)
     assert stopped.pause.left_s == pytest.approx(50, abs=NEAR_S)
 
 

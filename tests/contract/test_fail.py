@@ -17,9 +17,9 @@ from tests.contract.worlds import (
     a_token,
     an_ask,
     failed,
+    failure_counts_of,
     fetched,
     granted,
-    strikes_of,
 )
 
 DETAIL = PartnerDetail(status=503, error_code="E-1", error_message="später 🙂 \x7f", session_id="s-1")
@@ -30,7 +30,7 @@ async def test_a_failure_ends_the_lease_and_pauses_everyone(shared: SharedState)
     state = await shared.fail(a_failure(nonce, grant.fence, FailureKind.SERVER_ERROR, 20, "pair-1", DETAIL))
     assert state.lease_left_s == 0
     assert state.pause is not None
-    assert (state.pause.kind, state.pause.left_s, state.pause.strikes) == (FailureKind.SERVER_ERROR, 20, 1)
+    assert (state.pause.kind, state.pause.left_s, state.pause.consecutive_failures) == (FailureKind.SERVER_ERROR, 20, 1)
     assert state.pause.detail == DETAIL
     seen = await shared.peek(0)
     assert seen.pause is not None
@@ -51,27 +51,27 @@ async def test_a_repeated_failure_changes_nothing(world: World, shared: SharedSt
     world.advance(5)
     again = await shared.fail(a_failure(nonce, grant.fence, FailureKind.TIMEOUT, 20, "pair-1", None))
     assert again.pause is not None
-    assert again.pause.strikes == 1
+    assert again.pause.consecutive_failures == 1
     assert again.pause.left_s == pytest.approx(15, abs=NEAR_S)
 
 
 async def test_strikes_count_each_kind_until_a_token_comes(world: World, shared: SharedState) -> None:
-    for strikes in (1, 2, 3):
+    for failures in (1, 2, 3):
         state = await failed(shared, FailureKind.TIMEOUT, 10)
         assert state.pause is not None
-        assert state.pause.strikes == strikes
+        assert state.pause.consecutive_failures == failures
         world.advance(30)
     over = (await shared.peek(0)).pause
     assert over is not None
-    assert (over.left_s, over.strikes) == (0, 3)
+    assert (over.left_s, over.consecutive_failures) == (0, 3)
     other = (await failed(shared, FailureKind.CONNECT, 10)).pause
     assert other is not None
-    assert (other.kind, other.strikes) == (FailureKind.CONNECT, 1)
+    assert (other.kind, other.consecutive_failures) == (FailureKind.CONNECT, 1)
     world.advance(30)
     state = await failed(shared, FailureKind.TIMEOUT, 10)
     assert state.pause is not None
-    assert state.pause.strikes == 4
-    assert strikes_of(state) == {"timeout": 4, "connect": 1}
+    assert state.pause.consecutive_failures == 4
+    assert failure_counts_of(state) == {"timeout": 4, "connect": 1}
 
 
 async def test_a_running_pause_is_never_shortened(world: World, shared: SharedState) -> None:
@@ -85,16 +85,16 @@ async def test_a_running_pause_is_never_shortened(world: World, shared: SharedSt
     same_kind = await shared.fail(a_failure("r/another", slow.fence, FailureKind.THROTTLED, 1, "pair-1", None))
     assert same_kind.pause is not None
     assert same_kind.pause.left_s == pytest.approx(100, abs=NEAR_S)
-    assert same_kind.pause.strikes == 2
+    assert same_kind.pause.consecutive_failures == 2
 
 
-async def test_rejected_credentials_have_strikes_of_their_own(world: World, shared: SharedState) -> None:
+async def test_rejected_credentials_have_failures_of_their_own(world: World, shared: SharedState) -> None:
     await failed(shared, FailureKind.UNAUTHORIZED, 10, credentials_id="pair-1")
     world.advance(10)
     state = await failed(shared, FailureKind.UNAUTHORIZED, 20, credentials_id="pair-1")
-    assert (state.credential_blocks["pair-1"].left_s, state.credential_blocks["pair-1"].strikes) == (20, 2)
+    assert (state.credential_blocks["pair-1"].left_s, state.credential_blocks["pair-1"].consecutive_failures) == (20, 2)
     state = await failed(shared, FailureKind.UNAUTHORIZED, 10, credentials_id="pair-2")
-    assert state.credential_blocks["pair-2"].strikes == 1
+    assert state.credential_blocks["pair-2"].consecutive_failures == 1
     assert state.pause is None
 
 

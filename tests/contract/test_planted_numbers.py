@@ -16,7 +16,7 @@ from sidecar.stores.documents import (
     MOST_KINDS,
 )
 from tests.contract.planting import WIDE, plant, rotations
-from tests.contract.worlds import LIMIT_S, KeptWorld, Part, an_ask, failed, fetched, granted, strikes_of
+from tests.contract.worlds import LIMIT_S, KeptWorld, Part, an_ask, failed, failure_counts_of, fetched, granted
 
 DAY_S = LONGEST_SPAN_MS / 1000
 NEVER_MS = 10**14 - 1
@@ -79,7 +79,7 @@ async def test_the_highest_fence_that_is_believed_stops_nobody(
         world.advance(LIMIT_S)
 
 
-async def test_no_count_of_strikes_grows_out_of_its_bounds(world: KeptWorld, shared: SharedState) -> None:
+async def test_no_count_of_failures_grows_out_of_its_bounds(world: KeptWorld, shared: SharedState) -> None:
     """By one more failure the whole gate would be lost, and with it the budget."""
     await failed(shared, FailureKind.TIMEOUT, 0)
     pause = {"kind": "rejected", "fence": 1, "from_ms": 1, "until_ms": 1, "strikes": NEVER_MS, "detail": ""}
@@ -90,7 +90,10 @@ async def test_no_count_of_strikes_grows_out_of_its_bounds(world: KeptWorld, sha
         await failed(shared, kind, 0)
     state = await shared.peek(0)
     assert (state.damaged, state.epoch) == ((), epoch)
-    counts = [*strikes_of(state).values(), *(pause.strikes for pause in state.credential_blocks.values())]
+    counts = [
+        *failure_counts_of(state).values(),
+        *(pause.consecutive_failures for pause in state.credential_blocks.values()),
+    ]
     assert max(counts) < 2_000_000
 
 

@@ -164,14 +164,16 @@ class Run:
             "confirmed": state.confirmed and (state.confirmed.token_id, self._nth(state.confirmed.fence)),
             "proven": {pair: self._nth(fence) for pair, fence in sorted(state.proven.items())},
             "pause": state.pause and self._pause(state.pause),
-            "strikes": {kind: (each.count, self._nth(each.fence)) for kind, each in sorted(state.strikes.items())},
+            "strikes": {
+                kind: (each.count, self._nth(each.fence)) for kind, each in sorted(state.failure_counts.items())
+            },
             "refused": {pair: self._pause(pause) for pair, pause in sorted(state.credential_blocks.items())},
             "lesson": (state.learned.learned_s, state.learned.evidence_s, self._nth(state.learned.fence)),
             "damaged": state.damaged,
         }
 
     def _pause(self, pause: Pause) -> object:
-        return pause.kind.value, pause.left_s, pause.strikes, self._nth(pause.fence)
+        return pause.kind.value, pause.left_s, pause.consecutive_failures, self._nth(pause.fence)
 
 
 def alike(one: object, other: object) -> bool:

@@ -41,12 +41,12 @@ def remembering(state: State, fence: int = 0, text: str = "", age_s: float = 0) 
 
 
 async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedState) -> None:
-    throttled = Pause(kind=FailureKind.THROTTLED, left_s=50, strikes=2, fence=42)
-    refused = Pause(kind=FailureKind.UNAUTHORIZED, left_s=70, strikes=3, fence=42)
+    throttled = Pause(kind=FailureKind.THROTTLED, left_s=50, consecutive_failures=2, fence=42)
+    refused = Pause(kind=FailureKind.UNAUTHORIZED, left_s=70, consecutive_failures=3, fence=42)
     token = a_token(41)
     before = State(
         epoch="before", fence=42, pause=throttled,
-        strikes={"throttled": FailureCount(2, 42), "timeout": FailureCount(5, 41)},
+        failure_counts={"throttled": FailureCount(2, 42), "timeout": FailureCount(5, 41)},
         credential_blocks={"pair-2": refused}, proven={"pair-0": 30, "pair-1": 41},
         reported=Reported(token.token_id, 42, 30), refresh_dropped=40, learned=LearnedLifetime(learned_s=500, fence=30),
         grants=(Grant(20, 55), Grant(30, 20), Grant(42, 10, caller_requested=True)),
@@ -55,11 +55,15 @@ async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedSt
     state = await shared.peek(0)
     assert state.token == token
     assert (state.fence, state.refresh_dropped, state.proven) == (42, 40, before.proven)
-    assert (state.reported, state.learned, state.strikes) == (before.reported, before.learned, before.strikes)
+    assert (state.reported, state.learned, state.failure_counts) == (
+        before.reported,
+        before.learned,
+        before.failure_counts,
+    )
     assert state.pause is not None
-    assert (state.pause.strikes, state.pause.fence) == (2, 42)
+    assert (state.pause.consecutive_failures, state.pause.fence) == (2, 42)
     assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
-    assert (state.credential_blocks["pair-2"].strikes, state.credential_blocks["pair-2"].fence) == (3, 42)
+    assert (state.credential_blocks["pair-2"].consecutive_failures, state.credential_blocks["pair-2"].fence) == (3, 42)
     assert state.credential_blocks["pair-2"].left_s == pytest.approx(70, abs=NEAR_S)
     assert [grant.fence for grant in state.grants] == [20, 30, 42]
     assert grant_ages_s(state) == pytest.approx((55, 20, 10), abs=NEAR_S)
@@ -82,7 +86,7 @@ async def test_what_is_stored_is_never_lowered(shared: SharedState) -> None:
     token = await fetched(shared, learned=LearnedLifetime(learned_s=300))
     await failed(shared, FailureKind.THROTTLED, 90, known=token.fence)
     now = await shared.peek(0)
-    shorter = Pause(kind=FailureKind.TIMEOUT, left_s=10, strikes=9)
+    shorter = Pause(kind=FailureKind.TIMEOUT, left_s=10, consecutive_failures=9)
     older = State(
         epoch=now.epoch, fence=1, pause=shorter, learned=LearnedLifetime(learned_s=100, fence=1), proven={"pair-1": 1}
     )
@@ -99,7 +103,7 @@ async def test_what_is_stored_is_never_lowered(shared: SharedState) -> None:
 
 async def test_a_longer_pause_is_taken_while_no_newer_token_is_there(shared: SharedState) -> None:
     first = await failed(shared, FailureKind.TIMEOUT, 10)
-    longer = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1)
+    longer = Pause(kind=FailureKind.THROTTLED, left_s=60, consecutive_failures=1)
     taken = await shared.seed(remembering(State(epoch=first.epoch, fence=first.fence, pause=longer)))
     assert taken.pause is not None
     assert taken.pause.kind is FailureKind.THROTTLED
@@ -108,12 +112,12 @@ async def test_a_longer_pause_is_taken_while_no_newer_token_is_there(shared: Sha
 async def test_a_pause_from_before_the_stored_token_is_history(shared: SharedState) -> None:
     token = await fetched(shared)
     epoch = (await shared.peek(0)).epoch
-    pause = Pause(kind=FailureKind.TIMEOUT, left_s=60, strikes=1, fence=token.fence - 1)
+    pause = Pause(kind=FailureKind.TIMEOUT, left_s=60, consecutive_failures=1, fence=token.fence - 1)
     refused = {"pair-1": replace(pause, kind=FailureKind.UNAUTHORIZED), "pair-2": pause}
-    strikes = {"timeout": FailureCount(3, token.fence - 1)}
-    late = State(epoch=epoch, fence=token.fence + 4, pause=pause, credential_blocks=refused, strikes=strikes)
+    counts = {"timeout": FailureCount(3, token.fence - 1)}
+    late = State(epoch=epoch, fence=token.fence + 4, pause=pause, credential_blocks=refused, failure_counts=counts)
     after = await shared.seed(remembering(late))
-    assert (after.pause, after.strikes) == (None, {})
+    assert (after.pause, after.failure_counts) == (None, {})
     assert set(after.credential_blocks) == {"pair-2"}, "it has obtained no token since"
 
 
@@ -121,11 +125,13 @@ async def test_a_cool_down_outlives_a_newer_token(shared: SharedState) -> None:
     """Who was answered 429 waits, also when a fence by a clock that was set makes the stored token look newer."""
     token = await fetched(shared)
     epoch = (await shared.peek(0)).epoch
-    pause = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1, fence=token.fence - 1)
-    away = State(epoch=epoch, fence=pause.fence, pause=pause, strikes={"throttled": FailureCount(1, pause.fence)})
+    pause = Pause(kind=FailureKind.THROTTLED, left_s=60, consecutive_failures=1, fence=token.fence - 1)
+    away = State(
+        epoch=epoch, fence=pause.fence, pause=pause, failure_counts={"throttled": FailureCount(1, pause.fence)}
+    )
     after = await shared.seed(remembering(away))
     assert after.pause is not None
-    assert (after.pause.kind, after.strikes) == (FailureKind.THROTTLED, {})
+    assert (after.pause.kind, after.failure_counts) == (FailureKind.THROTTLED, {})
     assert after.pause.left_s == pytest.approx(60, abs=NEAR_S)
     assert isinstance((await shared.claim(an_ask(known=token.fence))).outcome, CoolingDown)
 
@@ -148,7 +154,7 @@ async def test_a_seeded_older_token_leaves_the_lease(shared: SharedState) -> Non
 async def test_a_cool_down_that_is_seeded_during_a_call_outlives_it(shared: SharedState) -> None:
     """Its own fence may be any: it was drawn by a replica that was cut off."""
     nonce, grant = await granted(shared)
-    pause = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1, fence=1)
+    pause = Pause(kind=FailureKind.THROTTLED, left_s=60, consecutive_failures=1, fence=1)
     await shared.seed(remembering(State(fence=1, pause=pause)))
     after = (await shared.commit(nonce, a_token(grant.fence), 0, LearnedLifetime())).state
     assert after.pause is not None

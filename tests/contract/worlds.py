@@ -158,7 +158,7 @@ def a_failure(
     drop_refresh: int = 0,
 ) -> FailureReport:
     """With a pause of this kind and length; of kind None without one."""
-    pause = None if kind is None else Pause(kind=kind, left_s=delay_s, strikes=0, detail=detail)
+    pause = None if kind is None else Pause(kind=kind, left_s=delay_s, consecutive_failures=0, detail=detail)
     return FailureReport(
         nonce=nonce, fence=fence, credentials_id=credentials_id, pause=pause, drop_refresh=drop_refresh
     )
@@ -200,9 +200,9 @@ def grant_ages_s(state: State, *, caller_requested: bool = False) -> tuple[float
     return tuple(grant.age_s for grant in state.grants if grant.caller_requested or not caller_requested)
 
 
-def strikes_of(state: State) -> dict[str, int]:
+def failure_counts_of(state: State) -> dict[str, int]:
     """Failures since the last token, by kind."""
-    return {kind: failures.count for kind, failures in state.strikes.items()}
+    return {kind: failures.count for kind, failures in state.failure_counts.items()}
 
 
 def reported_id(state: State) -> str:

@@ -100,7 +100,7 @@ async def test_a_refusal_and_an_answer_without_a_token_are_not_audited(service: 
 
 
 async def test_a_report_is_audited_with_its_verdict(service: VendingService) -> None:
-    service.vendor.verdict = Report("later", 3)
+    service.vendor.verdict = Report("later", retry_after_s=3)
     await service.post("/v1/token/rejected", b'{"accessToken": "access-token-one"}')
     assert service.audited == [("default", "rejected", ONE, "later")]
 

@@ -163,7 +163,7 @@ async def test_unknown_profiles_and_bad_queries_conform() -> None:
         conforms("/v1/token", "get", await service.get("/v1/token"))
 
 
-@pytest.mark.parametrize("verdict", [Report("refreshing"), Report("later", 3.5)])
+@pytest.mark.parametrize("verdict", [Report("refreshing"), Report("later", retry_after_s=3.5)])
 async def test_reports_conform(verdict: Report) -> None:
     async with vending_service() as service:
         service.vendor.verdict = verdict

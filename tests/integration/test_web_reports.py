@@ -50,7 +50,7 @@ async def test_a_report_is_answered_with_the_verdict(service: VendingService, ve
 
 
 async def test_a_report_beyond_the_budget_is_told_when_to_come_back(service: VendingService) -> None:
-    service.vendor.verdict = Report("later", 11.1)
+    service.vendor.verdict = Report("later", retry_after_s=11.1)
     reply = await service.post("/v1/token/rejected", b'{"accessToken": "old"}')
     assert (reply.json(), reply.header("Retry-After")) == ({"verdict": "later", "retryAfter": 12}, "12")
 

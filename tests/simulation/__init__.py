@@ -1,1 +1,1 @@
-"""Whole fleets on a virtual clock: the real broker and maintainer, a store and a partner in memory."""
+"""Whole fleets on a virtual clock: the real broker and refresher, a store and a partner in memory."""

@@ -215,5 +215,5 @@ class Door:
 def _has_lease(may_send: MaySend) -> bool:
     """Whether the call that asks is made on a lease: only its maker knows."""
     call = getattr(may_send, "__self__", None)
-    assert isinstance(call, vending_call.Call)
-    return call._lease.shared
+    assert isinstance(call, vending_call.PartnerCall)
+    return call.lease.is_shared

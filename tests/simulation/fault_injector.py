@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sidecar.core.errors import FailureKind
-from sidecar.vending.outage_budget import FIRST_DELAY_S
+from sidecar.vending.local_budget import FIRST_DELAY_S
 from tests.simulation.network import Path
 from tests.simulation.plan import Fault
 from tests.simulation.process import OUTSIDE

@@ -19,7 +19,6 @@ from sidecar.stores import decisions
 from sidecar.stores.documents import Coordination, OutcomeName, StoredGrant
 from sidecar.vending.api import VendedToken
 from sidecar.vending.broker import Broker
-from sidecar.vending.call_blockers import call_blocker
 from sidecar.vending.singleflight import SingleFlight, _consume
 from tests.simulation.plan import Fault, Plan, plan_of
 from tests.simulation.planted_order import (
@@ -106,7 +105,7 @@ def cool_down_before_freshness() -> Iterator[None]:
     look = Broker._look
 
     def look_at_blockers_first(self: Broker, min_ttl_s: float) -> VendedToken | None:
-        return look(self, min_ttl_s) if call_blocker(self._session, caller_requested=False) is None else None
+        return look(self, min_ttl_s) if self.blockers.find(caller_requested=False) is None else None
 
     with mock.patch.object(Broker, "_look", look_at_blockers_first):
         yield

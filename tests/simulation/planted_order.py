@@ -8,24 +8,24 @@ from dataclasses import replace
 from unittest import mock
 
 from sidecar.core.model import PartnerToken, Token
-from sidecar.core.shared_state import Grant, LearnedLifetime, Pause
+from sidecar.core.shared_state import Grant, LearnedLifetime, Pause, State
 from sidecar.stores import decisions
 from sidecar.stores.documents import Coordination, OutcomeName, StoredConfirmation
 from sidecar.stores.merging import merge_grants
-from sidecar.vending import recording
-from sidecar.vending.partner_call import Call
-from sidecar.vending.recording import with_success
+from sidecar.vending import replica_state, store_mirror
+from sidecar.vending.partner_call import PartnerCall
 from sidecar.vending.replica_state import ReplicaState
+from sidecar.vending.store_mirror import with_success
 
 
 @contextlib.contextmanager
 def no_look_before_the_first_byte() -> Iterator[None]:
     """A grant that is repeated for its nonce is used, though the answer tells of a cool-down."""
 
-    def may_send(self: Call) -> bool:
-        return self._session.clock.monotonic() <= self._lease.send_by
+    def may_send(self: PartnerCall) -> bool:
+        return self.clock.monotonic() <= self.lease.send_by
 
-    with mock.patch.object(Call, "_may_send", may_send):
+    with mock.patch.object(PartnerCall, "_may_send", may_send):
         yield
 
 
@@ -33,7 +33,11 @@ def no_look_before_the_first_byte() -> Iterator[None]:
 def success_ends_every_pause() -> Iterator[None]:
     """A local call's token ends a cool-down that began while the call was out."""
 
-    with mock.patch.object(recording, "is_running", return_value=False):
+    def end_all(state: State, token: Token, learned: LearnedLifetime) -> State:
+        blocks = {key: block for key, block in state.credential_blocks.items() if key != token.credentials_id}
+        return with_success(replace(state, pause=None, credential_blocks=blocks), token, learned)
+
+    with mock.patch.object(replica_state, "with_success", end_all):
         yield
 
 
@@ -44,7 +48,7 @@ def last_pause_counts() -> Iterator[None]:
     def last(_running: Pause | None, new: Pause) -> Pause:
         return new
 
-    with mock.patch.object(recording, "_longer", last):
+    with mock.patch.object(store_mirror, "_longer", last):
         yield
 
 
@@ -69,24 +73,24 @@ def own_success_vouches_for_the_held_token() -> Iterator[None]:
         held, state = self.token, self._now_state()
         if held is not None:
             reported = state.reported and replace(state.reported, fence=0)
-            self._note(with_success(replace(state, reported=reported), held, learned))
+            self._record(with_success(replace(state, reported=reported), held, learned))
 
-    with mock.patch.object(ReplicaState, "note_success", note):
+    with mock.patch.object(ReplicaState, "record_success", note):
         yield
 
 
 @contextlib.contextmanager
 def own_token_is_always_taken() -> Iterator[None]:
     """A slow call's token takes the place of a newer one."""
-    landed = Call._landed
+    on_token = PartnerCall._on_token
 
-    async def land_over(self: Call, answer: PartnerToken) -> None:
-        replica, token = self._replica, self._replica.token
-        if token is not None and token.fence > self._lease.fence:
+    async def land_over(self: PartnerCall, answer: PartnerToken) -> None:
+        replica, token = self.replica, self.replica.token
+        if token is not None and token.fence > self.lease.fence:
             replica.token = replace(token, fence=0)
-        await landed(self, answer)
+        await on_token(self, answer)
 
-    with mock.patch.object(Call, "_landed", land_over):
+    with mock.patch.object(PartnerCall, "_on_token", land_over):
         yield
 
 
@@ -111,9 +115,9 @@ def local_fences_like_leases() -> Iterator[None]:
 
     def begin_with_any(self: ReplicaState) -> int:
         store_ms = int(self.store_time.at(self._clock.monotonic()) * 1000)
-        fence = max(self._state.fence + 1, self.known_fence + 1, store_ms)
+        fence = max(self.mirror.state.fence + 1, self.known_fence + 1, store_ms)
         begin(self)
-        self._note(replace(self._state, fence=fence))
+        self._record(replace(self.mirror.state, fence=fence))
         return fence
 
     with mock.patch.object(ReplicaState, "begin_local_call", begin_with_any):

@@ -1,4 +1,4 @@
-"""One simulated replica: a process with clocks of its own, and for each profile the real broker and maintainer."""
+"""One simulated replica: a process with clocks of its own, and for each profile the real broker and refresher."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class Replica:
 
     def start(self) -> None:
         for place in self.places.values():
-            self.run(place.parts.maintainer.run())
+            self.run(place.parts.refresher.run())
 
     async def terminate(self) -> None:
         """As SIGTERM; returns when it has ended."""
         for place in self.places.values():
-            place.parts.maintainer.stop()
+            place.parts.refresher.stop()
         await asyncio.gather(*(place.broker.close() for place in self.places.values()))
 
 

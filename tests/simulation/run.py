@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.core import policy
 from sidecar.core.model import Seconds
-from sidecar.vending.outage_budget import FIRST_DELAY_S
+from sidecar.vending.local_budget import FIRST_DELAY_S
 from tests.simulation.apps import ask, complain, pay, report
 from tests.simulation.fault_injector import FaultInjector
 from tests.simulation.network import LATEST_S
@@ -120,10 +120,10 @@ def _recovery_s(world: World, profile_world: ProfileWorld) -> Seconds:
     remembered = [0.0, *(pause.left_s for pause in pauses)]
     remembered += [profile.budget.window_s - grant.age_s for grant in state.grants]
     for replica in world.replicas.values():
-        held = replica.places[profile.name].parts.maintainer._session.replica
-        pause = held.pause()
-        remembered += [each.left_s for each in (*held.credential_blocks().values(), *([pause] if pause else []))]
-        remembered += [held.permit_wait_s(caller_requested=True)]
+        mirror, now = replica.places[profile.name].parts.replica.mirror, replica.clock.monotonic()
+        pause = mirror.pause(now)
+        remembered += [each.left_s for each in (*mirror.credential_blocks(now).values(), *([pause] if pause else []))]
+        remembered += [mirror.permit_wait_s(now, caller_requested=True)]
     # A store whose clock was set back counts all permits of the window as spent at that moment.
     remembered += [at + profile.budget.window_s - world.now() for at in profile_world.truth.set_back_at]
     return 2 * profile.lease_limit_s + max(remembered) + profile.poll_s * 3 + FIRST_DELAY_S + policy.BACKOFF_CAP_S

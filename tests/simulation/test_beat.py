@@ -50,7 +50,7 @@ def start(store: MemoryStore, clock: VirtualClock) -> list[LookedAt]:
             sink=ListSink(),
             beat=beat,
         )
-        way.task = asyncio.create_task(parts.maintainer.run())
+        way.task = asyncio.create_task(parts.refresher.run())
     return ways
 
 

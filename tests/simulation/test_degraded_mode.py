@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.errors import FailureKind, NoTokenError
 from sidecar.core.model import Budget, Profile
-from sidecar.vending.outage_budget import FIRST_DELAY_S
+from sidecar.vending.local_budget import FIRST_DELAY_S
 from tests.support.fleet import Fleet
 from tests.support.partner import FakePartner, failure
 from tests.support.virtual_time import virtual

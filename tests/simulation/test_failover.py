@@ -11,12 +11,13 @@ import pytest
 
 from sidecar.core.errors import CoolingDownError, CredentialsRejectedError, FailureKind
 from sidecar.core.events import StoreDataLost
-from sidecar.core.shared_state import NOTICED_S, Confirmed, Grant, Pause, Reported, State, forgot
+from sidecar.core.shared_state import Confirmed, Grant, Pause, Reported, State
+from sidecar.vending.store_mirror import NOTICED_S, has_lost_facts
 from tests.support.fleet import Fleet
 from tests.support.partner import failure
 from tests.support.virtual_time import virtual
 
-PAUSE = Pause(kind=FailureKind.THROTTLED, left_s=60, strikes=1, fence=9)
+PAUSE = Pause(kind=FailureKind.THROTTLED, left_s=60, consecutive_failures=1, fence=9)
 WINDOW_S = 60
 TOLD = State(
     epoch="e",
@@ -94,7 +95,7 @@ async def test_a_rejection_outlives_a_failover_that_forgets_nothing_else() -> No
     ],
 )
 def test_what_was_told_and_is_gone_was_forgotten(lost: dict[str, object]) -> None:
-    assert forgot(TOLD, _changed(lost), WINDOW_S)
+    assert has_lost_facts(_changed(lost), TOLD, WINDOW_S)
 
 
 @pytest.mark.parametrize(
@@ -103,18 +104,18 @@ def test_what_was_told_and_is_gone_was_forgotten(lost: dict[str, object]) -> Non
         {},
         {"fence": 10},
         {"pause": replace(PAUSE, left_s=60 - NOTICED_S / 2)},
-        {"pause": Pause(kind=FailureKind.TIMEOUT, left_s=90, strikes=1)},
+        {"pause": Pause(kind=FailureKind.TIMEOUT, left_s=90, consecutive_failures=1)},
         {"token_fence": 10, "token_id": "t10", "pause": None, "credential_blocks": {}, "reported": None},
         {"reported": None, "confirmed": Confirmed("t8", 10)},
         {"grants": (Grant(8, 30),)},
     ],
 )
 def test_what_a_newer_token_or_time_has_ended_was_not_forgotten(later: dict[str, object]) -> None:
-    assert not forgot(TOLD, _changed(later), WINDOW_S)
+    assert not has_lost_facts(_changed(later), TOLD, WINDOW_S)
 
 
 def test_who_was_told_nothing_yet_misses_nothing() -> None:
-    assert not forgot(State(), TOLD, WINDOW_S)
+    assert not has_lost_facts(TOLD, State(), WINDOW_S)
 
 
 def _changed(fields: dict[str, object]) -> State:

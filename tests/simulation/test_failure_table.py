@@ -18,7 +18,7 @@ from sidecar.core.errors import (
     PartnerUnavailableError,
     StoreUnavailableError,
 )
-from sidecar.core.events import FlightEnded, LeaseLost, StoreDataLost
+from sidecar.core.events import AttemptEnded, LeaseLost, StoreDataLost
 from sidecar.core.model import Budget, Lifetime, Operation, Profile, StoreFailure
 from sidecar.core.policy import Condition
 from tests.support.fleet import Fleet, credentials
@@ -39,7 +39,7 @@ def most_calls_on_demand_in_a_window(fleet: Fleet) -> int:
         at
         for replica in fleet.replicas
         for at, event in replica.sink.timed
-        if isinstance(event, FlightEnded) and event.result == "fetched" and event.reason.caller_requested
+        if isinstance(event, AttemptEnded) and event.result == "fetched" and event.reason.caller_requested
     ]
     return max(sum(1 for other in times if at <= other < at + 59) for at in times)
 
@@ -88,7 +88,7 @@ async def test_a_holder_whose_commit_comes_too_late_adopts_the_newer_token() -> 
     assert await late.token() == await other.token() == "token-1"
 
     async def store_gone_for_the_holder() -> None:
-        holder = late if late.broker.flying and late.parts.broker._replica.calling else other
+        holder = late if (attempt := late.parts.refresher._attempt) is not None and attempt.is_calling else other
         holder.wire.delay_s = fleet.profile.lease_limit_s + 2
 
     fleet.partner.script.append(store_gone_for_the_holder)
@@ -717,7 +717,7 @@ async def test_wall_clocks_that_differ_or_jump_change_nothing() -> None:
     fleet = Fleet()
     replicas = fleet.start(4)
     for replica, step_s in zip(replicas, (0, 86_400, -86_400, 1e7), strict=True):
-        clock = replica.parts.broker._clock
+        clock = replica.parts.broker.clock
         clock.wall_step_s = step_s  # type: ignore[attr-defined]
     while now() < 2000:
         for replica in replicas:

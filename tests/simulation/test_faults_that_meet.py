@@ -30,6 +30,7 @@ from sidecar.core.model import (
 from sidecar.core.policy import Condition
 from sidecar.core.shared_state import ReplicaMemory, State
 from sidecar.stores.documents import StoredReport
+from sidecar.vending.refresh_attempt import Adopted
 from tests.support.fleet import Fleet, Replica, credentials
 from tests.support.partner import FakePartner, failure
 from tests.support.virtual_time import virtual
@@ -51,7 +52,7 @@ async def first_token(replica: Replica) -> str:
 
 
 def pause_left_s(replica: Replica) -> float:
-    return max(0, replica.broker.snapshot().pause_until - replica.broker._clock.wall())
+    return max(0, replica.broker.snapshot().pause_until - replica.broker.clock.wall())
 
 
 # -- the store is away ------------------------------------------------------------------------------------------------
@@ -182,11 +183,11 @@ async def test_a_token_adopted_while_its_flight_takes_off_is_not_replaced_at_onc
     await fleet.partner.called(2)
     await asyncio.sleep(1)
     state = await fleet.store.shared_state(fleet.profile).peek(vended.token.fence)
-    flight = asyncio.ensure_future(slow.broker.fly(Reason.REJECTED))
+    flight = asyncio.ensure_future(slow.parts.refresher.refresh(Reason.REJECTED))
     await asyncio.sleep(0)
-    assert slow.parts.broker._replica.follow(state, now())
+    assert slow.parts.replica.follow(state, now())
     slow.wire.delay_s = 0
-    assert await flight == "adopted"
+    assert await flight == Adopted()
     assert fleet.partner.count == 2
     await fleet.stop()
 
@@ -294,7 +295,7 @@ async def test_a_waiting_caller_is_answered_at_the_stop_and_no_flight_starts_aft
         await leaving.token()
     await asyncio.sleep(20)
     assert len(leaving.wire.operations) == before
-    assert not leaving.broker.flying
+    assert not leaving.parts.refresher.is_refreshing
     await holder.stop()
 
 
@@ -306,7 +307,7 @@ async def test_a_caller_that_comes_during_the_stop_is_answered_at_once() -> None
     await asyncio.sleep(1)
     stop = asyncio.ensure_future(leaving.stop())
     await asyncio.sleep(0.5)
-    assert leaving.broker.flying
+    assert leaving.parts.refresher.is_refreshing
     with pytest.raises(NoTokenError):
         await leaving.token()
     assert now() == 1.5
@@ -449,8 +450,8 @@ async def test_a_caller_whose_back_off_is_over_takes_the_token_that_came_meanwhi
     await asyncio.sleep(0.5)
     access, pair = Secret("token-offered"), credentials()
     offered = Token(
-        access=access, token_id=token_id_of(access), role="API_USER", fence=int(replica.broker._clock.wall() * 1000),
-        issued_at=replica.broker._clock.wall(), lifetime_s=900, lifetime=Lifetime.ASSUMED,
+        access=access, token_id=token_id_of(access), role="API_USER", fence=int(replica.broker.clock.wall() * 1000),
+        issued_at=replica.broker.clock.wall(), lifetime_s=900, lifetime=Lifetime.ASSUMED,
         credentials_id=pair.credentials_id,
     )  # fmt: skip
     await fleet.store.shared_state(fleet.profile).seed(ReplicaMemory(state=State(), token=offered, token_age_s=0))
@@ -524,7 +525,7 @@ async def test_what_the_store_says_of_another_token_unmarks_none() -> None:
     fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=100))
     await replica.broker.report(token.token_id)
     await asyncio.sleep(5)
-    cell, held = fleet.store._records[fleet.profile.profile_id], replica.broker._replica
+    cell, held = fleet.store._records[fleet.profile.profile_id], replica.parts.replica
     assert cell.gate is not None
     cell.token = replace(token, token_id="another")
     cell.gate.reported = StoredReport("another", cell.gate.fence, 0)

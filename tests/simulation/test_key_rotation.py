@@ -221,7 +221,7 @@ async def test_the_files_alone_are_noticed_too() -> None:
     assert await sidecar.token() == "token-2"
     sidecar.files.pair = pair("key-3")
     await asyncio.sleep(8)
-    assert await sidecar.token() == "token-3", "the new account's maintainer reads them now"
+    assert await sidecar.token() == "token-3", "the new account's refresher reads them now"
     await fleet.stop()
 
 

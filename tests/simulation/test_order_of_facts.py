@@ -30,7 +30,7 @@ def store_of(fleet: Fleet) -> SharedState:
 
 async def tell_of_a_429(fleet: Fleet) -> None:
     """Another replica, which was cut off, was answered 429 on its own share, and tells the store."""
-    pause = Pause(kind=FailureKind.THROTTLED, left_s=COOL_DOWN_S, strikes=1)
+    pause = Pause(kind=FailureKind.THROTTLED, left_s=COOL_DOWN_S, consecutive_failures=1)
     await store_of(fleet).seed(ReplicaMemory(state=State(pause=pause), token=None, token_age_s=0))
 
 
@@ -195,11 +195,11 @@ async def test_an_own_call_vouches_for_no_token_that_was_adopted_meanwhile() -> 
     another = await commit_another(fleet)
     await store_of(fleet).reject(another.token_id, 0)
     await replica.broker.report(UNKNOWN_ID)
-    assert replica.broker._replica.token_id == another.token_id
+    assert replica.parts.replica.token_id == another.token_id
     replica.wire.cut = True
     await asyncio.sleep(5)
     assert "commit" in replica.wire.operations
-    assert replica.broker._replica.token_id == another.token_id
+    assert replica.parts.replica.token_id == another.token_id
     assert replica.broker.current() is None
     await fleet.stop()
 
@@ -316,7 +316,7 @@ async def test_a_late_reminder_of_old_permits_takes_no_newer_ones_away() -> None
     (first,) = fleet.start(1)
     await fleet.partner.called(3)
     await asyncio.sleep(50)
-    late = first.broker._replica.remembered()
+    late = first.parts.replica.remembered()
     await fleet.partner.called(5)
     await asyncio.sleep(1)
     await first.kill()

@@ -25,7 +25,7 @@ NEAR_S = 1.5
 
 
 def clock_of(replica: Replica) -> VirtualClock:
-    clock = replica.broker._clock
+    clock = replica.broker.clock
     assert isinstance(clock, VirtualClock)
     return clock
 

@@ -99,7 +99,7 @@ async def test_close_gives_work_its_grace_and_then_cancels_as_often_as_it_takes(
     caller = asyncio.ensure_future(flights.join("k", stubborn))
     await asyncio.sleep(0)
     began = asyncio.get_running_loop().time()
-    await flights.close(grace_s=1, patience_s=0.9)
+    await flights.close(grace_s=1, cancel_s=0.9)
     assert asyncio.get_running_loop().time() - began < 2
     assert cancellations == 2
     with pytest.raises(asyncio.CancelledError):

@@ -43,7 +43,7 @@ async def test_the_life_shown_is_the_same_whatever_the_clock_of_the_machine_says
     (replica,) = fleet.start(1)
     await replica.token()
     await asyncio.sleep(10)
-    replica.broker._clock.wall_step_s += DAY_S  # type: ignore[attr-defined]  # a virtual one
+    replica.broker.clock.wall_step_s += DAY_S  # type: ignore[attr-defined]  # a virtual one
     assert replica.broker.snapshot().left_s == pytest.approx(890, abs=1)
     await fleet.stop()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.core.model import LEASE_SLACK_S, StoreFailure
-from sidecar.core.shared_state import NOTICED_S
+from sidecar.vending.store_mirror import NOTICED_S
 from tests.simulation.account import Call
 from tests.simulation.replica_truth import ROUNDING_S, ReplicaTruth, Truth, ViolationError
 

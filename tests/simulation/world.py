@@ -120,7 +120,7 @@ class World:
             sink=EventWatch(self.violated),
             beat=replica.beat,
         )
-        held = parts.maintainer._session.replica
+        held = parts.replica
         follow = held.follow
 
         def follow_and_say(state: State, asked_at: float) -> bool:

@@ -1,4 +1,4 @@
-"""A fleet of replicas in one process: the real broker and maintainer on a virtual clock and one memory store."""
+"""A fleet of replicas in one process: the real broker and refresher on a virtual clock and one memory store."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Replica:
         await asyncio.gather(self.task, return_exceptions=True)
 
     async def stop(self) -> None:
-        self.parts.maintainer.stop()
+        self.parts.refresher.stop()
         await self.broker.close()
         await asyncio.gather(self.task, return_exceptions=True)
 
@@ -179,7 +179,7 @@ class Fleet:
             sink=sink,
             beat=Beat(clock),
         )
-        task = asyncio.ensure_future(parts.maintainer.run())
+        task = asyncio.ensure_future(parts.refresher.run())
         return Replica(name, parts, wire, files, self.partner, sink, task)
 
     def cut(self, *, cut: bool = True) -> None:

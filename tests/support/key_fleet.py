@@ -11,7 +11,7 @@ from sidecar.core.ports import CredentialsSource
 from sidecar.stores.engine import MemoryStore
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.local_budget import LocalBudgets
-from sidecar.vending.profile_vendor import ProfileVendor
+from sidecar.vending.profile_provider import ProfileProvider
 from sidecar.vending.refresher import Beat
 from tests.support.fleet import Wire, hash_of
 from tests.support.partner import FakePartner
@@ -43,7 +43,7 @@ class Files:
 class Sidecar:
     """One profile of one process. `wires` are its connections to the store, one for each account it used."""
 
-    vendor: ProfileVendor
+    vendor: ProfileProvider
     files: Files
     sink: ListSink
     wires: list[Wire]
@@ -59,7 +59,7 @@ class Sidecar:
     def put(self, key: str, secret: str = "") -> None:
         """Put other credentials in the files, and signal it."""
         self.files.pair = pair(key, secret)
-        self.vendor.reread_credentials()
+        self.vendor.reload_credentials()
 
     async def stop(self) -> None:
         self.vendor.stop()
@@ -112,7 +112,7 @@ class KeyFleet:
                 budgets=budgets,
             )
 
-        vendor = ProfileVendor(profile, files, build, clock, sink)
+        vendor = ProfileProvider(profile, files, build, clock, sink)
         return Sidecar(vendor, files, sink, wires, asyncio.ensure_future(vendor.run()))
 
     async def tokens(self) -> set[str]:

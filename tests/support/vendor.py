@@ -30,7 +30,13 @@ def token(text: str = "access-token-one", *, fence: int = 1, issued_at: float = 
 def vended(
     text: str = "access-token-one", *, suspect: bool = False, expires_in_s: int = 900, valid_until: float = 0
 ) -> VendedToken:
-    return VendedToken(token(text), suspect, 1 if suspect else expires_in_s, NOW, valid_until)
+    return VendedToken(
+        token=token(text),
+        suspect=suspect,
+        expires_in_s=1 if suspect else expires_in_s,
+        issued_at=NOW,
+        valid_until=valid_until,
+    )
 
 
 def snapshot(profile: str = "default") -> Snapshot:

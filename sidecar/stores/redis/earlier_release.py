@@ -68,7 +68,9 @@ async def earlier_memory(
     if gate.pause is not None and gate.pause.until_ms > now_ms:
         kind, left_s = kind_of(gate.pause.kind), (gate.pause.until_ms - now_ms) / 1000
         detail = detail_of(gate.pause.detail)
-        pause = Pause(kind=kind, left_s=left_s, strikes=gate.pause.strikes, detail=detail, fence=gate.fence)
+        pause = Pause(
+            kind=kind, left_s=left_s, consecutive_failures=gate.pause.strikes, detail=detail, fence=gate.fence
+        )
     window_s = profile.budget.window_s
     grants = (Grant(at_ms, max(0, now_ms - at_ms) / 1000) for at_ms in gate.grants_ms)
     state = State(fence=gate.fence, pause=pause, grants=tuple(grant for grant in grants if grant.age_s < window_s))

@@ -146,7 +146,7 @@ def seed_args(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) -> Se
         clock_stepped=remembered.clock_stepped,
         epoch=state.epoch,
         fence=state.fence,
-        strikes={kind: StoredCount(each.count, each.fence) for kind, each in state.strikes.items()},
+        strikes={kind: StoredCount(each.count, each.fence) for kind, each in state.failure_counts.items()},
         refused={credentials_id: _pause_arg(pause) for credentials_id, pause in state.credential_blocks.items()},
         proven=dict(state.proven),
         # Rounded down, so that a permit is never dropped before its time.
@@ -178,6 +178,6 @@ def _pause_arg(pause: Pause) -> PauseArg:
         kind=pause.kind.value,
         fence=pause.fence,
         left_ms=ms(pause.left_s),
-        strikes=pause.strikes,
+        strikes=pause.consecutive_failures,
         detail=detail_text(pause.detail),
     )

@@ -24,7 +24,7 @@ from sidecar.core.events import InternalFailure
 from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.process_events import MalformedRequest
-from sidecar.core.safe_traceback import bare_trace
+from sidecar.core.safe_traceback import safe_traceback
 from sidecar.web.responses import Response, problem, wire_bytes
 from sidecar.web.server.socket_protocol import LINGER_S
 
@@ -144,7 +144,7 @@ class ConnectionHandler(RequestHandler):
         """Do nothing: aiohttp's method formats requests."""
 
     def _report(self, exc: BaseException | None) -> None:
-        self._sink.emit(InternalFailure(where="web", trace=bare_trace(exc or sys.exc_info()[1])))
+        self._sink.emit(InternalFailure(where="web", trace=safe_traceback(exc or sys.exc_info()[1])))
 
 
 class HttpRequest(BaseRequest):

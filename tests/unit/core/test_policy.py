@@ -58,7 +58,7 @@ def test_the_refresh_point_lies_inside_the_usable_life(lifetime_s: float, jitter
 
 
 @pytest.mark.parametrize(
-    ("kind", "strikes", "retry_after_s", "jitter", "expected_s"),
+    ("kind", "failures", "retry_after_s", "jitter", "expected_s"),
     [
         (FailureKind.THROTTLED, 1, 7, 0.5, 7),
         (FailureKind.THROTTLED, 9, 7, 0.5, 7),
@@ -85,9 +85,9 @@ def test_the_refresh_point_lies_inside_the_usable_life(lifetime_s: float, jitter
     ],
 )
 def test_the_pause_after_a_failure(
-    kind: FailureKind, strikes: int, retry_after_s: float | None, jitter: float, expected_s: float
+    kind: FailureKind, failures: int, retry_after_s: float | None, jitter: float, expected_s: float
 ) -> None:
-    assert policy.pause_s(kind, strikes, retry_after_s, PROFILE, jitter) == pytest.approx(expected_s)
+    assert policy.pause_s(kind, failures, retry_after_s, PROFILE, jitter) == pytest.approx(expected_s)
 
 
 @pytest.mark.parametrize(

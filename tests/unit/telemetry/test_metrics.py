@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.core.errors import ERROR_CODES, FailureKind
 from sidecar.core.events import (
+    AttemptEnded,
     Event,
-    FlightEnded,
     LeaseLost,
     PartnerCalled,
     ServiceStopped,
@@ -184,7 +184,7 @@ def test_every_error_code_is_a_label_from_the_start() -> None:
             {"profile": "default", "operation": "grant", "le": "30.0"},
         ),
         (
-            FlightEnded(profile="default", reason=Reason.MIN_TTL, result="adopted"),
+            AttemptEnded(profile="default", reason=Reason.MIN_TTL, result="adopted"),
             "flights_total",
             {"profile": "default", "reason": "min-ttl", "result": "adopted"},
         ),

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.app.observers import Fanout
 from sidecar.core.events import (
-    FlightEnded,
+    AttemptEnded,
     LifetimeLearned,
     StoreFailed,
     StoreRecovered,
@@ -64,7 +64,7 @@ def test_the_instants_of_an_event_are_of_the_clock_as_it_goes_now(step_s: float)
 def test_requests_and_flights_pass_by() -> None:
     recent = RecentEvents(FixedClock())
     recent.emit(RequestServed(endpoint="token", code="ok", duration_s=0.1))
-    recent.emit(FlightEnded(reason=Reason.MISS, result="fetched"))
+    recent.emit(AttemptEnded(reason=Reason.MISS, result="fetched"))
     assert recent() == []
 
 

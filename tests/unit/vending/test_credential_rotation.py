@@ -8,7 +8,7 @@ from tests.support.key_fleet import Files, pair
 from tests.support.sink import ListSink
 
 
-def a_keyring(files: Files) -> CredentialRotation:
+def a_rotation(files: Files) -> CredentialRotation:
     return CredentialRotation("default", files, ListSink())
 
 
@@ -18,7 +18,7 @@ def ids(*pairs: Credentials) -> list[str]:
 
 def test_ids_that_the_store_names_do_not_pile_up() -> None:
     files = Files(pair("key", "secret-1"))
-    rotation = a_keyring(files)
+    rotation = a_rotation(files)
     rotation.prove(ids(files.pair))
     for number in range(10_000):
         rotation.prove([f"somebody's-{number}"])
@@ -28,10 +28,10 @@ def test_ids_that_the_store_names_do_not_pile_up() -> None:
 
 def test_a_pair_that_the_fleet_has_proven_before_the_file_came_here_is_not_tried() -> None:
     files = Files(pair("key", "secret-1"))
-    rotation, newer = a_keyring(files), pair("key", "secret-2")
+    rotation, newer = a_rotation(files), pair("key", "secret-2")
     rotation.prove(ids(files.pair, newer))
     files.pair = newer
-    rotation.look()
+    rotation.reload()
     assert rotation.pick([]) is newer
     assert not rotation.on_trial
 
@@ -39,10 +39,10 @@ def test_a_pair_that_the_fleet_has_proven_before_the_file_came_here_is_not_tried
 def test_the_pair_before_is_used_until_the_newest_has_obtained_a_token() -> None:
     first, second = pair("key", "secret-1"), pair("key", "secret-2")
     files = Files(first)
-    rotation = a_keyring(files)
+    rotation = a_rotation(files)
     rotation.prove(ids(first))
     files.pair = second
-    rotation.look()
+    rotation.reload()
     assert (rotation.pick([]), rotation.pick(ids(second))) == (second, first)
     rotation.prove(ids(second))
     assert rotation.pick(ids(second)) is None

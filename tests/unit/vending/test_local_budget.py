@@ -6,7 +6,13 @@ import gc
 from dataclasses import replace
 
 from sidecar.core.model import Budget, Profile
+from sidecar.stores.engine import MemoryStore
+from sidecar.vending.assembly import assemble
 from sidecar.vending.local_budget import RECENT_ACCOUNTS, LocalBudgets
+from sidecar.vending.refresher import Beat
+from tests.support.fleet import FileCredentials, credentials
+from tests.support.partner import FakePartner
+from tests.support.sink import ListSink
 from tests.support.vendor import FixedClock
 
 PROFILE = Profile(base_url="https://partner.example", account="key:1", budget=Budget(10, 60), fleet_size=5)
@@ -20,16 +26,16 @@ def test_profiles_of_one_account_spend_one_share_and_other_accounts_their_own() 
     also_one = budgets.of(replace(PROFILE, name="another name", base_url="HTTPS://partner.example/"))
     for share in (one.share, also_one.share):
         assert share.wait_s(caller_requested=False) == 0
-        share.spend(caller_requested=False)
+        share.spend(clock.monotonic(), caller_requested=False)
     assert one.share.wait_s(caller_requested=False) == also_one.share.wait_s(caller_requested=False) == 60
     assert other.share.wait_s(caller_requested=False) == 0
-    one.ledger.note(clock.monotonic())
-    assert also_one.ledger is one.ledger
+    assert also_one is one
 
 
 def test_a_key_that_is_put_back_finds_what_it_has_spent() -> None:
-    budgets = LocalBudgets(FixedClock())
-    budgets.of(PROFILE).share.spend(caller_requested=True)
+    clock = FixedClock()
+    budgets = LocalBudgets(clock)
+    budgets.of(PROFILE).share.spend(clock.monotonic(), caller_requested=True)
     budgets.of(OTHER)
     assert budgets.of(PROFILE).share.wait_s(caller_requested=True) == 60
 
@@ -42,3 +48,25 @@ def test_accounts_that_nobody_uses_any_more_do_not_pile_up() -> None:
     gc.collect()
     assert len(budgets._by_account) <= RECENT_ACCOUNTS + 1
     assert budgets.of(PROFILE) is used, "and the one that is used is not forgotten for them"
+
+
+def test_the_budget_of_an_account_is_kept_for_as_long_as_the_account_is_used() -> None:
+    clock = FixedClock()
+    budgets = LocalBudgets(clock)
+    parts = assemble(
+        PROFILE,
+        replica_id="replica",
+        clock=clock,
+        store=MemoryStore(clock).shared_state(PROFILE),
+        partner=FakePartner(),
+        credentials=FileCredentials(credentials()),
+        sink=ListSink(),
+        beat=Beat(clock),
+        budgets=budgets,
+    )
+    budgets.of(PROFILE).share.spend(clock.monotonic(), caller_requested=True)
+    for number in range(RECENT_ACCOUNTS + 1):
+        budgets.of(replace(PROFILE, account=f"key:{number + 100}"))
+    gc.collect()
+    wait_s = budgets.of(PROFILE).share.wait_s(caller_requested=True)
+    assert parts.outage.wait_s(caller_requested=True) == wait_s == 60

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core import errors
 from sidecar.core.errors import ERROR_CODES, ErrorCode
-from sidecar.core.safe_traceback import bare_trace
+from sidecar.core.safe_traceback import safe_traceback
 from sidecar.web.responses import PROBLEMS, error_result, problem, whole_seconds, wire_bytes
 
 
@@ -44,8 +44,8 @@ def test_a_trace_has_places_and_classes_and_no_texts() -> None:
 
     with pytest.raises(ValueError, match="CANARY") as caught:
         fail("CANARY")
-    trace = bare_trace(caught.value)
+    trace = safe_traceback(caught.value)
     assert "web/test_responses.py:" in trace
     assert trace.endswith("ValueError from KeyError")
     assert "CANARY" not in trace
-    assert bare_trace(None) == ""
+    assert safe_traceback(None) == ""

@@ -20,7 +20,7 @@ from sidecar.vending.api import Report, Snapshot, VendedToken
 from sidecar.vending.assembly import Account, AccountCredentials, Assembly
 
 
-class ProfileVendor:
+class ProfileProvider:
     """A `TokenProvider`. Uses the broker of the current account. Repeats a request if the account changed meanwhile."""
 
     def __init__(
@@ -48,31 +48,31 @@ class ProfileVendor:
 
     @property
     def profile(self) -> Profile:
-        return self._current.broker.profile
+        return self._current.parts.broker.profile
 
     # -- vending ------------------------------------------------------------------------------------------------------
 
     def current(self) -> VendedToken | None:
-        return self._current.broker.current()
+        return self._current.parts.broker.current()
 
     def holds(self, token: Token) -> bool:
-        return self._current.broker.holds(token)
+        return self._current.parts.broker.holds(token)
 
     async def vend(self, min_ttl_s: Seconds = 0) -> VendedToken:
         until = self._clock.monotonic() + self._profile.request_timeout_s
         while True:
             current = self._current
-            answer = await current.ask(min_ttl_s)
-            if current is self._current and self._tried is not None and not _is_good(answer):
+            vended = await current.vend(min_ttl_s)
+            if current is self._current and self._tried is not None and not _is_good(vended):
                 # The current key brings no good token now.
-                blocker = await self._wait_for(
-                    self._tried, min_ttl_s, until, suspect_will_do=not isinstance(answer, VendedToken)
-                )
-                answer = _sooner(answer, blocker)
+                suspect_will_do = isinstance(vended, NoTokenError)
+                error = await self._wait_for(self._tried, min_ttl_s, until, suspect_will_do=suspect_will_do)
+                if isinstance(vended, NoTokenError) and error is not None:
+                    vended = min(vended, error, key=lambda one: one.retry_after_s)
             if current is self._current:
-                if isinstance(answer, NoTokenError):
-                    raise answer
-                return answer
+                if isinstance(vended, NoTokenError):
+                    raise vended
+                return vended
 
     async def _wait_for(
         self, tried: Account, min_ttl_s: Seconds, until: MonotonicTime, *, suspect_will_do: bool
@@ -80,36 +80,36 @@ class ProfileVendor:
         """Wait for the tried account's token, and switch to that account. Return its error when it has no token."""
         try:
             async with asyncio.timeout(until - self._clock.monotonic()):
-                answer = await tried.ask(min_ttl_s)
+                vended = await tried.vend(min_ttl_s)
         except (TimeoutError, BadRequestError):
             return None
-        if isinstance(answer, NoTokenError):
-            return answer
-        if tried is self._tried and (suspect_will_do or not answer.suspect):
-            self._move_to(tried)
+        if isinstance(vended, NoTokenError):
+            return vended
+        if tried is self._tried and (suspect_will_do or not vended.suspect):
+            self._switch_to(tried)
         return None
 
     async def changed(self, token_id: str, wait_s: Seconds) -> bool:
         until = self._clock.monotonic() + wait_s
         while True:
             current = self._current
-            changed = await current.broker.changed(token_id, max(0, until - self._clock.monotonic()))
+            changed = await current.parts.broker.changed(token_id, max(0, until - self._clock.monotonic()))
             if current is self._current:
                 return changed
 
     async def report(self, token_id: str) -> Report:
         while True:
             current = self._current
-            report = await current.broker.report(token_id)
+            report = await current.parts.broker.report(token_id)
             if current is self._current:
                 return report
 
     def snapshot(self) -> Snapshot:
         """Return the current account's snapshot, or the tried one's if the current has no token; problems of both."""
-        shown = self._current.broker.snapshot()
+        shown = self._current.parts.broker.snapshot()
         if self._tried is None:
             return shown
-        tried = self._tried.broker.snapshot()
+        tried = self._tried.parts.broker.snapshot()
         failures = [failure for failure in (shown.last_failure, tried.last_failure) if failure is not None]
         return replace(
             tried if shown.condition is Condition.EXPIRED else shown,
@@ -139,34 +139,32 @@ class ProfileVendor:
             if tasks:
                 await asyncio.wait(tasks)
 
-    def reread_credentials(self) -> None:
+    def reload_credentials(self) -> None:
         """Read the credentials now."""
-        self._current.maintainer.reread_credentials = True
-        self._current.maintainer.wake()
+        self._current.parts.refresher.reload_credentials()
 
     def stop(self) -> None:
         self._stopping = True
         for account in self._accounts():
-            account.maintainer.stop()
+            account.parts.refresher.stop()
 
     async def close(self) -> None:
         """Answer all waiting callers, and end running calls."""
-        await asyncio.gather(*(account.close() for account in self._accounts()))
+        await asyncio.gather(*(account.parts.broker.close() for account in self._accounts()))
 
     def _accounts(self) -> list[Account]:
         return [self._current, *([] if self._tried is None else [self._tried]), *self._replaced]
 
-    def _open(self, pair: Credentials) -> Account:
-        name = self._account_of(pair)
-        credentials = AccountCredentials(pair, self._source, self._found)
-        parts = self._build(replace(self._profile, account=name), credentials)
-        return Account(name, credentials, parts.broker, parts.maintainer)
+    def _open(self, credentials: Credentials) -> Account:
+        name = self._account_of(credentials)
+        source = AccountCredentials(credentials, self._source, self._found)
+        return Account(name=name, credentials=source, parts=self._build(replace(self._profile, account=name), source))
 
-    def _account_of(self, pair: Credentials) -> str:
-        return self._profile.account or pair.account
+    def _account_of(self, credentials: Credentials) -> str:
+        return self._profile.account or credentials.account
 
     def _start(self, account: Account) -> None:
-        account.task = self._spawn(account.maintainer.run())
+        account.task = self._spawn(account.parts.refresher.run())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -176,72 +174,67 @@ class ProfileVendor:
 
     # -- another key --------------------------------------------------------------------------------------------------
 
-    def _found(self, pair: Credentials) -> None:
+    def _found(self, credentials: Credentials) -> None:
         """Take the credentials that the source holds now."""
-        name = self._account_of(pair)
+        name, tried = self._account_of(credentials), self._tried
         if name == self._current.name:
-            self._current.credentials.pair = pair
-            if self._tried is not None:
-                self._give_up(self._tried)
-                self._sink.emit(CredentialsChanged(profile=self._profile.name, credentials_id=pair.credentials_id))
-        elif self._tried is not None and self._tried.name == name:
-            self._tried.broker.take_after(self._current.broker)
-            if self._tried.credentials.pair.credentials_id != pair.credentials_id:
-                self._tried.credentials.pair = pair
-                self._tried.maintainer.reread_credentials = True
-                self._tried.maintainer.wake()
+            self._current.credentials.latest = credentials
+            if tried is not None:
+                self._give_up(tried)
+                self._tell_change(credentials)
+        elif tried is not None and tried.name == name:
+            tried.take_callers_of(self._current)
+            if tried.credentials.latest.credentials_id != credentials.credentials_id:
+                tried.credentials.latest = credentials
+                tried.parts.refresher.reload_credentials()
         elif not self._stopping:
-            if self._tried is not None:
-                self._give_up(self._tried)
-            self._try(pair)
+            if tried is not None:
+                self._give_up(tried)
+            self._try(credentials)
 
-    def _try(self, pair: Credentials) -> None:
+    def _tell_change(self, credentials: Credentials) -> None:
+        self._sink.emit(CredentialsChanged(profile=self._profile.name, credentials_id=credentials.credentials_id))
+
+    def _try(self, credentials: Credentials) -> None:
         """Look for the new account's token in the store. If there is none, the fleet makes one call for it."""
-        self._sink.emit(CredentialsChanged(profile=self._profile.name, credentials_id=pair.credentials_id))
-        self._tried = tried = self._open(pair)
-        tried.broker.take_after(self._current.broker)
-        tried.broker.stand_in_for(self._current.broker)
+        self._tell_change(credentials)
+        self._tried = tried = self._open(credentials)
+        tried.take_callers_of(self._current)
+        tried.parts.outage.stand_in_for(self._current.parts.outage)
         self._start(tried)
         self._spawn(self._watch(tried))
 
     async def _watch(self, tried: Account) -> None:
         """Switch to the account once it has a good token."""
         while tried is self._tried and not self._stopping:
-            if tried.broker.has_good_token:
-                self._move_to(tried)
+            if tried.parts.broker.has_good_token:
+                self._switch_to(tried)
                 return
             # The condition of a held token may change too, and sets no event.
-            await tried.broker.changed(tried.broker.snapshot().token_id, self._profile.poll_s)
+            await tried.parts.broker.changed(tried.parts.replica.token_id, self._profile.poll_s)
 
-    def _move_to(self, tried: Account) -> None:
+    def _switch_to(self, tried: Account) -> None:
         replaced, self._current, self._tried = self._current, tried, None
         replaced.credentials.reads, tried.credentials.reads = False, True
-        tried.broker.take_after(replaced.broker)
-        tried.broker.stand_in_for(None)
-        self._close_aside(replaced)
+        tried.take_callers_of(replaced)
+        tried.parts.outage.stand_in_for(None)
+        self._start_closing(replaced)
 
     def _give_up(self, tried: Account) -> None:
         self._tried = None
-        self._close_aside(tried)
+        self._start_closing(tried)
 
-    def _close_aside(self, account: Account) -> None:
+    def _start_closing(self, account: Account) -> None:
         """Close the account. Its waiting callers are answered, and the current account is asked for them."""
-        account.maintainer.stop()
+        account.parts.refresher.stop()
         self._replaced.add(account)
 
         async def close() -> None:
-            await account.close()
+            await account.parts.broker.close()
             self._replaced.discard(account)
 
         self._spawn(close())
 
 
-def _is_good(answer: VendedToken | NoTokenError) -> bool:
-    return isinstance(answer, VendedToken) and not answer.suspect
-
-
-def _sooner(answer: VendedToken | NoTokenError, blocker: NoTokenError | None) -> VendedToken | NoTokenError:
-    """Return the answer, or of two errors the one with the shorter `retry_after_s`."""
-    if isinstance(answer, VendedToken) or blocker is None or answer.retry_after_s <= blocker.retry_after_s:
-        return answer
-    return blocker
+def _is_good(vended: VendedToken | NoTokenError) -> bool:
+    return isinstance(vended, VendedToken) and not vended.suspect
