@@ -102,7 +102,9 @@ def commit(stored: Stored, nonce: str, token: Token, learned: LearnedLifetime) -
         gate.pause = None
     if (refused := gate.credential_blocks.get(token.credentials_id)) and refused.fence < over_below:
         del gate.credential_blocks[token.credentials_id]
-    gate.strikes = {kind: failures for kind, failures in gate.strikes.items() if failures.fence >= over_below}
+    gate.failure_counts = {
+        kind: failures for kind, failures in gate.failure_counts.items() if failures.fence >= over_below
+    }
     gate.proven[token.credentials_id] = max(gate.proven.get(token.credentials_id, 0), token.fence)
     keep_few_proven(gate)
     _judge_report(gate, token, over_below)
@@ -128,12 +130,12 @@ def fail(stored: Stored, failed: FailureReport) -> OutcomeName:
         return "failed"
     if pause.kind is FailureKind.UNAUTHORIZED:
         before = gate.credential_blocks.get(failed.credentials_id)
-        strikes = before.strikes + 1 if before else 1
-        gate.credential_blocks[failed.credentials_id] = _pause_after(gate, before, pause, strikes, now_ms)
+        count = before.consecutive_failures + 1 if before else 1
+        gate.credential_blocks[failed.credentials_id] = _pause_after(gate, before, pause, count, now_ms)
         keep_few_credential_blocks(gate)
     else:
-        failures = gate.strikes.get(pause.kind.value, StoredCount(0, 0))
-        counted = gate.strikes[pause.kind.value] = StoredCount(failures.count + 1, gate.fence)
+        failures = gate.failure_counts.get(pause.kind.value, StoredCount(0, 0))
+        counted = gate.failure_counts[pause.kind.value] = StoredCount(failures.count + 1, gate.fence)
         gate.pause = _pause_after(gate, gate.pause, pause, counted.count, now_ms)
     return "failed"
 
@@ -209,11 +211,11 @@ def _budget_wait_ms(gate: Coordination, now_ms: int, profile: Profile, *, caller
 
 
 def _pause_after(
-    gate: Coordination, previous: StoredPause | None, pause: Pause, strikes: int, now_ms: int
+    gate: Coordination, previous: StoredPause | None, pause: Pause, failures: int, now_ms: int
 ) -> StoredPause:
     """A running pause is never shortened: the one that ends later stays, with its kind."""
     until_ms, detail = now_ms + ms(pause.left_s), detail_text(pause.detail)
-    new = StoredPause(pause.kind.value, gate.fence, now_ms, until_ms, strikes, detail)
+    new = StoredPause(pause.kind.value, gate.fence, now_ms, until_ms, failures, detail)
     if previous and previous.until_ms > new.until_ms:
         if previous.kind != new.kind:
             return previous

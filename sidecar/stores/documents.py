@@ -34,7 +34,7 @@ MAX_DOCUMENT_BYTES = 160 * 1024
 for a coordination document of 1,000 permits and five pauses with the longest partner details."""
 LONGEST_SPAN_MS = 24 * 3600 * 1000
 """Of a pause or a lease: no replica writes a longer one (`core.policy.MAX_RETRY_AFTER_S`)."""
-MOST_STRIKES = 1_000_000
+MOST_FAILURES = 1_000_000
 FENCE_AHEAD_MS = 5 * 10**13
 """Largest lead of a fence over the clock, which may have been set back since by as much."""
 
@@ -71,7 +71,7 @@ class StoredPause(msgspec.Struct):
     fence: Whole
     from_ms: Whole
     until_ms: Whole
-    strikes: Whole
+    consecutive_failures: Whole = msgspec.field(name="strikes")
     detail: DetailText = ""
 
 
@@ -123,7 +123,9 @@ class Coordination(msgspec.Struct):
     failed_nonce: Id = ""
     lease: Lease | None = None
     pause: StoredPause | None = None
-    strikes: Annotated[dict[Id, StoredCount], msgspec.Meta(max_length=MOST_KINDS)] = {}
+    failure_counts: Annotated[dict[Id, StoredCount], msgspec.Meta(max_length=MOST_KINDS)] = msgspec.field(
+        default_factory=dict, name="strikes"
+    )
     credential_blocks: Annotated[dict[Id, StoredPause], msgspec.Meta(max_length=REMEMBERED_IDS)] = msgspec.field(
         default_factory=dict, name="refused"
     )
@@ -185,18 +187,18 @@ def _fences(found: Coordination | StoredToken) -> Iterator[int]:
     if isinstance(found, Coordination):
         facts = (found.lease, found.pause, found.reported, found.confirmed, found.learned)
         yield from (fact.fence for fact in facts if fact is not None)
-        for group in (found.strikes.values(), found.credential_blocks.values(), found.grants):
+        for group in (found.failure_counts.values(), found.credential_blocks.values(), found.grants):
             yield from (fact.fence for fact in group)
         yield from found.proven.values()
 
 
 def sanitize(gate: Coordination, now_ms: int) -> None:
-    """Repair the document: no start is in the future, no span exceeds a day, no count exceeds `MOST_STRIKES`."""
+    """Repair the document: no start is in the future, no span exceeds a day, no count exceeds `MOST_FAILURES`."""
     gate.born_ms = min(gate.born_ms, now_ms)
     for grant in gate.grants:
         grant.at_ms = min(grant.at_ms, now_ms)
-    for failures in gate.strikes.values():
-        failures.count = min(failures.count, MOST_STRIKES)
+    for failures in gate.failure_counts.values():
+        failures.count = min(failures.count, MOST_FAILURES)
     for span in (gate.lease, gate.pause, *gate.credential_blocks.values()):
         if span is not None:
             _sanitize_span(span, now_ms)
@@ -207,4 +209,4 @@ def _sanitize_span(span: Lease | StoredPause, now_ms: int) -> None:
         span.from_ms, span.until_ms = now_ms, now_ms + span.until_ms - span.from_ms
     span.until_ms = min(span.until_ms, span.from_ms + LONGEST_SPAN_MS)
     if isinstance(span, StoredPause):
-        span.strikes = min(span.strikes, MOST_STRIKES)
+        span.consecutive_failures = min(span.consecutive_failures, MOST_FAILURES)

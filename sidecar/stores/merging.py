@@ -63,7 +63,7 @@ def merge_pauses(gate: Coordination, state: State, token_fence: int, now_ms: int
         gate.pause = _later_of(gate, gate.pause, state.pause, now_ms)
     for kind, failures in state.failure_counts.items():
         if failures.fence >= token_fence:
-            gate.strikes[kind] = _sum_of(gate.strikes.get(kind), failures)
+            gate.failure_counts[kind] = _sum_of(gate.failure_counts.get(kind), failures)
     for credentials_id, fence in state.proven.items():
         gate.proven[credentials_id] = max(gate.proven.get(credentials_id, 0), fence)
     for credentials_id, pause in state.credential_blocks.items():

@@ -68,7 +68,9 @@ def state_of(reply: StoreReply, profile: Profile, known: int, unseal: Unseal) ->
         lease_owner=gate.lease.nonce.partition("/")[0] if gate.lease and left_ms(gate.lease, now_ms) else "",
         lease_left_s=left_ms(gate.lease, now_ms) / 1000,
         pause=_pause_of(gate.pause, now_ms) if gate.pause else None,
-        failure_counts={kind: FailureCount(failures.count, failures.fence) for kind, failures in gate.strikes.items()},
+        failure_counts={
+            kind: FailureCount(failures.count, failures.fence) for kind, failures in gate.failure_counts.items()
+        },
         credential_blocks={
             credentials_id: _pause_of(pause, now_ms) for credentials_id, pause in gate.credential_blocks.items()
         },
@@ -140,7 +142,7 @@ def _pause_of(pause: StoredPause, now_ms: int) -> Pause:
     return Pause(
         kind=kind_of(pause.kind),
         left_s=left_ms(pause, now_ms) / 1000,
-        consecutive_failures=pause.strikes,
+        consecutive_failures=pause.consecutive_failures,
         detail=detail_of(pause.detail),
         fence=pause.fence,
     )

@@ -21,7 +21,7 @@ async def forget(fleet: Fleet, *, rejecting: bool) -> None:
     while True:
         if cell.gate is not None:
             gate = cell.gate
-            gate.grants, gate.strikes, gate.credential_blocks = [], {}, {}
+            gate.grants, gate.failure_counts, gate.credential_blocks = [], {}, {}
             gate.lease = gate.pause = gate.confirmed = None
             gate.reported = StoredReport(cell.token.token_id, gate.fence, 0) if rejecting and cell.token else None
         await asyncio.sleep(REWRITTEN_EVERY_S)

@@ -27,7 +27,7 @@ Get: TypeAlias = Callable[[str], Awaitable[bytes | None]]
 class _Pause(msgspec.Struct):
     kind: Id
     until_ms: Whole
-    strikes: Whole
+    consecutive_failures: Whole = msgspec.field(name="strikes")
     detail: DetailText = ""
 
 
@@ -69,7 +69,11 @@ async def earlier_memory(
         kind, left_s = kind_of(gate.pause.kind), (gate.pause.until_ms - now_ms) / 1000
         detail = detail_of(gate.pause.detail)
         pause = Pause(
-            kind=kind, left_s=left_s, consecutive_failures=gate.pause.strikes, detail=detail, fence=gate.fence
+            kind=kind,
+            left_s=left_s,
+            consecutive_failures=gate.pause.consecutive_failures,
+            detail=detail,
+            fence=gate.fence,
         )
     window_s = profile.budget.window_s
     grants = (Grant(at_ms, max(0, now_ms - at_ms) / 1000) for at_ms in gate.grants_ms)

@@ -40,14 +40,14 @@ class PauseArg(msgspec.Struct, kw_only=True):
     kind: str
     fence: int
     left_ms: int
-    strikes: int
+    consecutive_failures: int = msgspec.field(name="strikes")
     detail: str
 
 
 class GrantArg(msgspec.Struct, kw_only=True):
     fence: int
     age_ms: int
-    on_demand: bool
+    caller_requested: bool = msgspec.field(name="on_demand")
 
 
 class ClaimArgs(ScriptArgs):
@@ -55,7 +55,7 @@ class ClaimArgs(ScriptArgs):
     known: int
     fence: int
     epoch: str
-    on_demand: bool
+    caller_requested: bool = msgspec.field(name="on_demand")
     credentials_id: str
     limit_ms: int
     calls: int
@@ -97,13 +97,13 @@ class SeedArgs(ScriptArgs):
     clock_stepped: bool
     epoch: str
     fence: int
-    strikes: dict[str, StoredCount]
-    refused: dict[str, PauseArg]
+    failure_counts: dict[str, StoredCount] = msgspec.field(name="strikes")
+    credential_blocks: dict[str, PauseArg] = msgspec.field(name="refused")
     proven: dict[str, int]
     grants: list[GrantArg]
     window_ms: int
     refresh_dropped: int
-    lesson: StoredLearnedLifetime
+    learned: StoredLearnedLifetime = msgspec.field(name="lesson")
     reported: StoredReport | UnsetType = UNSET
     confirmed: StoredConfirmation | UnsetType = UNSET
     token: TokenArg | UnsetType = UNSET
@@ -116,7 +116,7 @@ def claim_args(ask: ClaimRequest, profile: Profile) -> ClaimArgs:
         known=ask.known,
         fence=ask.fence,
         epoch=ask.epoch,
-        on_demand=ask.caller_requested,
+        caller_requested=ask.caller_requested,
         credentials_id=ask.credentials_id,
         limit_ms=ms(profile.lease_limit_s),
         calls=profile.budget.calls,
@@ -146,17 +146,19 @@ def seed_args(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) -> Se
         clock_stepped=remembered.clock_stepped,
         epoch=state.epoch,
         fence=state.fence,
-        strikes={kind: StoredCount(each.count, each.fence) for kind, each in state.failure_counts.items()},
-        refused={credentials_id: _pause_arg(pause) for credentials_id, pause in state.credential_blocks.items()},
+        failure_counts={kind: StoredCount(each.count, each.fence) for kind, each in state.failure_counts.items()},
+        credential_blocks={
+            credentials_id: _pause_arg(pause) for credentials_id, pause in state.credential_blocks.items()
+        },
         proven=dict(state.proven),
         # Rounded down, so that a permit is never dropped before its time.
         grants=[
-            GrantArg(fence=grant.fence, age_ms=int(grant.age_s * 1000), on_demand=grant.caller_requested)
+            GrantArg(fence=grant.fence, age_ms=int(grant.age_s * 1000), caller_requested=grant.caller_requested)
             for grant in state.grants
         ],
         window_ms=ms(profile.budget.window_s),
         refresh_dropped=state.refresh_dropped,
-        lesson=StoredLearnedLifetime(learned.fence, learned.learned_s, learned.evidence_s),
+        learned=StoredLearnedLifetime(learned.fence, learned.learned_s, learned.evidence_s),
         reported=StoredReport(reported.token_id, reported.fence, ms(reported.age_s)) if reported else UNSET,
         confirmed=StoredConfirmation(confirmed.token_id, confirmed.fence) if confirmed else UNSET,
         token=token_arg(token, remembered.token_age_s, profile, sealer) if token else UNSET,
@@ -178,6 +180,6 @@ def _pause_arg(pause: Pause) -> PauseArg:
         kind=pause.kind.value,
         fence=pause.fence,
         left_ms=ms(pause.left_s),
-        strikes=pause.consecutive_failures,
+        consecutive_failures=pause.consecutive_failures,
         detail=detail_text(pause.detail),
     )

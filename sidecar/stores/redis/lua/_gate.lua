@@ -20,7 +20,7 @@ local LONGEST_ID = 300
 local LONGEST_DETAIL = 8192
 local MAX_DOCUMENT_BYTES = 160 * 1024
 local LONGEST_SPAN_MS = 24 * 3600 * 1000
-local MOST_STRIKES = 1000000
+local MOST_FAILURES = 1000000
 local FENCE_AHEAD_MS = 5e13
 
 local args = cjson.decode(ARGV[1])
@@ -133,7 +133,7 @@ local function sanitize(span)
     clock_went_back = true
   end
   span.until_ms = math.min(span.until_ms, span.from_ms + LONGEST_SPAN_MS)
-  if span.strikes then span.strikes = math.min(span.strikes, MOST_STRIKES) end
+  if span.strikes then span.strikes = math.min(span.strikes, MOST_FAILURES) end
 end
 
 local function sanitize_grants(grants)
@@ -151,7 +151,7 @@ if gate then
   sanitize(gate.lease)
   sanitize(gate.pause)
   for _, pause in pairs(gate.refused) do sanitize(pause) end
-  for _, failures in pairs(gate.strikes) do failures.count = math.min(failures.count, MOST_STRIKES) end
+  for _, failures in pairs(gate.strikes) do failures.count = math.min(failures.count, MOST_FAILURES) end
   sanitize_grants(gate.grants)
   if gate.born_ms > now then
     gate.born_ms = now
