@@ -60,7 +60,7 @@ async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int
 async def _guide(service: Service, partner_url: str, say: Callable[[str], None]) -> None:
     vending, admin = service.bound[0], service.admin_bound[0]
     try:
-        vended = await service.vendors["default"].vend()
+        vended = await service.providers["default"].vend()
         say(f"  it has a token from the partner, valid for {vended.expires_in_s} s")
     except NoTokenError as no:
         say(f"  no token yet: {no}")

@@ -49,7 +49,7 @@ class Observers:
         settings: Settings,
         clock: Clock,
         log: TextIO | None,
-        vendors: Callable[[], Iterable[TokenProvider]],
+        providers: Callable[[], Iterable[TokenProvider]],
         connections: Callable[[], Mapping[str, int]],
     ) -> None:
         self._settings = settings
@@ -63,7 +63,7 @@ class Observers:
         self.recent = RecentEvents(clock)
         names = [profile.profile.name for profile in settings.profiles]
         self.metrics = Metrics(
-            vendors, names, __version__, connections, lambda: self._lines.dropped, lambda: self.stalls()
+            providers, names, __version__, connections, lambda: self._lines.dropped, lambda: self.stalls()
         )
         self.spans, self.warnings = open_spans(clock) if settings.traces else (None, ())
         sinks: list[EventSink] = [self.metrics, self._log, self.recent]

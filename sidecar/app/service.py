@@ -55,9 +55,9 @@ class Service:
         """`environ` has the variables of the service manager, if one gets notifications from the service."""
         self._settings = settings
         self._clock = clock if clock is not None else SystemClock()
-        self.vendors: dict[str, ProfileProvider] = {}
+        self.providers: dict[str, ProfileProvider] = {}
         self._observers = Observers(
-            settings, self._clock, log, self.vendors.values, lambda: self._listeners.connections()
+            settings, self._clock, log, self.providers.values, lambda: self._listeners.connections()
         )
         self._sink = self._observers.sink
         self._listeners = Listeners(settings, self._sink)
@@ -102,7 +102,7 @@ class Service:
                 listen=tuple(map(str, self.bound)),
                 admin_listen=tuple(map(str, self.admin_bound)),
                 store=self._store.kind if self._store is not None else "",
-                profiles=tuple(self.vendors),
+                profiles=tuple(self.providers),
             )
         )
 
@@ -113,7 +113,7 @@ class Service:
         self._assemble(self._store, self._session)
         admin = await self._listen()
         # Last: the partner is called only after every check of the settings has passed.
-        self._tasks = [asyncio.create_task(vendor.run()) for vendor in self.vendors.values()]
+        self._tasks = [asyncio.create_task(provider.run()) for provider in self.providers.values()]
         self._follower_tasks = self._token_files.start()
         self._follower_tasks += [asyncio.create_task(watch) for watch in self._files.watch()]
         notifications = self._manager.run(lambda: self._health(admin), self._request_timeout_s)
@@ -135,24 +135,24 @@ class Service:
         problems = []
         for profile in self._settings.profiles:
             try:
-                vendor = process.open_profile(profile)
-                self._token_files.open(profile, vendor)
+                provider = process.open_profile(profile)
+                self._token_files.open(profile, provider)
             except CredentialsError as error:
                 problems += [f"profile {profile.profile.name}: {problem}" for problem in error.problems]
             except ConfigurationError as error:
                 problems += error.problems
             else:
-                self.vendors[profile.profile.name] = vendor
-        problems += disagreements(vendor.profile for vendor in self.vendors.values())
+                self.providers[profile.profile.name] = provider
+        problems += disagreements(provider.profile for provider in self.providers.values())
         if problems:
             raise ConfigurationError(problems)
 
     async def _listen(self) -> AdminApi:
-        headers = {name: PRESETS[vendor.profile.partner].token_header for name, vendor in self.vendors.items()}
+        headers = {name: PRESETS[provider.profile.partner].token_header for name, provider in self.providers.items()}
         caller_tokens = self._files.caller_tokens() or (lambda: None)
         fast_path, guards = self._observers.fast_path(caller_tokens), self._guards(caller_tokens)
         audit = self._observers.audit
-        tokens = TokenApi(self.vendors, guards, self._sink, self._clock, headers, audit=audit, fast_path=fast_path)
+        tokens = TokenApi(self.providers, guards, self._sink, self._clock, headers, audit=audit, fast_path=fast_path)
         sources = AdminSources(
             render_metrics=self._observers.metrics.render,
             recent_events=self._observers.recent,
@@ -163,7 +163,7 @@ class Service:
             has_waited=self._first_timeout_passed,
             stalled_files=self._observers.stalls,
         )
-        admin = AdminApi(self.vendors, sources)
+        admin = AdminApi(self.providers, sources)
         await self._listeners.open(tokens, admin, fast_path)
         return admin
 
@@ -186,7 +186,7 @@ class Service:
 
     def _restart_reason(self) -> str | None:
         """Return why the process should be restarted; None while the maintainer tasks run."""
-        ended = [name for name, task in zip(self.vendors, self._tasks, strict=True) if task.done()]
+        ended = [name for name, task in zip(self.providers, self._tasks, strict=True) if task.done()]
         return f"the maintainer of {', '.join(ended)} has ended" if ended else None
 
     def _health(self, admin: AdminApi) -> Health:
@@ -201,8 +201,8 @@ class Service:
     def reread_credentials(self) -> None:
         """Reload the files of credentials, caller tokens and seal keys now (SIGHUP)."""
         self._files.look_now()
-        for vendor in self.vendors.values():
-            vendor.reload_credentials()
+        for provider in self.providers.values():
+            provider.reload_credentials()
         self._manager.reloading()
 
     def drain(self) -> None:
@@ -222,10 +222,12 @@ class Service:
         # First: a closed token provider returns at once to every waiter, so a follower of changes would loop without
         # a pause. The token files stay, because apps run on after the sidecar.
         await self._cancel(self._follower_tasks)
-        for vendor in self.vendors.values():
-            vendor.stop()
+        for provider in self.providers.values():
+            provider.stop()
         # Together: the response to a waiting caller depends on a refresh attempt that ends here.
-        await asyncio.gather(*(vendor.close() for vendor in self.vendors.values()), self._listeners.close(STOP_GRACE_S))
+        await asyncio.gather(
+            *(provider.close() for provider in self.providers.values()), self._listeners.close(STOP_GRACE_S)
+        )
         await self._cancel(self._tasks)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE_S):

@@ -49,11 +49,11 @@ class TokenFiles:
         self._followers: dict[str, Follower] = {}
         """By the name of the profile; only profiles with a token file."""
 
-    def open(self, settings: ProfileSettings, vendor: TokenProvider) -> None:
+    def open(self, settings: ProfileSettings, provider: TokenProvider) -> None:
         """Open the profile's token file, if any. Raises `ConfigurationError`."""
         file = open_token_file(settings)
         if file is not None:
-            self._followers[settings.profile.name] = Follower(vendor, file, self._stalls, self._sink)
+            self._followers[settings.profile.name] = Follower(provider, file, self._stalls, self._sink)
 
     def start(self) -> list[asyncio.Task[None]]:
         """Return the tasks that keep the files current. They run until cancelled, and do not remove the files."""

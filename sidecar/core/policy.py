@@ -144,7 +144,7 @@ def expected_lifetime(
     return profile.lifetime_s, Lifetime.ASSUMED
 
 
-def learn(learned: LearnedLifetime, reported_age_s: Seconds | None, profile: Profile) -> LearnedLifetime:
+def learned_after(learned: LearnedLifetime, reported_age_s: Seconds | None, profile: Profile) -> LearnedLifetime:
     """Return the learned lifetime after a token's end, decided when another token has replaced it.
 
     `reported_age_s` is the age at its first report; None without one, or if the partner confirmed the token. One report
@@ -158,7 +158,9 @@ def learn(learned: LearnedLifetime, reported_age_s: Seconds | None, profile: Pro
     if reported_age_s is None or reported_age_s >= in_force * FULL_LIFE_AGES:
         grown = learned.learned_s * REGROWTH
         return LearnedLifetime(learned_s=grown if grown < profile.lifetime_s else 0)
-    if learned.evidence_s == 0:
-        return LearnedLifetime(learned_s=learned.learned_s, evidence_s=reported_age_s)
-    taught = max(learned.evidence_s, reported_age_s) * LEARNED_SHARE
-    return LearnedLifetime(learned_s=min(in_force, max(taught, learned_floor_s(profile))), evidence_s=reported_age_s)
+    if learned.first_report_age_s == 0:
+        return LearnedLifetime(learned_s=learned.learned_s, first_report_age_s=reported_age_s)
+    taught = max(learned.first_report_age_s, reported_age_s) * LEARNED_SHARE
+    return LearnedLifetime(
+        learned_s=min(in_force, max(taught, learned_floor_s(profile))), first_report_age_s=reported_age_s
+    )

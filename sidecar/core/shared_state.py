@@ -75,13 +75,15 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedLifetime:
-    """The lifetime learned from reports: `learned_s` is in force (0: none), `evidence_s` is a first report's age.
+    """The lifetime learned from reports: `learned_s` is in force (0: none).
+
+    `first_report_age_s` is the token's age at the first of the two reports that a lifetime is learned from.
 
     `fence` is that of the token which brought it; the learned lifetime with the higher one counts.
     """
 
     learned_s: Seconds = 0
-    evidence_s: Seconds = 0
+    first_report_age_s: Seconds = 0
     fence: int = 0
 
 

@@ -109,7 +109,7 @@ def commit(stored: Stored, nonce: str, token: Token, learned: LearnedLifetime) -
     keep_few_proven(gate)
     _judge_report(gate, token, over_below)
     if gate.learned.fence < token.fence:
-        gate.learned = StoredLearnedLifetime(token.fence, learned.learned_s, learned.evidence_s)
+        gate.learned = StoredLearnedLifetime(token.fence, learned.learned_s, learned.first_report_age_s)
     return "stored"
 
 
@@ -167,7 +167,9 @@ def seed(stored: Stored, remembered: ReplicaMemory, profile: Profile) -> Outcome
     merge_grants(gate, state.grants, now_ms, clock_stepped=remembered.clock_stepped)
     gate.grants = keep_running(gate.grants, now_ms, profile)
     if state.learned.fence > gate.learned.fence:
-        gate.learned = StoredLearnedLifetime(state.learned.fence, state.learned.learned_s, state.learned.evidence_s)
+        gate.learned = StoredLearnedLifetime(
+            state.learned.fence, state.learned.learned_s, state.learned.first_report_age_s
+        )
     if stored.token:
         settle_verdict(gate, stored.token.token_id, state)
     return "seeded"

@@ -110,7 +110,7 @@ class StoredLearnedLifetime(msgspec.Struct):
 
     fence: Whole = 0
     learned_s: Span = 0
-    evidence_s: Span = 0
+    first_report_age_s: Span = msgspec.field(default=0, name="evidence_s")
 
 
 class Coordination(msgspec.Struct):

@@ -79,7 +79,9 @@ def state_of(reply: StoreReply, profile: Profile, known: int, unseal: Unseal) ->
         confirmed=Confirmed(confirmed.id, confirmed.fence) if confirmed else None,
         refresh_dropped=gate.refresh_dropped,
         learned=LearnedLifetime(
-            learned_s=gate.learned.learned_s, evidence_s=gate.learned.evidence_s, fence=gate.learned.fence
+            learned_s=gate.learned.learned_s,
+            first_report_age_s=gate.learned.first_report_age_s,
+            fence=gate.learned.fence,
         ),
         grants=_grants_of(gate.grants, now_ms, profile),
         damaged=damaged,

@@ -45,13 +45,13 @@ class CurrentState(Collector):
 
     def __init__(
         self,
-        vendors: Callable[[], Iterable[TokenProvider]],
+        providers: Callable[[], Iterable[TokenProvider]],
         connections: Callable[[], Mapping[str, int]],
         lines_dropped: Callable[[], Mapping[LineStream, int]],
         stalled_files: Callable[[], Sequence[StalledFile]],
     ) -> None:
         """As for `Metrics`."""
-        self._vendors = vendors
+        self._providers = providers
         self._connections = connections
         self._lines_dropped = lines_dropped
         self._stalled_files = stalled_files
@@ -61,7 +61,7 @@ class CurrentState(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        seen = [(vendor.profile, vendor.snapshot()) for vendor in self._vendors()]
+        seen = [(provider.profile, provider.snapshot()) for provider in self._providers()]
         for name, text, value in _BY_PROFILE:
             yield _gauge(name, text, ["profile"], [([profile.name], value(snapshot)) for profile, snapshot in seen])
         lifetimes = [

@@ -55,7 +55,7 @@ class Metrics:
 
     def __init__(
         self,
-        vendors: Callable[[], Iterable[TokenProvider]],
+        providers: Callable[[], Iterable[TokenProvider]],
         profiles: Sequence[str],
         version: str,
         connections: Callable[[], Mapping[str, int]] = dict,
@@ -117,7 +117,7 @@ class Metrics:
         text = "Always 1; the label has the version."
         build_info = Gauge("build_info", text, ("version",), namespace=names.NAMESPACE, registry=registry)
         build_info.labels(version).set(1)
-        registry.register(CurrentState(vendors, connections, lines_dropped, stalled_files))
+        registry.register(CurrentState(providers, connections, lines_dropped, stalled_files))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 

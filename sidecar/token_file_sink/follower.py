@@ -53,11 +53,11 @@ class _Put:
 class Follower:
     """Runs until it is cancelled. Each check counts as use: a profile with a token file never becomes idle."""
 
-    def __init__(self, vendor: TokenProvider, file: TokenFile, stalls: FileStalls, sink: EventSink) -> None:
-        self._vendor = vendor
+    def __init__(self, provider: TokenProvider, file: TokenFile, stalls: FileStalls, sink: EventSink) -> None:
+        self._provider = provider
         self._file = file
         self._sink = sink
-        self._profile = vendor.profile.name
+        self._profile = provider.profile.name
         self._puts = FileOperations("token-file", stalls, self._profile)
         self._removals = FileOperations("token-file", stalls, self._profile)
         self._put: _Put | None = None
@@ -72,17 +72,17 @@ class Follower:
     async def run(self) -> None:
         # A file of an earlier process may hold the token we are about to get. If none arrives in time, it is removed.
         with contextlib.suppress(NoTokenError):
-            await self._vendor.vend()
+            await self._provider.vend()
         while True:
             # Includes a suspect token's id; otherwise it would count as a change each time. Taken before the check,
             # because the token may change while it is written.
-            token_id = self._vendor.snapshot().token_id
+            token_id = self._provider.snapshot().token_id
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001 - a bug must not leave a token in the file for ever
                 self._sink.emit(InternalFailure(profile=self._profile, where="file sink", trace=safe_traceback(error)))
             if self._put is None:
-                await self._vendor.changed(token_id, LOOK_S)
+                await self._provider.changed(token_id, LOOK_S)
 
     async def _look(self) -> None:
         """Correct the file; return after `LOOK_S` when that takes longer."""
@@ -103,7 +103,7 @@ class Follower:
     # -- operations that return ---------------------------------------------------------------------------------------
 
     def _start(self) -> _Put:
-        token, any_token = self._token(), bool(self._vendor.snapshot().token_id)
+        token, any_token = self._token(), bool(self._provider.snapshot().token_id)
 
         def work() -> _Outcome:
             try:
@@ -115,7 +115,7 @@ class Follower:
 
     def _token(self) -> Token | None:
         """The token that belongs in the file now."""
-        vended = self._vendor.current()
+        vended = self._provider.current()
         return None if vended is None else vended.token
 
     def _finish(self, put: _Put) -> None:

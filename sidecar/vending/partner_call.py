@@ -205,7 +205,7 @@ class PartnerCall:
         if not (rejected or lived):
             return known
         age_s = reported.age_s if rejected and reported is not None else None
-        learned = policy.learn(known, age_s, self.profile)
+        learned = policy.learned_after(known, age_s, self.profile)
         if rejected and learned.learned_s != known.learned_s:
             self.sink.emit(LifetimeLearned(profile=self.profile.name, learned_s=learned.learned_s))
         return learned

@@ -9,7 +9,7 @@ from tests.browser.screenshots import keep
 from tests.support.browser import Page
 from tests.support.programs import needs
 from tests.support.replica import until
-from tests.support.status_samples import vendors
+from tests.support.status_samples import providers
 
 pytestmark = needs("chromium")
 
@@ -51,7 +51,7 @@ async def test_a_screen_reader_meets_landmarks_headings_and_named_bars(samples_u
     spoken = await page.spoken()
     assert {"banner", "main", "contentinfo", "status"} <= {role for role, _ in spoken}
     assert ("navigation", "Profiles") in spoken
-    for name in vendors():
+    for name in providers():
         assert ("region", name) in spoken
         assert ("heading", name) in spoken
         assert ("meter", f"Remaining lifetime of the token of {name}") in spoken
@@ -63,11 +63,11 @@ async def test_a_screen_reader_meets_landmarks_headings_and_named_bars(samples_u
 async def test_every_control_is_reached_by_keyboard_in_reading_order(samples_url: str, page: Page) -> None:
     await page.go(samples_url)
     reached = []
-    for _ in range(1 + len(vendors()) + 4):
+    for _ in range(1 + len(providers()) + 4):
         await page.press("Tab")
         reached.append(await page.value("document.activeElement.textContent.trim().split(' ')[0]"))
         assert await page.value("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    assert reached == ["Pause", *vendors(), "status.json", "readyz", "livez", "metrics"]
+    assert reached == ["Pause", *providers(), "status.json", "readyz", "livez", "metrics"]
 
 
 async def test_updates_are_paused_and_resumed_by_keyboard(samples_url: str, page: Page) -> None:

@@ -26,13 +26,13 @@ from tests.contract.worlds import (
 async def test_a_committed_token_comes_back_whole(shared: SharedState) -> None:
     nonce, grant = await granted(shared)
     token = a_token(grant.fence)
-    committed = await shared.commit(nonce, token, 7, LearnedLifetime(learned_s=300, evidence_s=290.5))
+    committed = await shared.commit(nonce, token, 7, LearnedLifetime(learned_s=300, first_report_age_s=290.5))
     assert committed.stored
     assert committed.state.token is None, "who commits knows it already"
     state = await shared.peek(0)
     assert state.token == token, "its instant of issue included, however late it came"
     assert (state.token_fence, state.token_id) == (token.fence, token.token_id)
-    assert state.learned == LearnedLifetime(learned_s=300, evidence_s=290.5, fence=grant.fence)
+    assert state.learned == LearnedLifetime(learned_s=300, first_report_age_s=290.5, fence=grant.fence)
     assert state.lease_owner == ""
     assert state.lease_left_s == 0
 

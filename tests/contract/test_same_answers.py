@@ -168,7 +168,7 @@ class Run:
                 kind: (each.count, self._nth(each.fence)) for kind, each in sorted(state.failure_counts.items())
             },
             "refused": {pair: self._pause(pause) for pair, pause in sorted(state.credential_blocks.items())},
-            "lesson": (state.learned.learned_s, state.learned.evidence_s, self._nth(state.learned.fence)),
+            "lesson": (state.learned.learned_s, state.learned.first_report_age_s, self._nth(state.learned.fence)),
             "damaged": state.damaged,
         }
 

@@ -12,10 +12,10 @@ from sidecar.web.responses import Response, json_response
 from sidecar.web.server.fast_path import CachedResponse, FastPath
 from sidecar.web.server.known_requests import MAX_REQUEST_BYTES, Key
 from sidecar.web.server.socket_protocol import Peer
-from tests.fast_path.aging_vendor import AgingVendor
+from tests.fast_path.aging_provider import AgingProvider
+from tests.support.fake_provider import FixedClock
 from tests.support.fast_listener import Counting
 from tests.support.sink import ListAudit, ListSink
-from tests.support.vendor import FixedClock
 
 WALL_STEP_S = 0.9375
 """How far the wall clock is into a second at the start."""
@@ -35,7 +35,7 @@ class FastPathAlone:
         self.clock = FixedClock()
         # Tokens and the seconds of the wall clock do not begin at the same moments.
         self.clock.wall_step_s = WALL_STEP_S
-        self.vendor, self.tally = AgingVendor("default", self.clock), Counting()
+        self.provider, self.tally = AgingProvider("default", self.clock), Counting()
         self.caller_tokens: CallerTokens | None = None
         self.audit, self.spans = ListAudit(), ListSink()
         self.rendered: list[VendedToken] = []
@@ -67,7 +67,7 @@ class FastPathAlone:
             self.fast_path.add(
                 self.key(head, peer),
                 self.render,
-                self.vendor,
+                self.provider,
                 "token",
                 caller_tokens=self.caller_tokens,
                 closes=closes,
@@ -85,4 +85,4 @@ class FastPathAlone:
     @property
     def parts_of_the_test(self) -> Sequence[object]:
         """What the fast path leads to, and does not hold."""
-        return self, self.vendor, self.clock, self.tally, self.audit, self.spans
+        return self, self.provider, self.clock, self.tally, self.audit, self.spans

@@ -15,7 +15,7 @@ from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.listener import HttpServer
-from tests.fast_path.aging_vendor import AgingVendor
+from tests.fast_path.aging_provider import AgingProvider
 from tests.fast_path.configurations import Configuration
 from tests.fast_path.transport import ClientTransport, Received, TcpPeer, UnixPeer, settle
 from tests.support.sink import ListAudit, ListSink
@@ -54,7 +54,7 @@ class Seen:
 
 
 class Backend:
-    """What stands behind the listeners: vendors, caller tokens and time. Make it on a running loop of virtual time."""
+    """Providers, caller tokens and time behind the listeners. Make it on a running loop of virtual time."""
 
     def __init__(self, configuration: Configuration, limits: Limits | None = None) -> None:
         self.configuration = configuration
@@ -62,7 +62,7 @@ class Backend:
         self.clock = VirtualClock()
         # Tokens and the seconds of the wall clock do not begin at the same moments.
         self.clock.wall_step_s = 0.4375
-        self.vendors: Mapping[str, AgingVendor] = {name: AgingVendor(name, self.clock) for name in TOKEN_HEADERS}
+        self.providers: Mapping[str, AgingProvider] = {name: AgingProvider(name, self.clock) for name in TOKEN_HEADERS}
         self.rotate(configuration.caller_tokens)
 
     def rotate(self, caller_tokens: Sequence[str]) -> None:
@@ -92,7 +92,7 @@ class ObservedListener:
                 spans=self._spans if configuration.spans else None,
             )
         api = TokenApi(
-            backend.vendors, backend.guards, self.sink, backend.clock, TOKEN_HEADERS, audit=audit, fast_path=fast_path
+            backend.providers, backend.guards, self.sink, backend.clock, TOKEN_HEADERS, audit=audit, fast_path=fast_path
         )
         self._server = HttpServer(api, self.sink, "vending", backend.limits, fast_path=fast_path)
         self._observes_spans = configuration.spans

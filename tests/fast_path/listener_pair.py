@@ -67,11 +67,11 @@ class ListenerPair:
 
     async def end_waits(self) -> None:
         """Every request that waits for a token, or for another one, is answered."""
-        for vendor in self.backend.vendors.values():
-            vendor.another.set()
+        for provider in self.backend.providers.values():
+            provider.another.set()
         await settle()
-        for vendor in self.backend.vendors.values():
-            vendor.another.clear()
+        for provider in self.backend.providers.values():
+            provider.another.clear()
 
     async def close(self) -> None:
         for listener in self.listeners:

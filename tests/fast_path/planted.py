@@ -105,13 +105,13 @@ def without_query(request: HttpRequest) -> BaseRequest:
 
 
 class _Holding:
-    """A vendor that never lets go of a token."""
+    """A provider that never lets go of a token."""
 
-    def __init__(self, vendor: TokenProvider) -> None:
-        self._vendor = vendor
+    def __init__(self, provider: TokenProvider) -> None:
+        self._provider = provider
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._vendor, name)
+        return getattr(self._provider, name)
 
     def holds(self, token: Token) -> bool:
         return True
@@ -124,12 +124,12 @@ def tokens_held_for_ever(patch: pytest.MonkeyPatch) -> None:
         self: FastPath,
         key: Key,
         render: Render,
-        vendor: TokenProvider,
+        provider: TokenProvider,
         endpoint: Endpoint,
         **named: Any,  # noqa: ANN401 - whatever is stored
     ) -> None:
-        holding = made.setdefault(id(vendor), _Holding(vendor))
-        add(self, key, render, holding, endpoint, **named)  # type: ignore[arg-type]  # has all of a vendor
+        holding = made.setdefault(id(provider), _Holding(provider))
+        add(self, key, render, holding, endpoint, **named)  # type: ignore[arg-type]  # has all of a provider
 
     patch.setattr(FastPath, "add", changed)
 

@@ -155,18 +155,18 @@ class IssueToken:
     profile: str = "default"
 
     async def run(self, pair: ListenerPair) -> None:
-        pair.backend.vendors[self.profile].issue(self.number)
+        pair.backend.providers[self.profile].issue(self.number)
 
 
 @dataclass(frozen=True)
 class ChangeToken:
-    """`how` is a method of `AgingVendor`: `copy`, `mark_suspect`, `withdraw` or `delay`."""
+    """`how` is a method of `AgingProvider`: `copy`, `mark_suspect`, `withdraw` or `delay`."""
 
     how: str
     profile: str = "default"
 
     async def run(self, pair: ListenerPair) -> None:
-        change: Callable[[], None] = getattr(pair.backend.vendors[self.profile], self.how)
+        change: Callable[[], None] = getattr(pair.backend.providers[self.profile], self.how)
         change()
 
 

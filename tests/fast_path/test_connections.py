@@ -17,11 +17,11 @@ from tests.fast_path.configurations import usual
 from tests.fast_path.listener import Backend, ObservedListener
 from tests.fast_path.requests import USUAL, request
 from tests.fast_path.transport import ClientTransport, TcpPeer, settle
+from tests.support.fake_provider import FakeProvider
 from tests.support.fast_listener import Counting
 from tests.support.replica import HANG_S
 from tests.support.room import Room, opened
 from tests.support.sink import ListSink
-from tests.support.vendor import FakeVendor
 from tests.support.virtual_time import virtual
 
 KNOWN = request(b"/v1/token", *USUAL)
@@ -228,8 +228,8 @@ async def test_one_that_half_closes_after_its_response_is_closed_at_once() -> No
 async def test_the_end_of_the_listener_is_not_held_up_by_one_that_was_answered_fast() -> None:
     clock, tally = SystemClock(), Counting()
     fast_path = FastPath(clock, lambda _profile, _endpoint: tally)
-    vendors, guards = {"default": FakeVendor()}, Guards(GuardSettings())
-    api = TokenApi(vendors, guards, ListSink(), clock, {"default": "AccessToken"}, fast_path=fast_path)
+    providers, guards = {"default": FakeProvider()}, Guards(GuardSettings())
+    api = TokenApi(providers, guards, ListSink(), clock, {"default": "AccessToken"}, fast_path=fast_path)
     async with opened(Room(Limits(), api, fast_path)) as here, asyncio.timeout(HANG_S):
         first, answered = await here.caller(), await here.caller()
         for caller in (first, first, answered):

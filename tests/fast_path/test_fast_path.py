@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.process_events import Endpoint
 from sidecar.web.server.known_requests import MAX_ENTRIES, MAX_SEEN, KnownRequests
-from tests.fast_path.aging_vendor import ISSUED_AT, LIFE_S, AgingVendor
+from tests.fast_path.aging_provider import ISSUED_AT, LIFE_S, AgingProvider
 from tests.fast_path.fast_path_alone import WALL_STEP_S, FastPathAlone
 from tests.fast_path.held_bytes import held_bytes
 from tests.fast_path.requests import HOST, request
@@ -107,12 +107,12 @@ def test_a_response_follows_the_token_without_being_stored_again(change: str) ->
     before = alone.response_to(PLAIN)
     alone.rendered.clear()
     if change == "issue":
-        alone.vendor.issue(1)
+        alone.provider.issue(1)
     else:
-        alone.vendor.copy()
+        alone.provider.copy()
     after = alone.response_to(PLAIN)
-    assert [vended.token for vended in alone.rendered] == [alone.vendor._token]
-    assert alone.rendered[0].token is alone.vendor._token
+    assert [vended.token for vended in alone.rendered] == [alone.provider._token]
+    assert alone.rendered[0].token is alone.provider._token
     assert (b"default-token-1" in after, after == before) == (change == "issue", change == "copy")
 
 
@@ -120,10 +120,10 @@ def test_a_response_follows_the_token_without_being_stored_again(change: str) ->
 def test_without_a_good_token_nothing_is_answered_and_with_the_next_one_it_is(change: str) -> None:
     alone = FastPathAlone()
     alone.store(PLAIN)
-    getattr(alone.vendor, change)()
+    getattr(alone.provider, change)()
     assert alone.find(PLAIN) is None
     assert alone.tally.counted == []
-    alone.vendor.issue(1)
+    alone.provider.issue(1)
     assert b"default-token-1" in alone.response_to(PLAIN)
 
 
@@ -156,7 +156,7 @@ def test_a_token_that_is_replaced_is_forgotten_with_the_next_response() -> None:
     alone = FastPathAlone()
     alone.store(PLAIN)
     alone.store(request(b"/v1/token", HOST, b"Connection: close"), closes=True)
-    alone.vendor.issue(1)
+    alone.provider.issue(1)
     assert b"default-token-1" in alone.response_to(PLAIN)
     alone.rendered.clear()
     held = held_bytes(alone.fast_path, but=alone.parts_of_the_test)
@@ -180,11 +180,11 @@ def test_a_response_that_ends_the_connection_says_so() -> None:
 def test_the_responses_of_two_profiles_and_endpoints_are_kept_apart() -> None:
     """Also where one function renders all of them."""
     alone = FastPathAlone()
-    other = AgingVendor("other", alone.clock)
-    combinations = [(vendor, endpoint) for vendor in (alone.vendor, other) for endpoint in ENDPOINTS]
-    for number, (vendor, endpoint) in enumerate(combinations):
+    other = AgingProvider("other", alone.clock)
+    combinations = [(provider, endpoint) for provider in (alone.provider, other) for endpoint in ENDPOINTS]
+    for number, (provider, endpoint) in enumerate(combinations):
         for _ in range(2):
-            alone.fast_path.add(alone.key(numbered(number)), alone.render, vendor, endpoint)
+            alone.fast_path.add(alone.key(numbered(number)), alone.render, provider, endpoint)
     found = [alone.find(numbered(number)) for number in range(4)]
     assert [(each.provider, each.endpoint) for each in found if each is not None] == combinations
     assert [b"other-token" in each.data for each in found if each is not None] == [False, False, True, True]

@@ -41,7 +41,7 @@ def test_each_response_is_audited_with_the_token_that_is_in_it() -> None:
     assert alone.audit.events == []
     for _ in range(2):
         alone.response_to(PLAIN)
-    alone.vendor.issue(1)
+    alone.provider.issue(1)
     alone.response_to(PLAIN)
     assert alone.audit.events == [audited(FIRST, None), audited(FIRST, None), audited(NEXT, None)]
 
@@ -49,7 +49,7 @@ def test_each_response_is_audited_with_the_token_that_is_in_it() -> None:
 def test_what_is_not_answered_is_not_audited_counted_or_traced() -> None:
     alone = FastPathAlone(audit=True, spans=True)
     alone.store(PLAIN)
-    alone.vendor.withdraw()
+    alone.provider.withdraw()
     assert alone.find(with_line(PLAIN, TRACEPARENTS[0], 0)) is None
     assert (alone.audit.events, alone.spans.events, alone.tally.counted) == ([], [], [])
 

@@ -18,8 +18,8 @@ from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.listener import HttpServer
 from tests.fuzz.findings import hold
+from tests.support.fake_provider import FakeProvider, FixedClock, vended
 from tests.support.sink import ListSink
-from tests.support.vendor import FakeVendor, FixedClock, vended
 
 TOKEN = "vended-token-9b2c47"
 PARSERS = tuple(dict.fromkeys((http_parser.HttpRequestParser, http_parser.HttpRequestParserPy)))
@@ -119,10 +119,10 @@ def connection(settings: GuardSettings) -> tuple[asyncio.Protocol, ListSink]:
 
 @cache
 def _api(settings: GuardSettings) -> tuple[TokenApi, ListSink]:
-    """One profile, whose vendor always has a token. Kept: it reads the OpenAPI document when it is made."""
-    vendor, sink = FakeVendor(), ListSink()
-    vendor.now = vendor.later = vended(TOKEN)
-    return TokenApi({"default": vendor}, Guards(settings), sink, FixedClock(), {"default": "AccessToken"}), sink
+    """One profile, whose provider always has a token. Kept: it reads the OpenAPI document when it is made."""
+    provider, sink = FakeProvider(), ListSink()
+    provider.now = provider.later = vended(TOKEN)
+    return TokenApi({"default": provider}, Guards(settings), sink, FixedClock(), {"default": "AccessToken"}), sink
 
 
 async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any], said: Conversation) -> None:

@@ -17,8 +17,8 @@ from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.vending.api import LastFailure
 from sidecar.web.admin.app import TokenFileState
 from tests.support.admin_api import admin_api
+from tests.support.fake_provider import NOW, FakeProvider, FixedClock
 from tests.support.sink import ListSink
-from tests.support.vendor import NOW, FakeVendor, FixedClock
 from tests.support.wire import LOOPBACK, Reply, ask, serving
 
 NONE = {"ready": False, "condition": Condition.EXPIRED}
@@ -29,7 +29,7 @@ NONE = {"ready": False, "condition": Condition.EXPIRED}
 class Admin:
     """A running admin listener, and the state that it shows."""
 
-    vendors: dict[str, FakeVendor]
+    providers: dict[str, FakeProvider]
     recent: RecentEvents
     address: Address = LOOPBACK
     dead: str | None = None
@@ -44,10 +44,10 @@ class Admin:
 
 @pytest.fixture
 async def admin() -> AsyncIterator[Admin]:
-    running = Admin({"default": FakeVendor(), "other": FakeVendor("other")}, RecentEvents(FixedClock()))
-    metrics = Metrics(lambda: running.vendors.values(), list(running.vendors), "1.2.3")
+    running = Admin({"default": FakeProvider(), "other": FakeProvider("other")}, RecentEvents(FixedClock()))
+    metrics = Metrics(lambda: running.providers.values(), list(running.providers), "1.2.3")
     api = admin_api(
-        running.vendors,
+        running.providers,
         render_metrics=metrics.render,
         recent_events=running.recent,
         failure=lambda: running.dead,
@@ -74,7 +74,7 @@ async def test_a_token_that_is_not_in_its_file_yet_is_not_ready(admin: Admin) ->
     reply = await admin.get("/readyz")
     found = {name: (one["ready"], one["reason"]) for name, one in reply.json()["profiles"].items()}
     assert (reply.status, found) == (503, {"default": (True, None), "other": (False, "token-file")})
-    admin.vendors["other"].show(ready=False, why_not="partner-cooling-down")
+    admin.providers["other"].show(ready=False, why_not="partner-cooling-down")
     assert (await admin.get("/readyz")).json()["profiles"]["other"]["reason"] == "partner-cooling-down"
 
 
@@ -85,8 +85,8 @@ async def test_a_file_that_cannot_be_written_does_not_take_the_other_profile_out
 
 
 async def test_a_profile_with_a_suspect_token_is_ready_even_with_partner_and_store_down(admin: Admin) -> None:
-    admin.vendors["default"].show(**NONE, why_not="credentials-rejected")
-    admin.vendors["other"].show(condition=Condition.SUSPECT, store_up=False, pause_kind="server-error")
+    admin.providers["default"].show(**NONE, why_not="credentials-rejected")
+    admin.providers["other"].show(condition=Condition.SUSPECT, store_up=False, pause_kind="server-error")
     reply = await admin.get("/readyz")
     assert (reply.status, reply.json()["ready"]) == (200, True)
     other = reply.json()["profiles"]["other"]
@@ -104,7 +104,7 @@ async def test_a_profile_with_a_suspect_token_is_ready_even_with_partner_and_sto
 @pytest.mark.parametrize("why_not", ["credentials-rejected", "partner-unavailable", "starting"])
 async def test_one_profile_that_failed_leaves_the_others_in_service_and_is_named(admin: Admin, why_not: str) -> None:
     """`starting` has an open call, after one that failed."""
-    admin.vendors["other"].show(**NONE, why_not=why_not)
+    admin.providers["other"].show(**NONE, why_not=why_not)
     reply = await admin.get("/readyz")
     assert (reply.status, reply.json()["ready"]) == (200, True)
     found = {name: (one["ready"], one["reason"]) for name, one in reply.json()["profiles"].items()}
@@ -114,7 +114,7 @@ async def test_one_profile_that_failed_leaves_the_others_in_service_and_is_named
 
 
 async def test_a_profile_that_has_not_heard_of_its_first_token_makes_all_wait(admin: Admin) -> None:
-    admin.vendors["other"].show(**NONE, why_not="starting", has_outcome=False)
+    admin.providers["other"].show(**NONE, why_not="starting", has_outcome=False)
     reply = await admin.get("/readyz")
     assert (reply.status, reply.json()["ready"]) == (503, False)
     assert reply.json()["profiles"]["other"]["reason"] == "starting"
@@ -122,8 +122,8 @@ async def test_a_profile_that_has_not_heard_of_its_first_token_makes_all_wait(ad
 
 
 async def test_without_a_single_token_it_is_unready_with_the_reason_of_each_profile(admin: Admin) -> None:
-    admin.vendors["default"].show(**NONE, why_not="partner-cooling-down")
-    admin.vendors["other"].show(**NONE, why_not="credentials-rejected")
+    admin.providers["default"].show(**NONE, why_not="partner-cooling-down")
+    admin.providers["other"].show(**NONE, why_not="credentials-rejected")
     reply = await admin.get("/readyz")
     reasons = {name: one["reason"] for name, one in reply.json()["profiles"].items()}
     assert (reply.status, reply.json()["ready"]) == (503, False)
@@ -131,7 +131,7 @@ async def test_without_a_single_token_it_is_unready_with_the_reason_of_each_prof
 
 
 async def test_each_profile_has_a_readiness_of_its_own(admin: Admin) -> None:
-    admin.vendors["other"].show(**NONE, why_not="credentials-rejected")
+    admin.providers["other"].show(**NONE, why_not="credentials-rejected")
     good, bad = await admin.get("/readyz/default"), await admin.get("/readyz/other?why")
     assert (good.status, good.json()["ready"], list(good.json()["profiles"])) == (200, True, ["default"])
     assert (bad.status, bad.json()["ready"]) == (503, False)
@@ -147,8 +147,8 @@ async def test_a_profile_that_does_not_exist_has_no_readiness(admin: Admin) -> N
 
 
 async def test_a_resting_profile_is_ready(admin: Admin) -> None:
-    admin.vendors["default"].show(resting=True)
-    admin.vendors["other"].show(condition=Condition.EXPIRED, token_id="", resting=True)
+    admin.providers["default"].show(resting=True)
+    admin.providers["other"].show(condition=Condition.EXPIRED, token_id="", resting=True)
     reply = await admin.get("/readyz")
     assert reply.status == 200
     assert [profile["reason"] for profile in reply.json()["profiles"].values()] == ["resting", "resting"]
@@ -156,7 +156,7 @@ async def test_a_resting_profile_is_ready(admin: Admin) -> None:
 
 async def test_the_slow_retry_of_rejected_credentials_is_shown_with_its_time(admin: Admin) -> None:
     rejected = {"ready": False, "condition": Condition.EXPIRED, "why_not": "credentials-rejected"}
-    admin.vendors["other"].show(**rejected, credentials_valid=False, retry_at=NOW + 120)
+    admin.providers["other"].show(**rejected, credentials_valid=False, retry_at=NOW + 120)
     for path in ("/readyz", "/status.json"):
         other = (await admin.get(path)).json()["profiles"]["other"]
         assert (other["reason"], other["retryAt"]) == ("credentials-rejected", "2026-01-01T00:02:00Z")
@@ -171,7 +171,7 @@ async def test_draining_turns_readiness_off_and_leaves_liveness_on(admin: Admin)
 
 async def test_an_app_may_start_with_a_token_or_when_it_has_waited_long_enough_for_one(admin: Admin) -> None:
     assert (await admin.get("/startupz")).status == 200
-    admin.vendors["other"].show(**NONE, why_not="starting", has_outcome=False)
+    admin.providers["other"].show(**NONE, why_not="starting", has_outcome=False)
     waiting = await admin.get("/startupz")
     assert (waiting.status, waiting.json()["profiles"]["other"]["reason"]) == (503, "starting")
     admin.waited = True
@@ -181,7 +181,7 @@ async def test_an_app_may_start_with_a_token_or_when_it_has_waited_long_enough_f
 
 
 async def test_an_app_may_start_beside_one_profile_that_failed(admin: Admin) -> None:
-    admin.vendors["other"].show(**NONE, why_not="credentials-rejected")
+    admin.providers["other"].show(**NONE, why_not="credentials-rejected")
     assert (await admin.get("/startupz")).status == 200
 
 
@@ -197,7 +197,7 @@ async def test_metrics_come_as_text_or_as_openmetrics_by_accept(admin: Admin) ->
 async def test_status_tells_the_whole_state_of_each_profile(admin: Admin) -> None:
     detail = PartnerDetail(status=429, session_id="s-1")
     failure = LastFailure(kind=FailureKind.THROTTLED, at=NOW, detail=detail)
-    admin.vendors["default"].show(cooldown_until=NOW + 30, lease_owner="replica-a", last_failure=failure)
+    admin.providers["default"].show(cooldown_until=NOW + 30, lease_owner="replica-a", last_failure=failure)
     document = (await admin.get("/status.json")).json()
     assert (document["version"], document["ready"], document["storeUp"]) == (sidecar.__version__, True, True)
     default = document["profiles"]["default"]
@@ -217,7 +217,7 @@ async def test_status_tells_the_whole_state_of_each_profile(admin: Admin) -> Non
 
 
 async def test_without_a_token_no_life_is_left_to_tell(admin: Admin) -> None:
-    admin.vendors["default"].show(token_id="", left_s=0)
+    admin.providers["default"].show(token_id="", left_s=0)
     assert (await admin.get("/status.json")).json()["profiles"]["default"]["expiresInSeconds"] is None
 
 
@@ -263,7 +263,7 @@ async def test_the_page_too_is_only_read(path: str, admin: Admin) -> None:
 
 
 async def test_the_page_tells_what_the_document_tells(admin: Admin) -> None:
-    admin.vendors["other"].show(ready=False, condition=Condition.EXPIRED, why_not="call-budget-exhausted")
+    admin.providers["other"].show(ready=False, condition=Condition.EXPIRED, why_not="call-budget-exhausted")
     admin.recent.emit(StoreFailed(profile="other", operation="peek", cause="TimeoutError"))
     page = (await admin.get("/status")).body.decode()
     assert "Apps get no token: the budget of partner calls is spent" in page

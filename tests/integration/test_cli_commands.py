@@ -23,9 +23,9 @@ from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import LastFailure, Snapshot
 from sidecar.web.api.guards import GuardSettings
 from tests.support.admin_api import admin_api
+from tests.support.fake_provider import NOW, FakeProvider, snapshot, vended
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
-from tests.support.vendor import NOW, FakeVendor, snapshot, vended
 from tests.support.wire import serving
 
 CANARY = "canary-4711-of-some-length"
@@ -39,10 +39,10 @@ async def command(*argv: str, **environ: str) -> int:
 @asynccontextmanager
 async def admin(*snapshots: Snapshot, stalled: Sequence[StalledFile] = ()) -> AsyncIterator[str]:
     """An admin listener with profiles in these states."""
-    vendors = {one.profile: FakeVendor(one.profile) for one in snapshots}
+    providers = {one.profile: FakeProvider(one.profile) for one in snapshots}
     for one in snapshots:
-        vendors[one.profile].shown = one
-    api = admin_api(vendors, stalled_files=lambda: stalled)
+        providers[one.profile].shown = one
+    api = admin_api(providers, stalled_files=lambda: stalled)
     async with serving(api, ListSink()) as address:
         yield str(address)
 
@@ -89,8 +89,8 @@ async def test_token_looks_where_the_environment_says_and_shows_the_first_caller
 @pytest.mark.parametrize("form", ["raw", "header"])
 async def test_a_suspect_token_is_printed_with_a_warning(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     async with vending_service() as service:
-        service.vendor.now = None
-        service.vendor.later = vended(suspect=True)
+        service.provider.now = None
+        service.provider.later = vended(suspect=True)
         assert await command("token", "--url", str(service.address), "--format", form) == 0
     out, err = capsys.readouterr()
     assert "access-token-one\n" in out
@@ -102,8 +102,8 @@ async def test_no_token_is_one_line_with_the_reason_and_the_time_to_ask_again(
 ) -> None:
     detail = PartnerDetail(status=429, error_code="E7", session_id="s-1")
     async with vending_service() as service:
-        service.vendor.now = None
-        service.vendor.later = CoolingDownError("The partner said 429.", retry_after_s=12, partner=detail)
+        service.provider.now = None
+        service.provider.later = CoolingDownError("The partner said 429.", retry_after_s=12, partner=detail)
         assert await command("token", "--url", str(service.address)) == 1
     out, err = capsys.readouterr()
     assert out == ""

@@ -69,10 +69,10 @@ async def test_the_query_of_a_proxys_client_is_not_read_and_that_of_an_app_is() 
     async with vending_service(PROXIES) as service:
         path = "/v1/authorize?min_ttl=1000"
         assert (await authorize(service, OWN, path)).status == 200
-        assert service.vendor.min_ttls_s == []
+        assert service.provider.min_ttls_s == []
         direct = {"Host": "localhost", "Sidecar-Request": "true", **BEARER}
         assert (await ask(service.address, path, headers=direct, bare=True)).status == 200
-        assert service.vendor.min_ttls_s == [1000]
+        assert service.provider.min_ttls_s == [1000]
 
 
 async def test_the_proxys_own_header_counts_before_the_clients_authorization() -> None:

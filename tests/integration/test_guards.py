@@ -32,7 +32,7 @@ async def test_without_the_required_header_nothing_is_answered(method: str, path
         reply = await ask(service.address, path, method=method, headers={"Host": "localhost"}, bare=True)
         assert (reply.status, reply.code) == (403, "header-required")
         assert "Sidecar-Request: true" in reply.json()["detail"]
-        assert service.vendor.reported == []
+        assert service.provider.reported == []
 
 
 @pytest.mark.parametrize("lines", [["Sidecar-Request: false"], ["Sidecar-Request:"], ["Sidecar-Request: true"] * 2])

@@ -10,8 +10,8 @@ import pytest
 
 from sidecar.core.errors import WaitTimeoutError
 from sidecar.core.model import Secret, token_id_of
+from tests.support.fake_provider import NOW, token, vended
 from tests.support.vending_service import VendingService, vending_service
-from tests.support.vendor import NOW, token, vended
 from tests.support.wire import PLAIN, ask, exchange
 
 ONE = token_id_of(Secret("access-token-one"))
@@ -47,26 +47,26 @@ async def test_the_refresh_token_never_leaves(service: VendingService) -> None:
 
 
 async def test_an_answer_from_memory_does_not_wait_for_vend(service: VendingService) -> None:
-    service.vendor.later = AssertionError("vend was called")
+    service.provider.later = AssertionError("vend was called")
     assert (await service.get("/v1/token")).status == 200
 
 
 async def test_the_answer_follows_the_seconds_and_the_token(service: VendingService) -> None:
     for given in (vended(expires_in_s=900), vended(expires_in_s=899), vended("access-token-two", expires_in_s=899)):
-        service.vendor.now = given
+        service.provider.now = given
         document = (await service.get("/v1/token")).json()
         assert (document["expiresIn"], document["tokenId"]) == (given.expires_in_s, given.token.token_id)
 
 
 async def test_the_answer_follows_a_clock_that_is_set_within_the_second(service: VendingService) -> None:
     for step_s, ends in ((0, "2026-01-01T00:15:00Z"), (86_400, "2026-01-02T00:15:00Z"), (0, "2026-01-01T00:15:00Z")):
-        service.vendor.now = replace(vended(), issued_at=NOW + step_s)
+        service.provider.now = replace(vended(), issued_at=NOW + step_s)
         assert (await service.get("/v1/token")).json()["expiresAt"] == ends
 
 
 async def test_a_lifetime_beyond_the_calendar_is_still_answered(service: VendingService) -> None:
-    service.vendor.now = vended()
-    object.__setattr__(service.vendor.now, "token", token(lifetime_s=1e15))
+    service.provider.now = vended()
+    object.__setattr__(service.provider.now, "token", token(lifetime_s=1e15))
     assert (await service.get("/v1/token")).json()["expiresAt"] == "9999-12-31T23:59:59Z"
 
 
@@ -77,7 +77,7 @@ async def test_a_named_profile_has_its_own_token(service: VendingService) -> Non
 
 
 async def test_a_suspect_token_is_marked_in_body_and_header(service: VendingService) -> None:
-    service.vendor.now, service.vendor.later = None, vended(suspect=True)
+    service.provider.now, service.provider.later = None, vended(suspect=True)
     reply = await service.get("/v1/token")
     assert (reply.json()["suspect"], reply.json()["expiresIn"]) == (True, 1)
     assert reply.header("Token-Suspect") == "true"
@@ -115,50 +115,50 @@ async def test_a_known_token_is_answered_304(service: VendingService, tags: str)
     reply = await service.get("/v1/token", {"If-None-Match": tags})
     assert (reply.status, reply.body, reply.header("ETag")) == (304, b"", f'"{ONE}"')
     assert service.served == [("default", "token", "not-modified")]
-    assert service.vendor.waits_s == []
+    assert service.provider.waits_s == []
 
 
 @pytest.mark.parametrize("tags", ['"another"', ONE, '""'])
 async def test_another_tag_is_answered_with_the_token(service: VendingService, tags: str) -> None:
     assert (await service.get("/v1/token?wait=30", {"If-None-Match": tags})).status == 200
-    assert service.vendor.waits_s == []
+    assert service.provider.waits_s == []
 
 
 async def test_a_long_poll_answers_as_soon_as_there_is_another_token(service: VendingService) -> None:
-    service.vendor.patient = True
+    service.provider.patient = True
     polling = asyncio.create_task(service.get("/v1/token?wait=30", {"If-None-Match": f'"{ONE}"'}))
-    await service.vendor.waiting.wait()
-    service.vendor.now = vended("access-token-two")
-    service.vendor.another.set()
+    await service.provider.waiting.wait()
+    service.provider.now = vended("access-token-two")
+    service.provider.another.set()
     assert (await polling).json()["accessToken"] == "access-token-two"
-    assert service.vendor.waits_s == [30]
+    assert service.provider.waits_s == [30]
 
 
 async def test_a_long_poll_for_any_token_answers_the_next_one(service: VendingService) -> None:
-    service.vendor.another.set()
+    service.provider.another.set()
     assert (await service.get("/v1/token?wait=30", {"If-None-Match": "*"})).status == 200
 
 
 async def test_a_long_poll_without_change_ends_in_304(service: VendingService) -> None:
     assert (await service.get("/v1/token?wait=0.5", {"If-None-Match": "*"})).status == 304
-    assert service.vendor.waits_s == [0.5]
+    assert service.provider.waits_s == [0.5]
 
 
 async def test_a_long_poll_waits_a_minute_at_most(service: VendingService) -> None:
     await service.get("/v1/token?wait=3600", {"If-None-Match": "*"})
-    assert service.vendor.waits_s == [60]
+    assert service.provider.waits_s == [60]
 
 
 async def test_min_ttl_is_met_from_memory_where_it_can_be(service: VendingService) -> None:
     assert (await service.get("/v1/token?min_ttl=900")).status == 200
-    assert service.vendor.min_ttls_s == []
+    assert service.provider.min_ttls_s == []
 
 
 async def test_min_ttl_beyond_what_is_left_asks_for_another_token(service: VendingService) -> None:
-    service.vendor.now = vended(expires_in_s=899)
-    service.vendor.later = vended("access-token-two")
+    service.provider.now = vended(expires_in_s=899)
+    service.provider.later = vended("access-token-two")
     assert (await service.get("/v1/token?min_ttl=899.5")).json()["accessToken"] == "access-token-two"
-    assert service.vendor.min_ttls_s == [899.5]
+    assert service.provider.min_ttls_s == [899.5]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
@@ -187,7 +187,7 @@ async def test_no_answer_of_authorize_but_200_has_the_header_of_the_partner(serv
         await ask(service.address, "/v1/authorize/nobody"),
         await ask(service.address, "/v1/authorize/default/appended"),
     ]
-    service.vendor.now, service.vendor.later = None, WaitTimeoutError("wait", retry_after_s=1)
+    service.provider.now, service.provider.later = None, WaitTimeoutError("wait", retry_after_s=1)
     refused.append(await ask(service.address, "/v1/authorize"))
     assert [reply.status for reply in refused] == [403, 400, 404, 404, 503]
     assert [reply.header("AccessToken") for reply in refused] == [None] * 5

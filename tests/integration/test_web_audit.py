@@ -16,8 +16,8 @@ from sidecar.core.trace_context import TraceContext
 from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import Report
 from sidecar.web.api.guards import GuardSettings
+from tests.support.fake_provider import vended
 from tests.support.vending_service import VendingService, vending_service
-from tests.support.vendor import vended
 from tests.support.wire import ask, parse
 
 ONE, TWO = (token_id_of(Secret(text)) for text in ("access-token-one", "access-token-two"))
@@ -61,7 +61,7 @@ async def test_an_oauth_answer_is_audited_under_the_profile_it_names(service: Ve
 
 
 async def test_a_suspect_token_is_audited_as_one(service: VendingService) -> None:
-    service.vendor.now = vended(suspect=True)
+    service.provider.now = vended(suspect=True)
     await service.get("/v1/token")
     await service.get("/v1/authorize")
     assert [outcome for *_, outcome in service.audited] == ["suspect", "suspect"]
@@ -73,12 +73,12 @@ async def test_not_modified_hands_over_nothing(service: VendingService) -> None:
 
 
 async def test_a_long_poll_is_audited_once_it_answers_the_next_token(service: VendingService) -> None:
-    service.vendor.patient = True
+    service.provider.patient = True
     asking = asyncio.create_task(service.get("/v1/token?wait=30", {"If-None-Match": f'"{ONE}"'}))
-    await service.vendor.waiting.wait()
+    await service.provider.waiting.wait()
     assert service.audited == []
-    service.vendor.now = vended("access-token-two")
-    service.vendor.another.set()
+    service.provider.now = vended("access-token-two")
+    service.provider.another.set()
     assert (await asking).status == 200
     assert service.audited == [("default", "token", TWO, "ok")]
 
@@ -91,7 +91,7 @@ async def test_a_head_that_holds_no_token_is_not_audited_and_one_that_does_is(se
 
 
 async def test_a_refusal_and_an_answer_without_a_token_are_not_audited(service: VendingService) -> None:
-    service.vendor.now, service.vendor.later = None, StartingError("No token yet.", retry_after_s=1)
+    service.provider.now, service.provider.later = None, StartingError("No token yet.", retry_after_s=1)
     assert (await service.get("/v1/token")).status == 503
     assert (await ask(service.address, "/v1/token/other", bare=True, headers={"Host": "localhost"})).status == 403
     assert (await service.get("/openapi.json")).status == 200
@@ -100,14 +100,14 @@ async def test_a_refusal_and_an_answer_without_a_token_are_not_audited(service: 
 
 
 async def test_a_report_is_audited_with_its_verdict(service: VendingService) -> None:
-    service.vendor.verdict = Report("later", retry_after_s=3)
+    service.provider.verdict = Report("later", retry_after_s=3)
     await service.post("/v1/token/rejected", b'{"accessToken": "access-token-one"}')
     assert service.audited == [("default", "rejected", ONE, "later")]
 
 
 async def test_an_id_that_no_token_here_ever_had_is_not_audited(service: VendingService) -> None:
     """It may be a token of hexadecimal digits in the wrong field."""
-    service.vendor.verdict = Report("already-replaced", known=False)
+    service.provider.verdict = Report("already-replaced", known=False)
     await service.post("/v1/token/rejected", b'{"tokenId": "0123456789abcdef0123456789abcdef"}')
     assert service.audited == [("default", "rejected", "", "already-replaced")]
 

@@ -24,19 +24,19 @@ async def service() -> AsyncIterator[VendingService]:
 async def test_a_bug_is_a_500_that_tells_its_place_to_the_log_and_nothing_to_the_caller(
     service: VendingService,
 ) -> None:
-    service.vendor.now, service.vendor.later = None, RuntimeError("CANARY")
+    service.provider.now, service.provider.later = None, RuntimeError("CANARY")
     reply = await service.get("/v1/token")
     assert (reply.status, reply.code) == (500, "internal-error")
     (failure,) = service.sink.of(InternalFailure)
     assert "RuntimeError" in failure.trace
-    assert "vendor.py" in failure.trace
+    assert "provider.py" in failure.trace
     assert b"CANARY" not in reply.raw
     assert "CANARY" not in repr(service.sink.events)
     assert service.served == [("default", "token", "internal-error")]
 
 
 async def test_a_timeout_error_in_a_handler_is_a_bug_like_any_other(service: VendingService) -> None:
-    service.vendor.now, service.vendor.later = None, TimeoutError()
+    service.provider.now, service.provider.later = None, TimeoutError()
     assert (await service.get("/v1/token")).status == 500
     assert "TimeoutError" in service.sink.of(InternalFailure)[0].trace
 
@@ -69,9 +69,9 @@ async def test_two_requests_may_share_a_connection(service: VendingService) -> N
 
 
 async def test_a_long_poll_whose_caller_went_away_is_ended(service: VendingService) -> None:
-    service.vendor.patient = True
+    service.provider.patient = True
     gone = asyncio.Event()
-    wait = service.vendor.another.wait
+    wait = service.provider.another.wait
 
     async def wait_until_cut() -> bool:
         try:
@@ -79,12 +79,12 @@ async def test_a_long_poll_whose_caller_went_away_is_ended(service: VendingServi
         finally:
             gone.set()
 
-    service.vendor.another.wait = wait_until_cut  # type: ignore[method-assign,assignment]  # to see it end
+    service.provider.another.wait = wait_until_cut  # type: ignore[method-assign,assignment]  # to see it end
     _, writer = await asyncio.open_connection(service.address.host, service.address.port)
     writer.write(
         b"GET /v1/token?wait=60 HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\nIf-None-Match: *\r\n\r\n"
     )
-    await service.vendor.waiting.wait()
+    await service.provider.waiting.wait()
     # A reset. Who only closed its writing side is answered (`test_web_half_closed.py`).
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

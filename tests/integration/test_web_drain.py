@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from sidecar.web.server.listener import Listener
+from tests.support.fake_provider import FakeProvider
 from tests.support.fast_listener import fast_listener
 from tests.support.replica import HANG_S
-from tests.support.vendor import FakeVendor
 from tests.support.wire import PLAIN, Reply, parse
 
 LONG_POLL = PLAIN.replace(b"/v1/token", b"/v1/token?wait=60").replace(b"\r\n\r\n", b"\r\nIf-None-Match: *\r\n\r\n")
@@ -63,14 +63,14 @@ async def test_who_comes_during_the_drain_is_served_once_a_connection() -> None:
 
 
 async def test_a_long_poll_that_began_before_is_told_too() -> None:
-    vendor = FakeVendor()
-    vendor.patient = True
-    async with fast_listener(vendor=vendor) as here:
+    provider = FakeProvider()
+    provider.patient = True
+    async with fast_listener(provider=provider) as here:
         listener = here.listener
         caller = await connected(listener)
         caller.writer.write(LONG_POLL)
-        await vendor.waiting.wait()
+        await provider.waiting.wait()
         listener.drain()
-        vendor.another.set()
+        provider.another.set()
         assert (await caller.reply()).header("Connection") == "close"
         assert await caller.ended()

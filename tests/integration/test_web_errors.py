@@ -22,7 +22,7 @@ async def service() -> AsyncIterator[VendingService]:
 
 
 async def test_a_min_ttl_that_can_never_be_met_is_a_bad_request(service: VendingService) -> None:
-    service.vendor.later = errors.BadRequestError("min_ttl is beyond the lifetime")
+    service.provider.later = errors.BadRequestError("min_ttl is beyond the lifetime")
     reply = await service.get("/v1/token?min_ttl=5000")
     assert (reply.status, reply.code) == (400, "bad-request")
 
@@ -54,7 +54,7 @@ async def test_a_query_value_that_is_no_number_is_refused_with_what_to_do(servic
 async def test_without_a_token_the_problem_says_why_and_when_to_ask_again(
     service: VendingService, error: errors.NoTokenError, code: str, status: int
 ) -> None:
-    service.vendor.now, service.vendor.later = None, error
+    service.provider.now, service.provider.later = None, error
     for path, endpoint in (("/v1/token", "token"), ("/v1/authorize", "authorize")):
         reply = await service.get(path)
         assert reply.status == status
@@ -72,7 +72,7 @@ async def test_without_a_token_the_problem_says_why_and_when_to_ask_again(
 
 
 async def test_retry_after_is_never_below_one_second(service: VendingService) -> None:
-    service.vendor.now, service.vendor.later = None, errors.CoolingDownError("wait", retry_after_s=0.01)
+    service.provider.now, service.provider.later = None, errors.CoolingDownError("wait", retry_after_s=0.01)
     reply = await service.get("/v1/token")
     assert (reply.header("Retry-After"), reply.json()["retryAfter"]) == ("1", 1)
     assert "partner" not in reply.json()

@@ -7,9 +7,9 @@ import pytest
 from sidecar.web.api import app
 from sidecar.web.api.oauth import MAX_FORM_BYTES
 from tests.support.admin_api import admin_api
+from tests.support.fake_provider import FakeProvider
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
-from tests.support.vendor import FakeVendor
 from tests.support.wire import ask, exchange, serving
 
 READ = ["/v1/token", "/v1/token/other", "/openapi.json"]
@@ -51,7 +51,7 @@ async def test_a_body_of_no_bytes_is_none() -> None:
 
 
 async def test_the_admin_listener_takes_no_body_either() -> None:
-    async with serving(admin_api({"default": FakeVendor()}), ListSink()) as address:
+    async with serving(admin_api({"default": FakeProvider()}), ListSink()) as address:
         for path in ("/livez", "/readyz", "/startupz", "/metrics", "/status.json"):
             assert (await ask(address, path, body=b"x")).code == "bad-request"
 

@@ -14,11 +14,11 @@ import pytest
 from sidecar.core.model import Address
 from sidecar.web.server.listener import Handler
 from tests.support.admin_api import admin_api
+from tests.support.fake_provider import FakeProvider
 from tests.support.fast_listener import fast_listener
 from tests.support.half_closed import LOOPS, Run, answered, call, rest_of, run_on
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
-from tests.support.vendor import FakeVendor
 from tests.support.wire import PLAIN, serving
 
 MANY = 200
@@ -52,8 +52,8 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 def admin() -> Handler:
-    vendors = {"default": FakeVendor()}
-    return admin_api(vendors, render_metrics=lambda _: (b"x", "text/plain"))
+    providers = {"default": FakeProvider()}
+    return admin_api(providers, render_metrics=lambda _: (b"x", "text/plain"))
 
 
 @asynccontextmanager
@@ -94,7 +94,7 @@ def test_a_report_is_processed(run: Run) -> None:
         async with vending_service() as service:
             for _ in range(10):
                 await answered(service.address, SENT["a report"][1])
-            assert len(service.vendor.reported) == 10
+            assert len(service.provider.reported) == 10
 
     run(test())
 

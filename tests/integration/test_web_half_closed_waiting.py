@@ -30,8 +30,8 @@ def run(request: pytest.FixtureRequest) -> Run:
 async def long_poll(at: Address = LOOPBACK) -> AsyncIterator[tuple[VendingService, socket.socket, asyncio.Event]]:
     """A half-closed caller that waits for another token, and what is set once nobody waits for it any more."""
     async with vending_service(at=at) as service:
-        service.vendor.patient = True
-        over, wait = asyncio.Event(), service.vendor.another.wait
+        service.provider.patient = True
+        over, wait = asyncio.Event(), service.provider.another.wait
 
         async def wait_and_tell() -> Any:  # noqa: ANN401 - whatever the event's own gives
             try:
@@ -39,10 +39,10 @@ async def long_poll(at: Address = LOOPBACK) -> AsyncIterator[tuple[VendingServic
             finally:
                 over.set()
 
-        service.vendor.another.wait = wait_and_tell  # type: ignore[method-assign]  # to see it end
+        service.provider.another.wait = wait_and_tell  # type: ignore[method-assign]  # to see it end
         sock = await call(service.address, LONG_POLL)
         try:
-            await service.vendor.waiting.wait()
+            await service.provider.waiting.wait()
             yield service, sock, over
         finally:
             sock.close()
@@ -54,7 +54,7 @@ def test_a_long_poll_is_answered_at_its_end(run: Run) -> None:
             # The end was sent with the request: whoever is let in after it shows that it was read.
             assert (await answered(service.address, PLAIN)).status == 200
             assert not over.is_set()
-            service.vendor.another.set()
+            service.provider.another.set()
             assert parse(await rest_of(sock)).status == 200
 
     run(test())
@@ -80,14 +80,14 @@ def test_half_closed_callers_leave_room_for_others(run: Run) -> None:
 
     async def test() -> None:
         async with vending_service(limits=Limits(max_connections=2)) as service:
-            service.vendor.patient = True
+            service.provider.patient = True
             waiting = [await call(service.address, LONG_POLL)]
-            await service.vendor.waiting.wait()
-            service.vendor.waiting.clear()
+            await service.provider.waiting.wait()
+            service.provider.waiting.clear()
             waiting.append(await call(service.address, LONG_POLL))
-            await service.vendor.waiting.wait()
+            await service.provider.waiting.wait()
             assert (await answered(service.address, PLAIN)).status == 200
-            service.vendor.another.set()
+            service.provider.another.set()
             assert parse(await rest_of(waiting[0])).status == 304
             assert parse(await rest_of(waiting[1])).status == 200
 

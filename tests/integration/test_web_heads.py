@@ -20,9 +20,9 @@ from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.listener import Handler
 from tests.fuzz.conversation import converse
 from tests.support.admin_api import admin_api
+from tests.support.fake_provider import FakeProvider, FixedClock
 from tests.support.replica import HANG_S
 from tests.support.sink import ListSink
-from tests.support.vendor import FakeVendor, FixedClock
 from tests.support.wire import exchange, serving
 
 LIMIT = 2048
@@ -32,10 +32,10 @@ HEAD = b"GET /%s HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n"
 @pytest.fixture(params=["vending", "admin"])
 async def listener(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Address, bytes]]:
     """Its address, and a head without its end that it answers with 200."""
-    vendors, sink = {"default": FakeVendor()}, ListSink()
-    handler: Handler = admin_api(vendors)
+    providers, sink = {"default": FakeProvider()}, ListSink()
+    handler: Handler = admin_api(providers)
     if request.param == "vending":
-        handler = TokenApi(vendors, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
+        handler = TokenApi(providers, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
     async with serving(handler, sink, limits=Limits(max_header_bytes=LIMIT)) as address:
         yield address, HEAD % (b"v1/token" if request.param == "vending" else b"status.json")
 
@@ -111,7 +111,7 @@ def test_what_the_parser_looks_at_grows_with_the_bytes_and_ends_at_the_limit(sto
 
 @pytest.mark.parametrize("size", [8_191, 60_000])
 async def test_a_line_may_be_as_long_as_the_setting_says(size: int) -> None:
-    api = TokenApi({"default": FakeVendor()}, Guards(GuardSettings()), ListSink(), FixedClock(), {"default": "X"})
+    api = TokenApi({"default": FakeProvider()}, Guards(GuardSettings()), ListSink(), FixedClock(), {"default": "X"})
     async with serving(api, ListSink(), limits=Limits(max_header_bytes=65_536)) as address:
         for line in (b"X: " + b"x" * size, b"X: %s" % (b" " * size)):
             head = HEAD % b"v1/token" + b"Connection: close\r\n" + line + b"\r\n\r\n"

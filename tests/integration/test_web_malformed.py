@@ -26,9 +26,9 @@ from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.request_handler import UNREADABLE
 from tests.support.admin_api import admin_api
+from tests.support.fake_provider import FakeProvider, FixedClock
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
-from tests.support.vendor import FakeVendor, FixedClock
 from tests.support.wire import exchange, parse, serving
 
 CANARY = b"CANARY"
@@ -128,12 +128,12 @@ async def room(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture)
     caplog.set_level(logging.DEBUG)
     seen, log = ListSink(), io.StringIO()
     sink = Fanout([seen, LogSink("json", "debug", log.write, Redactor(), FixedClock())])
-    vendors = {"default": FakeVendor()}
+    providers = {"default": FakeProvider()}
     handler: TokenApi | AdminApi
     if request.param == "vending":
-        handler = TokenApi(vendors, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
+        handler = TokenApi(providers, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
     else:
-        handler = admin_api(vendors)
+        handler = admin_api(providers)
     async with serving(handler, sink) as address:
         yield Room(address, seen, log, caplog)
 

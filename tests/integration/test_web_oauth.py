@@ -12,8 +12,8 @@ from sidecar.core.model import Secret
 from sidecar.core.process_events import LimitHit
 from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.guards import GuardSettings
+from tests.support.fake_provider import vended
 from tests.support.vending_service import VendingService, vending_service
-from tests.support.vendor import vended
 from tests.support.wire import Reply, ask
 
 CALLER_TOKEN, NEXT_CALLER_TOKEN = "caller+token/canary=", "next-caller-token-canary"
@@ -166,13 +166,13 @@ async def test_the_body_must_be_a_form() -> None:
 
 async def test_without_a_token_the_answer_is_the_problem_of_the_other_paths() -> None:
     async with vending_service(OPEN) as service:
-        service.vendor.now, service.vendor.later = None, errors.StartingError("none yet", retry_after_s=2)
+        service.provider.now, service.provider.later = None, errors.StartingError("none yet", retry_after_s=2)
         reply = await post(service, GRANT, **{"Sidecar-Request": "true"})
         assert (reply.status, reply.code, reply.header("Retry-After")) == (503, "starting", "2")
 
 
 async def test_a_suspect_token_is_marked() -> None:
     async with vending_service(OPEN) as service:
-        service.vendor.now, service.vendor.later = None, vended(suspect=True)
+        service.provider.now, service.provider.later = None, vended(suspect=True)
         reply = await post(service, GRANT, **{"Sidecar-Request": "true"})
         assert (reply.header("Token-Suspect"), reply.json()["expires_in"]) == ("true", 1)

@@ -17,9 +17,9 @@ from sidecar.telemetry.recent_events import RecentEvents
 from sidecar.vending.api import LastFailure, Report
 from sidecar.web.api.openapi import document
 from tests.support.admin_api import admin_api
+from tests.support.fake_provider import NOW, FakeProvider, FixedClock, vended
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
-from tests.support.vendor import NOW, FakeVendor, FixedClock, vended
 from tests.support.wire import ASKING, Reply, ask, serving
 
 DOCUMENT = document()
@@ -122,7 +122,7 @@ async def test_the_document_is_served() -> None:
 async def test_answers_with_a_token_conform() -> None:
     async with vending_service() as service:
         for given in (vended(), vended(suspect=True)):
-            service.vendor.now, service.vendor.later = None, given
+            service.provider.now, service.provider.later = None, given
             conforms("/v1/token", "get", await service.get("/v1/token"))
             conforms("/v1/token", "get", await service.get("/v1/token", {"Accept": "text/plain"}))
             conforms("/v1/token", "get", await service.get("/v1/token", {"If-None-Match": "*"}))
@@ -134,8 +134,8 @@ async def test_answers_with_a_token_conform() -> None:
 @pytest.mark.parametrize("kind", errors.NoTokenError.__subclasses__())
 async def test_answers_without_a_token_conform(kind: type[errors.NoTokenError]) -> None:
     async with vending_service() as service:
-        service.vendor.now = None
-        service.vendor.later = kind("wait", retry_after_s=3, partner=DETAIL)
+        service.provider.now = None
+        service.provider.later = kind("wait", retry_after_s=3, partner=DETAIL)
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         conforms("/v1/token", "get", await service.get("/v1/token"))
         conforms("/v1/authorize", "get", await service.get("/v1/authorize"))
@@ -159,14 +159,14 @@ async def test_unknown_profiles_and_bad_queries_conform() -> None:
     async with vending_service() as service:
         conforms("/v1/token/{profile}", "get", await service.get("/v1/token/nobody"))
         conforms("/v1/token", "get", await service.get("/v1/token?min_ttl=x"))
-        service.vendor.now, service.vendor.later = None, RuntimeError()
+        service.provider.now, service.provider.later = None, RuntimeError()
         conforms("/v1/token", "get", await service.get("/v1/token"))
 
 
 @pytest.mark.parametrize("verdict", [Report("refreshing"), Report("later", retry_after_s=3.5)])
 async def test_reports_conform(verdict: Report) -> None:
     async with vending_service() as service:
-        service.vendor.verdict = verdict
+        service.provider.verdict = verdict
         conforms("/v1/token/rejected", "post", await service.post("/v1/token/rejected", b'{"accessToken": "x"}'))
         conforms("/v1/token/rejected", "post", await service.post("/v1/token/rejected", b"{}"))
         conforms("/v1/token/rejected", "post", await service.post("/v1/token/rejected", b"x" * 70_000))
@@ -181,14 +181,14 @@ async def test_oauth_answers_conform(form: bytes) -> None:
 
 @pytest.mark.parametrize("healthy", [True, False])
 async def test_admin_answers_conform(healthy: bool) -> None:
-    vendor, recent = FakeVendor(), RecentEvents(FixedClock())
+    provider, recent = FakeProvider(), RecentEvents(FixedClock())
     if not healthy:
         failure = LastFailure(kind=FailureKind.THROTTLED, at=NOW, detail=DETAIL)
-        vendor.show(ready=False, why_not="starting", issued_at=0, token_id="", lifetime="", last_failure=failure)
+        provider.show(ready=False, why_not="starting", issued_at=0, token_id="", lifetime="", last_failure=failure)
         recent.emit(PauseStarted(profile="default", kind=FailureKind.THROTTLED, pause_s=30, strikes=1))
-    metrics = Metrics(lambda: [vendor], ["default"], "1")
+    metrics = Metrics(lambda: [provider], ["default"], "1")
     dead = None if healthy else "dead"
-    api = admin_api({"default": vendor}, render_metrics=metrics.render, recent_events=recent, failure=lambda: dead)
+    api = admin_api({"default": provider}, render_metrics=metrics.render, recent_events=recent, failure=lambda: dead)
     async with serving(api, ListSink()) as address:
         for path in ADMIN_PATHS:
             conforms(path, "get", await ask(address, path))

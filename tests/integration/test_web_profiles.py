@@ -6,8 +6,8 @@ import pytest
 
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
+from tests.support.fake_provider import FakeProvider, FixedClock
 from tests.support.sink import ListSink
-from tests.support.vendor import FakeVendor, FixedClock
 from tests.support.wire import ask, serving
 
 NAMES = ("pay", "flow-1")
@@ -17,8 +17,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture
 def api() -> TokenApi:
-    vendors = {name: FakeVendor(name) for name in NAMES}
-    return TokenApi(vendors, Guards(GuardSettings()), ListSink(), FixedClock(), dict.fromkeys(NAMES, "AccessToken"))
+    providers = {name: FakeProvider(name) for name in NAMES}
+    return TokenApi(providers, Guards(GuardSettings()), ListSink(), FixedClock(), dict.fromkeys(NAMES, "AccessToken"))
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from sidecar.credentials.caller_token import CallerTokens
 from sidecar.telemetry.log import LogSink, event_fields
 from sidecar.telemetry.redaction import Redactor
 from sidecar.web.api.guards import GuardSettings
+from tests.support.fake_provider import FixedClock
 from tests.support.vending_service import vending_service
-from tests.support.vendor import FixedClock
 from tests.support.wire import ASKING, ask
 
 WITH_CALLER_TOKEN = GuardSettings(caller_tokens=lambda: CallerTokens([Secret("caller-token")]))

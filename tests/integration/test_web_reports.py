@@ -33,12 +33,12 @@ async def service() -> AsyncIterator[VendingService]:
 async def test_a_report_names_the_token_by_id_or_by_itself(service: VendingService, body: dict[str, str]) -> None:
     reply = await service.post("/v1/token/rejected", json.dumps(body).encode())
     assert (reply.status, reply.json()) == (202, {"verdict": "refreshing"})
-    assert service.vendor.reported == [ONE]
+    assert service.provider.reported == [ONE]
 
 
 async def test_a_token_in_the_field_for_its_id_is_still_only_known_by_its_id(service: VendingService) -> None:
     await service.post("/v1/token/rejected", b'{"tokenId": "access-token-one"}')
-    assert service.vendor.reported == [ONE]
+    assert service.provider.reported == [ONE]
 
 
 @pytest.mark.parametrize("verdict", ["already-replaced", "confirmed"])
@@ -50,7 +50,7 @@ async def test_a_report_is_answered_with_the_verdict(service: VendingService, ve
 
 
 async def test_a_report_beyond_the_budget_is_told_when_to_come_back(service: VendingService) -> None:
-    service.vendor.verdict = Report("later", retry_after_s=11.1)
+    service.provider.verdict = Report("later", retry_after_s=11.1)
     reply = await service.post("/v1/token/rejected", b'{"accessToken": "old"}')
     assert (reply.json(), reply.header("Retry-After")) == ({"verdict": "later", "retryAfter": 12}, "12")
 
@@ -64,7 +64,7 @@ async def test_a_report_beyond_the_budget_is_told_when_to_come_back(service: Ven
 async def test_a_report_that_names_no_token_is_a_bad_request(service: VendingService, body: bytes) -> None:
     reply = await service.post("/v1/token/rejected", body)
     assert (reply.status, reply.code) == (400, "bad-request")
-    assert service.vendor.reported == []
+    assert service.provider.reported == []
 
 
 async def test_a_report_must_be_json(service: VendingService) -> None:
@@ -110,7 +110,7 @@ async def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(s
 
 
 async def test_an_interim_answer_does_not_count_as_one_begun(service: VendingService) -> None:
-    service.vendor.verdict = RuntimeError()
+    service.provider.verdict = RuntimeError()
     body = b'{"accessToken": "x"}'
     reply = await exchange(service.address, HEAD + b"Expect: 100-continue\r\nContent-Length: 20\r\n\r\n" + body)
     assert b"\r\n\r\nHTTP/1.1 500 " in reply.raw

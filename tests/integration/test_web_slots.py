@@ -195,18 +195,18 @@ async def test_where_all_slots_are_long_polls_the_one_that_waits_longest_is_answ
     connect: Connect,
 ) -> None:
     async with vending_service(limits=EIGHT) as service:
-        service.vendor.patient = True
+        service.provider.patient = True
         polls = []
         for _ in range(EIGHT.max_connections):
             polls.append(await connect(service.address, POLL))
-            await service.vendor.waiting.wait()
-            service.vendor.waiting.clear()
+            await service.provider.waiting.wait()
+            service.provider.waiting.clear()
         newcomer = await connect(service.address)
         assert (await reply_to(newcomer, PLAIN)).status == 200
         reply = parse(await polls[0].end())
         assert (reply.status, reply.header("Connection")) == (304, "close")
         assert reply.header("ETag") is not None
-        service.vendor.another.set()
+        service.provider.another.set()
         for poll in polls[1:]:
             assert (await reply_to(poll)).status == 200
         assert service.served.count(("default", "token", "not-modified")) == 1
@@ -214,12 +214,12 @@ async def test_where_all_slots_are_long_polls_the_one_that_waits_longest_is_answ
 
 async def test_long_polls_are_answered_early_only_where_all_slots_are_taken(connect: Connect) -> None:
     async with vending_service(limits=EIGHT) as service:
-        service.vendor.patient = True
+        service.provider.patient = True
         polls = [await connect(service.address, POLL) for _ in range(EIGHT.max_connections - 1)]
         caller = await connect(service.address)
         for _ in range(3):
             assert (await reply_to(caller, PLAIN)).status == 200
-        service.vendor.another.set()
+        service.provider.another.set()
         for poll in polls:
             assert (await reply_to(poll)).status == 200
 

@@ -7,14 +7,14 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.telemetry.metrics import Metrics
-from tests.support.vendor import FakeVendor
+from tests.support.fake_provider import FakeProvider
 
 SCRAPER_LABELS = {"cluster", "container", "endpoint", "instance", "job", "namespace", "node", "pod", "service"}
 """What Prometheus, its operator or a collector adds to every series."""
 
 
 def _exported() -> dict[str, set[str]]:
-    metrics = Metrics(lambda: [FakeVendor()], ["default"], "1.2.3", lambda: {"vending": 0, "admin": 0})
+    metrics = Metrics(lambda: [FakeProvider()], ["default"], "1.2.3", lambda: {"vending": 0, "admin": 0})
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(metrics.render("")[0].decode()):
         for sample in family.samples:

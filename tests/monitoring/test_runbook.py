@@ -18,7 +18,7 @@ from sidecar.telemetry.metric_names import CODES, OUTCOMES, REASONS, RESULTS
 from sidecar.web.admin.status_document import status
 from tests.monitoring.exported import EXPORTED, labels_in, labels_of, metrics_in
 from tests.monitoring.test_rules import ALERTS, RULES
-from tests.support.vendor import snapshot
+from tests.support.fake_provider import snapshot
 
 TEXT = (Path(__file__).parents[2] / "docs/runbook.md").read_text()
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))

@@ -46,10 +46,10 @@ async def complain(world: World, profile_world: ProfileWorld) -> None:
         await report(world, rng.choice(list(world.replicas.values())), profile_world, token)
 
 
-def _whom_to_tell(world: World, vendor: Replica) -> Replica:
+def _whom_to_tell(world: World, provider: Replica) -> Replica:
     """The replica that vended the token, or any."""
     replicas = list(world.replicas.values())
-    return world.rng.choice(replicas) if Fault.ELSEWHERE in world.plan.faults and replicas else vendor
+    return world.rng.choice(replicas) if Fault.ELSEWHERE in world.plan.faults and replicas else provider
 
 
 async def ask(

@@ -11,7 +11,7 @@ from tests.support.virtual_time import virtual
 
 
 def known(sidecar: Sidecar) -> bool:
-    return sidecar.vendor.snapshot().has_outcome
+    return sidecar.provider.snapshot().has_outcome
 
 
 async def always_known(sidecar: Sidecar, for_s: int) -> bool:

@@ -73,7 +73,7 @@ async def test_a_report_with_one_key_does_not_concern_the_other() -> None:
     one, other = fleet.start(1, "key-1")[0], fleet.start(1, "key-2")[0]
     await settled(fleet)
     kept = await other.token()
-    assert (await one.vendor.report((await one.vendor.vend()).token.token_id)).verdict == "refreshing"
+    assert (await one.provider.report((await one.provider.vend()).token.token_id)).verdict == "refreshing"
     await asyncio.sleep(10)
     assert await other.token() == kept
     assert fleet.partner.secrets_seen == [SECRET_1, SECRET_2, SECRET_1]
@@ -89,11 +89,11 @@ async def test_a_refused_key_costs_the_slow_retry_and_the_old_one_goes_on() -> N
     await asyncio.sleep(30)
     assert fleet.partner.secrets_seen == [SECRET_1, SECRET_2]
     for sidecar in sidecars:
-        snapshot = sidecar.vendor.snapshot()
+        snapshot = sidecar.provider.snapshot()
         assert not snapshot.credentials_valid
         assert snapshot.ready
         assert snapshot.condition is Condition.FRESH
-    failures = [sidecar.vendor.snapshot().last_failure for sidecar in sidecars]
+    failures = [sidecar.provider.snapshot().last_failure for sidecar in sidecars]
     assert [failed.kind for failed in failures if failed is not None] == [FailureKind.UNAUTHORIZED]
     await asyncio.sleep(2 * 900)
     assert len(await fleet.tokens()) == 1
@@ -112,7 +112,7 @@ async def test_the_slow_retry_moves_over_once_the_partner_takes_the_key() -> Non
     fleet.partner.good_secrets = {SECRET_1, SECRET_2}
     await asyncio.sleep(3600)
     assert fleet.partner.secrets_seen[-1] == SECRET_2
-    assert all(sidecar.vendor.snapshot().credentials_valid for sidecar in sidecars)
+    assert all(sidecar.provider.snapshot().credentials_valid for sidecar in sidecars)
     assert len(await fleet.tokens()) == 1
     await fleet.stop()
 
@@ -160,7 +160,7 @@ async def test_a_key_that_is_changed_back_ends_the_trial_and_the_alarm() -> None
     assert fleet.partner.secrets_seen == [SECRET_1, SECRET_2]
     assert await fleet.tokens() == {"token-1"}
     for sidecar in sidecars:
-        assert sidecar.vendor.snapshot().credentials_valid
+        assert sidecar.provider.snapshot().credentials_valid
         assert [event.credentials_id for event in sidecar.sink.of(CredentialsChanged)] == [
             pair("key-2").credentials_id,
             pair("key-1").credentials_id,
@@ -293,7 +293,7 @@ async def test_callers_that_wait_for_the_old_key_are_given_the_new_ones_token() 
     sidecar.put("key-2")
     await fleet.partner.called(2)
     fleet.partner.latency_s = 100
-    await sidecar.vendor.report((await sidecar.vendor.vend()).token.token_id)
+    await sidecar.provider.report((await sidecar.provider.vend()).token.token_id)
     await fleet.partner.called(3)
     callers = [asyncio.ensure_future(sidecar.token()) for _ in range(20)]
     began = asyncio.get_running_loop().time()
@@ -329,7 +329,7 @@ async def test_neither_key_has_a_token_and_callers_are_told_in_time() -> None:
     with pytest.raises(NoTokenError):
         await sidecar.token()
     assert asyncio.get_running_loop().time() - began == pytest.approx(PROFILE.request_timeout_s, abs=0.01)
-    assert not sidecar.vendor.snapshot().ready
+    assert not sidecar.provider.snapshot().ready
     await fleet.stop()
 
 
@@ -339,14 +339,14 @@ async def test_a_suspect_token_is_not_vended_while_the_new_key_may_bring_a_good_
     (sidecar,) = fleet.start(1)
     await settled(fleet)
     fleet.partner.good_secrets = {SECRET_2}
-    await sidecar.vendor.report((await sidecar.vendor.vend()).token.token_id)
+    await sidecar.provider.report((await sidecar.provider.vend()).token.token_id)
     await fleet.partner.called(2)
     await asyncio.sleep(1)
-    assert (await sidecar.vendor.vend()).suspect
+    assert (await sidecar.provider.vend()).suspect
     fleet.partner.latency_s = 2
     sidecar.put("key-2")
     await fleet.partner.called(3)
-    vended = await sidecar.vendor.vend()
+    vended = await sidecar.provider.vend()
     assert (vended.token.access.reveal(), vended.suspect) == ("token-2", False)
     await fleet.stop()
 
@@ -361,10 +361,10 @@ async def test_a_caller_waits_for_both_keys_together_no_longer_than_for_one() ->
     sidecar.put("key-2")
     await fleet.partner.called(2)
     fleet.partner.latency_s, fleet.partner.good_secrets = 3, {SECRET_2}
-    await sidecar.vendor.report((await sidecar.vendor.vend()).token.token_id)
+    await sidecar.provider.report((await sidecar.provider.vend()).token.token_id)
     await fleet.partner.called(3)
     began = asyncio.get_running_loop().time()
-    assert (await sidecar.vendor.vend()).suspect
+    assert (await sidecar.provider.vend()).suspect
     assert asyncio.get_running_loop().time() - began == pytest.approx(PROFILE.request_timeout_s, abs=0.01)
     await fleet.stop()
 
@@ -374,19 +374,19 @@ async def test_who_waits_for_a_change_is_told_of_the_new_keys_token() -> None:
     fleet = KeyFleet()
     (sidecar,) = fleet.start(1)
     await settled(fleet)
-    old = (await sidecar.vendor.vend()).token
-    waiting = asyncio.ensure_future(sidecar.vendor.changed(old.token_id, 60))
-    unchanged = asyncio.ensure_future(sidecar.vendor.changed("", 60))
+    old = (await sidecar.provider.vend()).token
+    waiting = asyncio.ensure_future(sidecar.provider.changed(old.token_id, 60))
+    unchanged = asyncio.ensure_future(sidecar.provider.changed("", 60))
     assert await unchanged
     sidecar.put("key-2")
     began = asyncio.get_running_loop().time()
     assert await waiting
     assert asyncio.get_running_loop().time() - began < 1
-    assert not sidecar.vendor.holds(old)
-    vended = sidecar.vendor.current()
+    assert not sidecar.provider.holds(old)
+    vended = sidecar.provider.current()
     assert vended is not None
-    assert sidecar.vendor.holds(vended.token)
-    assert not await sidecar.vendor.changed(vended.token.token_id, 5)
+    assert sidecar.provider.holds(vended.token)
+    assert not await sidecar.provider.changed(vended.token.token_id, 5)
     await fleet.stop()
 
 
@@ -395,11 +395,11 @@ async def test_a_report_of_the_old_keys_token_is_late_and_costs_nothing() -> Non
     fleet = KeyFleet()
     (sidecar,) = fleet.start(1)
     await settled(fleet)
-    old = (await sidecar.vendor.vend()).token
+    old = (await sidecar.provider.vend()).token
     sidecar.put("key-2")
     await asyncio.sleep(1)
     operations = len(sidecar.wires[-1].operations)
-    report = await sidecar.vendor.report(old.token_id)
+    report = await sidecar.provider.report(old.token_id)
     assert (report.verdict, report.known) == ("already-replaced", True)
     assert len(sidecar.wires[-1].operations) == operations
     await fleet.stop()
@@ -413,11 +413,11 @@ async def test_of_two_suspect_tokens_the_old_one_goes_on() -> None:
     mine_was = mine.profile_id
     fleet.partner.good_secrets = set()
     for sidecar in (mine, theirs):
-        await sidecar.vendor.report((await sidecar.vendor.vend()).token.token_id)
+        await sidecar.provider.report((await sidecar.provider.vend()).token.token_id)
         await asyncio.sleep(1)
     mine.put("key-2")
     await asyncio.sleep(5)
-    vended = await mine.vendor.vend()
+    vended = await mine.provider.vend()
     assert (vended.suspect, mine.profile_id) == (True, mine_was)
     await fleet.stop()
 
@@ -428,11 +428,11 @@ async def test_a_suspect_token_of_the_new_key_is_better_than_none() -> None:
     mine, theirs = fleet.start(1, "key-1")[0], fleet.start(1, "key-2")[0]
     token = await theirs.token()
     fleet.partner.good_secrets = set()
-    await theirs.vendor.report((await theirs.vendor.vend()).token.token_id)
+    await theirs.provider.report((await theirs.provider.vend()).token.token_id)
     await asyncio.sleep(1)
     mine.put("key-2")
     await asyncio.sleep(5)
-    vended = await mine.vendor.vend()
+    vended = await mine.provider.vend()
     assert (vended.token.access.reveal(), vended.suspect, mine.profile_id) == (token, True, theirs.profile_id)
     await fleet.stop()
 
@@ -450,7 +450,7 @@ async def test_files_that_cannot_be_read_during_a_trial_raise_the_alarm_and_chan
     sidecar.files.readable = False
     await asyncio.sleep(10)
     assert len(sidecar.sink.of(CredentialsUnreadable)) == 1
-    assert not sidecar.vendor.snapshot().credentials_valid
+    assert not sidecar.provider.snapshot().credentials_valid
     assert await sidecar.token() == "token-1"
     await fleet.stop()
 
@@ -492,7 +492,7 @@ async def test_a_cancelled_process_leaves_no_task_behind() -> None:
     await asyncio.sleep(5)
     sidecar.task.cancel()
     await asyncio.gather(sidecar.task, return_exceptions=True)
-    await sidecar.vendor.close()
+    await sidecar.provider.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -511,7 +511,12 @@ async def test_one_account_under_two_names_has_one_token() -> None:
         await fleet.partner.called(rotation)
         await asyncio.sleep(2)
         assert await fleet.tokens() == {f"token-{rotation}"}
-    assert [sidecar.vendor.profile.name for sidecar in fleet.sidecars] == ["payments", "refunds", "payments", "refunds"]
+    assert [sidecar.provider.profile.name for sidecar in fleet.sidecars] == [
+        "payments",
+        "refunds",
+        "payments",
+        "refunds",
+    ]
     await fleet.stop()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.vending.api import TokenProvider
 from sidecar.web.admin.app import AdminApi, AdminSources
-from tests.support.vendor import FixedClock
+from tests.support.fake_provider import FixedClock
 
 _HEALTHY = AdminSources(
     render_metrics=lambda _accept: (b"", "text/plain"),

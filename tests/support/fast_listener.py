@@ -12,8 +12,8 @@ from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.listener import HttpServer, Listener
+from tests.support.fake_provider import FakeProvider, FixedClock
 from tests.support.sink import ListSink
-from tests.support.vendor import FakeVendor, FixedClock
 from tests.support.wire import LOOPBACK
 
 
@@ -43,14 +43,14 @@ class FastListener:
 async def fast_listener(
     settings: GuardSettings | None = None,
     *,
-    vendor: FakeVendor | None = None,
+    provider: FakeProvider | None = None,
     at: Sequence[Address] = (LOOPBACK,),
     fast: bool = True,
 ) -> AsyncIterator[FastListener]:
     sink, clock, tally = ListSink(), FixedClock(), Counting()
     fast_path = FastPath(clock, lambda _profile, _endpoint: tally) if fast else None
-    vendors, headers = {"default": vendor or FakeVendor()}, {"default": "AccessToken"}
-    api = TokenApi(vendors, Guards(settings or GuardSettings()), sink, clock, headers, fast_path=fast_path)
+    providers, headers = {"default": provider or FakeProvider()}, {"default": "AccessToken"}
+    api = TokenApi(providers, Guards(settings or GuardSettings()), sink, clock, headers, fast_path=fast_path)
     listener = Listener(HttpServer(api, sink, "vending", Limits(), fast_path=fast_path))
     await listener.start(at)
     try:

@@ -1,4 +1,4 @@
-"""Profiles whose API key may change: whole vendors on a virtual clock, one memory store and one partner."""
+"""Profiles whose API key may change: whole providers on a virtual clock, one memory store and one partner."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ class Files:
 class Sidecar:
     """One profile of one process. `wires` are its connections to the store, one for each account it used."""
 
-    vendor: ProfileProvider
+    provider: ProfileProvider
     files: Files
     sink: ListSink
     wires: list[Wire]
     task: asyncio.Task[None]
 
     async def token(self) -> str:
-        return (await self.vendor.vend()).token.access.reveal()
+        return (await self.provider.vend()).token.access.reveal()
 
     @property
     def profile_id(self) -> str:
-        return self.vendor.profile.profile_id
+        return self.provider.profile.profile_id
 
     def put(self, key: str, secret: str = "") -> None:
         """Put other credentials in the files, and signal it."""
         self.files.pair = pair(key, secret)
-        self.vendor.reload_credentials()
+        self.provider.reload_credentials()
 
     async def stop(self) -> None:
-        self.vendor.stop()
-        await self.vendor.close()
+        self.provider.stop()
+        await self.provider.close()
         await self.task
 
 
@@ -112,8 +112,8 @@ class KeyFleet:
                 budgets=budgets,
             )
 
-        vendor = ProfileProvider(profile, files, build, clock, sink)
-        return Sidecar(vendor, files, sink, wires, asyncio.ensure_future(vendor.run()))
+        provider = ProfileProvider(profile, files, build, clock, sink)
+        return Sidecar(provider, files, sink, wires, asyncio.ensure_future(provider.run()))
 
     async def tokens(self) -> set[str]:
         return {await sidecar.token() for sidecar in self.sidecars}

@@ -25,8 +25,8 @@ from sidecar.vending.api import LastFailure, Snapshot
 from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.page import page
 from tests.support.admin_api import admin_api
+from tests.support.fake_provider import NOW, FakeProvider, FixedClock
 from tests.support.sink import ListSink
-from tests.support.vendor import NOW, FakeVendor, FixedClock
 from tests.support.wire import serving
 
 SLOW_DOWN = PartnerDetail(status=429, error_code="GW-7", error_message="slow down", session_id="s-81f3")
@@ -40,11 +40,11 @@ NO_TOKEN = {
 }
 
 
-def vendors() -> dict[str, FakeVendor]:
+def providers() -> dict[str, FakeProvider]:
     """Token providers by their state, at 00:03:00 of a life that began at 00:00:00."""
-    shown = {name: FakeVendor(name) for name in ("fresh", "cooling", "suspect", "empty", "rejected", "resting")}
-    for vendor in shown.values():
-        vendor.show(left_s=720)
+    shown = {name: FakeProvider(name) for name in ("fresh", "cooling", "suspect", "empty", "rejected", "resting")}
+    for provider in shown.values():
+        provider.show(left_s=720)
     shown["fresh"].show(lease_owner="payments-5d9c-a1b2c3", lease_until=NOW + 192, learned_s=612)
     failed = LastFailure(kind=FailureKind.THROTTLED, at=NOW + 150, detail=SLOW_DOWN)
     paused = {"pause_kind": "throttled", "pause_until": NOW + 270, "cooldown_until": NOW + 270, "retry_at": NOW + 270}
@@ -59,7 +59,7 @@ def vendors() -> dict[str, FakeVendor]:
 
 def sample_events() -> Iterator[Event]:
     """Events of several kinds."""
-    listen, admin_listen, profiles = ("127.0.0.1:8181",), ("0.0.0.0:9181",), tuple(vendors())
+    listen, admin_listen, profiles = ("127.0.0.1:8181",), ("0.0.0.0:9181",), tuple(providers())
     yield ServiceStarted(version="1.0", listen=listen, admin_listen=admin_listen, store="redis", profiles=profiles)
     change = {"token_id": "13acf09ea0c6d864", "fetched": True, "fence": 7, "lifetime": Lifetime.ASSUMED}
     yield TokenChanged(profile="fresh", issued_at=NOW, expires_at=NOW + 900, **change)  # type: ignore[arg-type]
@@ -87,7 +87,7 @@ def words(text: str) -> str:
 @asynccontextmanager
 async def status_samples() -> AsyncIterator[str]:
     """Serve the page, and yield its URL."""
-    clock, shown = FixedClock(), vendors()
+    clock, shown = FixedClock(), providers()
     recent = RecentEvents(clock)
     for event in sample_events():
         clock.passed_s += 17

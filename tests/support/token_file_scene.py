@@ -11,11 +11,11 @@ from sidecar.core.process_events import TokenFileRemoved, TokenFileWritten
 from sidecar.file_operations import FileStalls
 from sidecar.token_file_sink.follower import Follower
 from sidecar.token_file_sink.token_file import TokenFile
+from tests.support.fake_provider import FakeProvider
 from tests.support.sink import ListSink
-from tests.support.vendor import FakeVendor
 
 
-class TokenProvider(FakeVendor):
+class TokenProvider(FakeProvider):
     """A token provider whose waits for another token end with a token, or when the test ends them."""
 
     def __init__(self) -> None:
@@ -46,10 +46,10 @@ class TokenProvider(FakeVendor):
 
 class Scene:
     def __init__(self, path: Path) -> None:
-        self.path, self.vendor, self.sink = path, TokenProvider(), ListSink()
+        self.path, self.provider, self.sink = path, TokenProvider(), ListSink()
         self.file = TokenFile(path)
         self.stalls = FileStalls(self.sink)
-        self.follower = Follower(self.vendor, self.file, self.stalls, self.sink)
+        self.follower = Follower(self.provider, self.file, self.stalls, self.sink)
 
     def content(self) -> str | None:
         try:
@@ -72,7 +72,7 @@ class Scene:
         """Run the follower."""
         task = asyncio.create_task(self.follower.run())
         try:
-            await self.vendor.looked()
+            await self.provider.looked()
             yield
         finally:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The vending listener on a real socket, in front of vendors that do as they are told."""
+"""The vending listener on a real socket, in front of providers that do as they are told."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sidecar.core.model import Address
 from sidecar.core.process_events import Audited, RequestServed
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
+from tests.support.fake_provider import FakeProvider, FixedClock
 from tests.support.sink import ListSink
-from tests.support.vendor import FakeVendor, FixedClock
 from tests.support.wire import LOOPBACK, Reply, ask, serving
 
 
@@ -21,8 +21,8 @@ class VendingService:
     """Two profiles, `default` and `other`, whose partners expect the token in different headers."""
 
     address: Address
-    vendor: FakeVendor
-    other: FakeVendor
+    provider: FakeProvider
+    other: FakeProvider
     sink: ListSink
     audit: ListSink
 
@@ -48,9 +48,9 @@ class VendingService:
 async def vending_service(
     settings: GuardSettings | None = None, at: Address = LOOPBACK, limits: Limits | None = None
 ) -> AsyncIterator[VendingService]:
-    vendor, other, sink, audit = FakeVendor(), FakeVendor("other"), ListSink(), ListSink()
+    provider, other, sink, audit = FakeProvider(), FakeProvider("other"), ListSink(), ListSink()
     headers = {"default": "AccessToken", "other": "X-Other"}
     guards = Guards(settings or GuardSettings())
-    api = TokenApi({"default": vendor, "other": other}, guards, sink, FixedClock(), headers, audit=audit)
+    api = TokenApi({"default": provider, "other": other}, guards, sink, FixedClock(), headers, audit=audit)
     async with serving(api, sink, at, limits) as address:
-        yield VendingService(address, vendor, other, sink, audit)
+        yield VendingService(address, provider, other, sink, audit)

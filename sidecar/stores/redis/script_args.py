@@ -68,7 +68,7 @@ class CommitArgs(ScriptArgs):
     token: TokenArg
     credentials_id: str
     learned_s: Seconds
-    evidence_s: Seconds
+    first_report_age_s: Seconds = msgspec.field(name="evidence_s")
 
 
 class FailArgs(ScriptArgs):
@@ -158,7 +158,7 @@ def seed_args(remembered: ReplicaMemory, profile: Profile, sealer: Sealer) -> Se
         ],
         window_ms=ms(profile.budget.window_s),
         refresh_dropped=state.refresh_dropped,
-        learned=StoredLearnedLifetime(learned.fence, learned.learned_s, learned.evidence_s),
+        learned=StoredLearnedLifetime(learned.fence, learned.learned_s, learned.first_report_age_s),
         reported=StoredReport(reported.token_id, reported.fence, ms(reported.age_s)) if reported else UNSET,
         confirmed=StoredConfirmation(confirmed.token_id, confirmed.fence) if confirmed else UNSET,
         token=token_arg(token, remembered.token_age_s, profile, sealer) if token else UNSET,

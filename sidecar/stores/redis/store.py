@@ -124,7 +124,7 @@ class _RedisState:
             token=token_arg(token, age_s, self._profile, self._sealer),
             credentials_id=token.credentials_id,
             learned_s=learned.learned_s,
-            evidence_s=learned.evidence_s,
+            first_report_age_s=learned.first_report_age_s,
         )
         reply = await self._client.run(COMMIT, self._keys, args)
         return Committed(reply.outcome == "stored", self._state(reply, token.fence))

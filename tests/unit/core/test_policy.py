@@ -129,14 +129,14 @@ def test_a_budget_of_one_still_lets_a_report_be_mended() -> None:
 
 
 def test_one_wrong_report_teaches_nothing() -> None:
-    once = policy.learn(LearnedLifetime(), 3, PROFILE)
+    once = policy.learned_after(LearnedLifetime(), 3, PROFILE)
     assert once.learned_s == 0
     assert policy.expected_lifetime(None, once, PROFILE) == (900, Lifetime.ASSUMED)
-    assert policy.learn(once, None, PROFILE) == LearnedLifetime()
+    assert policy.learned_after(once, None, PROFILE) == LearnedLifetime()
 
 
 def test_two_refusals_in_a_row_shorten_the_lifetime_to_the_longer_of_both_ages() -> None:
-    twice = policy.learn(policy.learn(LearnedLifetime(), 300, PROFILE), 310, PROFILE)
+    twice = policy.learned_after(policy.learned_after(LearnedLifetime(), 300, PROFILE), 310, PROFILE)
     assert twice.learned_s == pytest.approx(310 * 0.95)
     assert policy.expected_lifetime(None, twice, PROFILE) == (twice.learned_s, Lifetime.LEARNED)
 
@@ -144,16 +144,18 @@ def test_two_refusals_in_a_row_shorten_the_lifetime_to_the_longer_of_both_ages()
 def test_reports_without_end_never_go_below_the_floor() -> None:
     learned = LearnedLifetime()
     for _ in range(50):
-        learned = policy.learn(learned, policy.learned_floor_s(PROFILE), PROFILE)
+        learned = policy.learned_after(learned, policy.learned_floor_s(PROFILE), PROFILE)
     assert policy.learned_floor_s(PROFILE) == 90
     assert 90 <= learned.learned_s < 100
 
 
 def test_reports_below_the_floor_teach_nothing() -> None:
     """Two careless reports of young tokens must not shorten everyone's lifetime."""
-    assert policy.learn(policy.learn(LearnedLifetime(), 0.3, PROFILE), 0.3, PROFILE) == LearnedLifetime()
-    taught = LearnedLifetime(learned_s=400, evidence_s=380)
-    assert policy.learn(taught, 89, PROFILE) == taught
+    assert (
+        policy.learned_after(policy.learned_after(LearnedLifetime(), 0.3, PROFILE), 0.3, PROFILE) == LearnedLifetime()
+    )
+    taught = LearnedLifetime(learned_s=400, first_report_age_s=380)
+    assert policy.learned_after(taught, 89, PROFILE) == taught
 
 
 def test_the_floor_keeps_the_refreshes_within_half_of_the_budget() -> None:
@@ -164,14 +166,14 @@ def test_the_floor_keeps_the_refreshes_within_half_of_the_budget() -> None:
 def test_a_learned_lifetime_grows_back_slowly_and_ends_at_the_assumed_one() -> None:
     learned, cycles = LearnedLifetime(learned_s=300), 0
     while learned.learned_s:
-        grown = policy.learn(learned, None, PROFILE)
+        grown = policy.learned_after(learned, None, PROFILE)
         assert grown.learned_s == 0 or grown.learned_s == pytest.approx(learned.learned_s * 1.01)
         learned, cycles = grown, cycles + 1
     assert 105 < cycles < 115
 
 
 def test_a_refusal_at_the_end_of_the_life_teaches_nothing() -> None:
-    assert policy.learn(LearnedLifetime(evidence_s=880), 880, PROFILE) == LearnedLifetime()
+    assert policy.learned_after(LearnedLifetime(first_report_age_s=880), 880, PROFILE) == LearnedLifetime()
 
 
 def test_the_partners_word_beats_what_was_learned() -> None:

@@ -15,7 +15,7 @@ from sidecar.telemetry.audit import MAX_CALLERS, Audit
 from sidecar.telemetry.log import LogFormat, LogSink
 from sidecar.telemetry.redaction import Redactor
 from sidecar.telemetry.throttle import MAX_KEYS
-from tests.support.vendor import FixedClock
+from tests.support.fake_provider import FixedClock
 
 
 class WrittenAudit:

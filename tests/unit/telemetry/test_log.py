@@ -32,7 +32,7 @@ from sidecar.core.process_events import (
 )
 from sidecar.telemetry.log import LibraryLogs, LogSink, capture_library_logs, timestamp
 from sidecar.telemetry.redaction import Redactor
-from tests.support.vendor import NOW, FixedClock
+from tests.support.fake_provider import NOW, FixedClock
 
 SERVED = RequestServed(profile="default", endpoint="token", code="ok", duration_s=0.000123456789)
 FAILED = StoreFailed(profile="default", operation="peek", cause="TimeoutError")

@@ -24,7 +24,7 @@ from sidecar.core.process_events import LimitHit, RequestServed, StalledFile, To
 from sidecar.telemetry.metric_names import CODES, FILES, STORE_OPERATIONS
 from sidecar.telemetry.metrics import Metrics
 from tests.monitoring.exported import SCRAPER_LABELS
-from tests.support.vendor import NOW, FakeVendor
+from tests.support.fake_provider import NOW, FakeProvider
 
 CONTRACT = {
     "requests_total": ("counter", {"profile", "route", "code"}),
@@ -56,13 +56,13 @@ CONTRACT = {
 
 
 @pytest.fixture
-def vendor() -> FakeVendor:
-    return FakeVendor()
+def provider() -> FakeProvider:
+    return FakeProvider()
 
 
 @pytest.fixture
-def metrics(vendor: FakeVendor) -> Metrics:
-    return Metrics(lambda: [vendor], ["default"], "1.2.3", lambda: {"vending": 3, "admin": 1})
+def metrics(provider: FakeProvider) -> Metrics:
+    return Metrics(lambda: [provider], ["default"], "1.2.3", lambda: {"vending": 3, "admin": 1})
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -252,28 +252,28 @@ def test_store_operations_are_those_of_the_port() -> None:
 )
 def test_a_gauge_shows_the_state_at_the_scrape(
     metrics: Metrics,
-    vendor: FakeVendor,
+    provider: FakeProvider,
     change: dict[str, object],
     name: str,
     labels: dict[str, str],
     expected: float,
 ) -> None:
-    vendor.show(**change)
+    provider.show(**change)
     assert value(metrics, name, profile="default", **labels) == expected
 
 
 def test_the_store_is_up_only_when_every_profile_can_use_it() -> None:
-    first, second = FakeVendor(), FakeVendor("other")
+    first, second = FakeProvider(), FakeProvider("other")
     metrics = Metrics(lambda: [first, second], ["default", "other"], "1")
     assert value(metrics, "store_up") == 1
     second.show(store_up=False)
     assert value(metrics, "store_up") == 0
 
 
-def test_the_vendors_may_come_after_the_metrics() -> None:
-    """The broker needs a sink before it exists: the registry must not ask for vendors when it is built."""
+def test_the_providers_may_come_after_the_metrics() -> None:
+    """The broker needs a sink before it exists: the registry must not ask for providers when it is built."""
 
-    def too_early() -> list[FakeVendor]:
-        raise AssertionError("asked for vendors at construction")
+    def too_early() -> list[FakeProvider]:
+        raise AssertionError("asked for providers at construction")
 
     Metrics(too_early, ["default"], "1")

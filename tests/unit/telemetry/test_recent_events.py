@@ -17,8 +17,8 @@ from sidecar.core.model import Lifetime, Reason
 from sidecar.core.process_events import RequestServed
 from sidecar.core.timestamps import iso
 from sidecar.telemetry.recent_events import RecentEvents
+from tests.support.fake_provider import NOW, FixedClock
 from tests.support.sink import ListSink
-from tests.support.vendor import NOW, FixedClock
 
 DAY_S = 86_400
 DOWN = StoreFailed(profile="default", operation="peek", cause="TimeoutError")

@@ -19,8 +19,8 @@ from sidecar.core.process_events import (
 )
 from sidecar.token_file_sink.follower import LOOK_S
 from sidecar.vending.api import VendedToken
+from tests.support.fake_provider import vended
 from tests.support.token_file_scene import Scene
-from tests.support.vendor import vended
 
 ONE, TWO = (token_id_of(Secret(text)) for text in ("access-token-one", "access-token-two"))
 NONE_YET = StartingError("There is no token yet.", retry_after_s=1)
@@ -34,8 +34,8 @@ async def scene(tmp_path: Path) -> Scene:
 async def test_the_file_follows_the_token(scene: Scene) -> None:
     async with scene.running():
         assert scene.content() == "access-token-one"
-        scene.vendor.now = vended("access-token-two")
-        await scene.vendor.next_look()
+        scene.provider.now = vended("access-token-two")
+        await scene.provider.next_look()
         assert scene.content() == "access-token-two"
     assert scene.content() == "access-token-two", "apps live on after us"
     assert scene.told == [ONE, TWO]
@@ -44,7 +44,7 @@ async def test_the_file_follows_the_token(scene: Scene) -> None:
 async def test_a_token_that_stays_is_written_once(scene: Scene) -> None:
     async with scene.running():
         before = scene.path.stat()
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         after = scene.path.stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert scene.told == [ONE]
@@ -53,21 +53,21 @@ async def test_a_token_that_stays_is_written_once(scene: Scene) -> None:
 async def test_a_token_that_is_vended_no_more_is_removed_and_comes_back_when_it_is(scene: Scene) -> None:
     """Rejected, past its end, or suspect: the file could not say so."""
     async with scene.running():
-        scene.vendor.now = None
-        await scene.vendor.next_look()
+        scene.provider.now = None
+        await scene.provider.next_look()
         assert scene.content() is None
-        scene.vendor.now = vended()
-        await scene.vendor.next_look()
+        scene.provider.now = vended()
+        await scene.provider.next_look()
         assert scene.content() == "access-token-one"
     assert scene.told == [ONE, "", ONE]
 
 
 async def test_a_wait_is_for_another_than_the_token_held_also_a_suspect_one(scene: Scene) -> None:
     """A change from no token in the file to the suspect one held would be one at once, again and again."""
-    scene.vendor.now = None
-    scene.vendor.show(token_id=TWO)
+    scene.provider.now = None
+    scene.provider.show(token_id=TWO)
     async with scene.running():
-        assert scene.vendor.waited_for == [(TWO, LOOK_S)]
+        assert scene.provider.waited_for == [(TWO, LOOK_S)]
 
 
 @pytest.mark.parametrize("comes", [vended("access-token-two"), None])
@@ -85,12 +85,12 @@ async def test_what_an_earlier_process_left_stays_until_there_is_a_token_or_none
             raise NONE_YET
         return comes
 
-    scene.vendor.now, scene.vendor.vend = comes, vend  # type: ignore[method-assign]  # a wait in the test's hand
+    scene.provider.now, scene.provider.vend = comes, vend  # type: ignore[method-assign]  # a wait in the test's hand
     task = asyncio.create_task(scene.follower.run())
     await asked.wait()
     assert scene.state() == ("of before", True)
     answer.set()
-    await scene.vendor.looked()
+    await scene.provider.looked()
     task.cancel()
     assert scene.state() == (None if comes is None else "access-token-two", False)
     assert scene.told == ["" if comes is None else TWO]
@@ -104,7 +104,7 @@ async def test_a_write_that_failed_is_told_with_its_cause_and_tried_again(scene:
         assert failures == [("ENOENT", False)]
         assert scene.follower.failed
         scene.path.parent.mkdir()
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert scene.state() == ("access-token-one", False)
         assert not scene.follower.failed
 
@@ -113,10 +113,10 @@ async def test_a_file_that_stops_to_be_writable_is_told_at_the_next_look(scene: 
     async with scene.running():
         scene.path.unlink()
         scene.path.parent.rmdir()
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert (scene.follower.failed, len(scene.sink.of(TokenFileFailed))) == (True, 1)
         scene.path.parent.mkdir()
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert (scene.follower.failed, scene.content(), scene.told) == (False, "access-token-one", [ONE, ONE])
 
 
@@ -134,7 +134,7 @@ async def test_a_file_that_another_changed_is_put_right_at_the_next_look_and_tha
 ) -> None:
     async with scene.running():
         change(scene.path)
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert scene.content() == "access-token-one"
         assert stat.S_IMODE(scene.path.stat().st_mode) == 0o640
         assert [event.change for event in scene.sink.of(TokenFileChanged)] == [named]
@@ -142,10 +142,10 @@ async def test_a_file_that_another_changed_is_put_right_at_the_next_look_and_tha
 
 
 async def test_a_file_that_comes_while_there_is_no_token_to_vend_is_removed_whoever_wrote_it(scene: Scene) -> None:
-    scene.vendor.now = None
+    scene.provider.now = None
     async with scene.running():
         scene.path.write_text("of another sidecar")
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert scene.content() is None
         assert [event.change for event in scene.sink.of(TokenFileChanged)] == ["created"]
 
@@ -165,37 +165,37 @@ async def test_a_token_that_changes_while_it_is_written_is_followed_without_a_wa
 
     def slowly(token: Secret | None) -> TokenFileChange | None:
         change = put(token)
-        scene.vendor.now = vended("access-token-two")
-        scene.vendor.show(token_id=TWO)
+        scene.provider.now = vended("access-token-two")
+        scene.provider.show(token_id=TWO)
         return change
 
     scene.file.put = slowly  # type: ignore[method-assign]  # a disk in the test's hand
     async with scene.running():
         assert scene.content() == "access-token-two"
-        assert [token_id for token_id, _ in scene.vendor.waited_for] == [ONE, TWO]
+        assert [token_id for token_id, _ in scene.provider.waited_for] == [ONE, TWO]
 
 
 async def test_a_bug_is_told_and_the_file_followed_on(scene: Scene) -> None:
-    current = scene.vendor.current
+    current = scene.provider.current
 
     def fails() -> VendedToken | None:
-        scene.vendor.current = current  # type: ignore[method-assign]
+        scene.provider.current = current  # type: ignore[method-assign]
         raise RuntimeError("canary")
 
-    scene.vendor.current = fails  # type: ignore[method-assign]
+    scene.provider.current = fails  # type: ignore[method-assign]
     async with scene.running():
         assert [event.where for event in scene.sink.of(InternalFailure)] == ["file sink"]
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert scene.content() == "access-token-one"
 
 
 async def test_without_any_token_there_is_nothing_to_tell_and_the_file_is_still_to_come(scene: Scene) -> None:
     """Or whoever waits for the first token would be let in before it is in the file."""
-    scene.vendor.now, scene.vendor.later = None, NONE_YET
-    scene.vendor.show(token_id="")
+    scene.provider.now, scene.provider.later = None, NONE_YET
+    scene.provider.show(token_id="")
     async with scene.running():
         assert (scene.state(), scene.told) == ((None, True), [])
-        scene.vendor.show(token_id=ONE)
-        scene.vendor.now = vended()
-        await scene.vendor.next_look()
+        scene.provider.show(token_id=ONE)
+        scene.provider.now = vended()
+        await scene.provider.next_look()
         assert (scene.state(), scene.told) == (("access-token-one", False), [ONE])

@@ -16,9 +16,9 @@ from sidecar.core.model import Secret, token_id_of
 from sidecar.core.process_events import FileStalled, FileStallEnded, TokenFileFailed
 from sidecar.token_file_sink import follower
 from sidecar.token_file_sink.token_file import TokenFile
+from tests.support.fake_provider import vended
 from tests.support.replica import until
 from tests.support.token_file_scene import Scene
-from tests.support.vendor import vended
 
 ONE, TWO = (token_id_of(Secret(text)) for text in ("access-token-one", "access-token-two"))
 NEVER_S = 3600
@@ -75,14 +75,14 @@ async def hanging(scene: Scene, disk: Disk, stalled_after_s: float = 0.02) -> As
         finally:
             patched.undo()
             disk.answers.set()
-    await scene.vendor.looked()
+    await scene.provider.looked()
 
 
 def take(scene: Scene, text: str) -> None:
     """Another token is vended from now on."""
-    scene.vendor.now = vended(text)
-    scene.vendor.show(token_id=token_id_of(Secret(text)))
-    scene.vendor.end_wait()
+    scene.provider.now = vended(text)
+    scene.provider.show(token_id=token_id_of(Secret(text)))
+    scene.provider.end_wait()
 
 
 def failures(scene: Scene) -> set[tuple[str, bool]]:
@@ -104,7 +104,7 @@ async def test_an_old_token_is_removed_while_the_write_of_the_next_one_hangs_and
             assert [(event.file, event.profile) for event in scene.sink.of(FileStalled)] == [("token-file", "default")]
             assert [stalled.file for stalled in scene.stalls()] == ["token-file"]
             assert scene.sink.of(FileStallEnded) == []
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert scene.content() == "access-token-two"
         assert not scene.follower.failed
         assert len(scene.sink.of(FileStallEnded)) == 1
@@ -117,9 +117,9 @@ async def test_a_write_that_hung_does_not_bring_a_token_back_that_is_vended_no_m
         async with hanging(scene, disk):
             take(scene, "access-token-two")
             await until(lambda: scene.follower.failed)
-            scene.vendor.now = None
+            scene.provider.now = None
         assert scene.content() is None
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert scene.content() is None
         assert TWO not in scene.told
         assert not scene.follower.failed
@@ -131,7 +131,7 @@ async def test_a_rejected_token_does_not_wait_for_the_write_to_count_as_stalled(
             take(scene, "access-token-two")
             await until(disk.asked.is_set)
             assert scene.content() == "access-token-one"
-            scene.vendor.now = None
+            scene.provider.now = None
             await until(lambda: scene.content() is None)
         assert (failures(scene), scene.told) == (set(), [ONE, ""])
 
@@ -152,7 +152,7 @@ async def test_a_good_token_stays_while_a_look_at_its_file_hangs(scene: Scene, m
     monkeypatch.setattr(Path, "lstat", disk.hanging(Path.lstat))
     async with scene.running():
         async with hanging(scene, disk):
-            scene.vendor.end_wait()
+            scene.provider.end_wait()
             await until(lambda: bool(scene.stalls()))
             assert scene.sink.of(FileStalled)
         assert (scene.content(), scene.told, failures(scene)) == ("access-token-one", [ONE], set())
@@ -179,7 +179,7 @@ async def test_where_the_removal_hangs_too_the_old_token_is_said_to_be_left_unti
             removals.answers.set()
             await until(lambda: scene.content() is None)
             await until(lambda: ("stalled", False) in failures(scene))
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert scene.content() == "access-token-two"
 
 
@@ -203,11 +203,11 @@ async def test_nothing_is_written_while_a_removal_hangs_that_might_take_it_away(
         scene.sink.events.clear()
 
         def said() -> bool:
-            scene.vendor.end_wait()
+            scene.provider.end_wait()
             return ("stalled", True) in failures(scene)
 
         def third_is_written() -> bool:
-            scene.vendor.end_wait()
+            scene.provider.end_wait()
             return scene.content() == "access-token-three"
 
         await until(said)
@@ -234,9 +234,9 @@ async def test_without_a_thread_it_is_said_and_tried_again(scene: Scene, monkeyp
         with monkeypatch.context() as without:
             without.setattr(threading.Thread, "start", none_left)
             take(scene, "access-token-two")
-            await scene.vendor.looked()
+            await scene.provider.looked()
             assert failures(scene) == {("no-thread", True)}
-        await scene.vendor.next_look()
+        await scene.provider.next_look()
         assert scene.content() == "access-token-two"
         assert not scene.follower.failed
 
@@ -263,8 +263,8 @@ async def test_a_removal_that_fails_is_said_and_tried_again(
 async def test_a_removal_of_which_only_the_writing_out_hangs_is_told_as_one(scene: Scene, disk: Disk) -> None:
     async with scene.running():
         async with hanging(scene, disk):
-            scene.vendor.now = None
-            scene.vendor.end_wait()
+            scene.provider.now = None
+            scene.provider.end_wait()
             await until(lambda: scene.told == [ONE, ""])
             assert scene.content() is None
         assert (failures(scene), scene.told, scene.follower.failed) == (set(), [ONE, ""], False)

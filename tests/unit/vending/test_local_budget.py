@@ -10,10 +10,10 @@ from sidecar.stores.engine import MemoryStore
 from sidecar.vending.assembly import assemble
 from sidecar.vending.local_budget import RECENT_ACCOUNTS, LocalBudgets
 from sidecar.vending.refresher import Beat
+from tests.support.fake_provider import FixedClock
 from tests.support.fleet import FileCredentials, credentials
 from tests.support.partner import FakePartner
 from tests.support.sink import ListSink
-from tests.support.vendor import FixedClock
 
 PROFILE = Profile(base_url="https://partner.example", account="key:1", budget=Budget(10, 60), fleet_size=5)
 OTHER = replace(PROFILE, account="key:2")

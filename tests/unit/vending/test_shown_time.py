@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.vending.store_clock import SAME_S, Ends, ShownTime
-from tests.support.vendor import NOW, FixedClock
+from tests.support.fake_provider import NOW, FixedClock
 
 DAY_S = 86_400
 A_LITTLE_S = SAME_S * 0.99

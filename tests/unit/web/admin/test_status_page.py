@@ -15,8 +15,8 @@ from sidecar.core.process_events import StalledFile
 from sidecar.vending.api import LastFailure
 from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.page import page
+from tests.support.fake_provider import NOW, snapshot
 from tests.support.status_samples import NO_TOKEN, sample_events, shown, words
-from tests.support.vendor import NOW, snapshot
 
 HOSTILE = "</p><script>alert(1)</script><a href=x onclick='y' style=\"z\">$name &amp; {name}"
 

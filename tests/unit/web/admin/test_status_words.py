@@ -13,8 +13,8 @@ from sidecar.telemetry.log import event_fields
 from sidecar.web.admin.status_document import status
 from sidecar.web.admin.status_page.markup import FAILURES, span, time_of, until
 from sidecar.web.admin.status_page.page import SENTENCES, page
+from tests.support.fake_provider import NOW, snapshot
 from tests.support.status_samples import sample_events, shown, words
-from tests.support.vendor import NOW, snapshot
 
 AT = "2026-01-01T00:03:00Z"
 

@@ -1,4 +1,4 @@
-"""A vendor that does as it is told, and a clock that stands still until it is moved."""
+"""A provider that does as it is told, and a clock that stands still until it is moved."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def snapshot(profile: str = "default") -> Snapshot:
     )
 
 
-class FakeVendor:
+class FakeProvider:
     """Vends `now` from memory; without it, `vend` gives `later` or raises it when it is an error."""
 
     def __init__(self, name: str = "default") -> None:

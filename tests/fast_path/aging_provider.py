@@ -1,4 +1,4 @@
-"""A vendor whose token ages with a clock, and changes as a test says."""
+"""A provider whose token ages with a clock, and changes as a test says."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sidecar.core.model import Token
 from sidecar.core.ports import Clock
 from sidecar.vending.api import VendedToken
 from sidecar.vending.store_clock import ShownTime
-from tests.support.vendor import FakeVendor, token
+from tests.support.fake_provider import FakeProvider, token
 
 LIFE_S = 900
 ISSUED_AT = -0.375
 """Before the test began: what is left of the token's life is never a whole second when the clock shows one."""
 
 
-class AgingVendor(FakeVendor):
+class AgingProvider(FakeProvider):
     """Vends a token from the start: the same object for as long as it says the same. Long-polls wait for `another`."""
 
     def __init__(self, name: str, clock: Clock) -> None:
