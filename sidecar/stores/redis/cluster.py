@@ -143,13 +143,13 @@ class Nodes:
         return self._renewal
 
     async def _query_seeds(self) -> None:
-        known, renewed = self._slots, None
+        known, refreshed = self._slots, None
         with contextlib.suppress(RedisError, *LOST):
-            renewed = await self._first_reply(self._seeds, renew=True)
+            refreshed = await self._first_reply(self._seeds, renew=True)
         self._due_at = renewal_due_at()
         # Fewer slots: the node has left the cluster, and its table is old. Another table: a node failed meanwhile.
-        if renewed is not None and known is not None and known is self._slots and renewed.served >= known.served:
-            self._use(renewed)
+        if refreshed is not None and known is not None and known is self._slots and refreshed.served >= known.served:
+            self._use(refreshed)
 
     def _use(self, slots: Slots) -> Slots:
         self._slots = slots

@@ -70,8 +70,10 @@ class SqliteStore:
 
     async def ping(self) -> None:
         """Take the write lock and write the time."""
-        nobody = Profile(name="ping", base_url="")
-        await self._run("ping", lambda connection: self._decide_alone(connection, nobody, lambda _: None, always=True))
+        no_profile = Profile(name="ping", base_url="")
+        await self._run(
+            "ping", lambda connection: self._decide_alone(connection, no_profile, lambda _: None, always=True)
+        )
 
     async def forget(self, profile: Profile) -> None:
         """Remove what is stored for this profile."""
