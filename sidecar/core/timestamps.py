@@ -25,3 +25,8 @@ def _text(second: int) -> str:
 def iso_or_none(at: UtcTime) -> str | None:
     """The same; None for the 0 that stands for "none"."""
     return iso(at) if at else None
+
+
+def iso_ms(at: UtcTime) -> str:
+    """`2026-01-01T00:00:07.412Z`: UTC, rounded down to whole milliseconds."""
+    return f"{iso(at)[:-1]}.{int(min(max(at, 0), _LAST_INSTANT) * 1000) % 1000:03d}Z"
