@@ -4,41 +4,10 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
-from sidecar.core.model import Budget, MonotonicTime, Seconds, Secret, token_id_of
+from sidecar.core.model import MonotonicTime, Seconds, Secret, token_id_of
 from sidecar.core.ports import Clock
-from sidecar.partner.presets import PRESETS
-
-RetryAfterForm: TypeAlias = Literal["seconds", "date", "none"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxConfig:
-    """Each property of the partner that is UNKNOWN is a field here, so that each possibility can be tried."""
-
-    api_key: Secret
-    api_secret: Secret
-    role: str = "API_USER"
-    presets: tuple[str, ...] = tuple(PRESETS)
-    """Names of the APIs to serve. Each has its own account; all accept the same key and secret."""
-    token_lifetime_s: Seconds = 900
-    declares_lifetime: bool = False
-    """Whether responses declare the token's lifetime."""
-    limit: Budget = field(default=Budget(10, 60))
-    """The token calls an account may make before 429, including those that get an error."""
-    sliding_limit: bool = True
-    """False: the window starts with its first call and ends as a whole."""
-    retry_after: RetryAfterForm = "seconds"
-    revoke_previous: bool = False
-    """Whether a new token revokes the previous ones."""
-    same_token: bool = False
-    """Whether calls get the current token and its remaining whole seconds until it ends."""
-    single_use_refresh: bool = True
-    token_mark: str = ""
-    """A prefix of every token, so that a search can find leaked tokens."""
-    latency_s: Seconds = 0
-    """The duration of every token call."""
+from sidecar.sandbox.config import SandboxConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +16,14 @@ class Issued:
 
     access: str = field(repr=False)
     refresh: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Family:
+    """The ids of the tokens of one grant and of all refreshes that followed it."""
+
+    access_ids: list[str] = field(default_factory=list)
+    refresh_ids: list[str] = field(default_factory=list)
 
 
 class Account:
@@ -60,7 +37,10 @@ class Account:
         self.ends_at: dict[str, MonotonicTime] = {}
         """When each issued token ends or ended, by its id; revoked tokens end earlier."""
         self._revoked: set[str] = set()
+        self._families: dict[str, _Family] = {}
+        """By the id of each refresh token that was issued."""
         self._refreshes: set[str] = set()
+        """The ids of the refresh tokens that are valid."""
         self.last: Issued | None = None
 
     def admit_call(self) -> Seconds:
@@ -75,25 +55,40 @@ class Account:
         self._calls_at.append(now)
         return 0
 
-    def issue(self) -> Issued:
+    def grant(self) -> Issued:
         """Return two new tokens; with `same_token` the current ones until they end."""
+        return self._issue(_Family(), revokes=self._config.revoke_on_grant)
+
+    def refresh(self, refresh_token: str) -> Issued | None:
+        """Return what `grant` returns, or None if the refresh token is not valid."""
+        token_id = _id_of(refresh_token)
+        family = self._families.get(token_id)
+        if family is None:
+            return None
+        if token_id not in self._refreshes:
+            if self._config.refresh_reuse == "end-family":
+                self._revoked.update(family.access_ids)
+                self._refreshes.difference_update(family.refresh_ids)
+            return None
+        if self._config.refresh_reuse != "accept":
+            self._refreshes.discard(token_id)
+        return self._issue(family, revokes=self._config.revoke_on_refresh)
+
+    def _issue(self, family: _Family, *, revokes: bool) -> Issued:
         if self._config.same_token and self.last is not None and self.accepts(self.last.access):
-            self._refreshes.add(self.last.refresh)
+            self._refreshes.add(_id_of(self.last.refresh))
             return self.last
-        if self._config.revoke_previous:
+        if revokes or self._config.revoke_previous:
             self._revoked.update(self.ends_at)
         issued = Issued(self._new_token(), self._new_token())
-        self.ends_at[_id_of(issued.access)] = self._clock.monotonic() + self._config.token_lifetime_s
-        self._refreshes.add(issued.refresh)
+        access_id, refresh_id = _id_of(issued.access), _id_of(issued.refresh)
+        self.ends_at[access_id] = self._clock.monotonic() + self._config.token_lifetime_s
+        family.access_ids.append(access_id)
+        family.refresh_ids.append(refresh_id)
+        self._families[refresh_id] = family
+        self._refreshes.add(refresh_id)
         self.last = issued
         return issued
-
-    def spend_refresh(self, refresh: str) -> bool:
-        """Return whether this refresh token is valid; a single-use one is valid only once."""
-        valid = refresh in self._refreshes
-        if self._config.single_use_refresh:
-            self._refreshes.discard(refresh)
-        return valid
 
     def accepts(self, access: str) -> bool:
         return self._lives(_id_of(access))
@@ -101,6 +96,11 @@ class Account:
     def left_s(self, issued: Issued) -> Seconds:
         """Return the remaining lifetime in whole seconds."""
         return int(self.ends_at[_id_of(issued.access)] - self._clock.monotonic())
+
+    def age_s(self, access: str) -> Seconds | None:
+        """Return the time since this access token was issued, or None if it never was."""
+        ends_at = self.ends_at.get(_id_of(access))
+        return None if ends_at is None else self._clock.monotonic() - (ends_at - self._config.token_lifetime_s)
 
     def live_tokens(self) -> int:
         return sum(self._lives(token_id) for token_id in self.ends_at)
@@ -119,5 +119,5 @@ class Account:
         return self._config.token_mark + base64.b64encode(text.encode()).decode()
 
 
-def _id_of(access: str) -> str:
-    return token_id_of(Secret(access))
+def _id_of(token: str) -> str:
+    return token_id_of(Secret(token))

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sidecar.core.proxies import is_loopback
 from sidecar.sandbox.faults import Fault
+from sidecar.sandbox.payments import PaymentStatus
 from sidecar.sandbox.responses import error_response
 from sidecar.sandbox.state import SandboxState
 
@@ -17,14 +18,22 @@ _Body = TypeVar("_Body")
 
 
 class _NewCredentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """`{"apiKey": …, "apiSecret": …}`."""
+    """`{"apiKey": …, "apiSecret": …}`; without `signingKey` the present one stays."""
 
     api_key: str
     api_secret: str
+    signing_key: str | None = None
+
+
+class _PaymentResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`{"reference": "C-…-P", "status": "SUCCESSFUL"}`: what became of a payment."""
+
+    reference: str
+    status: PaymentStatus
 
 
 class ControlEndpoints:
-    """`stats` counts; `faults`, `reset`, `revoke` and `credentials` act, and return 204, or 400 with a reason."""
+    """`stats` and `journal` show what arrived. The others act, and return 204, or 400 with a reason."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -32,15 +41,20 @@ class ControlEndpoints:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/_sandbox/stats", self._stats),
+            web.get("/_sandbox/journal", self._journal),
             web.post("/_sandbox/faults", self._faults),
             web.post("/_sandbox/reset", self._reset),
             web.post("/_sandbox/revoke", self._revoke),
             web.post("/_sandbox/credentials", self._credentials),
+            web.post("/_sandbox/payments", self._payments),
         ]
 
     async def _stats(self, _request: web.Request) -> web.Response:
         live = {name: account.live_tokens() for name, account in self._state.accounts.items()}
         return web.json_response({**self._state.journal.stats(), "live_tokens": live})
+
+    async def _journal(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._state.journal.shown())
 
     async def _faults(self, request: web.Request) -> web.Response:
         self._state.faults.add(await _read(request, Fault))
@@ -57,7 +71,15 @@ class ControlEndpoints:
 
     async def _credentials(self, request: web.Request) -> web.Response:
         new = await _read(request, _NewCredentials)
-        self._state.rotate(new.api_key, new.api_secret)
+        self._state.rotate(new.api_key, new.api_secret, new.signing_key)
+        return web.Response(status=204)
+
+    async def _payments(self, request: web.Request) -> web.Response:
+        result = await _read(request, _PaymentResult)
+        payment = self._state.payments.find(result.reference)
+        if payment is None:
+            raise web.HTTPBadRequest(text="no such payment\n")
+        payment.status = result.status
         return web.Response(status=204)
 
 

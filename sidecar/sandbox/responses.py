@@ -1,13 +1,15 @@
-"""The documented responses and errors of the partner, and the responses of the faults."""
+"""The documented responses and errors of the partner, and what the faults do to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 from aiohttp import web
 
 from sidecar.sandbox.account import Account, Issued
 from sidecar.sandbox.faults import Fault, FaultName
+from sidecar.sandbox.state import SandboxState
 
 _ERRORS: Mapping[int, tuple[str, str]] = {
     400: ("SANDBOX-BAD-REQUEST", "The request body is not what this endpoint takes"),
@@ -27,35 +29,68 @@ def token_response(issued: Issued, role: str, extra: Mapping[str, object] | None
     )
 
 
-def error_response(status: int, session_id: str, retry_after: str | None = None) -> web.Response:
-    """Return an error in the documented form, which all endpoints share."""
-    code, message = _ERRORS.get(status, _OTHER_ERROR)
+def error_response(
+    status: int, session_id: str, retry_after: str | None = None, problem: tuple[str, str] | None = None
+) -> web.Response:
+    """Return an error in the documented form, which all endpoints share. `problem`: its code and message."""
+    code, message = problem or _ERRORS.get(status, _OTHER_ERROR)
     document = {"errorMessage": message, "errorCode": code, "sessionId": session_id}
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     return web.json_response(document, status=status, headers=headers)
+
+
+class NoResponseError(Exception):
+    """The connection is reset instead of a response."""
+
+
+async def faulty_response(
+    fault: Fault, state: SandboxState, account: Account | None, proceed: Callable[[], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Return the response that the fault makes of `proceed`'s. Raises `NoResponseError`.
+
+    `account` is that of a token call, for the faults that only apply there.
+    """
+    await state.clock.sleep(fault.latency_s)
+    response = await proceed() if fault.processed or fault.fault in _PROCESSED else None
+    if fault.fault == "hang":
+        await state.stopping.wait()
+    if fault.fault in ("hang", "reset"):
+        raise NoResponseError
+    if response is not None and fault.fault in _PROCESSED:
+        return _changed(fault.fault, response)
+    if account is not None and fault.fault in _TOKEN_RESPONSES:
+        return _TOKEN_RESPONSES[fault.fault](fault, account, state.config.role)
+    return _RESPONSES[fault.fault](fault)
+
+
+_PROCESSED: AbstractSet[FaultName] = frozenset({"slow", "lost-reply", "truncated"})
+"""The faults that need the real response."""
+
+
+def _changed(fault: FaultName, response: web.StreamResponse) -> web.StreamResponse:
+    if fault == "lost-reply" and response.status < 300:
+        raise NoResponseError
+    if fault == "truncated" and isinstance(response, web.Response) and isinstance(response.body, bytes):
+        response.body = response.body[: len(response.body) // 2]
+    return response
 
 
 def _text(body: str, content_type: str = "application/json") -> web.Response:
     return web.Response(text=body, content_type=content_type)
 
 
-def _truncated(_fault: Fault, account: Account, role: str) -> web.Response:
-    whole = token_response(account.issue(), role).text or ""
-    return _text(whole[: len(whole) // 2])
-
-
-FAULT_RESPONSES: Mapping[FaultName, Callable[[Fault, Account, str], web.Response]] = {
-    "status": lambda fault, _account, _role: error_response(fault.status, "sandbox-fault", fault.retry_after),
-    "html": lambda *_: _text("<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html"),
-    "empty": lambda *_: _text(""),
-    "truncated": _truncated,
-    "malformed-json": lambda *_: _text('{"role": "API_USER", accessToken}'),
-    "not-object": lambda *_: _text('["accessToken"]'),
-    "missing-token": lambda _fault, _account, role: web.json_response({"role": role}),
-    "wrong-role": lambda _fault, account, _role: token_response(account.issue(), "ANOTHER_ROLE"),
-    "huge": lambda *_: _text('{"padding": "' + "x" * 10_000_000 + '"}'),
-    "redirect": lambda *_: web.Response(status=307, headers={"Location": "/_sandbox/stats"}),
-    "same-token": lambda _fault, account, role: token_response(account.last or account.issue(), role),
-    "extra-fields": lambda fault, account, role: token_response(account.issue(), role, fault.extra),
+_RESPONSES: Mapping[FaultName, Callable[[Fault], web.Response]] = {
+    "status": lambda fault: error_response(fault.status, "sandbox-fault", fault.retry_after),
+    "html": lambda _: _text("<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html"),
+    "empty": lambda _: _text(""),
+    "malformed-json": lambda _: _text('{"role": "API_USER", accessToken}'),
+    "not-object": lambda _: _text('["accessToken"]'),
+    "huge": lambda _: _text('{"padding": "' + "x" * 10_000_000 + '"}'),
+    "redirect": lambda _: web.Response(status=307, headers={"Location": "/_sandbox/stats"}),
 }
-"""The response of each fault. The faults missing here act on the connection or only take time."""
+_TOKEN_RESPONSES: Mapping[FaultName, Callable[[Fault, Account, str], web.Response]] = {
+    "missing-token": lambda _fault, _account, role: web.json_response({"role": role}),
+    "wrong-role": lambda _fault, account, _role: token_response(account.grant(), "ANOTHER_ROLE"),
+    "same-token": lambda _fault, account, role: token_response(account.last or account.grant(), role),
+    "extra-fields": lambda fault, account, role: token_response(account.grant(), role, fault.extra),
+}

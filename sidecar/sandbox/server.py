@@ -8,13 +8,16 @@ from aiohttp import web
 
 from sidecar.core.ports import Clock
 from sidecar.partner.presets import PRESETS
-from sidecar.sandbox.account import SandboxConfig
+from sidecar.sandbox.api_endpoints import CHECKOUT_PATH, PaymentEndpoints, ProbeEndpoint
+from sidecar.sandbox.arrivals import Arrivals
+from sidecar.sandbox.config import SandboxConfig
 from sidecar.sandbox.control import ControlEndpoints, loopback_only
-from sidecar.sandbox.endpoints import PartnerEndpoints
 from sidecar.sandbox.responses import error_response
 from sidecar.sandbox.state import SandboxState
+from sidecar.sandbox.token_endpoints import TokenEndpoints
 
-MAX_BODY_BYTES = 64 * 1024
+PAY1ST = PRESETS["pay1st"]
+MAX_BODY_BYTES = 2 * 1024 * 1024
 
 
 class Sandbox:
@@ -25,11 +28,16 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig, clock: Clock) -> None:
         self.state = SandboxState(config, clock)
+        self.url = ""
+        """The base URL, once it was started."""
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listen, and return the base URL; port 0: any free port. Raises `OSError`."""
-        runner = web.AppRunner(_application(self.state), access_log=None, logger=_quiet_logger(), shutdown_timeout=1)
+        # A signature is over the bytes as they were sent, so they are not decompressed.
+        runner = web.AppRunner(
+            _application(self.state), access_log=None, logger=_quiet_logger(), shutdown_timeout=1, auto_decompress=False
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()
@@ -38,7 +46,8 @@ class Sandbox:
             raise
         self._runner = runner
         host, port = runner.addresses[0][:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self.url
 
     async def stop(self) -> None:
         """Stop listening; calls that hang are reset. Does nothing when not started."""
@@ -50,10 +59,17 @@ class Sandbox:
 
 def _application(state: SandboxState) -> web.Application:
     """Route to the endpoints of each preset and to the control path, and return 404 for every other path."""
-    application = web.Application(middlewares=[loopback_only], client_max_size=MAX_BODY_BYTES)
-    for name in state.config.presets:
-        application.add_routes(PartnerEndpoints(PRESETS[name], state).routes())
-    application.add_routes(ControlEndpoints(state).routes())
+    presets = [PRESETS[name] for name in state.config.presets]
+    token_routes = [route for preset in presets for route in TokenEndpoints(preset, state).routes()]
+    api_routes = [route for preset in presets for route in ProbeEndpoint(preset, state).routes()]
+    if PAY1ST in presets:
+        api_routes += PaymentEndpoints(PAY1ST, state).routes()
+    open_paths = frozenset({CHECKOUT_PATH, *(route.path for route in token_routes)})
+    arrivals = Arrivals(state, open_paths | {route.path for route in api_routes}, open_paths)
+    guards = [] if state.config.control_beyond_loopback else [loopback_only]
+    application = web.Application(middlewares=[*guards, arrivals.middleware()], client_max_size=MAX_BODY_BYTES)
+    application.on_response_prepare.append(arrivals.set_date)
+    application.add_routes([*token_routes, *api_routes, *ControlEndpoints(state).routes()])
     application.router.add_route("*", "/{path:.*}", _not_found)
     return application
 

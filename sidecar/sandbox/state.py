@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from dataclasses import asdict, dataclass
+import base64
 
-from sidecar.core.model import MonotonicTime, Operation, UtcTime
+from sidecar.core.model import Secret, UtcTime
 from sidecar.core.ports import Clock
-from sidecar.sandbox.account import Account, SandboxConfig
+from sidecar.partner.presets import PRESETS
+from sidecar.sandbox.account import Account
+from sidecar.sandbox.config import SandboxConfig
 from sidecar.sandbox.faults import FaultPlan
+from sidecar.sandbox.journal import Journal
+from sidecar.sandbox.payments import PaymentBook
 
-
-@dataclass(slots=True)
-class Call:
-    """One token call. `status` is 0 until a response is sent, and stays 0 if none is."""
-
-    preset: str
-    operation: Operation
-    at: UtcTime
-    at_monotonic: MonotonicTime
-    """By the monotonic clock of the sandbox's process; for differences."""
-    status: int = 0
-
-
-class Journal:
-    """Holds every token call in order of arrival, and the number of probes by status."""
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.probes: Counter[int] = Counter()
-
-    def stats(self) -> dict[str, object]:
-        """`{"counts": {"grant" | "refresh" | "probe": {status: n}}, "calls": [{preset, operation, at, …, status}]}`."""
-        counts = {
-            **{str(name): Counter(call.status for call in self.calls if call.operation == name) for name in Operation},
-            "probe": self.probes,
-        }
-        return {"counts": counts, "calls": [asdict(call) for call in self.calls]}
+SHORTEST_SECRET = 8
+"""In characters. Shorter ones are not looked for in the journal, where they would match ordinary words."""
 
 
 class SandboxState:
@@ -50,16 +28,33 @@ class SandboxState:
         self.reset()
 
     def reset(self) -> None:
-        """Restore the configured state: no calls, no tokens, no faults, the first credentials."""
+        """Restore the configured state: no calls, no tokens, no payments, no faults, the first credentials."""
         self.accounts = {name: Account(self.config, self.clock) for name in self.config.presets}
-        self.journal = Journal()
+        self.payments = PaymentBook(self.clock)
+        self.journal = Journal(frozenset(PRESETS[name].probe_path for name in self.config.presets))
         self.faults = FaultPlan()
+        self.signing_key = self.config.signing_key
         self.rotate(self.config.api_key.reveal(), self.config.api_secret.reveal())
 
-    def rotate(self, api_key: str, api_secret: str) -> None:
-        """Accept only these credentials from now on; issued tokens stay valid."""
+    def rotate(self, api_key: str, api_secret: str, signing_key: str | None = None) -> None:
+        """Accept only these credentials from now on; issued tokens stay valid. None keeps the signing key."""
         self.credentials = {f"{api_key}:{api_secret}".encode()}
+        if signing_key is not None:
+            self.signing_key = Secret(signing_key)
 
     def accept(self, api_key: str, api_secret: str) -> None:
         """Accept these credentials too from now on."""
         self.credentials.add(f"{api_key}:{api_secret}".encode())
+
+    def partner_time(self) -> UtcTime:
+        """Return the time by the partner's clock."""
+        return self.clock.wall() + self.config.clock_offset_s
+
+    def holds_secret(self, text: str) -> bool:
+        """Whether the text contains a key or secret, one of the start or a current one, or both as Basic sends them."""
+        config = self.config
+        pairs = {f"{config.api_key.reveal()}:{config.api_secret.reveal()}".encode(), *self.credentials}
+        known = {base64.b64encode(pair).decode() for pair in pairs}
+        known.update(part for pair in pairs for part in pair.decode().split(":", 1))
+        known.update(key.reveal() for key in (config.signing_key, self.signing_key) if key is not None)
+        return any(secret in text for secret in known if len(secret) >= SHORTEST_SECRET)

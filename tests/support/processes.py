@@ -19,7 +19,7 @@ from sidecar.app.clock import SystemClock
 from sidecar.core.account import account_of_key
 from sidecar.core.model import Budget, Profile, Secret
 from sidecar.sandbox import Sandbox, SandboxConfig
-from sidecar.sandbox.state import Call
+from sidecar.sandbox.journal import Call
 from tests.servers import RedisServer
 from tests.support.replica import HANG_S, SERVE, Replica, until
 

@@ -6,7 +6,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from sidecar.core.model import Secret
+from sidecar.sandbox import SandboxConfig
 from sidecar.sandbox.control import loopback_only
+from sidecar.sandbox.server import _application
+from sidecar.sandbox.state import SandboxState
+from tests.support.hand_clock import HandClock
 
 
 async def ok(_request: web.Request) -> web.Response:
@@ -25,3 +30,10 @@ async def test_only_loopback_peers_reach_it(remote: str | None, status: int) -> 
 async def test_every_peer_reaches_the_partners_endpoints() -> None:
     request = make_mocked_request("GET", "/api/pay1st/payments/methods").clone(remote="10.0.0.1")
     assert (await loopback_only(request, ok)).status == 200
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_other_machines_reach_it_only_where_the_configuration_says_so(beyond: bool) -> None:
+    config = SandboxConfig(api_key=Secret("key"), api_secret=Secret("secret"), control_beyond_loopback=beyond)
+    application = _application(SandboxState(config, HandClock()))
+    assert (loopback_only in application.middlewares) is not beyond

@@ -1,4 +1,4 @@
-"""The simulated partner's endpoints: grant, refresh, and a probe that requires the token."""
+"""The simulated partner's endpoints for tokens: grant and refresh."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import binascii
 import hmac
 import json
 import math
-import socket
-import struct
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from email.utils import formatdate
+from functools import partial
 
 from aiohttp import web
 
 from sidecar.core.model import Operation, Seconds
 from sidecar.partner.presets import Preset
-from sidecar.sandbox.responses import FAULT_RESPONSES, error_response, token_response
-from sidecar.sandbox.state import Call, SandboxState
+from sidecar.sandbox.journal import Call
+from sidecar.sandbox.responses import error_response, faulty_response, token_response
+from sidecar.sandbox.state import SandboxState
+
+MAX_TOKEN_BODY_BYTES = 64 * 1024
 
 
-class PartnerEndpoints:
-    """The endpoints of one preset, with the state of one sandbox."""
+class TokenEndpoints:
+    """The token endpoints of one preset, with the state of one sandbox."""
 
     def __init__(self, preset: Preset, state: SandboxState) -> None:
         self._preset = preset
@@ -30,62 +32,36 @@ class PartnerEndpoints:
 
     def routes(self) -> list[web.RouteDef]:
         """Return routes for every method, because the error for a wrong method is made here too."""
-        routes = [
-            web.route("*", self._preset.grant_path, self._grant),
-            web.route("*", self._preset.probe_path, self._probe),
-        ]
+        routes = [web.route("*", self._preset.grant_path, self._grant)]
         if self._preset.refresh_path is not None:
             routes.append(web.route("*", self._preset.refresh_path, self._refresh))
         return routes
 
-    async def _grant(self, request: web.Request) -> web.Response:
+    async def _grant(self, request: web.Request) -> web.StreamResponse:
         return await self._token_call(Operation.GRANT, request)
 
-    async def _refresh(self, request: web.Request) -> web.Response:
+    async def _refresh(self, request: web.Request) -> web.StreamResponse:
         return await self._token_call(Operation.REFRESH, request)
 
-    async def _probe(self, request: web.Request) -> web.Response:
-        scheme, _, access = request.headers.get(self._preset.token_header, "").partition(" ")
-        if request.method != "GET":
-            response = self._error(405)
-        elif scheme != "Bearer" or not self._state.accounts[self._preset.name].accepts(access):
-            response = self._error(401)
-        else:
-            response = web.json_response({"items": []})
-        self._state.journal.probes[response.status] += 1
-        return response
-
-    async def _token_call(self, operation: Operation, request: web.Request) -> web.Response:
+    async def _token_call(self, operation: Operation, request: web.Request) -> web.StreamResponse:
         clock = self._state.clock
         call = Call(self._preset.name, operation, clock.wall(), clock.monotonic())
         self._state.journal.calls.append(call)
         response = await self._respond(operation, request)
-        if response is None:
-            _reset_connection(request)
-            return web.Response()
         call.status = response.status
         return response
 
-    async def _respond(self, operation: Operation, request: web.Request) -> web.Response | None:
-        """Return the response, or None if the connection is reset instead."""
+    async def _respond(self, operation: Operation, request: web.Request) -> web.StreamResponse:
+        """Return the response. Raises `NoResponseError`."""
         state, account = self._state, self._state.accounts[self._preset.name]
         await state.clock.sleep(state.config.latency_s)
         if status := _head_problem(self._preset, operation, request):
             return self._error(status)
         if wait_s := account.admit_call():
             return self._error(429, self._retry_after(wait_s))
+        issue = partial(self._issue, operation, request)
         fault = state.faults.take(operation)
-        if fault is None:
-            return await self._issue(operation, request)
-        await state.clock.sleep(fault.latency_s)
-        if fault.fault == "hang":
-            await state.stopping.wait()
-        if fault.fault in ("hang", "reset"):
-            return None
-        if fault.fault in FAULT_RESPONSES:
-            return FAULT_RESPONSES[fault.fault](fault, account, state.config.role)
-        response = await self._issue(operation, request)
-        return None if fault.fault == "lost-reply" and response.status == 200 else response
+        return await (issue() if fault is None else faulty_response(fault, state, account, issue))
 
     async def _issue(self, operation: Operation, request: web.Request) -> web.Response:
         """Check body and credentials, and return new tokens or the error."""
@@ -96,13 +72,12 @@ class PartnerEndpoints:
             return self._error(400)
         if body["role"] != config.role:
             return self._error(401)
-        if operation is Operation.GRANT:
-            accepted = _has_credentials(request, self._state.credentials)
+        if operation is Operation.REFRESH:
+            issued = account.refresh(body["refreshToken"])
         else:
-            accepted = account.spend_refresh(body["refreshToken"])
-        if not accepted:
+            issued = account.grant() if _has_credentials(request, self._state.credentials) else None
+        if issued is None:
             return self._error(401)
-        issued = account.issue()
         declared = {"expiresIn": account.left_s(issued)} if config.declares_lifetime else {}
         return token_response(issued, config.role, declared)
 
@@ -114,7 +89,7 @@ class PartnerEndpoints:
         if form == "none":
             return None
         if form == "date":
-            return formatdate(math.ceil(self._state.clock.wall() + wait_s), usegmt=True)
+            return formatdate(math.ceil(self._state.partner_time() + wait_s), usegmt=True)
         return str(math.ceil(wait_s))
 
 
@@ -134,9 +109,12 @@ def _head_problem(preset: Preset, operation: Operation, request: web.Request) ->
 
 async def _read_body(request: web.Request) -> Mapping[str, str] | None:
     """Return the JSON object of strings in the body, or None."""
+    content = await request.read()
+    if len(content) > MAX_TOKEN_BODY_BYTES:
+        return None
     try:
-        document = json.loads(await request.read())
-    except (ValueError, RecursionError, web.HTTPRequestEntityTooLarge):
+        document = json.loads(content)
+    except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
         return None
@@ -151,12 +129,3 @@ def _has_credentials(request: web.Request, accepted: AbstractSet[bytes]) -> bool
     except (binascii.Error, ValueError):
         return False
     return scheme.lower() == "basic" and any(hmac.compare_digest(sent, each) for each in accepted)
-
-
-def _reset_connection(request: web.Request) -> None:
-    """Close the connection with a TCP reset, as a crashed gateway does."""
-    if (transport := request.transport) is None:
-        return
-    if (sock := transport.get_extra_info("socket")) is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
