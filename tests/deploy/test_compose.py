@@ -113,6 +113,13 @@ def test_the_sandbox_command_is_one_and_reads_the_credentials_the_sidecars_have(
         assert {"api-key", "api-secret"} <= set(sandbox["secrets"]) & set(SERVICES[name]["secrets"])
 
 
+def test_the_sandbox_checks_signatures_and_takes_faults_from_this_machine() -> None:
+    sandbox = SERVICES["sandbox"]
+    assert "signing-key" in sandbox["secrets"]
+    assert demo("signing-key")
+    assert _parser(()).parse_args(sandbox["command"]).control_beyond_loopback
+
+
 def test_the_image_is_built_once_and_before_anybody_needs_it() -> None:
     (built,) = (name for name, service in SERVICES.items() if "build" in service)
     for service in SERVICES.values():
