@@ -46,7 +46,7 @@ control path (POST returns 204, or 400 with the reason):
                               held; and how often each status was returned by each path
   GET  /_sandbox/stats        token calls by operation and status
   POST /_sandbox/faults       {"fault": NAME}, which is one of slow, hang, reset, lost-reply, status, html, empty,
-                              truncated, malformed-json, not-object, huge, redirect; and of token calls alone
+                              truncated, cut-off, malformed-json, not-object, huge, redirect; and of token calls alone
                               missing-token, wrong-role, same-token, extra-fields. It applies to the next token call.
                               Further fields: "path" ("*" at its end stands for any rest) and "method", or "operation"
                               (grant or refresh), to which it applies instead; "count" (default 1, 0: until a reset);

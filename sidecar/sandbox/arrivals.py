@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 from email.utils import formatdate
-from functools import partial
 from urllib.parse import unquote
 
 import msgspec
@@ -82,9 +81,10 @@ class Arrivals:
         except (OSError, ClientError, web.RequestPayloadError):
             raise NoResponseError from None
         self._complete(request, body)
-        proceed = partial(handler, request)
         fault = self._state.faults.take_for_path(request.method, _path(request))
-        return await (proceed() if fault is None else faulty_response(fault, self._state, None, proceed))
+        if fault is None:
+            return await handler(request)
+        return await faulty_response(fault, self._state, None, request, handler)
 
     def _complete(self, request: web.Request, body: bytes) -> None:
         """Record what is known once the body is there."""

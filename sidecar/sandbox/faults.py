@@ -19,6 +19,7 @@ FaultName: TypeAlias = Literal[
     "html",
     "empty",
     "truncated",
+    "cut-off",
     "malformed-json",
     "not-object",
     "missing-token",
@@ -43,8 +44,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `latency_s` delays every fault; `slow` only delays. `hang` never responds. `reset` closes the connection instead of
     responding. `processed`: the request takes effect first, as when the partner's own gateway fails after the payment
-    was created. `lost-reply` is `reset` after a request that succeeded. `status`, `retry_after`: for `status`. `extra`:
-    for `extra-fields`.
+    was created. `lost-reply` is `reset` after a request that succeeded. `truncated` is half of the body as if it were
+    the whole; `cut-off` ends the connection there. `status`, `retry_after`: for `status`. `extra`: for `extra-fields`.
     """
 
     fault: FaultName

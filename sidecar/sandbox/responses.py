@@ -43,36 +43,60 @@ class NoResponseError(Exception):
     """The connection is reset instead of a response."""
 
 
+class _CutOffResponse(web.Response):
+    """Half of a response: its head promises the whole body, and the connection ends before that."""
+
+    def __init__(self, whole: web.Response, request: web.Request) -> None:
+        super().__init__(status=whole.status, body=whole.body, content_type=whole.content_type)
+        self._transport = request.transport
+
+    async def write_eof(self, data: bytes = b"") -> None:  # noqa: ARG002 - as aiohttp calls it
+        if isinstance(self.body, bytes):
+            await self.write(_half(self.body))
+        if self._transport is not None:
+            self._transport.close()
+
+
 async def faulty_response(
-    fault: Fault, state: SandboxState, account: Account | None, proceed: Callable[[], Awaitable[web.StreamResponse]]
+    fault: Fault,
+    state: SandboxState,
+    account: Account | None,
+    request: web.Request,
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
 ) -> web.StreamResponse:
-    """Return the response that the fault makes of `proceed`'s. Raises `NoResponseError`.
+    """Return the response that the fault makes of the handler's. Raises `NoResponseError`.
 
     `account` is that of a token call, for the faults that only apply there.
     """
     await state.clock.sleep(fault.latency_s)
-    response = await proceed() if fault.processed or fault.fault in _PROCESSED else None
+    response = await handler(request) if fault.processed or fault.fault in _PROCESSED else None
     if fault.fault == "hang":
         await state.stopping.wait()
     if fault.fault in ("hang", "reset"):
         raise NoResponseError
     if response is not None and fault.fault in _PROCESSED:
-        return _changed(fault.fault, response)
+        return _changed(fault.fault, request, response)
     if account is not None and fault.fault in _TOKEN_RESPONSES:
         return _TOKEN_RESPONSES[fault.fault](fault, account, state.config.role)
     return _RESPONSES[fault.fault](fault)
 
 
-_PROCESSED: AbstractSet[FaultName] = frozenset({"slow", "lost-reply", "truncated"})
+_PROCESSED: AbstractSet[FaultName] = frozenset({"slow", "lost-reply", "truncated", "cut-off"})
 """The faults that need the real response."""
 
 
-def _changed(fault: FaultName, response: web.StreamResponse) -> web.StreamResponse:
+def _changed(fault: FaultName, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     if fault == "lost-reply" and response.status < 300:
         raise NoResponseError
+    if fault == "cut-off" and isinstance(response, web.Response):
+        return _CutOffResponse(response, request)
     if fault == "truncated" and isinstance(response, web.Response) and isinstance(response.body, bytes):
-        response.body = response.body[: len(response.body) // 2]
+        response.body = _half(response.body)
     return response
+
+
+def _half(body: bytes) -> bytes:
+    return body[: len(body) // 2]
 
 
 def _text(body: str, content_type: str = "application/json") -> web.Response:

@@ -59,9 +59,11 @@ class TokenEndpoints:
             return self._error(status)
         if wait_s := account.admit_call():
             return self._error(429, self._retry_after(wait_s))
-        issue = partial(self._issue, operation, request)
+        issue = partial(self._issue, operation)
         fault = state.faults.take(operation)
-        return await (issue() if fault is None else faulty_response(fault, state, account, issue))
+        if fault is None:
+            return await issue(request)
+        return await faulty_response(fault, state, account, request, issue)
 
     async def _issue(self, operation: Operation, request: web.Request) -> web.Response:
         """Check body and credentials, and return new tokens or the error."""

@@ -98,6 +98,7 @@ async def test_an_unknown_fault_is_rejected_with_the_reason(bench: Bench, body: 
         ({"fault": "redirect"}, FailureKind.MALFORMED),
         ({"fault": "reset"}, FailureKind.CONNECT),
         ({"fault": "lost-reply"}, FailureKind.CONNECT),
+        ({"fault": "cut-off"}, FailureKind.MALFORMED),
     ],
     ids=lambda value: value["fault"] if isinstance(value, dict) else value,
 )

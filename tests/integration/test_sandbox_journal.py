@@ -19,7 +19,7 @@ from sidecar.sandbox.journal import KEPT_ARRIVALS, Arrival, Journal
 from tests.support.canary_call import always
 from tests.support.replica import HANG_S
 from tests.support.sandbox_bench import BASIC, CONFIG, PAY1ST, Bench
-from tests.support.sandbox_payments import CREATE, KEY, REFUND_TYPE, REFUNDS, App
+from tests.support.sandbox_payments import CREATE, KEY, PAYMENT_TYPE, REFUND_TYPE, REFUNDS, App, payment
 
 METHODS = "/api/pay1st/payments/methods"
 
@@ -283,6 +283,18 @@ async def test_a_path_can_answer_half_of_its_body(app: App) -> None:
     await app.bench.fault(fault="truncated", path=METHODS)
     async with app.bench.session.get(app.bench.url + METHODS, headers=app.headers()) as response:
         assert await response.text() == '{"items"'[: len('{"items": []}') // 2]
+
+
+async def test_a_response_can_be_cut_off(app: App) -> None:
+    """Its head promises the whole body."""
+    await app.bench.fault(fault="cut-off", path=CREATE)
+    body = json.dumps(payment()).encode()
+    headers = app.headers(body, content_type=PAYMENT_TYPE)
+    async with app.bench.session.post(app.bench.url + CREATE, headers=headers, data=body) as response:
+        assert response.status == 201
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    assert (await app.journal())["counts"][f"POST {CREATE}"] == {"201": 1}
 
 
 async def test_a_path_can_redirect(app: App) -> None:
