@@ -14,6 +14,8 @@ from typing import TypeAlias
 from tests.support.spoiled_way import CLEAN, Passage, ResetWish, Way
 
 HOST = "127.0.0.1"
+ACCEPTING_TURNS = 10
+"""Turns of the event loop, more than asyncio needs from accepting a connection to its end by a reset."""
 Watch: TypeAlias = Callable[["Link", bytes], None]
 
 
@@ -114,7 +116,7 @@ class FaultProxy:
     async def accept(self) -> None:
         if self._server is None:
             self._release()
-            self._server = await asyncio.start_server(self._serve, HOST, self.port)
+            self._server = await asyncio.start_server(self._begin, HOST, self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
     def refuse(self) -> None:
@@ -148,6 +150,8 @@ class FaultProxy:
     async def close(self) -> None:
         self.refuse()
         self._release()
+        for _ in range(ACCEPTING_TURNS):
+            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -156,16 +160,18 @@ class FaultProxy:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Register the connection at once: `refuse` must find it, even if its task has not started."""
         self.accepted += 1
-        link, task = Link(writer), asyncio.current_task()
+        if self._server is None:  # `refuse` was called while it was accepted
+            _reset(writer)
+            return
+        link = Link(writer)
         self.links.add(link)
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(asyncio.CancelledError):  # only `close` cancels
-            await link.run(self, reader)
-        self.links.discard(link)
+        task = asyncio.create_task(link.run(self, reader))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self.links.discard(link))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
