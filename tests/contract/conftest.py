@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,17 +13,24 @@ from sidecar.core.store_url import parse_store_url
 from sidecar.stores.factory import open_store
 from tests.clusters import Node
 from tests.contract.named import HERE
+from tests.contract.nearness import Stopwatch
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import PROFILE, SEALER, KeptWorld, MemoryWorld, RedisWorld, World
 from tests.sentinels import SETTLE_LIMIT_S, wait_until
 from tests.servers import RedisServer, free_port
 from tests.support.hand_clock import HandClock
+from tests.support.replica import PATIENT_S
 from tests.support.zone import Zone
+
+
+@pytest.fixture(autouse=True)
+def _stopwatch() -> None:
+    Stopwatch.began_at = time.monotonic()
 
 
 @pytest.fixture
 async def redis_world(redis_server: RedisServer) -> AsyncIterator[RedisWorld]:
-    store = open_store(parse_store_url(redis_server.url), timeout_s=5, sealer=SEALER, clock=HandClock())
+    store = open_store(parse_store_url(redis_server.url), timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
     yield RedisWorld(redis_server, store)
     await store.close()
 

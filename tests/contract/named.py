@@ -14,19 +14,21 @@ from sidecar.stores.redis.replaceable_pool import ReplaceablePool
 from sidecar.stores.redis.store import RedisStore
 from tests.contract.operations import opened
 from tests.support.relays import relay
+from tests.support.replica import PATIENT_S
 from tests.support.store_urls import redis_url
 from tests.support.zone import Zone
 
-TIMEOUT_S = 2.0
 HERE, THERE, NOWHERE = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
 
 @asynccontextmanager
-async def named(url: str, zone: Zone, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Store]:
+async def named(
+    url: str, zone: Zone, timeout_s: float = PATIENT_S, look_up_wait_s: float = PATIENT_S * OPTIONAL_WAIT
+) -> AsyncIterator[Store]:
     """A store whose names lead where the zone says."""
     async with opened(url, timeout_s) as store:
         assert isinstance(store, RedisStore)
-        resolver = Resolver(timeout_s * OPTIONAL_WAIT, zone.look_up)
+        resolver = Resolver(look_up_wait_s, zone.look_up)
         await store._client._servers.close()
         parsed = redis_url(url)
         access = Access(parsed, FileStalls(), timeout_s)

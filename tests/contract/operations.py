@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
-from sidecar.core.errors import FailureKind
+from sidecar.core.errors import FailureKind, StoreError
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import LearnedLifetime, ReplicaMemory, State
 from sidecar.core.store_url import parse_store_url
 from sidecar.stores.factory import Store, open_store
 from tests.contract.worlds import SEALER, a_failure, a_token, an_ask
 from tests.support.hand_clock import HandClock
+from tests.support.replica import PATIENT_S
 
+_T = TypeVar("_T")
 OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed")
 
 
 @asynccontextmanager
-async def opened(url: str, timeout_s: float = 2) -> AsyncIterator[Store]:
+async def opened(url: str, timeout_s: float = PATIENT_S) -> AsyncIterator[Store]:
     store = open_store(parse_store_url(url), timeout_s=timeout_s, sealer=SEALER, clock=HandClock())
     try:
         yield store
     finally:
         await store.close()
+
+
+async def answered(operation: Callable[[], Awaitable[_T]]) -> _T:
+    """Repeat it until it does not fail: on a busy machine a short time limit ends some attempts."""
+    while True:
+        with suppress(StoreError):
+            return await operation()
 
 
 async def run_one(shared: SharedState, operation: str) -> object:

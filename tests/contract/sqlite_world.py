@@ -13,6 +13,7 @@ from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, Part
 from tests.support.hand_clock import HandClock
 from tests.support.hand_readings import HandReadings
+from tests.support.replica import PATIENT_S
 
 
 class SqliteWorld:
@@ -23,7 +24,7 @@ class SqliteWorld:
         self.readings = HandReadings()
         self.store: Store = self.another()
 
-    def another(self, sealer: Sealer = SEALER, timeout_s: float = 5) -> SqliteStore:
+    def another(self, sealer: Sealer = SEALER, timeout_s: float = PATIENT_S) -> SqliteStore:
         return SqliteStore(
             self.path, timeout_s=timeout_s, sealer=sealer, clock=HandClock(), readings=self.readings
         )  # fmt: skip

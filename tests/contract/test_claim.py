@@ -11,9 +11,9 @@ import pytest
 from sidecar.core.errors import FailureKind
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import Adopt, ClaimRequest, CoolingDown, Granted, Held, LearnedLifetime, OverBudget
+from tests.contract.nearness import near
 from tests.contract.worlds import (
     LIMIT_S,
-    NEAR_S,
     PROFILE,
     World,
     a_failure,
@@ -53,7 +53,7 @@ async def test_the_same_nonce_is_granted_again_and_charged_once(world: World, sh
     world.advance(4)
     _, again = await granted(shared, an_ask(nonce))
     assert again.fence == first.fence
-    assert again.limit_s == pytest.approx(LIMIT_S - 4, abs=NEAR_S), "a repeated ask must not stretch the lease"
+    assert again.limit_s == near(LIMIT_S - 4), "a repeated ask must not stretch the lease"
     assert len((await shared.peek(0)).grants) == 1
 
 
@@ -61,7 +61,7 @@ async def test_a_running_lease_holds_the_others_back_until_it_ends(world: World,
     _, first = await granted(shared)
     held = (await shared.claim(an_ask())).outcome
     assert isinstance(held, Held)
-    assert held.left_s == pytest.approx(LIMIT_S, abs=NEAR_S)
+    assert held.left_s == near(LIMIT_S)
     world.advance(LIMIT_S)
     _, second = await granted(shared)
     assert second.fence > first.fence
@@ -119,7 +119,7 @@ async def test_a_cool_down_stops_everyone_until_it_ends(world: World, shared: Sh
     stopped = (await shared.claim(an_ask(credentials_id="pair-2"))).outcome
     assert isinstance(stopped, CoolingDown)
     assert stopped.pause.kind is FailureKind.THROTTLED
-    assert stopped.pause.left_s == pytest.approx(30, abs=NEAR_S)
+    assert stopped.pause.left_s == near(30)
     world.advance(30)
     await granted(shared)
 
@@ -138,12 +138,12 @@ async def test_the_budget_is_a_sliding_window_over_the_grants(world: World, shar
         world.advance(10)
     spent = (await shared.claim(an_ask())).outcome
     assert isinstance(spent, OverBudget)
-    assert spent.left_s == pytest.approx(20, abs=NEAR_S), "the oldest of four permits, 40 s old, ends a 60 s window"
+    assert spent.left_s == near(20), "the oldest of four permits, 40 s old, ends a 60 s window"
     world.advance(20)
     await failed(shared, FailureKind.TIMEOUT, 0)
     spent = (await shared.claim(an_ask())).outcome
     assert isinstance(spent, OverBudget)
-    assert spent.left_s == pytest.approx(10, abs=NEAR_S), "one permit came free, not all four"
+    assert spent.left_s == near(10), "one permit came free, not all four"
 
 
 async def test_calls_on_demand_get_half_of_the_budget(shared: SharedState) -> None:
@@ -163,7 +163,7 @@ async def test_a_store_that_lost_its_data_is_in_quarantine_for_one_lease(world: 
     ask = an_ask(epoch=epoch, fence=before.fence)
     held = (await shared.claim(ask)).outcome
     assert isinstance(held, Held)
-    assert held.left_s == pytest.approx(LIMIT_S, abs=NEAR_S)
+    assert held.left_s == near(LIMIT_S)
     assert isinstance((await shared.claim(an_ask())).outcome, Held), "those who remember nothing wait as well"
     world.advance(LIMIT_S)
     _, after = await granted(shared, ask)

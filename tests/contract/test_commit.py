@@ -7,9 +7,9 @@ import pytest
 from sidecar.core.errors import FailureKind
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import LearnedLifetime
+from tests.contract.nearness import near
 from tests.contract.worlds import (
     LIMIT_S,
-    NEAR_S,
     World,
     a_failure,
     a_token,
@@ -45,7 +45,7 @@ async def test_a_token_asked_for_before_a_pause_does_not_end_it(world: World, sh
     state = (await shared.commit(nonce, a_token(grant.fence), 20, LearnedLifetime())).state
     assert state.token_fence == grant.fence
     assert state.pause is not None
-    assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
+    assert state.pause.left_s == near(50)
     assert failure_counts_of(state) == {"throttled": 1}
     world.advance(50)
     newer = await fetched(shared, known=grant.fence)
@@ -62,7 +62,7 @@ async def test_a_cool_down_told_during_a_call_outlives_it_wherever_fences_stand(
     await shared.fail(a_failure("another/1", 1, FailureKind.THROTTLED, 50, "pair-2"))
     state = (await shared.commit(nonce, a_token(grant.fence), 0, LearnedLifetime())).state
     assert state.pause is not None
-    assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
+    assert state.pause.left_s == near(50)
 
 
 async def test_a_report_during_the_call_that_brings_the_same_token_stands(shared: SharedState) -> None:

@@ -13,7 +13,8 @@ from sidecar.core.model import Token
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import Adopt, CoolingDown, Granted, OverBudget
 from sidecar.stores.redis.earlier_release import earlier_profile_id
-from tests.contract.worlds import NEAR_S, PROFILE, SEALER, RedisWorld, a_token, an_ask, grant_ages_s
+from tests.contract.nearness import near
+from tests.contract.worlds import PROFILE, SEALER, RedisWorld, a_token, an_ask, grant_ages_s
 
 EARLIER = earlier_profile_id(PROFILE)
 TOKEN = a_token(1_767_225_600_001)
@@ -61,7 +62,7 @@ async def test_its_token_is_adopted_without_its_refresh_token(world: RedisWorld,
     claimed = await shared.claim(an_ask())
     assert isinstance(claimed.outcome, Adopt)
     assert claimed.state.token == replace(TOKEN, refresh=None)
-    assert grant_ages_s(claimed.state) == pytest.approx((0,), abs=NEAR_S)
+    assert grant_ages_s(claimed.state) == near((0,))
 
 
 async def test_its_token_is_taken_by_the_credentials_that_obtained_it_alone(
@@ -89,7 +90,7 @@ async def test_its_cool_down_and_its_permits_count_too(world: RedisWorld, shared
     stopped = (await shared.claim(an_ask())).outcome
     assert isinstance(stopped, CoolingDown)
     assert (stopped.pause.kind, stopped.pause.consecutive_failures) == (FailureKind.THROTTLED, 3)
-    assert stopped.pause.left_s == pytest.approx(50, abs=NEAR_S)
+    assert stopped.pause.left_s == near(50)
 
 
 async def test_a_spent_budget_is_spent(world: RedisWorld, shared: SharedState) -> None:

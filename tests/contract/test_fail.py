@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import LearnedLifetime, ReplicaMemory, State
+from tests.contract.nearness import near
 from tests.contract.worlds import (
     LIMIT_S,
-    NEAR_S,
     World,
     a_failure,
     a_token,
@@ -52,7 +50,7 @@ async def test_a_repeated_failure_changes_nothing(world: World, shared: SharedSt
     again = await shared.fail(a_failure(nonce, grant.fence, FailureKind.TIMEOUT, 20, "pair-1", None))
     assert again.pause is not None
     assert again.pause.consecutive_failures == 1
-    assert again.pause.left_s == pytest.approx(15, abs=NEAR_S)
+    assert again.pause.left_s == near(15)
 
 
 async def test_strikes_count_each_kind_until_a_token_comes(world: World, shared: SharedState) -> None:
@@ -81,10 +79,10 @@ async def test_a_running_pause_is_never_shortened(world: World, shared: SharedSt
     shorter = await shared.fail(a_failure(slow_nonce, slow.fence, FailureKind.TIMEOUT, 1, "pair-1", None))
     assert shorter.pause is not None
     assert shorter.pause.kind is FailureKind.THROTTLED
-    assert shorter.pause.left_s == pytest.approx(100, abs=NEAR_S)
+    assert shorter.pause.left_s == near(100)
     same_kind = await shared.fail(a_failure("r/another", slow.fence, FailureKind.THROTTLED, 1, "pair-1", None))
     assert same_kind.pause is not None
-    assert same_kind.pause.left_s == pytest.approx(100, abs=NEAR_S)
+    assert same_kind.pause.left_s == near(100)
     assert same_kind.pause.consecutive_failures == 2
 
 

@@ -13,9 +13,9 @@ from sidecar.core.ports import SharedState
 from sidecar.core.shared_state import Grant, Granted, LearnedLifetime, ReplicaMemory, State
 from sidecar.partner.response import MAX_TOKEN_CHARS
 from sidecar.stores.documents import MAX_DOCUMENT_BYTES, REMEMBERED_IDS
+from tests.contract.nearness import near
 from tests.contract.planting import WIDE, plant, rotations
 from tests.contract.worlds import (
-    NEAR_S,
     PROFILE,
     KeptWorld,
     Part,
@@ -80,7 +80,7 @@ async def test_an_old_token_put_back_as_a_whole_gives_way_to_a_newer_one(world: 
     assert (told.token, told.token_fence) == (None, old.fence)
     newcomer = await shared.peek(0)
     assert newcomer.token is not None
-    assert newcomer.now - newcomer.token.issued_at == pytest.approx(700, abs=NEAR_S)
+    assert newcomer.now - newcomer.token.issued_at == near(700)
     await shared.seed(ReplicaMemory(state=replace(told, token=None), token=newer, token_age_s=0))
     assert (await shared.peek(0)).token == newer
 

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 from sidecar.core.errors import StoreError
 from sidecar.core.model import Address
 from sidecar.core.ports import SharedState
@@ -102,6 +104,7 @@ def connections(server: RedisServer) -> int:
     return len(server.command("CLIENT", "LIST", "TYPE", "NORMAL").splitlines()) - 1
 
 
+@pytest.mark.timeout(600)
 async def test_of_thirty_thousand_operations_cancelled_in_flight_none_gets_anothers_reply(
     redis_server: RedisServer,
 ) -> None:
@@ -120,9 +123,9 @@ async def test_a_reply_that_comes_too_late_reaches_nobody(redis_server: RedisSer
     async with stalling_relay(redis_server.port, every=50) as port:
         async with opened(f"redis://127.0.0.1:{port}", TIMEOUT_S) as store:
             hunt = await late(redis_server, store)
+            while hunt.outcomes["own"] <= 100 or hunt.outcomes["StoreError"] <= 5:
+                await hunt.run(AT_ONCE)
             assert hunt.outcomes["another's"] == 0
-            assert hunt.outcomes["own"] > 100
-            assert hunt.outcomes["StoreError"] > 5
             await until(lambda: connections(redis_server) <= MAX_CONNECTIONS)
         await until(lambda: connections(redis_server) == 0)
 
@@ -151,7 +154,8 @@ async def test_the_hunt_finds_a_client_that_hands_on_late_replies(redis_server: 
             assert isinstance(store, RedisStore)
             store._client._servers = Careless(url)
             hunt = await late(redis_server, store)
-            assert hunt.outcomes["another's"] > 5
+            while hunt.outcomes["another's"] <= 5:
+                await hunt.run(AT_ONCE)
 
 
 async def late(server: RedisServer, store: Store) -> Hunt:

@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.core.errors import FailureKind
 from sidecar.core.ports import SharedState
+from tests.contract.nearness import near
 from tests.contract.worlds import (
     LIMIT_S,
-    NEAR_S,
     PROFILE,
     RedisWorld,
     a_failure,
@@ -49,10 +49,10 @@ async def test_when_the_clock_goes_back_what_runs_keeps_its_length_and_ends(
     redis_world.advance(-3600)
     state = await shared.peek(0)
     assert state.pause is not None
-    assert state.pause.left_s == pytest.approx(30, abs=NEAR_S)
-    assert state.lease_left_s == pytest.approx(LIMIT_S, abs=NEAR_S)
-    assert grant_ages_s(state) == pytest.approx((0, 0), abs=NEAR_S)
+    assert state.pause.left_s == near(30)
+    assert state.lease_left_s == near(LIMIT_S)
+    assert grant_ages_s(state) == near((0, 0))
     redis_world.advance(10)
     state = await shared.peek(0)
     assert state.pause is not None
-    assert state.pause.left_s == pytest.approx(20, abs=NEAR_S), "looking was enough to start the clock again"
+    assert state.pause.left_s == near(20), "looking was enough to start the clock again"

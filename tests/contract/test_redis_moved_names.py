@@ -18,12 +18,12 @@ from sidecar.stores.redis.replaceable_pool import (
 )
 from sidecar.stores.redis.store import RedisStore
 from tests.clusters import Node
-from tests.contract.named import HERE, NOWHERE, THERE, TIMEOUT_S, named, pool_of, two_places
+from tests.contract.named import HERE, NOWHERE, THERE, named, pool_of, two_places
 from tests.contract.worlds import PROFILE, an_ask, fetched
 from tests.sentinels import SERVICE, Sentinel
 from tests.servers import RedisServer
 from tests.support.relays import black_hole, relay
-from tests.support.replica import until
+from tests.support.replica import PATIENT_S, until
 from tests.support.zone import AGAIN, UNKNOWN, Zone
 
 
@@ -85,13 +85,15 @@ async def test_a_renewal_that_fails_costs_nothing_while_the_old_server_answers(
 
 @pytest.mark.usefixtures("always_due")
 async def test_a_renewal_that_hangs_is_waited_for_a_part_of_the_operations_time(
-    redis_server: RedisServer, zone: Zone, port: int
+    redis_server: RedisServer, zone: Zone, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with black_hole(THERE, port):
-        async with relay(HERE, port, redis_server.port), named(f"redis://redis:{port}", zone) as store:
-            shared = store.shared_state(PROFILE)
-            token = await fetched(shared, "access-here")
-            zone.addresses["redis"] = (THERE,)
+    monkeypatch.setattr(replaceable_pool, "OPTIONAL_WAIT", 0.1 / PATIENT_S)
+    async with relay(HERE, port, redis_server.port), named(f"redis://redis:{port}", zone) as store:
+        shared = store.shared_state(PROFILE)
+        token = await fetched(shared, "access-here")
+        zone.addresses["redis"] = (THERE,)
+        # It ends before the store is closed, which waits for the renewal.
+        with black_hole(THERE, port):
             assert (await shared.peek(0)).token_id == token.token_id
 
 
@@ -106,7 +108,7 @@ async def test_a_renewal_cuts_no_operation_that_is_under_way(
         own_redis_server.pause()
         slow = asyncio.create_task(shared.peek(0))
         client = pool_of(store)
-        await until(lambda: bool(client.client.connection_pool._in_use_connections), TIMEOUT_S)
+        await until(lambda: bool(client.client.connection_pool._in_use_connections))
         old = client.client.connection_pool
         zone.addresses["redis"] = (THERE,)
         assert (await shared.peek(0)).token_id == ""
@@ -134,7 +136,7 @@ async def test_a_renewal_that_is_under_way_at_the_end_leaves_no_connection(redis
         await free.wait()
         return Address("127.0.0.1", redis_server.port)
 
-    factory = ClientFactory(TIMEOUT_S, Resolver(TIMEOUT_S))
+    factory = ClientFactory(PATIENT_S, Resolver(PATIENT_S))
     factory.optional_wait_s = 0.01
     client = factory.following_pool(locate, 0)
     await client.run("PING")

@@ -21,9 +21,9 @@ from sidecar.core.shared_state import (
     Reported,
     State,
 )
+from tests.contract.nearness import near
 from tests.contract.worlds import (
     LIMIT_S,
-    NEAR_S,
     World,
     a_token,
     an_ask,
@@ -62,12 +62,12 @@ async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedSt
     )
     assert state.pause is not None
     assert (state.pause.consecutive_failures, state.pause.fence) == (2, 42)
-    assert state.pause.left_s == pytest.approx(50, abs=NEAR_S)
+    assert state.pause.left_s == near(50)
     assert (state.credential_blocks["pair-2"].consecutive_failures, state.credential_blocks["pair-2"].fence) == (3, 42)
-    assert state.credential_blocks["pair-2"].left_s == pytest.approx(70, abs=NEAR_S)
+    assert state.credential_blocks["pair-2"].left_s == near(70)
     assert [grant.fence for grant in state.grants] == [20, 30, 42]
-    assert grant_ages_s(state) == pytest.approx((55, 20, 10), abs=NEAR_S)
-    assert grant_ages_s(state, caller_requested=True) == pytest.approx((10,), abs=NEAR_S)
+    assert grant_ages_s(state) == near((55, 20, 10))
+    assert grant_ages_s(state, caller_requested=True) == near((10,))
 
 
 async def test_seeding_a_lost_store_starts_its_quarantine(world: World, shared: SharedState) -> None:
@@ -98,7 +98,7 @@ async def test_what_is_stored_is_never_lowered(shared: SharedState) -> None:
     assert [grant.fence for grant in after.grants] == [grant.fence for grant in now.grants]
     assert after.pause is not None
     assert after.pause.kind is FailureKind.THROTTLED
-    assert after.pause.left_s == pytest.approx(90, abs=NEAR_S)
+    assert after.pause.left_s == near(90)
 
 
 async def test_a_longer_pause_is_taken_while_no_newer_token_is_there(shared: SharedState) -> None:
@@ -132,7 +132,7 @@ async def test_a_cool_down_outlives_a_newer_token(shared: SharedState) -> None:
     after = await shared.seed(remembering(away))
     assert after.pause is not None
     assert (after.pause.kind, after.failure_counts) == (FailureKind.THROTTLED, {})
-    assert after.pause.left_s == pytest.approx(60, abs=NEAR_S)
+    assert after.pause.left_s == near(60)
     assert isinstance((await shared.claim(an_ask(known=token.fence))).outcome, CoolingDown)
 
 
@@ -158,7 +158,7 @@ async def test_a_cool_down_that_is_seeded_during_a_call_outlives_it(shared: Shar
     await shared.seed(remembering(State(fence=1, pause=pause)))
     after = (await shared.commit(nonce, a_token(grant.fence), 0, LearnedLifetime())).state
     assert after.pause is not None
-    assert after.pause.left_s == pytest.approx(60, abs=NEAR_S)
+    assert after.pause.left_s == near(60)
 
 
 async def test_a_remembered_report_of_another_token_is_passed_over(shared: SharedState) -> None:
@@ -241,7 +241,7 @@ async def test_a_permit_is_as_young_as_any_replica_says_once_the_clock_was_set(
     said = State(grants=(Grant(token.fence, 10.0),))
     for clock_stepped, age_s in ((False, 30), (True, 10)):
         remembered = ReplicaMemory(state=said, token=None, token_age_s=0, clock_stepped=clock_stepped)
-        assert grant_ages_s(await shared.seed(remembered)) == pytest.approx((age_s,), abs=NEAR_S)
+        assert grant_ages_s(await shared.seed(remembered)) == near((age_s,))
 
 
 async def test_a_clock_that_was_set_brings_no_older_token_back(shared: SharedState) -> None:
@@ -253,7 +253,7 @@ async def test_a_clock_that_was_set_brings_no_older_token_back(shared: SharedSta
 
 async def test_permits_beyond_the_window_are_left_out(shared: SharedState) -> None:
     after = await shared.seed(remembering(State(grants=(Grant(2, 100), Grant(4, 61), Grant(6, 30)))))
-    assert grant_ages_s(after) == pytest.approx((30,), abs=NEAR_S)
+    assert grant_ages_s(after) == near((30,))
 
 
 async def test_permits_are_merged_one_by_one(world: World, shared: SharedState) -> None:

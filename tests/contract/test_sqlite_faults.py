@@ -23,8 +23,7 @@ from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.operations import OPERATIONS, run_one
 from tests.contract.worlds import PROFILE, SEALER, an_ask, fetched, granted
 from tests.support.hand_clock import HandClock
-
-TIMEOUT_S = 0.3
+from tests.support.replica import PATIENT_S
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path, timeout_s=2, sealer=SEALER, clock=HandClock())
+    store = SqliteStore(path, timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
     yield store
     await store.close()
 
@@ -69,7 +68,7 @@ def damaged(path: Path) -> None:
 
 
 async def _made(path: Path) -> None:
-    store = SqliteStore(path, timeout_s=2, sealer=SEALER, clock=HandClock())
+    store = SqliteStore(path, timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
     await fetched(store.shared_state(PROFILE))
     await store.close()
 
@@ -91,7 +90,7 @@ def test_a_file_that_cannot_be_used_is_a_store_error_with_words_until_it_is_remo
     spoil(path)
 
     async def run() -> None:
-        store = SqliteStore(path, timeout_s=2, sealer=SEALER, clock=HandClock())
+        store = SqliteStore(path, timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
         for operation in (*OPERATIONS, "ping"):
             with pytest.raises(StoreError) as caught:
                 await (store.ping() if operation == "ping" else run_one(store.shared_state(PROFILE), operation))
@@ -202,7 +201,7 @@ async def test_a_connection_that_went_bad_is_made_anew(path: Path, store: Sqlite
 async def test_a_url_names_an_absolute_path_by_three_slashes_or_four(tmp_path: Path, slashes: str) -> None:
     (tmp_path / "a b").mkdir()
     store = open_store(
-        parse_store_url(f"{slashes}{tmp_path}/a%20b/x.db"), timeout_s=1, sealer=SEALER, clock=HandClock()
+        parse_store_url(f"{slashes}{tmp_path}/a%20b/x.db"), timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock()
     )
     await store.ping()
     await store.close()
@@ -231,7 +230,7 @@ def test_no_file_is_ever_readable_by_others(path: Path) -> None:
     """Not even where the process would let everything be read, nor what lies beside it during a transaction."""
 
     async def run() -> set[int]:
-        store = SqliteStore(path, timeout_s=5, sealer=SEALER, clock=HandClock())
+        store = SqliteStore(path, timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
         for operation in OPERATIONS:
             await run_one(store.shared_state(PROFILE), operation)
         modes = await asyncio.get_running_loop().run_in_executor(store._thread, modes_while_writing, store)

@@ -16,9 +16,7 @@ from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, fetched
 from tests.support.hand_clock import HandClock
 from tests.support.peer_process import PeerProcess
-from tests.support.replica import until
-
-MEET_S = 5
+from tests.support.replica import PATIENT_S, until
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(path, timeout_s=2, sealer=SEALER, clock=HandClock())
+    store = SqliteStore(path, timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
     await store.ping()
     yield store
     await store.close()
@@ -90,7 +88,7 @@ async def meet(shared: SharedState, peer: PeerProcess) -> None:
             return False
         return bool(ours.token_id) and ours.token_id == theirs.get("token_id")
 
-    await until(met, MEET_S)
+    await until(met)
 
 
 @pytest.mark.parametrize("spoil", [truncate, fill, lay_a_folder])
@@ -152,7 +150,7 @@ async def test_a_log_that_a_process_left_when_it_was_killed_is_read(
     left.mkdir()
     for suffix in ("", "-wal"):
         shutil.copy(beside(path, suffix), left)
-    store = SqliteStore(left / path.name, timeout_s=2, sealer=SEALER, clock=HandClock())
+    store = SqliteStore(left / path.name, timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
     assert (await store.shared_state(PROFILE).peek(0)).token_id == token.token_id
     assert not beside(left / path.name, "-wal").exists()
     await store.close()

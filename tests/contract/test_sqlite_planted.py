@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from sidecar.core.errors import StoreError
+from tests.contract.operations import answered
 from tests.contract.sqlite_world import SqliteWorld
 from tests.contract.worlds import PROFILE, SEALER, an_ask, granted
 from tests.support.replica import HANG_S
@@ -30,7 +31,7 @@ async def test_planted_work_without_end_ends_with_the_operation(
 ) -> None:
     store = sqlite_world.another(SEALER, TIMEOUT_S)
     shared = store.shared_state(PROFILE)
-    await shared.peek(0)
+    await answered(lambda: shared.peek(0))
     with closing(sqlite3.connect(sqlite_world.path)) as connection:
         connection.executescript(planted)
     for _ in range(2):
@@ -38,5 +39,6 @@ async def test_planted_work_without_end_ends_with_the_operation(
             await asyncio.wait_for(shared.claim(an_ask()), HANG_S)
     with closing(sqlite3.connect(sqlite_world.path, timeout=HANG_S)) as connection:
         connection.executescript(undone)
-    await granted(shared)
+    ask = an_ask()
+    await answered(lambda: granted(shared, ask))
     await store.close()

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,15 @@ import pytest
 from sidecar.core.errors import FailureKind, StoreError
 from sidecar.stores.factory import Store
 from sidecar.stores.sqlite.store import SqliteStore
-from tests.contract.operations import run_one
+from tests.contract.operations import answered, run_one
 from tests.contract.worlds import PROFILE, SEALER, failed, fetched, granted
 from tests.support.hand_clock import HandClock
 from tests.support.peer_process import PeerProcess
-from tests.support.replica import HANG_S
+from tests.support.replica import HANG_S, PATIENT_S
 
 TIMEOUT_S = 1.0
 WRITING = ("claim", "commit", "fail", "seed")
 TICK_S = 0.01
-FEW = 3
-"""Ticks of a loop that goes on, on a busy machine too; one that is held up has none."""
 
 
 @pytest.fixture
@@ -34,6 +33,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path, timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def hasty(path: Path) -> AsyncIterator[SqliteStore]:
+    """Of the same file."""
     store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=HandClock())
     yield store
     await store.close()
@@ -69,9 +76,9 @@ class Ticks:
 
 
 async def test_while_another_process_holds_the_lock_the_loop_goes_on_and_each_operation_ends_in_time(
-    store: SqliteStore, peer: PeerProcess
+    hasty: SqliteStore, peer: PeerProcess
 ) -> None:
-    shared = store.shared_state(PROFILE)
+    shared = hasty.shared_state(PROFILE)
     for operation in WRITING:
         peer.ask("lock")
         ticks, began = Ticks(), time.monotonic()
@@ -80,33 +87,33 @@ async def test_while_another_process_holds_the_lock_the_loop_goes_on_and_each_op
         took_s = time.monotonic() - began
         ticks.stop()
         assert took_s >= 0.8 * TIMEOUT_S
-        assert ticks.count >= FEW
+        assert ticks.count >= 1, "a loop that is held up has none"
         assert caught.value.operation == operation
         assert "SIDECAR_STORE_TIMEOUT_S" in caught.value.words
         peer.ask("unlock")
-        await run_one(shared, operation)
+        await answered(partial(run_one, shared, operation))
 
 
-async def test_who_only_looks_needs_no_lock(store: SqliteStore, peer: PeerProcess) -> None:
+async def test_who_only_looks_needs_no_lock(store: SqliteStore, hasty: SqliteStore, peer: PeerProcess) -> None:
     shared = store.shared_state(PROFILE)
     token = await fetched(shared)
     peer.ask("lock")
     assert (await shared.peek(0)).token_id == token.token_id
     assert not (await shared.reject("another", 0)).current
     with pytest.raises(StoreError):
-        await shared.reject(token.token_id, 0)
+        await hasty.shared_state(PROFILE).reject(token.token_id, 0)
     peer.ask("unlock")
     assert (await shared.reject(token.token_id, 0)).current
     peer.ask("lock")
     assert (await shared.reject(token.token_id, 0)).current, "it was reported before: nothing is to be written"
 
 
-async def test_many_operations_behind_a_lock_all_end_in_time(store: SqliteStore, peer: PeerProcess) -> None:
-    shared = store.shared_state(PROFILE)
+async def test_many_operations_behind_a_lock_all_end_in_time(hasty: SqliteStore, peer: PeerProcess) -> None:
+    shared = hasty.shared_state(PROFILE)
     peer.ask("lock")
     began = time.monotonic()
-    answers = await asyncio.gather(*(run_one(shared, name) for name in WRITING * 5), return_exceptions=True)
-    assert time.monotonic() - began < 10 * TIMEOUT_S, "at once, and not one after the other"
+    answers = await asyncio.gather(*(run_one(shared, name) for name in WRITING * 20), return_exceptions=True)
+    assert time.monotonic() - began < 0.8 * 80 * TIMEOUT_S, "at once, and not one after the other"
     assert {type(answer) for answer in answers} == {StoreError}
 
 
@@ -154,7 +161,7 @@ async def test_a_file_that_was_replaced_is_opened_anew(path: Path, store: Sqlite
 async def _filled(path: Path) -> None:
     clock = HandClock()
     clock.new_id()  # not the epoch of the others
-    store: Store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=clock)
+    store: Store = SqliteStore(path, timeout_s=PATIENT_S, sealer=SEALER, clock=clock)
     await failed(store.shared_state(PROFILE), FailureKind.TIMEOUT, 0)
     await store.close()
 
@@ -180,7 +187,7 @@ def test_of_processes_that_meet_at_no_file_one_is_granted(path: Path, four: list
 async def test_a_folder_that_vanishes_and_comes_back_is_a_fault_that_ends(tmp_path: Path) -> None:
     folder = tmp_path / "mounted"
     folder.mkdir()
-    store = SqliteStore(folder / "state.db", timeout_s=5, sealer=SEALER, clock=HandClock())
+    store = SqliteStore(folder / "state.db", timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
     shared = store.shared_state(PROFILE)
     await fetched(shared)
     shutil.rmtree(folder)

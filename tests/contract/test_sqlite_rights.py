@@ -21,6 +21,7 @@ from sidecar.stores.factory import Store, open_store
 from tests.contract.worlds import PROFILE, SEALER, fetched
 from tests.support.hand_clock import HandClock
 from tests.support.programs import needs
+from tests.support.replica import PATIENT_S
 
 STRANGER = 47_011
 """The id of a user and of a group that nobody here is or has."""
@@ -40,7 +41,7 @@ def path(folder: Path) -> Path:
 
 
 def opened(path: Path) -> Store:
-    return open_store(parse_store_url(f"sqlite://{path}"), timeout_s=2, sealer=SEALER, clock=HandClock())
+    return open_store(parse_store_url(f"sqlite://{path}"), timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
 
 
 def folder_for_all(path: Path) -> None:

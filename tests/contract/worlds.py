@@ -17,12 +17,10 @@ from sidecar.stores.factory import Store, open_store
 from sidecar.stores.sealing import AesSealer, Sealer, SealKey
 from tests.servers import RedisServer
 from tests.support.hand_clock import HandClock
+from tests.support.replica import PATIENT_S
 
 PROFILE = Profile(base_url="https://partner.test", budget=Budget(4, 60))
 LIMIT_S = PROFILE.lease_limit_s
-NEAR_S = 2.0
-"""Real time passes on a real server while a test runs: durations are compared to within this."""
-
 ISSUED_AT = 1_767_225_600.25
 """Stores keep a token's instant as it is told them."""
 
@@ -108,7 +106,7 @@ class RedisWorld:
         self.server.command("HSET", self._key(part), "field", "value")
 
     def another(self, sealer: Sealer) -> Store:
-        return open_store(parse_store_url(self.server.url), timeout_s=5, sealer=sealer, clock=HandClock())
+        return open_store(parse_store_url(self.server.url), timeout_s=PATIENT_S, sealer=sealer, clock=HandClock())
 
     def _key(self, part: Part) -> str:
         return f"pts:{{{PROFILE.profile_id}}}:{part}"

@@ -17,8 +17,7 @@ from sidecar.core.shared_state import LearnedLifetime
 from sidecar.stores.sqlite.store import SqliteStore
 from tests.contract.worlds import PROFILE, SEALER, a_token, an_ask, outcome_name
 from tests.support.hand_clock import HandClock
-
-TIMEOUT_S = 10
+from tests.support.replica import PATIENT_S
 
 
 class PeerProcess:
@@ -51,7 +50,7 @@ class PeerProcess:
 
 async def _serve(path: Path) -> None:
     """Read commands from stdin until it ends; the side of the other process."""
-    store = SqliteStore(path, timeout_s=TIMEOUT_S, sealer=SEALER, clock=HandClock())
+    store = SqliteStore(path, timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
     lock: sqlite3.Connection | None = None
     shared = store.shared_state(PROFILE)
     _say({})
