@@ -14,6 +14,7 @@ from sidecar.sandbox import SandboxConfig
 from tests.support.canary_call import GOOD
 from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import RawPartner, http, raw_partner
+from tests.support.replica import PATIENT_S
 from tests.support.sandbox_bench import CONFIG, Bench, open_bench
 
 
@@ -39,7 +40,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def client(partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock) -> PartnerClient:
-    return PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock)
+    return PartnerClient(PRESETS["pay1st"], partner.url, PATIENT_S, session, clock)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ async def replica(
     """A replica of the server that only this test uses."""
     options = ("--replicaof", "127.0.0.1", str(own_redis_server.port))
     server = RedisServer(tmp_path_factory.mktemp("replica"), *options).start()
-    await until(lambda: server.command("INFO", "replication")["master_link_status"] == "up", 10)
+    await until(lambda: server.command("INFO", "replication")["master_link_status"] == "up")
     yield server
     server.stop()
 
@@ -56,13 +56,13 @@ async def test_every_operation_is_tried_and_no_key_is_left(redis_server: RedisSe
     counts = redis_server.command_counts()
     assert counts["evalsha"] + counts["eval"] >= 6
     assert {"get", "set", "time", "ping"} <= counts.keys()
-    await until(lambda: redis_server.command("KEYS", "*") == [], 2)
+    await until(lambda: redis_server.command("KEYS", "*") == [])
 
 
 async def test_the_least_rights_suffice_and_what_they_do_not_show_is_a_note(own_redis_server: RedisServer) -> None:
     (note,) = await notes(user_with(own_redis_server, *LEAST_RIGHTS.split()))
     assert note.startswith(where(own_redis_server) + UNSEEN)
-    await until(lambda: own_redis_server.command("KEYS", "*") == [], 2)
+    await until(lambda: own_redis_server.command("KEYS", "*") == [])
 
 
 @pytest.mark.parametrize("right", LEAST_RIGHTS.split()[4:])
@@ -128,7 +128,7 @@ async def test_with_the_least_rights_a_replica_is_seen_by_its_answer(
 async def test_a_replica_that_lost_its_master_says_so(own_redis_server: RedisServer, replica: RedisServer) -> None:
     replica.command("CONFIG", "SET", "replica-serve-stale-data", "no")
     own_redis_server.stop()
-    await until(lambda: replica.command("INFO", "replication")["master_link_status"] == "down", 10)
+    await until(lambda: replica.command("INFO", "replication")["master_link_status"] == "down")
     assert any(
         "it is a replica without a connection to its master" in failure for failure in await failures(replica.url)
     )
@@ -176,7 +176,7 @@ async def test_a_server_that_could_not_save_is_said(tmp_path_factory: pytest.Tem
     try:
         (folder / "data").rmdir()
         server.command("BGSAVE")
-        await until(lambda: server.command("INFO", "persistence")["rdb_last_bgsave_status"] == "err", 10)
+        await until(lambda: server.command("INFO", "persistence")["rdb_last_bgsave_status"] == "err")
         (failure,) = await failures(server.url)
         assert "it refuses writes because it could not save to disk" in failure
     finally:

@@ -38,7 +38,7 @@ def url_of(*sentinels: RedisServer, service: str = SERVICE) -> str:
 async def test_a_master_behind_sentinels_is_fit_for_use(own_redis_server: RedisServer, sentinel: Sentinel) -> None:
     (line,) = await store_lines(url_of(sentinel))
     assert (line.ok, line.what) == (True, "store (redis+sentinel)")
-    await until(lambda: own_redis_server.command("KEYS", "*") == [], 2)
+    await until(lambda: own_redis_server.command("KEYS", "*") == [])
 
 
 async def test_what_is_wrong_with_the_master_is_said_with_its_address(
@@ -122,7 +122,7 @@ async def test_a_cluster_is_fit_for_use_and_no_node_keeps_a_key(cluster: Cluster
     assert await notes(cluster.url) == []
     for node in cluster.nodes:
         assert node.command_counts()["set"] > 0
-        await until(lambda: node.command("KEYS", "*") == [], 2)  # noqa: B023 - awaited in this round
+        await until(lambda: node.command("KEYS", "*") == [])  # noqa: B023 - awaited in this round
 
 
 @pytest.mark.parametrize("rights", ["+@all", LEAST_RIGHTS], ids=["all", "least"])
@@ -159,7 +159,7 @@ async def test_slots_that_nobody_serves_and_an_announced_address_are_said(
     node.start()
     try:
         node.command("CLUSTER", "ADDSLOTSRANGE", 0, 9999)
-        await until(lambda: b"cluster_state:ok" in node.command("CLUSTER", "INFO"), 10)
+        await until(lambda: b"cluster_state:ok" in node.command("CLUSTER", "INFO"))
         found = await failures(f"redis+cluster://127.0.0.1:{node.port}")
     finally:
         node.stop()

@@ -22,12 +22,10 @@ from tests.support.canary_call import ACCESS, GOOD, failure, grant
 from tests.support.flood import flooding
 from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import RawPartner, reply
-from tests.support.replica import HANG_S
+from tests.support.replica import HANG_S, PATIENT_S
 from tests.support.resident import watched_memory
 
 TIMEOUT_S = 0.4
-LONG_TIMEOUT_S = 20
-"""The time limit of calls whose flood must end before it, on a busy machine too."""
 GROWTH_BYTES = 16 * 1024 * 1024
 ON_THE_WAY_BYTES = 32 * 1024 * 1024
 """The bytes that the system's socket buffers take of a flood in three calls."""
@@ -78,7 +76,7 @@ async def test_a_flood_is_a_failure_of_its_kind_in_bounded_memory(
 ) -> None:
     first, then, kinds = FLOODS[what]
     with flooding(first, then) as partner:
-        client = client_of(partner.port, session, clock, TIMEOUT_S if FailureKind.TIMEOUT in kinds else LONG_TIMEOUT_S)
+        client = client_of(partner.port, session, clock, TIMEOUT_S if FailureKind.TIMEOUT in kinds else PATIENT_S)
         with watched_memory() as growth:
             async with asyncio.timeout(HANG_S):
                 failures = [await failure(client) for _ in range(3)]
@@ -122,6 +120,7 @@ async def test_a_response_of_the_greatest_length_in_small_chunks_is_read(
     assert (await grant(client)).access.reveal() == ACCESS
 
 
+@pytest.mark.timeout(900)  # a whole file of tests
 def test_floods_end_with_the_parser_in_python_too() -> None:
     if os.environ.get("AIOHTTP_NO_EXTENSIONS"):
         assert http_parser.HttpResponseParser is http_parser.HttpResponseParserPy

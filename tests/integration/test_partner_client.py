@@ -23,6 +23,7 @@ from tests.support.raw_partner import (
     reply,
     reset,
 )
+from tests.support.replica import PATIENT_S
 
 CONTENT_TYPE = "application/vnd.carry1st.payments.partnerauthentication+json"
 
@@ -65,7 +66,7 @@ async def test_a_refresh_is_these_bytes_without_key_and_secret(client: PartnerCl
 async def test_the_other_preset_differs_in_path_and_content_type_only(
     partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
 ) -> None:
-    client = PartnerClient(PRESETS["flow1st"], partner.url + "/", 2, session, clock)
+    client = PartnerClient(PRESETS["flow1st"], partner.url + "/", PATIENT_S, session, clock)
     await grant(client)
     assert partner.received[0].startswith(b"POST /api/distributors/auth/token HTTP/1.1\r\n")
     assert b"Content-Type: application/vnd.carry1st.products.distributorauthentication+json\r\n" in partner.received[0]
@@ -75,7 +76,7 @@ async def test_the_other_preset_differs_in_path_and_content_type_only(
 async def test_a_preset_without_refresh_never_sends_one(
     partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
 ) -> None:
-    client = PartnerClient(PRESETS["flow1st"], partner.url, 2, session, clock)
+    client = PartnerClient(PRESETS["flow1st"], partner.url, PATIENT_S, session, clock)
     assert not client.can_refresh
     with pytest.raises(PartnerError) as caught:
         await client.refresh(Secret(REFRESH), "API_USER", always)
@@ -139,7 +140,7 @@ async def test_a_connection_that_took_too_long_is_not_used(
         return await connect(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", slow_connect)
-    client = PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock)
+    client = PartnerClient(PRESETS["pay1st"], partner.url, PATIENT_S, session, clock)
     with pytest.raises(UnsentError):
         await grant(client, may_send=until(clock, clock.monotonic() + 4))
     await grant(client, may_send=until(clock, clock.monotonic() + 6))

@@ -38,7 +38,7 @@ from tests.support.raw_partner import (
     say_nothing,
     then_say_nothing,
 )
-from tests.support.replica import HANG_S
+from tests.support.replica import HANG_S, PATIENT_S
 from tests.support.secret_encodings import rewritten
 
 # Responses
@@ -152,7 +152,9 @@ async def test_a_429_with_an_incomplete_body_is_a_429(
     partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock, end: Callable[[bytes], Play]
 ) -> None:
     partner.play = end(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\n{")
-    error = await failure(PartnerClient(PRESETS["pay1st"], partner.url, 0.2, session, clock))
+    client = PartnerClient(PRESETS["pay1st"], partner.url, 0.2, session, clock)
+    while (error := await failure(client)).kind is FailureKind.TIMEOUT:
+        """On a busy machine the head may come too late."""
     assert (error.kind, error.retry_after_s) == (FailureKind.THROTTLED, 7)
 
 
@@ -194,7 +196,7 @@ async def test_secrets_of_earlier_calls_are_masked_too(
     partner: RawPartner, session: aiohttp.ClientSession, clock: HandClock
 ) -> None:
     """The error of a refresh quotes the credentials, and the token that is refreshed."""
-    client = PartnerClient(PRESETS["pay1st"], partner.url, 5, session, clock, lambda: [KEY, SECRET])
+    client = PartnerClient(PRESETS["pay1st"], partner.url, PATIENT_S, session, clock, lambda: [KEY, SECRET])
     token = await grant(client)
     said = f"{KEY}, {SECRET} and {token.access.reveal()} do not go with this"
     partner.play = http("401 Unauthorized", json.dumps({"errorMessage": said}).encode())
@@ -220,7 +222,7 @@ async def test_secrets_of_earlier_calls_are_masked_too(
 async def test_an_unusable_address_has_a_kind(
     session: aiohttp.ClientSession, clock: HandClock, url: str, kind: FailureKind
 ) -> None:
-    error = await failure(PartnerClient(PRESETS["pay1st"], url, 5, session, clock))
+    error = await failure(PartnerClient(PRESETS["pay1st"], url, PATIENT_S, session, clock))
     assert (error.kind, error.detail) == (kind, None)
 
 

@@ -17,10 +17,10 @@ from tests.support.canary_call import GOOD, always
 from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import RawPartner, http
 from tests.support.relays import black_hole
+from tests.support.replica import PATIENT_S
 from tests.support.zone import AGAIN, UNKNOWN, Zone
 
 CREDENTIALS = Credentials(api_key=Secret("key"), api_secret=Secret("secret"))
-CALL_LIMIT_S = 5
 DEAD = "127.0.0.9"
 
 
@@ -44,7 +44,7 @@ async def named_session(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 def named(partner: RawPartner, named_session: aiohttp.ClientSession) -> PartnerClient:
     partner.play = http("200 OK", GOOD)
     url = partner.url.replace("127.0.0.1", "partner.test")
-    return PartnerClient(PRESETS["pay1st"], url, CALL_LIMIT_S, named_session, HandClock())
+    return PartnerClient(PRESETS["pay1st"], url, PATIENT_S, named_session, HandClock())
 
 
 async def grant(client: PartnerClient) -> None:

@@ -25,6 +25,7 @@ from sidecar.partner.transport import open_session, proxy_for
 from tests.support.canary_call import always
 from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import RawPartner, http, raw_partner
+from tests.support.replica import PATIENT_S
 
 CREDENTIALS = Credentials(api_key=Secret("canary-key"), api_secret=Secret("canary-secret"))
 GOOD = json.dumps({"role": "API_USER", "accessToken": "access"}).encode()
@@ -75,7 +76,7 @@ async def proxy() -> AsyncIterator[RawPartner]:
 
 async def grant(url: str) -> PartnerToken:
     async with open_session() as session:
-        client = PartnerClient(PRESETS["pay1st"], url, 5, session, HandClock())
+        client = PartnerClient(PRESETS["pay1st"], url, PATIENT_S, session, HandClock())
         return await client.grant(CREDENTIALS, "API_USER", always)
 
 

@@ -18,7 +18,7 @@ SETTINGS = {
     "SIDECAR_API_KEY": "kanary-key",
     "SIDECAR_API_SECRET": "kanary-secret",
     "SIDECAR_SEAL": "off",
-    "SIDECAR_STORE_TIMEOUT_S": "2",
+    "SIDECAR_STORE_TIMEOUT_S": "10",
 }
 
 

@@ -13,6 +13,7 @@ from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from sidecar.core.ports import EventSink
 from sidecar.web.server.listener import Handler, HttpServer, Listener
+from tests.support.replica import HANG_S
 
 LOOPBACK = Address(host="127.0.0.1", port=0)
 ASKING = {"Host": "localhost", "Sidecar-Request": "true"}
@@ -52,7 +53,7 @@ async def exchange(address: Address, sent: bytes) -> Reply:
         reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
         writer.write(sent)
-        raw = await asyncio.wait_for(reader.read(), 10)
+        raw = await asyncio.wait_for(reader.read(), HANG_S)
     finally:
         writer.close()
         await writer.wait_closed()
