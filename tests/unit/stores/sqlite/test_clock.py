@@ -102,7 +102,9 @@ def test_this_machine_has_readings_that_go_on_and_one_boot_id() -> None:
 def test_the_real_time_runs_at_the_pace_of_real_time() -> None:
     readings = MachineReadings(HandClock())
     kept = KeptTime(readings.boot_id, 0, 0)
+    before_s = time.monotonic()
     first, began = time_now(kept, readings).last_ms, time.monotonic()
     while time.monotonic() - began < 0.02:
         pass
-    assert 19 <= time_now(kept, readings).last_ms - first < 10_000
+    passed_ms = time_now(kept, readings).last_ms - first
+    assert 19 <= passed_ms <= 1000 * (time.monotonic() - before_s) + 1
