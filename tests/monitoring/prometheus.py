@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.servers import free_port
+from tests.support.replica import PATIENT_S
 
 RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
 JOB, NAMESPACE = "pay", "shop"
@@ -30,7 +31,6 @@ OPERATOR_LABELS = {
 SCRAPE_S = 0.5
 STEP_S = 0.25
 """Expressions speak of the time between scrapes, too."""
-TIMEOUT_S = 10
 SHORTENED = {"[6h:5m]": "[1m:250ms]", "[5m:30s]": "[2500ms:250ms]"}
 """Spans over which an expression counts looks, with as many looks in spans that a test can wait for."""
 
@@ -75,7 +75,7 @@ class Prometheus:
     def is_ready(self) -> bool:
         assert self._process.poll() is None
         try:
-            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=TIMEOUT_S) as response:
+            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=PATIENT_S) as response:
                 return bool(response.status == 200)
         except OSError:
             return False
@@ -100,7 +100,7 @@ class Prometheus:
         """Raises `QueryError`; a warning is one, too."""
         url = f"{self._url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
+            with urllib.request.urlopen(url, timeout=PATIENT_S) as response:
                 document = json.load(response)
         except urllib.error.HTTPError as error:
             with error:
