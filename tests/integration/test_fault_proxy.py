@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.servers import free_port
 from tests.support.fault_proxy import HOST, FaultProxy, Link, fault_proxy
 from tests.support.replica import HANG_S, until
 from tests.support.spoiled_way import CLEAN, SILENT, Way
@@ -223,3 +224,14 @@ async def test_while_it_refuses_no_other_server_is_given_its_port() -> None:
         with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
             other.bind(("127.0.0.1", proxy.port))
         await proxy.heal()
+
+
+async def test_at_the_end_a_connection_is_reset_however_far_it_was_accepted() -> None:
+    for turns in range(8):
+        async with fault_proxy(free_port()) as proxy:
+            client = socket.create_connection((HOST, proxy.port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        client.settimeout(HANG_S)
+        with client, pytest.raises(ConnectionResetError):
+            client.recv(1)

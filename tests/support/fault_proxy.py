@@ -15,7 +15,7 @@ from tests.support.spoiled_way import CLEAN, Passage, ResetWish, Way
 
 HOST = "127.0.0.1"
 ACCEPTING_TURNS = 10
-"""Turns of the event loop, more than asyncio needs from accepting a connection to its end by a reset."""
+"""Turns of the event loop, more than asyncio needs from accepting a connection to `_begin`."""
 Watch: TypeAlias = Callable[["Link", bytes], None]
 
 
@@ -148,10 +148,13 @@ class FaultProxy:
         await self._changed.wait()
 
     async def close(self) -> None:
-        self.refuse()
-        self._release()
+        # A server that is closed while it accepts a connection leaves that open, so it first only stops accepting.
+        for listener in self._server.sockets if self._server is not None else ():
+            asyncio.get_running_loop().remove_reader(listener.fileno())
         for _ in range(ACCEPTING_TURNS):
             await asyncio.sleep(0)
+        self.refuse()
+        self._release()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
