@@ -67,7 +67,7 @@ def zone() -> Iterator[Zone]:
     """Where `redis` leads."""
     made = Zone(redis=(HERE,))
     yield made
-    made.speak()
+    made.answer()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class AgingProvider(FakeProvider):
         self._clock = clock
         self._shown_time = ShownTime(clock)
         self._token = token()
-        self.patient = True
+        self.waits = True
         self.is_delayed = False
         self.issue(0)
 

@@ -1,4 +1,4 @@
-"""A fleet of this test's own, with a Redis that may be broken."""
+"""A fleet for one test, with a Redis that the test may break."""
 
 from __future__ import annotations
 

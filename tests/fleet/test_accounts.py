@@ -1,4 +1,4 @@
-"""Several deployments share a Redis and a seal key: another API key is another account, another profile name is not."""
+"""Several deployments share a Redis and a seal key. Only another API key makes another account."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ async def ids(replicas: Sequence[Replica]) -> set[str]:
     return {(await replica.ask()).token_id for replica in replicas}
 
 
-async def test_two_keys_never_vend_each_others_token(fleet: Fleet, other_key: str) -> None:
-    """Both are started together, and asked all the time while their tokens rotate."""
+async def test_fleets_with_two_keys_never_vend_each_others_token(fleet: Fleet, other_key: str) -> None:
+    """Both are started together, and clients send requests all the time while their tokens rotate."""
     ours = await fleet.start(2, **TIMES)
     theirs = await fleet.start(2, **TIMES, CREDENTIALS_DIR=other_key)
     for replica in (*ours, *theirs):
@@ -70,7 +70,7 @@ async def test_a_report_and_a_cool_down_with_one_key_leave_the_other_alone(fleet
     assert [call.status for call in fleet.calls] == [200, 200, 429, 200]
 
 
-async def test_a_named_account_is_one_whatever_the_key(fleet: Fleet, other_key: str) -> None:
+async def test_a_named_account_is_shared_by_different_keys(fleet: Fleet, other_key: str) -> None:
     replicas = await fleet.ready(1, ACCOUNT="payments", POLL_S="0.3")
     replicas += await fleet.ready(1, ACCOUNT="payments", POLL_S="0.3", CREDENTIALS_DIR=other_key)
 
@@ -101,27 +101,27 @@ async def start_under_many_names(fleet: Fleet, **settings: str) -> list[tuple[Re
 
 
 async def test_one_account_under_many_names_has_one_token(fleet: Fleet) -> None:
-    asked = await start_under_many_names(fleet)
-    for replica, _ in asked:
+    replicas = await start_under_many_names(fleet)
+    for replica, _ in replicas:
         await until(replica.ready)
-    assert len({(await replica.ask(path)).token_id for replica, path in asked}) == 1
+    assert len({(await replica.ask(path)).token_id for replica, path in replicas}) == 1
     assert len(fleet.calls) == 1
-    told = {
+    profile_ids = {
         profile["profileId"]
-        for replica, _ in asked
+        for replica, _ in replicas
         for profile in (await replica.admin("/status.json")).body["profiles"].values()
     }
-    assert told == {fleet.profile_id}
+    assert profile_ids == {fleet.profile_id}
     keys = {key.decode() for key in fleet.redis.command("KEYS", "pts:*")}
     assert keys == {f"pts:{{{fleet.profile_id}}}:{part}" for part in ("gate", "token")}
 
 
 async def test_one_account_under_many_names_has_one_budget(fleet: Fleet) -> None:
     fleet.sandbox.state.faults.add(Fault(fault="status", status=500, count=0))
-    asked = await start_under_many_names(fleet, CALL_BUDGET="2/300", POLL_S="0.3")
+    replicas = await start_under_many_names(fleet, CALL_BUDGET="2/300", POLL_S="0.3")
 
     async def spent() -> bool:
-        return {(await replica.ask(path)).code for replica, path in asked} == {"call-budget-exhausted"}
+        return {(await replica.ask(path)).code for replica, path in replicas} == {"call-budget-exhausted"}
 
     await until(spent)
     assert len(fleet.calls) == 2

@@ -32,7 +32,7 @@ async def auditing(fleet: Fleet, socket: Path, mode: str) -> Replica:
 
 
 async def use(replica: Replica, socket: Path) -> tuple[str, str]:
-    """Ask three times on TCP and twice on the socket, report the token, ask again, and return both token ids."""
+    """Get the token three times over TCP, twice over the socket, report it, get another one; return both ids."""
     for _ in range(3):
         first = (await replica.ask()).token_id
     for _ in range(2):
@@ -56,7 +56,7 @@ def socket(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("s") / "vend.sock"
 
 
-async def test_all_is_a_line_for_every_token_and_report_at_any_log_level(fleet: Fleet, socket: Path) -> None:
+async def test_audit_all_logs_every_token_and_report_at_any_log_level(fleet: Fleet, socket: Path) -> None:
     replica = await auditing(fleet, socket, "all")
     first, second = await use(replica, socket)
     lines = await audited(replica, 8)
@@ -73,7 +73,7 @@ async def test_all_is_a_line_for_every_token_and_report_at_any_log_level(fleet: 
     assert len(lines) == len(replica.output.splitlines())
 
 
-async def test_changes_is_a_line_for_a_callers_first_of_each_token_and_for_reports(fleet: Fleet, socket: Path) -> None:
+async def test_audit_changes_logs_a_callers_first_use_of_each_token_and_reports(fleet: Fleet, socket: Path) -> None:
     replica = await auditing(fleet, socket, "changes")
     first, second = await use(replica, socket)
     assert [tuple(line.get(name) for name in AUDITED) for line in await audited(replica, 5)] == [
@@ -85,13 +85,13 @@ async def test_changes_is_a_line_for_a_callers_first_of_each_token_and_for_repor
     ]
 
 
-async def test_off_is_no_line_at_all(fleet: Fleet, socket: Path) -> None:
+async def test_audit_off_logs_nothing(fleet: Fleet, socket: Path) -> None:
     replica = await auditing(fleet, socket, "off")
     await use(replica, socket)
     assert replica.output == ""
 
 
-async def test_what_is_audited_is_in_no_metric_and_on_no_status_page(fleet: Fleet, socket: Path) -> None:
+async def test_audited_data_is_in_no_metric_and_on_no_status_page(fleet: Fleet, socket: Path) -> None:
     replica = await auditing(fleet, socket, "all")
     await use(replica, socket)
     callers = {line["caller"] for line in await audited(replica, 8)}

@@ -40,15 +40,15 @@ async def rotation(fleet: Fleet) -> None:
     await until(lambda: statuses(fleet).count(200) > before)
 
 
-async def test_bad_pairs_cost_one_call_each_and_the_old_one_goes_on(fleet: Fleet) -> None:
-    """First credentials that get 401, then 403. Then the old ones are revoked too, and good ones are mounted."""
+async def test_bad_credentials_cost_one_call_each_and_the_old_token_is_vended(fleet: Fleet) -> None:
+    """Mount credentials that get 401, then 403; then revoke the old ones too, and mount good ones."""
     replicas = await fleet.ready(3, **TIMES)
     async with under_load(fleet) as load:
         for status in (401, 403):
             fleet.sandbox.state.faults.add(Fault(fault="status", status=status))
             fleet.mount(f"wrong-{status}", "wrong-secret")
             reread(fleet)
-            await until(lambda: status in statuses(fleet))  # noqa: B023 - asked within this round only
+            await until(lambda: status in statuses(fleet))  # noqa: B023 - called within this round only
             await rotation(fleet)
             assert await valid(fleet) == {0}
         assert sorted(statuses(fleet))[-2:] == [401, 403]
@@ -58,10 +58,10 @@ async def test_bad_pairs_cost_one_call_each_and_the_old_one_goes_on(fleet: Fleet
         calls = len(fleet.calls)
         await until(lambda: len(fleet.calls) == calls + 2)
 
-        async def all_know() -> bool:
+        async def all_have_failed() -> bool:
             return {(await replica.status())["retryAt"] is not None for replica in replicas} == {True}
 
-        await until(all_know)
+        await until(all_have_failed)
         fleet.mount("good-key", "good-secret")
         reread(fleet)
         await until(lambda: len(fleet.calls) > calls + 2)
@@ -73,7 +73,7 @@ async def test_bad_pairs_cost_one_call_each_and_the_old_one_goes_on(fleet: Fleet
     assert await valid(fleet) == {1}
 
 
-async def test_pairs_that_come_quicker_than_they_are_read_end_with_the_last(fleet: Fleet) -> None:
+async def test_the_last_of_several_quick_changes_of_credentials_is_used(fleet: Fleet) -> None:
     """An empty file after them only sets the alarm."""
     replicas = await fleet.ready(3, **{**TIMES, "TOKEN_LIFETIME_S": "900"})
     async with under_load(fleet) as load:
@@ -109,8 +109,8 @@ async def test_pairs_that_come_quicker_than_they_are_read_end_with_the_last(flee
 
 
 @pytest.mark.parametrize("first", ["api-key", pytest.param("api-secret", marks=pytest.mark.slow)])
-async def test_a_pair_that_is_half_written_costs_a_call_and_no_answer(fleet: Fleet, first: str) -> None:
-    """The files of a plain directory do not change in one step, so an old and a new one are read together."""
+async def test_half_written_credentials_cost_a_call_and_no_response(fleet: Fleet, first: str) -> None:
+    """The files of a plain directory do not change in one step, so an old and a new file are read together."""
     folder = fleet.folder / "plain"
     folder.mkdir()
     old, new = {"api-key": KEY, "api-secret": SECRET}, {"api-key": "new-key", "api-secret": "new-secret"}
@@ -123,7 +123,7 @@ async def test_a_pair_that_is_half_written_costs_a_call_and_no_answer(fleet: Fle
         (folder / name).write_text(new[name])
         reread(fleet)
         calls = len(fleet.calls)
-        await until(lambda: len(fleet.calls) > calls)  # noqa: B023 - asked within this round only
+        await until(lambda: len(fleet.calls) > calls)  # noqa: B023 - called within this round only
         assert {(await replica.ask()).status for replica in replicas} == {200}
     await until(fleet.agree_on_the_newest)
     assert (await replicas[0].ask()).token_id != token_id

@@ -11,7 +11,7 @@ from tests.support.processes import Fleet
 from tests.support.replica import until
 
 READABLE = ("READONLY", "OOM")
-"""Reads still work, so a replica that only reads does not notice."""
+"""Reads still work, so a replica that only reads detects nothing."""
 
 
 def demand_password(redis: RedisServer) -> None:
@@ -36,7 +36,7 @@ REPAIR: dict[str, Callable[[RedisServer], object]] = {
 @pytest.mark.parametrize(
     "answer", ["READONLY", "NOAUTH", *(pytest.param(answer, marks=pytest.mark.slow) for answer in ("OOM", "NOPERM"))]
 )
-async def test_a_store_that_says_no_is_a_store_that_is_down(fleet: Fleet, answer: str) -> None:
+async def test_a_store_that_returns_errors_counts_as_down(fleet: Fleet, answer: str) -> None:
     """A replica with a token goes on vending it; a replica without one answers 503 and does not call the partner."""
     warm = (await fleet.ready(1, POLL_S="0.3"))[0]
     token_id = (await warm.ask()).token_id

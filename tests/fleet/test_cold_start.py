@@ -13,8 +13,8 @@ CALLERS = 1200
 async def test_1200_cold_callers_on_four_replicas_cost_one_partner_call(fleet: Fleet) -> None:
     """All of them wait, on every replica, before the partner answers the one call."""
     fleet.partner_clock.free.clear()
-    patient = {"PARTNER_TIMEOUT_S": "60", "REQUEST_TIMEOUT_S": "60"}
-    replicas = await fleet.start(4, **patient)
+    long_limits = {"PARTNER_TIMEOUT_S": "60", "REQUEST_TIMEOUT_S": "60"}
+    replicas = await fleet.start(4, **long_limits)
 
     asking = asyncio.gather(*(replicas[number % 4].ask() for number in range(CALLERS)))
 

@@ -18,20 +18,20 @@ DATE_GRAIN_S = 1
 
 
 @pytest.mark.parametrize("form", ["seconds", pytest.param("date", marks=pytest.mark.slow), "none"])
-async def test_a_429_is_kept_by_all_replicas_and_their_successors(fleet: Fleet, form: str) -> None:
+async def test_a_429_pauses_all_replicas_and_their_successors(fleet: Fleet, form: str) -> None:
     settings = {"COOLDOWN_S": str(COOLDOWN_S if form == "none" else 900), "PARTNER_TIMEOUT_S": "60", "POLL_S": "0.5"}
     fleet.partner_clock.free.clear()
     throttled = await fleet.start(2, **settings)
     await until(lambda: len(fleet.calls) == 1)
     forms = {"seconds": str(COOLDOWN_S), "date": formatdate(time.time() + COOLDOWN_S, usegmt=True), "none": None}
     fleet.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after=forms[form]))
-    told_at = fleet.now
+    throttled_at = fleet.now
     fleet.partner_clock.free.set()
 
     async def refused(replicas: list[Replica]) -> list[Answer]:
         """Return the responses of these replicas, or nothing if the cool-down ended meanwhile, as on a busy machine."""
         answers = [await replica.ask() for replica in replicas]
-        return answers if fleet.now < told_at + COOLDOWN_S - DATE_GRAIN_S else []
+        return answers if fleet.now < throttled_at + COOLDOWN_S - DATE_GRAIN_S else []
 
     answers = await refused(throttled)
     for replica in throttled:
@@ -45,7 +45,7 @@ async def test_a_429_is_kept_by_all_replicas_and_their_successors(fleet: Fleet, 
     for replica in successors:
         await until(replica.ready)
     assert [call.status for call in fleet.calls] == [429, 200]
-    assert fleet.calls[1].at_monotonic >= told_at + COOLDOWN_S - DATE_GRAIN_S
+    assert fleet.calls[1].at_monotonic >= throttled_at + COOLDOWN_S - DATE_GRAIN_S
 
 
 async def test_a_valid_token_is_served_through_a_cool_down(fleet: Fleet) -> None:

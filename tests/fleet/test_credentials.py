@@ -8,7 +8,7 @@ import signal
 from tests.support.processes import Fleet
 from tests.support.replica import CALLER, HANG_S, Replica, until
 
-UNTOLD_S = 30
+WITHOUT_SIGNAL_S = 30
 """A replica that polls once a minute reads its credentials sooner only after a signal."""
 
 
@@ -39,7 +39,7 @@ async def test_sighup_reads_the_files_at_once(fleet: Fleet) -> None:
         return (await replica.ask()).token_id != old
 
     # Without the signal this replica would read them only at its next poll.
-    await until(promoted, UNTOLD_S)
+    await until(promoted, WITHOUT_SIGNAL_S)
     assert len(fleet.calls) == 2
 
 
@@ -58,22 +58,22 @@ async def test_bad_credentials_leave_the_old_token_in_place_and_raise_an_alarm(f
     fleet.mount("new-key", "new-secret")
     replica.signal(signal.SIGHUP)
 
-    async def mended() -> bool:
+    async def recovered() -> bool:
         return not await alarmed(replica) and (await replica.ask()).token_id != token_id
 
-    await until(mended)
+    await until(recovered)
     assert [call.status for call in fleet.calls] == [200, 401, 200]
 
 
-async def test_everyone_who_follows_the_token_is_led_to_the_new_keys(fleet: Fleet) -> None:
+async def test_long_polls_token_files_and_late_reports_get_the_token_of_the_new_keys(fleet: Fleet) -> None:
     """A long poll that waits, a token file, and an app that reports the old token late."""
     path = fleet.folder / "token"
     (replica,) = await fleet.ready(1, SINK_FILE=str(path))
     old = await replica.ask()
     assert path.read_text() == old.body["accessToken"]
-    known = {**CALLER, "If-None-Match": f'"{old.token_id}"'}
-    waiting = asyncio.ensure_future(replica.ask("/v1/token?wait=60", known))
-    assert (await replica.ask("/v1/token?wait=0", known)).status == 304
+    if_changed = {**CALLER, "If-None-Match": f'"{old.token_id}"'}
+    waiting = asyncio.ensure_future(replica.ask("/v1/token?wait=60", if_changed))
+    assert (await replica.ask("/v1/token?wait=0", if_changed)).status == 304
     fleet.sandbox.state.rotate("new-key", "new-secret")
     fleet.mount("new-key", "new-secret")
     replica.signal(signal.SIGHUP)

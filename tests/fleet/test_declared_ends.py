@@ -1,4 +1,4 @@
-"""The partner issues the same token until it ends, and says how many whole seconds it has left."""
+"""The partner issues the same token until it ends, with the whole seconds that it has left."""
 
 from __future__ import annotations
 

@@ -15,16 +15,16 @@ async def test_10000_requests_for_a_token_in_memory_cause_no_redis_command(fleet
     replica = (await fleet.ready(1, POLL_S="60"))[0]
     # The token is vended first and committed then: once it is in Redis, the replica does nothing more.
     await until(lambda: bool(fleet.redis.command("KEYS", "pts:*:token")))
-    asked = iter(range(REQUESTS))
+    request_numbers = iter(range(REQUESTS))
 
     async def keep_asking() -> int:
-        return sum([(await replica.ask()).status == 200 for _ in asked])
+        return sum([(await replica.ask()).status == 200 for _ in request_numbers])
 
     fleet.redis.forget_counts()
     good = sum(await asyncio.gather(*(keep_asking() for _ in range(CONNECTIONS))))
 
     assert good == REQUESTS
-    assert set(fleet.redis.command_counts()) <= {"config|resetstat", "info"}, "ours, and nobody else's"
+    assert set(fleet.redis.command_counts()) <= {"config|resetstat", "info"}, "only commands of this test"
     assert await replica.metric("requests_total", route="token", code="ok") == REQUESTS
     assert len(fleet.calls) == 1
 

@@ -38,44 +38,44 @@ async def outcomes(replica: Replica) -> tuple[float, float]:
     return good, await replica.metric("partner_requests_total") - good
 
 
-async def recovers(fleet: Fleet, proxy: FaultProxy, begin: Callable[[FaultProxy], None], *, heard: bool) -> None:
+async def recovers(fleet: Fleet, proxy: FaultProxy, begin: Callable[[FaultProxy], None], *, received: bool) -> None:
     """A cold start during the fault fails twice, with a pause between. After the fault, one call brings a token.
 
-    `heard` says whether the partner receives the calls, and issues tokens that are lost.
+    `received` is set if the partner receives the calls, and issues tokens that are lost.
     """
     begin(proxy)
     replica = (await fleet.start(1, BASE_URL=f"http://127.0.0.1:{proxy.port}", **SETTINGS))[0]
 
     async def failed_twice() -> bool:
         # On a busy machine a call may reach its time limit before it reaches the partner.
-        return (await outcomes(replica))[1] >= 2 and (len(fleet.issued) >= 2 or not heard)
+        return (await outcomes(replica))[1] >= 2 and (len(fleet.issued) >= 2 or not received)
 
     await until(failed_twice)
     refused = await replica.ask()
     assert (refused.status, refused.code) == (503, "partner-unavailable")
     assert int(refused.headers["Retry-After"]) >= 1
-    assert heard or not fleet.issued
+    assert received or not fleet.issued
     await proxy.heal()
     await until(replica.ready)
     # One call may have been open when the fault ended. Only the last one brought a token.
     assert (await outcomes(replica))[0] == 1
-    assert (await replica.ask()).token_id in (fleet.issued[-1:] if heard else fleet.issued)
+    assert (await replica.ask()).token_id in (fleet.issued[-1:] if received else fleet.issued)
     assert all(event["pause_s"] >= BACKOFF_FLOOR_S for event in replica.events("pause_started"))
 
 
-async def test_no_fault_leaves_half_an_answer_behind(tmp_path: Path, own_redis_server: RedisServer) -> None:
+async def test_no_fault_leads_to_a_cached_incomplete_response(tmp_path: Path, own_redis_server: RedisServer) -> None:
     """All faults run at once, each with a replica, a proxy and a partner of its own."""
 
     async def one(name: str, begin: Callable[[FaultProxy], None]) -> None:
         folder = tmp_path / name.replace(" ", "-")
         folder.mkdir()
         async with open_fleet(folder, own_redis_server) as fleet, way_to_the_partner(fleet) as proxy:
-            await recovers(fleet, proxy, begin, heard=name in UNANSWERED)
+            await recovers(fleet, proxy, begin, received=name in UNANSWERED)
 
     await asyncio.gather(*(one(name, begin) for name, begin in (UNHEARD | UNANSWERED).items()))
 
 
-async def test_an_answer_in_slices_is_one_answer(fleet: Fleet) -> None:
+async def test_a_response_in_slices_is_read_as_one(fleet: Fleet) -> None:
     async with way_to_the_partner(fleet) as proxy:
         proxy.spoil(Way(slice_bytes=5))
         replica = (await fleet.ready(1, BASE_URL=f"http://127.0.0.1:{proxy.port}", **SETTINGS))[0]

@@ -13,7 +13,7 @@ import pytest
 from sidecar.stores.redis.client import Script
 from sidecar.stores.redis.store import CLAIM, PEEK
 from tests.servers import RedisServer
-from tests.support.fault_proxy import FaultProxy, Link, fault_proxy
+from tests.support.fault_proxy import FaultProxy, ProxiedConnection, fault_proxy
 from tests.support.load import Load, under_load
 from tests.support.processes import CONFIG, Fleet, open_fleet
 from tests.support.replica import HANG_S, Replica, until
@@ -38,7 +38,7 @@ SEED = 7
 
 
 @asynccontextmanager
-async def spoilable_fleet(folder: Path, redis: RedisServer) -> AsyncIterator[tuple[Fleet, FaultProxy]]:
+async def fleet_behind_proxy(folder: Path, redis: RedisServer) -> AsyncIterator[tuple[Fleet, FaultProxy]]:
     """A fleet whose partner ends tokens for real, and a proxy to Redis that can cause faults."""
     config = replace(CONFIG, token_lifetime_s=LIFETIME_S)
     async with fault_proxy(redis.port, SEED) as proxy, open_fleet(folder, redis, config) as fleet:
@@ -71,9 +71,9 @@ async def all_failed_since(fleet: Fleet, errors: list[float]) -> bool:
 
 
 @pytest.mark.timeout(300)
-async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_server: RedisServer) -> None:
+async def test_no_fault_costs_a_response_or_a_call(tmp_path: Path, own_redis_server: RedisServer) -> None:
     """Twelve rotations, each with another fault for all replicas: one call each, and none without a store."""
-    async with spoilable_fleet(tmp_path, own_redis_server) as (fleet, proxy):
+    async with fleet_behind_proxy(tmp_path, own_redis_server) as (fleet, proxy):
         fleet.settings["SIDECAR_STORE"] = f"redis://127.0.0.1:{proxy.port}"
         await fleet.ready(3, STORE_FAILURE="fail", **TIMES)
         async with under_load(fleet) as load:
@@ -89,7 +89,7 @@ async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_serv
                 begin(proxy)
                 errors = await store_errors(fleet)
                 # A replica that was granted the lease just before still calls, and fails only at the commit.
-                await until(lambda: all_failed_since(fleet, errors))  # noqa: B023 - asked within this round only
+                await until(lambda: all_failed_since(fleet, errors))  # noqa: B023 - called within this round only
                 calls = len(fleet.calls)
                 await until(lambda: age_s(fleet) > REFRESH_AT_S + AWAY_S)
                 assert len(fleet.calls) == calls
@@ -104,11 +104,11 @@ async def test_no_fault_costs_an_answer_or_a_call(tmp_path: Path, own_redis_serv
         assert min(await fleet.begun_gaps_s()) > DUE_AFTER_S, "one call a rotation"
 
 
-async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
+async def test_one_replica_without_a_store_uses_its_share_and_rejoins(
     tmp_path: Path, own_redis_server: RedisServer
 ) -> None:
     """Two of three replicas go on. The third makes one call of its own, and then adopts the newest token again."""
-    async with spoilable_fleet(tmp_path, own_redis_server) as (fleet, proxy):
+    async with fleet_behind_proxy(tmp_path, own_redis_server) as (fleet, proxy):
         await fleet.ready(2, **TIMES)
         alone = (await fleet.ready(1, STORE=f"redis://127.0.0.1:{proxy.port}", **TIMES))[0]
         async with under_load(fleet) as load:
@@ -131,14 +131,14 @@ async def test_one_replica_without_a_store_lives_on_its_share_and_comes_back(
 
         assert not load.bad
         early = [gap_s for gap_s in await fleet.begun_gaps_s() if gap_s < DUE_AFTER_S]
-        assert len(early) <= 2, "one call of its own, before or after theirs"
+        assert len(early) <= 2, "one call of its own, before or after that of the others"
 
 
 async def test_apps_are_answered_while_an_operation_on_the_store_hangs(
     tmp_path: Path, own_redis_server: RedisServer
 ) -> None:
     """Many responses come before the operation fails: once for a poll, once for the claim of a due refresh."""
-    async with spoilable_fleet(tmp_path, own_redis_server) as (fleet, proxy):
+    async with fleet_behind_proxy(tmp_path, own_redis_server) as (fleet, proxy):
         store = f"redis://127.0.0.1:{proxy.port}"
         (replica,) = await fleet.ready(1, STORE=store, POLL_S="0.5", **HANGING)
         for script in (PEEK, CLAIM):
@@ -149,12 +149,12 @@ async def test_apps_are_answered_while_an_operation_on_the_store_hangs(
 async def answers_meanwhile(replica: Replica, proxy: FaultProxy, script: Script) -> bool:
     """Let the next operation of this kind hang until its time limit, and ask for the token meanwhile.
 
-    Return whether the responses came before the operation failed. If responses waited for the store, that would never
-    be so. On a busy machine it is sometimes not so.
+    Return whether the responses came before the operation failed. If responses waited for the store, they never
+    would. On a busy machine they sometimes do not.
     """
     hanging = asyncio.Event()
 
-    def watch(_link: Link, chunk: bytes) -> None:
+    def watch(_connection: ProxiedConnection, chunk: bytes) -> None:
         if script.sha.encode() in chunk:
             deaf(proxy)
             hanging.set()

@@ -136,7 +136,7 @@ async def test_a_file_that_can_no_longer_be_written_is_not_ready_until_it_is(fle
 
 
 @pytest.mark.parametrize("kind", ["link-to-device", "fifo"])
-async def test_what_is_no_regular_file_is_never_replaced_and_that_is_said(kind: str, fleet: Fleet) -> None:
+async def test_only_a_regular_file_is_replaced_and_any_other_is_reported(kind: str, fleet: Fleet) -> None:
     path = fleet.folder / "token"
     (replica,) = await fleet.ready(1, SINK_FILE=str(path))
     path.unlink()
@@ -152,7 +152,7 @@ async def test_what_is_no_regular_file_is_never_replaced_and_that_is_said(kind: 
     assert id_in(path) == fleet.issued[0]
 
 
-async def test_a_reader_of_three_sidecars_file_finds_a_whole_token_at_each_look(fleet: Fleet) -> None:
+async def test_a_reader_of_a_file_of_three_sidecars_always_finds_a_whole_token(fleet: Fleet) -> None:
     path = fleet.folder / "token"
     path.write_text("of before")
     before = id_in(path)
@@ -173,7 +173,7 @@ async def test_a_reader_of_three_sidecars_file_finds_a_whole_token_at_each_look(
 
 
 @pytest.mark.parametrize("kind", ["link-to-stdout", "link-to-device", "fifo"])
-async def test_what_is_no_regular_file_is_refused_at_the_start_and_left_as_it_is(kind: str, fleet: Fleet) -> None:
+async def test_a_path_that_is_no_regular_file_is_refused_at_start_and_left_unchanged(kind: str, fleet: Fleet) -> None:
     """/dev/stdout is such a link: replacing it breaks the machine."""
     path = fleet.folder / "stdout"
     with make_odd(kind, path):
@@ -184,7 +184,7 @@ async def test_what_is_no_regular_file_is_refused_at_the_start_and_left_as_it_is
     assert fleet.calls == []
 
 
-async def test_a_place_that_cannot_be_written_to_is_told_at_the_start(fleet: Fleet) -> None:
+async def test_a_folder_that_cannot_be_written_to_is_reported_at_start(fleet: Fleet) -> None:
     replica = fleet.launch(SINK_FILE=str(fleet.folder / "missing/token"))
     assert await replica.ended() == 2
     assert f"SIDECAR_SINK_FILE: {fleet.folder}/missing must be a directory that user" in replica.output

@@ -1,4 +1,4 @@
-"""The token file on a disk that hangs."""
+"""A token file on a disk that hangs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_a_refused_token_does_not_stay_in_its_file_while_the_write_of_the_
     assert len(replica.events("file_stall_ended")) == 1
 
 
-async def test_the_end_does_not_wait_for_a_file_operation_that_hangs(fleet: Fleet) -> None:
+async def test_a_stop_does_not_wait_for_a_file_operation_that_hangs(fleet: Fleet) -> None:
     path = fleet.folder / "token"
     replica, _ = await hanging(fleet, path)
     assert await replica.report(fleet.issued[0]) == "refreshing"

@@ -1,4 +1,4 @@
-"""A real sidecar with a file on a file system that hangs: it vends, reports it and stops, but does not start."""
+"""A real sidecar with a file on a file system that hangs: it vends, reports the file and stops, but does not start."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ async def hang(held: HangingFolder, fleet: Fleet, replica: Replica) -> None:
     held.hang()
     await replica.post("/v1/token/rejected", headers=HEADERS, json={"tokenId": token_id})
 
-    async def has_said() -> bool:
+    async def has_reported() -> bool:
         await asyncio.to_thread(fleet.redis.command, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         return bool(replica.events("file_stalled"))
 
-    await until(has_said)
+    await until(has_reported)
 
 
 async def stalled(replica: Replica, file: str) -> float:
@@ -106,9 +106,7 @@ async def stalled(replica: Replica, file: str) -> float:
 
 
 @each_file
-async def test_a_sidecar_goes_on_and_says_so_while_a_file_hangs_and_after(
-    file: str, fleet: Fleet, held: HangingFolder
-) -> None:
+async def test_a_sidecar_vends_and_reports_it_while_a_file_hangs(file: str, fleet: Fleet, held: HangingFolder) -> None:
     (replica,) = await fleet.ready(1, **settings(held, file, fleet))
     await hang(held, fleet, replica)
     assert await stalled(replica, file) == 1
@@ -130,7 +128,7 @@ async def test_a_sidecar_goes_on_and_says_so_while_a_file_hangs_and_after(
 @pytest.mark.parametrize(
     "file", [pytest.param(file, marks=[] if file in ONE_OF_EACH_KIND else pytest.mark.slow) for file in FILES]
 )
-async def test_a_sidecar_ends_while_a_file_hangs(file: str, fleet: Fleet, held: HangingFolder) -> None:
+async def test_a_sidecar_stops_while_a_file_hangs(file: str, fleet: Fleet, held: HangingFolder) -> None:
     """Also after a signal to read its files again."""
     (replica,) = await fleet.ready(1, **settings(held, file, fleet))
     await hang(held, fleet, replica)

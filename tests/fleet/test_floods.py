@@ -18,9 +18,9 @@ from tests.support.replica import Replica
 
 SECONDS = 2
 ENOUGH, ANSWERS = 2000, 20
-"""So many requests of the attacker and of the normal client: on a busy machine both take longer."""
+"""The number of requests of the attacker and of the normal client. On a busy machine both take longer."""
 ROOM_BYTES, ROOM_OF_BODIES_BYTES = 16 << 20, 48 << 20
-"""More than all connections together need; and twice as much where half of them are closing, with a body each."""
+"""More than all connections together need. If half of them close with a body each, they need twice as much."""
 KINDS_OF_LINES = 8
 """More than any flood causes: the last lines of the start, limits that were reached, and reasons for refusals."""
 
@@ -43,7 +43,7 @@ def same_lines(log: Sequence[str]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_flood_costs_no_answer_no_memory_and_no_log(replica: Replica, kind: str) -> None:
+async def test_a_flood_costs_no_response_no_memory_and_no_log(replica: Replica, kind: str) -> None:
     before = await series(replica)
     seen = await flood(replica, kind, seconds=SECONDS, connections=connections_of(kind), enough=ENOUGH, answers=ANSWERS)
     assert seen.caller.lost == []

@@ -63,7 +63,7 @@ class Apps:
         self.tokens: list[str] = []
         self.bad: list[str] = []
         self.longest_silence = 0
-        """The most responses of the other sidecar between two of the attacked one: a busy machine makes both slower."""
+        """The most responses of the other sidecar between two of the attacked one. A busy machine makes both slower."""
         self._silence = 0
 
     async def ask(self, attacked: Replica) -> None:
@@ -87,8 +87,8 @@ class Apps:
 @asynccontextmanager
 async def asking(attacked: Replica, other: Replica) -> AsyncIterator[Apps]:
     apps = Apps()
-    asked = [work for _ in range(CLIENTS) for work in (apps.ask(attacked), apps.ask_beside(other))]
-    tasks = [asyncio.create_task(work) for work in asked]
+    jobs = [work for _ in range(CLIENTS) for work in (apps.ask(attacked), apps.ask_beside(other))]
+    tasks = [asyncio.create_task(work) for work in jobs]
     try:
         yield apps
     finally:
@@ -97,7 +97,7 @@ async def asking(attacked: Replica, other: Replica) -> AsyncIterator[Apps]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_no_answer_keeps_the_valid_token_from_apps_or_makes_the_process_grow(fleet: Fleet) -> None:
+async def test_no_response_keeps_the_valid_token_from_apps_or_makes_the_process_grow(fleet: Fleet) -> None:
     issued: list[str] = []
     waiting: list[Play] = []
 

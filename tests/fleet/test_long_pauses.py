@@ -25,10 +25,10 @@ TIMES = {
 PARTNER = replace(CONFIG, token_lifetime_s=LIFETIME_S)
 
 
-async def test_a_redis_that_stands_still_for_longer_than_a_token_lives_costs_no_answer(
+async def test_a_redis_stopped_for_longer_than_a_token_lives_costs_no_response(
     tmp_path: Path, own_redis_server: RedisServer
 ) -> None:
-    """When it continues, Redis runs the claims that it received meanwhile, though their senders gave up long ago."""
+    """When it continues, Redis runs the claims that it received meanwhile. Their senders timed out long ago."""
     async with open_fleet(tmp_path, own_redis_server, PARTNER) as fleet:
         replicas = await fleet.ready(3, **TIMES)
         async with under_load(fleet) as load:
@@ -46,10 +46,10 @@ async def test_a_redis_that_stands_still_for_longer_than_a_token_lives_costs_no_
             await until(agreed)
 
     assert not load.bad
-    assert meanwhile <= (1 + lives) * len(replicas), "one a life and replica"
+    assert meanwhile <= (1 + lives) * len(replicas), "one call for each lifetime and replica"
 
 
-async def test_a_fleet_that_stands_still_for_longer_than_a_token_lives_vends_only_the_next(
+async def test_a_fleet_stopped_for_longer_than_a_token_lives_vends_only_the_next(
     tmp_path: Path, own_redis_server: RedisServer
 ) -> None:
     """Requests wait in the sockets. The declared end has passed, so not even a suspect token may be vended."""
@@ -68,4 +68,4 @@ async def test_a_fleet_that_stands_still_for_longer_than_a_token_lives_vends_onl
 
     assert {answer.token_id for answer in answers} <= set(fleet.issued[before:])
     assert not any("suspect" in answer.body for answer in answers)
-    assert min(gaps_s[before - 1 :]) > REFRESH_AT_S / 2, "one call for all"
+    assert min(gaps_s[before - 1 :]) > REFRESH_AT_S / 2, "one call for all replicas"

@@ -19,7 +19,7 @@ TIMES = {
 """A lease lasts 4 s, so the wait after a loss of data and the call after it end before the token does."""
 
 
-async def test_a_redis_that_restarts_empty_costs_no_answer_and_no_call(fleet: Fleet) -> None:
+async def test_a_redis_that_restarts_empty_costs_no_response_and_no_call(fleet: Fleet) -> None:
     """It restarts twice: in the middle of the lifetime of a token, and just before its refresh."""
     await fleet.ready(3, CALL_BUDGET="100/60", **TIMES)
     async with under_load(fleet) as load:
@@ -31,10 +31,10 @@ async def test_a_redis_that_restarts_empty_costs_no_answer_and_no_call(fleet: Fl
         await until(lambda: len(load.token_ids) > tokens)
 
     assert not load.bad
-    assert min(await fleet.begun_gaps_s()) > REFRESH_AT_S / 2, "a call that the loss brought would follow it at once"
+    assert min(await fleet.begun_gaps_s()) > REFRESH_AT_S / 2, "a call caused by the loss would follow it at once"
 
 
-async def test_a_redis_that_is_away_for_longer_than_a_token_lives_costs_no_answer(fleet: Fleet) -> None:
+async def test_a_redis_outage_longer_than_a_token_lives_costs_no_response(fleet: Fleet) -> None:
     """Each replica uses its share of the budget; afterwards all hold the same token again."""
     replicas = await fleet.ready(3, CALL_BUDGET="6/60", FLEET_SIZE="3", **TIMES)
     async with under_load(fleet) as load:

@@ -65,7 +65,7 @@ async def fleet(tmp_path: Path, own_redis_server: RedisServer) -> AsyncIterator[
         yield opened
 
 
-async def a_whole_day(fleet: Fleet, replica: Replica) -> list[str]:
+async def all_operations(fleet: Fleet, replica: Replica) -> list[str]:
     """Claim, commit, peek, reject, fail, lose all data and seed it; return the tokens."""
     tokens = [(await replica.ask()).body["accessToken"]]
     for _ in range(2):
@@ -84,21 +84,21 @@ async def a_whole_day(fleet: Fleet, replica: Replica) -> list[str]:
     return tokens
 
 
-async def test_who_watches_redis_at_work_sees_no_secret(fleet: Fleet) -> None:
+async def test_monitor_shows_no_secret(fleet: Fleet) -> None:
     async with watching(fleet.redis, PASSWORD) as watch:
         (replica,) = await fleet.ready(1, **SETTINGS)
-        tokens = await a_whole_day(fleet, replica)
+        tokens = await all_operations(fleet, replica)
         refresh = [account.last.refresh for account in fleet.sandbox.state.accounts.values() if account.last]
         await fleet.stop(replica)
     # Quotes and slashes are escaped, some twice.
     seen = watch.seen.decode("latin-1").replace("\\", "")
     secrets = [KEY, SECRET, SEAL.decode(), base64.b64encode(SEAL).decode(), PASSWORD, *tokens, *refresh]
     assert len(set(SCRIPT.findall(seen))) == len(OPERATIONS)
-    assert '"AUTH" "(redacted)"' in seen  # Redis's own word
+    assert '"AUTH" "(redacted)"' in seen  # Redis writes this itself
     assert [secret for secret in secrets if any(form in seen for form in encodings(secret))] == []
 
 
-async def test_who_watches_redis_sees_tokens_that_are_not_sealed(fleet: Fleet) -> None:
+async def test_monitor_shows_tokens_that_are_not_sealed(fleet: Fleet) -> None:
     """Show that the test above can fail."""
     del fleet.settings["SIDECAR_SEAL_KEY_FILE"]
     async with watching(fleet.redis, PASSWORD) as watch:

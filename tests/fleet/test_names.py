@@ -23,7 +23,7 @@ main()
 """A sidecar that renews its connections soon enough for a test."""
 
 
-async def test_a_silent_zone_of_the_store_delays_neither_the_partners_look_up_nor_the_end(
+async def test_a_silent_name_server_of_the_store_delays_neither_the_partners_look_up_nor_the_stop(
     fleet: Fleet, silent_names: OwnNames
 ) -> None:
     """The partner call would time out after ten seconds, and cost a permit."""
@@ -42,7 +42,7 @@ async def test_a_silent_zone_of_the_store_delays_neither_the_partners_look_up_no
     await fleet.stop(replica)
 
 
-async def test_a_silent_zone_of_the_partner_delays_no_end(fleet: Fleet, silent_names: OwnNames) -> None:
+async def test_a_silent_name_server_of_the_partner_delays_no_stop(fleet: Fleet, silent_names: OwnNames) -> None:
     replica = fleet.launch(silent_names.argv(*SERVE), BASE_URL="https://partner.silent.test", PARTNER_TIMEOUT_S="1")
     await replica.listening()
 
@@ -53,12 +53,12 @@ async def test_a_silent_zone_of_the_partner_delays_no_end(fleet: Fleet, silent_n
     await fleet.stop(replica)
 
 
-async def test_a_moved_name_of_the_store_is_followed_without_a_call_while_the_old_server_lives_on(
+async def test_a_moved_name_of_the_store_is_followed_without_a_call_while_the_old_server_runs(
     tmp_path: Path, redis_server: RedisServer, own_redis_server: RedisServer
 ) -> None:
     """The partner revokes the previous token, so replicas on two stores would end each other's tokens."""
     port, names = free_port(), OwnNames(tmp_path)
-    names.lead(redis=HERE)
+    names.resolve_to(redis=HERE)
     async with (
         relay(HERE, port, own_redis_server.port),
         relay(THERE, port, redis_server.port),
@@ -77,7 +77,7 @@ async def test_a_moved_name_of_the_store_is_followed_without_a_call_while_the_ol
         for _ in range(3):
             await start()
         assert clients(own_redis_server) >= 3
-        names.lead(redis=THERE)
+        names.resolve_to(redis=THERE)
         await until(lambda: clients(own_redis_server) == 0 and clients(redis_server) >= 3)
         await until(lambda: len(redis_server.command("KEYS", "*")) == 2)
         await start()

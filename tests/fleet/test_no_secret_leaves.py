@@ -62,7 +62,7 @@ def mount_canaries(fleet: Fleet) -> None:
 
 
 async def talkative(fleet: Fleet, **settings: str) -> Replica:
-    """A sidecar with a token that logs and audits everything. Its console log does not show its addresses."""
+    """Start a sidecar that logs and audits everything, and wait for its token. The log does not show its addresses."""
     where, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
     replica = fleet.launch(LISTEN=where, ADMIN_LISTEN=admin, AUDIT="all", **SETTINGS, **settings)
     replica.listens_at(where, admin)
@@ -86,7 +86,7 @@ async def test_no_secret_is_seen_anywhere(
     log_format: str,
     password_in: str,
 ) -> None:
-    """Not even when error responses of the partner quote what it received or issued earlier."""
+    """Error responses of the partner may quote what it received or issued earlier."""
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET), token_mark=TOKEN_MARK)
     async with open_fleet(tmp_path, own_redis_server, config) as fleet, hostile_partner() as hostile:
         mount_canaries(fleet)

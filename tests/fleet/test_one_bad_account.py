@@ -26,8 +26,8 @@ def two_profiles(fleet: Fleet, bad_url: str) -> str:
 
 
 async def reason(replica: Replica, profile: str) -> str | None:
-    said: str | None = (await replica.admin(f"/readyz/{profile}")).body["profiles"][profile]["reason"]
-    return said
+    given: str | None = (await replica.admin(f"/readyz/{profile}")).body["profiles"][profile]["reason"]
+    return given
 
 
 async def test_a_revoked_key_takes_only_its_own_profile_out_of_service(fleet: Fleet) -> None:
@@ -44,6 +44,6 @@ async def test_a_partner_that_hangs_takes_only_its_own_profile_out_of_service(fl
         partner.play = say_nothing
         (replica,) = await fleet.start(1, CONFIG=two_profiles(fleet, partner.url))
         await until(replica.ready)
-        assert partner.received, "its first outcome was waited for"
+        assert partner.received, "the sidecar waited for the first outcome"
         assert (await replica.admin("/readyz/bad")).status == 503
         assert (await replica.ask("/v1/token/good")).status == 200

@@ -19,7 +19,7 @@ from tests.servers import RedisServer
 from tests.support.output_recorder import found
 from tests.support.processes import CONFIG, Fleet, open_fleet
 from tests.support.replica import Answer, Replica, until
-from tests.support.stored_gate import gate_in_file
+from tests.support.stored_coordination import coordination_in_file
 
 CALLERS = 400
 FILE = "token-sidecar.db"
@@ -37,7 +37,7 @@ async def node(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Fleet
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET), token_mark=TOKEN_MARK)
     async with open_fleet(tmp_path, redis_server, config) as fleet:
         fleet.settings["SIDECAR_STORE"] = f"sqlite://{tmp_path}/state/{FILE}"
-        # Where a busy machine makes the file time out, no process may call with its own share.
+        # If a busy machine makes the file time out, no process may call with its own share.
         fleet.settings["SIDECAR_STORE_FAILURE"] = "fail"
         fleet.mount(KEY, SECRET)
         yield fleet
@@ -65,7 +65,7 @@ async def test_a_crash_loop_in_mid_call_spends_the_budget_and_no_more(node: Flee
         await crash(node, replica)
 
     assert len(node.calls) == 2
-    assert leases[1].from_ms >= leases[0].until_ms, "the second had to wait for the first one's lease"
+    assert leases[1].from_ms >= leases[0].until_ms, "the second call had to wait for the end of the first lease"
 
 
 async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_secret(node: Fleet) -> None:
@@ -80,7 +80,7 @@ async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_
         await until(lambda: has_token(state))  # it is vended first, and stored then
         files.append(everything_in(state))
         if life in (3, 6):
-            # An open call is waited for, and its token stored.
+            # The stop waits for an open call, and its token is stored.
             await until(lambda: len(node.calls) == 2)
             await node.stop(replica)
         else:
@@ -95,18 +95,18 @@ async def test_a_crash_loop_with_a_token_in_the_file_costs_no_call_and_shows_no_
     refreshes = [issued.refresh for account in node.sandbox.state.accounts.values() if (issued := account.last)]
     assert refreshes
     for each in files:
-        assert any(b"pay1st-" in content for content in each.values()), "the state is there"
+        assert any(b"pay1st-" in content for content in each.values()), "the state exists"
         for content in each.values():
             assert not found([KEY, SECRET, TOKEN_MARK, *refreshes], content.decode("latin-1"))
 
 
-async def test_a_cool_down_outlives_the_process_that_was_told(node: Fleet) -> None:
+async def test_a_cool_down_outlives_the_process_that_got_the_429(node: Fleet) -> None:
     cooldown_s = 8
     node.sandbox.state.faults.add(Fault(fault="status", status=429, retry_after=str(cooldown_s)))
-    told = (await node.start(1, **SHORT))[0]
+    throttled = (await node.start(1, **SHORT))[0]
     await until(lambda: len(node.calls) == 1)
-    await until_code(told, "partner-cooling-down")
-    await crash(node, told)
+    await until_code(throttled, "partner-cooling-down")
+    await crash(node, throttled)
     successor = (await node.start(1, **SHORT))[0]
     refused = await successor.ask()
     if node.now < node.calls[0].at_monotonic + cooldown_s:  # on a busy machine it may have ended
@@ -148,9 +148,9 @@ async def test_a_holder_of_four_killed_in_mid_call_costs_one_more_call_after_its
 
     assert len({answer.token_id for answer in answers}) == 1
     assert len(node.calls) == 2
-    first, second = stored_gate(node).grants
+    first, second = stored_coordination(node).grants
     assert first.fence == lease.fence
-    assert second.at_ms >= lease.until_ms, "nobody was allowed to call before the killed one's lease was over"
+    assert second.at_ms >= lease.until_ms, "no process may call before the lease of the killed one ends"
 
 
 async def test_files_removed_under_running_processes_cost_no_call(node: Fleet) -> None:
@@ -168,15 +168,15 @@ async def test_files_removed_under_running_processes_cost_no_call(node: Fleet) -
     assert not second.events("internal_failure")
 
 
-def stored_gate(node: Fleet) -> Coordination:
-    gate = gate_in_file(node.folder / "state" / FILE)
-    assert gate is not None
-    return gate
+def stored_coordination(node: Fleet) -> Coordination:
+    coordination = coordination_in_file(node.folder / "state" / FILE)
+    assert coordination is not None
+    return coordination
 
 
 def lease_of_the_killed(node: Fleet) -> Lease:
     """Return the lease in the file. Its times are of the store, so delays of processes do not change them."""
-    lease = stored_gate(node).lease
+    lease = stored_coordination(node).lease
     assert lease is not None, "the call was over before its process was killed"
     assert lease.until_ms - lease.from_ms == LEASE_MS
     return lease
@@ -186,11 +186,11 @@ async def until_code(replica: Replica, code: str) -> Answer:
     """Wait for a response with this code, and return it."""
     seen: list[Answer] = []
 
-    async def said() -> bool:
+    async def matches() -> bool:
         seen.append(await replica.ask())
         return seen[-1].code == code
 
-    await until(said)
+    await until(matches)
     return seen[-1]
 
 

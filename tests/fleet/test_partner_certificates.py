@@ -87,7 +87,7 @@ async def test_a_ca_is_replaced_without_a_restart_and_without_a_failure(fleet: F
         await until(lambda: replica.events("partner_called")[-1]["outcome"] == "connect")
 
 
-async def test_a_bundle_that_cannot_be_used_is_told_once_and_the_one_before_stays(fleet: Fleet, ways: Ways) -> None:
+async def test_an_unusable_bundle_is_reported_once_and_the_previous_one_stays(fleet: Fleet, ways: Ways) -> None:
     async with trusting(fleet, ways) as replica:
         ways.write(ways.old.certificate.read_bytes()[:200])
         for _ in range(2):

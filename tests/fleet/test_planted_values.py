@@ -1,4 +1,4 @@
-"""An attacker who can write to the store, but has no seal key, stores values there: clients do not notice."""
+"""An attacker who can write to the store, but has no seal key, stores values there, without an effect for clients."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def discarded(fleet: Fleet) -> int:
 
 
 async def test_nothing_planted_is_vended_or_costs_a_call(fleet: Fleet) -> None:
-    """Whatever is stored there, all replicas vend the newest token."""
+    """All replicas vend the newest token, whatever is stored."""
     first, _ = await fleet.ready(2, **SETTINGS)
     vault = Vault(fleet)
     await until(lambda: vault.has_token)
@@ -79,8 +79,8 @@ async def test_nothing_planted_is_vended_or_costs_a_call(fleet: Fleet) -> None:
     assert len(fleet.calls) == 2
 
 
-async def test_a_newcomer_that_finds_an_old_token_comes_to_the_newest_within_a_poll(fleet: Fleet) -> None:
-    """Replicas that hold the newest token store it again; nobody calls the partner."""
+async def test_a_new_replica_that_finds_an_old_token_gets_the_newest_within_a_poll(fleet: Fleet) -> None:
+    """Replicas that hold the newest token store it again; no replica calls the partner."""
     warm = (await fleet.ready(1, **SETTINGS))[0]
     vault = Vault(fleet)
     await until(lambda: vault.has_token)
@@ -89,10 +89,10 @@ async def test_a_newcomer_that_finds_an_old_token_comes_to_the_newest_within_a_p
     await until(lambda: vault.get(vault.token) != old)
     warm.signal(signal.SIGSTOP)
     vault.put(vault.token, old)
-    newcomer = (await fleet.ready(1, **SETTINGS))[0]
-    assert (await newcomer.ask()).token_id == fleet.issued[0]
+    new_replica = (await fleet.ready(1, **SETTINGS))[0]
+    assert (await new_replica.ask()).token_id == fleet.issued[0]
     warm.signal(signal.SIGCONT)
     await until(fleet.agree_on_the_newest)
     await until(lambda: vault.get(vault.token) != old)
-    assert (await newcomer.ask()).token_id == fleet.issued[1]
+    assert (await new_replica.ask()).token_id == fleet.issued[1]
     assert len(fleet.calls) == 2

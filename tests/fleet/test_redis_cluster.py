@@ -32,7 +32,7 @@ def slot(fleet: Fleet) -> int:
     return slot_of(fleet.profile_id)
 
 
-async def test_a_slot_that_moves_and_a_master_lost_elsewhere_cost_nothing(fleet: Fleet, cluster: ClusterTrio) -> None:
+async def test_a_moved_slot_and_the_loss_of_another_master_cost_nothing(fleet: Fleet, cluster: ClusterTrio) -> None:
     """One rotation while the slot is migrated, and one afterwards, when another master has failed."""
     await fleet.ready(3, **TIMES)
     source = cluster.owner(slot(fleet))
@@ -52,7 +52,7 @@ async def test_a_slot_that_moves_and_a_master_lost_elsewhere_cost_nothing(fleet:
     assert await calls_too_many(fleet) == 0
 
 
-async def test_the_loss_of_the_keys_master_with_a_call_out_costs_no_answer_and_at_most_one_call(
+async def test_the_loss_of_the_keys_master_during_a_call_costs_no_response_and_at_most_one_call(
     fleet: Fleet, cluster: ClusterTrio
 ) -> None:
     master = cluster.owner(slot(fleet))

@@ -13,7 +13,7 @@ from tests.servers import RedisServer
 from tests.support.load import under_load
 from tests.support.processes import Fleet, open_fleet
 from tests.support.replica import until
-from tests.support.stored_gate import gate_in_redis
+from tests.support.stored_coordination import coordination_in_redis
 
 LIFETIME_S, REFRESH_AT_S = 30, 3
 TIMES = {
@@ -50,7 +50,7 @@ async def calls_too_many(fleet: Fleet) -> int:
     return sum(gap_s < REFRESH_AT_S / 2 for gap_s in await fleet.begun_gaps_s())
 
 
-async def test_a_master_killed_with_a_call_out_costs_no_answer_and_at_most_one_call(
+async def test_a_master_killed_during_a_call_costs_no_response_and_at_most_one_call(
     fleet: Fleet, trio: SentinelTrio
 ) -> None:
     # Without a store a replica may call at a random time late in the life of a token, which would change the count.
@@ -73,7 +73,7 @@ async def test_a_master_killed_with_a_call_out_costs_no_answer_and_at_most_one_c
     assert await calls_too_many(fleet) <= 1
 
 
-async def test_a_planned_failover_with_a_call_out_costs_no_answer_and_at_most_one_call(
+async def test_a_planned_failover_during_a_call_costs_no_response_and_at_most_one_call(
     fleet: Fleet, trio: SentinelTrio
 ) -> None:
     """The old master still serves until the sentinels demote it, seconds later. What it stored then is lost."""
@@ -95,5 +95,5 @@ async def test_a_planned_failover_with_a_call_out_costs_no_answer_and_at_most_on
 
 def fence(server: RedisServer) -> int:
     """The newest fence that this server granted or stored."""
-    gate = gate_in_redis(server)
-    return 0 if gate is None else gate.fence
+    coordination = coordination_in_redis(server)
+    return 0 if coordination is None else coordination.fence

@@ -52,7 +52,7 @@ async def test_an_app_that_reports_a_401_always_succeeds_at_the_second_try(
         while len(fleet.calls) <= rotations or len(tries) <= ENOUGH:
             tries += [await tries_of_a_payment(fleet, replica) for replica in replicas]
         assert set(tries) <= {1, 2}
-        assert min(await fleet.begun_gaps_s()) > REFRESH_AT_S / 2, "a call that a report brought would follow at once"
+        assert min(await fleet.begun_gaps_s()) > REFRESH_AT_S / 2, "a call caused by a report would follow at once"
 
 
 async def tries_of_a_payment(fleet: Fleet, replica: Replica) -> int:

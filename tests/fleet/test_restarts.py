@@ -13,8 +13,8 @@ from tests.support.replica import Answer, Replica, until
 
 
 @pytest.mark.parametrize("rolls", [3, pytest.param(9, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
-async def test_rolling_restarts_under_load_cost_no_call_and_no_answer(fleet: Fleet, rolls: int) -> None:
-    """Each replica of two is replaced so many times. Apps ask no replica that stops, as behind a load balancer."""
+async def test_rolling_restarts_under_load_cost_no_call_and_no_response(fleet: Fleet, rolls: int) -> None:
+    """Each of two replicas is replaced `rolls` times. Apps do not call a replica that stops."""
     first = await fleet.ready(2, DRAIN_S="60")
 
     async def replace(replica: Replica) -> Replica:
@@ -54,18 +54,18 @@ async def test_a_draining_replica_is_unready_at_once_and_vends_until_it_ends(fle
     assert await replica.ended() == 0
 
 
-async def test_a_stop_with_a_call_out_answers_who_waits_and_ends_the_lease(fleet: Fleet) -> None:
+async def test_a_stop_during_a_call_answers_waiting_clients_and_ends_the_lease(fleet: Fleet) -> None:
     """Another replica need not wait until the lease of two minutes ends."""
     fleet.partner_clock.free.clear()
-    patient = {"PARTNER_TIMEOUT_S": "120", "REQUEST_TIMEOUT_S": "120"}
-    holder = (await fleet.start(1, **patient))[0]
+    long_limits = {"PARTNER_TIMEOUT_S": "120", "REQUEST_TIMEOUT_S": "120"}
+    holder = (await fleet.start(1, **long_limits))[0]
     waiting = [asyncio.create_task(holder.ask()) for _ in range(20)]
 
     async def all_wait() -> bool:
         return len(fleet.calls) == 1 and (await holder.status())["waiters"] == 20
 
     await until(all_wait)
-    other = (await fleet.start(1, **patient))[0]
+    other = (await fleet.start(1, **long_limits))[0]
     await fleet.stop(holder)
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     fleet.partner_clock.free.set()

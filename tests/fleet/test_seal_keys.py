@@ -20,7 +20,7 @@ NEW = f"new:{base64.b64encode(bytes([2]) * 32).decode()}\n"
 
 @pytest.fixture
 async def fleet(tmp_path: Path, own_redis_server: RedisServer) -> AsyncIterator[Fleet]:
-    """A new token ends the one before."""
+    """The partner ends a token when it issues the next one."""
     async with open_fleet(tmp_path, own_redis_server, replace(CONFIG, revoke_previous=True)) as opened:
         (opened.folder / "seal-key").write_text(OLD)
         yield opened
@@ -38,7 +38,7 @@ async def use(fleet: Fleet, keys: str) -> None:
 
 
 async def rotate(fleet: Fleet, reporter: Replica) -> None:
-    """Cause one more token, and wait until all replicas hold it."""
+    """Cause one more partner call, and wait until all replicas hold its token."""
     issued = len(fleet.issued)
     assert await reporter.report((await reporter.ask()).token_id) == "refreshing"
     await until(lambda: len(fleet.issued) > issued)
@@ -56,7 +56,7 @@ async def test_keys_rotate_as_the_guide_says_without_a_gap(fleet: Fleet) -> None
         assert await replica.metric("stored_token_unreadable") == 0
 
 
-async def test_a_replica_that_lacks_the_key_says_so_and_replaces_a_token_that_was_refused(fleet: Fleet) -> None:
+async def test_a_replica_that_lacks_the_key_reports_it_and_replaces_a_rejected_token(fleet: Fleet) -> None:
     (lacking,) = await fleet.ready(1, TOKEN_LIFETIME_S="100", REFRESH_AT="0.7")
     held = (await lacking.ask()).token_id
     more = fleet.folder / "more-keys"

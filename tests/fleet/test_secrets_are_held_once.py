@@ -44,14 +44,14 @@ async def used(fleet: Fleet, **settings: str) -> tuple[Replica, str, str]:
     return replica, first.body["accessToken"], second.body["accessToken"]
 
 
-async def nobody_is_connected(replica: Replica) -> bool:
+async def no_client_is_connected(replica: Replica) -> bool:
     return await replica.metric("connections", listener="vending") == 0
 
 
 async def judged(fleet: Fleet, replica: Replica, *secrets: str) -> dict[str, Any]:
     """Have the sidecar inspect its own objects, and return the result."""
     # A connection that is being closed still holds its last request with the caller token.
-    await until(lambda: nobody_is_connected(replica))
+    await until(lambda: no_client_is_connected(replica))
     (fleet.folder / "sought").write_text("\n".join(secret.encode().hex() for secret in secrets))
     replica.signal(signal.SIGUSR1)
     await until(lambda: bool(replica.events("judged")))
@@ -95,7 +95,7 @@ async def test_secrets_given_by_environment_are_one_text_each_too(
 
 
 async def test_no_object_of_ours_shows_a_secret(tmp_path: Path, redis_with_password: RedisServer) -> None:
-    """By no conversion to a text: settings, credentials, tokens and all others."""
+    """Convert each object to a text in every way: settings, credentials, tokens and all others."""
     config = replace(CONFIG, api_key=Secret(KEY), api_secret=Secret(SECRET))
     async with open_fleet(tmp_path, redis_with_password, config) as fleet:
         del fleet.settings["SIDECAR_CREDENTIALS_DIR"]

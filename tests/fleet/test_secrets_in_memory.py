@@ -1,7 +1,7 @@
-"""How often each secret stands in the memory of a sidecar that has worked for a while.
+"""How many copies of each secret are in the memory of a sidecar that has run for a while.
 
-Python cannot wipe what it frees: beside the one copy that is in use there are remnants, until their place is used
-again. They come from the latest reading of a file and the latest call, and their number must not grow with time.
+Python cannot wipe memory that it frees. Beside the one copy in use there are remnants, until their memory is used
+again. They come from the latest read of a file and the latest call, and their number must not grow with time.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ CALLER = {"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}"}
 IN_USE = {"api key": KEY, "api secret": SECRET, "signing key": SIGNING, "caller token": CALLER_TOKEN}
 ROTATIONS, REQUESTS = 5, 200
 MOST_COPIES = 5
-"""One is in use (two of a token: itself, and the answer that is ready for the next caller; of a seal key OpenSSL's).
-The others are remnants of the latest reading and the latest call: the file's bytes, the text before it was stripped,
-the pair its id was made of, the header that was sent."""
+"""One is in use (two of a token: itself, and the prepared response; of a seal key that of OpenSSL).
+The others are remnants of the latest read and the latest call: the file's bytes, the text before it was stripped,
+the credentials that the id was made of, the header that was sent."""
 MOST_REMNANTS = 2
-"""Of what is not held: the store's password, read from its file for each connection, and a token that was replaced."""
+"""Copies of secrets that are not held: the store's password, read for each connection, and a replaced token."""
 
 
 async def test_a_secret_does_not_pile_up_in_memory(

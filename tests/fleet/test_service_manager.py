@@ -1,4 +1,4 @@
-"""A real sidecar under a service manager: ready with a token, alive while its event loop runs, and its end."""
+"""A real sidecar under a service manager reports that it is ready, that its event loop runs, and that it ends."""
 
 from __future__ import annotations
 
@@ -42,56 +42,56 @@ async def test_it_is_ready_when_there_is_a_token_and_not_before(fleet: Fleet, sy
     fleet.partner_clock.free.clear()
     launch(fleet, systemd, PARTNER_TIMEOUT_S="60", REQUEST_TIMEOUT_S="300")
     await until(lambda: len(fleet.calls) == 1 and systemd.status() == "No token: default (starting)")
-    assert not systemd.heard("READY=1")
+    assert not systemd.received("READY=1")
     # This may be more than TimeoutStartSec of the unit.
-    assert systemd.told[0] == "EXTEND_TIMEOUT_USEC=310000000"
+    assert systemd.lines[0] == "EXTEND_TIMEOUT_USEC=310000000"
     fleet.partner_clock.free.set()
-    await until(lambda: systemd.heard("READY=1"))
+    await until(lambda: systemd.received("READY=1"))
     await until(lambda: systemd.status() == "Vending tokens: default")
 
 
 async def test_it_is_ready_without_a_token_once_apps_have_waited_long_enough(fleet: Fleet, systemd: Manager) -> None:
     launch(fleet, systemd, BASE_URL="http://127.0.0.1:1", REQUEST_TIMEOUT_S="1")
-    await until(lambda: systemd.heard("READY=1"))
+    await until(lambda: systemd.received("READY=1"))
     await until(lambda: systemd.status() == "No token: default (partner-unavailable)")
 
 
-async def test_its_end_is_told_before_the_drain(fleet: Fleet, systemd: Manager) -> None:
+async def test_it_reports_its_end_before_the_drain(fleet: Fleet, systemd: Manager) -> None:
     replica = launch(fleet, systemd, DRAIN_S="60")
-    await until(lambda: systemd.heard("READY=1"))
+    await until(lambda: systemd.received("READY=1"))
     replica.signal(signal.SIGTERM)
-    await until(lambda: systemd.heard("EXTEND_TIMEOUT_USEC=70000000"))
-    assert systemd.heard("STOPPING=1")
+    await until(lambda: systemd.received("EXTEND_TIMEOUT_USEC=70000000"))
+    assert systemd.received("STOPPING=1")
     assert systemd.status() == "Stopping: tokens are vended for up to 60 s more"
-    systemd.hear()
-    await until(lambda: "WATCHDOG=1" in systemd.hear())
+    systemd.receive()
+    await until(lambda: "WATCHDOG=1" in systemd.receive())
     replica.signal(signal.SIGTERM)
     assert await replica.ended() == 0
 
 
-async def test_a_reload_is_told(fleet: Fleet, systemd: Manager) -> None:
+async def test_it_reports_a_reload(fleet: Fleet, systemd: Manager) -> None:
     replica = launch(fleet, systemd)
-    await until(lambda: systemd.heard("READY=1"))
+    await until(lambda: systemd.received("READY=1"))
     replica.signal(signal.SIGHUP)
-    await until(lambda: systemd.heard("RELOADING=1") and systemd.told.count("READY=1") == 2)
-    # Read at the same clock as the manager's.
-    reload_us = int(next(line for line in systemd.told if line.startswith("MONOTONIC_USEC="))[15:])
+    await until(lambda: systemd.received("RELOADING=1") and systemd.lines.count("READY=1") == 2)
+    # By the same clock as the manager's.
+    reload_us = int(next(line for line in systemd.lines if line.startswith("MONOTONIC_USEC="))[15:])
     assert 0 <= time.monotonic() - reload_us / 1e6 < 3600
 
 
-async def test_the_watchdog_hears_of_a_loop_that_runs_and_not_of_one_that_stands_still(
+async def test_the_watchdog_gets_messages_while_the_loop_runs_and_none_while_it_is_blocked(
     fleet: Fleet, systemd: Manager
 ) -> None:
     replica = launch(fleet, systemd, "-c", BLOCKING)
-    await until(lambda: systemd.heard("READY=1"))
+    await until(lambda: systemd.received("READY=1"))
     for _ in range(5):
-        systemd.hear()
-        await until(lambda: "WATCHDOG=1" in systemd.hear())
+        systemd.receive()
+        await until(lambda: "WATCHDOG=1" in systemd.receive())
     replica.signal(signal.SIGUSR1)
     await until(lambda: "blocked" in replica.output)
-    systemd.hear()
-    time.sleep(3 * WATCHDOG_S)  # noqa: ASYNC251 - what must not come in this time cannot be waited for
-    assert systemd.hear() == []
+    systemd.receive()
+    time.sleep(3 * WATCHDOG_S)  # noqa: ASYNC251 - the absence of a message cannot be awaited
+    assert systemd.receive() == []
 
 
 @pytest.mark.parametrize(

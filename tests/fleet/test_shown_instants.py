@@ -1,4 +1,4 @@
-"""What real sidecars show agrees with this machine's clock, whatever the store's says and whatever it was set to."""
+"""The times that real sidecars show are those of this machine's clock, whatever the store's clock is set to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = needs("faketime")
 
 BEHIND_S = 1200
 NEAR_S = 2
-"""Instants and durations are whole seconds, and clocks that differ by less than one are the same."""
+"""Instants and durations are whole seconds, so clocks that differ by less than one second agree."""
 LOOKS = 8
 
 
@@ -31,7 +31,7 @@ def instant(text: Any) -> float:  # noqa: ANN401 - of a document
 
 
 async def shown_by(replica: Replica, ahead_s: int = 0) -> tuple[str, str]:
-    """The token's instants: answer, status and gauges agree on them, and with a clock that is so much ahead of ours."""
+    """Return the token's times. Response, status and gauges must agree, by a clock that is `ahead_s` ahead of ours."""
     before = time.time() + ahead_s
     vended, status = (await replica.ask()).body, await replica.status()
     gauge = await replica.metric("token_expiry_timestamp_seconds", profile="default")
@@ -48,10 +48,10 @@ async def shown_by(replica: Replica, ahead_s: int = 0) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("store", ["memory://", "sqlite://{folder}/state.db"])
-async def test_a_clock_that_is_set_right_after_the_start_is_followed_by_the_next_answer(
+async def test_the_next_response_follows_a_clock_that_is_corrected_after_the_start(
     store: str, tmp_path: Path, redis_server: RedisServer
 ) -> None:
-    """The second process of the file store starts after the step, and knows the token by the file alone."""
+    """The second process of the file store starts after the step, and gets the token only from the file."""
     async with open_fleet(tmp_path, redis_server) as fleet:
         fleet.settings["SIDECAR_STORE"] = store.format(folder=tmp_path)
         clock = WallClock(tmp_path)
@@ -77,7 +77,7 @@ async def test_a_clock_that_is_set_right_after_the_start_is_followed_by_the_next
 def other_redis(
     request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RedisServer]:
-    """Its clock is twenty minutes from ours."""
+    """A Redis whose clock differs from ours by twenty minutes."""
     clock = WallClock(tmp_path)
     clock.step(request.param)
     server = RedisServer(short_folder(tmp_path_factory), environ=clock.environ).start()
@@ -86,7 +86,7 @@ def other_redis(
     server.stop()
 
 
-async def test_a_redis_whose_clock_is_another_changes_no_instant_and_none_flickers(
+async def test_a_redis_with_another_clock_changes_no_instant_and_none_flickers(
     tmp_path: Path, other_redis: RedisServer
 ) -> None:
     async with open_fleet(tmp_path, other_redis) as fleet:
@@ -102,16 +102,16 @@ async def test_a_redis_whose_clock_is_another_changes_no_instant_and_none_flicke
         assert len(fleet.calls) == 1
 
 
-def told(fleet: Fleet) -> list[dict[str, Any]]:
+def changes(fleet: Fleet) -> list[dict[str, Any]]:
     return list(itertools.chain.from_iterable(replica.events("token_changed") for replica in fleet.replicas))
 
 
-async def test_the_log_tells_a_tokens_instants_by_the_clock_that_its_lines_are_of(
+async def test_the_log_has_a_tokens_instants_by_the_clock_of_its_timestamps(
     tmp_path: Path, other_redis: RedisServer
 ) -> None:
     async with open_fleet(tmp_path, other_redis) as fleet:
         await fleet.ready(2)
-        await until(lambda: len(told(fleet)) == 2)
-        for line in told(fleet):
+        await until(lambda: len(changes(fleet)) == 2)
+        for line in changes(fleet):
             assert abs(instant(line["timestamp"]) - instant(line["issued_at"])) < BEHIND_S / 2
             assert instant(line["expires_at"]) - instant(line["issued_at"]) == 900

@@ -20,7 +20,7 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-01"}
 UNSAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-00"}
 UNHINDERED_S = 20
-"""OpenTelemetry alone would take 30 s for a last export."""
+"""Without our limit OpenTelemetry would take 30 s for the last export."""
 OFTEN = 5
 """Enough requests that the fast path answers some of them."""
 
@@ -47,12 +47,12 @@ async def test_each_sampled_request_is_a_span_of_its_callers_trace(fleet: Fleet,
     took_s = time.monotonic() - began
     await fleet.stop(replica)
 
-    asked = [span for span in collector.spans if span.name == "sidecar token"]
-    assert {(span.trace_id, span.parent_id) for span in asked} == {(TRACE, SPAN)}
-    found = Counter((span.attributes["token_sidecar.code"], span.is_error) for span in asked)
+    spans = [span for span in collector.spans if span.name == "sidecar token"]
+    assert {(span.trace_id, span.parent_id) for span in spans} == {(TRACE, SPAN)}
+    found = Counter((span.attributes["token_sidecar.code"], span.is_error) for span in spans)
     assert found == {("ok", False): OFTEN, ("header-required", True): 1}
-    assert all(span.took_s > 0 for span in asked)
-    assert sum(span.took_s for span in asked) < took_s, "one was asked for after the other"
+    assert all(span.took_s > 0 for span in spans)
+    assert sum(span.took_s for span in spans) < took_s, "one request followed the other"
 
 
 async def test_each_partner_call_is_a_trace_of_its_own(fleet: Fleet, collector: Collector) -> None:
@@ -77,7 +77,7 @@ async def test_a_name_that_the_variables_give_is_the_services_name(fleet: Fleet,
     assert {span.resource["service.name"] for span in collector.spans} == {"pay"}
 
 
-async def test_a_collector_that_never_answers_keeps_nobody(fleet: Fleet) -> None:
+async def test_a_collector_that_never_answers_delays_no_request_and_no_stop(fleet: Fleet) -> None:
     fleet.settings["OTEL_EXPORTER_OTLP_TIMEOUT"] = "300"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         replica = await exporting(fleet, f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -86,15 +86,15 @@ async def test_a_collector_that_never_answers_keeps_nobody(fleet: Fleet) -> None
 
 
 @needs_own_names()
-async def test_a_silent_zone_of_the_collector_delays_no_end(fleet: Fleet, silent_names: OwnNames) -> None:
+async def test_a_silent_name_server_of_the_collector_delays_no_stop(fleet: Fleet, silent_names: OwnNames) -> None:
     fleet.settings |= {"PYTHONPATH": str(OTEL), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.silent.test:4318"}
     replica = fleet.launch(silent_names.argv(*SERVE))
     await replica.listening()
-    await until(replica.ready)  # the partner's call is a span
+    await until(replica.ready)  # the partner call is a span
     await fleet.stop(replica, UNHINDERED_S)
 
 
-async def test_without_the_extra_it_serves_and_says_so(fleet: Fleet) -> None:
+async def test_without_the_extra_it_serves_and_logs_a_warning(fleet: Fleet) -> None:
     fleet.settings["PYTHONPATH"] = ""
     replica = await exporting(fleet, "http://127.0.0.1:1")
     assert (await replica.ask(headers=SAMPLED)).status == 200
@@ -126,7 +126,7 @@ async def test_a_variable_that_does_not_fit_stops_nothing_and_is_named(
     assert collector.spans == []
 
 
-async def test_a_collector_on_loopback_is_asked_without_the_environments_proxy(
+async def test_a_collector_on_loopback_is_called_without_the_environments_proxy(
     fleet: Fleet, collector: Collector
 ) -> None:
     fleet.settings |= {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
@@ -135,23 +135,23 @@ async def test_a_collector_on_loopback_is_asked_without_the_environments_proxy(
     assert {span.name for span in collector.spans} == {"partner grant"}
 
 
-async def test_an_endpoint_without_a_scheme_is_told_with_its_cause(fleet: Fleet) -> None:
+async def test_an_endpoint_without_a_scheme_is_logged_with_its_cause(fleet: Fleet) -> None:
     replica = await exporting(fleet, "collector:4318")
     assert (await replica.ask(headers=SAMPLED)).status == 200
     (warning,) = replica.events("configuration_warning")
     assert warning["warning"].startswith("OTEL_EXPORTER_OTLP_ENDPOINT: it must be http:// or https:// and a host")
 
 
-async def test_a_collector_that_refuses_is_told_with_its_status(fleet: Fleet, collector: Collector) -> None:
+async def test_a_collector_that_refuses_is_logged_with_its_status(fleet: Fleet, collector: Collector) -> None:
     collector.status = 401
     replica = await exporting(fleet, collector.url)
     await fleet.stop(replica)
-    told = [line for line in replica.events("library_message") if line["logger"].startswith("opentelemetry.")]
-    assert {line.get("status") for line in told} == {401}
+    logged = [line for line in replica.events("library_message") if line["logger"].startswith("opentelemetry.")]
+    assert {line.get("status") for line in logged} == {401}
 
 
-async def test_a_collector_that_cannot_be_reached_is_told_with_the_exceptions_class(fleet: Fleet) -> None:
+async def test_a_collector_that_cannot_be_reached_is_logged_with_the_exceptions_class(fleet: Fleet) -> None:
     replica = await exporting(fleet, "http://127.0.0.1:1")
     await fleet.stop(replica, UNHINDERED_S)
-    told = [line for line in replica.events("library_message") if line["logger"].startswith("opentelemetry.")]
-    assert "ConnectionError" in {line.get("cause") for line in told}
+    logged = [line for line in replica.events("library_message") if line["logger"].startswith("opentelemetry.")]
+    assert "ConnectionError" in {line.get("cause") for line in logged}

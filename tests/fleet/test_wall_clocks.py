@@ -19,7 +19,7 @@ from tests.support.load import under_load
 from tests.support.processes import CONFIG, Fleet, open_fleet
 from tests.support.programs import needs
 from tests.support.replica import Replica, until
-from tests.support.stored_gate import gate_in_redis
+from tests.support.stored_coordination import coordination_in_redis
 from tests.support.wall_clock import DAY_S, WallClock
 
 pytestmark = needs("faketime")
@@ -53,7 +53,7 @@ async def days_ahead(replica: Replica) -> int:
 
 
 async def test_steps_of_the_sidecars_clocks_change_nothing(tmp_path: Path, own_redis_server: RedisServer) -> None:
-    """First all are a day ahead, then a day behind, then only some, each for a rotation."""
+    """Set all a day ahead, then a day behind, then only some, each for one rotation."""
     async with open_fleet(tmp_path, own_redis_server, PARTNER) as fleet:
         clocks: list[WallClock] = []
         for name in ("a", "b", "c"):
@@ -74,14 +74,14 @@ async def test_steps_of_the_sidecars_clocks_change_nothing(tmp_path: Path, own_r
                     # On a busy machine the partner counts the lifetime from much later than the sidecars do.
                     assert ends_at - fleet.now - LIFETIME_S / 2 < vended["expiresIn"] < ends_at - asked_at + ROUNDING_S
             await next_call(fleet)
-        gate = gate_in_redis(own_redis_server)
-        assert gate is not None
-        assert len(gate.grants) >= len(fleet.calls)
+        coordination = coordination_in_redis(own_redis_server)
+        assert coordination is not None
+        assert len(coordination.grants) >= len(fleet.calls)
 
     assert not load.bad
-    granted_at = [grant.at_ms / 1000 for grant in gate.grants]  # by the clock of Redis, which was not set here
+    granted_at = [grant.at_ms / 1000 for grant in coordination.grants]  # by the clock of Redis, which was not set here
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(granted_at)]
-    assert min(gaps_s) > REFRESH_AT_S / 2, "a call that a step brought would follow it at once"
+    assert min(gaps_s) > REFRESH_AT_S / 2, "a call caused by a step would follow it at once"
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def stepped_redis(redis_clock: WallClock, tmp_path_factory: pytest.TempPathFacto
 
 async def step(fleet: Fleet, clock: WallClock, ahead_s: int) -> None:
     clock.step(ahead_s)
-    assert abs(fleet.redis.command("TIME")[0] - time.time() - ahead_s) < STEP_NOISE_S, "the step did nothing"
+    assert abs(fleet.redis.command("TIME")[0] - time.time() - ahead_s) < STEP_NOISE_S, "the step had no effect"
     await fleet.looked()  # each replica has read it
 
 
@@ -107,10 +107,10 @@ async def all_cool_down(fleet: Fleet) -> bool:
     return all([await replica.metric("cooldown_until_timestamp_seconds") > 0 for replica in fleet.replicas])
 
 
-async def test_steps_of_the_stores_clock_cost_no_answer_and_no_call(
+async def test_steps_of_the_stores_clock_cost_no_response_and_no_call(
     tmp_path: Path, stepped_redis: RedisServer, redis_clock: WallClock
 ) -> None:
-    """Forward with a valid token and during a cool-down, which ends for Redis; then back by more than a day."""
+    """Step forward with a valid token and during a cool-down, which ends for Redis; then back by over a day."""
     async with open_fleet(tmp_path, stepped_redis, PARTNER) as fleet:
         await fleet.ready(3, CALL_BUDGET="30/60", **TIMES)
         async with under_load(fleet) as load:
@@ -129,10 +129,10 @@ async def test_steps_of_the_stores_clock_cost_no_answer_and_no_call(
     assert not load.bad
     assert [call.status for call in fleet.calls[:5]] == [200, 429, 200, 200, 200]
     assert fleet.gaps_s[1] >= COOLDOWN_S
-    assert min(gaps_s) > REFRESH_AT_S / 2, "a call that a step brought would follow it at once"
+    assert min(gaps_s) > REFRESH_AT_S / 2, "a call caused by a step would follow it at once"
 
 
-async def test_a_store_that_takes_the_window_for_over_is_told_what_was_spent(
+async def test_a_store_that_treats_the_window_as_over_gets_the_spent_permits(
     tmp_path: Path, stepped_redis: RedisServer, redis_clock: WallClock
 ) -> None:
     """An app reports every token while the clock of Redis is set ahead again and again: the budget holds."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.servers import free_port
-from tests.support.fault_proxy import HOST, FaultProxy, Link, fault_proxy
+from tests.support.fault_proxy import HOST, FaultProxy, ProxiedConnection, fault_proxy
 from tests.support.replica import HANG_S, until
 from tests.support.spoiled_way import CLEAN, SILENT, Way
 
@@ -84,7 +84,7 @@ async def test_a_clean_way_passes_everything_and_the_end() -> None:
         client.writer.write_eof()
         assert await asyncio.wait_for(client.reader.read(), HANG_S) == b""
         assert (echo.heard, echo.ends, proxy.accepted) == ([LINE], ["end"], 1)
-        await until(lambda: not proxy.links)
+        await until(lambda: not proxy.connections)
 
 
 async def test_latency_takes_its_time_in_each_direction() -> None:
@@ -139,8 +139,8 @@ async def test_one_request_can_be_picked_to_lose_its_answer() -> None:
     async with echoed() as (echo, proxy):
         first, second = await echo.client(proxy), await echo.client(proxy)
 
-        def once(link: Link, _chunk: bytes) -> None:
-            link.replies = Way(reset_after_bytes=0)
+        def once(connection: ProxiedConnection, _chunk: bytes) -> None:
+            connection.replies = Way(reset_after_bytes=0)
             proxy.watch = lambda *_: None
 
         proxy.watch = once
@@ -155,7 +155,7 @@ async def test_one_request_can_be_picked_to_lose_its_answer() -> None:
 async def test_everybody_is_reset_at_once() -> None:
     async with echoed() as (echo, proxy):
         client = await echo.client(proxy)
-        await until(lambda: len(proxy.links) == 1)
+        await until(lambda: len(proxy.connections) == 1)
         client.say()
         await client.answer()
         proxy.reset_all()
@@ -199,7 +199,7 @@ async def test_a_half_open_connection_is_silent_for_ever_and_a_new_one_works() -
         newcomer.say()
         assert await newcomer.answer() == LINE
         client.writer.close()
-        await until(lambda: len(proxy.links) == 1)
+        await until(lambda: len(proxy.connections) == 1)
 
 
 async def test_a_refusal_ends_who_is_there_and_turns_away_who_comes_until_it_is_over() -> None:

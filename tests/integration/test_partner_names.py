@@ -29,7 +29,7 @@ def zone() -> Iterator[Zone]:
     made = Zone()
     made.addresses["partner.test"] = ("127.0.0.1",)
     yield made
-    made.speak()
+    made.answer()
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ async def used(machine: Fleet, folder: Path, argv: Sequence[str]) -> str:
         machine.settings["NOTIFY_SOCKET"] = systemd.address
         replica = machine.launch(argv)
         await replica.listening()
-        await until(lambda: systemd.heard("READY=1"))
+        await until(lambda: systemd.received("READY=1"))
     assert (await replica.ask()).token_id
     assert (await replica.admin("/status")).status == 200
     for number in (signal.SIGHUP, signal.SIGTERM):

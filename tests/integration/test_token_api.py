@@ -125,7 +125,7 @@ async def test_another_tag_is_answered_with_the_token(service: VendingService, t
 
 
 async def test_a_long_poll_answers_as_soon_as_there_is_another_token(service: VendingService) -> None:
-    service.provider.patient = True
+    service.provider.waits = True
     polling = asyncio.create_task(service.get("/v1/token?wait=30", {"If-None-Match": f'"{ONE}"'}))
     await service.provider.waiting.wait()
     service.provider.now = vended("access-token-two")

@@ -73,7 +73,7 @@ async def test_not_modified_hands_over_nothing(service: VendingService) -> None:
 
 
 async def test_a_long_poll_is_audited_once_it_answers_the_next_token(service: VendingService) -> None:
-    service.provider.patient = True
+    service.provider.waits = True
     asking = asyncio.create_task(service.get("/v1/token?wait=30", {"If-None-Match": f'"{ONE}"'}))
     await service.provider.waiting.wait()
     assert service.audited == []

@@ -69,7 +69,7 @@ async def test_two_requests_may_share_a_connection(service: VendingService) -> N
 
 
 async def test_a_long_poll_whose_caller_went_away_is_ended(service: VendingService) -> None:
-    service.provider.patient = True
+    service.provider.waits = True
     gone = asyncio.Event()
     wait = service.provider.another.wait
 

@@ -64,7 +64,7 @@ async def test_who_comes_during_the_drain_is_served_once_a_connection() -> None:
 
 async def test_a_long_poll_that_began_before_is_told_too() -> None:
     provider = FakeProvider()
-    provider.patient = True
+    provider.waits = True
     async with fast_listener(provider=provider) as here:
         listener = here.listener
         caller = await connected(listener)

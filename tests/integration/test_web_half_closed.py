@@ -16,7 +16,7 @@ from sidecar.web.server.listener import Handler
 from tests.support.admin_api import admin_api
 from tests.support.fake_provider import FakeProvider
 from tests.support.fast_listener import fast_listener
-from tests.support.half_closed import LOOPS, Run, answered, call, rest_of, run_on
+from tests.support.half_closed import LOOPS, Run, answered, call, on_loop, rest_of
 from tests.support.sink import ListSink
 from tests.support.vending_service import vending_service
 from tests.support.wire import PLAIN, serving
@@ -48,7 +48,7 @@ SENT = {
 
 @pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Run:
-    return run_on(request.param)
+    return on_loop(request.param)
 
 
 def admin() -> Handler:

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
-from tests.support.half_closed import LOOPS, Run, answered, call, rest_of, run_on
+from tests.support.half_closed import LOOPS, Run, answered, call, on_loop, rest_of
 from tests.support.vending_service import VendingService, vending_service
 from tests.support.wire import LOOPBACK, PLAIN, parse
 
@@ -23,14 +23,14 @@ LONG_POLL = PLAIN.replace(b"/v1/token", b"/v1/token?wait=60").replace(b"\r\n\r\n
 
 @pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Run:
-    return run_on(request.param)
+    return on_loop(request.param)
 
 
 @asynccontextmanager
 async def long_poll(at: Address = LOOPBACK) -> AsyncIterator[tuple[VendingService, socket.socket, asyncio.Event]]:
     """A half-closed caller that waits for another token, and what is set once nobody waits for it any more."""
     async with vending_service(at=at) as service:
-        service.provider.patient = True
+        service.provider.waits = True
         over, wait = asyncio.Event(), service.provider.another.wait
 
         async def wait_and_tell() -> Any:  # noqa: ANN401 - whatever the event's own gives
@@ -80,7 +80,7 @@ def test_half_closed_callers_leave_room_for_others(run: Run) -> None:
 
     async def test() -> None:
         async with vending_service(limits=Limits(max_connections=2)) as service:
-            service.provider.patient = True
+            service.provider.waits = True
             waiting = [await call(service.address, LONG_POLL)]
             await service.provider.waiting.wait()
             service.provider.waiting.clear()

@@ -195,7 +195,7 @@ async def test_where_all_slots_are_long_polls_the_one_that_waits_longest_is_answ
     connect: Connect,
 ) -> None:
     async with vending_service(limits=EIGHT) as service:
-        service.provider.patient = True
+        service.provider.waits = True
         polls = []
         for _ in range(EIGHT.max_connections):
             polls.append(await connect(service.address, POLL))
@@ -214,7 +214,7 @@ async def test_where_all_slots_are_long_polls_the_one_that_waits_longest_is_answ
 
 async def test_long_polls_are_answered_early_only_where_all_slots_are_taken(connect: Connect) -> None:
     async with vending_service(limits=EIGHT) as service:
-        service.provider.patient = True
+        service.provider.waits = True
         polls = [await connect(service.address, POLL) for _ in range(EIGHT.max_connections - 1)]
         caller = await connect(service.address)
         for _ in range(3):

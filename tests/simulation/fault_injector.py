@@ -79,7 +79,7 @@ class FaultInjector:
             profile_world.account.mend()
             profile_world.account.accepted.add(profile_world.secret)
             for replica in world.replicas.values():
-                replica.places[profile_world.profile.name].files.pair = pair(profile_world.secret)
+                replica.places[profile_world.profile.name].files.credentials = pair(profile_world.secret)
         for replica in world.replicas.values():
             replica.path.mend()
         world.note("weather", "calm")
@@ -247,5 +247,5 @@ class FaultInjector:
         accepted = profile_world.secret in profile_world.account.accepted
         self._world.note("files", f"{profile_world.profile.name}: another pair, accepted: {accepted}")
         for replica in list(self._world.replicas.values()):
-            replica.places[profile_world.profile.name].files.pair = pair(profile_world.secret)
+            replica.places[profile_world.profile.name].files.credentials = pair(profile_world.secret)
             await asyncio.sleep(self._rng.random())

@@ -271,7 +271,7 @@ async def test_rejected_credentials_stop_the_calls_but_for_the_slow_retry() -> N
     assert not replicas[0].broker.snapshot().credentials_valid
     fleet.partner.good_secrets = {"secret-2"}
     for replica in replicas:
-        replica.files.pair = credentials("secret-2")
+        replica.files.credentials = credentials("secret-2")
     await asyncio.sleep(10)
     assert await replicas[4].token() == "token-1"
     assert fleet.partner.secrets_seen[-1] == "secret-2"
@@ -285,7 +285,7 @@ async def test_the_old_token_is_served_while_new_credentials_are_bad() -> None:
     replicas = fleet.start(3)
     assert await replicas[0].token() == "token-1"
     for replica in replicas:
-        replica.files.pair = credentials("typing-error")
+        replica.files.credentials = credentials("typing-error")
     await asyncio.sleep(60)
     assert fleet.partner.secrets_seen == ["secret-1", "typing-error"]
     assert await replicas[1].token() == "token-1"
@@ -303,7 +303,7 @@ async def test_new_credentials_are_tried_with_one_call_and_promoted() -> None:
     assert await replicas[0].token() == "token-1"
     for replica in replicas:
         await asyncio.sleep(7)
-        replica.files.pair = credentials("secret-2")
+        replica.files.credentials = credentials("secret-2")
     await asyncio.sleep(20)
     assert fleet.partner.secrets_seen == ["secret-1", "secret-2"]
     assert {await replica.token() for replica in replicas} == {"token-2"}

@@ -415,7 +415,7 @@ async def test_rejected_credentials_name_their_own_retry() -> None:
     fleet = Fleet(partner=FakePartner(good_secrets=set()))
     (replica,) = fleet.start(1)
     await asyncio.sleep(110)
-    replica.files.pair = credentials("secret-2")
+    replica.files.credentials = credentials("secret-2")
     await asyncio.sleep(12)
     with pytest.raises(CredentialsRejectedError) as caught:
         await replica.token()

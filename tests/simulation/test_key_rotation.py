@@ -10,11 +10,11 @@ import pytest
 from sidecar.core.errors import CredentialsRejectedError, FailureKind, NoTokenError
 from sidecar.core.events import CredentialsChanged, CredentialsUnreadable, InternalFailure
 from sidecar.core.policy import Condition
-from tests.support.key_fleet import PROFILE, KeyFleet, named, pair
+from tests.support.key_fleet import PROFILE, KeyFleet, credentials_with, named
 from tests.support.partner import FakePartner, failure
 from tests.support.virtual_time import virtual
 
-SECRET_1, SECRET_2, SECRET_3 = (pair(f"key-{number}").api_secret.reveal() for number in (1, 2, 3))
+SECRET_1, SECRET_2, SECRET_3 = (credentials_with(f"key-{number}").api_secret.reveal() for number in (1, 2, 3))
 
 
 async def settled(fleet: KeyFleet) -> None:
@@ -162,8 +162,8 @@ async def test_a_key_that_is_changed_back_ends_the_trial_and_the_alarm() -> None
     for sidecar in sidecars:
         assert sidecar.provider.snapshot().credentials_valid
         assert [event.credentials_id for event in sidecar.sink.of(CredentialsChanged)] == [
-            pair("key-2").credentials_id,
-            pair("key-1").credentials_id,
+            credentials_with("key-2").credentials_id,
+            credentials_with("key-1").credentials_id,
         ]
     await fleet.stop()
 
@@ -216,10 +216,10 @@ async def test_the_files_alone_are_noticed_too() -> None:
     fleet = KeyFleet()
     (sidecar,) = fleet.start(1)
     await settled(fleet)
-    sidecar.files.pair = pair("key-2")
+    sidecar.files.credentials = credentials_with("key-2")
     await asyncio.sleep(8)
     assert await sidecar.token() == "token-2"
-    sidecar.files.pair = pair("key-3")
+    sidecar.files.credentials = credentials_with("key-3")
     await asyncio.sleep(8)
     assert await sidecar.token() == "token-3", "the new account's refresher reads them now"
     await fleet.stop()

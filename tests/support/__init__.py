@@ -1,1 +1,1 @@
-"""Typed fakes of the core's ports, and a virtual clock that makes hours of waiting take milliseconds."""
+"""Typed fakes of the core's ports, and a virtual clock on which hours of waiting take milliseconds."""

@@ -1,4 +1,4 @@
-"""The admin API over fakes: healthy, unless a test says otherwise."""
+"""The admin API over fakes, which are healthy by default."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Page:
     """One page in a window of its own.
 
     `complaints` are all errors and warnings of its console, `loads` counts how often it was loaded, and `reloads_in_s`
-    is when it said that it will do so by itself.
+    is the time after which it reloads by itself.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -85,13 +85,13 @@ class Page:
 
     async def listen(self) -> None:
         async for message in self._socket:
-            told = message.json()
-            if "id" in told:
-                asked = self._asked.pop(told["id"])
-                if not asked.cancelled():
-                    asked.set_result(told)
+            reply = message.json()
+            if "id" in reply:
+                waiting = self._asked.pop(reply["id"])
+                if not waiting.cancelled():
+                    waiting.set_result(reply)
             else:
-                self._note(told["method"], told["params"])
+                self._note(reply["method"], reply["params"])
 
     def _note(self, what: str, about: dict[str, Any]) -> None:
         if what == "Page.loadEventFired":
@@ -111,9 +111,9 @@ class Page:
         self._asked[number] = asyncio.get_running_loop().create_future()
         at = {"sessionId": self._session} if self._session else {}
         await self._socket.send_json({"id": number, "method": method, "params": params, **at})
-        told = await asyncio.wait_for(self._asked[number], HANG_S)
-        assert "error" not in told, (method, told)
-        result: dict[str, Any] = told["result"]
+        reply = await asyncio.wait_for(self._asked[number], HANG_S)
+        assert "error" not in reply, (method, reply)
+        result: dict[str, Any] = reply["result"]
         return result
 
     async def go(self, url: str) -> None:
@@ -127,9 +127,9 @@ class Page:
 
     async def value(self, expression: str) -> Any:  # noqa: ANN401 - whatever the script gives
         """Return the value of a script. No policy of the page applies to it."""
-        told = await self.do("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        reply = await self.do("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
 
     async def text(self, selector: str = "body") -> str:
         """The visible text; empty if there is no such element."""
@@ -148,7 +148,7 @@ class Page:
         preferred = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.do("Emulation.setEmulatedMedia", features=[preferred])
 
-    async def spoken(self) -> list[tuple[str, str]]:
+    async def accessibility_tree(self) -> list[tuple[str, str]]:
         """(role, name) of everything in the accessibility tree, in order."""
         nodes = (await self.do("Accessibility.getFullAXTree"))["nodes"]
         return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]

@@ -1,4 +1,4 @@
-"""Processes of this user that root's rights do not help: what they may not read, no process of the same user may."""
+"""Processes of this user without root's capabilities: what they may not read, no process of the same user may read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ for capability in range(64):
     ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Root without its capabilities is a user like any other (24: PR_CAPBSET_DROP); core files as large as may be."""
+"""Drop the capabilities of root (24: PR_CAPBSET_DROP), and allow core files of any size."""
 
 
 def capless(*argv: str) -> list[str]:
-    """The command line that runs Python with `argv` so."""
+    """Return the command line that runs Python with `argv` without capabilities."""
     return [sys.executable, "-c", _LAUNCHER, sys.executable, *argv]
 
 
@@ -36,5 +36,5 @@ print(*(name for name in ("environ", "mem", "maps") if seen(f"/proc/{sys.argv[1]
 
 
 def reader(pid: int) -> list[str]:
-    """The command line of a process that prints which of `environ`, `mem` and `maps` of `pid` it could read."""
+    """Return the command line of a process that prints which of `environ`, `mem` and `maps` of `pid` it could read."""
     return capless("-c", _READER, str(pid))

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True)
 class Sent:
-    """One span as it came; ids are hex digits, `parent_id` empty where it begins a trace."""
+    """One span as received; ids are hex digits, `parent_id` is empty for the first span of a trace."""
 
     name: str
     trace_id: str

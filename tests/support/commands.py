@@ -1,4 +1,4 @@
-"""The commands as processes, started as people start them."""
+"""The commands as processes, started as users start them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START_LIMIT_S = 60
 def process(
     *argv: str, environ: dict[str, str] | None = None, started_by: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """`token-sidecar ARGV` as people start it, with nothing of this environment but the path.
+    """Start `token-sidecar ARGV` as users do; of this environment it gets only the path.
 
     `started_by` is a command that runs the one after it, such as setpriv.
     """

@@ -1,4 +1,4 @@
-"""Have this process reach its limit of open files."""
+"""Make this process reach its limit of open files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def exhausted() -> Iterator[None]:
-    """Lower the limit to just above the highest number in use, and fill those below: nothing can be opened within."""
+    """Lower the limit to just above the highest number in use, and use up those below: no file can be opened."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken: list[int] = []
     highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())

@@ -1,4 +1,4 @@
-"""A provider that does as it is told, and a clock that stands still until it is moved."""
+"""A token provider that a test controls, and a clock that stands still until the test moves it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def vended(
 
 
 def snapshot(profile: str = "default") -> Snapshot:
-    """The state of a profile in good health."""
+    """Return the snapshot of a healthy profile."""
     return Snapshot(
         profile=profile,
         profile_id="pay1st-0123456789abcdef",
@@ -93,7 +93,7 @@ class FakeProvider:
         self.waits_s: list[float] = []
         self.waiting = asyncio.Event()
         self.another = asyncio.Event()
-        self.patient = False
+        self.waits = False
 
     @property
     def profile(self) -> Profile:
@@ -112,10 +112,10 @@ class FakeProvider:
         return self.later
 
     async def changed(self, token_id: str, wait_s: float) -> bool:
-        """Waits for `another` when it is `patient`; else answers at once whether it is set."""
+        """Wait for `another` if `waits` is set; otherwise return at once whether `another` is set."""
         self.waits_s.append(wait_s)
         self.waiting.set()
-        if self.patient:
+        if self.waits:
             await self.another.wait()
         return self.another.is_set()
 
@@ -133,7 +133,7 @@ class FakeProvider:
 
 
 class FixedClock:
-    """The `Clock` port, at `NOW` until somebody adds to `passed_s`; `wall_step_s` moves the wall clock only."""
+    """The `Clock` port, at `NOW` until a test adds to `passed_s`; `wall_step_s` moves the wall clock only."""
 
     def __init__(self) -> None:
         self.passed_s = 0.0

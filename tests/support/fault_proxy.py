@@ -11,16 +11,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from tests.support.spoiled_way import CLEAN, Passage, ResetWish, Way
+from tests.support.spoiled_way import CLEAN, DirectionRelay, ResetRequested, Way
 
 HOST = "127.0.0.1"
 ACCEPTING_TURNS = 10
 """Turns of the event loop, more than asyncio needs from accepting a connection to `_begin`."""
-Watch: TypeAlias = Callable[["Link", bytes], None]
+Watch: TypeAlias = Callable[["ProxiedConnection", bytes], None]
 
 
-class Link:
-    """One connection through the proxy; `replies` disturbs this one alone."""
+class ProxiedConnection:
+    """One connection through the proxy; `replies` disturbs only this one."""
 
     def __init__(self, client: asyncio.StreamWriter) -> None:
         self._client = client
@@ -34,7 +34,7 @@ class Link:
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(self._to(proxy, reader, self._server))
                 ways.create_task(self._back(proxy, server_reader))
-        except* (ResetWish, OSError):
+        except* (ResetRequested, OSError):
             if self._gone:
                 while await reader.read(65536):
                     pass
@@ -45,12 +45,12 @@ class Link:
                     writer.close()
 
     async def _to(self, proxy: FaultProxy, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
-        way = Passage(lambda: proxy.requests, lambda chunk: proxy.watch(self, chunk), proxy.change, proxy.dice)
+        way = DirectionRelay(lambda: proxy.requests, lambda chunk: proxy.watch(self, chunk), proxy.change, proxy.dice)
         await way.carry(reader, server)
         server.write_eof()
 
     async def _back(self, proxy: FaultProxy, reader: asyncio.StreamReader) -> None:
-        way = Passage(lambda: self.replies or proxy.replies, lambda _: None, proxy.change, proxy.dice)
+        way = DirectionRelay(lambda: self.replies or proxy.replies, lambda _: None, proxy.change, proxy.dice)
         await way.carry(reader, self._client)
         if not self._gone:
             self._client.write_eof()
@@ -75,9 +75,9 @@ class FaultProxy:
         self.server_port = server_port
         self.port = 0
         self.dice = random.Random(seed)
-        self.watch: Watch = lambda _link, _chunk: None
-        """Called with every chunk of a request before it is sent on; may disturb its link."""
-        self.links: set[Link] = set()
+        self.watch: Watch = lambda _connection, _chunk: None
+        """Called with every chunk of a request before it is sent on; may disturb its connection."""
+        self.connections: set[ProxiedConnection] = set()
         self.accepted = 0
         self._requests = self._replies = CLEAN
         self._changed = asyncio.Event()
@@ -109,7 +109,7 @@ class FaultProxy:
         self.requests = self.replies = way
 
     async def heal(self) -> None:
-        """Disturb nothing any more. What was held back is sent on now."""
+        """End all disturbances. Data that was held back is sent on now."""
         self.spoil(CLEAN)
         await self.accept()
 
@@ -135,13 +135,13 @@ class FaultProxy:
             self._held = None
 
     def reset_all(self) -> None:
-        for link in self.links:
-            link.reset()
+        for connection in self.connections:
+            connection.reset()
 
     def vanish(self) -> None:
         """Make the open connections half-open; new ones work."""
-        for link in self.links:
-            link.vanish()
+        for connection in self.connections:
+            connection.vanish()
 
     async def change(self) -> None:
         """Wait until `requests` or `replies` is assigned."""
@@ -169,12 +169,12 @@ class FaultProxy:
         if self._server is None:  # `refuse` was called while it was accepted
             _reset(writer)
             return
-        link = Link(writer)
-        self.links.add(link)
-        task = asyncio.create_task(link.run(self, reader))
+        connection = ProxiedConnection(writer)
+        self.connections.add(connection)
+        task = asyncio.create_task(connection.run(self, reader))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: self.links.discard(link))
+        task.add_done_callback(lambda _: self.connections.discard(connection))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

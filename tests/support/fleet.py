@@ -102,12 +102,12 @@ class StoreClock(VirtualClock):
 
 @dataclass
 class FileCredentials:
-    """Stands for the mounted directory; a test assigns other credentials."""
+    """Replaces the mounted directory; a test assigns other credentials."""
 
-    pair: Credentials
+    credentials: Credentials
 
     def read(self) -> Credentials:
-        return self.pair
+        return self.credentials
 
 
 def credentials(secret: str = "secret-1") -> Credentials:

@@ -74,7 +74,7 @@ class Flood:
 def flooding(
     first: bytes, then: bytes = b"", *, drip_s: float = 0, tls: ssl.SSLContext | None = None
 ) -> Iterator[Flood]:
-    """Without `then` the response is `first` alone; with `drip_s`, `then` is sent byte by byte."""
+    """Without `then` the response is only `first`. With `drip_s`, `then` is sent byte by byte."""
     flood = Flood(first, then, drip_s, tls)
     try:
         yield flood

@@ -17,7 +17,7 @@ Run: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
-def run_on(loop: str) -> Run:
+def on_loop(loop: str) -> Run:
     """Return what runs a test on that event loop."""
 
     def run(test: Coroutine[Any, Any, None]) -> None:

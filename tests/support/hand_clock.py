@@ -6,9 +6,9 @@ import asyncio
 
 
 class HandClock:
-    """The `Clock` port for tests on real sockets: sleeping moves it, nothing else does but the test.
+    """The `Clock` port for tests on real sockets: only sleeps and the test move it.
 
-    `slept` is set once anybody has slept.
+    `slept` is set after the first sleep.
     """
 
     def __init__(self, wall_at: float = 1_767_225_600.0) -> None:

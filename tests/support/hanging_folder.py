@@ -1,6 +1,6 @@
-"""A real mounted file system that stops answering when the test says so, as a dead NFS server or FUSE process does.
+"""A real mounted file system that a test can make hang, as a dead NFS server or FUSE process does.
 
-It speaks the kernel's FUSE protocol (linux/fuse.h, version 7.31) as far as files that are read need it.
+It implements the part of the kernel's FUSE protocol (linux/fuse.h, version 7.31) that reading files needs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class HangingFolder:
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether an operation has been waiting since `hang`."""
+        """Return whether an operation has been waiting since `hang`."""
         return self._asked.is_set()
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ def _attributes(path: Path) -> bytes:
 
 
 def mount(path: Path) -> HangingFolder | None:
-    """Mount one at `path`, with its files beside it; None where that is not allowed. The caller closes it."""
+    """Mount one at `path`, with its files in a folder next to it; None if that is not allowed. The caller closes it."""
     real = path.with_name(f"{path.name}-real")
     for folder in (path, real):
         folder.mkdir(parents=True)
@@ -165,7 +165,7 @@ def mount(path: Path) -> HangingFolder | None:
 
 @contextmanager
 def hanging_folder(path: Path) -> Iterator[HangingFolder]:
-    """Mount one as `mount` does; skips the test where that is not allowed."""
+    """Mount one as `mount` does; skip the test if that is not allowed."""
     folder = mount(path)
     if folder is None:
         pytest.skip("mounting a FUSE file system is not allowed here")

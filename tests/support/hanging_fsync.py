@@ -1,6 +1,6 @@
-"""A sidecar whose disk hangs when the test says so: `python -m tests.support.hanging_fsync FIFO ARGUMENTS`.
+"""A sidecar with a disk that a test can make hang: `python -m tests.support.hanging_fsync FIFO ARGUMENTS`.
 
-While the FIFO exists, fsync does not return: it waits in the kernel until somebody opens the FIFO for writing.
+While the FIFO exists, fsync does not return: it waits in the kernel until the FIFO is opened for writing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ if __name__ == "__main__":
         except FileNotFoundError:
             real(descriptor)
 
-    os.fsync = fsync  # type: ignore[assignment]  # a disk in the test's hand
+    os.fsync = fsync  # type: ignore[assignment]  # a disk that the test controls
     sys.argv = ["sidecar", *sys.argv[2:]]
     runpy.run_module("sidecar", run_name="__main__", alter_sys=True)

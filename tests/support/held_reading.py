@@ -1,4 +1,4 @@
-"""A file operation that returns when the test lets it."""
+"""A file operation that a test can make hang."""
 
 from __future__ import annotations
 

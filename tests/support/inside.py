@@ -1,9 +1,9 @@
-"""A sidecar that is asked about its own objects: which show a secret, and how many hold one.
+"""A sidecar that inspects its own objects: which show a secret, and how many hold one.
 
     python -m tests.support.inside
 
 takes its settings from the environment, as `serve` does, and works. At SIGUSR1 it reads the secrets to look for from
-the file that LOOK_FOR names, a line of hexadecimal digits each, and says what it found in one line of JSON, `judged`.
+the file that LOOK_FOR names, a line of hexadecimal digits each, and writes what it found as one line of JSON, `judged`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sidecar.config.environment import take_environment
 
 
 def every_object() -> Iterator[object]:
-    """What the garbage collector knows of, and what that refers to: texts among it."""
+    """Yield the objects that the garbage collector tracks, and those they refer to, such as texts."""
     seen: dict[int, object] = {}
     waiting = gc.get_objects()
     mine = {id(seen), id(waiting)}
@@ -38,7 +38,7 @@ def every_object() -> Iterator[object]:
 
 
 def shows(thing: object) -> Iterator[tuple[str, str]]:
-    """Every way by which an object of ours gets into a text: how, and the text."""
+    """Yield each conversion of one of our objects to a text: its name, and the text."""
     ways: dict[str, Callable[[], object]] = {
         "repr": lambda: repr(thing),
         "str": lambda: str(thing),
@@ -62,7 +62,7 @@ def is_ours(kind: type) -> bool:
 
 
 def judge(secrets: list[str]) -> dict[str, object]:
-    """`looked_at` objects of our classes (`kinds`), those that show a secret, and how many texts hold each secret."""
+    """Count the objects of our classes (`kinds`), those that show a secret, and the texts that hold each secret."""
     shown, kinds, held = set[str](), set[str](), [0] * len(secrets)
     count = 0
     for thing in every_object():
@@ -89,7 +89,7 @@ def look(path: Path) -> None:
 
 
 def main() -> None:
-    """Like `serve`: in the same order, and what that keeps for its life is kept here."""
+    """Start as `serve` does, in the same order, and keep the references that it keeps."""
     path, environ = Path(os.environ["LOOK_FOR"]), take_environment(os.environ)
     from sidecar.app.process import settle
     from sidecar.app.run import wait_for_signal

@@ -21,22 +21,22 @@ from tests.support.virtual_time import VirtualClock
 PROFILE = Profile(base_url="https://partner.example")
 
 
-def pair(key: str, secret: str = "") -> Credentials:
+def credentials_with(key: str, secret: str = "") -> Credentials:
     """Return credentials with this key; the secret follows from the key unless given."""
     return Credentials(api_key=Secret(key), api_secret=Secret(secret or f"secret of {key}"))
 
 
 @dataclass
 class Files:
-    """Stands for the mounted directory."""
+    """Replaces the mounted directory."""
 
-    pair: Credentials
+    credentials: Credentials
     readable: bool = True
 
     def read(self) -> Credentials:
         if not self.readable:
             raise CredentialsError("api-key: empty")
-        return self.pair
+        return self.credentials
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Sidecar:
 
     def put(self, key: str, secret: str = "") -> None:
         """Put other credentials in the files, and signal it."""
-        self.files.pair = pair(key, secret)
+        self.files.credentials = credentials_with(key, secret)
         self.provider.reload_credentials()
 
     async def stop(self) -> None:
@@ -95,7 +95,7 @@ class KeyFleet:
     def _start(
         self, profile: Profile, key: str, process: str, clock: VirtualClock, beat: Beat, budgets: LocalBudgets
     ) -> Sidecar:
-        files, sink, wires = Files(pair(key)), ListSink(), list[Wire]()
+        files, sink, wires = Files(credentials_with(key)), ListSink(), list[Wire]()
 
         def build(of_account: Profile, credentials: CredentialsSource) -> Assembly:
             wires.append(Wire(self.store.shared_state(of_account)))

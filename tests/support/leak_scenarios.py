@@ -25,9 +25,9 @@ TOKEN_MARK = "kanary-sandbox-7fe8-"
 ACCESS, REFRESH = "kanary-access-8fe9-of-the-hostile-partner", "kanary-refresh-9fea-of-the-hostile-partner"
 
 NEVER = [KEY, SECRET, SIGNING, SEAL.decode(), base64.b64encode(SEAL).decode(), CALLER_TOKEN, STORE_PASSWORD, REFRESH]
-"""Secrets that may stand in no output."""
+"""Secrets that may be in no output."""
 TOKENS = [TOKEN_MARK, ACCESS]
-"""Secrets that only successful responses of the vending listener may hold."""
+"""Secrets that may be only in successful responses of the vending listener."""
 
 CALLER = {"Sidecar-Request": "true", "Authorization": f"Bearer {CALLER_TOKEN}"}
 SETTINGS = {
@@ -51,7 +51,7 @@ async def hostile_partner() -> AsyncIterator[RawPartner]:
 
 
 def echo(partner: RawPartner, quoted: str, *statuses: str) -> Play:
-    """Answer with one status after another, and quote in every field what was sent and what `quoted` adds."""
+    """Respond with one status after another, and quote in every field what was sent and what `quoted` adds."""
     left = iter(statuses)
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,7 +91,7 @@ async def a_bad_partner(fleet: Fleet, replica: Replica, recorder: OutputRecorder
 
 
 async def refused(replica: Replica, recorder: OutputRecorder) -> bool:
-    """Return whether the partner rejects the credentials; asks for more lifetime than the token has left."""
+    """Request more lifetime than the token has left, and return whether the partner rejects the credentials."""
     return recorder.note(await replica.ask("/v1/token?min_ttl=59", headers=CALLER)).code == "credentials-rejected"
 
 

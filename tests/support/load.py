@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 CLIENTS = 8
 PACE_S = 0.03
-"""The pause between two requests of one client: some 250 requests a second, which leave most of two cores free."""
+"""The pause between two requests of one client: about 250 requests a second, which leave most of two cores free."""
 
 
 class Load:
@@ -36,7 +36,7 @@ class Load:
         """Responses that `broken_promise` does not allow, whatever fails."""
         self.asking: Counter[Replica] = Counter()
         """The number of open requests of each replica."""
-        self.told: dict[Replica, set[str]] = {}
+        self.reported: dict[Replica, set[str]] = {}
         """The ids of the tokens that were reported to each replica as rejected."""
 
     async def client(self) -> None:
@@ -53,13 +53,13 @@ class Load:
             self.bad[type(error).__name__] += 1
             return
         if verdict in ("refreshing", "later"):
-            self.told.setdefault(replica, set()).add(token_id)
+            self.reported.setdefault(replica, set()).add(token_id)
 
     async def _ask_once(self) -> None:
         if not self._fleet.replicas:
             return
         replica, asked_at = random.choice(self._fleet.replicas), self._fleet.now
-        told = frozenset(self.told.get(replica, ()))
+        reported = frozenset(self.reported.get(replica, ()))
         self.asking[replica] += 1
         try:
             answer = await replica.ask()
@@ -68,7 +68,7 @@ class Load:
             return
         finally:
             self.asking[replica] -= 1
-        if broken := broken_promise(answer, self._fleet.sandbox, asked_at, told):
+        if broken := broken_promise(answer, self._fleet.sandbox, asked_at, reported):
             self.wrong.append(f"{replica.log.stem}: {broken}")
         if answer.status != 200 or "suspect" in answer.body:
             self.bad[answer.code or "suspect"] += 1
@@ -80,7 +80,7 @@ class Load:
 
 @asynccontextmanager
 async def under_load(fleet: Fleet) -> AsyncIterator[Load]:
-    """Send requests to all of `fleet.replicas` meanwhile. In the end no response may be one that must not be given."""
+    """Send requests to all of `fleet.replicas` meanwhile. At the end, no response may have broken the promise."""
     load = Load(fleet)
     clients = [asyncio.create_task(load.client()) for _ in range(CLIENTS)]
     try:

@@ -28,7 +28,7 @@ class FakeConnection(ManagedConnection):
 
 
 class ObservedRegistry:
-    """A registry of so many slots, and what it reports. Make it while a virtual loop runs."""
+    """A registry with `slots` slots, and the limits that it reports. Make it while a virtual loop runs."""
 
     def __init__(self, slots: int) -> None:
         self.hit: list[Limit] = []

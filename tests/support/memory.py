@@ -1,4 +1,4 @@
-"""What stands in another process's memory."""
+"""Copies of a secret in the memory of another process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ READABLE = (
         "sys.exit(run(['serve'], take_environment(os.environ)))"
     ),
 )
-"""`serve` without what keeps strangers out of its memory: a test that is not root may look too."""
+"""`serve` without the protection of its memory, so that a test that is not root can read it."""
 
 
 def writable_memory(pid: int) -> Iterator[bytes]:
-    """Everything the process has written to its memory, area by area."""
+    """Yield the writable memory of the process, area by area."""
     areas = Path(f"/proc/{pid}/maps").read_text().splitlines()
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for area in areas:
@@ -27,12 +27,12 @@ def writable_memory(pid: int) -> Iterator[bytes]:
             begin, end = (int(text, 16) for text in where.split("-"))
             if rights.startswith("rw"):
                 memory.seek(begin)
-                # The process may have given the area back since.
+                # The process may have released the area since.
                 with contextlib.suppress(OSError):
                     yield memory.read(end - begin)
 
 
 def copies(pid: int, secret: bytes) -> int:
-    """How often it stands there as it is, or in base64 alone or inside another text."""
+    """Return how often the secret is in memory as it is, in base64, or in the base64 of a longer text."""
     forms = [secret, *(inner.encode() for inner in inside_base64(secret))]
     return sum(area.count(form) for area in writable_memory(pid) for form in forms)

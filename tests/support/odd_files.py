@@ -17,7 +17,7 @@ ODD = {
     "fifo": "a FIFO",
     "socket": "a socket",
 }
-"""The word of the program for each kind."""
+"""The program's term for each kind."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Keeps what a sidecar sent and logged, and searches it for secrets."""
+"""Record what a sidecar sent and logged, and search it for secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.secret_encodings import encodings
 
 
 class OutputRecorder:
-    """The answers of a replica: those in `seen` may hold no secret, those in `good` hold the access token."""
+    """The responses of a replica: those in `seen` may hold no secret, those in `good` hold the access token."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -31,7 +31,7 @@ class OutputRecorder:
 
     @property
     def figures(self) -> dict[str, int]:
-        """How many bytes were searched, and for how many secrets and encodings."""
+        """Return how many bytes were searched, and for how many secrets and encodings."""
         forms = {form for secret in self.searched_for for form in encodings(secret)}
         return {"bytes": self.searched_bytes, "secrets": len(self.searched_for), "encodings": len(forms)}
 

@@ -1,6 +1,6 @@
-"""A process whose names lead where a test says, as its own machine's would: `python -m tests.support.own_names`.
+"""A process with its own host names and DNS server: `python -m tests.support.own_names`.
 
-HOSTS and RESOLV are what it finds at /etc/hosts and /etc/resolv.conf; the rest are Python's arguments. Needs the right
+HOSTS and RESOLV replace /etc/hosts and /etc/resolv.conf; the rest are Python's arguments. Needs the right
 to make a mount namespace.
 """
 
@@ -20,22 +20,22 @@ _UNSHARE = ("unshare", "--mount", "--propagation", "private")
 
 @functools.cache
 def needs_own_names() -> pytest.MarkDecorator:
-    """Left out where no mount namespace may be made, as in most containers, or no socket be bound to DNS's port."""
+    """Skip the test where no mount namespace may be made, as in most containers, or the DNS port cannot be bound."""
     may = os.geteuid() == 0 and subprocess.run((*_UNSHARE, "true"), capture_output=True, check=False).returncode == 0
     return pytest.mark.skipif(not may, reason="names of its own need root, and the right to make a mount namespace")
 
 
 class OwnNames:
-    """What processes that run with `argv` find; names that are not in `hosts` are asked of a server."""
+    """The host names of processes that run with `argv`; names that are not in `hosts` are looked up at a server."""
 
     def __init__(self, folder: Path, server: str = "127.0.0.1") -> None:
         self._hosts, self._resolv = folder / "hosts", folder / "resolv.conf"
-        # A silent server is waited for longer than any test lasts: who waited for it would not end.
+        # The time-out for a silent server is longer than any test: a process that waited for it would not end.
         self._resolv.write_text(f"nameserver {server}\noptions timeout:30 attempts:5\n")
-        self.lead()
+        self.resolve_to()
 
-    def lead(self, **hosts: str) -> None:
-        """From now on each name leads to this address, also for processes that run."""
+    def resolve_to(self, **hosts: str) -> None:
+        """Resolve each name to this address from now on, also for processes that run."""
         lines = [f"{address} {name}.test\n" for name, address in {"localhost": "127.0.0.1", **hosts}.items()]
         self._hosts.write_text("127.0.0.1 localhost\n" + "".join(lines))
 

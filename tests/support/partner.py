@@ -14,7 +14,7 @@ from sidecar.core.ports import MaySend
 
 @dataclass
 class FakePartner:
-    """Issues `token-1`, `token-2`, …; `script` holds what the next calls do instead, in order."""
+    """Issues `token-1`, `token-2`, …; `script` holds the outcomes of the next calls instead, in order."""
 
     can_refresh: bool = False
     latency_s: float = 0.2

@@ -1,4 +1,4 @@
-"""Another process with the same store file: on command it holds the lock of the file, or runs an operation."""
+"""Another process with the same store file. On command it holds the lock of the file, or runs an operation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.replica import PATIENT_S
 
 
 class PeerProcess:
-    """The side of the test. `ask` sends a command and waits for its answer; `order` only sends, and `answer` reads."""
+    """Controls the process. `ask` sends a command and waits for its answer; `order` only sends, and `answer` reads."""
 
     def __init__(self, path: Path) -> None:
         self._process = subprocess.Popen(
@@ -30,14 +30,14 @@ class PeerProcess:
         )  # fmt: skip
         self.answer()
 
-    def ask(self, word: str) -> dict[str, Any]:
+    def ask(self, command: str) -> dict[str, Any]:
         """`lock`, `unlock`, `peek`, `claim` or `fetch`."""
-        self.order(word)
+        self.order(command)
         return self.answer()
 
-    def order(self, word: str) -> None:
+    def order(self, command: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(word + "\n")
+        self._process.stdin.write(command + "\n")
 
     def answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -49,39 +49,39 @@ class PeerProcess:
 
 
 async def _serve(path: Path) -> None:
-    """Read commands from stdin until it ends; the side of the other process."""
+    """Run in the other process: read commands from stdin until it ends."""
     store = SqliteStore(path, timeout_s=PATIENT_S, sealer=SEALER, clock=HandClock())
     lock: sqlite3.Connection | None = None
     shared = store.shared_state(PROFILE)
-    _say({})
+    _send({})
     for line in sys.stdin:
         match line.strip():
             case "lock":
                 lock = sqlite3.connect(path, isolation_level=None)
                 lock.execute("BEGIN IMMEDIATE")
-                _say({})
+                _send({})
             case "unlock" if lock is not None:
                 lock.execute("ROLLBACK")
-                _say({})
-            case word:
+                _send({})
+            case command:
                 try:
-                    _say(await _taken_part(shared, word))
+                    _send(await _run_operation(shared, command))
                 except StoreError as error:
-                    _say({"error": error.cause, "words": error.words})
+                    _send({"error": error.cause, "words": error.words})
 
 
-async def _taken_part(shared: SharedState, word: str) -> dict[str, object]:
-    nonce = f"peer-{os.getpid()}/{word}"
-    if word == "claim":
+async def _run_operation(shared: SharedState, command: str) -> dict[str, object]:
+    nonce = f"peer-{os.getpid()}/{command}"
+    if command == "claim":
         return {"outcome": outcome_name(await shared.claim(an_ask(nonce)))}
-    if word == "fetch":
+    if command == "fetch":
         token = a_token((await shared.claim(an_ask(nonce))).state.fence)
         await shared.commit(nonce, token, 0, LearnedLifetime())
     state = await shared.peek(0)
     return {"token_id": state.token_id, "epoch": state.epoch}
 
 
-def _say(answer: dict[str, object]) -> None:
+def _send(answer: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

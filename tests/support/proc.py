@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def cpu_s(pid: int) -> float:
-    """Of all its threads so far, to the nanosecond (Documentation/scheduler/sched-stats.rst: the first field).
+    """Return the time of all its threads so far, in ns (Documentation/scheduler/sched-stats.rst: the first field).
 
-    `/proc/PID/stat` counts in steps of 10 ms, which is more than an idle process spends in seconds.
+    `/proc/PID/stat` counts in steps of 10 ms, which is more than an idle process uses in seconds.
     """
     threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9

@@ -1,4 +1,4 @@
-"""A fleet of real processes, beside a real Redis and a simulated partner on a real socket."""
+"""A fleet of real processes, with a real Redis and a simulated partner on a real socket."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ class Fleet:
 
     async def looked(self) -> None:
         """Wait until each replica has read the store, which must be Redis, several times."""
-        asked = self._scripts_run()
-        await until(lambda: self._scripts_run() >= asked + 4 * len(self.replicas))
+        before = self._scripts_run()
+        await until(lambda: self._scripts_run() >= before + 4 * len(self.replicas))
 
     def _scripts_run(self) -> int:
         return self.redis.command_counts().get("evalsha", 0)

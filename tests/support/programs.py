@@ -16,18 +16,18 @@ _TLS = "a server with TLS"
 
 
 def found(name: str) -> str | None:
-    """Return the path of the program, also in /usr/sbin, which only root has in its path, and beside Python."""
+    """Return the path of the program, also in /usr/sbin, which only root has in its path, and in Python's folder."""
     beside_python = Path(sys.executable).parent
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:{beside_python}")
 
 
 def needs(name: str) -> pytest.MarkDecorator:
-    """Puts a test into the tier of those that need other programs (`tests/tiers.py`)."""
+    """Put a test into the tier of those that need other programs (`tests/tiers.py`)."""
     return pytest.mark.program(name)
 
 
 def server_with_tls() -> pytest.MarkDecorator:
-    """The same for tests with a store that speaks TLS: that of Debian does, those of wheels do not."""
+    """Put a test into that tier if its store must support TLS: Debian's server does, those of wheels do not."""
     return pytest.mark.program(_TLS)
 
 

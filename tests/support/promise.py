@@ -1,4 +1,4 @@
-"""Which responses a replica must never give, whatever fails, judged by what the partner issued."""
+"""The responses that a replica must never give, whatever fails, by what the partner issued."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ COMMIT_S = 2
 """How long a commit may take at most: the age of a token is stored as it was when the commit was sent."""
 
 
-def broken_promise(answer: Answer, sandbox: Sandbox, asked_at: MonotonicTime, told: frozenset[str]) -> str:
+def broken_promise(answer: Answer, sandbox: Sandbox, asked_at: MonotonicTime, reported: frozenset[str]) -> str:
     """Return why this response to a request of `asked_at` is wrong; empty if it is not.
 
-    `told` are tokens that were reported to this replica as rejected. The partner uses the clock of this process.
+    `reported` are tokens that were reported to this replica as rejected. The partner uses the clock of this process.
     """
     if answer.status != 200:
         return "" if answer.code and answer.status in (502, 503) else f"{answer.status} {answer.text[:80]}"
@@ -27,6 +27,6 @@ def broken_promise(answer: Answer, sandbox: Sandbox, asked_at: MonotonicTime, to
         return f"a token that ended {-left_s:.2f} s ago, {'marked suspect' if suspect else 'not marked'}"
     if body["expiresIn"] > max(1, left_s + COMMIT_S):
         return f"a token that claims {body['expiresIn']} s and has {left_s:.2f} s"
-    if token_id in told and not suspect:
+    if token_id in reported and not suspect:
         return "a token that was reported as rejected, not marked suspect"
     return ""

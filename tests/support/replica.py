@@ -20,7 +20,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 HANG_S = 60
-"""How long a test waits before it counts as hanging. It is long enough for a busy machine, and proves nothing else."""
+"""How long a test waits before it counts as hanging. It is long enough for a busy machine."""
 PATIENT_S = 30
 """A time limit of a store, call or request that no busy machine reaches, for tests that are not about time limits."""
 LOOK_S = 0.05

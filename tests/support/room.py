@@ -1,4 +1,4 @@
-"""One listener with its connections, and the limits that it reports."""
+"""One listener with its connections, and the limits that it reports as reached."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ R = TypeVar("R", bound="Room")
 
 
 class Room:
-    """A listener whose handler is `here`, and who is in it."""
+    """A listener with a handler that a test can hold, and the clients that are connected."""
 
     def __init__(self, limits: Limits, handler: Handler | None = None, fast_path: FastPath | None = None) -> None:
         self.sink = ListSink()
@@ -32,7 +32,7 @@ class Room:
         self.free = asyncio.Event()
         self.free.set()
         self.asked = asyncio.Event()
-        """Set once the handler has been asked; it answers while `free` is set."""
+        """Set once the handler has a request. It responds while `free` is set."""
         self.listener = Listener(HttpServer(handler or self._hello, self.sink, "vending", limits, fast_path=fast_path))
 
     async def _hello(self, request: web.BaseRequest) -> Response:
@@ -45,7 +45,7 @@ class Room:
         return [event.limit for event in self.sink.of(LimitHit)]
 
     async def has(self, connections: int) -> None:
-        """Returns once so many are in."""
+        """Wait until this many connections are open."""
         await until(lambda: self.listener.connections == connections)
 
     async def caller(self) -> Caller:
@@ -64,7 +64,7 @@ class Caller:
         return parse(await asyncio.wait_for(self.reader.readuntil(b"hello"), HANG_S))
 
     async def end(self) -> bytes:
-        """What came before the other side closed."""
+        """Return what was received until the other side closed."""
         try:
             return await asyncio.wait_for(self.reader.read(), HANG_S)
         except ConnectionResetError:
@@ -77,7 +77,7 @@ def room(limits: Limits, handler: Handler | None = None) -> AbstractAsyncContext
 
 @asynccontextmanager
 async def opened(some: R) -> AsyncIterator[R]:
-    """Open for callers, and in the end they go before it does."""
+    """Start the listener; at the end, end its clients before it stops."""
     await some.listener.start([LOOPBACK])
     try:
         yield some

@@ -29,7 +29,7 @@ BASIC = base64.b64encode("sandbox-key:sandbox-sécret".encode()).decode()
 
 
 class Bench:
-    """A running sandbox, its client, and plain requests for what the client never sends."""
+    """A running sandbox, its client, and plain requests that the client never sends."""
 
     def __init__(self, sandbox: Sandbox, url: str, session: aiohttp.ClientSession, clock: HandClock) -> None:
         self.sandbox, self.url, self.session, self.clock = sandbox, url, session, clock

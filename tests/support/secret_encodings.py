@@ -1,4 +1,4 @@
-"""The encodings in which a secret may stand in text or bytes."""
+"""The encodings in which a secret may be in text or bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 
 def encodings(secret: str) -> Iterator[str]:
-    """The secret as it is, rewritten, and in base64 of a text that it is part of."""
+    """Return the secret as it is, rewritten, and in base64 of a text that it is part of."""
     raw = secret.encode()
     yield from (secret, quote(secret, safe=""), json.dumps(secret)[1:-1], *rewritten(secret).values())
     for inner in inside_base64(raw):
@@ -20,7 +20,7 @@ def encodings(secret: str) -> Iterator[str]:
 
 
 def inside_base64(raw: bytes) -> Iterator[str]:
-    """The part of a base64 text that `raw` alone determines, for each position of `raw` in the encoded text."""
+    """Return the part of a base64 text that only `raw` determines, for each position of `raw` in the encoded text."""
     for offset in range(3):
         # Cut off what depends on the bytes before and after.
         whole = base64.b64encode(b"\0" * offset + raw + b"\0" * (-(offset + len(raw)) % 3)).decode()
@@ -28,7 +28,7 @@ def inside_base64(raw: bytes) -> Iterator[str]:
 
 
 def rewritten(secret: str) -> Mapping[str, str]:
-    """Forms in which a partner may write `secret`, each by what was done to it."""
+    """Return the forms in which a partner may write `secret`, by the name of the conversion."""
     raw = secret.encode()
     coded = base64.b64encode(raw).decode()
     every = "".join(f"%{byte:02X}" for byte in raw)

@@ -14,29 +14,29 @@ class Manager:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.told: list[str] = []
+        self.lines: list[str] = []
         """Every line so far, in order."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(f"\0{address[1:]}" if address[0] == "@" else address)
 
-    def hear(self) -> list[str]:
+    def receive(self) -> list[str]:
         """Read what was received since the last time, and return its lines."""
         news: list[str] = []
         with contextlib.suppress(BlockingIOError):
             while True:
                 news += self._socket.recv(65_536).decode().split("\n")
-        self.told += news
+        self.lines += news
         return news
 
-    def heard(self, line: str) -> bool:
-        self.hear()
-        return line in self.told
+    def received(self, line: str) -> bool:
+        self.receive()
+        return line in self.lines
 
     def status(self) -> str:
         """The latest status line; empty before the first."""
-        self.hear()
-        return next((line[7:] for line in reversed(self.told) if line.startswith("STATUS=")), "")
+        self.receive()
+        return next((line[7:] for line in reversed(self.lines) if line.startswith("STATUS=")), "")
 
     def fill(self) -> None:
         """Fill the buffer of the socket."""

@@ -31,12 +31,12 @@ CLEAN, SILENT = Way(), Way(silent=True)
 Gate: TypeAlias = Callable[[], Awaitable[None]]
 
 
-class ResetWish(Exception):  # noqa: N818 - a request, not an error
+class ResetRequested(Exception):  # noqa: N818 - a request, not an error
     """Raised to reset the connection."""
 
 
-class Passage:
-    """Carries one direction of one connection. It reads `way` before each piece, so faults change at any time."""
+class DirectionRelay:
+    """Carries one direction of one connection. It reads `way` before each piece, so faults can change at any time."""
 
     def __init__(
         self, way: Callable[[], Way], look: Callable[[bytes], None], change: Gate, dice: random.Random
@@ -47,7 +47,7 @@ class Passage:
         self._passed_bytes = 0
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry until the end of the stream. Raises `ResetWish` and `ConnectionError`."""
+        """Carry until the end of the stream. Raises `ResetRequested` and `ConnectionError`."""
         while chunk := await reader.read(CHUNK_BYTES):
             self._look(chunk)
             for piece in self._pieces(chunk):
@@ -71,7 +71,7 @@ class Passage:
         writer.write(piece[:allowed])
         await writer.drain()
         if allowed < len(piece):
-            raise ResetWish
+            raise ResetRequested
         self._passed_bytes += len(piece)
 
     async def _wait(self) -> None:

@@ -41,7 +41,7 @@ NO_TOKEN = {
 
 
 def providers() -> dict[str, FakeProvider]:
-    """Token providers by their state, at 00:03:00 of a life that began at 00:00:00."""
+    """Return token providers by their state, at 00:03:00 of a process that started at 00:00:00."""
     shown = {name: FakeProvider(name) for name in ("fresh", "cooling", "suspect", "empty", "rejected", "resting")}
     for provider in shown.values():
         provider.show(left_s=720)
@@ -58,7 +58,7 @@ def providers() -> dict[str, FakeProvider]:
 
 
 def sample_events() -> Iterator[Event]:
-    """Events of several kinds."""
+    """Yield events of several kinds."""
     listen, admin_listen, profiles = ("127.0.0.1:8181",), ("0.0.0.0:9181",), tuple(providers())
     yield ServiceStarted(version="1.0", listen=listen, admin_listen=admin_listen, store="redis", profiles=profiles)
     change = {"token_id": "13acf09ea0c6d864", "fetched": True, "fence": 7, "lifetime": Lifetime.ASSUMED}
@@ -72,9 +72,9 @@ def sample_events() -> Iterator[Event]:
     yield CredentialsUnreadable(profile="rejected", problem="api-key is empty")
 
 
-def shown(*snapshots: Snapshot, told: Sequence[Event] = (), draining: bool = False) -> str:
+def shown(*snapshots: Snapshot, events: Sequence[Event] = (), draining: bool = False) -> str:
     recent = RecentEvents(FixedClock())
-    for event in told:
+    for event in events:
         recent.emit(event)
     return page(status(snapshots, recent(), at=NOW + 180, version="1.2.3", draining=draining))
 

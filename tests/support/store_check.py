@@ -1,4 +1,4 @@
-"""What `token-sidecar check` says of a store, and small servers in front of real ones."""
+"""What `token-sidecar check` reports about a store, and small servers in front of real ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def store_lines(url: str, **settings: str) -> list[CheckLine]:
 
 
 async def failures(url: str, **settings: str) -> list[str]:
-    """The details of the lines that failed."""
+    """Return the details of the lines that failed."""
     lines = await store_lines(url, **settings)
     assert [line.ok for line in lines if not line.detail] in ([], [True])
     return [line.detail for line in lines if not line.ok]
@@ -43,7 +43,7 @@ async def notes(url: str) -> list[str]:
 
 @asynccontextmanager
 async def balanced(servers: Sequence[RedisServer]) -> AsyncIterator[int]:
-    """A port whose connections go to each of the servers in turn, as with a Kubernetes Service."""
+    """Yield a port that passes its connections to each of the servers in turn, as a Kubernetes Service does."""
     turns = 0
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,7 +59,7 @@ async def balanced(servers: Sequence[RedisServer]) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def always_answering(line: bytes) -> AsyncIterator[int]:
-    """A port that answers everything with this."""
+    """Yield a port that answers everything with this line."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(65536):
@@ -71,7 +71,7 @@ async def always_answering(line: bytes) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def _listening(serve: Serve) -> AsyncIterator[int]:
-    """A port; at the end, every connection to it has ended."""
+    """Yield a port; at the end, every connection to it has ended."""
     served: list[asyncio.Task[None]] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""A server of the standard library in a thread beside the test."""
+"""A server of the standard library, in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A token file and the task that writes it, with a token provider that the test controls."""
+"""A token file and the task that writes it, with a token provider that a test controls."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class Scene:
         return self.content(), self.follower.behind
 
     @property
-    def told(self) -> list[str]:
-        """The ids of the tokens written, and an empty one for each removal."""
-        told = [event for event in self.sink.events if isinstance(event, TokenFileWritten | TokenFileRemoved)]
-        return [event.token_id if isinstance(event, TokenFileWritten) else "" for event in told]
+    def changes(self) -> list[str]:
+        """The ids of the tokens written, and an empty text for each removal."""
+        events = [event for event in self.sink.events if isinstance(event, TokenFileWritten | TokenFileRemoved)]
+        return [event.token_id if isinstance(event, TokenFileWritten) else "" for event in events]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""The vending listener on a real socket, in front of providers that do as they are told."""
+"""The vending listener on a real socket, in front of token providers that a test controls."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class VendingService:
     @property
     def audited(self) -> list[tuple[str, str, str, str]]:
         """(profile, endpoint, token id, outcome) of each token in a response and each report."""
-        told = self.audit.of(Audited)
-        return [(event.profile, event.endpoint, event.token_id, event.outcome) for event in told]
+        events = self.audit.of(Audited)
+        return [(event.profile, event.endpoint, event.token_id, event.outcome) for event in events]
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
-"""An event loop whose time moves only when nothing is left to do, and then at once to the next timer.
+"""An event loop on virtual time: when no callback is ready, time moves at once to the next timer.
 
-It has no selector, no sockets and no threads, and its handles carry no debugging: a turn costs less than a microsecond.
-Callbacks run in the order in which the loops of asyncio run them: all that is ready, in turn; then what that made
-ready; timers by their time, and of several at one moment in the order of their heap.
+It has no selector, no sockets and no threads, and its handles have no debug data: a turn takes less than a microsecond.
+Callbacks run in the order in which the loops of asyncio run them: all that are ready, in turn; then those that became
+ready; timers by their time, and those of the same time in the order of their heap.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SWEPT_FROM = 100
 
 
 class Call(asyncio.TimerHandle):
-    """A callback that is to run; of `asyncio.TimerHandle` it has the methods, and nothing else is filled in."""
+    """A callback that is to run. It has the methods of `asyncio.TimerHandle`, but not its data."""
 
     __slots__ = ("args", "at_s", "callback", "context", "is_cancelled", "waits_in")
 
@@ -41,7 +41,7 @@ class Call(asyncio.TimerHandle):
     def cancel(self) -> None:
         if not self.is_cancelled:
             self.is_cancelled = True
-            # It may lie among the timers for long, and what it would have used need not.
+            # It may stay among the timers for long; the objects that it would use need not.
             self.callback, self.args = _nothing, ()
             if self.waits_in is not None:
                 self.waits_in.cancelled_timers += 1
@@ -53,7 +53,7 @@ class Call(asyncio.TimerHandle):
         return self.at_s
 
     def __lt__(self, other: object) -> bool:
-        """Timers are compared by their time alone: at one moment, none comes before another."""
+        """Compare timers by their time only: those of the same time are equal."""
         return False
 
     __eq__ = object.__eq__
@@ -62,13 +62,13 @@ class Call(asyncio.TimerHandle):
 
 
 def _nothing() -> None:
-    """What a cancelled call would do."""
+    """Run instead of a cancelled call."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """`asyncio.sleep`, `asyncio.timeout` and `call_later` all run on virtual seconds since the loop was made.
 
-    Running it raises `RuntimeError` once nothing can ever happen again.
+    Running it raises `RuntimeError` once no callback is ready and no timer is left.
     """
 
     def __init__(self) -> None:
@@ -76,14 +76,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._ticks = 0
         self.now_s = 0.0
-        """As `time` says, for who asks half a million times."""
+        """The same as `time()`, for callers that read it half a million times."""
         self._due: deque[Call] = deque()
         self._timers: list[tuple[float, Call]] = []
         self.cancelled_timers = 0
         """Since the last sweep, less those that were first: asyncio counts no better, and when it sweeps decides about
         the order of timers at one moment."""
 
-    # -- what asyncio asks of a loop ----------------------------------------------------------------------------------
+    # -- what asyncio calls -------------------------------------------------------------------------------------------
 
     def time(self) -> float:
         return self.now_s
@@ -137,28 +137,28 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._due.clear()
         self._timers.clear()
 
-    # -- what tests ask of it -----------------------------------------------------------------------------------------
+    # -- what tests call -----------------------------------------------------------------------------------------------
 
     def timers(self) -> list[Call]:
-        """Those that are yet to come."""
+        """The timers that have not run yet."""
         return [call for _, call in self._timers if not call.is_cancelled]
 
     def is_idle(self) -> bool:
-        """Whether nothing but the caller is ready to run; timers may be left."""
+        """Return whether only the caller is ready to run; timers may be left."""
         return not self._due
 
     # -- how it runs --------------------------------------------------------------------------------------------------
 
     def may_run(self, call: Call) -> bool:
-        """Asked before each call."""
+        """Return whether this call may run now. It is called before each one."""
         return True
 
     def run_again(self, call: Call) -> None:
-        """For a call that was not allowed to run."""
+        """Queue a call again that was not allowed to run."""
         self._due.append(call)
 
     def _turn(self) -> None:
-        """Run all that is ready now; where that is nothing, at the moment of the next timer."""
+        """Run all callbacks that are ready now; if there is none, move to the time of the next timer."""
         self._drop_cancelled()
         due = self._due
         self._take_due_timers()
@@ -207,7 +207,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 def running_loop() -> VirtualLoop:
-    """For who asks again and again: `asyncio.get_running_loop` costs a system call."""
+    """Return the running loop. `asyncio.get_running_loop` costs a system call."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     return loop

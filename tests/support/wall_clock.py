@@ -1,4 +1,4 @@
-"""A wall clock that is stepped under running processes, whose monotonic clocks go on: libfaketime."""
+"""A wall clock that is stepped while processes run; their monotonic clocks go on (libfaketime)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def faketime_library() -> Path:
 
 
 class WallClock:
-    """The wall clock of every process that is started with `environ`."""
+    """The wall clock of all processes that are started with `environ`."""
 
     def __init__(self, folder: Path) -> None:
-        """Keeps its offset in a file of its own in `folder`, which must be there."""
+        """The offset is kept in a file in `folder`, which must exist."""
         self._file = folder / "wall-clock"
         self.step(0)
 
     @property
     def environ(self) -> Mapping[str, str]:
         return {
-            # libc comes second, so that its allocator is found before jemalloc's, which asks for the time while it
+            # libc comes second, so that its allocator is found before jemalloc's, which reads the time while it
             # starts, before libfaketime has.
             "LD_PRELOAD": f"{faketime_library()}:{ctypes.util.find_library('c')}",
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
@@ -37,7 +37,7 @@ class WallClock:
         }
 
     def step(self, ahead_s: int) -> None:
-        """From now on it is this much ahead of the machine's; negative: behind."""
+        """Set the clock this much ahead of the machine's from now on; negative: behind."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{ahead_s:+d}")
         new.rename(self._file)

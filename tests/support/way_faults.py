@@ -1,4 +1,4 @@
-"""Faults of the connection to a server, by name: each function begins one, and `FaultProxy.heal` ends it."""
+"""Faults of the connection to a server, by name. Each function begins one, and `FaultProxy.heal` ends it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from sidecar.stores.redis.client import Script
 from sidecar.stores.redis.store import CLAIM, COMMIT
-from tests.support.fault_proxy import FaultProxy, Link
+from tests.support.fault_proxy import FaultProxy, ProxiedConnection
 from tests.support.spoiled_way import SILENT, Way
 
 FLAP_S = 0.2
@@ -32,9 +32,9 @@ def lose_reply_of(script: Script) -> Callable[[FaultProxy], None]:
     """Once, the server runs the script and its reply is lost."""
 
     def begin(proxy: FaultProxy) -> None:
-        def watch(link: Link, chunk: bytes) -> None:
+        def watch(connection: ProxiedConnection, chunk: bytes) -> None:
             if script.sha.encode() in chunk:
-                link.replies = Way(reset_after_bytes=0)
+                connection.replies = Way(reset_after_bytes=0)
                 proxy.watch = lambda *_: None
 
         proxy.watch = watch
@@ -59,7 +59,7 @@ def black_hole(proxy: FaultProxy) -> None:
 
 
 def deaf(proxy: FaultProxy) -> None:
-    """Requests arrive, replies do not."""
+    """Lose all replies; requests arrive."""
     proxy.replies = SILENT
 
 
@@ -88,7 +88,7 @@ CUTTING: Mapping[str, Callable[[FaultProxy], None]] = {
 
 @asynccontextmanager
 async def flapping(proxy: FaultProxy, seed: int) -> AsyncIterator[None]:
-    """A cutting fault, then none, every 200 ms, in the order of the seed."""
+    """Cause a fault that cuts connections for 200 ms, then none for 200 ms, and so on, in the order of the seed."""
 
     async def flap() -> None:
         dice = random.Random(seed)

@@ -1,4 +1,4 @@
-"""HTTP by hand: what goes over the socket is exactly what the test says."""
+"""HTTP requests as bytes: the socket gets exactly what the test passes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.support.replica import HANG_S
 
 LOOPBACK = Address(host="127.0.0.1", port=0)
 ASKING = {"Host": "localhost", "Sidecar-Request": "true"}
-"""The headers of a caller who does it right."""
+"""The headers of a correct caller."""
 PLAIN = b"GET /v1/token HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n\r\n"
-"""The same caller's whole request, with nothing beside."""
+"""The whole request of that caller."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Reply:
     raw: bytes
 
     def header(self, name: str) -> str | None:
-        """The header's value; None when it is absent, an error when it is there twice."""
+        """Return the header's value, or None if it is absent. Fails if it is there twice."""
         found = [value for key, value in self.fields if key == name.lower()]
         assert len(found) <= 1, f"{name} is there {len(found)} times"
         return found[0] if found else None
@@ -40,7 +40,7 @@ class Reply:
 
     @property
     def code(self) -> str:
-        """The problem's code."""
+        """The error code of the response."""
         assert self.header("Content-Type") == "application/problem+json"
         return str(self.json()["code"])
 
@@ -77,7 +77,7 @@ async def ask(
     body: bytes = b"",
     bare: bool = False,
 ) -> Reply:
-    """One request with the headers of `ASKING` (unless `bare`) and what is given here."""
+    """Send one request with the headers of `ASKING` (unless `bare`) and the given ones."""
     fields = {**({} if bare else ASKING), "Connection": "close", **(headers or {})}
     if body:
         fields.setdefault("Content-Length", str(len(body)))
@@ -90,7 +90,7 @@ async def ask(
 async def serving(
     handler: Handler, sink: EventSink, at: Address = LOOPBACK, limits: Limits | None = None
 ) -> AsyncIterator[Address]:
-    """A listener around one handler; gives the address it ended up at."""
+    """Run a listener with one handler; yields its address."""
     listener = Listener(HttpServer(handler, sink, "vending", limits or Limits()))
     await listener.start([at])
     try:

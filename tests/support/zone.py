@@ -1,4 +1,4 @@
-"""Where names lead, as a test says."""
+"""A name service that a test controls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNKNOWN = socket.gaierror(socket.EAI_NONAME, "no such name")
 
 
 class Zone:
-    """A `LookUp`. Silent names are looked up until `speak`, in the thread that asks."""
+    """A `LookUp`. A look-up of a silent name blocks its thread until `answer`."""
 
     def __init__(self, **names: IpAddresses | OSError) -> None:
         """A name of one label each; `addresses` holds any."""
@@ -33,8 +33,8 @@ class Zone:
         for host in hosts:
             self._silent[host] = threading.Event()
 
-    def speak(self) -> None:
-        """Answer everybody who waits, and everybody from now on."""
+    def answer(self) -> None:
+        """Answer all look-ups that wait, and all later ones."""
         for free in self._silent.values():
             free.set()
         self._silent.clear()

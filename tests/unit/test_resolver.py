@@ -22,7 +22,7 @@ NEVER_S = 60
 def zone() -> Iterator[Zone]:
     made = Zone(redis=A, partner=B)
     yield made
-    made.speak()
+    made.answer()
 
 
 def look_ups_under_way() -> list[threading.Thread]:
@@ -35,7 +35,7 @@ async def test_a_silent_name_holds_up_no_other(zone: Zone) -> None:
     silent = [asyncio.create_task(resolver.resolve("redis")) for _ in range(20)]
     assert await resolver.resolve("partner") == B
     assert not any(task.done() for task in silent)
-    zone.speak()
+    zone.answer()
     assert await asyncio.gather(*silent) == [A] * 20
 
 
@@ -49,7 +49,7 @@ async def test_a_name_is_looked_up_once_at_a_time_and_by_a_thread_that_nobody_wa
     await asyncio.wait(waiting[:10])
     waiting.append(asyncio.create_task(resolver.resolve("redis")))
     assert [thread.daemon for thread in look_ups_under_way()] == [True]
-    zone.speak()
+    zone.answer()
     assert await asyncio.gather(*waiting[10:]) == [A] * 11
     assert zone.asked == ["redis"]
 
@@ -75,7 +75,7 @@ async def test_what_was_found_last_counts_after_a_short_while_and_what_comes_lat
     zone.silence("redis")
     assert [await resolver.resolve("redis") for _ in range(3)] == [A] * 3
     assert zone.asked == ["redis"] * 2, "one at a time"
-    zone.speak()
+    zone.answer()
     await until(lambda: not look_ups_under_way())
     zone.silence("redis")
     assert await resolver.resolve("redis") == B
@@ -114,7 +114,7 @@ async def test_names_without_end_start_no_threads_without_end(zone: Zone) -> Non
         await resolver.resolve("redis")
     assert await resolver.resolve("partner") == B
     assert len(look_ups_under_way()) == MAX_UNDER_WAY
-    zone.speak()
+    zone.answer()
     assert await asyncio.gather(*waiting) == [A] * MAX_UNDER_WAY
 
 

@@ -60,39 +60,39 @@ def systemd(tmp_path: Path) -> Iterator[Manager]:
 async def test_it_is_ready_when_it_has_started_and_told_so_once(systemd: Manager) -> None:
     async with told(NOTIFY_SOCKET=systemd.address) as service:
         await service.looked()
-        assert systemd.hear() == ["EXTEND_TIMEOUT_USEC=15000000", "STATUS=No token: default (starting)"]
+        assert systemd.receive() == ["EXTEND_TIMEOUT_USEC=15000000", "STATUS=No token: default (starting)"]
         service.health = VENDING
         await service.looked()
-        assert systemd.hear() == ["READY=1", "STATUS=Vending tokens: default"]
+        assert systemd.receive() == ["READY=1", "STATUS=Vending tokens: default"]
         service.health = replace(STARTING, started=True)
         await service.looked()
-        assert systemd.hear() == ["STATUS=No token: default (starting)"]
+        assert systemd.receive() == ["STATUS=No token: default (starting)"]
         await service.looked()
-        assert systemd.hear() == []
+        assert systemd.receive() == []
 
 
 async def test_an_abstract_socket_is_told_as_well(tmp_path: Path) -> None:
     with manager(tmp_path, abstract=True) as systemd:
         async with told(NOTIFY_SOCKET=systemd.address) as service:
             service.health = VENDING
-            await until(lambda: systemd.heard("READY=1"))
+            await until(lambda: systemd.received("READY=1"))
 
 
 async def test_a_watchdog_is_told_twice_an_interval_at_least_while_the_service_is_alive(systemd: Manager) -> None:
     interval_s = 0.3
     async with told(NOTIFY_SOCKET=systemd.address, WATCHDOG_USEC="300000", WATCHDOG_PID=str(os.getpid())) as service:
         service.health = VENDING
-        await until(lambda: systemd.heard("READY=1"))
+        await until(lambda: systemd.received("READY=1"))
         await service.looked()
-        systemd.hear()
-        await until(lambda: "WATCHDOG=1" in systemd.hear())
+        systemd.receive()
+        await until(lambda: "WATCHDOG=1" in systemd.receive())
         first, second = service.looked_at[-2:]
         assert 0 < second - first < interval_s / 2 + 0.001
         service.health = replace(VENDING, alive=False)
         await service.looked()
-        systemd.hear()
+        systemd.receive()
         await service.looked()
-        assert "WATCHDOG=1" not in systemd.hear()
+        assert "WATCHDOG=1" not in systemd.receive()
 
 
 @pytest.mark.parametrize("variables", [{}, {"WATCHDOG_USEC": "300000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": ""}])
@@ -101,36 +101,36 @@ async def test_no_watchdog_is_told_that_asks_for_nothing_or_for_another_process(
 ) -> None:
     async with told(NOTIFY_SOCKET=systemd.address, **variables) as service:
         await service.looked()
-        assert "WATCHDOG=1" not in systemd.hear()
+        assert "WATCHDOG=1" not in systemd.receive()
         assert service.warned == []
 
 
 async def test_a_drain_is_told_with_the_time_it_takes_and_the_state_changes_no_more(systemd: Manager) -> None:
     async with told(NOTIFY_SOCKET=systemd.address) as service:
         service.health = VENDING
-        await until(lambda: systemd.heard("READY=1"))
-        systemd.hear()
+        await until(lambda: systemd.received("READY=1"))
+        systemd.receive()
         service.manager.stopping(120)
         service.health = STARTING
         await service.looked()
-        assert systemd.hear() == [
+        assert systemd.receive() == [
             "STOPPING=1", "STATUS=Stopping: tokens are vended for up to 120 s more", "EXTEND_TIMEOUT_USEC=130000000",
         ]  # fmt: skip
         service.manager.reloading()
-        assert systemd.hear() == []
+        assert systemd.receive() == []
 
 
 async def test_a_reload_is_told_when_it_begins_and_when_it_was_taken(systemd: Manager) -> None:
     async with told(NOTIFY_SOCKET=systemd.address) as service:
         service.manager.reloading()
         await service.looked()
-        assert not [line for line in systemd.hear() if line.startswith("RELOADING")]
+        assert not [line for line in systemd.receive() if line.startswith("RELOADING")]
         service.health = VENDING
-        await until(lambda: systemd.heard("READY=1"))
-        systemd.hear()
+        await until(lambda: systemd.received("READY=1"))
+        systemd.receive()
         now_us = int(service.clock.now * 1e6)
         service.manager.reloading()
-        assert systemd.hear() == ["RELOADING=1", f"MONOTONIC_USEC={now_us}", "READY=1"]
+        assert systemd.receive() == ["RELOADING=1", f"MONOTONIC_USEC={now_us}", "READY=1"]
 
 
 async def test_what_could_not_be_sent_is_sent_when_there_is_room(systemd: Manager) -> None:
@@ -138,8 +138,8 @@ async def test_what_could_not_be_sent_is_sent_when_there_is_room(systemd: Manage
         systemd.fill()
         service.health = VENDING
         await service.looked()
-        assert "READY=1" not in systemd.hear()
-        await until(lambda: systemd.heard("READY=1"))
+        assert "READY=1" not in systemd.receive()
+        await until(lambda: systemd.received("READY=1"))
         assert systemd.status() == VENDING.words
         assert service.warned == []
 
@@ -151,7 +151,7 @@ async def test_a_manager_that_is_not_there_is_a_warning_and_told_when_it_is(tmp_
         (warning,) = service.warned
         assert warning.startswith("NOTIFY_SOCKET cannot be written to (ENOENT)")
         with manager(tmp_path) as systemd:
-            await until(lambda: systemd.heard("READY=1"))
+            await until(lambda: systemd.received("READY=1"))
 
 
 @pytest.mark.parametrize("address", ["vsock:2:1234", "notify", "@", "/" + "x" * 107, "/" + "é" * 60])
@@ -167,7 +167,7 @@ async def test_a_watchdog_without_an_interval_is_a_warning(systemd: Manager, tex
     async with told(NOTIFY_SOCKET=systemd.address, WATCHDOG_USEC=text) as service:
         await service.looked()
         assert service.warned == ["WATCHDOG_USEC is no number of microseconds: the watchdog is told nothing"]
-        assert "WATCHDOG=1" not in systemd.hear()
+        assert "WATCHDOG=1" not in systemd.receive()
 
 
 async def test_without_a_manager_nobody_is_told_and_nothing_looked_at() -> None:

@@ -38,7 +38,7 @@ async def test_the_file_follows_the_token(scene: Scene) -> None:
         await scene.provider.next_look()
         assert scene.content() == "access-token-two"
     assert scene.content() == "access-token-two", "apps live on after us"
-    assert scene.told == [ONE, TWO]
+    assert scene.changes == [ONE, TWO]
 
 
 async def test_a_token_that_stays_is_written_once(scene: Scene) -> None:
@@ -47,7 +47,7 @@ async def test_a_token_that_stays_is_written_once(scene: Scene) -> None:
         await scene.provider.next_look()
         after = scene.path.stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
-    assert scene.told == [ONE]
+    assert scene.changes == [ONE]
 
 
 async def test_a_token_that_is_vended_no_more_is_removed_and_comes_back_when_it_is(scene: Scene) -> None:
@@ -59,7 +59,7 @@ async def test_a_token_that_is_vended_no_more_is_removed_and_comes_back_when_it_
         scene.provider.now = vended()
         await scene.provider.next_look()
         assert scene.content() == "access-token-one"
-    assert scene.told == [ONE, "", ONE]
+    assert scene.changes == [ONE, "", ONE]
 
 
 async def test_a_wait_is_for_another_than_the_token_held_also_a_suspect_one(scene: Scene) -> None:
@@ -93,7 +93,7 @@ async def test_what_an_earlier_process_left_stays_until_there_is_a_token_or_none
     await scene.provider.looked()
     task.cancel()
     assert scene.state() == (None if comes is None else "access-token-two", False)
-    assert scene.told == ["" if comes is None else TWO]
+    assert scene.changes == ["" if comes is None else TWO]
 
 
 async def test_a_write_that_failed_is_told_with_its_cause_and_tried_again(scene: Scene) -> None:
@@ -117,7 +117,7 @@ async def test_a_file_that_stops_to_be_writable_is_told_at_the_next_look(scene: 
         assert (scene.follower.failed, len(scene.sink.of(TokenFileFailed))) == (True, 1)
         scene.path.parent.mkdir()
         await scene.provider.next_look()
-        assert (scene.follower.failed, scene.content(), scene.told) == (False, "access-token-one", [ONE, ONE])
+        assert (scene.follower.failed, scene.content(), scene.changes) == (False, "access-token-one", [ONE, ONE])
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_a_file_that_another_changed_is_put_right_at_the_next_look_and_tha
         assert scene.content() == "access-token-one"
         assert stat.S_IMODE(scene.path.stat().st_mode) == 0o640
         assert [event.change for event in scene.sink.of(TokenFileChanged)] == [named]
-        assert scene.told == [ONE]
+        assert scene.changes == [ONE]
 
 
 async def test_a_file_that_comes_while_there_is_no_token_to_vend_is_removed_whoever_wrote_it(scene: Scene) -> None:
@@ -157,7 +157,7 @@ async def test_a_token_that_is_in_the_file_already_is_not_written_again(scene: S
     async with scene.running():
         now = scene.path.stat()
         assert (now.st_ino, now.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-        assert (scene.told, scene.follower.behind) == ([ONE], False)
+        assert (scene.changes, scene.follower.behind) == ([ONE], False)
 
 
 async def test_a_token_that_changes_while_it_is_written_is_followed_without_a_wait(scene: Scene) -> None:
@@ -194,8 +194,8 @@ async def test_without_any_token_there_is_nothing_to_tell_and_the_file_is_still_
     scene.provider.now, scene.provider.later = None, NONE_YET
     scene.provider.show(token_id="")
     async with scene.running():
-        assert (scene.state(), scene.told) == ((None, True), [])
+        assert (scene.state(), scene.changes) == ((None, True), [])
         scene.provider.show(token_id=ONE)
         scene.provider.now = vended()
         await scene.provider.next_look()
-        assert (scene.state(), scene.told) == (("access-token-one", False), [ONE])
+        assert (scene.state(), scene.changes) == (("access-token-one", False), [ONE])

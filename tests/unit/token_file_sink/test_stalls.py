@@ -109,7 +109,7 @@ async def test_an_old_token_is_removed_while_the_write_of_the_next_one_hangs_and
         assert not scene.follower.failed
         assert len(scene.sink.of(FileStallEnded)) == 1
         assert scene.stalls() == ()
-        assert scene.told == [ONE, "", TWO]
+        assert scene.changes == [ONE, "", TWO]
 
 
 async def test_a_write_that_hung_does_not_bring_a_token_back_that_is_vended_no_more(scene: Scene, disk: Disk) -> None:
@@ -121,7 +121,7 @@ async def test_a_write_that_hung_does_not_bring_a_token_back_that_is_vended_no_m
         assert scene.content() is None
         await scene.provider.next_look()
         assert scene.content() is None
-        assert TWO not in scene.told
+        assert TWO not in scene.changes
         assert not scene.follower.failed
 
 
@@ -133,7 +133,7 @@ async def test_a_rejected_token_does_not_wait_for_the_write_to_count_as_stalled(
             assert scene.content() == "access-token-one"
             scene.provider.now = None
             await until(lambda: scene.content() is None)
-        assert (failures(scene), scene.told) == (set(), [ONE, ""])
+        assert (failures(scene), scene.changes) == (set(), [ONE, ""])
 
 
 async def test_a_disk_that_is_merely_slow_keeps_the_token_before_until_the_next_one_is_written(
@@ -144,7 +144,7 @@ async def test_a_disk_that_is_merely_slow_keeps_the_token_before_until_the_next_
             take(scene, "access-token-two")
             await until(disk.asked.is_set)
             assert scene.content() == "access-token-one"
-        assert (scene.content(), failures(scene), scene.told) == ("access-token-two", set(), [ONE, TWO])
+        assert (scene.content(), failures(scene), scene.changes) == ("access-token-two", set(), [ONE, TWO])
 
 
 async def test_a_good_token_stays_while_a_look_at_its_file_hangs(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ async def test_a_good_token_stays_while_a_look_at_its_file_hangs(scene: Scene, m
             scene.provider.end_wait()
             await until(lambda: bool(scene.stalls()))
             assert scene.sink.of(FileStalled)
-        assert (scene.content(), scene.told, failures(scene)) == ("access-token-one", [ONE], set())
+        assert (scene.content(), scene.changes, failures(scene)) == ("access-token-one", [ONE], set())
         assert not scene.follower.failed
 
 
@@ -265,6 +265,6 @@ async def test_a_removal_of_which_only_the_writing_out_hangs_is_told_as_one(scen
         async with hanging(scene, disk):
             scene.provider.now = None
             scene.provider.end_wait()
-            await until(lambda: scene.told == [ONE, ""])
+            await until(lambda: scene.changes == [ONE, ""])
             assert scene.content() is None
-        assert (failures(scene), scene.told, scene.follower.failed) == (set(), [ONE, ""], False)
+        assert (failures(scene), scene.changes, scene.follower.failed) == (set(), [ONE, ""], False)

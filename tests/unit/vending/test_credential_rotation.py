@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sidecar.core.model import Credentials
 from sidecar.vending.credential_rotation import CredentialRotation
-from tests.support.key_fleet import Files, pair
+from tests.support.key_fleet import Files, credentials_with
 from tests.support.sink import ListSink
 
 
@@ -17,9 +17,9 @@ def ids(*pairs: Credentials) -> list[str]:
 
 
 def test_ids_that_the_store_names_do_not_pile_up() -> None:
-    files = Files(pair("key", "secret-1"))
+    files = Files(credentials_with("key", "secret-1"))
     rotation = a_rotation(files)
-    rotation.prove(ids(files.pair))
+    rotation.prove(ids(files.credentials))
     for number in range(10_000):
         rotation.prove([f"somebody's-{number}"])
     assert len(rotation._proven) < 20
@@ -27,21 +27,21 @@ def test_ids_that_the_store_names_do_not_pile_up() -> None:
 
 
 def test_a_pair_that_the_fleet_has_proven_before_the_file_came_here_is_not_tried() -> None:
-    files = Files(pair("key", "secret-1"))
-    rotation, newer = a_rotation(files), pair("key", "secret-2")
-    rotation.prove(ids(files.pair, newer))
-    files.pair = newer
+    files = Files(credentials_with("key", "secret-1"))
+    rotation, newer = a_rotation(files), credentials_with("key", "secret-2")
+    rotation.prove(ids(files.credentials, newer))
+    files.credentials = newer
     rotation.reload()
     assert rotation.pick([]) is newer
     assert not rotation.on_trial
 
 
 def test_the_pair_before_is_used_until_the_newest_has_obtained_a_token() -> None:
-    first, second = pair("key", "secret-1"), pair("key", "secret-2")
+    first, second = credentials_with("key", "secret-1"), credentials_with("key", "secret-2")
     files = Files(first)
     rotation = a_rotation(files)
     rotation.prove(ids(first))
-    files.pair = second
+    files.credentials = second
     rotation.reload()
     assert (rotation.pick([]), rotation.pick(ids(second))) == (second, first)
     rotation.prove(ids(second))

@@ -55,7 +55,7 @@ def page_saying(text: str) -> str:
     failure = LastFailure(kind=FailureKind.THROTTLED, at=NOW, detail=detail)
     calling = replace(snapshot(), lease_until=NOW + 200, last_failure=failure)
     told = [event for event in sample_events() if event.name not in ("store_failed", "token_reported")]
-    return shown(saying(text, calling), told=[saying(text, event) for event in told])
+    return shown(saying(text, calling), events=[saying(text, event) for event in told])
 
 
 def test_no_text_becomes_anything_but_text() -> None:
@@ -65,7 +65,7 @@ def test_no_text_becomes_anything_but_text() -> None:
 
 
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere() -> None:
-    text = shown(snapshot(), snapshot("other"), told=list(sample_events()))
+    text = shown(snapshot(), snapshot("other"), events=list(sample_events()))
     assert not [tag for tag in skeleton(text) if "style" in tag or any(name.startswith("on") for name in tag)]
     assert re.findall(r"<script[^>]*>(.*?)</script>", text) == [""]
     loaded = re.findall(r'(?:src|href)="([^"]*)"', text)

@@ -20,7 +20,7 @@ AT = "2026-01-01T00:03:00Z"
 
 
 def test_events_come_newest_first_in_words_with_their_details() -> None:
-    text = words(shown(snapshot(), told=list(sample_events())))
+    text = words(shown(snapshot(), events=list(sample_events())))
     told = text.split("Latest events", 1)[1]
     assert told.index("Credentials cannot be read: api-key is empty") < told.index("Sidecar 1.0 started")
     assert "warning: Store unavailable (peek: TimeoutError) 3 times suspect store_failed" in told
