@@ -1,4 +1,4 @@
-"""Each test has a sidecar of its own, so that no token it is given was revoked by another test."""
+"""Each test has its own sidecar, so that no token was revoked by another test."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def shared_partner() -> Iterator[Partner]:
 
 @pytest.fixture
 def partner(shared_partner: Partner) -> Partner:
-    """The session's sandbox, its counts and faults gone."""
+    """The sandbox of the session, with counts and faults reset."""
     shared_partner.reset()
     return shared_partner
 
 
 @pytest.fixture
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A unix socket's path must stay below 108 bytes, so not the test's own folder with its long name."""
+    """A folder with a short name: the path of a unix socket must stay below 108 bytes."""
     return tmp_path_factory.mktemp("site")
 
 
@@ -39,7 +39,7 @@ def site(partner: Partner, folder: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def locked_site(partner: Partner, folder: Path) -> Iterator[Site]:
-    """A sidecar that wants `CALLER_TOKEN`."""
+    """A sidecar that requires `CALLER_TOKEN`."""
     (folder / "caller-token").write_text(CALLER_TOKEN)
     with site_with(partner, folder, SIDECAR_CALLER_TOKEN_FILE=str(folder / "caller-token")) as site:
         yield site

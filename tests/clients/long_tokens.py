@@ -1,4 +1,4 @@
-"""A partner whose tokens are as long as any that are taken."""
+"""A partner with tokens of the greatest accepted length."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's form
-        """Nothing: the output is the tests'."""
+        """Write nothing: the output belongs to the tests."""

@@ -1,4 +1,4 @@
-"""The proxies of deploy/examples, run as they are: only their addresses are others."""
+"""The proxies of deploy/examples, unchanged except for their addresses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TLS = (
 
 @contextmanager
 def nginx(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
-    """Runs until the end of the block; its port. `sidecar` is `host:port` or `unix:/path`, as for `haproxy`."""
+    """Run it and yield its port. `sidecar` is `host:port` or `unix:/path`, as for `haproxy`."""
     port = free_port()
     changes = {
         "server unix:/run/token-sidecar/sidecar.sock;": f"server {sidecar};",
@@ -63,7 +63,7 @@ def haproxy(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
 
 @contextmanager
 def envoy(sidecar: str, partner_url: str, folder: Path, *, own_path: str = "path_prefix") -> Iterator[int]:
-    """`own_path` is how Envoy makes the path of its question: `path_prefix`, or `path_override`."""
+    """`own_path` is how Envoy makes the path of its request: `path_prefix`, or `path_override`."""
     example = _envoy_example("envoy.yaml", sidecar, partner_url)
     service = _first_filter(example)["http_service"]
     if own_path == "path_override":
@@ -78,7 +78,7 @@ def envoy(sidecar: str, partner_url: str, folder: Path, *, own_path: str = "path
 
 @contextmanager
 def envoy_oauth(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
-    """Envoy gets its token beforehand, and answers 401 until it has one."""
+    """Envoy gets its token in advance, and answers 401 until it has one."""
     example = _envoy_example("envoy_oauth.yaml", sidecar, partner_url)
     if not sidecar.startswith("unix:"):
         example["static_resources"]["secrets"][0]["generic_secret"]["secret"]["inline_string"] = CALLER_TOKEN
@@ -90,11 +90,11 @@ def envoy_oauth(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
 def caddy(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
     port = free_port()
     question = "forward_auth unix//run/token-sidecar/sidecar.sock {"
-    asked = sidecar.replace("unix:", "unix/")
+    address = sidecar.replace("unix:", "unix/")
     shown = "" if sidecar.startswith("unix:") else f"\n\t\theader_up Sidecar-Token {CALLER_TOKEN}"
     changes = {
         f":{PORT}": f":{port}",
-        question: f"forward_auth {asked} {{{shown}",
+        question: f"forward_auth {address} {{{shown}",
         "https://api-gateway.carry1st.com": partner_url,
         "admin off": "admin off\n\tpersist_config off",
     }
@@ -104,9 +104,9 @@ def caddy(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
 
 
 OF_THE_PROXY_ITSELF = {"nginx": nginx, "haproxy": haproxy}
-"""Ask with a request of their own, which has nothing of the app's."""
+"""These send a request of their own to the sidecar, which has nothing of the app's."""
 OF_THE_APPS = {"envoy": envoy, "caddy": caddy}
-"""Ask with the app's request: need a sidecar with SIDECAR_FORWARD_AUTH."""
+"""These send the app's request to the sidecar, which needs SIDECAR_FORWARD_AUTH."""
 PROXIES = OF_THE_PROXY_ITSELF | OF_THE_APPS
 
 
@@ -141,14 +141,14 @@ def _running_envoy(example: dict[str, Any], folder: Path) -> Iterator[int]:
 
 
 def _first_filter(example: dict[str, Any]) -> dict[str, Any]:
-    """Its configuration, in Envoy's."""
+    """Return the configuration of the first HTTP filter."""
     (manager,) = example["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
     found: dict[str, Any] = manager["typed_config"]["http_filters"][0]["typed_config"]
     return found
 
 
 def _endpoint(cluster: dict[str, Any]) -> dict[str, Any]:
-    """The address of the only endpoint."""
+    """Return the address of the only endpoint."""
     found: dict[str, Any] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
     return found
 
@@ -160,7 +160,7 @@ def _socket_address(address: str) -> dict[str, str | int]:
 
 @contextmanager
 def _running(started: str, name: str, *arguments: str | Path) -> Iterator[None]:
-    """`started` is what it says on stderr once it listens, with one group."""
+    """`started` is a pattern with one group, which it writes to stderr once it listens."""
     with subprocess.Popen([found(name) or name, *arguments], stderr=subprocess.PIPE, text=True) as running:
         try:
             wait_for(started, running.stderr)
@@ -170,12 +170,12 @@ def _running(started: str, name: str, *arguments: str | Path) -> Iterator[None]:
 
 
 def _around(folder: Path) -> str:
-    """What a distribution's own nginx.conf would hold; nothing is written outside the folder."""
+    """Return what a distribution's nginx.conf would hold; nothing is written outside the folder."""
     paths = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     return (
-        # "user" means something to root alone, whose workers could not reach the socket otherwise.
+        # "user" has an effect for root only, whose workers could not reach the socket otherwise.
         f"user {getpass.getuser()}; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr notice;"
         f"events {{}} http {{ access_log off; {paths} include {folder}/example.conf; }}"
     )

@@ -1,4 +1,4 @@
-"""A server that redirects: it remembers what it was sent, and answers as a test wants."""
+"""A server that redirects, records the requests, and responds as a test chooses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Seen:
 class Redirector(ThreadingHTTPServer):
     """`locations` has a status and a `Location` for targets; any other target is answered with `status`.
 
-    As a proxy its targets are whole URLs.
+    For a proxy the targets are whole URLs.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Redirector(ThreadingHTTPServer):
 
     @property
     def tokens(self) -> list[bool]:
-        """Whether there was a token, request by request."""
+        """For each request, whether it had a token."""
         return [seen.token is not None for seen in self.seen]
 
 
@@ -55,4 +55,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = _answer  # noqa: N815 - the standard library's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's form
-        """Nothing: the output is the tests'."""
+        """Write nothing: the output belongs to the tests."""

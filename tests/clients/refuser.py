@@ -1,4 +1,4 @@
-"""A server that answers 401 to whatever comes, also as a proxy, and remembers it."""
+"""A server, also a proxy, that answers 401 to every request and records it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _REFUSAL = bytes(1 << 20)
-"""More than lies in buffers: who does not read it keeps its connection until it lets go of it."""
+"""More than buffers hold: a client that does not read it keeps its connection until it closes it."""
 
 
 class Refuser(ThreadingHTTPServer):
@@ -47,4 +47,4 @@ class _Handler(BaseHTTPRequestHandler):
         return whole
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's form
-        """Nothing: the output is the tests'."""
+        """Write nothing: the output belongs to the tests."""

@@ -1,4 +1,4 @@
-"""A sidecar and its partner as processes, and what the partner has seen."""
+"""A sidecar and its partner as processes, and the requests that the partner received."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class Partner:
         self.probe_url = url + PRESETS["pay1st"].probe_path
 
     def probes(self) -> dict[str, int]:
-        """How many requests with a token were answered with which status."""
+        """Return the number of requests with a token, by the status of the response."""
         return dict(self._stats()["counts"]["probe"])
 
     def token_calls(self) -> int:
         return len(self._stats()["calls"])
 
     def revoke(self) -> None:
-        """No token issued so far is accepted any more."""
+        """Reject all tokens issued so far."""
         self._act("revoke")
 
     def reset(self) -> None:
         self._act("reset")
 
     def throttles(self) -> None:
-        """From now on each token call is answered with 429."""
+        """Answer each token call with 429 from now on."""
         self._act("faults", {"fault": "status", "status": 429, "count": 0})
 
     def _stats(self) -> dict[str, Any]:
@@ -65,13 +65,13 @@ class Site:
     partner: Partner
 
     def run(self, *argv: str | Path, url: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-        """A client as a process that is told where both are, with nothing of this environment but paths."""
-        told = {"TOKEN_SIDECAR": url or self.url, "PARTNER_URL": self.partner.probe_url}
-        # A script's own folder is on Python's path, the current one is not: what is tried is the code beside it.
+        """Run a client as a process that gets both URLs, and only the paths of this environment."""
+        urls = {"TOKEN_SIDECAR": url or self.url, "PARTNER_URL": self.partner.probe_url}
+        # The folder of a script is on Python's path, the current one is not; the tests need the code of this checkout.
         paths = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(TOP)}
         return subprocess.run(
             argv,
-            env={**paths, **told, **environ},
+            env={**paths, **urls, **environ},
             capture_output=True,
             text=True,
             check=False,
@@ -87,7 +87,7 @@ def partner_process() -> Iterator[Partner]:
 
 @contextmanager
 def site_with(partner: Partner, folder: Path, **settings: str) -> Iterator[Site]:
-    """A sidecar that has seen nothing yet: its first token is one nobody has revoked."""
+    """Start a new sidecar: no test has revoked its first token."""
     environ = {
         "SIDECAR_BASE_URL": partner.url,
         "SIDECAR_API_KEY": "demo-api-key",

@@ -17,7 +17,7 @@ pytestmark = needs("envoy")
 def reaches_the_partner(site: Site, server: str, folder: Path) -> None:
     with envoy_oauth(server, site.partner.url, folder) as port:
         wait_until(lambda: send(port)[0] == 200, START_LIMIT_S)
-        # The partner takes GET alone here, and only with a token.
+        # The partner accepts only GET here, and only with a token.
         assert send(port, {"AccessToken": "Bearer canary"}, method="POST")[0] == 405
         assert send(port, host="shop.example.com")[0] == 404
         assert send(port, {"Origin": "https://shop.example.com"})[0] == 404
@@ -33,6 +33,6 @@ def test_over_a_unix_socket(partner: Partner, folder: Path) -> None:
 
 def test_over_tcp_with_the_caller_token_as_its_secret(partner: Partner, folder: Path) -> None:
     (folder / "caller-token").write_text(CALLER_TOKEN)
-    told = {"SIDECAR_FORWARD_AUTH": "on", "SIDECAR_CALLER_TOKEN_FILE": str(folder / "caller-token")}
-    with site_with(partner, folder, **told) as site:
+    settings = {"SIDECAR_FORWARD_AUTH": "on", "SIDECAR_CALLER_TOKEN_FILE": str(folder / "caller-token")}
+    with site_with(partner, folder, **settings) as site:
         reaches_the_partner(site, site.url.removeprefix("http://"), folder)

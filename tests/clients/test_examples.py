@@ -1,4 +1,4 @@
-"""The files of deploy/examples, run as their first lines say, and curl as the README has it."""
+"""The files of deploy/examples, run as their first lines describe, and curl as in the README."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_it_prints_what_the_partner_answered(command: Command, site: Site) -> No
     assert site.partner.probes() == {"200": 1}
 
 
-def test_it_speaks_over_the_unix_socket(command: Command, site: Site) -> None:
+def test_it_works_over_the_unix_socket(command: Command, site: Site) -> None:
     done = site.run(*command, url=f"unix:{site.socket}")
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_after_a_refusal_the_next_token_works(command: Command, site: Site) -> None:
+def test_after_a_rejection_the_next_token_works(command: Command, site: Site) -> None:
     site.run(*command)
     site.partner.revoke()
     done = site.run(*command)
@@ -84,7 +84,7 @@ def test_without_another_token_it_does_not_try_again(command: Command, partner: 
     assert (partner.probes(), partner.token_calls()) == ({"200": 1, "401": 1}, 1)
 
 
-def test_no_token_is_told_with_its_code_and_ends_with_1(command: Command, partner: Partner, folder: Path) -> None:
+def test_a_missing_token_is_reported_with_its_code(command: Command, partner: Partner, folder: Path) -> None:
     partner.throttles()
     with site_with(partner, folder) as site:
         done = site.run(*command)
@@ -94,7 +94,7 @@ def test_no_token_is_told_with_its_code_and_ends_with_1(command: Command, partne
     assert partner.probes() == {}
 
 
-def test_it_gives_the_caller_token(command: Command, locked_site: Site) -> None:
+def test_it_sends_the_caller_token(command: Command, locked_site: Site) -> None:
     done = locked_site.run(*command)
     assert done.returncode == 1
     assert "caller-not-allowed" in done.stderr
@@ -106,7 +106,7 @@ def test_it_gives_the_caller_token(command: Command, locked_site: Site) -> None:
 
 
 @pytest.mark.parametrize("status", [302, 307])
-def test_the_token_goes_no_further_than_the_partner(command: Command, status: int, site: Site) -> None:
+def test_only_the_partner_gets_the_token(command: Command, status: int, site: Site) -> None:
     with in_a_thread(Redirector()) as partner, in_a_thread(Redirector()) as other:
         partner.locations["/go"] = status, f"{other.url}/here"
         done = site.run(*command, PARTNER_URL=f"{partner.url}/go")
@@ -115,7 +115,7 @@ def test_the_token_goes_no_further_than_the_partner(command: Command, status: in
 
 
 @pytest.mark.parametrize("status", [302, 307])
-def test_an_oauth_clients_token_goes_no_further_than_the_partner(
+def test_only_the_partner_gets_an_oauth_clients_token(
     oauth_client: OAuthClient, status: int, locked_site: Site
 ) -> None:
     with in_a_thread(Redirector()) as partner, in_a_thread(Redirector()) as other:
@@ -124,9 +124,7 @@ def test_an_oauth_clients_token_goes_no_further_than_the_partner(
         assert (partner.tokens, other.tokens) == ([True], [])
 
 
-def test_what_is_no_sidecar_writes_nothing_to_the_terminal_but_printable_characters(
-    command: Command, site: Site
-) -> None:
+def test_of_a_server_that_is_no_sidecar_only_printable_characters_are_written(command: Command, site: Site) -> None:
     body = b'{"code": "\\u001b]0;x\\u0007", "detail": "\x1b]0;x\x07\x9b"}'
     head = f"HTTP/1.1 503 No\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
     with flooding(head + body) as flood:
@@ -144,7 +142,7 @@ def test_an_oauth_client_gets_the_token_with_the_caller_token_as_its_secret(
     assert locked_site.partner.probes() == {"200": 1}
 
 
-def test_an_oauth_client_reports_a_refused_token_and_the_next_one_works(
+def test_an_oauth_client_reports_a_rejected_token_and_the_next_one_works(
     oauth_client: OAuthClient, locked_site: Site
 ) -> None:
     locked_site.run(*oauth_client, TOKEN_SIDECAR_CALLER=CALLER_TOKEN)
@@ -154,7 +152,7 @@ def test_an_oauth_client_reports_a_refused_token_and_the_next_one_works(
     assert (locked_site.partner.probes(), locked_site.partner.token_calls()) == ({"200": 2, "401": 1}, 2)
 
 
-def test_an_oauth_client_with_another_secret_is_told_the_error_of_the_protocol(
+def test_an_oauth_client_with_another_secret_gets_the_error_of_the_protocol(
     oauth_client: OAuthClient, locked_site: Site
 ) -> None:
     done = locked_site.run(*oauth_client, TOKEN_SIDECAR_CALLER="canary-wrong")
@@ -165,7 +163,7 @@ def test_an_oauth_client_with_another_secret_is_told_the_error_of_the_protocol(
 
 @needs("curl")
 @pytest.mark.parametrize("way", ["tcp", "unix"])
-def test_curl_gets_the_token_and_the_partner_takes_it(way: str, site: Site) -> None:
+def test_curl_gets_the_token_and_the_partner_accepts_it(way: str, site: Site) -> None:
     where = [site.url] if way == "tcp" else ["http://localhost", "--unix-socket", str(site.socket)]
     accept = ["-H", "Accept: text/plain", "-H", "Sidecar-Request: true"]
     token = site.run("curl", "-sS", "--fail", *accept, f"{where[0]}/v1/token", *where[1:])
@@ -176,7 +174,7 @@ def test_curl_gets_the_token_and_the_partner_takes_it(way: str, site: Site) -> N
 
 @needs("curl")
 def test_no_token_is_an_argument_of_a_process(site: Site, tmp_path: Path) -> None:
-    """Every user of the machine can read those: a curl in front of the real one writes its own down."""
+    """Every user of the machine can read arguments. A script in front of the real curl records them."""
     shim = tmp_path / "curl"
     shim.write_text(f'#!/bin/sh\necho "$*" >>"{tmp_path}/arguments"\nexec "{shutil.which("curl")}" "$@"\n')
     shim.chmod(0o755)
@@ -191,6 +189,6 @@ def test_no_token_is_an_argument_of_a_process(site: Site, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
-def test_each_file_says_first_what_it_shows(example: Path) -> None:
+def test_the_first_line_of_each_file_names_what_it_shows(example: Path) -> None:
     first = next(line for line in example.read_text().splitlines() if not line.startswith("#!"))
     assert first.lstrip('/#-" ').startswith("Shows: ")

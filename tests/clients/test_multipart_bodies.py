@@ -1,4 +1,4 @@
-"""After a 401 a multipart body goes to the partner whole again or not at all."""
+"""After a 401 a multipart body is sent to the partner again as a whole, or not at all."""
 
 from __future__ import annotations
 

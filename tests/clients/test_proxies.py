@@ -1,4 +1,4 @@
-"""The proxies of deploy/examples, which put the token on what apps send to them."""
+"""The proxies of deploy/examples, which add the token to the requests of apps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def proxy(name: str) -> Proxy:
 
 @pytest.fixture
 def settings(name: str) -> dict[str, str]:
-    """What the sidecar has to be told for this proxy."""
+    """The settings that the sidecar needs for this proxy."""
     return {"SIDECAR_FORWARD_AUTH": "on"} if name.partition(",")[0] in OF_THE_APPS else {}
 
 
@@ -55,7 +55,7 @@ def site(partner: Partner, folder: Path, settings: dict[str, str]) -> Iterator[S
 def send(
     port: int, headers: Mapping[str, str] | None = None, path: str = PROBE_PATH, method: str = "GET", host: str = ""
 ) -> tuple[int, str | None]:
-    """Status and `Retry-After`; no answer has the token."""
+    """Return status and `Retry-After`. No response may have the token."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_LIMIT_S)
     sent = {"Host": f"{host or '127.0.0.1'}:{port}", "Sidecar-Request": "true", **(headers or {})}
     try:
@@ -116,7 +116,7 @@ def test_the_partner_gets_the_token_with_any_method_and_the_app_does_not(
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nothing_of_a_page_or_under_a_foreign_host_reaches_the_partner(
+def test_no_request_of_a_page_or_for_a_foreign_host_reaches_the_partner(
     site: Site, folder: Path, refuser: Refuser, proxy: Proxy, host: str, headers: dict[str, str], method: str
 ) -> None:
     with proxy(f"unix:{site.socket}", refuser.url, folder) as port:
@@ -126,31 +126,31 @@ def test_nothing_of_a_page_or_under_a_foreign_host_reaches_the_partner(
 
 
 @needs("nginx")
-def test_the_way_that_nginx_asks_is_closed_to_apps(partner: Partner, folder: Path, refuser: Refuser) -> None:
+def test_apps_cannot_use_the_internal_path_of_nginx(partner: Partner, folder: Path, refuser: Refuser) -> None:
     with site_with(partner, folder) as site, nginx(f"unix:{site.socket}", refuser.url, folder) as port:
         assert send(port, path="/_partner_token") == (404, None)
     assert refuser.seen == []
 
 
-def test_without_a_token_an_app_is_told_when_to_come_again(
+def test_without_a_token_an_app_gets_a_time_to_retry(
     partner: Partner, folder: Path, name: str, proxy: Proxy, settings: dict[str, str]
 ) -> None:
     partner.throttles()
     with site_with(partner, folder, **settings) as site, proxy(f"unix:{site.socket}", partner.url, folder) as port:
         status, retry_after = send(port)
     assert status == 503
-    if not name.startswith("envoy"):  # which passes nothing of a 5xx on
+    if not name.startswith("envoy"):  # Envoy passes on no header of a 5xx
         assert 1 <= int(retry_after or 0) <= 30
     assert partner.probes() == {}
 
 
 def test_without_a_sidecar_nothing_reaches_the_partner(folder: Path, refuser: Refuser, proxy: Proxy) -> None:
-    with proxy(f"unix:{folder}/nobody.sock", refuser.url, folder) as port:
+    with proxy(f"unix:{folder}/absent.sock", refuser.url, folder) as port:
         assert send(port)[0] >= 500
     assert refuser.seen == []
 
 
-def test_the_longest_token_there_can_be_fits(
+def test_the_longest_possible_token_fits(
     folder: Path, refuser: Refuser, proxy: Proxy, settings: dict[str, str]
 ) -> None:
     with (
@@ -164,14 +164,14 @@ def test_the_longest_token_there_can_be_fits(
     assert len(header) == len("Bearer ") + MAX_TOKEN_CHARS
 
 
-def test_a_token_that_was_reported_is_replaced_for_the_next_request(site: Site, folder: Path, proxy: Proxy) -> None:
+def test_a_reported_token_is_replaced_for_the_next_request(site: Site, folder: Path, proxy: Proxy) -> None:
     with proxy(f"unix:{site.socket}", site.partner.url, folder) as port:
         token = _token(site)
         site.partner.revoke()
         assert send(port) == (401, None)
         report = ["-H", "Content-Type: application/json", "-d", f'{{"accessToken": "{token}"}}']
-        told = site.run("curl", "-sS", "-H", "Sidecar-Request: true", *report, f"{site.url}/v1/token/rejected")
-        assert "refreshing" in told.stdout
+        reported = site.run("curl", "-sS", "-H", "Sidecar-Request: true", *report, f"{site.url}/v1/token/rejected")
+        assert "refreshing" in reported.stdout
         assert send(port) == (200, None)
     assert site.partner.token_calls() == 2
 

@@ -1,4 +1,4 @@
-"""`sidecar.client`: both auth classes against a real sidecar and a partner that refuses tokens."""
+"""`sidecar.client`: both auth classes with a real sidecar and a partner that rejects tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.commands import START_LIMIT_S
 
 
 class Client:
-    """One of the ways to send a request; `send` answers the status."""
+    """One way to send a request; `send` returns the status."""
 
     def __init__(self, auth: type[HttpxAuth | AiohttpAuth], send: Callable[..., int]) -> None:
         self.auth, self._send = auth, send
@@ -88,7 +88,7 @@ def test_the_partner_gets_the_token_in_the_header_it_expects(client: Client, sit
     assert (site.partner.probes(), site.partner.token_calls()) == ({"200": 1}, 1)
 
 
-def test_a_refused_token_is_reported_and_the_next_one_works(client: Client, site: Site) -> None:
+def test_a_rejected_token_is_reported_and_the_next_one_works(client: Client, site: Site) -> None:
     assert client.send(site.url, site.partner.probe_url) == 200
     site.partner.revoke()
     assert client.send(site.url, site.partner.probe_url) == 200
@@ -103,7 +103,7 @@ def test_a_request_is_never_sent_a_third_time(client: Client, site: Site, refuse
     assert site.partner.token_calls() == 2
 
 
-def test_without_another_token_the_refusal_stands(
+def test_without_another_token_the_app_gets_the_rejection(
     client: Client, partner: Partner, folder: Path, refuser: Refuser
 ) -> None:
     with site_with(partner, folder, SIDECAR_CALL_BUDGET="1/60") as site:
@@ -117,7 +117,9 @@ def test_a_stream_is_sent_again_whole_or_not_at_all(name: str, sent: int, site: 
     assert [body for _, _, body in refuser.seen] == [b"onetwo"] * sent
 
 
-def test_no_token_is_an_error_that_says_why_and_how_long(client: Client, partner: Partner, folder: Path) -> None:
+def test_a_missing_token_is_an_error_with_cause_and_time_to_retry(
+    client: Client, partner: Partner, folder: Path
+) -> None:
     partner.throttles()
     with site_with(partner, folder) as site, pytest.raises(TokenUnavailableError) as caught:
         client.send(site.url, partner.probe_url)
@@ -131,8 +133,8 @@ def test_no_token_is_an_error_that_says_why_and_how_long(client: Client, partner
     assert partner.probes() == {}
 
 
-def test_a_cool_down_after_the_report_is_the_refusal_of_before(client: Client, site: Site) -> None:
-    """The old token is all there is, and the partner has just refused it."""
+def test_during_a_cool_down_after_the_report_the_app_gets_the_rejection(client: Client, site: Site) -> None:
+    """The sidecar has only the old token, and the partner has just rejected it."""
     assert client.send(site.url, site.partner.probe_url) == 200
     site.partner.revoke()
     site.partner.throttles()
@@ -140,7 +142,7 @@ def test_a_cool_down_after_the_report_is_the_refusal_of_before(client: Client, s
     assert site.partner.probes() == {"200": 1, "401": 1}
 
 
-def test_a_sidecar_that_wants_a_caller_token_is_given_it(client: Client, locked_site: Site) -> None:
+def test_a_sidecar_that_requires_a_caller_token_gets_it(client: Client, locked_site: Site) -> None:
     with pytest.raises(TokenUnavailableError, match="caller-not-allowed") as caught:
         client.send(locked_site.url, locked_site.partner.probe_url, caller_token="canary-wrong")
     assert "canary" not in str(caught.value)
@@ -151,28 +153,28 @@ def test_a_sidecar_that_wants_a_caller_token_is_given_it(client: Client, locked_
     assert locked_site.partner.probes() == {"200": 2, "401": 1}
 
 
-def test_a_unix_socket_does_as_well(client: Client, site: Site) -> None:
+def test_a_unix_socket_works_too(client: Client, site: Site) -> None:
     assert client.send(f"unix:{site.socket}", site.partner.probe_url) == 200
 
 
-def test_the_profile_is_the_one_asked_for(client: Client, site: Site) -> None:
+def test_the_token_is_of_the_requested_profile(client: Client, site: Site) -> None:
     assert client.send(site.url, site.partner.probe_url, profile="default") == 200
     with pytest.raises(TokenUnavailableError, match="unknown-profile"):
         client.send(site.url, site.partner.probe_url, profile="other")
 
 
-def test_no_proxy_stands_between_the_app_and_its_sidecar(client: Client, site: Site, refuser: Refuser) -> None:
+def test_no_proxy_is_used_between_the_app_and_its_sidecar(client: Client, site: Site, refuser: Refuser) -> None:
     assert client.send(site.url, "http://partner.invalid/pay", proxy=refuser.url) == 401
     assert [path for path, _, _ in refuser.seen] == ["http://partner.invalid/pay"] * 2
 
 
-def test_what_is_no_sidecar_is_told_so(client: Client, refuser: Refuser) -> None:
+def test_a_server_that_is_no_sidecar_is_reported_as_such(client: Client, refuser: Refuser) -> None:
     with pytest.raises(TokenUnavailableError, match="the 401 response is not from a sidecar"):
         client.send(refuser.url, "http://partner.invalid")
 
 
-def test_the_connection_is_free_again_after_the_first_refusal(site: Site, refuser: Refuser) -> None:
-    """An app that allows itself one connection must not wait for itself."""
+def test_the_connection_is_free_again_after_the_first_rejection(site: Site, refuser: Refuser) -> None:
+    """An app with a limit of one connection must not wait for its own first request."""
 
     async def send() -> int:
         connector = aiohttp.TCPConnector(limit=1)
@@ -208,7 +210,7 @@ UNUSABLE = [
 
 @pytest.mark.parametrize(("url", "caller_token"), UNUSABLE)
 @pytest.mark.parametrize("auth", [HttpxAuth, AiohttpAuth])
-def test_what_cannot_be_used_is_refused_unquoted(
+def test_unusable_arguments_are_refused_without_quoting_them(
     auth: type[HttpxAuth | AiohttpAuth], url: str, caller_token: str
 ) -> None:
     with pytest.raises(ValueError, match=r"must be") as caught:

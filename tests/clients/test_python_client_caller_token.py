@@ -45,7 +45,7 @@ def _aiohttp(auth: AiohttpAuth, url: str) -> int:
 
 
 class App:
-    """One auth object for all requests, as apps have one, and its own file."""
+    """One auth object for all requests, as in apps, and its own caller token file."""
 
     def __init__(self, auth: type[Auth], send: Callable[..., int], site: Site, folder: Path) -> None:
         self._site, self._send = site, send
@@ -57,7 +57,7 @@ class App:
         self.file.write_text("\n".join(lines))
 
     def rotate_the_sidecar(self, *lines: str) -> None:
-        """Return once the sidecar, which looks at its file now and then, accepts these lines and no others."""
+        """Wait until the sidecar, which polls its file, accepts only these lines."""
         self.sidecars_file.write_text("\n".join(lines))
         wait_until(lambda: all(self._accepts(line) == (line in lines) for line in LINES), START_LIMIT_S)
 
@@ -74,7 +74,7 @@ def app(request: pytest.FixtureRequest, locked_site: Site, folder: Path) -> App:
     return App(AiohttpAuth if request.param is _aiohttp else HttpxAuth, request.param, locked_site, folder)
 
 
-def test_a_rotation_in_the_documented_steps_refuses_no_request(app: App) -> None:
+def test_a_rotation_in_the_documented_steps_fails_no_request(app: App) -> None:
     assert app.get() == 200
     app.rotate_the_sidecar(CALLER_TOKEN, NEXT)
     assert app.get() == 200
@@ -84,7 +84,7 @@ def test_a_rotation_in_the_documented_steps_refuses_no_request(app: App) -> None
     assert app.get() == 200
 
 
-def test_a_file_whose_first_line_the_sidecar_knows_no_more_is_tried_with_the_next(app: App) -> None:
+def test_if_the_sidecar_rejects_the_first_line_the_next_is_tried(app: App) -> None:
     app.write(CALLER_TOKEN, NEXT)
     app.rotate_the_sidecar(NEXT)
     assert app.get() == 200
@@ -93,7 +93,7 @@ def test_a_file_whose_first_line_the_sidecar_knows_no_more_is_tried_with_the_nex
         app.get()
 
 
-def test_a_report_is_shown_the_line_that_is_accepted_too(app: App, locked_site: Site) -> None:
+def test_a_report_is_sent_with_the_accepted_line_too(app: App, locked_site: Site) -> None:
     assert app.get() == 200
     locked_site.partner.revoke()
     app.write(CALLER_TOKEN, NEXT)
@@ -103,7 +103,7 @@ def test_a_report_is_shown_the_line_that_is_accepted_too(app: App, locked_site: 
 
 
 @pytest.mark.parametrize("content", ["", "short", "canary caller token with spaces", "\0" * 20, None])
-def test_a_file_that_cannot_be_used_any_more_changes_nothing(app: App, content: str | None) -> None:
+def test_a_file_that_becomes_unusable_changes_nothing(app: App, content: str | None) -> None:
     assert app.get() == 200
     if content is None:
         app.file.unlink()
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_used_any_more_changes_nothing(app: App, content: 
 
 @pytest.mark.parametrize("content", ["", "short", "canary caller token with spaces", "canary-\0-caller-token", None])
 @pytest.mark.parametrize("auth", [HttpxAuth, AiohttpAuth])
-def test_a_file_that_cannot_be_used_from_the_start_is_named_and_not_shown(
+def test_a_file_that_is_unusable_at_the_start_is_named_and_not_shown(
     auth: type[Auth], content: str | None, tmp_path: Path
 ) -> None:
     path = tmp_path / "caller"
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_used_from_the_start_is_named_and_not_shown(
 
 
 @pytest.mark.parametrize("auth", [HttpxAuth, AiohttpAuth])
-def test_a_text_and_a_file_are_one_too_many(auth: type[Auth], tmp_path: Path) -> None:
+def test_a_text_and_a_file_together_are_refused(auth: type[Auth], tmp_path: Path) -> None:
     path = tmp_path / "caller"
     path.write_text(CALLER_TOKEN)
     with pytest.raises(ValueError, match="not as both"):

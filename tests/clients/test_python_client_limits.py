@@ -1,4 +1,4 @@
-"""`sidecar.client` beside a sidecar that does not answer, or never ends: whose limit counts, and what is read."""
+"""`sidecar.client` with a sidecar that does not respond, or whose response never ends: limits of time and size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.flood import flooding
 
 LIMIT_S = 0.2
 FOR_EVER_S = 86_400.0
-"""Whoever waits as long as this does not end within a test."""
+"""A client with this time limit does not end within a test."""
 
 Send: TypeAlias = Callable[[str, float, Any], None]
 
@@ -73,7 +73,7 @@ CASES = [
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """A sidecar that was stopped: the kernel takes connections for it, and nobody answers."""
+    """A stopped sidecar: the kernel accepts connections, and no response comes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -82,14 +82,14 @@ def silent() -> Iterator[str]:
 def test_the_apps_limit_and_ours_both_end_the_wait_for_the_sidecar(
     send: Send, ours_s: float, theirs: object, silent: str
 ) -> None:
-    """That it ends is the verdict: the other limit is for ever."""
+    """The test passes if the wait ends: the other limit is endless."""
     with pytest.raises((httpx.TimeoutException, TimeoutError)):
         send(silent, ours_s, theirs)
 
 
 @pytest.mark.parametrize("send", [_httpx, _httpx_async, _aiohttp_session])
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 503 No\r\n\r\n"])
-def test_of_an_answer_without_end_only_a_part_is_read(send: Send, head: bytes) -> None:
+def test_of_an_endless_response_only_a_part_is_read(send: Send, head: bytes) -> None:
     theirs = NO_LIMIT if send is _aiohttp_session else None
     with flooding(head, b'{"code": ') as flood, pytest.raises(TokenUnavailableError, match="not from a sidecar"):
         send(f"http://127.0.0.1:{flood.port}", FOR_EVER_S, theirs)
@@ -101,7 +101,7 @@ def test_of_an_answer_without_end_only_a_part_is_read(send: Send, head: bytes) -
     [b'{"a":' * 9_000 + b"1" + b"}" * 9_000, b"\xff", b"[]", json.dumps({"code": ["timeout"]}).encode(), b"9" * 9_000],
     ids=["deep", "no text", "a list", "a code that is none", "a number"],
 )
-def test_a_problem_that_makes_no_sense_is_told_so(send: Send, problem: bytes) -> None:
+def test_a_malformed_problem_document_is_reported_as_such(send: Send, problem: bytes) -> None:
     head = f"HTTP/1.1 503 No\r\nContent-Length: {len(problem)}\r\n\r\n".encode()
     theirs = NO_LIMIT if send is _aiohttp_session else None
     with flooding(head + problem) as flood, pytest.raises(TokenUnavailableError, match="not from a sidecar"):
@@ -110,6 +110,6 @@ def test_a_problem_that_makes_no_sense_is_told_so(send: Send, problem: bytes) ->
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("inf"), float("nan")])
 @pytest.mark.parametrize("auth", [HttpxAuth, AiohttpAuth])
-def test_a_limit_that_is_none_is_refused(auth: type[HttpxAuth | AiohttpAuth], timeout_s: float) -> None:
+def test_an_invalid_limit_is_refused(auth: type[HttpxAuth | AiohttpAuth], timeout_s: float) -> None:
     with pytest.raises(ValueError, match="timeout_s must be"):
         auth(timeout_s=timeout_s)

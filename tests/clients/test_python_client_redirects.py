@@ -1,4 +1,4 @@
-"""`sidecar.client` while redirects are followed: the token stays at the origin that the app asked for."""
+"""`sidecar.client` while redirects are followed: only the origin that the app called gets the token."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_another_name_of_the_same_machine_is_another_origin(send: Send, site: Si
     assert origin.tokens == [True, False]
 
 
-def test_a_refusal_by_another_origin_is_neither_reported_nor_tried_again(
+def test_a_rejection_by_another_origin_is_neither_reported_nor_tried_again(
     send: Send, site: Site, origin: Redirector, other: Redirector
 ) -> None:
     origin.locations["/go"] = 307, f"{other.url}/here"
@@ -90,13 +90,13 @@ def test_a_refusal_by_another_origin_is_neither_reported_nor_tried_again(
 
 
 @pytest.mark.parametrize("location", ["/here", "{url}/here", "here"])
-def test_within_the_origin_the_token_goes_along(location: str, send: Send, site: Site, origin: Redirector) -> None:
+def test_redirects_within_the_origin_keep_the_token(location: str, send: Send, site: Site, origin: Redirector) -> None:
     origin.locations["/go"] = 302, location.format(url=origin.url)
     assert send(site.url, f"{origin.url}/go") == 200
     assert [(seen.target, seen.token is not None) for seen in origin.seen] == [("/go", True), ("/here", True)]
 
 
-def test_a_chain_that_leads_elsewhere_goes_on_without_the_token_until_it_comes_back(
+def test_a_chain_of_redirects_has_the_token_only_at_the_origin(
     send: Send, site: Site, origin: Redirector, other: Redirector
 ) -> None:
     origin.locations["/go"] = 302, f"{other.url}/one"
@@ -106,9 +106,7 @@ def test_a_chain_that_leads_elsewhere_goes_on_without_the_token_until_it_comes_b
     assert (other.tokens, origin.tokens) == ([False, False], [True, True])
 
 
-def test_after_a_redirect_what_was_refused_is_tried_again_and_not_what_led_there(
-    send: Send, site: Site, origin: Redirector
-) -> None:
+def test_after_a_redirect_only_the_rejected_request_is_tried_again(send: Send, site: Site, origin: Redirector) -> None:
     origin.locations["/pay"] = 303, "/receipt"
     origin.status = 401
     assert send(site.url, f"{origin.url}/pay", b"once") == 401
@@ -120,7 +118,7 @@ def test_after_a_redirect_what_was_refused_is_tried_again_and_not_what_led_there
     assert site.partner.token_calls() == 2
 
 
-def test_through_a_proxy_the_origin_is_the_destinations(send: Send, site: Site, other: Redirector) -> None:
+def test_through_a_proxy_the_origin_is_that_of_the_destination(send: Send, site: Site, other: Redirector) -> None:
     other.locations["http://one.invalid/go"] = 302, "http://one.invalid/here"
     other.locations["http://one.invalid/here"] = 302, "http://two.invalid/there"
     assert send(site.url, "http://one.invalid/go", proxy=other.url) == 200
@@ -130,7 +128,7 @@ def test_through_a_proxy_the_origin_is_the_destinations(send: Send, site: Site, 
 
 
 def test_the_next_request_of_the_app_has_the_token_again(site: Site, origin: Redirector, other: Redirector) -> None:
-    """Also to where a redirect has just led."""
+    """Also a request to the target of the latest redirect."""
     origin.locations["/go"] = 302, f"{other.url}/here"
 
     async def send() -> None:
@@ -143,8 +141,8 @@ def test_the_next_request_of_the_app_has_the_token_again(site: Site, origin: Red
     assert (origin.tokens, other.tokens) == ([True], [False, True])
 
 
-def test_a_copy_of_the_headers_in_their_place_loses_no_token(site: Site, origin: Redirector) -> None:
-    """As instrumentation makes one, to add headers of its own."""
+def test_a_copy_of_the_headers_keeps_the_token(site: Site, origin: Redirector) -> None:
+    """Instrumentation makes such a copy, to add headers of its own."""
 
     def replace(request: httpx.Request) -> None:
         request.headers = httpx.Headers(request.headers)
@@ -165,14 +163,14 @@ def test_the_token_can_be_read_by_name_and_is_in_no_listing(site: Site, origin: 
     assert token.removeprefix("Bearer ") not in "".join(others)
 
 
-def test_a_header_of_the_apps_own_gives_way_to_the_token(site: Site, origin: Redirector) -> None:
+def test_the_token_replaces_the_apps_own_header(site: Site, origin: Redirector) -> None:
     assert _httpx(site.url, origin.url, headers={"accesstoken": "Bearer mine"}) == 200
     (seen,) = origin.seen
     assert "mine" not in (seen.token or "")
 
 
 def test_another_transport_gets_the_token_and_no_redirect_has_it(site: Site) -> None:
-    """Such as the one that apps test with."""
+    """Such as a transport for tests of an app."""
     seen: list[tuple[str, bool]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
