@@ -1,1 +1,1 @@
-"""Alert rules, runbook and dashboard: they name only what there is, and a real Prometheus makes sense of them."""
+"""Alert rules, runbook and dashboard name only what exists, and a real Prometheus evaluates them."""

@@ -12,11 +12,11 @@ ROWS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["t
 PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 VARIABLES: dict[str, dict[str, Any]] = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
 CHOSEN = {name: variable["allValue"] for name, variable in VARIABLES.items() if variable["type"] == "query"}
-"""What stands for each variable while "All" is chosen."""
+"""The value of each variable while "All" is chosen."""
 
 
 def substituted(text: str, scrape_s: float, chosen: Mapping[str, str] = CHOSEN) -> str:
-    """Every variable replaced. `$__rate_interval` is at least four scrapes, by Grafana's page on the data source."""
+    """Replace every variable. `$__rate_interval` is at least four scrapes, by Grafana's page on the data source."""
     text = text.replace("$__rate_interval", f"{round(4000 * scrape_s)}ms")
     for name, value in chosen.items():
         text = text.replace(f"${name}", value)
@@ -24,7 +24,7 @@ def substituted(text: str, scrape_s: float, chosen: Mapping[str, str] = CHOSEN) 
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Each one with the title of its panel."""
+    """Yield each expression with the title of its panel."""
     for panel in PANELS:
         for target in panel["targets"]:
             yield f"{panel['title']}, {target['refId']}", target["expr"]

@@ -1,4 +1,4 @@
-"""What a scrape of the program holds, and what an expression asks of it."""
+"""The metrics and labels that the program exports, and those that an expression uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sidecar.telemetry.metrics import Metrics
 from tests.support.fake_provider import FakeProvider
 
 SCRAPER_LABELS = {"cluster", "container", "endpoint", "instance", "job", "namespace", "node", "pod", "service"}
-"""What Prometheus, its operator or a collector adds to every series."""
+"""The labels that Prometheus, its operator or a collector adds to every series."""
 
 
 def _exported() -> dict[str, set[str]]:
@@ -24,12 +24,12 @@ def _exported() -> dict[str, set[str]]:
 
 PREFIX = "token_sidecar_"
 EXPORTED = _exported()
-"""Each series' name without the prefix, those of a histogram apart, and its labels. That these are the public ones is
-held by tests/unit/telemetry/test_metrics.py."""
+"""The name of each series without the prefix, with one entry for each series of a histogram, and its labels. That
+these are the public ones is tested by tests/unit/telemetry/test_metrics.py."""
 
 
 def exported_labels(series: str) -> set[str]:
-    """Of one series as promtool's cases write it; Prometheus's own `up` has none but the target's."""
+    """Return the labels of a series in a promtool case. Prometheus's own `up` has only those of the target."""
     name = series.partition("{")[0]
     return set() if name == "up" else EXPORTED[name.removeprefix(PREFIX)]
 
@@ -39,12 +39,12 @@ def metrics_in(text: str) -> set[str]:
 
 
 def labels_in(expr: str) -> set[str]:
-    """Those that are matched, grouped by or joined on."""
+    """Return the labels that are matched, grouped by or joined on."""
     grouped = re.findall(r"\b(?:by|on|without|ignoring)\s*\(([^)]*)\)", expr)
     matched = re.findall(r"([a-z_]+)\s*(?:=~|!~|!=|=)\s*\"", expr)
     return {label.strip() for group in grouped for label in group.split(",")} | set(matched)
 
 
 def labels_of(names: set[str]) -> set[str]:
-    """All that these series have."""
+    """Return all labels of these series."""
     return SCRAPER_LABELS.union(*(EXPORTED[name] for name in names))

@@ -1,4 +1,4 @@
-"""A real Prometheus on loopback, with the alert rules, that looks twice a second."""
+"""A real Prometheus on loopback, with the alert rules, that scrapes twice a second."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ OPERATOR_LABELS = {
     "pod": "pay-0",
     "service": "pay",
 }
-"""What its operator gives each target: a label of ours by one of these names would be renamed."""
+"""The labels that its operator adds to each target. A label of ours with such a name would be renamed."""
 SCRAPE_S = 0.5
 STEP_S = 0.25
-"""Expressions speak of the time between scrapes, too."""
+"""Shorter than the time between scrapes, which expressions refer to."""
 SHORTENED = {"[6h:5m]": "[1m:250ms]", "[5m:30s]": "[2500ms:250ms]"}
-"""Spans over which an expression counts looks, with as many looks in spans that a test can wait for."""
+"""Spans over which an expression counts steps, and short spans with as many steps."""
 
 
 def shortened(expr: str) -> str:
-    """The expression with spans of seconds in place of minutes and hours; the numbers it compares with stay."""
+    """Replace spans of minutes and hours by seconds; the numbers that the expression compares with stay."""
     for span, short in SHORTENED.items():
         expr = expr.replace(span, short)
     return expr
 
 
 class QueryError(Exception):
-    """Prometheus refuses an expression; its words."""
+    """Prometheus refuses an expression; the text is its message."""
 
 
 class Prometheus:
@@ -81,11 +81,11 @@ class Prometheus:
             return False
 
     def now(self, expr: str) -> list[dict[str, Any]]:
-        """The series of this moment."""
+        """Return the current series."""
         return self._series("query", query=expr)
 
     def during(self, expr: str, span: tuple[float, float]) -> list[dict[str, Any]]:
-        """The series that had a value at some moment from `span[0]` to `span[1]`, both UTC epoch seconds."""
+        """Return the series that had a value at some time from `span[0]` to `span[1]`, both UTC epoch seconds."""
         return self._series("query_range", query=expr, start=str(span[0]), end=str(span[1]), step=str(STEP_S))
 
     def label_values(self, label: str, selector: str) -> list[str]:
@@ -97,7 +97,7 @@ class Prometheus:
         return series
 
     def ask(self, path: str, **parameters: str) -> Any:  # noqa: ANN401 - the document's `data`, of any shape
-        """Raises `QueryError`; a warning is one, too."""
+        """Return `data` of the response. Raises `QueryError`, also for a warning."""
         url = f"{self._url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url, timeout=PATIENT_S) as response:

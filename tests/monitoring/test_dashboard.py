@@ -1,4 +1,4 @@
-"""The dashboard is complete, and names only what there is. What a real Prometheus says of it is `test_live.py`'s."""
+"""The dashboard is complete, and names only what exists. `test_live.py` evaluates it with a real Prometheus."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ QUESTIONS = [
 ]
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 BUILT_IN = {"stat", "table", "timeseries"}
-"""Panels that every Grafana has."""
+"""The panels that every Grafana has."""
 ALERT_LABELS = {"alertname"}
-"""Of Prometheus's own series `ALERTS`."""
+"""The labels of Prometheus's own series `ALERTS`."""
 WIDTH = 24
 
 every_panel = pytest.mark.parametrize("panel", PANELS, ids=TITLES)
@@ -39,7 +39,7 @@ def test_the_rows_are_the_four_questions_in_their_order_and_each_has_panels() ->
     assert [is_row for is_row, _ in itertools.groupby(kinds)] == [True, False] * len(QUESTIONS)
 
 
-def test_grafana_10_and_11_find_it_again_by_its_uid() -> None:
+def test_grafana_10_and_11_identify_it_by_its_uid() -> None:
     assert DASHBOARD["uid"] == "token-sidecar"
     assert 36 <= DASHBOARD["schemaVersion"] <= 39
     assert "id" not in DASHBOARD
@@ -52,7 +52,7 @@ def test_ids_and_titles_are_unique() -> None:
     assert len(set(TITLES)) == len(TITLES)
 
 
-def test_panels_stand_in_the_order_they_are_listed_and_none_covers_another() -> None:
+def test_panels_are_placed_in_the_order_of_the_list_and_none_covers_another() -> None:
     placed = [squares(panel) for panel in DASHBOARD["panels"]]
     assert sum(map(len, placed)) == len(set().union(*placed))
     assert max(x for x, _ in set().union(*placed)) < WIDTH
@@ -61,20 +61,20 @@ def test_panels_stand_in_the_order_they_are_listed_and_none_covers_another() -> 
 
 
 @every_panel
-def test_a_panel_says_what_it_shows_and_in_which_unit(panel: dict[str, Any]) -> None:
+def test_a_panel_has_a_description_and_a_unit(panel: dict[str, Any]) -> None:
     assert panel["type"] in BUILT_IN
     assert panel["description"]
     assert panel["fieldConfig"]["defaults"]["unit"]
 
 
 @every_panel
-def test_a_panel_asks_the_chosen_data_source(panel: dict[str, Any]) -> None:
+def test_a_panel_uses_the_chosen_data_source(panel: dict[str, Any]) -> None:
     assert panel["targets"]
-    assert [asked["datasource"] for asked in (panel, *panel["targets"])] == [SOURCE] * (1 + len(panel["targets"]))
+    assert [part["datasource"] for part in (panel, *panel["targets"])] == [SOURCE] * (1 + len(panel["targets"]))
 
 
 @every_panel
-def test_a_series_is_named_and_by_labels_it_keeps(panel: dict[str, Any]) -> None:
+def test_a_series_is_named_by_labels_it_keeps(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         if panel["type"] == "table":
             assert (target["format"], target["instant"]) == ("table", True)
@@ -95,8 +95,8 @@ def test_an_expression_uses_metrics_that_exist_and_labels_they_have(title: str, 
 
 
 @pytest.mark.parametrize(("title", "expr"), list(expressions()), ids=[title for title, _ in expressions()])
-def test_an_expression_heeds_what_is_chosen(title: str, expr: str) -> None:
-    """Every selector: by namespace and job, and by profile where its metric has one and a profile can be meant."""
+def test_an_expression_uses_the_chosen_variables(title: str, expr: str) -> None:
+    """Every selector has namespace and job, and the profile if its metric has that label."""
     selectors = re.findall(r"\b(ALERTS|token_sidecar_\w+)(?:\{([^}]*)\})?", expr)
     assert selectors
     for metric, matchers in selectors:
@@ -107,8 +107,8 @@ def test_an_expression_heeds_what_is_chosen(title: str, expr: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHOSEN)
-def test_a_variable_may_be_all_several_or_a_label_that_nobody_has(name: str) -> None:
-    """Outside Kubernetes there is no namespace; only a pattern that matches nothing, too, still finds the series."""
+def test_a_variable_may_be_all_several_or_a_label_that_no_series_has(name: str) -> None:
+    """Outside Kubernetes no series has a namespace; only a pattern that also matches no label finds the series."""
     variable = VARIABLES[name]
     assert (variable["multi"], variable["includeAll"], variable["allValue"]) == (True, True, ".*")
     assert variable["datasource"] == SOURCE
@@ -117,6 +117,6 @@ def test_a_variable_may_be_all_several_or_a_label_that_nobody_has(name: str) -> 
     assert variable["query"]["query"] == variable["definition"]
 
 
-def test_the_data_source_is_whichever_prometheus_there_is() -> None:
+def test_the_data_source_is_any_prometheus() -> None:
     assert next(iter(VARIABLES)) == "datasource"
     assert VARIABLES["datasource"]["query"] == "prometheus"

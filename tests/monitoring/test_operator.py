@@ -1,4 +1,4 @@
-"""The alerts fire with the labels of the Prometheus operator, too; a label of ours that it sets as well is renamed."""
+"""The alerts also fire with the labels of the Prometheus operator, which renames labels of ours that it sets too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLUSTER, NAMESPACE = "eu", "shop"
 
 
 def as_scraped(series: str) -> str:
-    """A series of the cases with the labels that a PodMonitor, `externalLabels` aside, gives it.
+    """Return a series of the cases with the labels that a PodMonitor adds (without `externalLabels`).
 
     The `instance` of the cases names its pod. Where scraper and program set one label, the program's is renamed.
     """
@@ -40,7 +40,7 @@ def as_scraped(series: str) -> str:
 
 
 def with_operator_labels(case: dict[str, Any]) -> dict[str, Any]:
-    """The case as it is there; what speaks of an app names its cluster and namespace, too."""
+    """Return the case with the operator's labels. Alerts of an app have its cluster and namespace, too."""
     series = [entry | {"series": as_scraped(entry["series"])} for entry in case.get("input_series", ())]
     checks = [
         check | {"exp_alerts": [_located(alert) for alert in check["exp_alerts"]]} for check in case["alert_rule_test"]

@@ -1,4 +1,4 @@
-"""The alert rules name only what there is, and each has its cases: test_deploy_tools.py has promtool try those."""
+"""The alert rules name only what exists, and each has cases. test_deploy_tools.py runs those with promtool."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fires(alert: str) -> list[bool]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=ALERTS)
-def test_an_alert_says_what_happened_what_follows_and_what_to_do(rule: dict[str, Any]) -> None:
+def test_an_alert_has_a_summary_a_consequence_an_action_and_a_severity(rule: dict[str, Any]) -> None:
     assert set(rule["annotations"]) == {"summary", "consequence", "action", "runbook"}
     assert all(rule["annotations"].values())
     assert rule["labels"]["severity"] in {"warning", "critical"}
@@ -43,9 +43,9 @@ def test_an_alert_uses_metrics_that_exist_and_labels_they_have(rule: dict[str, A
 
 
 @pytest.mark.parametrize("rule", RULES, ids=ALERTS)
-def test_an_alert_speaks_only_of_labels_it_keeps(rule: dict[str, Any]) -> None:
-    spoken = set(re.findall(r"\$labels\.([a-z_]+)", " ".join(rule["annotations"].values())))
-    assert spoken <= labels_in(rule["expr"])
+def test_an_alert_uses_only_labels_it_keeps(rule: dict[str, Any]) -> None:
+    used = set(re.findall(r"\$labels\.([a-z_]+)", " ".join(rule["annotations"].values())))
+    assert used <= labels_in(rule["expr"])
 
 
 @pytest.mark.parametrize("alert", ALERTS)

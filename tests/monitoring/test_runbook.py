@@ -1,4 +1,4 @@
-"""The runbook has an answer for each alert, and names only what there is."""
+"""The runbook has a section for each alert, and names only what exists."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def keys_of(document: object) -> set[str]:
 
 
 STATUS = keys_of(status([snapshot()], [], at=0, version="1.2.3", draining=False)) | {"sessionId"}
-"""The partner's own `sessionId` is there only after a failure."""
+"""The partner's `sessionId` is present only after a failure."""
 CAUSES = {"not-regular", "stalled", "no-thread"}
-"""Of `token_file_failed`, beside the errors' symbols."""
+"""The causes of `token_file_failed` that are not error symbols."""
 OTHERS = {"runbook", "cluster", "namespace", "job", "admin", "token-file", "gaierror", *CAUSES}
 """An annotation, labels, a port, a reason that only the admin listener gives, and an exception of Python's."""
 FIELDS = {"event"}.union(*(kind.__dataclass_fields__ for kind in EVENTS.values()))
@@ -52,7 +52,7 @@ def test_an_alert_points_to_its_heading(rule: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_a_heading_says_what_payments_feel_how_to_look_what_to_do_and_when_it_is_over(alert: str) -> None:
+def test_a_section_has_its_four_parts(alert: str) -> None:
     assert re.findall(r"^- \*\*(\w+)\*\*: ", SECTIONS[alert], re.MULTILINE) == ["Payments", "Look", "Do", "Over"]
 
 
@@ -60,7 +60,7 @@ def test_headings_named_in_the_text_exist() -> None:
     assert set(re.findall(r"TokenSidecar\w+", TEXT)) == set(ALERTS)
 
 
-def test_every_command_is_one() -> None:
+def test_every_command_exists() -> None:
     commands = set(re.findall(r"[`\s]token-sidecar ([a-z][^`\n]*)", TEXT))
     assert {"status", "status --json", "check"} <= commands
     for command in commands:
@@ -74,8 +74,8 @@ def test_every_metric_is_exported_and_every_query_asks_for_labels_it_has() -> No
         assert labels_in(query) <= labels_of(metrics_in(query))
 
 
-def test_every_event_field_and_value_in_quotes_is_one() -> None:
-    """An event, a field of one or of the state, or a value of a closed set; metrics have a test of their own."""
+def test_every_quoted_event_field_and_value_exists() -> None:
+    """Each is an event, a field of an event or of the status, or a value of a closed set. Metrics have another test."""
     words = {word for word in QUOTED if re.fullmatch(r"[a-z][a-zA-Z_-]*", word) and not metrics_in(word)}
     assert len(words & set(EVENTS)) > len(ALERTS)
     values = {*CODES, *OUTCOMES, *AnswerProblem, *REASONS, *RESULTS, *get_args(FileName)}
@@ -83,12 +83,12 @@ def test_every_event_field_and_value_in_quotes_is_one() -> None:
     assert words - known == set()
 
 
-def test_every_setting_is_one() -> None:
+def test_every_setting_exists() -> None:
     assert set(re.findall(r"SIDECAR_[A-Z_]+", TEXT)) <= {setting.name for setting in SETTINGS}
 
 
-def test_every_reason_a_sidecar_may_give_for_having_no_token_has_a_row() -> None:
+def test_every_reason_for_a_missing_token_has_a_row() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \|.*\| (\w+) \|$", TEXT, re.MULTILINE)
-    asked = {error.code for error in NoTokenError.__subclasses__()} - {"timeout"}  # what one caller hears, not a state
-    assert {code for code, _ in rows} == asked | {"token-file"}
+    codes = {error.code for error in NoTokenError.__subclasses__()} - {"timeout"}  # of one request only
+    assert {code for code, _ in rows} == codes | {"token-file"}
     assert {heading for _, heading in rows} <= set(ALERTS)

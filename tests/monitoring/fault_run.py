@@ -1,5 +1,5 @@
-"""Two real sidecars with five profiles: a quiet beginning, then a trouble of its own for each profile, then the
-store is gone, and then they are."""
+"""Two real sidecars with five profiles: first without faults, then with another fault for each profile, then without
+a store. At the end both sidecars are killed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.support.replica import Replica, until
 
 ASKED_EVERY_S = 0.2
 ENOUGH_LOOKS = 5
-"""For an alert that wants more than a moment's absence."""
+"""Enough for an alert that fires only after an absence of some time."""
 REFUSED_AT_ONCE = 20
-"""Requests of an app that forgot the header; it makes more until they outnumber the good ones by far."""
+"""Requests at once of an app without the header, repeated until there are four times as many as good ones."""
 PROFILES = {
     "down": 'token_lifetime_s = 4\nrefresh_at = 0.5\npartner_timeout_s = 0.5\nmax_stale_s = 0\ncall_budget = "60/60"',
     "locked": "",
@@ -34,20 +34,20 @@ PROFILES = {
     "throttled": "",
     "sealed": "",
 }
-"""Each with what it is set to beside the defaults."""
+"""The settings of each profile that differ from the defaults."""
 STATUSES = {"down": 500, "locked": 401, "throttled": 429}
-"""What the partner of a profile answers from the end of the quiet on."""
+"""The status that the partner of a profile returns from the end of the quiet time on."""
 
 
 @dataclass(frozen=True)
-class Day:
-    """When it was what; the spans are UTC epoch seconds. `prometheus` still answers."""
+class FaultRun:
+    """The times of the run as UTC epoch seconds. `prometheus` still runs."""
 
     prometheus: Prometheus
     quiet: tuple[float, float]
     faults: tuple[float, float]
     file_system_hung: bool
-    """Whether one could be mounted that hangs."""
+    """Whether a file system that hangs could be mounted."""
 
     @property
     def whole(self) -> tuple[float, float]:
@@ -56,7 +56,7 @@ class Day:
 
 @asynccontextmanager
 async def _partners() -> AsyncIterator[dict[str, tuple[Sandbox, str]]]:
-    """One for each profile, with its address: a fault is one profile's alone."""
+    """Start one partner for each profile, with its address, so that a fault affects one profile only."""
     async with AsyncExitStack() as stack:
         found = {}
         for profile in PROFILES:
@@ -84,7 +84,7 @@ def _launch(fleet: Fleet, urls: dict[str, str], number: int, admin: str) -> Repl
 
 
 async def _ask_all_day(replicas: list[Replica]) -> None:
-    """The apps, one for each profile at each replica; none waits for another's answer."""
+    """Run the apps, one for each profile and replica. None waits for the response of another one."""
 
     async def ask(replica: Replica, profile: str) -> None:
         while True:
@@ -95,7 +95,7 @@ async def _ask_all_day(replicas: list[Replica]) -> None:
 
 
 async def _seen(prometheus: Prometheus, looks: int) -> None:
-    """So many more scrapes of each."""
+    """Wait for this many more scrapes of each replica."""
     began = time.time()
     expr = f"count_over_time(token_sidecar_build_info[1h]) >= {looks}"
 
@@ -120,7 +120,7 @@ async def _everything_fails(fleet: Fleet, partners: dict[str, tuple[Sandbox, str
         answers = await asyncio.gather(*(replica.ask(headers={}) for _ in range(REFUSED_AT_ONCE)))
         assert {answer.code for answer in answers} == {"header-required"}
 
-    async def all_felt() -> bool:
+    async def all_have_effect() -> bool:
         return (
             await replica.metric("credentials_valid", profile="locked") == 0
             and await replica.metric("cooldown_until_timestamp_seconds", profile="throttled") > time.time()
@@ -128,7 +128,7 @@ async def _everything_fails(fleet: Fleet, partners: dict[str, tuple[Sandbox, str
             and await replica.metric("token_expiry_timestamp_seconds", profile="down") < time.time()
         )
 
-    await until(all_felt)
+    await until(all_have_effect)
 
 
 async def _report(replica: Replica, profile: str) -> None:
@@ -138,27 +138,27 @@ async def _report(replica: Replica, profile: str) -> None:
 
 
 async def _use_two_seal_keys(fleet: Fleet, replicas: list[Replica]) -> None:
-    """The second replica gets another key, and seals a token with it that the first cannot open."""
+    """The second replica gets another key, and seals a token with it that the first cannot decrypt."""
     reading, sealing = replicas
     _seal_key_file(fleet, 1).write_bytes(base64.b64encode(os.urandom(32)))
     await until(lambda: bool(sealing.events("seal_keys_changed")))
     await _report(sealing, "sealed")
 
-    async def noticed() -> bool:
+    async def is_unreadable() -> bool:
         return await reading.metric("stored_token_unreadable", profile="sealed") == 1
 
-    await until(noticed)
+    await until(is_unreadable)
 
 
 def _seal_key_file(fleet: Fleet, number: int) -> Path:
     return fleet.folder / f"pod-{number}/seal-key"
 
 
-async def live_through(folder: Path, redis: RedisServer, stack: AsyncExitStack) -> Day:
-    """`stack` ends everything but Prometheus, which it leaves running."""
+async def run_faults(folder: Path, redis: RedisServer, stack: AsyncExitStack) -> FaultRun:
+    """Run everything. `stack` ends all processes except Prometheus."""
     fleet = await stack.enter_async_context(open_fleet(folder, redis))
     partners = await stack.enter_async_context(_partners())
-    # Each profile has its own.
+    # Each profile has its own URL and credentials.
     del fleet.settings["SIDECAR_BASE_URL"], fleet.settings["SIDECAR_CREDENTIALS_DIR"]
     admins = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     prometheus = Prometheus(folder, admins)
@@ -170,12 +170,12 @@ async def live_through(folder: Path, redis: RedisServer, stack: AsyncExitStack) 
     except BaseException:
         prometheus.stop()
         raise
-    # Its last look may be a moment younger than the last step of a query before now.
-    return Day(prometheus, (quiet_from, faults_from), (faults_from, time.time() + STEP_S), held is not None)
+    # The last scrape may be later than the last step of a query that ends now.
+    return FaultRun(prometheus, (quiet_from, faults_from), (faults_from, time.time() + STEP_S), held is not None)
 
 
 def _held_credentials(fleet: Fleet, stack: AsyncExitStack) -> HangingFolder | None:
-    """Credentials in a folder that can hang; in a plain one where none can be mounted."""
+    """Put credentials in a folder that can hang, or in a plain one if none can be mounted."""
     folder = mount(fleet.folder / "held-credentials")
     if folder is not None:
         stack.callback(folder.close)
@@ -191,7 +191,7 @@ async def _watched(
     replicas: list[Replica],
     held: HangingFolder | None,
 ) -> tuple[float, float]:
-    """The whole day; when the quiet and when the faults began."""
+    """Run everything, and return when the quiet time and the faults began."""
     for replica in replicas:
         await replica.listening()
         await until(replica.ready)
