@@ -1,1 +1,1 @@
-"""Floods of connections and requests against one real sidecar, and what a good caller sees of them."""
+"""Floods of connections and requests against one real sidecar, and the responses that a good caller gets."""

@@ -1,6 +1,6 @@
-"""`make floods`: each kind of flood for FLOOD_S seconds (10) against one sidecar, as the table SECURITY.md holds.
+"""`make floods`: each kind of flood for FLOOD_S seconds (10) against one sidecar, as the table in SECURITY.md.
 
-Arguments name some kinds alone.
+Arguments restrict it to some kinds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One attacker, a process of its own: python -m tests.floods.attacker KIND HOST PORT SECONDS CONNECTIONS ENOUGH.
+"""One attacker, which is a process: python -m tests.floods.attacker KIND HOST PORT SECONDS CONNECTIONS ENOUGH.
 
-It ends after SECONDS and ENOUGH connections or requests, once its standard input is closed too, and prints how many of
+It ends after SECONDS and ENOUGH connections or requests, once its standard input is closed, and prints how many of
 both there were.
 """
 
@@ -26,18 +26,18 @@ _NO_BODY = (
     f"POST /oauth/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n{_END}"
 ).encode()
 _LONG_POLL = f"GET /v1/token?wait=60 HTTP/1.1\r\nIf-None-Match: *\r\n{_END}".encode()
-_STRANGE = b"GET /v1/token HTTP/1.1\r\nHost: evil.example\r\nSidecar-Request: true\r\n\r\n"
+_FOREIGN_HOST = b"GET /v1/token HTTP/1.1\r\nHost: evil.example\r\nSidecar-Request: true\r\n\r\n"
 
 
 LOOK_S = 0.02
 OPENING, FEW = 64, 4
-"""Connections that are being opened at once."""
+"""Connections that are opened at the same time."""
 HALF_HEADS_PER_S = 1000
-"""No more than are accepted at once: else a good caller's request is there before its connection is accepted."""
+"""At most as many as are accepted. With more, a good caller's request arrives before its connection is accepted."""
 
 
 class Attacker:
-    """`connections` is how many it has open at most."""
+    """`connections` is the most that it has open."""
 
     def __init__(self, host: str, port: int, connections: int) -> None:
         self._where = (host, port)
@@ -45,20 +45,20 @@ class Attacker:
         self.done: Counter[str] = Counter()
 
     async def idle(self) -> None:
-        """Opens one silent connection after the other; those beyond its number are let go."""
+        """Open silent connections one after the other, and close the oldest beyond `connections`."""
         await self._open_on()
 
     async def half_heads(self) -> None:
-        """The same with the first half of a request's head."""
+        """Open connections in the same way, and send the first half of a request head on each."""
         await self._open_on(_HALF_A_HEAD, at_once=FEW, pause_s=FEW / HALF_HEADS_PER_S)
 
     async def bodies(self) -> None:
-        """Requests whose body never comes, each on a connection of its own, which is opened again when it is ended."""
-        await self._crowd(lambda: self._until_closed(_NO_BODY))
+        """Send requests without their body, each on its own connection, which is replaced when it ends."""
+        await self._repeat(lambda: self._until_closed(_NO_BODY))
 
     async def long_polls(self) -> None:
-        """One app whose clients wait for another token, and ask again as soon as they are answered."""
-        await self._crowd(lambda: self._until_closed(_LONG_POLL, again=True))
+        """Send long polls as the clients of one app, and another one after each response."""
+        await self._repeat(lambda: self._until_closed(_LONG_POLL, again=True))
 
     async def _open_on(self, sent: bytes = b"", at_once: int = OPENING, pause_s: float = 0) -> None:
         held: deque[asyncio.BaseTransport] = deque()
@@ -72,26 +72,26 @@ class Attacker:
                 held.popleft().close()
             await asyncio.sleep(pause_s)
 
-        await self._crowd(open_one, at_once=at_once)
+        await self._repeat(open_one, at_once=at_once)
 
     async def malformed(self) -> None:
-        """One request a connection: it is closed each time."""
-        await self._crowd(self._malformed)
+        """Send one malformed request on each connection, which is closed each time."""
+        await self._repeat(self._malformed)
 
-    async def unknown(self) -> None:
-        await self._crowd(lambda: self._keep_asking(lambda: f"GET /{random.random()} HTTP/1.1\r\n{_END}".encode()))
+    async def unknown_paths(self) -> None:
+        await self._repeat(lambda: self._keep_asking(lambda: f"GET /{random.random()} HTTP/1.1\r\n{_END}".encode()))
 
-    async def nobody(self) -> None:
-        """Profiles that do not exist."""
-        await self._crowd(
+    async def unknown_profiles(self) -> None:
+        """Ask for profiles that do not exist."""
+        await self._repeat(
             lambda: self._keep_asking(lambda: f"GET /v1/token/p{random.randrange(10**9)} HTTP/1.1\r\n{_END}".encode())
         )
 
-    async def strange(self) -> None:
-        """Refused by a guard."""
-        await self._crowd(lambda: self._keep_asking(lambda: _STRANGE))
+    async def foreign_host(self) -> None:
+        """Send requests with a foreign host, which a guard refuses."""
+        await self._repeat(lambda: self._keep_asking(lambda: _FOREIGN_HOST))
 
-    async def _crowd(self, one: Callable[[], Awaitable[None]], at_once: int = 0) -> None:
+    async def _repeat(self, one: Callable[[], Awaitable[None]], at_once: int = 0) -> None:
         async def again() -> None:
             while True:
                 with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -110,7 +110,7 @@ class Attacker:
             writer.transport.abort()
 
     async def _until_closed(self, request: bytes, *, again: bool = False) -> None:
-        """Send the request, and with `again` once more after each answer, until the other side closes."""
+        """Send the request, and with `again` again after each response, until the other side closes."""
         reader, writer = await asyncio.open_connection(*self._where)
         self.done["connections"] += 1
         try:
@@ -138,9 +138,9 @@ Kind: TypeAlias = Callable[[Attacker], Awaitable[None]]
 KINDS: Mapping[str, Kind] = {
     "idle": Attacker.idle,
     "malformed": Attacker.malformed,
-    "unknown": Attacker.unknown,
-    "nobody": Attacker.nobody,
-    "strange": Attacker.strange,
+    "unknown-paths": Attacker.unknown_paths,
+    "unknown-profiles": Attacker.unknown_profiles,
+    "foreign-host": Attacker.foreign_host,
     "half-heads": Attacker.half_heads,
     "bodies": Attacker.bodies,
     "long-polls": Attacker.long_polls,
@@ -150,7 +150,7 @@ _CONNECTIONS: Mapping[str, int] = {"idle": 5000, "half-heads": 5000, "bodies": 6
 
 
 def connections_of(kind: str) -> int:
-    """How many an attacker of this kind has open at most."""
+    """Return the most connections that an attacker of this kind has open."""
     return _CONNECTIONS.get(kind, _ASKING)
 
 

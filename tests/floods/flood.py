@@ -25,7 +25,7 @@ from tests.support.resident import resident_bytes
 
 @dataclass(frozen=True)
 class Flood:
-    """What one flood did. Sizes are resident bytes, at their highest for `peak_bytes`."""
+    """The effects of one flood. Sizes are resident bytes; `peak_bytes` is the highest."""
 
     kind: str
     connections: int
@@ -41,7 +41,7 @@ class Flood:
 
 @asynccontextmanager
 async def victim(folder: Path) -> AsyncIterator[Replica]:
-    """A sidecar with a token in memory, on a store of its own."""
+    """Start a sidecar with a store of its own, and wait for its token."""
     sandbox = Sandbox(CONFIG, SystemClock())
     environ = {
         "SIDECAR_LISTEN": "127.0.0.1:0",
@@ -65,15 +65,15 @@ async def victim(folder: Path) -> AsyncIterator[Replica]:
 async def flood(
     replica: Replica, kind: str, *, seconds: float, connections: int, enough: int = 0, answers: int = 0
 ) -> Flood:
-    """Let one attacker loose on it for so long, and for `enough` of what it does, while a good caller asks on.
+    """Run one attacker for this time and `enough` connections or requests, while a good caller sends requests.
 
     The flood goes on until the good caller has this many `answers`.
     """
     where = urlsplit(replica.url)
     host, port = str(where.hostname), int(where.port or 0)
-    before, told = resident_bytes(replica.process.pid), replica.output.count("\n")
+    before, lines = resident_bytes(replica.process.pid), replica.output.count("\n")
     began = time.monotonic()
-    _forget_peak(replica)
+    _reset_peak(replica)
     attacker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.floods.attacker", kind, host, str(port), str(seconds), str(connections),
         str(enough),
@@ -102,7 +102,7 @@ async def flood(
         before_bytes=before,
         peak_bytes=_peak(replica),
         after_bytes=resident_bytes(replica.process.pid),
-        log=replica.output.split("\n")[told:-1],
+        log=replica.output.split("\n")[lines:-1],
         lasted_s=time.monotonic() - began,
         open_at_most=open_at_most,
     )
@@ -115,5 +115,5 @@ def _peak(replica: Replica) -> int:
     return int(found[1]) * 1024
 
 
-def _forget_peak(replica: Replica) -> None:
+def _reset_peak(replica: Replica) -> None:
     Path(f"/proc/{replica.process.pid}/clear_refs").write_text("5")

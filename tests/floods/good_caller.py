@@ -1,4 +1,4 @@
-"""An app that asks for its token as it always does, and how long it waits for it."""
+"""An app that asks for its token at a normal rate, and measures how long it waits."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tests.support.wire import PLAIN
 
 EVERY_S = 0.01
 LOST_S = 60
-"""An answer that has not come by then will not come; a busy machine may take its time."""
+"""The time after which a response counts as lost. It is long enough for a busy machine."""
 NEW_EACH = 10
-"""Every so many requests come on a connection of their own."""
-HESITATES_S = 0.01
-"""From such a connection to its request: a program has other things to do."""
+"""One of this many requests is sent on a new connection."""
+REQUEST_DELAY_S = 0.01
+"""The delay between such a connection and its request, as in a busy program."""
 
 
 class GoodCaller:
-    """Waits are in seconds, the connecting included."""
+    """Waits are in seconds, with the time to connect."""
 
     def __init__(self, host: str, port: int) -> None:
         self._where = (host, port)
@@ -26,7 +26,7 @@ class GoodCaller:
         self.ends = False
 
     async def ask(self) -> None:
-        """Until it `ends`."""
+        """Send requests until `ends` is set."""
         kept = await asyncio.open_connection(*self._where)
         count = 0
         while not self.ends:
@@ -34,7 +34,7 @@ class GoodCaller:
             began = time.monotonic()
             own = count % NEW_EACH == 0
             try:
-                reader, writer = await self._hesitant() if own else kept
+                reader, writer = await self._delayed() if own else kept
                 writer.write(PLAIN)
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LOST_S)
                 await reader.readuntil(b"}")
@@ -42,7 +42,7 @@ class GoodCaller:
                 self.lost.append(type(error).__name__)
                 kept = await asyncio.open_connection(*self._where)
                 continue
-            self.waits_s.append(time.monotonic() - began - HESITATES_S * own)
+            self.waits_s.append(time.monotonic() - began - REQUEST_DELAY_S * own)
             if not head.startswith(b"HTTP/1.1 200 "):
                 self.lost.append(head[:12].decode())
             if own:
@@ -50,11 +50,11 @@ class GoodCaller:
             await asyncio.sleep(max(0, began + EVERY_S - time.monotonic()))
         kept[1].close()
 
-    async def _hesitant(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _delayed(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         opened = await asyncio.open_connection(*self._where)
-        await asyncio.sleep(HESITATES_S)
+        await asyncio.sleep(REQUEST_DELAY_S)
         return opened
 
     def wait_s(self, share: float) -> float:
-        """The wait that this share of the requests did not exceed."""
+        """Return the wait that this share of the requests did not exceed."""
         return sorted(self.waits_s)[min(len(self.waits_s) - 1, int(share * len(self.waits_s)))]

@@ -1,1 +1,1 @@
-"""The image and docker-compose.yml, built and run for real: make image-test. Not collected by `make test`: minutes."""
+"""The image and docker-compose.yml, built and run for real, in minutes: make image-test, not `make test`."""

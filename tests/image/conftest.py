@@ -1,4 +1,4 @@
-"""One engine, one build and one pod for all of these tests: each takes a while to make."""
+"""One engine, one build and one pod for all of these tests, because each takes long to make."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def base(engine: Engine) -> str:
-    """What the image was built from; whoever needs the image needs this."""
+    """Build the image, and return its base. Every fixture that uses the image needs this one."""
     return build(engine)
 
 

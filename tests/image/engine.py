@@ -1,4 +1,4 @@
-"""A Docker engine: the one that answers, else one of our own for as long as it is needed."""
+"""A Docker engine: a running one, or else one that is started for the tests."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ START_S = 30
 
 
 class Engine:
-    """What is said to it goes through the `docker` command."""
+    """An engine, controlled by the `docker` command."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self.environ = environ
 
     def run(self, *words: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        """Any command that speaks to an engine, compose for one."""
+        """Run any command that uses an engine, such as compose."""
         return subprocess.run(
             words, env=self.environ, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
 
     def docker(self, *words: str | Path, stdin: bytes = b"") -> str:
-        """What it printed, stderr too; an error for any exit code but 0."""
+        """Return the output, with stderr. Fails for any exit code but 0."""
         return self.output_of("docker", *words, stdin=stdin)
 
     def output_of(self, *words: str | Path, stdin: bytes = b"") -> str:
         done = self.run(*words, stdin=stdin)
-        said = done.stdout.decode().strip()
-        assert done.returncode == 0, f"{words}: {said}"
-        return said
+        output = done.stdout.decode().strip()
+        assert done.returncode == 0, f"{words}: {output}"
+        return output
 
     def inspect(self, name: str) -> Any:  # noqa: ANN401 - the engine's own document
         return json.loads(self.docker("inspect", name))[0]
@@ -57,7 +57,7 @@ def wait_until(what: Callable[[], bool], limit_s: float) -> None:
 
 @contextmanager
 def any_engine() -> Iterator[Engine]:
-    """Where none runs, root gets one that keeps all it makes in a folder that goes with it."""
+    """Yield the running engine. If there is none, root gets one, with its data in a temporary folder."""
     running = Engine()
     if running.answers():
         yield running

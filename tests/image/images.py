@@ -1,4 +1,4 @@
-"""The image under test and those beside it, by the names docker-compose.yml gives them."""
+"""The image under test and the other images, by their names in docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGE: str = SERVICES["sandbox"]["image"]
 STAND_IN_BASE = "pay1st-token-sidecar-base:stand-in"
 
 _FINISH = {
-    # The official image's Redis lets everybody in who reaches it; Debian's does not unless told.
+    # The Redis of the official image accepts all clients; that of Debian does so only without protected mode.
     "redis": ['ENTRYPOINT ["/bin/sh", "-c", "exec \\"$@\\" --protected-mode no", "sh"]'],
     "prometheus": [
         'CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/tmp/prometheus"]',
@@ -35,7 +35,7 @@ def default_base() -> str:
 
 
 def build(engine: Engine) -> str:
-    """Build the image; returns the base it stands on."""
+    """Build the image, and return its base."""
     base = default_base()
     if not is_there(engine, base):
         base = STAND_IN_BASE
@@ -46,9 +46,9 @@ def build(engine: Engine) -> str:
 
 @contextmanager
 def beside(engine: Engine) -> Iterator[Mapping[str, str]]:
-    """The image to run each service with, by the service's name; a service whose image cannot be had is left out.
+    """Yield the image of each service by the service's name, without services whose image is not available.
 
-    What is named by its digest cannot be made here: a stand-in has a name of its own, and does not stay.
+    An image with a digest in its name cannot be made here. A stand-in has another name, and is removed afterwards.
     """
     named: dict[str, str] = {name: service["image"] for name, service in SERVICES.items()}
     there = {image for image in set(named.values()) if is_there(engine, image)}

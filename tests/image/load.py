@@ -1,6 +1,6 @@
 """Five floods at once against one sidecar, and a good caller: python -m tests.image.load SECONDS, in its pod.
 
-Prints how many good answers the caller got, and what it lost.
+Prints how many good responses the caller got, and which requests failed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from tests.floods.good_caller import GoodCaller
 
 WHERE = ("127.0.0.1", 8181)
 IDLE, ASKING = "5000", "64"
-FLOODS = ("idle", "malformed", "unknown", "nobody", "strange")
-"""Not those that hold connections in the midst of a request: they need more than the 64 MiB that are tried here."""
+FLOODS = ("idle", "malformed", "unknown-paths", "unknown-profiles", "foreign-host")
+"""Without floods that keep unfinished requests open: these need more than the 64 MiB of the test."""
 
 
 async def main(seconds: int) -> None:
@@ -31,8 +31,8 @@ async def main(seconds: int) -> None:
     asking = asyncio.create_task(caller.ask())
     requests = 0
     for attacker in attackers:
-        said, _ = await attacker.communicate()
-        requests += json.loads(said).get("requests", 0)
+        output, _ = await attacker.communicate()
+        requests += json.loads(output).get("requests", 0)
     caller.ends = True
     await asking
     print(json.dumps({"good": len(caller.waits_s), "lost": caller.lost, "requests": requests}))

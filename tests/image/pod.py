@@ -22,7 +22,7 @@ SETTINGS = {
 
 
 class Pod:
-    """No way out of it: its network is a loopback and nothing else."""
+    """Its network has only a loopback."""
 
     def __init__(self, engine: Engine, containers: ExitStack, redis: str) -> None:
         self.engine, self._containers = engine, containers
@@ -32,18 +32,18 @@ class Pod:
         self.start(redis, "redis-server", "--save", "")
 
     def start(self, image: str, *command: str, options: tuple[str, ...] = ()) -> str:
-        """One container; returns its id."""
+        """Start one container, and return its id."""
         started = self.engine.docker("run", "--detach", *self._loopback, *HARDENED, *DEMO, *options, image, *command)
         self._containers.callback(self.engine.docker, "rm", "--force", "--volumes", started)
         return started
 
     def sidecar(self, image: str, environ: Mapping[str, str], *options: str) -> str:
-        """`token-sidecar serve`; a sidecar that dies is started again, which its restart count then tells."""
+        """Start `token-sidecar serve`. A sidecar that dies is started again, and its restart count grows."""
         settings = (f"--env={name}={value}" for name, value in {**SETTINGS, **environ}.items())
         return self.start(image, options=("--health-interval=1s", "--restart=unless-stopped", *settings, *options))
 
     def attack(self, seconds: int) -> str:
-        """Flood the sidecar while a good caller asks; returns what `tests.image.load` printed."""
+        """Flood the sidecar while a good caller sends requests; return the output of `tests.image.load`."""
         source = ("--volume", f"{ROOT}:/source:ro", "--workdir", "/source", "--entrypoint", "python")
         load = ("-m", "tests.image.load", str(seconds))
         return self.engine.docker("run", "--rm", *self._loopback, *source, IMAGE, *load)
@@ -51,8 +51,8 @@ class Pod:
     def healthy(self, container: str) -> bool:
         return bool(self.engine.inspect(container)["State"]["Health"]["Status"] == "healthy")
 
-    def ask(self, container: str, *command: str) -> str:
-        """What a command says in the container; no shell is needed for it."""
+    def execute(self, container: str, *command: str) -> str:
+        """Run a command in the container without a shell, and return its output."""
         return self.engine.docker("exec", container, *command)
 
 

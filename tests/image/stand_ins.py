@@ -15,19 +15,19 @@ from tests.image.engine import Engine
 
 CA = Path("/etc/ssl/certs/ca-certificates.crt")
 SUITE = "trixie"
-"""Of Debian: that of the Dockerfile's default base, so that Python is of the same release."""
+"""The Debian release of the Dockerfile's default base, so that Python has the same version."""
 NO_DOCS = "--dpkgopt=path-exclude=/usr/share/doc/*"
 # As in the official images of Python, which ship no .pyc file of the standard library.
 NO_PYC = '--customize-hook=find "$1"/usr/lib -path "*/python3*/__pycache__" -prune -exec rm -r {} +'
 
 
 def is_there(engine: Engine, name: str) -> bool:
-    """Whether the engine has this image, or can pull it."""
+    """Return whether the engine has this image, or can pull it."""
     return any(engine.run("docker", *how, name).returncode == 0 for how in (("image", "inspect"), ("pull",)))
 
 
 def make(engine: Engine, packages: Sequence[str], names: Mapping[str, Sequence[str]]) -> None:
-    """One small system with these packages, under each name with the Dockerfile's instructions that finish it."""
+    """Make a small system with these packages, and import it under each name with its Dockerfile instructions."""
     mmdebstrap = shutil.which("mmdebstrap")
     if mmdebstrap is None:
         pytest.fail(f"no mmdebstrap to make stand-ins with, and these cannot be pulled: {list(names)}", pytrace=False)
@@ -48,7 +48,7 @@ def make(engine: Engine, packages: Sequence[str], names: Mapping[str, Sequence[s
 
 
 def _trust(settings: Path) -> list[str]:
-    """What lets pip in the stand-in reach the index that this machine's pip reaches: which it is, and the CAs."""
+    """Return options with which pip in the stand-in uses the package index and the CAs of this machine."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
     found = (line.partition("=") for line in listed.stdout.splitlines())
     lines = [f"index-url = {value.strip(chr(39))}" for name, _, value in found if name.endswith(".index-url")]

@@ -25,21 +25,21 @@ COMPOSES = {"new": str(Path(sysconfig.get_path("scripts")) / "docker-compose"), 
 
 
 class Composed:
-    """The services that are up."""
+    """The running services."""
 
     def __init__(self, engine: Engine, program: str, images: Path, services: list[str]) -> None:
         self._engine, self._program, self._images, self.services = engine, program, images, services
 
-    def say(self, *words: str) -> str:
+    def compose(self, *words: str) -> str:
         files = ("--file", ROOT / "docker-compose.yml", "--file", self._images)
         return self._engine.output_of(self._program, *files, "--project-name", "image-test", *words)
 
     def tokens(self, app: str) -> list[str]:
-        """The ids of the tokens that this app got, each once."""
-        return sorted(set(re.findall(r"token (\w{32}), \d+ s left", self.say("logs", "--no-color", app))))
+        """Return the ids of the tokens that this app got, each once."""
+        return sorted(set(re.findall(r"token (\w{32}), \d+ s left", self.compose("logs", "--no-color", app))))
 
     def exit_code(self, service: str) -> int:
-        code: int = self._engine.inspect(self.say("ps", "--all", "--quiet", service))["State"]["ExitCode"]
+        code: int = self._engine.inspect(self.compose("ps", "--all", "--quiet", service))["State"]["ExitCode"]
         return code
 
 
@@ -55,27 +55,27 @@ def composed(
     images.write_text(json.dumps({"services": {name: {"image": image} for name, image in usable.items()}}))
     composed = Composed(engine, COMPOSES[request.param], images, list(usable))
     try:
-        composed.say("up", "--detach", "--no-build", *usable)
+        composed.compose("up", "--detach", "--no-build", *usable)
         yield composed
     finally:
-        composed.say("down", "--volumes")
+        composed.compose("down", "--volumes")
 
 
-def asked(path: str, **query: str) -> Any:  # noqa: ANN401 - Prometheus's own document
-    with urllib.request.urlopen(f"http://127.0.0.1:9090{path}?{urllib.parse.urlencode(query)}") as answer:
+def query(path: str, **parameters: str) -> Any:  # noqa: ANN401 - Prometheus's own document
+    with urllib.request.urlopen(f"http://127.0.0.1:9090{path}?{urllib.parse.urlencode(parameters)}") as answer:
         return json.load(answer)["data"]
 
 
 def value(expression: str) -> str:
-    """What Prometheus makes of it; empty while it answers nothing."""
+    """Return the value in Prometheus; empty if there is none."""
     try:
-        result = asked("/api/v1/query", query=expression)["result"]
+        result = query("/api/v1/query", query=expression)["result"]
     except OSError:
         return ""
     return str(result[0]["value"][1]) if result else ""
 
 
-def test_both_apps_get_one_token_that_was_called_for_once(composed: Composed) -> None:
+def test_both_apps_get_the_same_token_with_one_call(composed: Composed) -> None:
     wait_until(lambda: bool(composed.tokens("app-a") and composed.tokens("app-b")), UP_S)
     assert composed.tokens("app-a") == composed.tokens("app-b")
     wait_until(lambda: value('count(up{job="token-sidecar"} == 1)') == "2", UP_S)
@@ -84,12 +84,12 @@ def test_both_apps_get_one_token_that_was_called_for_once(composed: Composed) ->
 
 def test_prometheus_has_the_alert_rules_and_none_fires(composed: Composed) -> None:
     wait_until(lambda: value("token_sidecar_store_up") != "", UP_S)
-    rules = [rule for group in asked("/api/v1/rules")["groups"] for rule in group["rules"]]
+    rules = [rule for group in query("/api/v1/rules")["groups"] for rule in group["rules"]]
     assert rules
     assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []
 
 
-def test_all_that_is_ours_ends_well_when_it_is_stopped(composed: Composed) -> None:
-    composed.say("stop")
+def test_all_our_services_stop_with_exit_code_0(composed: Composed) -> None:
+    composed.compose("stop")
     ours = [name for name in composed.services if SERVICES[name]["image"] == SERVICES["sandbox"]["image"]]
     assert {name: composed.exit_code(name) for name in ours} == dict.fromkeys(ours, 0)

@@ -24,7 +24,7 @@ files = (old / "memory.max_usage_in_bytes", old / "memory.oom_control") if old.e
     new / "memory.peak", new / "memory.events")
 print(*(file.read_text() for file in files))
 """
-"""The most memory it took, and how many of its processes were killed for it, by cgroups of either version."""
+"""The most memory that it used, and how many of its processes were killed for it, by cgroups of either version."""
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +35,20 @@ def sidecar(pod: Pod, without_shell: str) -> str:
 
 
 def vends(pod: Pod, sidecar: str) -> bool:
-    return bool(json.loads(pod.ask(sidecar, "token-sidecar", "token", "--format", "json"))["accessToken"])
+    return bool(json.loads(pod.execute(sidecar, "token-sidecar", "token", "--format", "json"))["accessToken"])
 
 
 def test_it_vends_a_token(pod: Pod, sidecar: str) -> None:
     assert vends(pod, sidecar)
 
 
-def test_there_is_no_shell_that_it_could_have_used(pod: Pod, sidecar: str) -> None:
+def test_the_image_of_these_tests_has_no_shell(pod: Pod, sidecar: str) -> None:
     assert pod.engine.run("docker", "exec", sidecar, "sh", "-c", "true").returncode != 0
 
 
 def test_the_first_process_is_the_sidecar_itself_without_any_right(pod: Pod, sidecar: str) -> None:
     command, status = (
-        pod.ask(sidecar, "python", "-c", f"print(open('/proc/1/{name}').read().replace(chr(0), ' '))")
+        pod.execute(sidecar, "python", "-c", f"print(open('/proc/1/{name}').read().replace(chr(0), ' '))")
         for name in ("cmdline", "status")
     )
     assert command.split()[-2:] == ["/app/bin/token-sidecar", "serve"]
@@ -66,13 +66,13 @@ def test_it_runs_under_any_user_id_of_group_0(pod: Pod, without_shell: str) -> N
     environ = {"SIDECAR_LISTEN": "127.0.0.1:8182", "SIDECAR_ADMIN_LISTEN": "127.0.0.1:9182"}
     started = pod.sidecar(without_shell, environ, "--user", "1000680000:0")
     wait_until(lambda: pod.healthy(started), START_S)
-    told = pod.ask(started, "token-sidecar", "token", "--url", "http://127.0.0.1:8182", "--format", "json")
-    assert json.loads(told)["accessToken"]
+    printed = pod.execute(started, "token-sidecar", "token", "--url", "http://127.0.0.1:8182", "--format", "json")
+    assert json.loads(printed)["accessToken"]
 
 
 def test_five_floods_at_once_at_the_memory_limit_kill_nothing(pod: Pod, sidecar: str) -> None:
     seen = json.loads(pod.attack(LOAD_S))
-    counted = pod.ask(sidecar, "python", "-c", COUNTED)
+    counted = pod.execute(sidecar, "python", "-c", COUNTED)
     logger.info("%s in %d s, at most %.1f MiB", seen, LOAD_S, int(counted.split()[0]) / 2**20)
     assert seen["good"] > 0 < seen["requests"]
     assert re.findall(r"^oom_kill (\d+)$", counted, re.MULTILINE) == ["0"]
@@ -83,7 +83,7 @@ def test_five_floods_at_once_at_the_memory_limit_kill_nothing(pod: Pod, sidecar:
 
 
 @pytest.mark.parametrize("drain_s", ["0", "5"])
-def test_sigterm_ends_it_well_after_its_drain(pod: Pod, without_shell: str, drain_s: str) -> None:
+def test_sigterm_ends_it_with_exit_code_0_after_its_drain(pod: Pod, without_shell: str, drain_s: str) -> None:
     started = pod.sidecar(
         without_shell,
         {"SIDECAR_LISTEN": "127.0.0.1:0", "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0", "SIDECAR_DRAIN_S": drain_s},
@@ -97,7 +97,7 @@ def test_sigterm_ends_it_well_after_its_drain(pod: Pod, without_shell: str, drai
 
 @pytest.mark.parametrize("store", ["memory://", "redis://127.0.0.1:6379/0", "sqlite:////tmp/state/state.db"])
 def test_a_start_compiles_nothing(pod: Pod, store: str) -> None:
-    """Python says of each module whether it was read from a .pyc file or compiled, which a read-only root repeats."""
+    """Python logs whether each module was read from a .pyc file or compiled, which a read-only root repeats."""
     started = pod.sidecar(
         IMAGE,
         {"SIDECAR_LISTEN": "127.0.0.1:0", "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0", "SIDECAR_STORE": store}
@@ -105,6 +105,6 @@ def test_a_start_compiles_nothing(pod: Pod, store: str) -> None:
         "--tmpfs=/tmp",
     )
     wait_until(lambda: "token_changed" in pod.engine.docker("logs", started), START_S)
-    said = pod.engine.docker("logs", started)
-    assert re.search(r"^# code object from .*\.pyc", said, re.MULTILINE)
-    assert re.findall(r"^# code object from '?([^'\n]*\.py)'?$", said, re.MULTILINE) == []
+    log = pod.engine.docker("logs", started)
+    assert re.search(r"^# code object from .*\.pyc", log, re.MULTILINE)
+    assert re.findall(r"^# code object from '?([^'\n]*\.py)'?$", log, re.MULTILINE) == []
