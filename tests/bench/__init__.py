@@ -1,1 +1,1 @@
-"""The sidecar beside what users would pick instead, and beside the machine's limit, in one run."""
+"""The sidecar, the programs that users could use instead, and the limit of the machine, measured in one run."""

@@ -1,7 +1,7 @@
-"""`make bench`: the sidecar beside what users would pick instead. Writes docs/benchmarks.md.
+"""`make bench`: the sidecar and the programs that users could use instead. Writes docs/benchmarks.md.
 
 BENCH_ROUNDS (7) rounds of BENCH_S (2) seconds each for every server and scenario; with BENCH_SMOKE=1 one short round of
-everything, and nothing is written. With arguments only these parts are measured, and shown: footprint, rotation,
+everything, and nothing is written. With arguments only these parts are measured and printed: footprint, rotation,
 stampede, or `speed` with names of configurations and keys of scenarios after it (`speed caller-token kept-64`).
 """
 
@@ -22,7 +22,7 @@ from tests.bench.speed import measure_speed
 
 
 class Part(Protocol):
-    """One more thing to measure."""
+    """A part that is measured besides speed."""
 
     def measure(self, folder: Path, first_port: int, *, smoke: bool) -> list[Finding]: ...
 
@@ -75,7 +75,7 @@ def _speed_alone(folder: Path, words: Sequence[str]) -> None:
 def _speed(folder: Path, scenarios: Sequence[Scenario], *, all_of_them: bool) -> tuple[Results, list[Finding]]:
     """Without `all_of_them`, servers whose programs are not installed are left out."""
     return measure_speed(
-        folder, FIRST_PORT, scenarios, rounds=ROUNDS, seconds=SECONDS, all_of_them=all_of_them, say=print
+        folder, FIRST_PORT, scenarios, rounds=ROUNDS, seconds=SECONDS, all_of_them=all_of_them, log=print
     )
 
 

@@ -1,4 +1,4 @@
-"""What a team would write instead, in Python: an aiohttp Application on uvloop that counts with prometheus_client.
+"""What a team could write instead in Python: an aiohttp Application on uvloop that counts with prometheus_client.
 
 python -m tests.bench.application PORT FILE     FILE holds the body
 """

@@ -17,9 +17,9 @@ CALLER_TOKEN = "bench-caller-token-0123456789abcdef"
 
 @dataclass(frozen=True)
 class Configuration:
-    """`settings` lack the prefix; `{folder}`, `{redis}` and `{uid}` in them stand for what a run has there.
+    """`settings` lack the prefix; `{folder}`, `{redis}` and `{uid}` in them are replaced by those of the run.
 
-    `headers` are what each caller sends beside the required one.
+    `headers` are what each caller sends besides the required one.
     """
 
     title: str
@@ -44,12 +44,12 @@ CONFIGURATIONS = {
     "traces": Configuration("sidecar, traces and request ids"),
     "long-way": Configuration("sidecar, the long way (SIDECAR_WARM=off)", {"WARM": "off"}),
 }  # fmt: skip
-"""By the name that `make bench ARGS="speed NAME"` takes. In `traces` the load is what differs."""
+"""By the name that `make bench ARGS="speed NAME"` takes. `traces` differs only in its load."""
 
 
 @contextmanager
 def sealed_store(folder: Path) -> Iterator[RedisServer]:
-    """A Redis server, and the key that seals tokens in it as `folder/seal-key`."""
+    """Start a Redis server, and write the key that seals tokens in it to `folder/seal-key`."""
     (folder / "seal-key").write_bytes(base64.b64encode(os.urandom(32)))
     redis = RedisServer(folder)
     try:
@@ -59,7 +59,7 @@ def sealed_store(folder: Path) -> Iterator[RedisServer]:
 
 
 def configured(name: str, folder: Path, port: int, partner_url: str, redis_url: str) -> Peer:
-    """One of `CONFIGURATIONS`; its admin listener has the next port."""
+    """Return a sidecar with one of `CONFIGURATIONS`; its admin listener has the next port."""
     (folder / "caller-token").write_text(f"{CALLER_TOKEN}\n")
     chosen = CONFIGURATIONS[name]
     run = {"folder": folder, "redis": redis_url, "uid": os.getuid()}

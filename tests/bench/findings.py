@@ -1,4 +1,4 @@
-"""What was measured besides speed: one line each, against what was to be reached."""
+"""Results besides speed: one line each, with the goal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """`goal` is empty where there is none, and `reached` then says nothing."""
+    """`goal` is empty if there is none; `reached` then has no meaning."""
 
     what: str
     figure: str
@@ -17,7 +17,7 @@ class Finding:
 
 
 def ratio(what: str, figure: str, times: float, most: float) -> Finding:
-    """Something that is to be at most so many times something else."""
+    """Return the finding that one figure is at most `most` times another one."""
     return Finding(what, f"{figure}, {times:.2f} of it", f"at most {most:g}", times <= most)
 
 

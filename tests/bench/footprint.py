@@ -1,4 +1,4 @@
-"""What one process takes: memory, time to the first token, CPU while nothing happens, and what a probe costs."""
+"""The costs of one process: memory, time to the first token, CPU while idle, and the cost of a probe."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.bench.partner import KEY, SECRET, partner
 from tests.bench.peers import AS_INSTALLED, SERVER_CORE, Peer, admin_url, sidecar
 
 FLOOR = f"{AS_INSTALLED}; import aiohttp, prometheus_client, redis.asyncio, structlog, uvloop"
-"""Whoever builds this in Python has these in memory before the first line of their own."""
+"""Libraries that any such service in Python has in memory before its first own line."""
 MIB = 1 << 20
 PROFILES = 4
 UNSET = {"BASE_URL": "", "API_KEY": "", "API_SECRET": ""}
-"""What stands in a file instead."""
+"""Settings whose values are in files instead."""
 DOCKERFILE = Path(__file__).resolve().parents[2] / "deploy/docker/Dockerfile"
 REQUESTS = "token_sidecar_requests_total{"
-"""Whatever they were for and got."""
+"""All requests, with any route and result."""
 
 
 def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
@@ -43,7 +43,7 @@ def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
 
 
 def _sizes(folder: Path, port: int, sealed: dict[str, str], rounds: int) -> list[Finding]:
-    """Of the floor, and of a sidecar with its first token that was asked for everything once, in turns."""
+    """Measure in turns the floor, and a sidecar with its first token and one request for everything."""
     started: dict[str, list[float]] = {"floor": [], "memory://": [], "Redis, sealed": []}
     resident: dict[str, list[int]] = {name: [] for name in started}
     for _ in range(rounds):
@@ -76,12 +76,12 @@ def _sizes(folder: Path, port: int, sealed: dict[str, str], rounds: int) -> list
 
 
 def _growth(folder: Path, port: int, requests: int, tokens: int) -> list[Finding]:
-    """After how many requests, counted to the last, and after how many tokens."""
+    """Measure the growth after exactly this many requests, and after this many tokens."""
     with partner() as pay1st:
         peer = sidecar("growing", port, pay1st.url, CALL_BUDGET="1000/1")
         with running([peer], folder):
             until_it_answers(peer, check)
-            # What is kept of the latest (events, ids, answers) fills up first, and is no growth.
+            # The records of the latest events, ids and answers fill up first, which is no growth.
             exactly(peer, 10_000)
             _replace_tokens(peer, tokens)
             before_bytes, before = peer.resident_bytes, counted(peer, REQUESTS)
@@ -108,7 +108,7 @@ def _replace_tokens(peer: Peer, count: int) -> None:
 
 
 def _replace_token(peer: Peer) -> None:
-    """Report the token as refused, and wait for the next."""
+    """Report the token as rejected, and wait for the next."""
     held = json.loads(check(peer))["tokenId"]
     report = urllib.request.Request(
         f"{peer.url}/rejected",
@@ -121,7 +121,7 @@ def _replace_token(peer: Peer) -> None:
 
 
 def _idle(folder: Path, port: int, sealed: dict[str, str], seconds: float) -> Finding:
-    """With four profiles, and nobody who asks."""
+    """Measure with four profiles and no requests."""
     with partner() as pay1st:
         tables = (
             f'[profiles.p{number}]\naccount = "p{number}"\nbase_url = "{pay1st.url}"\n'
@@ -133,7 +133,7 @@ def _idle(folder: Path, port: int, sealed: dict[str, str], seconds: float) -> Fi
         with running([peer], folder):
             while pay1st.calls < PROFILES:
                 time.sleep(0.01)
-            # The first looks after a token come more often.
+            # The first polls after a token come more often.
             time.sleep(3)
             spent_s, began = peer.cpu_s, time.monotonic()
             time.sleep(seconds)
@@ -155,7 +155,7 @@ def _probes(folder: Path, port: int, runs: int) -> list[Finding]:
 
 
 def _healthcheck(admin_port: int) -> list[str]:
-    """The image's own, asked of this sidecar."""
+    """Measure the health check of the image with this sidecar."""
     found = re.search(r"HEALTHCHECK .*?CMD (\[.*?\])$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None
     _, *arguments = json.loads(found[1])

@@ -22,14 +22,14 @@ _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
 class WrongAnswerError(Exception):
-    """A server that was measured answered something else than the token."""
+    """A measured server returned something else than the token."""
 
 
 @dataclass(frozen=True)
 class Rate:
     """`per_s` requests, half of them answered within `p50_s`, all but one in a hundred within `p99_s`.
 
-    `slowest_s` is 0 where nobody looked.
+    `slowest_s` is 0 if it was not measured.
     """
 
     per_s: float
@@ -40,10 +40,10 @@ class Rate:
 
 @dataclass(frozen=True)
 class Load:
-    """Requests over so many kept connections, each sent once the one before it is answered.
+    """Requests over this many kept connections, each sent once the previous one is answered.
 
-    `headers` are sent beside those of the server's callers; `Connection: close` among them makes each request a new
-    connection. `script` is one for wrk. With `per_s`, one caller sends so many requests a second.
+    `headers` are sent besides those of the server's callers; `Connection: close` among them makes each request a new
+    connection. `script` is one for wrk. With `per_s`, one caller sends this many requests a second.
     """
 
     connections: int
@@ -70,16 +70,16 @@ def wrk(peer: Peer, load: Load, *, seconds: int) -> Rate:
     script = ["-s", load.script] if load.script else []
     command = [
         "taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--latency",
-        # An answer that comes late on a busy machine is no socket error.
+        # A late response on a busy machine is no socket error.
         "--timeout", f"{HANG_S}s", *headers, *script, peer.url,
     ]  # fmt: skip
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
-        raise WrongAnswerError(f"{peer.name}: {told}")
-    rate = re.search(r"Requests/sec:\s+([0-9.]+)", told)
-    halves = {share: _seconds(found[1], found[2]) for share in ("50", "99") if (found := _share(told, share))}
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        raise WrongAnswerError(f"{peer.name}: {output}")
+    rate = re.search(r"Requests/sec:\s+([0-9.]+)", output)
+    halves = {share: _seconds(found[1], found[2]) for share in ("50", "99") if (found := _share(output, share))}
     if rate is None or len(halves) < 2:
-        raise WrongAnswerError(f"{peer.name}: {told}")
+        raise WrongAnswerError(f"{peer.name}: {output}")
     return Rate(float(rate[1]), halves["50"], halves["99"])
 
 
@@ -91,7 +91,7 @@ def build_generator(folder: Path) -> Path:
 
 
 def generated(peer: Peer, load: Load, *, seconds: float, generator: Path) -> Rate:
-    """The same with our own load generator, over TCP or a unix socket; it keeps connections and takes no script."""
+    """Do the same with our own load generator, over TCP or a unix socket. It keeps connections and takes no script."""
     request = "\r\n".join(("GET /v1/token HTTP/1.1", "Host: localhost", *_headers(peer, load), "", ""))
     command = ["taskset", "-c", LOAD_CORE, str(generator), peer.address, str(load.connections), str(seconds), request]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + HANG_S)
@@ -105,8 +105,8 @@ def _headers(peer: Peer, load: Load) -> list[str]:
     return [REQUIRED, *(f"{name}: {value}" for name, value in peer.headers.items()), *load.headers]
 
 
-def _share(told: str, share: str) -> re.Match[str] | None:
-    return re.search(rf"^\s+{share}%\s+([0-9.]+)(us|ms|s)\s*$", told, re.MULTILINE)
+def _share(output: str, share: str) -> re.Match[str] | None:
+    return re.search(rf"^\s+{share}%\s+([0-9.]+)(us|ms|s)\s*$", output, re.MULTILINE)
 
 
 def _seconds(number: str, unit: str) -> float:
@@ -114,23 +114,23 @@ def _seconds(number: str, unit: str) -> float:
 
 
 def paced(peer: Peer, *, per_s: float, seconds: float) -> Rate:
-    """One caller who asks so often, each request at its time, and what it waits."""
+    """Send requests as one caller at a fixed rate, each at its time, and measure the waits."""
     waits_s: list[float] = []
     with socket.create_connection(("127.0.0.1", peer.port)) as connection, connection.makefile("rb") as answers:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         began = time.perf_counter()
         for number in range(int(per_s * seconds)):
             _wait_for(began + number / per_s)
-            asked = time.perf_counter()
+            sent = time.perf_counter()
             connection.sendall(REQUEST)
             _read(answers, peer)
-            waits_s.append(time.perf_counter() - asked)
+            waits_s.append(time.perf_counter() - sent)
     waits_s.sort()
     return Rate(len(waits_s) / seconds, waits_s[len(waits_s) // 2], waits_s[len(waits_s) * 99 // 100], waits_s[-1])
 
 
 def exactly(peer: Peer, requests: int) -> None:
-    """Ask so many times, over some connections. Raises `WrongAnswerError` when a single answer was none."""
+    """Send exactly this many requests, over some connections. Raises `WrongAnswerError` for any wrong response."""
     poll = select.epoll()
     callers = {}
     for _ in range(CONNECTIONS):
@@ -141,7 +141,7 @@ def exactly(peer: Peer, requests: int) -> None:
     left = requests - CONNECTIONS
     while callers:
         for number, _ in poll.poll():
-            # One write, one segment of the loopback: an answer comes whole.
+            # One write is one segment of the loopback, so a response arrives whole.
             answer = callers[number].recv(65_536)
             if not (answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"}")):
                 raise WrongAnswerError(f"{peer.name}: {answer[:100]!r}")
@@ -154,7 +154,7 @@ def exactly(peer: Peer, requests: int) -> None:
 
 
 def _wait_for(due: float) -> None:
-    """Sleeping up to the moment itself would measure how the kernel wakes us."""
+    """Spin at the end: a sleep until the exact time would measure the kernel's wake-up."""
     while (left_s := due - time.perf_counter()) > 0:
         if left_s > _SPIN_S:
             time.sleep(left_s - _SPIN_S)

@@ -1,4 +1,4 @@
-"""Rounds of every scenario against its servers, interleaved, so that changes of the machine affect all alike."""
+"""Rounds of every scenario against its servers, interleaved, so that changes of the machine affect all equally."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class Results:
     turns: dict[tuple[str, str], list[Turn]] = field(default_factory=lambda: defaultdict(list))
 
     def of(self, scenario: str, server: str) -> list[Turn]:
-        """Empty where the server was not measured."""
+        """Return the turns; empty if the server was not measured."""
         return self.turns.get((scenario, server), [])
 
     def median(self, scenario: str, server: str, figure: Figure) -> float:
         return statistics.median(self._figures(scenario, server, figure))
 
     def spread(self, scenario: str, server: str, figure: Figure) -> float:
-        """How far the rounds lie apart, as a share of their median."""
+        """Return the spread of the rounds, as a share of their median."""
         figures = self._figures(scenario, server, figure)
         return (max(figures) - min(figures)) / statistics.median(figures)
 
     def ratio(self, scenario: str, ours: str, theirs: str, figure: Figure) -> float:
-        """Of the medians."""
+        """Return the ratio of the medians."""
         return self.median(scenario, ours, figure) / self.median(scenario, theirs, figure)
 
     def _figures(self, scenario: str, server: str, figure: Figure) -> list[float]:
@@ -72,9 +72,9 @@ def running(peers: list[Peer], folder: Path) -> Iterator[None]:
 
 
 def until_it_answers(peer: Peer, ask: Callable[[Peer], T]) -> T:
-    """Ask until there is an answer, for a server that has just been started.
+    """Send requests until there is a response, for a server that has just been started.
 
-    Raises `RuntimeError` with what it said when it ended, or takes too long.
+    Raises `RuntimeError` with its output if it ends or takes too long.
     """
     latest = time.monotonic() + HANG_S
     while True:
@@ -82,7 +82,7 @@ def until_it_answers(peer: Peer, ask: Callable[[Peer], T]) -> T:
             return ask(peer)
         except OSError:
             if peer.ended or time.monotonic() > latest:
-                raise RuntimeError(f"{peer.name} does not answer; it said: {peer.said}") from None
+                raise RuntimeError(f"{peer.name} does not answer; its output: {peer.output}") from None
             time.sleep(0.001)
 
 
@@ -93,7 +93,7 @@ def measure(
     rounds: int,
     seconds: int,
     generator: Path,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Results:
     """Measure the servers of each scenario that are among `peers`; in every other round in the opposite order.
 
@@ -110,12 +110,12 @@ def measure(
                 rate = apply_load(scenario.load, peer, seconds=seconds, generator=generator)
                 busy = (peer.cpu_s - spent_s) / (time.monotonic() - began)
                 results.turns[scenario.key, peer.name].append(Turn(rate, busy, peer.resident_bytes))
-            say(f"round {number + 1} of {rounds}: {scenario.title}")
+            log(f"round {number + 1} of {rounds}: {scenario.title}")
     return results
 
 
 def check(peer: Peer) -> bytes:
-    """The body of one answer, which has to hold a token. Raises `OSError` for any status but 200."""
+    """Return the body of one response, which must hold a token. Raises `OSError` for any status but 200."""
     connection = HTTPConnection("localhost")
     connection.sock = peer.connect()
     try:
@@ -132,7 +132,7 @@ def check(peer: Peer) -> bytes:
 
 
 def counted(peer: Peer, series: str) -> int:
-    """The sum of all series of a sidecar's metrics that begin so, with their name and labels."""
+    """Return the sum of all series of a sidecar whose name and labels begin with `series`."""
     with urllib.request.urlopen(f"{admin_url(peer)}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(series))

@@ -1,4 +1,4 @@
-"""The partner of a measured sidecar: the sandbox, on a thread of its own."""
+"""The partner of a measured sidecar: the sandbox, in a thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIG = SandboxConfig(api_key=Secret(KEY), api_secret=Secret(SECRET), limit=Bud
 
 
 class Partner:
-    """Runs between `start` and `stop`; while it is held, its answers are under way."""
+    """Runs between `start` and `stop`. While it is held, it delays its answers."""
 
     def __init__(self, latency_s: float = 0) -> None:
         self._clock = HeldClock()
@@ -38,7 +38,7 @@ class Partner:
 
     @property
     def calls(self) -> int:
-        """Token calls it has answered."""
+        """The number of token calls that it has answered."""
         return len(self._sandbox.state.journal.calls)
 
     def hold(self) -> None:

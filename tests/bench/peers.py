@@ -20,7 +20,7 @@ SERVER_CORE, LOAD_CORE = "0", "1"
 ENVIRON = {**os.environ, "GOMAXPROCS": "1"}
 CONNECT_LIMIT_S = 5
 AS_INSTALLED = "import sys; sys.modules['rich'] = None"
-"""structlog imports `rich` where it finds it, which only these tests have installed."""
+"""structlog imports `rich` if it is installed, which is so only for these tests."""
 PEER_TITLES = {
     "limit": "C epoll loop (the limit)",
     "nginx": "nginx proxy_cache",
@@ -51,8 +51,8 @@ http {{
 class Peer:
     """One server; its child processes count as part of it.
 
-    `headers` are what its callers send beside the required one. With `socket_path` it listens there and not on `port`.
-    With `discards_output` what it writes to stdout is not kept, so that long logs cost all servers the same.
+    `headers` are what its callers send besides the required one. With `socket_path` it listens there, not on `port`.
+    With `discards_output` its stdout is not kept, so that long logs cost all servers the same.
     """
 
     name: str
@@ -103,13 +103,13 @@ class Peer:
         return self.process is not None and self.process.poll() is not None
 
     @property
-    def said(self) -> str:
-        """All that it wrote."""
+    def output(self) -> str:
+        """All its output so far."""
         return "" if self.log is None else self.log.read_text(errors="replace")
 
     @property
     def cpu_s(self) -> float:
-        """The processor time that it has used, with all its processes."""
+        """The CPU time of all its processes so far."""
         return sum(cpu_s(pid) for pid in self._pids)
 
     @property
@@ -123,14 +123,14 @@ class Peer:
 
     @property
     def resident_bytes(self) -> int:
-        """Of all its processes: masters, workers and children."""
+        """The memory of all its processes: masters, workers and children."""
         return sum(resident_bytes(pid) for pid in self._pids)
 
 
 def peers(
     folder: Path, first_port: int, body: bytes, wanted: Collection[str], *, all_of_them: bool = True
 ) -> list[Peer]:
-    """Those of `PEER_TITLES` that are wanted, and first of all the machine's limit, which is the caches' origin.
+    """Return the wanted servers of `PEER_TITLES`. The first is the machine's limit, which is the origin of the caches.
 
     Their files go to `folder`. Without `all_of_them`, those whose programs are not installed are left out.
     """
@@ -162,7 +162,7 @@ def _limit(folder: Path, port: int) -> Peer:
 
 
 def _nginx(folder: Path, port: int, origin: int) -> Peer:
-    # Started by root it would give up that right, and with it the folder.
+    # If root starts it, it drops root's rights, and cannot use the folder.
     user = "user root; " if os.getuid() == 0 else ""
     (folder / "nginx.conf").write_text(NGINX.format(user=user, folder=folder, port=port, origin=origin))
     return Peer("nginx", port, [_program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder)])
@@ -183,7 +183,7 @@ def _go(folder: Path, name: str, port: int, socket_path: str = "") -> Peer:
 
 
 def sidecar(name: str, port: int, partner_url: str, **settings: str) -> Peer:
-    """The sidecar with everything on, and `settings` beside; its admin listener has the next port."""
+    """Return a sidecar with everything on, and these `settings`; its admin listener has the next port."""
     environ = {
         "PATH": os.defpath,
         "SIDECAR_LISTEN": f"127.0.0.1:{port}",
@@ -201,7 +201,7 @@ def sidecar(name: str, port: int, partner_url: str, **settings: str) -> Peer:
 
 
 def admin_url(peer: Peer) -> str:
-    """Of a sidecar."""
+    """Return the URL of the admin listener of a sidecar."""
     return f"http://127.0.0.1:{peer.port + 1}"
 
 

@@ -1,4 +1,4 @@
-"""The page: figures, ratios, the machine that they were measured on, and a picture of them."""
+"""The page: figures, ratios, the machine, and a picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.bench.measure import Results
 from tests.bench.scenarios import GOALS, TITLES, Figure, Scenario
 
 NOISY = 1 / 3
-"""Rounds of a scenario's first server that lie farther apart say more about the machine than about the servers."""
+"""With a greater spread of the first server's rounds, the figures of a scenario depend mostly on the machine."""
 FIGURES: dict[Figure, str] = {"per_s": "requests/s", "p50_s": "p50", "p99_s": "p99"}
 INTRODUCTION = """\
 Written by `make bench`: every server on one core, the load on another, the same body for all. Medians of {rounds}
@@ -35,7 +35,7 @@ def page(
     seconds: float,
     beside: Mapping[str, Sequence[Finding]],
 ) -> str:
-    """`beside` holds what was measured besides speed, by title."""
+    """`beside` holds the results besides speed, by title."""
     parts = [
         "# Benchmarks\n",
         INTRODUCTION.format(rounds=rounds, seconds=seconds),
@@ -48,7 +48,7 @@ def page(
 
 
 def speed(results: Results, scenarios: Sequence[Scenario]) -> str:
-    """Whether the machine was too noisy, the goals, and the figures of each scenario."""
+    """Return whether the machine was too noisy, the goals, and the figures of each scenario."""
     figures = [f"## {scenario.title}\n\n{_figures(results, scenario)}" for scenario in scenarios]
     return "\n".join([*_noise(results, scenarios), f"## Against the goals\n\n{_goals(results, scenarios)}", *figures])
 
@@ -96,7 +96,7 @@ def _cell(results: Results, scenario: Scenario, name: str, figure: Figure, unit:
 
 
 def _goals(results: Results, scenarios: Sequence[Scenario]) -> str:
-    """Of what was measured, with what it is compared with."""
+    """Return the rows of the goals that were measured."""
     lines = ["| scenario | server | figure | beside | goal | ratio | reached |", "|---|---|---|---|---|---|---|"]
     titles = {scenario.key: scenario.title for scenario in scenarios}
     for goal in GOALS:
@@ -112,7 +112,7 @@ def _goals(results: Results, scenarios: Sequence[Scenario]) -> str:
 
 
 def picture(results: Results, scenario: Scenario) -> str:
-    """Bars of a scenario's rates, as SVG that is legible on a light and on a dark ground."""
+    """Return bars of a scenario's rates, as SVG that is legible on a light and a dark background."""
     rates = {name: results.median(scenario.key, name, "per_s") for name in scenario.servers}
     most, rows = max(rates.values()), []
     for at, (name, rate) in enumerate(rates.items()):

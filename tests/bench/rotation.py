@@ -1,4 +1,4 @@
-"""What callers notice while the token is replaced under them every other second."""
+"""The waits of callers while the token is replaced every other second."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.bench.peers import sidecar
 
 PER_S = 1000
 CALL_S = 0.2
-"""How long the partner takes: whoever waited for it would be found by that."""
+"""How long the partner takes. A caller that waited for it would show this wait."""
 ROTATING = {"TOKEN_LIFETIME_S": "4", "REFRESH_AT": "0.45", "PARTNER_TIMEOUT_S": "0.5", "CALL_BUDGET": "1000/1"}
-"""Replaced every 2 s, the call included."""
+"""The token is replaced every 2 s, with the time of the call."""
 
 
 def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
-    """Turns with and without rotations. Raises `WrongAnswerError` when a request got no token."""
+    """Measure turns with and without rotations. Raises `WrongAnswerError` when a request got no token."""
     rounds, seconds = (1, 3) if smoke else (3, 20)
     with partner(CALL_S) as pay1st:
         quiet = sidecar("quiet", first_port, pay1st.url)

@@ -1,4 +1,4 @@
-"""What is measured and what has to be reached, as data: loads, the servers that each load is put on, and goals."""
+"""The measurements and goals as data: loads, the servers of each load, and goals."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.bench.peers import HERE, PEER_TITLES
 
 Figure = Literal["per_s", "p50_s", "p99_s"]
 TITLES = {**PEER_TITLES, **{name: configuration.title for name, configuration in CONFIGURATIONS.items()}}
-"""Of every server, by its name."""
+"""The title of every server, by its name."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One load and the servers it is put on.
+    """One load and its servers.
 
-    How far the rounds of the first server lie apart in `figure` tells how noisy the machine was.
+    The spread of the first server's rounds in `figure` shows how noisy the machine was.
     """
 
     key: str
@@ -99,7 +99,7 @@ GOALS = (
 
 
 def selected(words: Sequence[str]) -> list[Scenario]:
-    """The scenarios that `words` name, all without one.
+    """Return the scenarios that `words` name; all of them if there is no word.
 
     A word is the key of a scenario or the name of a configuration. Where configurations are named, only these and the
     servers that their goals name are measured. Raises `ValueError` for any other word, and where nothing is left.

@@ -1,4 +1,4 @@
-"""The speed part: configurations of the sidecar and the servers beside it, under the loads of `scenarios.py`."""
+"""The speed part: configurations of the sidecar and the other servers, under the loads of `scenarios.py`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def measure_speed(
     rounds: int,
     seconds: int,
     all_of_them: bool,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[Results, list[Finding]]:
-    """The results, and how many audit lines were dropped.
+    """Return the results, and how many audit lines were dropped.
 
     Without `all_of_them`, servers whose programs are not installed are left out.
     """
@@ -45,12 +45,12 @@ def measure_speed(
             _start(stack, peer, folder)
         generator = build_generator(folder)
         started = [*others, *ours]
-        results = measure(started, scenarios, rounds=rounds, seconds=seconds, generator=generator, say=say)
+        results = measure(started, scenarios, rounds=rounds, seconds=seconds, generator=generator, log=log)
         return results, [_dropped(peer) for peer in ours if "AUDIT" in CONFIGURATIONS[peer.name].settings]
 
 
 def _start(stack: ExitStack, peer: Peer, folder: Path) -> bytes:
-    """Start it, wait until it answers, and stop it with the stack."""
+    """Start a server, and wait until it answers. The stack stops it."""
     peer.discards_output = True
     stack.enter_context(running([peer], folder))
     return until_it_answers(peer, check)

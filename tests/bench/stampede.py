@@ -1,4 +1,4 @@
-"""Everybody asks one replica at once, before it has a token."""
+"""Many callers send requests to one replica at once, before it has a token."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.bench.peers import Peer, admin_url, sidecar
 CALLERS = 10_000
 SMOKE_CALLERS = 300
 OTHERS = 200
-"""Files that either process has open beside the callers' connections."""
-PATIENCE_S = 60
+"""Files that either process has open besides the connections of the callers."""
+LIMIT_S = 60
 MIB = 1 << 20
 
 
 def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
     """Raises `WrongAnswerError` when a caller got no token."""
     count = min(SMOKE_CALLERS if smoke else CALLERS, _allowed_files() - OTHERS)
-    patient = {"REQUEST_TIMEOUT_S": str(PATIENCE_S), "PARTNER_TIMEOUT_S": str(PATIENCE_S)}
+    limits = {"REQUEST_TIMEOUT_S": str(LIMIT_S), "PARTNER_TIMEOUT_S": str(LIMIT_S)}
     with partner() as pay1st:
         pay1st.hold()
-        peer = sidecar("cold", first_port, pay1st.url, MAX_CONNECTIONS=str(2 * count), **patient)
+        peer = sidecar("cold", first_port, pay1st.url, MAX_CONNECTIONS=str(2 * count), **limits)
         with running([peer], folder):
             return _stampede(peer, pay1st, count)
 
@@ -49,7 +49,7 @@ def _stampede(peer: Peer, pay1st: Partner, count: int) -> list[Finding]:
     calls = pay1st.calls
     for caller in callers:
         caller.close()
-    # The sidecar looks once a second whether a crowd has gone.
+    # The sidecar checks once a second whether most of many connections have ended.
     time.sleep(3)
     after_bytes = peer.resident_bytes
     return [
@@ -75,7 +75,7 @@ def _hear(callers: list[socket.socket], peer: Peer) -> None:
     for number in silent:
         poll.register(number, select.EPOLLIN)
     while silent:
-        for number, _ in poll.poll(PATIENCE_S):
+        for number, _ in poll.poll(LIMIT_S):
             answer = silent.pop(number).recv(65_536)
             poll.unregister(number)
             if not answer.startswith(b"HTTP/1.1 200"):
@@ -88,7 +88,7 @@ def _waiting(peer: Peer) -> int:
 
 
 def _allowed_files() -> int:
-    """As many as the system lets this process and its children open."""
+    """Raise the limit of open files of this process and its children to the highest allowed one, and return it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard if hard != resource.RLIM_INFINITY else CALLERS + OTHERS

@@ -1,4 +1,4 @@
-"""Our own load generator sends whole requests, counts whole answers, and takes none but the token."""
+"""Our own load generator sends whole requests, counts whole responses, and accepts only the token."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class UnixServer(ThreadingMixIn, UnixStreamServer):
 
 @contextmanager
 def server(folder: Path, kind: str, answer: bytes = ANSWER) -> Iterator[tuple[Peer, list[bytes]]]:
-    """A server that gives this answer to each request, and what it was sent. An empty answer ends the connection."""
+    """Run a server with this answer to each request; yields what it received. An empty answer ends the connection."""
     requests: list[bytes] = []
 
     class Handler(BaseRequestHandler):
@@ -87,7 +87,7 @@ def test_answers_in_pieces_are_counted_once_each(kind: str, tmp_path: Path, gene
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", "a wrong answer: HTTP/1.1 403"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "a wrong answer: HTTP/1.1 200"),
@@ -96,8 +96,8 @@ def test_answers_in_pieces_are_counted_once_each(kind: str, tmp_path: Path, gene
     ],
     ids=["refused", "without a length", "more than one", "no answer"],
 )
-def test_any_other_answer_ends_the_run(answer: bytes, said: str, tmp_path: Path, generator: Path) -> None:
-    with server(tmp_path, "unix", answer) as (peer, _), pytest.raises(WrongAnswerError, match=f"a peer: {said}"):
+def test_any_other_answer_ends_the_run(answer: bytes, message: str, tmp_path: Path, generator: Path) -> None:
+    with server(tmp_path, "unix", answer) as (peer, _), pytest.raises(WrongAnswerError, match=f"a peer: {message}"):
         generated(peer, Load(CONNECTIONS), seconds=SECONDS, generator=generator)
 
 

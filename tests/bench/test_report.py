@@ -1,4 +1,4 @@
-"""The page says what was measured, and when that means nothing. No server is started here."""
+"""The page shows what was measured, and whether the machine was too noisy. No server is started."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DURATION_S = 100e-6
 
 
 def results(ours: float = 1, limit_rounds: tuple[float, ...] = (100, 100, 100), without: str = "") -> Results:
-    """Each rate is 100 and each duration 100 µs, of sidecars `ours` times as much; the limit's rates are given."""
+    """Return results with rates of 100 and durations of 100 µs (for sidecars times `ours`), and the limit's rates."""
     found = Results()
     for scenario in SCENARIOS:
         for name in scenario.servers:
@@ -91,12 +91,12 @@ def test_a_named_scenario_is_measured_alone() -> None:
 
 
 @pytest.mark.parametrize("words", [["nginx"], ["kept-64", "user-ids"]])
-def test_words_that_name_nothing_to_measure_are_refused(words: list[str]) -> None:
+def test_words_without_anything_to_measure_are_refused(words: list[str]) -> None:
     with pytest.raises(ValueError, match=words[-1]):
         selected(words)
 
 
-def test_what_was_measured_beside_speed_is_told_with_its_goal() -> None:
+def test_results_besides_speed_are_shown_with_their_goals() -> None:
     found = [ratio("memory", "5 MiB", 1.2, 1.1), Finding("calls", "1", "1"), Finding("for the record", "7")]
     text = text_of(results(), Footprint=found)
     assert "## Footprint" in text
@@ -105,7 +105,7 @@ def test_what_was_measured_beside_speed_is_told_with_its_goal() -> None:
     assert "| for the record | 7 |  |  |" in text
 
 
-def test_a_machine_that_is_too_noisy_is_told() -> None:
+def test_a_machine_that_is_too_noisy_is_reported() -> None:
     assert "too noisy to tell** for: 16 connections; " in text_of(results(limit_rounds=(60, 100, 100)))
     assert "too noisy" not in text_of(results(limit_rounds=(90, 100, 110)))
 
@@ -131,10 +131,10 @@ def test_durations_of_wrk_are_read_in_each_of_its_units(monkeypatch: pytest.Monk
     assert [rate.per_s, rate.p50_s, rate.p99_s] == pytest.approx([10985.03, 0.13881, 1.32])
 
 
-@pytest.mark.parametrize("told", ["Non-2xx or 3xx responses: 1", "Socket errors: connect 0, read 3", "nothing"])
-def test_a_wrong_answer_ends_the_run(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("extra", ["Non-2xx or 3xx responses: 1", "Socket errors: connect 0, read 3", "nothing"])
+def test_a_wrong_answer_ends_the_run(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Done:
-        stdout = f"  50%   1.00us\n  99%   2.00us\n{told}\n" + ("" if told == "nothing" else "Requests/sec: 5.0\n")
+        stdout = f"  50%   1.00us\n  99%   2.00us\n{extra}\n" + ("" if extra == "nothing" else "Requests/sec: 5.0\n")
 
     monkeypatch.setattr("tests.bench.load.subprocess.run", lambda *_, **__: Done)
     with pytest.raises(WrongAnswerError, match="a peer"):
