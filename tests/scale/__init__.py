@@ -1,1 +1,1 @@
-"""What a fleet of any size costs its store: measured on real processes, and on virtual time."""
+"""The costs of a fleet for its store, measured with real processes, and on virtual time."""

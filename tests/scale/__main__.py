@@ -1,6 +1,6 @@
-"""`make scale`: the figures of docs/scaling.md, as the tables it holds. The whole takes about a quarter of an hour.
+"""`make scale`: the figures of docs/scaling.md, as the tables of that page. All of it takes about a quarter of an hour.
 
-python -m tests.scale real 1 10 100         processes beside a Redis, so many at a time
+python -m tests.scale real 1 10 100         this many processes at a time, with a Redis
 python -m tests.scale simulated 1000 10000  one rotation on virtual time
 python -m tests.scale capacity              one server, one kind of operation at a time
 """
@@ -16,7 +16,7 @@ ROTATIONS = 3
 SLOW_CALL_S = 2
 THROTTLED_S = 60
 THROTTLED_UP_TO = 1000
-"""A cool-down of more replicas than this takes too long to simulate; all of it grows as their number."""
+"""A cool-down of more replicas than this takes too long to simulate; all figures grow with their number."""
 
 
 def main() -> None:
@@ -25,13 +25,13 @@ def main() -> None:
     )
     parser.add_argument("part", nargs="?", choices=("real", "simulated", "capacity"), help="default: all")
     parser.add_argument("replicas", nargs="*", type=int, help="fleet sizes")
-    asked = parser.parse_args()
-    if asked.part in (None, "capacity"):
+    arguments = parser.parse_args()
+    if arguments.part in (None, "capacity"):
         _capacity()
-    if asked.part in (None, "simulated"):
-        _simulated(asked.replicas or [10, 100, 1000, 10_000])
-    if asked.part in (None, "real"):
-        _real(asked.replicas or [1, 10, 100])
+    if arguments.part in (None, "simulated"):
+        _simulated(arguments.replicas or [10, 100, 1000, 10_000])
+    if arguments.part in (None, "real"):
+        _real(arguments.replicas or [1, 10, 100])
 
 
 def _capacity() -> None:

@@ -1,4 +1,4 @@
-"""What one operation of each kind costs a server, and how many looks it answers a second beside plain GETs."""
+"""The cost of one operation of each kind for a server, and how many looks and plain GETs it answers a second."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from tests.servers import RedisServer
 from tests.support.store_urls import redis_url
 
 PROFILE = Profile(base_url="https://partner.example", partner_timeout_s=300)
-"""A lease long enough to be held through every measurement."""
+"""Its lease is held through every measurement."""
 SEAL_KEY = SealKey("one", Secret(base64.b64encode(bytes(32)).decode()))
 TIMES = 2000
 BENCHMARK_REQUESTS = 100_000
 BENCHMARK_CLIENTS = 50
 WAVES, WAVE_SIZES = 3, (3000, 7000)
-"""A wave is a fleet that looks in one moment: as many connections, each with one request at a time."""
+"""A wave is a fleet that polls at the same moment: this many connections, each with one request at a time."""
 ROUNDS = 3
-"""Whatever else the machine does only slows a round."""
+"""The best round counts, because other work of the machine only slows rounds."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Of one operation, on average."""
+    """The averages of one kind of operation."""
 
     name: str
     in_bytes: float
     out_bytes: float
     script_us: float
     cpu_us: float
-    """The whole server's, its share of reading and writing sockets included."""
+    """The CPU time of the server, with that for reading and writing sockets."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """By redis-benchmark, each connection's requests one after the other; the best of some rounds."""
+    """The best of some rounds of redis-benchmark. Each connection sends its requests one after the other."""
 
     name: str
     per_s: float
@@ -73,7 +73,7 @@ async def measure() -> tuple[list[Kind], list[Rate]]:
 
 
 async def kinds_of(meter: Meter, state: SharedState, times: int = TIMES) -> tuple[list[Kind], int]:
-    """In the order of a rotation: a token is committed, looked at, and another replica asks for the next."""
+    """Measure in the order of a rotation: a token is committed and read, and another replica claims the next."""
     nonces = (f"replica/{number:016x}" for number in itertools.count())
 
     async def claim(known: int) -> int:
@@ -84,7 +84,7 @@ async def kinds_of(meter: Meter, state: SharedState, times: int = TIMES) -> tupl
         )
         return claimed.outcome.fence if isinstance(claimed.outcome, Granted) else 0
 
-    # Every script is loaded before it counts.
+    # Every script is loaded before it is measured.
     await state.peek(0)
     old = await claim(0)
     await state.commit("replica/0000000000000000", _token(old), 0, LearnedLifetime())
@@ -130,9 +130,9 @@ def _best(redis: RedisServer, requests: int, clients: int, *command: str) -> Rat
 
 def _rate(redis: RedisServer, requests: int, clients: int, *command: str) -> Rate:
     options = ["redis-benchmark", "-p", str(redis.port), "-n", str(requests), "-c", str(clients)]
-    said = subprocess.run([*options, *command], capture_output=True, text=True, check=True, timeout=300).stdout
-    per_s = re.findall(r"throughput summary: ([\d.]+)", said)[-1]
-    _, _, p50_ms, _, _, slowest_ms = said.split()[-6:]
+    output = subprocess.run([*options, *command], capture_output=True, text=True, check=True, timeout=300).stdout
+    per_s = re.findall(r"throughput summary: ([\d.]+)", output)[-1]
+    _, _, p50_ms, _, _, slowest_ms = output.split()[-6:]
     name = f"{'plain GET of the same key' if command[0] == 'GET' else 'look, nothing new'}, {clients} connections"
     return Rate(name, float(per_s), float(p50_ms), float(slowest_ms))
 

@@ -1,4 +1,4 @@
-"""Real sidecar processes beside a real Redis: what they ask of it and spend in quiet, and what a rotation adds."""
+"""Real sidecar processes with a real Redis: their operations and costs while idle, and what a rotation adds."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ SETTINGS = {"TOKEN_LIFETIME_S": str(LIFETIME_S), "PARTNER_TIMEOUT_S": "2"}
 BATCH = 5
 """Processes started at once."""
 QUIET_S = (6.0, 26.0)
-"""Ages of the token between which nobody looks more often than the setting says; its refresh point is 32 s."""
+"""Ages of the token between which replicas poll at the interval of the setting; the refresh point is 32 s."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one fleet. Everything is for one replica, but what an operation costs is the server's."""
+    """The costs of one fleet, for one replica. The costs of an operation are those of the server."""
 
     replicas: int
     quiet_operations_per_s: float
     quiet_bytes_per_s: float
     quiet_cpu_share: float
-    """Of one core."""
+    """The share of one core."""
     rotation_operations: float
-    """Beyond the quiet ones of the same time."""
+    """The operations beyond the quiet ones of the same time."""
     rotation_bytes: float
     rotation_claims: float
     rotation_cpu_s: float
@@ -48,14 +48,14 @@ class Cost:
 
 
 async def measure(replicas: int, rotations: int) -> Cost:
-    """Start this many processes and follow them through so many rotations, about half a minute each."""
+    """Start this many processes, and measure this many rotations, about half a minute each."""
     with tempfile.TemporaryDirectory() as folder:
         redis = RedisServer(Path(folder)).start()
         try:
             async with open_fleet(Path(folder), redis, replace(CONFIG, latency_s=CALL_S)) as fleet:
                 while len(fleet.replicas) < replicas:
                     await fleet.ready(min(BATCH, replicas - len(fleet.replicas)), **SETTINGS)
-                # While anybody is connected a replica looks after them, and is not quiet.
+                # A replica with open connections does work for them, and is not quiet.
                 await fleet.session.close()
                 with Meter(redis) as meter:
                     return await _follow(fleet, meter, rotations)
@@ -88,7 +88,7 @@ def _cost(fleet: Fleet, meter: Meter, quiet: Reading, rotated: Reading, calls: i
         quiet_cpu_share=quiet.replicas_cpu_s / quiet.at_s / count,
         rotation_operations=(rotated.operations - quiet.operations * quiet_span) / share,
         rotation_bytes=(rotated.data_bytes - quiet.data_bytes * quiet_span) / share,
-        # A commit writes both keys, a claim the gate, a look nothing.
+        # A commit writes both keys, a claim only `gate`, a peek none.
         rotation_claims=(rotated.writes - 2 * calls) / share,
         rotation_cpu_s=(rotated.replicas_cpu_s - quiet.replicas_cpu_s * quiet_span) / share,
         operation_cpu_s=whole.cpu_s / whole.operations,
@@ -111,5 +111,5 @@ async def _at_age(fleet: Fleet, meter: Meter, age_s: float) -> Reading:
 
 
 def _age_s(fleet: Fleet) -> float:
-    """Of the newest token."""
+    """Return the age of the newest token."""
     return fleet.now - fleet.calls[-1].at_monotonic

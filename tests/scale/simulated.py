@@ -1,8 +1,8 @@
-"""A whole fleet on virtual time: what its store gets while one token is replaced, and in the worst second of that.
+"""A whole fleet on virtual time: the operations on its store while one token is replaced, and the most in a second.
 
-The profile is the default one but for `poll_s`: the quiet polling is known from the real processes, and ten thousand
-replicas that poll every 2 s for a quarter of an hour would say it again four million times. From the refresh point on
-nobody goes by that setting.
+The profile has the defaults except for `poll_s`. The quiet polling is known from the real processes, and ten thousand
+replicas that poll every 2 s for a quarter of an hour would repeat it four million times. From the refresh point on
+no replica uses that setting.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ REFRESH_S = policy.refresh_point_s(PROFILE.lifetime_s, PROFILE, 0)
 JOIN_S = 60
 """The time over which the replicas start, after the first of them has a token."""
 CALL_S = 0.2
-"""How long the partner takes to answer, unless another time is tried."""
+"""How long the partner takes to answer by default."""
 LIMIT_S = 120
-"""A rotation that is not over by then is none."""
+"""A rotation that takes longer fails."""
 BIN_S = 0.1
 
 
 @dataclass
 class Tally:
-    """What the store was asked, by kind and by moment."""
+    """The operations on the store, by kind and by time."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -49,7 +49,7 @@ class Tally:
         self.bins[int(now / BIN_S)] += 1
 
     def most_within(self, span_s: float) -> int:
-        """The most operations in any stretch of this length."""
+        """Return the most operations in any span of this length."""
         width = round(span_s / BIN_S)
         return max(sum(self.bins[first + place] for place in range(width)) for first in list(self.bins))
 
@@ -76,7 +76,7 @@ class CountedStore(MemoryStore):
 
 @dataclass(frozen=True)
 class Rotation:
-    """From the refresh point until the last replica holds the new token."""
+    """The span from the refresh point until the last replica holds the new token."""
 
     replicas: int
     took_s: float
@@ -88,7 +88,7 @@ class Rotation:
 
 
 def simulate(replicas: int, *, call_s: float = CALL_S, throttled_s: float = 0) -> Rotation:
-    """One rotation. `throttled_s`: its first call is answered 429, with this `Retry-After`."""
+    """Simulate one rotation. With `throttled_s`, its first call is answered 429, with this `Retry-After`."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(_rotate(replicas, call_s, throttled_s))
 
@@ -117,7 +117,7 @@ async def _rotate(replicas: int, call_s: float, throttled_s: float) -> Rotation:
 
 
 async def _assemble(fleet: Fleet, replicas: int) -> None:
-    """The first one fetches a token, the others join it one by one and adopt it."""
+    """Start the replicas one by one. The first fetches a token, the others adopt it."""
     await fleet.start()[0].token()
     for _ in range(replicas - 1):
         fleet.start()

@@ -1,4 +1,4 @@
-"""docs/scaling.md against what can be measured again in seconds: counts and bytes, never times."""
+"""The figures of docs/scaling.md that can be measured again in seconds: counts and bytes, no times."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE = (TOP / "docs/scaling.md").read_text(encoding="utf-8")
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The table whose heading begins so, thousands without their commas."""
+    """Return the table whose heading begins with `heading`, with thousands without commas."""
     table = PAGE.split(f"| {heading}", 1)[1].split("\n\n", 1)[0]
     plain = re.sub(r"(?<=\d),(?=\d)", "", table)
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in plain.splitlines()[2:]]
@@ -32,10 +32,10 @@ def rows(heading: str) -> list[list[str]]:
 @pytest.mark.parametrize(("replicas", "call_s"), [(10, 0.2), (10, 2), (100, 0.2), (100, 2)])
 def test_a_simulated_rotation_costs_what_the_page_says(replicas: int, call_s: float) -> None:
     rotation = simulated.simulate(replicas, call_s=call_s)
-    told = next(
+    row_of_page = next(
         row for row in rows("replicas | the partner answers") if row[:2] == [str(replicas), f"after {call_s:g} s"]
     )
-    looks, claims, held, calls, _, in_1_s, in_0_1_s = map(float, told[2:])
+    looks, claims, held, calls, _, in_1_s, in_0_1_s = map(float, row_of_page[2:])
     assert rotation.per_replica("peek") == pytest.approx(looks, rel=0.1)
     assert rotation.tally.kinds["claim"] == pytest.approx(claims, abs=2 + replicas / 20)
     assert rotation.tally.outcomes["Held"] == pytest.approx(held, abs=2 + replicas / 20)
@@ -50,11 +50,11 @@ async def test_an_operation_of_each_kind_has_the_bytes_the_page_says(own_redis_s
         kinds, _ = await kinds_of(meter, store.shared_state(PROFILE), times=20)
         profile_bytes = meter.profile_bytes()
     await store.close()
-    told = {row[0]: (float(row[1]), float(row[2])) for row in rows("operation | bytes in")}
-    assert {kind.name for kind in kinds} == told.keys()
+    on_page = {row[0]: (float(row[1]), float(row[2])) for row in rows("operation | bytes in")}
+    assert {kind.name for kind in kinds} == on_page.keys()
     for kind in kinds:
-        assert (kind.in_bytes, kind.out_bytes) == pytest.approx(told[kind.name], rel=0.1), kind.name
-    # How an allocator rounds is the server's own affair.
+        assert (kind.in_bytes, kind.out_bytes) == pytest.approx(on_page[kind.name], rel=0.1), kind.name
+    # The rounding of the allocator depends on the server.
     assert profile_bytes == pytest.approx(
         float(re.findall(r"([\d,]+) bytes of Redis", PAGE)[0].replace(",", "")), rel=0.5
     )
@@ -62,12 +62,12 @@ async def test_an_operation_of_each_kind_has_the_bytes_the_page_says(own_redis_s
 
 def test_the_bytes_of_a_rotation_follow_from_those_of_its_operations() -> None:
     size = {row[0]: float(row[1]) + float(row[2]) for row in rows("operation | bytes in")}
-    # As if the lease ran all the time: the most it can be.
+    # The most it can be: as if there were a lease all the time.
     look = size["look, nothing new"] + float(re.findall(r"answer (\d+) bytes longer", PAGE)[0])
     for row in rows("replicas | the partner answers"):
-        replicas, looks, claims, told = float(row[0]), float(row[2]), float(row[3]), float(row[6])
+        replicas, looks, claims, on_page = float(row[0]), float(row[2]), float(row[3]), float(row[6])
         computed = (looks - 1) * look + size["look that brings the token"] + claims / replicas * size["claim, held"]
-        assert told == pytest.approx(computed, rel=0.05), row
+        assert on_page == pytest.approx(computed, rel=0.05), row
 
 
 def test_the_commands_and_settings_on_the_page_exist() -> None:
