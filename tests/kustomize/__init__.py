@@ -1,1 +1,1 @@
-"""deploy/kustomize: every example and every way to combine the components, rendered and looked at."""
+"""deploy/kustomize: every example and every combination of the components, rendered and checked."""

@@ -1,4 +1,4 @@
-"""What the components make of an app of each kind, rendered once."""
+"""An app of each kind with the components, rendered once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The volumes of a rendered pod as real files, so that what runs in the pod can be run here."""
+"""The volumes of a rendered pod as real files, so that programs of the pod can run here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Secrets = Mapping[str, Mapping[str, str]]
 
 
 class Mounted:
-    """What one container sees of its volumes, laid out under `root`; `moved` leads its paths there."""
+    """The volumes of one container as files under `root`; `moved` maps its paths there."""
 
     def __init__(self, manifest: Manifest, container: Manifest, root: Path, secrets: Secrets) -> None:
         volumes = {volume["name"]: volume for volume in pod_of(manifest)["volumes"]}

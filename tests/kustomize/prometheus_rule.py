@@ -1,4 +1,4 @@
-"""The alerts for the Prometheus operator, made of deploy/prometheus/rules.yml.
+"""The alerts for the Prometheus operator, made from deploy/prometheus/rules.yml.
 
 `python -m tests.kustomize.prometheus_rule` writes the file. kustomize cannot put one file into another, so there are
 two; rules.yml is the source, which promtool tests.
@@ -24,7 +24,7 @@ spec:
 
 
 def rule() -> str:
-    """The whole file as it should be."""
+    """Return the whole file."""
     return _HEAD + textwrap.indent(SOURCE.read_text(encoding="utf-8"), "  ")
 
 

@@ -1,4 +1,4 @@
-"""deploy/kustomize as a cluster would get it, rendered by the real kustomize."""
+"""deploy/kustomize as a cluster gets it, rendered by the real kustomize."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRETS: dict[str, dict[str, str]] = {
 
 
 def kubectl() -> str:
-    """The test group's wheel brings it to Linux; elsewhere it has to be on the path."""
+    """Return its path. On Linux a wheel of the test group has it; elsewhere it has to be on the path."""
     wheel = Path(sysconfig.get_path("scripts")) / "kubectl"
     found = str(wheel) if wheel.is_file() else shutil.which("kubectl")
     if found is None:
@@ -41,15 +41,15 @@ def try_rendering(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @functools.cache
 def render(folder: Path) -> tuple[Manifest, ...]:
-    """What `kubectl kustomize` prints, document by document. Nobody may change it."""
+    """Return the documents that `kubectl kustomize` prints. They are cached, so callers must not change them."""
     done = try_rendering(folder)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""  # deprecated fields are told there
+    assert done.stderr == ""  # warnings of deprecated fields are there
     return tuple(yaml.safe_load_all(done.stdout))
 
 
 def write_overlay(folder: Path, components: Sequence[str], resources: Sequence[Manifest]) -> Path:
-    """A user's kustomization in `folder`: these resources, and the named components of ours."""
+    """Write a user's kustomization in `folder`, with these resources and our named components."""
     names = []
     for number, resource in enumerate(resources):
         names.append(f"{number}.json")
@@ -65,7 +65,7 @@ def write_overlay(folder: Path, components: Sequence[str], resources: Sequence[M
 
 
 def template_of(manifest: Manifest) -> Manifest:
-    """The pod template of a workload; a Pod is its own."""
+    """Return the pod template of a workload; a Pod is its own template."""
     if manifest["kind"] == "Pod":
         return manifest
     spec = manifest["spec"]
@@ -92,7 +92,7 @@ def environment_of(container: Manifest) -> dict[str, str]:
 
 
 def walk(part: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every value in a manifest with the names that lead to it; the places in lists count for nothing."""
+    """Yield every value of a manifest with the names of its path, without positions in lists."""
     if isinstance(part, dict):
         for name, value in part.items():
             yield from walk(value, (*path, name))

@@ -1,4 +1,4 @@
-"""What a component adds to an app, and that it changes nothing else of it."""
+"""A component adds the sidecar to an app, and changes nothing else of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME = "token-sidecar"
 
 
 def without_the_sidecar(manifest: Manifest) -> Manifest:
-    """Take out exactly what a component may bring: one container, its volumes, one label, which a Pod has itself."""
+    """Remove exactly what a component may add: one container, its volumes, and one label, which a Pod has itself."""
     stripped = copy.deepcopy(manifest)
     pod = pod_of(stripped)
     for group in ("initContainers", "containers"):
@@ -39,7 +39,7 @@ def without_the_sidecar(manifest: Manifest) -> Manifest:
 
 
 @pytest.mark.parametrize(("variant", "kind"), CASES)
-def test_an_app_stays_as_it_was_written(variant: str, kind: str, made: Made) -> None:
+def test_nothing_else_of_an_app_is_changed(variant: str, kind: str, made: Made) -> None:
     assert without_the_sidecar(made(variant, kind)) == workload(kind)
 
 
@@ -63,18 +63,18 @@ def test_a_classic_sidecar_is_the_last_plain_container_and_outlives_the_app(
     last = pod["containers"][-1]
     assert last["name"] == NAME
     assert "restartPolicy" not in last
-    assert 20 <= float(environment_of(last)["SIDECAR_DRAIN_S"]) < 30 - 2  # the default grace period, less its own end
+    assert 20 <= float(environment_of(last)["SIDECAR_DRAIN_S"]) < 30 - 2  # the default grace period less that to exit
 
 
 @pytest.mark.parametrize("kind", LONG_RUNNING)
-def test_a_classic_sidecar_is_the_native_one_elsewhere(kind: str, made: Made) -> None:
+def test_a_classic_sidecar_differs_from_the_native_one_only_in_drain_and_restarts(kind: str, made: Made) -> None:
     native, classic = sidecar_of(made("tcp", kind)), sidecar_of(made("classic", kind))
     assert environment_of(native) | {"SIDECAR_DRAIN_S": "25"} == environment_of(classic)
     assert {**native, "env": []} == {**classic, "env": [], "restartPolicy": "Always"}
 
 
 @pytest.mark.parametrize("kind", ["Job", "CronJob"])
-def test_a_job_that_would_never_complete_is_refused_in_words(kind: str, tmp_path: Path) -> None:
+def test_a_job_that_would_never_complete_is_refused_with_a_message(kind: str, tmp_path: Path) -> None:
     refused = try_rendering(write_overlay(tmp_path, ["sidecar-classic"], [workload(kind)]))
     assert refused.returncode != 0
     assert "a-Job-never-completes-beside-a-classic-sidecar" in refused.stderr

@@ -1,4 +1,4 @@
-"""Which kinds of workloads the components patch, and what they say of those that they do not."""
+"""The kinds of workloads that the components patch, and the errors for those that they refuse."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_the_component_and_the_readme_name_the_kinds_that_are_patched() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_rollout_keeps_its_kind_its_strategy_and_its_name_beside_a_deployment(variant: str, tmp_path: Path) -> None:
-    """While one is moved to Argo both are there, with one name."""
+def test_a_rollout_keeps_its_kind_strategy_and_name_beside_a_deployment(variant: str, tmp_path: Path) -> None:
+    """During a move to Argo both exist, with the same name."""
     both = [workload("Rollout"), workload("Deployment")]
     for each in both:
         each["metadata"]["name"] = "billing"
@@ -79,7 +79,7 @@ def test_a_rollout_that_names_a_deployment_is_refused_and_the_deployment_is_patc
 
 
 @pytest.mark.parametrize(
-    ("version", "kind", "said"),
+    ("version", "kind", "message"),
     [
         ("serving.knative.dev/v1", "Service", "Knative-is-not-patched"),
         ("serving.knative.dev/v1", "Configuration", "Knative-is-not-patched"),
@@ -87,12 +87,12 @@ def test_a_rollout_that_names_a_deployment_is_refused_and_the_deployment_is_patc
     ],
 )
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_a_kind_that_cannot_be_patched_is_refused_in_words(
-    component: str, version: str, kind: str, said: str, tmp_path: Path
+def test_a_kind_that_cannot_be_patched_is_refused_with_a_message(
+    component: str, version: str, kind: str, message: str, tmp_path: Path
 ) -> None:
     refused = try_rendering(write_overlay(tmp_path, [component], [SERVICE | {"apiVersion": version, "kind": kind}]))
     assert refused.returncode != 0
-    assert said in refused.stderr
+    assert message in refused.stderr
 
 
 def test_a_service_of_kubernetes_with_the_label_is_left_alone(tmp_path: Path) -> None:
@@ -110,9 +110,9 @@ def test_an_image_is_renamed_in_every_kind(kind: str, tmp_path: Path) -> None:
     assert sidecar_of(manifest)["image"].startswith("registry.example.internal/sidecar:")
 
 
-def test_the_container_for_knative_is_the_classic_one_without_what_knative_refuses(made: Made) -> None:
-    told = yaml.safe_load(block_with("SIDECAR_ADMIN_LISTEN, value"))
-    (container,) = told["containers"]
+def test_the_container_for_knative_is_the_classic_one_without_fields_that_knative_refuses(made: Made) -> None:
+    documented = yaml.safe_load(block_with("SIDECAR_ADMIN_LISTEN, value"))
+    (container,) = documented["containers"]
     pod = pod_of(made("classic", "Deployment"))
     classic = sidecar_of(made("classic", "Deployment"))
     security = {name: value for name, value in classic["securityContext"].items() if not name.startswith("runAs")}
@@ -121,4 +121,4 @@ def test_the_container_for_knative_is_the_classic_one_without_what_knative_refus
     assert environment_of(container) == environment_of(classic) | {"SIDECAR_ADMIN_LISTEN": "127.0.0.1:9181"}
     security["runAsNonRoot"] = True
     assert container == expected | {"env": container["env"], "securityContext": security}
-    assert told["volumes"] == [volume for volume in pod["volumes"] if volume["name"].startswith("token-sidecar-")]
+    assert documented["volumes"] == [volume for volume in pod["volumes"] if volume["name"].startswith("token-sidecar-")]

@@ -1,4 +1,4 @@
-"""What the Prometheus operator is told: it finds the sidecars, and knows the alerts."""
+"""The manifests for the Prometheus operator: it finds the sidecars, and has the alerts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, ...]:
     return render(write_overlay(folder, ["sidecar", "monitoring"], [workload("Deployment")]))
 
 
-def test_the_rule_of_the_operator_is_made_of_the_rules_that_are_tested() -> None:
-    """`python -m tests.kustomize.prometheus_rule` writes it again."""
+def test_the_rule_of_the_operator_is_made_from_the_tested_rules() -> None:
+    """`python -m tests.kustomize.prometheus_rule` writes the file."""
     assert RULE.read_text(encoding="utf-8") == rule()
 
 
@@ -49,5 +49,5 @@ def test_the_monitor_keeps_the_sidecars_port_and_no_other_of_that_name(monitored
     assert keep["regex"] == sidecar_of(of_kind(monitored, "Deployment"))["name"]
 
 
-def test_monitoring_alone_brings_nothing_else(tmp_path: Path) -> None:
+def test_the_monitoring_component_adds_nothing_else(tmp_path: Path) -> None:
     assert [m["kind"] for m in render(write_overlay(tmp_path, ["monitoring"], []))] == ["PodMonitor", "PrometheusRule"]

@@ -1,4 +1,4 @@
-"""The policies of the examples open what the pods they select have, and lead to each other."""
+"""The policies of the examples open ports that the selected pods have, and allow the pods to reach each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def policy_of(example: str) -> Manifest:
 
 
 def selected(selector: Manifest) -> Manifest:
-    """The workload of the examples whose pods a selector finds."""
+    """Return the workload of the examples whose pods a selector matches."""
     every = [manifest for example in WITH_A_POLICY for manifest in render(EXAMPLES[example])]
     wanted = selector["matchLabels"].items()
     (found,) = (w for w in every if w["kind"] in KINDS and wanted <= template_of(w)["metadata"]["labels"].items())
@@ -53,7 +53,7 @@ def test_the_sidecars_reach_the_partner_outside() -> None:
     assert [rule["ports"] for rule in rules] == [[{"protocol": "TCP", "port": 443}]]
 
 
-def test_the_redis_of_the_example_lets_the_sidecars_in_and_nobody_else() -> None:
+def test_only_the_sidecars_may_connect_to_the_redis_of_the_example() -> None:
     (rule,) = policy_of("redis-tls")["ingress"]
     (peer,) = rule["from"]
     assert selected(peer["podSelector"]) == selected(policy_of("network-policy")["podSelector"])

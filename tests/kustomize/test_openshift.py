@@ -1,4 +1,4 @@
-"""What the SCC restricted-v2 of OpenShift admits, rule by rule, and that the sidecar for it keeps to that."""
+"""The rules of the SCC restricted-v2 of OpenShift, and that the sidecar for OpenShift obeys them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
 OF_THE_NAMESPACE = {"runAsUser", "fsGroup", "seLinuxOptions"}
-"""Of these the namespace has ranges of its own, and a value that is written down is outside them."""
+"""The namespace has its own ranges for these, and a fixed value is outside them."""
 
 
 def refused(pod: Manifest, containers: list[Manifest]) -> list[str]:
-    """Why restricted-v2 would not admit these containers of the pod."""
+    """Return the reasons why restricted-v2 would not admit these containers of the pod."""
     problems = [f"{name} of the pod" for name in OF_THE_NAMESPACE & set(pod.get("securityContext", {}))]
     problems += [name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
     problems += [f"volume {volume}" for volume in pod.get("volumes", []) if not VOLUMES & set(volume)]
@@ -37,7 +37,7 @@ def refused(pod: Manifest, containers: list[Manifest]) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_sidecar_is_admitted_with_whatever_user_id_the_namespace_gives(variant: str, kind: str, made: Made) -> None:
+def test_the_sidecar_is_admitted_with_any_user_id_of_the_namespace(variant: str, kind: str, made: Made) -> None:
     pod = {name: value for name, value in pod_of(made(variant, kind)).items() if name != "securityContext"}
     sidecar = sidecar_of(made(variant, kind))
     assert refused(pod, [sidecar]) == []
@@ -52,8 +52,8 @@ def test_the_example_is_admitted_as_a_whole() -> None:
     assert not {"runAsUser", "runAsGroup", "fsGroup"} & {path[-1] for path, _ in walk(deployment)}
 
 
-def test_the_usual_sidecar_and_an_app_with_an_id_of_its_own_are_not(made: Made) -> None:
-    """So that the tests above can fail."""
+def test_the_usual_sidecar_and_an_app_with_a_fixed_id_are_not_admitted(made: Made) -> None:
+    """Show that the tests above can fail."""
     assert refused({}, [sidecar_of(made("tcp", "Deployment"))]) == ["runAsUser of a container"]
     pod = pod_of(made("openshift", "Deployment"))
     assert sorted(refused(pod, [])) == ["fsGroup of the pod", "runAsUser of the pod"]
@@ -70,7 +70,7 @@ def test_the_usual_sidecar_and_an_app_with_an_id_of_its_own_are_not(made: Made) 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("usual", "variant"), [("tcp", "openshift"), ("unix", "openshift-unix")])
-def test_it_differs_from_the_usual_sidecar_in_the_ids_alone(usual: str, variant: str, kind: str, made: Made) -> None:
+def test_it_differs_from_the_usual_sidecar_only_in_the_ids(usual: str, variant: str, kind: str, made: Made) -> None:
     expected, found = in_order(sidecar_of(made(usual, kind))), in_order(sidecar_of(made(variant, kind)))
     security = expected["securityContext"]
     assert (security.pop("runAsUser"), security.pop("runAsGroup")) == (65532, 65532)
@@ -78,7 +78,7 @@ def test_it_differs_from_the_usual_sidecar_in_the_ids_alone(usual: str, variant:
 
 
 def in_order(container: Manifest) -> Manifest:
-    """A copy whose lists, which a second merge orders otherwise, are sorted."""
+    """Return a copy with sorted lists, because a second merge changes their order."""
     copied = copy.deepcopy(container)
     for name in ("env", "volumeMounts"):
         copied[name].sort(key=str)

@@ -1,4 +1,4 @@
-"""What deploy/README.md tells people to write and to type, done as it says."""
+"""The steps of deploy/README.md, done as written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ README = (KUSTOMIZE.parent / "README.md").read_text(encoding="utf-8")
 
 
 def blocks() -> list[str]:
-    """The indented blocks, each with its lines as they would be pasted."""
+    """Return the indented blocks, each with its lines without the indent."""
     return [textwrap.dedent(block) for block in re.findall(r"(?<=\n\n)((?: {4,}\S.*\n(?: {4,}.*\n)*))", README)]
 
 
@@ -26,7 +26,7 @@ def block_with(text: str) -> str:
 
 
 def typed(text: str, folder: Path) -> None:
-    """Run the commands of the block with this text, but for those that need a cluster."""
+    """Run the commands of the block with this text, except those that need a cluster."""
     commands = [line for line in block_with(text).splitlines() if not line.startswith("kubectl ")]
     subprocess.run(["bash", "-euc", "\n".join(commands)], cwd=folder, check=True)
 

@@ -1,4 +1,4 @@
-"""The example of Redis with TLS, as it is written: a real server takes its arguments, and the sidecar reaches it."""
+"""The example of Redis with TLS, as written: a real server accepts its arguments, and the sidecar reaches it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = server_with_tls()
 
 @dataclass
 class Place:
-    """A folder with a CA, and the Secrets of the example filled in for a server on this machine."""
+    """A folder with a CA, and the Secrets of the example with the values for a server on this machine."""
 
     folder: Path
     port: int = field(default_factory=free_port)
@@ -62,7 +62,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """With the container of the example running there: it is as written but for its port, and where it listens."""
+    """Run the container of the example there, as written except for its port and address."""
     made = Place(tmp_path_factory.mktemp("redis-tls"))
     (deployment,) = (manifest for manifest in render(EXAMPLES["redis-tls"]) if manifest["kind"] == "Deployment")
     (container,) = pod_of(deployment)["containers"]
@@ -88,7 +88,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 async def judged(place: Place, root: Path, partner: Bench, **files: str) -> list[CheckLine]:
-    """What `token-sidecar check --live` says in the pod of the example app; `files` differ in the store's Secret."""
+    """Run `token-sidecar check --live` in the pod of the example app, with `files` in the store's Secret."""
     (deployment,) = render(EXAMPLES["deployment"])
     secrets = {**place.secrets, "token-sidecar-store": {**place.secrets["token-sidecar-store"], **files}}
     environment = Mounted(deployment, sidecar_of(deployment), root, secrets).environment
@@ -108,13 +108,13 @@ async def test_the_sidecar_gets_a_token_through_it(place: Place, tmp_path: Path)
     assert [line.what for line in lines][-1] == "token of profile default"
 
 
-async def test_it_lets_nobody_in_without_the_password(place: Place, tmp_path: Path) -> None:
+async def test_no_client_is_accepted_without_the_password(place: Place, tmp_path: Path) -> None:
     async with partner() as bench:
         lines = await judged(place, tmp_path, bench, password="another")
     assert "user or password is wrong" in lines[-1].detail
 
 
-async def test_it_is_not_taken_for_a_server_of_another_ca(place: Place, tmp_path: Path) -> None:
+async def test_a_server_of_another_ca_is_refused(place: Place, tmp_path: Path) -> None:
     strange = Authority(tmp_path / "strange").certificate.read_text()
     async with partner() as bench:
         lines = await judged(place, tmp_path, bench, **{"ca.crt": strange})

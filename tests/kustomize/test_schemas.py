@@ -1,4 +1,4 @@
-"""Every example renders, and what comes out conforms to the schemas of every supported Kubernetes."""
+"""Every example renders, and the result conforms to the schemas of every supported Kubernetes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NATIVE = 29
 KNOWN = sorted({int(version.split(".")[1]) for version in all_versions()})
 VERSIONS = [minor for minor in KNOWN if minor >= NATIVE]
 OF_THE_OPERATOR = "monitoring.coreos.com/v1"
-"""Its kinds have no schema here; test_monitoring.py looks at them."""
+"""Its kinds have no schema here; test_monitoring.py checks them."""
 
 
 def of_kubernetes(manifests: list[Manifest]) -> list[Manifest]:
-    """All that there are schemas for: an Argo Rollout, but for its strategy, is a Deployment."""
+    """Return the documents that have a schema. An Argo Rollout without its strategy is a Deployment."""
     return [plain(manifest) for manifest in manifests if manifest["apiVersion"] != OF_THE_OPERATOR]
 
 
@@ -31,12 +31,12 @@ def plain(manifest: Manifest) -> Manifest:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_renders_to_something(example: str) -> None:
+def test_an_example_renders_to_documents(example: str) -> None:
     assert render(EXAMPLES[example])
 
 
 @pytest.mark.parametrize("minor", VERSIONS)
-def test_all_of_it_conforms_strictly_to_the_schemas_of_1_(minor: int, everything: list[Manifest]) -> None:
+def test_all_documents_conform_strictly_to_the_schemas_of_1_(minor: int, everything: list[Manifest]) -> None:
     secrets = [
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
         for name, data in SECRETS.items()
@@ -52,13 +52,13 @@ def test_the_classic_sidecar_conforms_to_the_schemas_of_1_(minor: int, made: Mad
             kubernetes_validate.validate(plain(made(variant, kind)), f"1.{minor}", strict=True)
 
 
-def test_the_schemas_reach_from_the_first_native_sidecars_to_the_newest_release_they_know() -> None:
+def test_the_schemas_are_from_the_first_native_sidecars_to_the_newest_known_release() -> None:
     assert list(range(NATIVE, VERSIONS[-1] + 1)) == VERSIONS
     assert VERSIONS[-1] >= 37
 
 
 def test_placeholders_are_never_applied() -> None:
-    """The Secrets' file is in no kustomization, and holds nothing but what has to be replaced."""
+    """The file of the Secrets is in no kustomization, and holds only placeholders."""
     for example in EXAMPLES.values():
         assert all(manifest["kind"] != "Secret" for manifest in render(example))
     values = [value for data in SECRETS.values() for name, value in data.items() if name != "sidecar.toml"]

@@ -1,4 +1,4 @@
-"""The rendered sidecar starts: its settings load from the mounted files, and its probes find what they ask for."""
+"""The rendered sidecar starts: its settings load from the mounted files, and the paths of its probes exist."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROBES = {"startupProbe": "/startupz", "livenessProbe": "/livez", "readinessProb
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
 
-# The settings load with a real CA only.
+# The settings load only with a real CA.
 MOUNTED = {
     **SECRETS,
     "token-sidecar-store": {
@@ -34,7 +34,7 @@ MOUNTED = {
 
 
 def loaded(manifest: Manifest, root: Path) -> Settings:
-    """The settings from the rendered environment, and the files of the example's Secrets."""
+    """Load the settings from the rendered environment and the files of the example's Secrets."""
     environment = Mounted(manifest, sidecar_of(manifest), root, MOUNTED).environment
     return load(environment, {preset.name: preset.base_url for preset in PRESETS.values()})
 
@@ -50,7 +50,7 @@ def test_the_sidecar_accepts_its_settings_without_a_warning(
 
 
 @pytest.mark.parametrize(("variant", "kind"), CASES)
-def test_the_files_that_the_settings_name_are_in_the_secrets(
+def test_the_files_named_by_the_settings_are_in_the_secrets(
     variant: str, kind: str, made: Made, tmp_path: Path
 ) -> None:
     settings = loaded(made(variant, kind), tmp_path)
@@ -67,14 +67,14 @@ def test_the_vending_listener_can_only_be_reached_inside_the_pod(
     variant: str, kind: str, made: Made, tmp_path: Path
 ) -> None:
     settings = loaded(made(variant, kind), tmp_path)
-    told = [str(address) for address in settings.listen]
+    listen = [str(address) for address in settings.listen]
     unix = f"unix:{tmp_path}/run/token-sidecar/token.sock"
-    assert told == [unix if "unix" in variant else DEFAULTS["SIDECAR_LISTEN"]]
+    assert listen == [unix if "unix" in variant else DEFAULTS["SIDECAR_LISTEN"]]
     assert settings.caller_token_file is None
 
 
 @pytest.mark.parametrize(("variant", "kind"), CASES)
-def test_a_probe_asks_a_path_of_the_admin_api_where_it_listens(variant: str, kind: str, made: Made) -> None:
+def test_a_probe_uses_an_existing_path_of_the_admin_listener(variant: str, kind: str, made: Made) -> None:
     container = sidecar_of(made(variant, kind))
     (port,) = container["ports"]
     assert environment_of(container)["SIDECAR_ADMIN_LISTEN"] == f":{port['containerPort']}"
@@ -83,8 +83,8 @@ def test_a_probe_asks_a_path_of_the_admin_api_where_it_listens(variant: str, kin
         assert path in document()["paths"]
 
 
-def test_the_startup_probe_waits_longer_than_the_sidecar_may_make_an_app_wait(made: Made, tmp_path: Path) -> None:
-    """Else the kubelet would restart it, over and over, just before it lets the app start without a token."""
+def test_the_startup_probe_waits_longer_than_an_app_may_wait_for_a_token(made: Made, tmp_path: Path) -> None:
+    """Otherwise the kubelet would restart it repeatedly, just before the app may start without a token."""
     probe = sidecar_of(made("tcp", "Job"))["startupProbe"]
     waits_s = probe["periodSeconds"] * probe["failureThreshold"]
     with pytest.raises(ConfigurationError, match="SIDECAR_REQUEST_TIMEOUT_S must be"):
@@ -95,14 +95,14 @@ def test_the_startup_probe_waits_longer_than_the_sidecar_may_make_an_app_wait(ma
 
 
 @pytest.mark.parametrize("example", ["deployment", "job"])
-def test_an_app_over_tcp_asks_where_the_sidecar_listens(example: str) -> None:
+def test_an_app_over_tcp_uses_the_address_of_the_sidecar(example: str) -> None:
     (workload,) = render(EXAMPLES[example])
     (app,) = pod_of(workload)["containers"]
     assert environment_of(app) == {"TOKEN_URL": f"http://{DEFAULTS['SIDECAR_LISTEN']}/v1/token"}
 
 
-def test_an_app_over_a_unix_socket_may_reach_it_and_is_let_in(tmp_path: Path) -> None:
-    """Mode 0660: by the group. And by its uid, the only one that the sidecar answers."""
+def test_an_app_over_a_unix_socket_may_use_it_and_is_accepted(tmp_path: Path) -> None:
+    """The socket has mode 0660, so the app needs the group, and the sidecar accepts only its uid."""
     (workload,) = render(EXAMPLES["deployment-unix"])
     (app,) = pod_of(workload)["containers"]
     sidecar = sidecar_of(workload)
@@ -118,6 +118,6 @@ def test_an_app_over_a_unix_socket_may_reach_it_and_is_let_in(tmp_path: Path) ->
     assert settings.warnings == ()
 
 
-def test_an_example_names_the_image_as_it_was_pushed() -> None:
+def test_an_example_has_the_name_of_the_pushed_image() -> None:
     (workload,) = render(EXAMPLES["deployment"])
     assert sidecar_of(workload)["image"] == f"registry.example.internal/pay1st-token-sidecar:{__version__}"

@@ -1,4 +1,4 @@
-"""What a schema takes and a cluster, or the sidecar, would not."""
+"""Faults that a schema accepts and a cluster, or the sidecar, would not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENUMS = {
     ("policyTypes",): {"Ingress", "Egress"},
     ("ports", "protocol"): {"TCP", "UDP", "SCTP"},
 }
-"""Values by the names that lead to them; a schema knows only that they are text."""
+"""The allowed values by the names of their path; a schema requires only a text."""
 
 
 @pytest.fixture(scope="session")
@@ -39,23 +39,23 @@ def containers(pods: list[Manifest]) -> list[Manifest]:
 
 @pytest.fixture(scope="session")
 def ours(containers: list[Manifest]) -> list[Manifest]:
-    """All but those of the workloads the tests made up."""
+    """The manifests without those of the tests' own workloads."""
     made_up = {container["image"] for container in containers_of(POD)}
     return [container for container in containers if container["image"] not in made_up]
 
 
-def test_a_probe_asks_a_port_that_its_own_container_names(containers: list[Manifest]) -> None:
-    asked = 0
+def test_a_probe_uses_a_port_of_its_own_container(containers: list[Manifest]) -> None:
+    checked = 0
     for container in containers:
         for probe in (container[name] for name in PROBES if name in container):
             (handler,) = (probe[how] for how in ("httpGet", "tcpSocket") if how in probe)
             assert handler["port"] in {port["name"] for port in container["ports"]}
             assert "host" not in handler  # Pod Security refuses it since Kubernetes 1.34
-            asked += 1
-    assert asked > len(PROBES)
+            checked += 1
+    assert checked > len(PROBES)
 
 
-def test_names_are_unique_where_a_cluster_wants_them_to_be(pods: list[Manifest]) -> None:
+def test_names_are_unique_where_a_cluster_requires_it(pods: list[Manifest]) -> None:
     for pod in pods:
         for things in (containers_of(pod), pod.get("volumes", []), *(c.get("env", []) for c in containers_of(pod))):
             names = [thing["name"] for thing in things]
@@ -71,18 +71,18 @@ def test_every_mount_has_its_volume_and_every_volume_a_mount(pods: list[Manifest
         assert mounted == {volume["name"] for volume in pod.get("volumes", [])}
 
 
-def test_every_secret_that_is_mounted_is_one_of_the_example(pods: list[Manifest]) -> None:
+def test_every_mounted_secret_is_one_of_the_example(pods: list[Manifest]) -> None:
     mounted = [volume["secret"] for pod in pods for volume in pod.get("volumes", []) if "secret" in volume]
     assert {secret["secretName"] for secret in mounted} == set(SECRETS)
 
 
-def test_mounted_secrets_can_be_read_by_whoever_runs_there(pods: list[Manifest], ours: list[Manifest]) -> None:
-    """Root owns the files and nothing of ours sets fsGroup: only the bits for others count."""
+def test_mounted_secrets_can_be_read_by_any_user_of_the_container(pods: list[Manifest], ours: list[Manifest]) -> None:
+    """Root owns the files and our manifests set no fsGroup, so only the bits for others count."""
     for pod in pods:
         secrets = [volume["secret"] for volume in pod.get("volumes", []) if "secret" in volume]
         assert all(secret["defaultMode"] == 0o444 for secret in secrets)
     mounts = [mount for container in ours for mount in container.get("volumeMounts", [])]
-    assert not any("subPath" in mount for mount in mounts)  # would never see a rotated Secret
+    assert not any("subPath" in mount for mount in mounts)  # a rotated Secret would never arrive
 
 
 def quantities(everything: list[Manifest]) -> Iterator[str]:
@@ -106,7 +106,7 @@ def test_memory_is_bounded_and_cpu_is_not(ours: list[Manifest]) -> None:
 
 
 @pytest.mark.parametrize("ending", ENUMS, ids=".".join)
-def test_a_value_is_one_that_a_cluster_knows_at(ending: tuple[str, ...], everything: list[Manifest]) -> None:
+def test_a_cluster_accepts_the_value_of(ending: tuple[str, ...], everything: list[Manifest]) -> None:
     found = {value for manifest in everything for path, value in walk(manifest) if path[-len(ending) :] == ending}
     assert found
     assert found <= ENUMS[ending]
@@ -116,14 +116,14 @@ def test_a_container_of_ours_meets_the_restricted_profile(ours: list[Manifest]) 
     for container in ours:
         security = container["securityContext"]
         assert security["runAsNonRoot"] is True
-        assert security.get("runAsUser", 1) > 0  # on OpenShift the cluster says which
+        assert security.get("runAsUser", 1) > 0  # on OpenShift the cluster sets it
         assert security["allowPrivilegeEscalation"] is False
         assert security["readOnlyRootFilesystem"] is True
         assert security["capabilities"] == {"drop": ["ALL"]}
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
-def test_a_setting_is_one_that_the_program_knows(containers: list[Manifest]) -> None:
+def test_every_setting_exists(containers: list[Manifest]) -> None:
     named = {name for container in containers for name in environment_of(container) if name.startswith("SIDECAR_")}
     assert len(named) > 5
     assert named <= {setting.name for setting in SETTINGS}
@@ -143,7 +143,7 @@ def test_a_workload_selects_its_own_pods(everything: list[Manifest]) -> None:
         assert manifest["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
 
-def test_a_service_leads_to_a_port_that_pods_of_its_example_name(everything: list[Manifest]) -> None:
+def test_a_service_uses_a_named_port_of_pods_of_its_example(everything: list[Manifest]) -> None:
     services = [manifest["spec"] for manifest in everything if manifest["kind"] == "Service"]
     assert services
     templates = [template_of(manifest) for manifest in everything if manifest["kind"] in KINDS]

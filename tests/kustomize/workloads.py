@@ -1,4 +1,4 @@
-"""Apps as others write them: one of each kind, with every setting that a component could trample on."""
+"""Apps of users, one of each kind, with every setting that a component could overwrite."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PODS = {"app.kubernetes.io/name": "billing"}
 CANARY: Manifest = {"canary": {"steps": [{"setWeight": 20}, {"pause": {"duration": 60}}]}}
 
 
-def _long_running(pod: Manifest, **more: Any) -> Manifest:  # noqa: ANN401 - what one kind has and another has not
+def _long_running(pod: Manifest, **more: Any) -> Manifest:  # noqa: ANN401 - the fields of one kind
     template = {"metadata": {"labels": PODS}, "spec": {**pod, "restartPolicy": "Always"}}
     return {"selector": {"matchLabels": PODS}, "template": template, **more}
 
@@ -57,7 +57,7 @@ LONG_RUNNING = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout
 
 
 def workload(kind: str, *, pod: Manifest = POD, labels: dict[str, str] | None = None) -> Manifest:
-    """One that asks for the sidecar, unless other labels are given."""
+    """Return an app with the label for the sidecar, unless other labels are given."""
     version, spec = _SPECS[kind]
     given = {"token-sidecar": "true"} if labels is None else labels
     return {
@@ -76,5 +76,5 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "openshift": ("openshift",),
     "openshift-unix": ("sidecar-unix", "openshift"),
 }
-"""The components as one may combine them."""
+"""The combinations of components that are allowed."""
 CASES = [(variant, kind) for variant in VARIANTS for kind in KINDS if "classic" not in variant or kind in LONG_RUNNING]
