@@ -1,2 +1,1 @@
-"""What `/openapi.json` says against what both listeners do: by a tool that asks all it can think of, and a client made
-from the document."""
+"""Both listeners conform to `/openapi.json`: checked by schemathesis, and by a client made from the document."""

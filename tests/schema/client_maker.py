@@ -1,4 +1,4 @@
-"""A client of the two listeners, made from the OpenAPI document by `openapi-python-client`."""
+"""A client of both listeners, made from the OpenAPI document by `openapi-python-client`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PACKAGE = "made_client"
 
 
 def make_client(folder: Path) -> None:
-    """Write the package `PACKAGE` into `folder`. Fails when the generator has anything to say against the document."""
+    """Write the package `PACKAGE` into `folder`. Fails if the generator reports a problem of the document."""
     described, settings = folder / "openapi.json", folder / "settings.yaml"
     described.write_text(json.dumps(document()), encoding="utf-8")
-    # Without a formatter behind it: nobody reads what is written.
+    # Without a formatter: the result is not for reading.
     settings.write_text("post_hooks: []\n", encoding="utf-8")
     done = subprocess.run(
         [
@@ -28,5 +28,5 @@ def make_client(folder: Path) -> None:
         text=True,
         check=False,
     )  # fmt: skip
-    said = done.stdout + done.stderr
-    assert (done.returncode, "arning" in said) == (0, False), said
+    output = done.stdout + done.stderr
+    assert (done.returncode, "arning" in output) == (0, False), output

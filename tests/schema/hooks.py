@@ -1,4 +1,4 @@
-"""What the document says in words and no schema can, for schemathesis."""
+"""Rules for schemathesis that the document has as text, because no schema can express them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"[0-9.]+")
 
 @schemathesis.hook
 def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any]) -> bool:
-    """Leave out numbers that are written with an exponent, and a `min_ttl` beyond the lifetime: those are refused."""
+    """Leave out numbers that are written with an exponent, and a `min_ttl` beyond the lifetime, which are refused."""
     texts = {name: str(value) for name, value in (case.query or {}).items()}
     if any(_EXPONENT.fullmatch(text) for text in texts.values()):
         return False

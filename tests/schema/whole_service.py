@@ -1,4 +1,4 @@
-"""A whole sidecar beside a simulated partner, on free ports of this machine."""
+"""A whole sidecar with a simulated partner, on free ports of this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WholeService:
 
 @asynccontextmanager
 async def whole_service(**settings: str) -> AsyncIterator[WholeService]:
-    """Ready to vend; its budget is not what ends a test. `settings` by name, without the prefix."""
+    """Run a service that is ready, with an ample budget. `settings` are by name, without the prefix."""
     partner = SandboxConfig(api_key=Secret(KEY), api_secret=Secret(SECRET), limit=Budget(100_000, 60))
     sandbox = Sandbox(partner, HandClock())
     environ = {
