@@ -1,4 +1,4 @@
-"""One browser for all, a page of its own for each test, and a sidecar with all it needs behind it."""
+"""One browser for all tests, a new page for each, and a sidecar with store and partner."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def page(browser: str) -> AsyncIterator[Page]:
-    """Whatever a test does with it, its console stays empty."""
+    """A new page. At the end of the test its console must be empty."""
     async with open_page(browser) as page:
         await page.looks()
         yield page

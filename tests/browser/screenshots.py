@@ -1,4 +1,4 @@
-"""Pictures that a run of the tests leaves behind, for people to look at."""
+"""Pictures of the page, which the tests write for people to look at."""
 
 from __future__ import annotations
 

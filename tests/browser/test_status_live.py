@@ -1,4 +1,4 @@
-"""The status page of a real sidecar: it follows what happens, and never passes for live when it is not."""
+"""The status page of a real sidecar: it shows changes, and is never shown as live when it is not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOKEN_ID, STATUS, NOT_LIVE = "dd code", "[role=status]", "#not-live"
 
 @pytest.fixture
 async def replica(fleet: Fleet, page: Page) -> Replica:
-    """With its page open, and a token."""
+    """A sidecar with a token, whose status page is open."""
     (replica,) = await fleet.ready(1, POLL_S="0.3", TOKEN_LIFETIME_S="60", PARTNER_TIMEOUT_S="2")
     await page.go(replica.page_url)
     return replica
@@ -79,7 +79,7 @@ async def test_a_429_shows_within_seconds_with_its_end_and_so_does_recovery(
 
 async def test_a_sidecar_that_does_not_answer_is_not_shown_as_live(replica: Replica, page: Page) -> None:
     replica.signal(signal.SIGSTOP)
-    await page.value("look()")  # as the next one would
+    await page.value("look()")  # as the next timer would
     await shows(page, "The sidecar does not answer. The data below is as of", NOT_LIVE)
     assert await page.value("document.title") == "No answer · token-sidecar"
     assert await page.value(A_TICK_CHANGES_THE_BAR) is False

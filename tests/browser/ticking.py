@@ -1,4 +1,4 @@
-"""Whether the page is counting down."""
+"""A script that returns whether the page counts down."""
 
 from __future__ import annotations
 
