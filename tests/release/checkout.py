@@ -1,4 +1,4 @@
-"""The checkout as git knows it."""
+"""The files of the checkout that git tracks."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ TOP = Path(__file__).parents[2]
 
 
 def git(*arguments: str) -> str:
-    """What git says of the checkout."""
+    """Return the output of git for the checkout."""
     return subprocess.run(["git", *arguments], cwd=TOP, capture_output=True, text=True, check=True).stdout
 
 
-def known(*under: str) -> list[str]:
-    """The files that git knows, as paths from the top; all of them, or those under the given folders."""
+def tracked(*under: str) -> list[str]:
+    """Return the tracked files, as paths from the top: all of them, or those under the given folders."""
     return git("ls-files", "-z", "--", *under).split("\0")[:-1]
 
 
 def copied(into: Path) -> Path:
-    """The known files as they are now, in `into`: what else lies in the checkout cannot get into a package."""
-    for name in known():
+    """Copy the tracked files to `into`, so that no other file of the checkout gets into a package."""
+    for name in tracked():
         target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(TOP / name, target)
-        # A wheel keeps modes, and those of a checkout depend on who made it.
+        # A wheel keeps modes, and those of a checkout depend on its user.
         target.chmod(0o644)
     return into

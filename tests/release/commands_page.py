@@ -1,4 +1,4 @@
-"""docs/commands.md: what `--help` prints. `python -m tests.release.commands_page` writes it."""
+"""docs/commands.md: the output of `--help`. `python -m tests.release.commands_page` writes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.release.checkout import TOP
 
 PAGE = TOP / "docs/commands.md"
 COLUMNS = 100
-"""Argparse breaks lines where the terminal ends: here always at the same place."""
+"""Argparse wraps lines at the width of the terminal, which is fixed here."""
 
 _HEAD = f"""\
 # Commands
@@ -20,7 +20,7 @@ What `token-sidecar --help` prints, and `--help` of each command, on a terminal 
 
 
 def commands() -> list[str]:
-    """The commands that the program's own help lists, in its order."""
+    """Return the commands that the program's help lists, in its order."""
     listed = help_of().split("  COMMAND\n", 1)[1].split("\n\n", 1)[0]
     return [line.split()[0] for line in listed.splitlines()]
 
@@ -38,7 +38,7 @@ def help_of(*command: str) -> str:
 
 
 def page() -> str:
-    """The whole page as it should be."""
+    """Return the whole page."""
     lines = [["token-sidecar"], *(["token-sidecar", command] for command in commands())]
     return "\n".join([_HEAD, *(f"## {' '.join(line)}\n\n```\n{help_of(*line[1:])}```\n" for line in lines)])
 

@@ -1,4 +1,4 @@
-"""An environment of its own for a wheel, and what its command does there."""
+"""An environment for a wheel, and the run of its command there."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pathlib import Path
 
 LIMIT_S = 60
 NOTHING_ELSE = {"PATH": os.defpath}
-"""The environment of the command: no PYTHONPATH, which could lead it to the checkout, and no setting."""
+"""The environment of the command: no setting, and no PYTHONPATH, with which it could import the checkout."""
 
 
 class Environment:
-    """An empty virtual environment in `folder`; what was installed is told to `say`, a line each."""
+    """An empty virtual environment in `folder`. `log` gets a line for each installed package."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, log: Callable[[str], None]) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-        self._python, self._say = folder / "bin/python", say
+        self._python, self._log = folder / "bin/python", log
         self.command = folder / "bin/token-sidecar"
 
     def install(self, *what: str | Path) -> None:
-        """Raises `RuntimeError` with what pip said, but for the addresses of registries."""
+        """Install packages. Raises `RuntimeError` with the output of pip, without addresses of registries."""
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(self._python)]
         line = [*pip, "install", "--progress-bar", "off", *map(str, what)]
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -39,14 +39,14 @@ class Environment:
             raise RuntimeError("pip could not install:\n" + re.sub(r"\S+://\S+", "...", done.stdout))
         for packages in re.findall(r"^Successfully installed (.*)", done.stdout, re.MULTILINE):
             for package in packages.split():
-                self._say(f"  {package}")
+                self._log(f"  {package}")
 
     def python(self, code: str) -> str:
-        """What `code` prints."""
+        """Return the output of `code`."""
         return self._output(self._python, "-c", code)
 
     def version(self) -> str:
-        """What `token-sidecar --version` prints."""
+        """Return the output of `token-sidecar --version`."""
         return self._output(self.command, "--version")
 
     def _output(self, *line: str | Path) -> str:
@@ -56,12 +56,12 @@ class Environment:
 
 
 def token_of_the_demo(command: Path) -> str:
-    """Starts the demo, does what its curl line says, and ends it as Ctrl-C does; the token that was answered.
+    """Start the demo, send the request of its curl line, end it as Ctrl-C does, and return the token.
 
-    Raises `RuntimeError` where one of these fails.
+    Raises `RuntimeError` if a step fails.
     """
     line = [str(command), "demo", "--port", "0", "--admin-port", "0"]
-    # The log too, which is shown where something fails.
+    # With the log, for the error.
     with subprocess.Popen(
         line, cwd="/", env=NOTHING_ELSE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as demo:
@@ -70,14 +70,14 @@ def token_of_the_demo(command: Path) -> str:
         late.start()
         try:
             assert demo.stdout is not None
-            spoken = []
-            for said in demo.stdout:
-                spoken.append(said)
-                if said.lstrip().startswith("curl "):
+            output = []
+            for printed in demo.stdout:
+                output.append(printed)
+                if printed.lstrip().startswith("curl "):
                     break
             else:
-                raise RuntimeError(f"the demo printed no curl line in {LIMIT_S} s, or ended:\n{''.join(spoken)}")
-            token = _asked(said)
+                raise RuntimeError(f"the demo printed no curl line in {LIMIT_S} s, or ended:\n{''.join(output)}")
+            token = _requested(printed)
             demo.send_signal(signal.SIGINT)
             rest = demo.stdout.read()
             demo.wait()
@@ -89,9 +89,9 @@ def token_of_the_demo(command: Path) -> str:
     return token
 
 
-def _asked(curl: str) -> str:
+def _requested(curl: str) -> str:
     _curl, _option, header, url = shlex.split(curl)
-    # Whatever proxy the environment names is not for this machine's own addresses.
+    # A proxy of the environment is not for this machine's own addresses.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, headers=dict([header.split(": ")]))
     with opener.open(request, timeout=LIMIT_S) as answer:

@@ -1,4 +1,4 @@
-"""The page of the commands is the program's own words. The words are the same on Python 3.11, 3.12 and 3.13."""
+"""The page of the commands is the program's help, which is the same on Python 3.11, 3.12 and 3.13."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.release.commands_page import PAGE, commands, page
 
 
 def test_the_page_is_what_the_program_prints() -> None:
-    """`python -m tests.release.commands_page` writes it again."""
+    """`python -m tests.release.commands_page` writes it."""
     assert PAGE.read_text(encoding="utf-8") == page()
 
 

@@ -1,4 +1,4 @@
-"""The wheel holds the package and nothing else, says what it is, and its command runs where nothing else is."""
+"""The wheel holds only the package, has its metadata, and its command runs in an empty environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from sidecar import __version__
 from tests.release.building import build
-from tests.release.checkout import TOP, copied, known
+from tests.release.checkout import TOP, copied, tracked
 from tests.release.proof import Environment
 
 INFO = f"pay1st_token_sidecar-{__version__}.dist-info"
@@ -38,16 +38,16 @@ def metadata(files: dict[str, str]) -> Message:
     return email.message_from_string(files[f"{INFO}/METADATA"])
 
 
-def test_it_holds_every_known_file_of_the_package_and_no_other(files: dict[str, str]) -> None:
+def test_it_has_exactly_the_tracked_files_of_the_package(files: dict[str, str]) -> None:
     packed = {name for name in files if not name.startswith(f"{INFO}/")}
-    assert packed == set(known("sidecar"))
+    assert packed == set(tracked("sidecar"))
     assert {Path(name).suffix for name in packed} == {".py", ".lua", ".json", ".html", ".css", ".js", ".typed"}
 
 
-def test_it_says_what_it_is(metadata: Message) -> None:
+def test_its_metadata_is_that_of_the_project(metadata: Message) -> None:
     project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    said = {name: metadata[name] for name in ("Name", "Version", "Requires-Python", "License-Expression")}
-    assert said == {
+    stated = {name: metadata[name] for name in ("Name", "Version", "Requires-Python", "License-Expression")}
+    assert stated == {
         "Name": "pay1st-token-sidecar",
         "Version": __version__,
         "Requires-Python": project["requires-python"],
@@ -60,12 +60,12 @@ def test_it_says_what_it_is(metadata: Message) -> None:
     assert needed == {Requirement(line) for line in (*project["dependencies"], *extras)}
 
 
-def test_it_brings_the_license(files: dict[str, str], metadata: Message) -> None:
+def test_it_has_the_license(files: dict[str, str], metadata: Message) -> None:
     assert metadata.get_all("License-File") == ["LICENSE"]
     assert files[f"{INFO}/licenses/LICENSE"] == (TOP / "LICENSE").read_text(encoding="utf-8")
 
 
-def test_it_brings_one_command(files: dict[str, str]) -> None:
+def test_it_has_one_command(files: dict[str, str]) -> None:
     commands = ConfigParser()
     commands.read_string(files[f"{INFO}/entry_points.txt"])
     assert {name: dict(commands[name]) for name in commands.sections()} == {
@@ -73,12 +73,12 @@ def test_it_brings_one_command(files: dict[str, str]) -> None:
     }
 
 
-def test_the_installed_command_answers(wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_command_runs(wheel: Path, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "environment", lambda _line: None)
     environment.install("--no-deps", "--no-index", wheel)
     packages = Path(environment.python("import sysconfig; print(sysconfig.get_path('purelib'))"))
-    # The libraries of these tests stand in for the locked ones. The sidecar is not among them: it was installed with a
-    # .pth file, and those are read in an environment's own folder alone.
+    # The libraries of these tests replace the locked ones. The sidecar is not among them: it was installed with a
+    # .pth file, and those are read only in an environment's own folder.
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     assert Path(environment.python("import sidecar; print(sidecar.__file__)")).is_relative_to(packages)
     assert environment.version() == f"token-sidecar {__version__}"
