@@ -1,1 +1,1 @@
-"""The bill of materials: what is installed at run time, as CycloneDX tells it. `make sbom` writes it."""
+"""The bill of materials of the run-time dependencies, in CycloneDX. `make sbom` writes it."""

@@ -1,4 +1,4 @@
-"""`make sbom`: writes the bill of materials to the path that is given."""
+"""`make sbom`: writes the bill of materials to the given path."""
 
 from __future__ import annotations
 

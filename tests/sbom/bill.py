@@ -1,4 +1,4 @@
-"""Makes the bill of materials with `cyclonedx-py`, and holds it against CycloneDX's own schema."""
+"""Make the bill of materials with `cyclonedx-py`, and validate it with the schema of CycloneDX."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = SchemaVersion.V1_6
 
 
 def bill() -> str:
-    """The document, the same for the same lock. Raises `ValueError` where it is no CycloneDX."""
+    """Return the document, the same for the same lock. Raises `ValueError` if it is no valid CycloneDX."""
     text = json.dumps(tidied(_generated(), locked(LOCK.read_text(encoding="utf-8")), sidecar.__version__), indent=2)
     if wrong := JsonStrictValidator(SCHEMA).validate_str(text):
         raise ValueError(f"not CycloneDX {SCHEMA.to_version()}: {wrong}")

@@ -1,4 +1,4 @@
-"""Who needs what, and under which condition: what `requirements.lock` says beside versions and hashes."""
+"""The dependencies between packages and their conditions, from `requirements.lock`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NEEDED_BY = re.compile(r" +# (?:via +|  )([a-z0-9-]+)(?: \(pyproject\.toml\))?"
 
 @dataclass
 class Locked:
-    """One package; `needed_by` are the packages that ask for it, the sidecar itself among them."""
+    """One package; `needed_by` are the packages that require it, which may include the sidecar."""
 
     name: str
     marker: str
@@ -19,7 +19,7 @@ class Locked:
 
 
 def locked(text: str) -> dict[str, Locked]:
-    """The packages by name, in the lock's order."""
+    """Return the packages by name, in the order of the lock."""
     found: dict[str, Locked] = {}
     latest: Locked | None = None
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""The bill of materials says what the lock says, the same each time, and not where anything was fetched from."""
+"""The bill of materials has the contents of the lock, is the same each time, and has no address of a download."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def document(text: str) -> dict[str, Any]:
 
 def test_names_versions_and_hashes_are_the_locks(document: dict[str, Any]) -> None:
     pins = re.findall(r"^([a-z0-9-]+)==(\S+)(.*?)(?=^[a-z]|\Z)", TEXT, re.MULTILINE | re.DOTALL)
-    said = {(name, version, frozenset(re.findall("sha256:([0-9a-f]{64})", rest))) for name, version, rest in pins}
-    told = {
+    locked = {(name, version, frozenset(re.findall("sha256:([0-9a-f]{64})", rest))) for name, version, rest in pins}
+    listed = {
         (
             one["name"],
             one["version"],
@@ -39,8 +39,8 @@ def test_names_versions_and_hashes_are_the_locks(document: dict[str, Any]) -> No
         )
         for one in document["components"]
     }
-    assert told == said
-    assert len(document["components"]) == len(said) > 10
+    assert listed == locked
+    assert len(document["components"]) == len(locked) > 10
 
 
 def test_it_is_of_this_version_of_the_project(document: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ def test_the_sidecar_depends_on_what_the_project_names(document: dict[str, Any])
     assert {ref for needs in graph.values() for ref in needs} == {one["bom-ref"] for one in document["components"]}
 
 
-def test_it_names_no_address_and_no_moment(text: str) -> None:
+def test_it_has_no_address_and_no_time(text: str) -> None:
     addresses = set(re.findall(r"https?://[^\"]+", text))
     assert addresses == {"http://cyclonedx.org/schema/bom-1.6.schema.json"}
     assert not re.search("timestamp|serialNumber", text)
@@ -67,13 +67,13 @@ def test_it_is_the_same_each_time(text: str) -> None:
     assert bill() == text
 
 
-def test_what_is_no_cyclonedx_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_document_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(making, "tidied", lambda *_: {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 0})
     with pytest.raises(ValueError, match="not CycloneDX"):
         bill()
 
 
-def test_the_graph_is_read_from_either_form_of_the_locks_comments() -> None:
+def test_the_graph_is_read_from_both_forms_of_the_locks_comments() -> None:
     lines = [
         "a==1 \\",
         "    --hash=sha256:00",

@@ -1,4 +1,4 @@
-"""What the generator writes, made fit to be shipped: hashes where they are looked for, and where nothing comes from."""
+"""The generator's output, made ready for a release: with hashes where tools look for them, and without addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Json: TypeAlias = dict[str, Any]
 
 
 def tidied(document: Json, packages: Mapping[str, Locked], version: str) -> Json:
-    """The same bill without the addresses that the generator guesses, with the graph the lock knows.
+    """Return the bill without the addresses that the generator guesses, with the graph of the lock.
 
     A component's hashes are those of all files it may be installed from.
     """
