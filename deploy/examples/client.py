@@ -1,4 +1,4 @@
-"""Shows: Python with `sidecar.client`, here with httpx; the token, the report after a 401 and the second try are its.
+"""Shows: Python with `sidecar.client`, here with httpx; it adds the token, reports a 401 and tries again.
 
     pip install 'pay1st-token-sidecar[httpx]'
     python client.py
@@ -6,10 +6,10 @@
 With aiohttp it is `aiohttp.ClientSession(middlewares=[SidecarAuth()])`, from `sidecar.client.aiohttp`.
 
 TOKEN_SIDECAR         http://host:port or unix:/path of the vending listener (http://127.0.0.1:8181)
-TOKEN_SIDECAR_CALLER  a line of the caller token file, where the sidecar wants one
-PARTNER_URL           what to get from the partner
+TOKEN_SIDECAR_CALLER  a line of the caller token file, if the sidecar requires one
+PARTNER_URL           the URL to get from the partner
 
-Prints the partner's answer. Exit code 0: the partner answered 2xx; 1: it did not, or there is no token.
+Prints the response of the partner. Exit code 0: the partner answered 2xx; 1: it did not, or there is no token.
 """
 
 import os

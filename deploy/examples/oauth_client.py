@@ -1,16 +1,16 @@
-"""Shows: an OAuth client as it is, requests-oauthlib, that gets the partner's token from the sidecar's `/oauth/token`.
+"""Shows: an unchanged OAuth client, requests-oauthlib, that gets the partner's token from the sidecar's `/oauth/token`.
 
     pip install requests-oauthlib
     TOKEN_SIDECAR_CALLER=$(head -n 1 /etc/token-sidecar/caller-token) python oauth_client.py
 
 The client id is the profile, the client secret the caller token; the sidecar must have SIDECAR_CALLER_TOKEN_FILE set,
-or it wants the header `Sidecar-Request: true`, which plain OAuth clients do not send.
+because it otherwise requires the header `Sidecar-Request: true`, which plain OAuth clients do not send.
 
 TOKEN_SIDECAR         http://host:port of the vending listener (http://127.0.0.1:8181)
 TOKEN_SIDECAR_CALLER  a line of the caller token file
-PARTNER_URL           what to get from the partner
+PARTNER_URL           the URL to get from the partner
 
-Prints the partner's answer. Exit code 0: the partner answered 2xx; 1: it did not, or there is no token.
+Prints the response of the partner. Exit code 0: the partner answered 2xx; 1: it did not, or there is no token.
 """
 
 import os
@@ -21,7 +21,7 @@ from requests import Response
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
-# OAuth clients want TLS for the token; this way never leaves the machine.
+# OAuth clients require TLS for the token, but this connection stays on the machine.
 os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 SIDECAR = os.environ.get("TOKEN_SIDECAR", "http://127.0.0.1:8181")
@@ -36,16 +36,16 @@ def fetch_token(session: OAuth2Session) -> str:
 
 
 def call(session: OAuth2Session, access_token: str) -> Response:
-    """The partner wants the token in a header of its own, so `Authorization` stays away.
+    """Send the token in the header that the partner expects, without `Authorization`.
 
-    A redirect is not followed: requests would send that header along, wherever it leads.
+    Redirects are not followed, because requests would send that header to any target.
     """
     headers = {"AccessToken": f"Bearer {access_token}"}
     return session.request("GET", PARTNER_URL, headers=headers, withhold_token=True, allow_redirects=False, timeout=60)
 
 
 def report(session: OAuth2Session, access_token: str) -> None:
-    """OAuth has no word for "this token was refused": one plain request, so that the next token is another one."""
+    """Report the token as rejected, so that the next one is another. OAuth has no request for that."""
     session.request(
         "POST",
         f"{SIDECAR}/v1/token/rejected",
@@ -59,7 +59,7 @@ def report(session: OAuth2Session, access_token: str) -> None:
 
 def main() -> str | None:
     with OAuth2Session(client=BackendApplicationClient(client_id=PROFILE)) as session:
-        # No proxy and no .netrc of the environment: requests would put a password from there over our headers.
+        # No proxy and no .netrc of the environment: requests would replace our header by a password from there.
         session.trust_env = False
         try:
             access_token = fetch_token(session)
