@@ -1,4 +1,4 @@
-"""`make simulate`: schedules by the ten thousand, on every core; the first broken invariant is told and ends it."""
+"""`make simulate`: ten thousand schedules, on all cores. The first broken invariant is reported and ends the run."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ from tests.support.partner import failure
 
 @dataclass(slots=True)
 class Issued:
-    """One token as the partner knows it."""
+    """One token that the partner issued."""
 
     at: float
     sent_at: float
-    """When its holder asked: from then on it ages for us."""
+    """When its call was made: replicas count its age from then."""
     seen_at: float
-    """The moment as of which its holder knew the store's clock."""
+    """The time of the latest store reply that the caller had read before the call."""
     dies_at: float
     declared_s: float | None
     refresh: str
@@ -37,21 +37,21 @@ class Call:
     replica: str
     operation: Operation
     own_share: bool
-    """Made without a lease, because the store was away."""
+    """Made without a lease, because the store was unreachable."""
     sent_at: float
     over_at: float
-    """When its sender has an answer or gives up; until then it is under way."""
+    """When its sender gets a response or gives up. Until then the call is running."""
     outcome: str = "none"
-    """An outcome as in the contract's metric, once the sender knows it."""
+    """An outcome as in the contract's metric, once the call has ended."""
     seen_at: float = -1
-    """The moment as of which its sender followed the store."""
+    """The time of the latest store reply that its sender had read."""
     wait_s: float = 0
-    """The cool-down a 429 asked for."""
+    """The cool-down that a 429 requested."""
 
 
 @dataclass
 class Account:
-    """What the partner does; the weather changes the fields of the first group."""
+    """The account's behaviour at the partner. The fault injector changes the fields of the first group."""
 
     rng: random.Random
     now: Callable[[], float]
@@ -61,28 +61,28 @@ class Account:
     """A connection takes up to this long; the first byte goes out after that."""
     trouble: FailureKind | None = None
     share: float = 1.0
-    """Of the calls that meet the trouble."""
+    """The share of calls that get the failure `trouble`."""
     retry_after_s: float | None = None
     silent: bool = False
-    """Takes the call and never answers."""
+    """Accepts calls and never responds."""
     accepted: set[str] = field(default_factory=lambda: {"secret-0-canary"})
 
     declared_s: float | None = None
     true_life_s: float = 10_000
     revokes_on_issue: bool = False
     same_token: bool = False
-    """A grant answers the running token as long as it lives."""
+    """A grant returns the current token until its end."""
     extends: bool = False
-    """A refresh answers the running token, which lives on from then."""
+    """A refresh returns the current token with a new lifetime."""
     revokes_within_s: float = 0
-    """A token that is handed out again is revoked this soon, half of the time."""
+    """A token that is returned again is revoked within this time, in half of the cases."""
     can_refresh: bool = False
 
     tokens: dict[str, Issued] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     newest: str = ""
 
-    def mend(self) -> None:
+    def reset(self) -> None:
         self.trouble, self.silent, self.latency_s, self.revokes_within_s = None, False, self.usual_latency_s, 0
 
     def accepts(self, access: str) -> bool:
@@ -95,8 +95,8 @@ class Account:
             self.tokens[self.newest].revoked = True
 
     @property
-    def hands_out_again(self) -> bool:
-        """Whether a token that was reported may rightly be vended later: the partner vouched for it anew."""
+    def may_be_vended_again(self) -> bool:
+        """Whether a reported token may be vended again, because the partner returned it after the report."""
         return self.same_token or self.extends
 
     def take(self, call: Call, secret: str, refresh: str, answer: asyncio.Future[PartnerToken]) -> None:
@@ -125,7 +125,7 @@ class Account:
             raise failure(FailureKind.UNAUTHORIZED, status=401)
         again = self.extends if refresh else self.same_token
         if again and self.newest and self.accepts(self.newest):
-            self._hand_out_again(extend=bool(refresh))
+            self._return_again(extend=bool(refresh))
         else:
             self._issue(call)
         token = self.tokens[self.newest]
@@ -136,7 +136,7 @@ class Account:
             lifetime_s=token.declared_s and token.dies_at - self.now(),
         )
 
-    def _hand_out_again(self, *, extend: bool) -> None:
+    def _return_again(self, *, extend: bool) -> None:
         token = self.tokens[self.newest]
         if extend:
             token.dies_at = max(token.dies_at, self.now() + (self.declared_s or self.true_life_s))
@@ -204,7 +204,7 @@ class Door:
             raise
         else:
             call.outcome = "ok"
-            # Handed out again, its life is vouched for again.
+            # The partner returned this token again, so its lifetime starts again.
             issued = self._account.tokens[token.access.reveal()]
             issued.sent_at = max(issued.sent_at, call.sent_at)
             return token
@@ -213,7 +213,7 @@ class Door:
 
 
 def _has_lease(may_send: MaySend) -> bool:
-    """Whether the call that asks is made on a lease: only its maker knows."""
+    """Whether this call is made under a lease. Only its caller has this information."""
     call = getattr(may_send, "__self__", None)
     assert isinstance(call, vending_call.PartnerCall)
     return call.lease.is_shared

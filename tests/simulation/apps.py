@@ -1,4 +1,4 @@
-"""The apps: what they ask of a replica, and what becomes of the answers."""
+"""The apps: their requests to replicas, and what they do with the responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ANSWER_SLACK_S = 0.2
 
 
 async def pay(world: World, profile_world: ProfileWorld, apps: int) -> None:
-    """One of so many apps: asks, pays with what it gets, and reports what the partner refuses, without end."""
+    """Simulate one app: request tokens, pay with them, and report those that the partner rejects, without end."""
     rng, faults = world.rng, world.plan.faults
     while True:
         await asyncio.sleep(rng.expovariate(1 / (world.plan.ask_every_s * apps)))
@@ -29,11 +29,11 @@ async def pay(world: World, profile_world: ProfileWorld, apps: int) -> None:
         vended = await ask(world, replica, profile_world, min_ttl_s, leave_after_s=rng.random() / 2 if leaves else 0)
         hostile = Fault.HOSTILITY in faults and rng.random() < 0.3
         if vended is not None and (hostile or not profile_world.account.accepts(vended.token.access.reveal())):
-            await report(world, _whom_to_tell(world, replica), profile_world, vended.token)
+            await report(world, _reported_to(world, replica), profile_world, vended.token)
 
 
-async def complain(world: World, profile_world: ProfileWorld) -> None:
-    """Report tokens that the partner refuses at any replica, without end, whoever waits for an answer there."""
+async def report_without_end(world: World, profile_world: ProfileWorld) -> None:
+    """Report tokens that the partner rejects to any replica, without end, also while other callers wait there."""
     rng = world.rng
     while True:
         await asyncio.sleep(rng.expovariate(1 / world.plan.ask_every_s))
@@ -41,12 +41,12 @@ async def complain(world: World, profile_world: ProfileWorld) -> None:
             continue
         token = rng.choice(profile_world.seen)
         if profile_world.account.accepts(token.access.reveal()):
-            # One that no replica knows: each has to look at the store for it.
+            # A token that no replica holds: each replica has to read the store for it.
             token = replace(token, token_id=f"{rng.getrandbits(128):032x}")
         await report(world, rng.choice(list(world.replicas.values())), profile_world, token)
 
 
-def _whom_to_tell(world: World, provider: Replica) -> Replica:
+def _reported_to(world: World, provider: Replica) -> Replica:
     """The replica that vended the token, or any."""
     replicas = list(world.replicas.values())
     return world.rng.choice(replicas) if Fault.ELSEWHERE in world.plan.faults and replicas else provider
@@ -55,7 +55,7 @@ def _whom_to_tell(world: World, provider: Replica) -> Replica:
 async def ask(
     world: World, replica: Replica, profile_world: ProfileWorld, min_ttl_s: float = 0, leave_after_s: float = 0
 ) -> VendedToken | None:
-    """One app's question; None when it got no token, or its replica went away."""
+    """Send one app's request; return None when it got no token, or its replica went away."""
     asked_at, patience_s = world.now(), profile_world.profile.request_timeout_s + ANSWER_SLACK_S
     task = replica.run(_vend(world, replica, profile_world, min_ttl_s))
     if leave_after_s:
@@ -70,7 +70,7 @@ async def ask(
 
 
 async def _vend(world: World, replica: Replica, profile_world: ProfileWorld, min_ttl_s: float) -> VendedToken | None:
-    """Ask, and have the answer judged in the replica's own step: a report may be answered in its next one."""
+    """Request a token and check the answer in the replica's own step: it may answer a report in its next one."""
     apps = profile_world.apps
     try:
         try:
@@ -103,7 +103,7 @@ def _answered(
 
 
 async def report(world: World, replica: Replica, profile_world: ProfileWorld, token: Token) -> None:
-    """One app's report that the partner refused this token."""
+    """Send one app's report that the partner rejected this token."""
     profile_world.truth.reported_at.setdefault(token.token_id, world.now())
 
     async def tell() -> None:

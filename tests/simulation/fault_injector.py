@@ -1,4 +1,4 @@
-"""The faults: each strikes at a random moment, lasts a while, and is gone when the storm is over."""
+"""The faults: each begins at a random moment, lasts a while, and has ended when the storm is over."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.simulation.network import Path
 from tests.simulation.plan import Fault
 from tests.simulation.process import OUTSIDE
 from tests.simulation.process_faults import ProcessFaults
-from tests.simulation.replica import Replica, pair
+from tests.simulation.replica import Replica, credentials_with
 from tests.simulation.world import ProfileWorld, World
 
 DAY_S = 86_400
@@ -20,18 +20,18 @@ RETRY_AFTERS_S = (None, 3, 20, 60)
 
 
 class FaultInjector:
-    """ProcessFaults at a world until `calm`."""
+    """Inject faults into a world until `_calm`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._rng = world.rng
         self._lasting: dict[asyncio.Task[None], None] = {}
-        """In the order in which they began, and so they end: a set's order would change from run to run."""
+        """In the order in which they began and will end. The order of a set would differ between runs."""
         self._targeted = sorted(world.plan.faults & {Fault.KILL, Fault.PAUSE})
-        self._strikes = ProcessFaults(world, self._last, self._some_time_s)
+        self._process_faults = ProcessFaults(world, self._last, self._some_time_s)
         self._families: dict[Fault, Callable[[], Coroutine[Any, Any, None]]] = {
-            Fault.KILL: lambda: self._strike(Fault.KILL),
-            Fault.PAUSE: lambda: self._strike(Fault.PAUSE),
+            Fault.KILL: lambda: self._process_fault(Fault.KILL),
+            Fault.PAUSE: lambda: self._process_fault(Fault.PAUSE),
             Fault.RESTART: self._restart,
             Fault.LINE: self._line,
             Fault.LOSS: self._loss,
@@ -50,14 +50,14 @@ class FaultInjector:
         self._chosen = [self._families[fault] for fault in Fault if fault in world.plan.faults & set(self._families)]
 
     async def storm(self) -> None:
-        """Strike for as long as the plan says, then let the sun shine."""
+        """Start faults for as long as the plan says, then end all of them."""
         world = self._world
         if self._targeted:
-            world.on_call = lambda caller: self._strikes.at_the_caller(caller, self._targeted)
-        if world.plan.strike is not None:
-            fault, step = world.plan.strike
+            world.on_call = lambda caller: self._process_faults.at_the_caller(caller, self._targeted)
+        if world.plan.process_fault is not None:
+            fault, step = world.plan.process_fault
             first = next(iter(world.replicas.values()))
-            self._strikes.before_step(first, fault, step, 1.2 * world.plan.profiles[0].lease_limit_s)
+            self._process_faults.before_step(first, fault, step, 1.2 * world.plan.profiles[0].lease_limit_s)
         ends_at = world.now() + world.plan.storm_s
         while self._chosen and (wait_s := self._rng.expovariate(1 / world.plan.every_s)) < ends_at - world.now():
             await asyncio.sleep(wait_s)
@@ -66,72 +66,72 @@ class FaultInjector:
         await self._calm()
 
     async def _calm(self) -> None:
-        """Each fault ends in its own way, now; then nothing is left that a person would have to mend."""
+        """Each fault ends in its own way, now; then nothing is left that a person would have to reset."""
         world = self._world
         world.on_call = lambda _: None
-        # First of all: a process that goes on now must not be struck once more, by what nobody would end.
+        # First of all: a process that is resumed now must not get another fault, which nothing would end.
         for replica in world.replicas.values():
             replica.process.before_step = None
         for task in self._lasting:
             task.cancel()
         await asyncio.gather(*self._lasting, return_exceptions=True)
         for profile_world in world.profile_worlds.values():
-            profile_world.account.mend()
+            profile_world.account.reset()
             profile_world.account.accepted.add(profile_world.secret)
             for replica in world.replicas.values():
-                replica.places[profile_world.profile.name].files.credentials = pair(profile_world.secret)
+                replica.places[profile_world.profile.name].files.credentials = credentials_with(profile_world.secret)
         for replica in world.replicas.values():
-            replica.path.mend()
-        world.note("weather", "calm")
+            replica.path.reset()
+        world.note("faults", "calm")
 
     def _last(self, fault: Coroutine[Any, Any, None]) -> None:
         self._world.faults += 1
-        # It may be asked for from inside a process, and must not be stopped with it.
+        # The caller may be a step of a process. The task must not be stopped with that process.
         task = asyncio.get_running_loop().create_task(fault, context=OUTSIDE.copy())
         self._lasting[task] = None
         task.add_done_callback(self._lasting.pop)
 
     def _some_time_s(self) -> float:
-        """Most faults are short, some outlast a token."""
+        """Return a random duration. Most faults are short, some outlast a token."""
         return self._rng.choice([0.3, 3, 15, 60]) * self._rng.random()
 
     def _replica(self) -> Replica | None:
         running = list(self._world.replicas.values())
         return self._rng.choice(running) if running else None
 
-    def _ground(self) -> ProfileWorld:
+    def _profile_world(self) -> ProfileWorld:
         return self._rng.choice(list(self._world.profile_worlds.values()))
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
-    async def _strike(self, fault: Fault) -> None:
-        victim = self._replica()
-        if victim is not None:
-            self._strikes.at(victim, fault)
+    async def _process_fault(self, fault: Fault) -> None:
+        replica = self._replica()
+        if replica is not None:
+            self._process_faults.at(replica, fault)
 
     async def _restart(self) -> None:
-        victim = self._replica()
-        if victim is None or victim.process.stopped:
+        replica = self._replica()
+        if replica is None or replica.process.stopped:
             return
-        self._world.note(victim.name, "is told to end")
-        self._world.replicas.pop(victim.name)
+        self._world.note(replica.name, "gets SIGTERM")
+        self._world.replicas.pop(replica.name)
         try:
-            await asyncio.wait({victim.run(victim.terminate())}, timeout=3)
-            victim.process.kill()
+            await asyncio.wait({replica.run(replica.terminate())}, timeout=3)
+            replica.process.kill()
         finally:
             self._world.start()
 
     # -- the store ----------------------------------------------------------------------------------------------------
 
     async def _line(self) -> None:
-        """One replica's way to the store, or everyone's: the store itself is down then."""
+        """Break one replica's way to the store, or all ways, as if the store were down."""
         replicas = list(self._world.replicas.values())
         hit = replicas if self._rng.random() < 0.4 else replicas[:1]
         kind, lasts_s = self._rng.choice(["refused", "black_hole", "loss", "late", "slow_s"]), self._some_time_s()
         await self._spoil(hit, kind, {"loss": 0.4, "late": 0.4, "slow_s": 0.6}.get(kind, True), lasts_s)
 
     async def _cut(self) -> None:
-        """Some lose the store for longer than they wait before they call on their own, and others reach it."""
+        """Cut some replicas off for longer than they wait before a local call, while others reach the store."""
         replicas = list(self._world.replicas.values())
         hit = self._rng.sample(replicas, (len(replicas) + 1) // 2)
         kind, value = self._rng.choice([("refused", True), ("black_hole", True), ("loss", 0.8), ("loss", 0.6)])
@@ -140,7 +140,7 @@ class FaultInjector:
             await asyncio.sleep(self._rng.random() / 2)
 
     async def _spoil(self, hit: list[Replica], kind: str, value: float, lasts_s: float) -> None:
-        self._world.note("weather", f"{kind} for {[replica.name for replica in hit]}")
+        self._world.note("faults", f"{kind} for {[replica.name for replica in hit]}")
         for replica in hit:
             setattr(replica.path, kind, value)
         try:
@@ -149,7 +149,7 @@ class FaultInjector:
             for replica in hit:
                 self._world.bad_way_at(replica.name)
                 setattr(replica.path, kind, getattr(Path(), kind))
-            self._world.note("weather", f"no more {kind}")
+            self._world.note("faults", f"no more {kind}")
 
     async def _loss(self) -> None:
         self._world.note("store", "comes back empty")
@@ -192,7 +192,7 @@ class FaultInjector:
     # -- the partner --------------------------------------------------------------------------------------------------
 
     async def _partner(self) -> None:
-        account = self._ground().account
+        account = self._profile_world().account
         what = self._rng.choice(
             ["slow", "silent", FailureKind.SERVER_ERROR, FailureKind.CONNECT, FailureKind.MALFORMED]
         )
@@ -207,10 +207,10 @@ class FaultInjector:
             await asyncio.sleep(self._some_time_s())
         finally:
             self._world.note("partner", "is well")
-            account.mend()
+            account.reset()
 
     async def _throttle(self) -> None:
-        account = self._ground().account
+        account = self._profile_world().account
         account.trouble, account.share = FailureKind.THROTTLED, self._rng.choice([0.5, 1])
         account.retry_after_s = self._rng.choice(RETRY_AFTERS_S)
         self._world.note("partner", f"answers 429, Retry-After {account.retry_after_s}")
@@ -218,14 +218,14 @@ class FaultInjector:
             await asyncio.sleep(self._some_time_s() / 2)
         finally:
             self._world.note("partner", "no more 429")
-            account.mend()
+            account.reset()
 
     async def _revoke(self) -> None:
         self._world.note("partner", "revokes the token")
-        self._ground().account.revoke()
+        self._profile_world().account.revoke()
 
     async def _revoke_at_once(self) -> None:
-        account = self._ground().account
+        account = self._profile_world().account
         self._world.note("partner", "revokes tokens that it hands out again")
         account.revokes_within_s = self._rng.choice([0.05, 0.5])
         try:
@@ -234,8 +234,8 @@ class FaultInjector:
             account.revokes_within_s = 0
 
     async def _credentials(self) -> None:
-        """A new pair in everyone's files, at different moments; accepted beside the old one, alone, or not yet."""
-        profile_world = self._ground()
+        """Put new credentials in all files, at different moments; the partner accepts both, or one of the two."""
+        profile_world = self._profile_world()
         profile_world.secret = f"secret-{self._rng.randrange(1000)}-canary"
         profile_world.account.accepted = self._rng.choice(
             [
@@ -245,7 +245,7 @@ class FaultInjector:
             ]
         )
         accepted = profile_world.secret in profile_world.account.accepted
-        self._world.note("files", f"{profile_world.profile.name}: another pair, accepted: {accepted}")
+        self._world.note("files", f"{profile_world.profile.name}: new credentials, accepted: {accepted}")
         for replica in list(self._world.replicas.values()):
-            replica.places[profile_world.profile.name].files.credentials = pair(profile_world.secret)
+            replica.places[profile_world.profile.name].files.credentials = credentials_with(profile_world.secret)
             await asyncio.sleep(self._rng.random())

@@ -1,4 +1,4 @@
-"""The network between a replica and the store: slow, lossy, cut, and late with what was long given up."""
+"""The network between a replica and the store: slow, lossy, cut, or so late that the caller has given up."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from tests.simulation.process import OUTSIDE
 from tests.support.virtual_loop import VirtualLoop
 
 LATEST_S = 8.0
-"""How long a packet may be under way."""
+"""The longest time that a packet takes."""
 
 
 @dataclass(slots=True)
 class Path:
-    """One replica's way to the store, for all its profiles; the weather changes it."""
+    """One replica's way to the store, for all its profiles; the fault injector changes it."""
 
     slow_s: float = 0.02
     """Each way takes up to this long."""
     refused: bool = False
-    """Nobody listens: told at once."""
+    """Connections are refused at once."""
     black_hole: bool = False
-    """Nothing goes through, in either direction, and nobody says so."""
+    """All packets are lost, in both directions, without an error."""
     loss: float = 0.0
-    """Share of answers that are lost after the store has decided."""
+    """Share of replies that are lost after the store has decided."""
     late: float = 0.0
-    """Share of questions that reach the store when the asker has long given up."""
+    """Share of requests that reach the store long after the caller has given up."""
 
-    def mend(self) -> None:
+    def reset(self) -> None:
         fine = Path()
         for name in self.__slots__:
             setattr(self, name, getattr(fine, name))
@@ -64,7 +64,7 @@ class Line:
         path: Path,
         profile: Profile,
         decide: Decide,
-        heard: Callable[[Any], None],
+        received: Callable[[Any], None],
         rng: random.Random,
         loop: VirtualLoop,
     ) -> None:
@@ -72,9 +72,9 @@ class Line:
         self._path = path
         self._timeout_s = profile.store_timeout_s
         self._decide = decide
-        self._heard = heard
+        self._received = received
         self.decided_at = 0.0
-        """When the store decided what was answered last."""
+        """When the store made the decision of the latest reply."""
         self._rng = rng
         self.sent = 0
 
@@ -95,7 +95,7 @@ class Line:
             raise StoreError(operation, "TimeoutError") from None
 
     def _arrive(self, operation: str, arguments: tuple[Any, ...], answer: asyncio.Future[Any]) -> None:
-        """The store decides, whether or not anybody still waits."""
+        """Let the store decide, whether or not a caller still waits."""
         if self._path.refused or self._path.black_hole:
             return
         decided = self._decide(operation, arguments)
@@ -105,7 +105,7 @@ class Line:
     def _deliver(self, answer: asyncio.Future[Any], decided: object, decided_at: float) -> None:
         if not (answer.done() or self._path.refused or self._path.black_hole):
             self.decided_at = decided_at
-            self._heard(decided)
+            self._received(decided)
             answer.set_result(decided)
 
     def _delay_s(self) -> float:

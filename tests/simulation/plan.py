@@ -1,4 +1,4 @@
-"""What a seed stands for: how large the fleet is, how it is set up, and which faults there are."""
+"""The plan of a seed: the size of the fleet, its settings, and its faults."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Fault(StrEnum):
     IMPATIENCE = "impatience"
     HOSTILITY = "hostility"
     CUT = "cut"
-    """Some replicas have no way to the store, or a bad one, for longer than they wait before they call on their own."""
+    """Some replicas have no way to the store, or a bad one, for longer than they wait before a local call."""
     STORE_CLOCK_BACK = "store-clock-back"
     ONE_TOKEN = "one-token"
-    """The partner hands out one token again, by grant or by refresh, and may revoke it right after."""
+    """The partner returns one token again, by grant or by refresh, and may revoke it right after."""
     ELSEWHERE = "elsewhere"
-    """Apps report at any replica, whichever vended the token, and report tokens of long ago too."""
+    """Apps report to any replica, whichever vended the token, and report old tokens too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class Plan:
     profiles: tuple[Profile, ...]
     faults: frozenset[Fault]
     storm_s: float
-    """How long the faults go on."""
+    """How long faults are injected."""
     every_s: float
-    """One fault in this time, on average."""
+    """The average time between two faults."""
     ask_every_s: float
-    """One app's question in this time, on average, per profile."""
-    strike: tuple[Fault, int] | None = None
+    """The average time between two requests of an app, per profile."""
+    process_fault: tuple[Fault, int] | None = None
     """The first replica is killed, or stopped for longer than a lease, before this step of its process."""
 
 

@@ -1,4 +1,4 @@
-"""Known bugs of such services, to be planted: a simulation that finds none of them would prove nothing.
+"""Known bugs of such services, to be planted. A simulation that finds none of them would prove nothing.
 
 Each is the smallest change to the real code that makes the mistake; the names are those of the mistakes.
 """
@@ -31,7 +31,7 @@ from tests.simulation.planted_order import (
 
 @contextlib.contextmanager
 def no_fence() -> Iterator[None]:
-    """Whatever is committed last is stored."""
+    """The last commit is stored, whatever its fence."""
     commit = decisions.commit
 
     def commit_over(stored: decisions.Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
@@ -44,7 +44,7 @@ def no_fence() -> Iterator[None]:
 
 @contextlib.contextmanager
 def release_without_owner_check() -> Iterator[None]:
-    """Whoever ends its lease ends the one that is running."""
+    """A replica that ends its own lease ends the lease of another."""
 
     def end_any(gate: Coordination, nonce: str) -> None:
         gate.lease = None
@@ -55,7 +55,7 @@ def release_without_owner_check() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_look_after_the_claim() -> Iterator[None]:
-    """Who gets the lease calls, though the one before may have brought the token."""
+    """The replica that gets the lease calls, though the previous holder may have stored a token."""
     claim = decisions.claim
 
     def claim_blindly(stored: decisions.Stored, ask: ClaimRequest, profile: Profile) -> tuple[OutcomeName, int]:
@@ -67,7 +67,7 @@ def no_look_after_the_claim() -> Iterator[None]:
 
 @contextlib.contextmanager
 def budget_charged_after_the_call() -> Iterator[None]:
-    """A permit is spent when the call is over, so never by who is killed in it."""
+    """A permit is spent when the call is over, so never by a process that is killed during the call."""
     grant, end = decisions._grant, decisions._end_lease
 
     def grant_for_nothing(gate: Coordination, now_ms: int, ask: ClaimRequest, profile: Profile) -> None:
@@ -86,7 +86,7 @@ def budget_charged_after_the_call() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_shield() -> Iterator[None]:
-    """The first caller's cancellation cancels the flight of all."""
+    """The first caller's cancellation cancels the refresh attempt of all callers."""
 
     async def join(self: SingleFlight[Any, Any], key: str, work: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
         task = self._tasks.get(key)
@@ -101,7 +101,7 @@ def no_shield() -> Iterator[None]:
 
 @contextlib.contextmanager
 def cool_down_before_freshness() -> Iterator[None]:
-    """Callers hear of the cool-down while their token is still good."""
+    """Callers get the cool-down error while their token is still good."""
     look = Broker._look
 
     def look_at_blockers_first(self: Broker, min_ttl_s: float) -> VendedToken | None:
@@ -119,7 +119,7 @@ LONG_CALLS = Profile(
     partner_timeout_s=8,
     budget=Budget(6, 60),
 )
-"""There is much time for somebody else to do something wrong in."""
+"""Slow calls leave much time for an error of another replica."""
 
 ALONE = replace(LONG_CALLS, budget=Budget(12, 60), fleet_size=1, cooldown_s=20)
 """Each replica may spend the whole budget on its own."""
@@ -128,16 +128,16 @@ QUICK_LONG_CALLS = replace(LONG_CALLS, lifetime_s=20, margin_s=1, budget=Budget(
 
 LEARNS_OF_TOKENS = frozenset({Fault.CUT, Fault.ELSEWHERE})
 LEARNS_OF_COOL_DOWNS = LEARNS_OF_TOKENS | {Fault.THROTTLE, Fault.PARTNER}
-"""Reports have a replica look at the store while its call without a lease is out."""
+"""Reports make a replica read the store during its call without a lease."""
 FENCES_AHEAD = frozenset({Fault.STORE_CLOCK_BACK, Fault.CUT, Fault.HOSTILITY})
-"""Of the store's clock, so that neither side takes its fences from there."""
+"""Steps of the store's clock, so that neither side takes its fences from there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hunt:
-    """What finds a planted bug soon: these faults, this often, in this set-up (by default each seed's own).
+    """The faults, their frequency and the set-up (by default each seed's own) that find a planted bug soon.
 
-    The search begins at `first`, a seed that is known to find it, and goes on: another version may need another seed.
+    The search begins at `first`, a seed that found it, and continues: another version may need another seed.
     """
 
     bug: Callable[[], AbstractContextManager[None]]
@@ -167,5 +167,5 @@ HUNTS = (
     Hunt(instants_compared_with_fences, FENCES_AHEAD | {Fault.THROTTLE}, every_s=2, profile=ALONE, first=49),
     Hunt(local_fences_like_leases, FENCES_AHEAD, every_s=1, profile=ALONE, first=40),
 )
-"""The mistakes of `planted_order` that are missing here show themselves too rarely, because whoever remembers reminds
-the store: `test_order_of_facts` replays the story of each."""
+"""The mistakes of `planted_order` that are missing here cause too few violations, because other replicas seed the
+store: `test_order_of_facts` replays each."""

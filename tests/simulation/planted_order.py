@@ -1,4 +1,4 @@
-"""Known mistakes about which of two facts is the later one, to be planted as those of `planted`."""
+"""Known mistakes about which of two facts is the later one, to be planted like those of `planted`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sidecar.vending.store_mirror import with_success
 
 @contextlib.contextmanager
 def no_look_before_the_first_byte() -> Iterator[None]:
-    """A grant that is repeated for its nonce is used, though the answer tells of a cool-down."""
+    """A grant that is repeated for its nonce is used, though the reply contains a cool-down."""
 
     def may_send(self: PartnerCall) -> bool:
         return self.clock.monotonic() <= self.lease.send_by
@@ -31,7 +31,7 @@ def no_look_before_the_first_byte() -> Iterator[None]:
 
 @contextlib.contextmanager
 def success_ends_every_pause() -> Iterator[None]:
-    """A local call's token ends a cool-down that began while the call was out."""
+    """A local call's token ends a cool-down that began during the call."""
 
     def end_all(state: State, token: Token, learned: LearnedLifetime) -> State:
         blocks = {key: block for key, block in state.credential_blocks.items() if key != token.credentials_id}
@@ -43,7 +43,7 @@ def success_ends_every_pause() -> Iterator[None]:
 
 @contextlib.contextmanager
 def last_pause_counts() -> Iterator[None]:
-    """A short back-off takes the place of a long cool-down, in memory."""
+    """A short back-off replaces a long cool-down, in memory."""
 
     def last(_running: Pause | None, new: Pause) -> Pause:
         return new
@@ -54,7 +54,7 @@ def last_pause_counts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def every_return_confirms() -> Iterator[None]:
-    """A token that comes again is vouched for, though it was reported after its call had been granted."""
+    """A token that comes again counts as confirmed, though it was reported after its call had been granted."""
 
     def judge(gate: Coordination, token: Token, _over_below: int) -> None:
         reported, gate.reported, gate.confirmed = gate.reported, None, None
@@ -66,8 +66,8 @@ def every_return_confirms() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def own_success_vouches_for_the_held_token() -> Iterator[None]:
-    """What a call brought is noted of the token that is held when it lands."""
+def own_success_confirms_the_held_token() -> Iterator[None]:
+    """The result of a call is recorded for the token that is held when the call ends."""
 
     def note(self: ReplicaState, _token: Token, learned: LearnedLifetime) -> None:
         held, state = self.token, self._now_state()
@@ -81,7 +81,7 @@ def own_success_vouches_for_the_held_token() -> Iterator[None]:
 
 @contextlib.contextmanager
 def own_token_is_always_taken() -> Iterator[None]:
-    """A slow call's token takes the place of a newer one."""
+    """A slow call's token replaces a newer one."""
     on_token = PartnerCall._on_token
 
     async def land_over(self: PartnerCall, answer: PartnerToken) -> None:
@@ -96,7 +96,7 @@ def own_token_is_always_taken() -> Iterator[None]:
 
 @contextlib.contextmanager
 def instants_compared_with_fences() -> Iterator[None]:
-    """A pause is over when it began before the instant that the token's fence reads as."""
+    """A pause is over when it began before the token's fence, read as a timestamp."""
     commit = decisions.commit
 
     def commit_by_instants(stored: decisions.Stored, nonce: str, token: Token, learned: LearnedLifetime) -> OutcomeName:
@@ -110,7 +110,7 @@ def instants_compared_with_fences() -> Iterator[None]:
 
 @contextlib.contextmanager
 def local_fences_like_leases() -> Iterator[None]:
-    """A call on the own share may draw the very fence of somebody's lease."""
+    """A local call may get the fence of another replica's lease."""
     begin = ReplicaState.begin_local_call
 
     def begin_with_any(self: ReplicaState) -> int:
@@ -126,7 +126,7 @@ def local_fences_like_leases() -> Iterator[None]:
 
 @contextlib.contextmanager
 def longer_list_of_grants_counts() -> Iterator[None]:
-    """Of the stored and the remembered permits the longer list is kept, as a whole."""
+    """The longer of the stored and the remembered list of permits is kept, as a whole."""
 
     def keep_the_longer(gate: Coordination, offered: Iterable[Grant], now_ms: int, *, clock_stepped: bool) -> None:
         offered = tuple(offered)

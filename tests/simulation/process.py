@@ -1,7 +1,7 @@
 """Processes inside one event loop: each can be stopped, continued and killed between any two of its steps.
 
-A step is what the loop runs without a break: from one await of a task to the next, or a callback. What belongs to a
-process is told by the context it runs in, which tasks, timers and futures hand on by themselves.
+A step is what the loop runs without a break: from one await of a task to the next, or a callback. The context
+of a step shows its process. Tasks, timers and futures copy their context by themselves.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 _PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 OUTSIDE = contextvars.copy_context()
-"""The context of everything that is no process: the network, the store, the partner, the weather."""
+"""The context of everything that is no process: the network, the store, the partner, the fault injector."""
 
 
 class Process:
-    """One process of the fleet, as the operating system sees it."""
+    """One process of the fleet: it can be spawned, stopped, resumed and killed."""
 
     def __init__(self, name: str, loop: VirtualLoop) -> None:
         self.name = name
@@ -30,9 +30,9 @@ class Process:
         self.dead = False
         self.steps = 0
         self.before_step: Callable[[], None] | None = None
-        """Asked before each step; may stop or kill the process there."""
+        """Called before each step; may stop or kill the process there."""
         self.held: list[Call] = []
-        """What the kernel has ready for a stopped process."""
+        """Calls held for a stopped process, as by the kernel."""
         self.tasks: list[asyncio.Task[Any]] = []
         self._context = OUTSIDE.copy()
         self._context.run(_PROCESS.set, self)
@@ -40,28 +40,28 @@ class Process:
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run this in the process."""
         task = self._loop.create_task(work, context=self._context.copy())
-        # A dead process' tasks never end, and nobody else holds them: they are thrown away with the loop.
+        # A dead process' tasks never end, and have no other reference: they are discarded with the loop.
         self.tasks.append(task)
         return task
 
     def stop(self) -> None:
-        """As SIGSTOP: nothing of it runs, and time goes on."""
+        """Stop the process like SIGSTOP: none of its steps run, and time goes on."""
         self.stopped = True
 
     def resume(self) -> None:
-        """As SIGCONT."""
+        """Resume the process like SIGCONT."""
         self.stopped = False
         held, self.held = self.held, []
         for call in held:
             self._loop.run_again(call)
 
     def kill(self) -> None:
-        """As SIGKILL: nothing of it ever runs again, not even a `finally`."""
+        """Kill the process like SIGKILL: no step runs again, not even a `finally`."""
         self.dead = True
         self.held.clear()
 
     def may_step(self, call: Call) -> bool:
-        """Count this call as a step and say whether it runs now; what comes to a stopped process is held."""
+        """Count this call as a step and return whether it runs now. Calls to a stopped process are held."""
         if self._held(call):
             return False
         self.steps += 1

@@ -19,11 +19,11 @@ from tests.support.fleet import FileCredentials
 from tests.support.virtual_time import VirtualClock
 
 CANARY = "canary"
-"""Part of every secret: it may be in no event."""
+"""Part of each secret: no event may contain it."""
 
 
 class ReplicaClock(VirtualClock):
-    """Clocks that differ from machine to machine: moments of one mean nothing on another."""
+    """Clocks that differ between machines: monotonic times of one cannot be compared with those of another."""
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__(seed=rng.getrandbits(32))
@@ -35,7 +35,7 @@ class ReplicaClock(VirtualClock):
 
 
 class EventWatch:
-    """An `EventSink`: nothing secret leaves by it, and there are no bugs."""
+    """An `EventSink` that reports secrets in events, and unexpected errors, as violations."""
 
     def __init__(self, violated: Callable[[str], None]) -> None:
         self._violated = violated
@@ -69,9 +69,9 @@ class Replica:
     places: dict[str, Place] = field(default_factory=dict)
     beat: Beat = field(init=False)
     side: int = 0
-    """Which of two masters it sees."""
+    """Which of two masters it reaches."""
     bad_way_at: float = 0
-    """When its way to the store was last anything but good, or itself stopped."""
+    """When its way to the store was last not good, or the process was stopped."""
 
     def __post_init__(self) -> None:
         self.beat = Beat(self.clock)
@@ -84,11 +84,11 @@ class Replica:
             self.run(place.parts.refresher.run())
 
     async def terminate(self) -> None:
-        """As SIGTERM; returns when it has ended."""
+        """End the replica like SIGTERM; return when it has ended."""
         for place in self.places.values():
             place.parts.refresher.stop()
         await asyncio.gather(*(place.broker.close() for place in self.places.values()))
 
 
-def pair(secret: str) -> Credentials:
+def credentials_with(secret: str) -> Credentials:
     return Credentials(api_key=Secret(f"key-{CANARY}"), api_secret=Secret(secret))

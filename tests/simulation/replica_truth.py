@@ -1,4 +1,4 @@
-"""What is true of one profile, whatever its replicas believe."""
+"""The true state of one profile, independent of what its replicas have stored."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ class Lease:
 
 @dataclass(slots=True)
 class ReplicaTruth:
-    """What one replica has done and said since its process began."""
+    """The calls and responses of one replica since its process began."""
 
     local_calls: list[float] = field(default_factory=list)
     vended: Token | None = None
     """The token it vended last, unmarked."""
     first_vended_at: dict[tuple[str, int], float] = field(default_factory=dict)
-    """By the token's id and fence, marked or not."""
+    """Vended tokens by id and fence, marked or not."""
     rejected: set[str] = field(default_factory=set)
-    """Ids of tokens it said it would replace."""
+    """Ids of reported tokens that the replica promised to replace."""
     seen_at: float = -1
-    """The moment as of which it follows the store."""
+    """The time of the latest store reply that it has read."""
     cool: CoolDown | None = None
-    """The last cool-down that the store told it of, unless it told of a newer token since."""
+    """The last cool-down that the store returned to it, unless the store returned a newer token since."""
 
 
 @dataclass(slots=True)
 class CoolDown:
-    """A cool-down after a 429, as the store told it to a replica."""
+    """A cool-down after a 429, as the store returned it to a replica."""
 
-    heard_at: float
+    read_at: float
     until: float
     fence: int
 
 
 @dataclass(slots=True)
 class WindowLost:
-    """The store lost its data, or its clock was set forward: it does not know the permits of its window any more.
+    """The store lost its data, or its clock was set forward: the permits of its window are gone.
 
-    `witnesses` had seen it before; `undone` once one of them has told it again.
+    `observers` are the replicas that had read them before. `undone` is true once one of them has seeded the store.
     """
 
     at: float
     by_clock: bool
-    witnesses: frozenset[str]
+    observers: frozenset[str]
     undone: bool = False
 
 
@@ -79,26 +79,26 @@ class Truth:
     cool_until: float = 0
     shared_calls: list[Call] = field(default_factory=list)
     reported_at: dict[str, float] = field(default_factory=dict)
-    """When an app first complained of a token, by id."""
+    """When an app first reported a token, by id."""
     marked_at: dict[str, float] = field(default_factory=dict)
     """When the store took a report, by the token's id."""
     forgot_at: list[float] = field(default_factory=list)
     age_error_s: float = 1.5
-    """An adopted token counts from before the question that brought it, and a stopped process reads an answer late: a
-    token may look this much older than it is, never younger."""
+    """An adopted token's age counts from before the request that returned it, and a stopped process reads a reply late:
+    the age may be this much too high, never too low."""
     clock_set_at: float = -1
     set_back_at: list[float] = field(default_factory=list)
     windows_lost: list[WindowLost] = field(default_factory=list)
     split: bool = False
-    """Two masters: nothing is shared by all."""
+    """Whether there are two masters, so that no state is shared by all replicas."""
     healed_at: float = -1
 
     def begin(self, replica: str) -> None:
-        """A process starts: it remembers nothing."""
+        """A process starts without any memory."""
         self.replica_truths[replica] = ReplicaTruth()
 
     def forgot(self) -> None:
-        """The store lost something, or its clock was set: what it was told may be gone."""
+        """The store lost something, or its clock was set: what was recorded there may be gone."""
         self.forgot_at.append(self.now())
         self.lease, self.cool_until = None, 0
         self.marked_at.clear()
@@ -106,9 +106,9 @@ class Truth:
             replica_truth.rejected.clear()
 
     def clock_was_set(self, forward_s: float) -> None:
-        """Until its next token, the store may think wrongly of the age of the one it has.
+        """Until its next token, the store may compute a wrong age for the token it has.
 
-        Set back, it forgets nothing: all that runs, runs longer.
+        A clock that is set back loses nothing: all time limits are extended.
         """
         self.clock_set_at = self.now()
         if forward_s < 0:
@@ -122,15 +122,15 @@ class Truth:
         self.forgot()
 
     def _lost_a_window(self, *, by_clock: bool) -> None:
-        witnesses = (
+        observers = (
             name
             for name, replica_truth in self.replica_truths.items()
             if replica_truth.seen_at >= 0 and self.lives(name)
         )
-        self.windows_lost.append(WindowLost(self.now(), by_clock, frozenset(witnesses)))
+        self.windows_lost.append(WindowLost(self.now(), by_clock, frozenset(observers)))
 
-    def heard(self, replica: str, state: State) -> None:
-        """This replica has an answer of the store."""
+    def received(self, replica: str, state: State) -> None:
+        """This replica has received a reply of the store."""
         replica_truth, now, pause = self.replica_truths[replica], self.now(), state.pause
         if replica_truth.cool is not None and state.token_fence > replica_truth.cool.fence:
             replica_truth.cool = None
@@ -140,22 +140,22 @@ class Truth:
             replica_truth.cool = CoolDown(now, now + pause.left_s, pause.fence)
 
     def reads_late(self, replica: str) -> None:
-        """It was stopped, and has yet to read what came meanwhile."""
+        """The replica was stopped, and has not yet read the replies that came meanwhile."""
         replica_truth = self.replica_truths[replica]
         if replica_truth.cool is not None:
-            replica_truth.cool.heard_at = self.now()
+            replica_truth.cool.read_at = self.now()
 
-    def told_again(self, replica: str, *, clock_stepped: bool) -> None:
-        """This replica told the store what it remembers; the true ages too, where it noticed that the clock was set."""
+    def seeded(self, replica: str, *, clock_stepped: bool) -> None:
+        """This replica sent the store what it remembers, with the true ages where it detected a clock step."""
         for lost in self.windows_lost:
-            lost.undone |= replica in lost.witnesses and (clock_stepped or not lost.by_clock)
+            lost.undone |= replica in lost.observers and (clock_stepped or not lost.by_clock)
 
-    def is_mistaken(self, token_id: str, vouched_at: float) -> bool:
-        """The partner handed this token out by a call that was sent after somebody had complained of it.
+    def is_mistaken(self, token_id: str, confirmed_at: float) -> bool:
+        """The partner returned this token to a call that was sent after the token had been reported.
 
-        Then whoever complains once more is not believed.
+        Further reports of the token are then taken as mistaken.
         """
-        return vouched_at > self.reported_at.get(token_id, vouched_at)
+        return confirmed_at > self.reported_at.get(token_id, confirmed_at)
 
     def heal(self) -> None:
         self.split, self.healed_at = False, self.now()
@@ -164,16 +164,16 @@ class Truth:
         return self.split or self.healed_at >= moment
 
     def forgot_since(self, moment: float) -> int:
-        """How often, after this moment."""
+        """How often the store lost something after this moment."""
         return sum(at >= moment for at in self.forgot_at) + self.split
 
     def windows_lost_since(self, moment: float) -> int:
-        """How often the permits of a whole window were forgotten, and nobody has told of them again.
+        """How often the permits of a whole window were lost, and no replica has seeded them again.
 
-        After a step of the clock only if nobody is left who could: whoever lives tells at its next look. Where the data
-        is lost, newcomers may reach the store before anybody who knows better, who may be cut off for long.
+        A clock step counts only if no such replica is left: a live one seeds at its next look. Where the data
+        is lost, new replicas may reach the store before older ones, which may be cut off for long.
         """
         return sum(
-            lost.at >= moment and not lost.undone and not (lost.by_clock and any(map(self.lives, lost.witnesses)))
+            lost.at >= moment and not lost.undone and not (lost.by_clock and any(map(self.lives, lost.observers)))
             for lost in self.windows_lost
         )

@@ -1,4 +1,4 @@
-"""From a seed to a verdict: a storm under load, a calm, and then everybody holds the same good token."""
+"""From a seed to a verdict: a storm under load, a calm, and then all replicas hold the same good token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sidecar.core import policy
 from sidecar.core.model import Seconds
 from sidecar.vending.local_budget import FIRST_DELAY_S
-from tests.simulation.apps import ask, complain, pay, report
+from tests.simulation.apps import ask, pay, report, report_without_end
 from tests.simulation.fault_injector import FaultInjector
 from tests.simulation.network import LATEST_S
 from tests.simulation.plan import Fault, Plan, plan_of
@@ -18,7 +18,7 @@ from tests.simulation.world import ProfileWorld, World
 
 APPS_PER_PROFILE = 3
 OPERATIONS_PER_S = 15
-"""What one replica and profile may ask of the store on average, a busy loop never."""
+"""The average rate of store operations that a replica and profile may have. A busy loop exceeds it."""
 
 
 def run_seed(seed: int) -> Verdict:
@@ -28,7 +28,7 @@ def run_seed(seed: int) -> Verdict:
 
 def run_plan(plan: Plan) -> Verdict:
     loop = ProcessLoop()
-    # What a killed process leaves behind is nobody's: no complaints.
+    # The tasks of a killed process are never awaited: no warnings about them.
     loop.set_exception_handler(lambda *_: None)
     try:
         return loop.run_until_complete(_run(plan))
@@ -80,7 +80,8 @@ async def _schedule(world: World) -> None:
     ]
     if Fault.ELSEWHERE in world.plan.faults:
         apps += [
-            asyncio.ensure_future(complain(world, profile_world)) for profile_world in world.profile_worlds.values()
+            asyncio.ensure_future(report_without_end(world, profile_world))
+            for profile_world in world.profile_worlds.values()
         ]
     await FaultInjector(world).storm()
     await asyncio.sleep(
@@ -91,11 +92,11 @@ async def _schedule(world: World) -> None:
     await asyncio.sleep(max(_recovery_s(world, profile_world) for profile_world in world.profile_worlds.values()))
     for profile_world in world.profile_worlds.values():
         await _all_agree(world, profile_world)
-    _nobody_spins(world)
+    _no_replica_spins(world)
 
 
 def _character(world: World, profile_world: ProfileWorld) -> None:
-    """What kind of partner this is: one whose tokens live so long that the budget can pay for them."""
+    """Choose the kind of partner: one whose tokens live long enough for the budget."""
     rng, account, profile = world.rng, profile_world.account, profile_world.profile
     paid_s = 1.5 * profile.budget.window_s / profile.budget.calls / profile.refresh_at
     lives_s = [life_s for life_s in (profile.lifetime_s / 2, profile.lifetime_s) if life_s > paid_s]
@@ -104,7 +105,7 @@ def _character(world: World, profile_world: ProfileWorld) -> None:
     account.can_refresh = rng.random() < (0.8 if Fault.ONE_TOKEN in world.plan.faults else 0.3)
     account.declared_s = rng.choice([None, None, None, *lives_s])
     account.revokes_on_issue = rng.random() < 0.3
-    # Asked for another before the end of the one it hands out, such a partner is asked in vain.
+    # Such a partner returns the same token until its end, so a call before the end gets no other one.
     again = 0.5 if Fault.ONE_TOKEN in world.plan.faults else 0.1
     account.same_token = account.declared_s is None and rng.random() < again
     account.extends = account.can_refresh and Fault.ONE_TOKEN in world.plan.faults
@@ -113,7 +114,7 @@ def _character(world: World, profile_world: ProfileWorld) -> None:
 
 
 def _recovery_s(world: World, profile_world: ProfileWorld) -> Seconds:
-    """After the faults: a lease, a quarantine, and the longest wait anybody remembers."""
+    """Return the time to recover after the faults: a lease, a quarantine, and the longest remembered wait."""
     profile, state = profile_world.profile, world.look(profile_world)
     pauses = (*state.credential_blocks.values(), *([state.pause] if state.pause else []))
     # Permits of the storm may be missed for as long as they are in the window.
@@ -130,12 +131,13 @@ def _recovery_s(world: World, profile_world: ProfileWorld) -> Seconds:
 
 
 async def _all_agree(world: World, profile_world: ProfileWorld) -> None:
-    """Every replica vends a good token, and it is the same one; a rotation may be under way at the first look."""
+    """Check that all replicas vend the same good token; a rotation may be under way at the first look."""
     held: set[str] = set()
-    # Where tokens die before their time, one may be dead now, and reports may have to wait for a permit; where they are
-    # handed out again, reports are taken as mistaken.
-    mortal = (
-        profile_world.account.true_life_s < profile_world.profile.lifetime_s or profile_world.account.hands_out_again
+    # Where tokens end before their declared lifetime, one may have ended now, and reports may wait for a permit.
+    # Where the partner returns tokens again, reports are taken as mistaken.
+    may_end_early = (
+        profile_world.account.true_life_s < profile_world.profile.lifetime_s
+        or profile_world.account.may_be_vended_again
     )
     for attempt in range(3):
         held = set()
@@ -147,7 +149,7 @@ async def _all_agree(world: World, profile_world: ProfileWorld) -> None:
                     f"{replica.name} did not recover: {vended and 'suspect'} {state.why_not} {state.pause_kind}"
                 )
                 return
-            if not mortal and not profile_world.account.accepts(vended.token.access.reveal()):
+            if not may_end_early and not profile_world.account.accepts(vended.token.access.reveal()):
                 await report(world, replica, profile_world, vended.token)
                 vended = None
             held.add(vended.token.token_id if vended else "")
@@ -157,7 +159,7 @@ async def _all_agree(world: World, profile_world: ProfileWorld) -> None:
     world.violated(f"{len(held)} different tokens are vended after the storm")
 
 
-def _nobody_spins(world: World) -> None:
+def _no_replica_spins(world: World) -> None:
     for replica in world.all.values():
         for place in replica.places.values():
             if place.line.sent > 200 + OPERATIONS_PER_S * world.now():

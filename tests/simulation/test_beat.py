@@ -1,4 +1,4 @@
-"""All profiles of one process look at the store in the same moments, and no two processes do."""
+"""All profiles of one process read the store at the same moments. Two processes read it at different ones."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NAMES = ("a", "b", "c", "d")
 POLL_S = 2.0
 
 
-class LookedAt(Wire):
-    """Remembers when it was looked at."""
+class PeekTimes(Wire):
+    """A store that records the time of each peek."""
 
     def __init__(self, name: str, store: MemoryStore) -> None:
         super().__init__(store.shared_state(profile(name)))
@@ -36,9 +36,9 @@ def profile(name: str) -> Profile:
     return Profile(name=name, account=name, base_url="https://partner.example", poll_s=POLL_S)
 
 
-def start(store: MemoryStore, clock: VirtualClock) -> list[LookedAt]:
+def start(store: MemoryStore, clock: VirtualClock) -> list[PeekTimes]:
     """One process with four profiles."""
-    beat, ways = Beat(clock), [LookedAt(name, store) for name in NAMES]
+    beat, ways = Beat(clock), [PeekTimes(name, store) for name in NAMES]
     for name, way in zip(NAMES, ways, strict=True):
         parts = assemble(
             profile(name),
@@ -55,17 +55,17 @@ def start(store: MemoryStore, clock: VirtualClock) -> list[LookedAt]:
 
 
 @virtual
-async def test_the_profiles_of_a_process_look_in_the_same_moments() -> None:
+async def test_the_profiles_of_a_process_read_the_store_at_the_same_moments() -> None:
     ways = start(MemoryStore(VirtualClock()), VirtualClock())
     await asyncio.sleep(300)
-    # The first rounds, until each has its token, go by the calls.
+    # The first rounds follow the calls, until each profile has its token.
     looks = [[moment for moment in way.moments if moment > 10] for way in ways]
     assert looks[0] == looks[1] == looks[2] == looks[3]
     assert all(0.9 * POLL_S <= later - earlier <= POLL_S + 1e-6 for earlier, later in pairwise(looks[0]))
 
 
 @virtual
-async def test_two_processes_look_in_moments_of_their_own() -> None:
+async def test_two_processes_read_the_store_at_different_moments() -> None:
     store = MemoryStore(VirtualClock())
     one, other = start(store, VirtualClock(seed=1)), start(store, VirtualClock(seed=2))
     await asyncio.sleep(300)
@@ -73,7 +73,7 @@ async def test_two_processes_look_in_moments_of_their_own() -> None:
 
 
 @virtual
-async def test_a_timer_that_goes_off_early_makes_no_second_look() -> None:
+async def test_a_timer_that_fires_early_causes_no_second_read() -> None:
     clock = VirtualClock()
     beat = Beat(clock)
     await asyncio.sleep(beat.rest_s(POLL_S) - TOGETHER_S / 2)

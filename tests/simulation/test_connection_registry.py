@@ -1,4 +1,4 @@
-"""Which connections there are, which are ended by checks and at the end, and when most of many have ended."""
+"""The registry of connections: checks, the end of the listener, and the report that most connections have ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.virtual_time import virtual
 
 
 @virtual
-async def test_one_that_exceeds_a_limit_is_ended_at_the_next_check() -> None:
+async def test_a_connection_that_exceeds_a_limit_is_ended_at_the_next_check() -> None:
     slots = ObservedRegistry(8)
     slow, other = slots.fill("receiving", "receiving")
     slow.limit = "slow-headers"
@@ -22,7 +22,7 @@ async def test_one_that_exceeds_a_limit_is_ended_at_the_next_check() -> None:
 
 
 @virtual
-async def test_the_end_of_the_listener_ends_those_that_are_owed_nothing() -> None:
+async def test_the_end_of_the_listener_ends_connections_without_a_request() -> None:
     slots = ObservedRegistry(8)
     idle, receiving, polling, answering = slots.fill("idle", "receiving", "polling", "responding")
     slots.registry.close()
@@ -31,7 +31,7 @@ async def test_the_end_of_the_listener_ends_those_that_are_owed_nothing() -> Non
 
 
 @virtual
-async def test_that_most_of_many_have_ended_is_told_once() -> None:
+async def test_the_end_of_most_of_many_connections_is_reported_once() -> None:
     slots = ObservedRegistry(2 * MANY_CONNECTIONS)
     connections = slots.fill_with("responding", MANY_CONNECTIONS)
     await asyncio.sleep(10)
@@ -46,7 +46,7 @@ async def test_that_most_of_many_have_ended_is_told_once() -> None:
 
 
 @virtual
-async def test_that_all_ended_before_the_first_check_is_told_too() -> None:
+async def test_the_end_of_all_connections_before_the_first_check_is_reported_too() -> None:
     slots = ObservedRegistry(2 * MANY_CONNECTIONS)
     for connection in slots.fill_with("idle", MANY_CONNECTIONS):
         slots.registry.remove(connection)
@@ -55,7 +55,7 @@ async def test_that_all_ended_before_the_first_check_is_told_too() -> None:
 
 
 @virtual
-async def test_the_end_of_a_few_is_not_told() -> None:
+async def test_the_end_of_a_few_connections_is_not_reported() -> None:
     slots = ObservedRegistry(2 * MANY_CONNECTIONS)
     for connection in slots.fill_with("idle", MANY_CONNECTIONS - 1):
         slots.registry.remove(connection)
@@ -64,9 +64,9 @@ async def test_the_end_of_a_few_is_not_told() -> None:
 
 
 @virtual
-async def test_nothing_is_checked_where_there_is_no_connection() -> None:
+async def test_without_connections_nothing_is_checked() -> None:
     slots = ObservedRegistry(2)
     slots.registry.remove(slots.add())
     await asyncio.sleep(10)
-    # A loop of virtual time that has nothing to wait for but this ends at once.
+    # A loop of virtual time ends at once when it has only this to wait for.
     assert not running_loop().timers()

@@ -1,4 +1,4 @@
-"""A process killed, or stopped for longer than its lease, before each of its steps: not only where one would look."""
+"""A process killed, or stopped for longer than its lease, before each of its steps, not only at likely places."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PROFILE = Profile(
     budget=Budget(6, 60),
 )
 SEEDS = 3
-"""So that the one that is struck is the holder in some cold starts and some rotations."""
+"""So that the affected process is the holder in some cold starts and some rotations."""
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("fault", [Fault.KILL, Fault.PAUSE])
-def test_a_process_may_be_struck_before_any_step_of_it(fault: Fault, seed: int) -> None:
+def test_a_process_may_be_stopped_or_killed_before_any_of_its_steps(fault: Fault, seed: int) -> None:
     """Through a cold start, and a rotation after 12 s."""
     plan = replace(plan_of(seed), replicas=2, profiles=(PROFILE,), faults=frozenset(), storm_s=14, ask_every_s=4)
-    step, struck = 0, True
-    while struck:
-        verdict = run_plan(replace(plan, strike=(fault, step)))
+    step, injected = 0, True
+    while injected:
+        verdict = run_plan(replace(plan, process_fault=(fault, step)))
         assert not verdict.violation, f"before step {step}: {verdict.report()}"
-        struck, step = verdict.faults > 0, step + 1
-    assert step > 30, "hardly a step was struck"
+        injected, step = verdict.faults > 0, step + 1
+    assert step > 30, "too few steps were tested"

@@ -1,4 +1,4 @@
-"""The store is away: what each replica may spend on its own, and what happens when the store is back."""
+"""The store is unreachable: what each replica may spend on its own, and what happens when the store is back."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BASE_URL = "https://partner.example"
 
 
 @virtual
-async def test_two_hundred_replicas_come_back_to_one_token_without_a_call() -> None:
-    """Each has got a token of its own; the newest wins, and the store is not asked more than a few times by each."""
+async def test_two_hundred_replicas_agree_on_one_token_without_a_call_once_the_store_is_back() -> None:
+    """Each has a token of its own. The newest wins, and each replica sends only a few requests to the store."""
     fleet = Fleet(Profile(base_url=BASE_URL, fleet_size=200))
     replicas = fleet.start(200)
     fleet.cut()
@@ -65,8 +65,8 @@ async def test_the_first_calls_are_spread_and_a_store_that_is_back_soon_saves_al
 
 
 @virtual
-async def test_a_lease_known_to_run_is_waited_out() -> None:
-    """Its holder may be calling right now: two calls at once are what leases are for to prevent."""
+async def test_a_replica_without_the_store_waits_until_a_known_lease_has_ended() -> None:
+    """Its holder may be calling right now, and leases prevent two calls at once."""
     fleet = Fleet(partner=FakePartner(latency_s=6))
     (holder,) = fleet.start(1)
     await fleet.partner.called(1)
@@ -83,7 +83,7 @@ async def test_a_lease_known_to_run_is_waited_out() -> None:
 
 
 @virtual
-async def test_a_budget_known_to_be_spent_is_waited_out() -> None:
+async def test_a_replica_without_the_store_waits_until_a_spent_budget_has_room() -> None:
     fleet = Fleet(Profile(base_url=BASE_URL, budget=Budget(2, 600), fleet_size=2))
     fleet.partner.script.extend([failure(FailureKind.SERVER_ERROR)] * 2)
     replicas = fleet.start(2)

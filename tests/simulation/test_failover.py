@@ -1,4 +1,4 @@
-"""The store fails over to a replica that never got the last writes: those who were told remember."""
+"""The store fails over to a replica without the last writes, which the sidecars still remember."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TOLD = State(
     [(FailureKind.THROTTLED, CoolingDownError), (FailureKind.UNAUTHORIZED, CredentialsRejectedError)],
 )
 @virtual
-async def test_a_pause_outlives_a_failover_that_forgets_nothing_else(kind: FailureKind, error: type[Exception]) -> None:
+async def test_a_pause_outlives_a_failover_that_loses_only_the_pause(kind: FailureKind, error: type[Exception]) -> None:
     fleet = Fleet()
     taken = asyncio.Event()
     backups: list[dict[str, Any]] = []
@@ -62,7 +62,7 @@ async def test_a_pause_outlives_a_failover_that_forgets_nothing_else(kind: Failu
 
 
 @virtual
-async def test_a_rejection_outlives_a_failover_that_forgets_nothing_else() -> None:
+async def test_a_rejection_outlives_a_failover_that_loses_only_the_rejection() -> None:
     fleet = Fleet()
     first, other = fleet.start(2)
     token = (await first.broker.vend()).token
@@ -94,7 +94,7 @@ async def test_a_rejection_outlives_a_failover_that_forgets_nothing_else() -> No
         {"token_fence": 9, "token_id": "t9", "pause": None},
     ],
 )
-def test_what_was_told_and_is_gone_was_forgotten(lost: dict[str, object]) -> None:
+def test_a_recorded_fact_that_is_missing_from_the_store_counts_as_lost(lost: dict[str, object]) -> None:
     assert has_lost_facts(_changed(lost), TOLD, WINDOW_S)
 
 
@@ -110,11 +110,11 @@ def test_what_was_told_and_is_gone_was_forgotten(lost: dict[str, object]) -> Non
         {"grants": (Grant(8, 30),)},
     ],
 )
-def test_what_a_newer_token_or_time_has_ended_was_not_forgotten(later: dict[str, object]) -> None:
+def test_a_fact_that_a_newer_token_or_time_has_ended_does_not_count_as_lost(later: dict[str, object]) -> None:
     assert not has_lost_facts(_changed(later), TOLD, WINDOW_S)
 
 
-def test_who_was_told_nothing_yet_misses_nothing() -> None:
+def test_a_replica_without_a_store_reply_detects_no_loss() -> None:
     assert not has_lost_facts(TOLD, State(), WINDOW_S)
 
 

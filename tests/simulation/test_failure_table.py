@@ -33,8 +33,8 @@ def most_calls_in_a_window(partner: FakePartner, window_s: float = 60) -> int:
     return max((sum(1 for other in times if at <= other < at + window_s - 0.001) for at in times), default=0)
 
 
-def most_calls_on_demand_in_a_window(fleet: Fleet) -> int:
-    """Of the calls that reports and `min_ttl` asked for: each flight's end is a call's."""
+def most_caller_requested_calls_in_a_window(fleet: Fleet) -> int:
+    """Count calls that reports and `min_ttl` requested: each refresh attempt ends with its call."""
     times = [
         at
         for replica in fleet.replicas
@@ -82,7 +82,7 @@ async def test_a_killed_holder_costs_one_more_call_after_its_lease_ran_out() -> 
 
 @virtual
 async def test_a_holder_whose_commit_comes_too_late_adopts_the_newer_token() -> None:
-    """Its way to the store is blocked for longer than the lease, another replica fetches meanwhile."""
+    """Its way to the store is blocked for longer than the lease, and another replica fetches a token meanwhile."""
     fleet = Fleet()
     late, other = fleet.start(2)
     assert await late.token() == await other.token() == "token-1"
@@ -118,7 +118,7 @@ async def test_a_holder_that_was_paused_before_the_call_does_not_call() -> None:
 
 
 @virtual
-async def test_a_caller_that_goes_away_is_noticed_by_nobody() -> None:
+async def test_a_caller_that_disconnects_affects_no_other_caller() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     first = asyncio.ensure_future(replica.token())
@@ -148,7 +148,7 @@ async def test_nine_rolling_restarts_cost_no_call() -> None:
 
 
 @pytest.mark.parametrize("can_refresh", [False, True])
-def test_hours_of_five_replicas_cost_one_call_a_rotation(can_refresh: bool) -> None:
+def test_five_replicas_make_one_call_a_rotation_for_hours(can_refresh: bool) -> None:
     @virtual
     async def hours() -> None:
         fleet = Fleet(partner=FakePartner(can_refresh=can_refresh))
@@ -166,7 +166,7 @@ def test_hours_of_five_replicas_cost_one_call_a_rotation(can_refresh: bool) -> N
 
 @virtual
 async def test_all_vend_the_new_token_within_half_a_second_of_a_rotation() -> None:
-    """The partner may revoke the old token the moment it issues the next."""
+    """The partner may revoke the old token as soon as it issues the next."""
     fleet = Fleet()
     replicas = fleet.start(10)
     for rotation in range(2, 12):
@@ -197,11 +197,11 @@ async def test_a_token_is_never_vended_past_its_declared_end() -> None:
     await fleet.stop()
 
 
-# -- what the partner says --------------------------------------------------------------------------------------------
+# -- partner responses ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("retry_after_s", "pause_s"), [(120.0, 120), (None, 30)])
-def test_a_429_starts_a_cool_down_that_everyone_keeps(retry_after_s: float | None, pause_s: float) -> None:
+def test_a_429_starts_a_cool_down_that_all_replicas_keep(retry_after_s: float | None, pause_s: float) -> None:
     @virtual
     async def run() -> None:
         fleet = Fleet()
@@ -227,7 +227,7 @@ def test_a_429_starts_a_cool_down_that_everyone_keeps(retry_after_s: float | Non
 
 
 @virtual
-async def test_a_valid_token_is_served_on_through_a_cool_down() -> None:
+async def test_a_valid_token_is_served_during_a_cool_down() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     assert await replica.token() == "token-1"
@@ -280,7 +280,7 @@ async def test_rejected_credentials_stop_the_calls_but_for_the_slow_retry() -> N
 
 
 @virtual
-async def test_the_old_token_is_served_while_new_credentials_are_bad() -> None:
+async def test_the_old_token_is_served_while_new_credentials_are_invalid() -> None:
     fleet = Fleet(partner=FakePartner(good_secrets={"secret-1"}))
     replicas = fleet.start(3)
     assert await replicas[0].token() == "token-1"
@@ -311,7 +311,7 @@ async def test_new_credentials_are_tried_with_one_call_and_promoted() -> None:
 
 
 @virtual
-async def test_a_refused_refresh_token_is_dropped_for_one_grant() -> None:
+async def test_a_rejected_refresh_token_is_replaced_by_one_grant() -> None:
     fleet = Fleet(partner=FakePartner(can_refresh=True))
     replicas = fleet.start(3)
     assert await replicas[0].token() == "token-1"
@@ -331,7 +331,7 @@ async def test_a_refused_refresh_token_is_dropped_for_one_grant() -> None:
 @pytest.mark.parametrize(
     "kind", [FailureKind.SERVER_ERROR, FailureKind.TIMEOUT, FailureKind.CONNECT, FailureKind.MALFORMED]
 )
-def test_a_partner_in_trouble_is_called_ever_more_rarely_within_the_budget(kind: FailureKind) -> None:
+def test_a_failing_partner_is_called_less_and_less_often_within_the_budget(kind: FailureKind) -> None:
     @virtual
     async def run() -> None:
         fleet = Fleet()
@@ -345,7 +345,7 @@ def test_a_partner_in_trouble_is_called_ever_more_rarely_within_the_budget(kind:
                 await replicas[0].token()
             await asyncio.sleep(1)
         assert most_calls_in_a_window(fleet.partner) <= 6
-        # A budget's worth would be 30.
+        # The budget would allow 30 calls.
         assert fleet.partner.count - early < min(early, 30)
         fleet.partner.script.clear()
         await asyncio.sleep(policy_bound_s(fleet.profile))
@@ -418,14 +418,14 @@ async def test_an_app_that_reports_every_token_spends_at_most_half_of_the_budget
         verdicts.add((await hostile.broker.report(vended.token.token_id)).verdict)
         assert vended.token.access.reveal()
         await asyncio.sleep(0.5)
-    assert most_calls_on_demand_in_a_window(fleet) <= 3
+    assert most_caller_requested_calls_in_a_window(fleet) <= 3
     assert most_calls_in_a_window(fleet.partner) <= 6
     assert "later" in verdicts
     await fleet.stop()
 
 
 @virtual
-async def test_min_ttl_without_end_spends_at_most_half_of_the_budget() -> None:
+async def test_endless_min_ttl_requests_spend_at_most_half_of_the_budget() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     await replica.token()
@@ -437,7 +437,7 @@ async def test_min_ttl_without_end_spends_at_most_half_of_the_budget() -> None:
         except BudgetExhaustedError:
             refused += 1
         assert replica.broker.current() is not None
-    assert most_calls_on_demand_in_a_window(fleet) <= 3
+    assert most_caller_requested_calls_in_a_window(fleet) <= 3
     assert refused > 200
     await fleet.stop()
 
@@ -458,7 +458,7 @@ async def test_min_ttl_refreshes_ahead_only_when_the_token_is_too_old_for_it() -
 
 
 @virtual
-async def test_a_partner_that_hands_out_the_reported_token_shows_the_report_was_mistaken() -> None:
+async def test_a_partner_that_returns_the_reported_token_shows_that_the_report_was_mistaken() -> None:
     fleet = Fleet(partner=FakePartner(same_token=True))
     replicas = fleet.start(2)
     vended = await replicas[0].broker.vend()
@@ -474,7 +474,7 @@ async def test_a_partner_that_hands_out_the_reported_token_shows_the_report_was_
 
 
 @virtual
-async def test_a_rejected_token_is_vended_as_suspect_only_while_no_other_can_be_had() -> None:
+async def test_a_rejected_token_is_vended_as_suspect_only_while_no_other_is_available() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     vended = await replica.broker.vend()
@@ -521,8 +521,8 @@ async def test_callers_of_a_suspect_token_get_it_when_the_partner_hangs() -> Non
 
 
 @virtual
-async def test_a_token_refused_at_the_same_age_again_and_again_is_refreshed_before_it() -> None:
-    """The partner's tokens live 400 s; the setting says 900. Apps report each one they see refused."""
+async def test_a_token_that_is_repeatedly_rejected_at_one_age_is_refreshed_before_that_age() -> None:
+    """The partner's tokens live 400 s, and the setting is 900 s. Apps report each token that the partner rejects."""
     fleet = Fleet()
     replicas = fleet.start(3)
     refusals = 0
@@ -576,7 +576,7 @@ async def test_store_down_with_failures_spends_no_more_than_the_share() -> None:
 
 
 @virtual
-async def test_store_down_at_the_start_may_be_told_to_fail_instead() -> None:
+async def test_store_down_at_the_start_fails_where_so_configured() -> None:
     fleet = Fleet(profile=Profile(base_url=BASE_URL, store_failure=StoreFailure.FAIL))
     (replica,) = fleet.start(1)
     fleet.cut()
@@ -593,7 +593,7 @@ async def test_store_down_at_the_start_may_be_told_to_fail_instead() -> None:
 
 
 @virtual
-async def test_a_store_that_goes_away_later_fails_no_caller() -> None:
+async def test_a_later_store_outage_fails_no_caller() -> None:
     fleet = Fleet()
     replicas = fleet.start(4)
     await asyncio.gather(*(replica.token() for replica in replicas))
@@ -630,7 +630,7 @@ async def test_a_token_that_could_not_be_committed_is_vended_and_offered_later()
 
 
 @virtual
-async def test_a_store_that_lost_its_data_is_seeded_and_nobody_calls() -> None:
+async def test_a_store_that_lost_its_data_is_seeded_without_a_partner_call() -> None:
     fleet = Fleet()
     replicas = fleet.start(6)
     await asyncio.gather(*(replica.token() for replica in replicas))
@@ -661,8 +661,8 @@ async def test_a_cool_down_survives_a_store_that_lost_its_data() -> None:
 
 
 @virtual
-async def test_an_answer_that_is_overtaken_is_not_taken_for_lost_data() -> None:
-    """A report's look at the store is slow, and a rotation is over before its answer is there."""
+async def test_a_delayed_store_reply_does_not_count_as_lost_data() -> None:
+    """A report's read of the store is slow, and a rotation has ended before its reply arrives."""
     fleet = Fleet()
     (replica,) = fleet.start(1)
     await replica.token()
@@ -689,7 +689,7 @@ async def test_a_lost_answer_to_a_claim_or_commit_costs_no_second_call() -> None
 
 @virtual
 async def test_two_masters_cost_one_call_a_rotation_and_side() -> None:
-    """A split brain: half of the fleet sees one store, half another; then one store again."""
+    """A split brain: each half of the fleet has its own store, and later both have one store again."""
     fleet = Fleet()
     left = fleet.start(3)
     await left[0].token()
@@ -728,7 +728,7 @@ async def test_wall_clocks_that_differ_or_jump_change_nothing() -> None:
 
 
 @virtual
-async def test_a_profile_nobody_asks_for_rests_until_the_next_request() -> None:
+async def test_an_unused_profile_is_not_refreshed_until_the_next_request() -> None:
     fleet = Fleet(profile=Profile(base_url=BASE_URL, idle_s=300))
     (replica,) = fleet.start(1)
     assert await replica.token() == "token-1"
@@ -743,7 +743,7 @@ async def test_a_profile_nobody_asks_for_rests_until_the_next_request() -> None:
 
 
 @virtual
-async def test_a_spent_budget_is_a_clear_no() -> None:
+async def test_a_spent_budget_is_an_explicit_error() -> None:
     fleet = Fleet(profile=Profile(base_url=BASE_URL, budget=Budget(1, 3600)))
     fleet.partner.script.append(failure(FailureKind.SERVER_ERROR))
     (replica,) = fleet.start(1)
@@ -758,7 +758,7 @@ async def test_a_spent_budget_is_a_clear_no() -> None:
 
 
 @virtual
-async def test_stopping_with_a_call_out_fails_the_lease_so_that_nobody_waits_for_it() -> None:
+async def test_a_stop_during_a_call_ends_the_lease_so_that_no_replica_waits_for_it() -> None:
     fleet = Fleet(partner=FakePartner(latency_s=8))
     (leaving,) = fleet.start(1)
     await asyncio.sleep(1)
@@ -774,7 +774,7 @@ async def test_stopping_with_a_call_out_fails_the_lease_so_that_nobody_waits_for
 
 
 @virtual
-async def test_a_long_poll_ends_with_the_next_token_or_its_time() -> None:
+async def test_a_long_poll_ends_with_the_next_token_or_its_time_limit() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     vended = await replica.broker.vend()
@@ -787,7 +787,7 @@ async def test_a_long_poll_ends_with_the_next_token_or_its_time() -> None:
 
 
 @virtual
-async def test_the_warm_path_touches_no_store() -> None:
+async def test_a_request_for_a_held_token_does_not_use_the_store() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     await replica.token()

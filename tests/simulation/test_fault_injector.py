@@ -13,7 +13,7 @@ FAULTS = 12
 
 
 def test_faults_that_last_until_the_calm_end_in_the_order_in_which_they_began() -> None:
-    """So a seed has one history in every process, wherever its tasks lie in memory."""
+    """So a seed has the same history in every process, whatever the addresses of its tasks in memory."""
     ended: list[int] = []
 
     async def fault(number: int) -> None:
@@ -34,19 +34,19 @@ def test_faults_that_last_until_the_calm_end_in_the_order_in_which_they_began() 
     assert ended == list(range(FAULTS))
 
 
-def test_a_process_that_goes_on_at_the_calm_is_not_struck_at_its_next_step() -> None:
+def test_a_process_that_is_resumed_at_the_calm_gets_no_fault_at_its_next_step() -> None:
     """Nothing would end that fault."""
 
     async def storm() -> bool:
         world = World(plan_of(0))
-        injector, victim = FaultInjector(world), world.start()
-        injector._strikes.at(victim, Fault.PAUSE, 1000)
-        injector._strikes.before_step(victim, Fault.PAUSE, 0, 1000)
+        injector, replica = FaultInjector(world), world.start()
+        injector._process_faults.at(replica, Fault.PAUSE, 1000)
+        injector._process_faults.before_step(replica, Fault.PAUSE, 0, 1000)
         await asyncio.sleep(1)
-        assert victim.process.stopped
+        assert replica.process.stopped
         await injector._calm()
         await asyncio.sleep(10)
-        return victim.process.stopped
+        return replica.process.stopped
 
     with asyncio.Runner(loop_factory=ProcessLoop) as runner:
         assert not runner.run(storm())

@@ -1,4 +1,4 @@
-"""Faults at the worst moment: two at once, an answer lost, a stop in between. Each of these was a bug."""
+"""Faults at the worst moment: two at once, a lost reply, a stop in between. Each test stands for a past bug."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def now() -> float:
 
 
 async def first_token(replica: Replica) -> str:
-    """Asks as often as it is told to."""
+    """Request a token until there is one, as often as the errors say."""
     while True:
         try:
             return await replica.token()
@@ -55,12 +55,12 @@ def pause_left_s(replica: Replica) -> float:
     return max(0, replica.broker.snapshot().pause_until - replica.broker.clock.wall())
 
 
-# -- the store is away ------------------------------------------------------------------------------------------------
+# -- store outages ----------------------------------------------------------------------------------------------------
 
 
 @virtual
-async def test_a_429_of_a_local_call_reaches_the_store_that_comes_back() -> None:
-    """Also when this replica's own token is newer than anything the store ever gave out."""
+async def test_a_429_of_a_local_call_is_stored_once_the_store_is_back() -> None:
+    """Also when this replica's own token is newer than any token of the store."""
     fleet = Fleet(profile=SHORT)
     (replica,) = fleet.start(1)
     await replica.token()
@@ -81,7 +81,7 @@ async def test_a_429_of_a_local_call_reaches_the_store_that_comes_back() -> None
 
 
 @virtual
-async def test_a_429_noted_while_the_store_is_being_told_of_something_else_is_kept() -> None:
+async def test_a_429_recorded_while_the_store_is_being_seeded_is_kept() -> None:
     fleet = Fleet(profile=SHORT, partner=FakePartner(latency_s=1))
     (replica,) = fleet.start(1)
     vended = await replica.broker.vend()
@@ -130,7 +130,7 @@ async def test_reports_spend_half_of_the_share_while_the_store_is_down() -> None
 
 
 @virtual
-async def test_a_claim_whose_answer_was_lost_is_granted_again() -> None:
+async def test_a_claim_whose_reply_was_lost_is_granted_again() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     replica.wire.lose_answers_of = {"claim"}
@@ -146,8 +146,8 @@ async def test_a_claim_whose_answer_was_lost_is_granted_again() -> None:
 
 
 @virtual
-async def test_reports_of_made_up_tokens_hold_up_nothing() -> None:
-    """Sixty callers at once, a store 50 ms away, and the refresh point comes."""
+async def test_reports_of_invented_tokens_delay_no_refresh() -> None:
+    """Sixty concurrent callers, a store with 50 ms of latency, and a token that reaches its refresh point."""
     fleet = Fleet(profile=SHORT)
     (replica,) = fleet.start(1)
     await replica.token()
@@ -172,8 +172,8 @@ async def test_reports_of_made_up_tokens_hold_up_nothing() -> None:
 
 
 @virtual
-async def test_a_token_adopted_while_its_flight_takes_off_is_not_replaced_at_once() -> None:
-    """A report's look at the store brings the new token in the moment between the need and the claim."""
+async def test_a_token_adopted_before_the_claim_is_not_replaced_at_once() -> None:
+    """A report's read of the store returns the new token between the decision to refresh and the claim."""
     fleet = Fleet()
     slow, quick = fleet.start(2)
     vended = await slow.broker.vend()
@@ -183,17 +183,17 @@ async def test_a_token_adopted_while_its_flight_takes_off_is_not_replaced_at_onc
     await fleet.partner.called(2)
     await asyncio.sleep(1)
     state = await fleet.store.shared_state(fleet.profile).peek(vended.token.fence)
-    flight = asyncio.ensure_future(slow.parts.refresher.refresh(Reason.REJECTED))
+    attempt = asyncio.ensure_future(slow.parts.refresher.refresh(Reason.REJECTED))
     await asyncio.sleep(0)
     assert slow.parts.replica.follow(state, now())
     slow.wire.delay_s = 0
-    assert await flight == Adopted()
+    assert await attempt == Adopted()
     assert fleet.partner.count == 2
     await fleet.stop()
 
 
 @virtual
-async def test_a_report_that_the_store_cannot_be_told_is_kept_until_it_can() -> None:
+async def test_a_report_that_cannot_be_stored_is_kept_until_it_can() -> None:
     fleet = Fleet()
     replica, other = fleet.start(2)
     vended = await replica.broker.vend()
@@ -214,7 +214,7 @@ async def test_a_report_that_the_store_cannot_be_told_is_kept_until_it_can() -> 
 
 @virtual
 async def test_a_report_to_a_store_that_just_lost_its_data_still_counts() -> None:
-    """The store is reminded of the token first; and again when the first try to remind it fails."""
+    """The store is seeded with the token first, and again when the first attempt fails."""
     fleet = Fleet()
     (replica,) = fleet.start(1)
     vended = await replica.broker.vend()
@@ -237,7 +237,7 @@ async def test_a_report_to_a_store_that_just_lost_its_data_still_counts() -> Non
 
 
 @virtual
-async def test_credentials_that_cannot_be_read_any_more_raise_the_alarm_and_change_nothing() -> None:
+async def test_credentials_that_become_unreadable_are_reported_and_change_nothing() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     await replica.token()
@@ -245,7 +245,7 @@ async def test_credentials_that_cannot_be_read_any_more_raise_the_alarm_and_chan
     def unreadable() -> Credentials:
         raise CredentialsError("api-key is empty")
 
-    replica.files.read = unreadable  # type: ignore[method-assign]  # a file that went away
+    replica.files.read = unreadable  # type: ignore[method-assign]  # a file that was removed
     await asyncio.sleep(1000)
     assert not replica.broker.snapshot().credentials_valid
     assert await replica.token() == "token-2"
@@ -254,7 +254,7 @@ async def test_credentials_that_cannot_be_read_any_more_raise_the_alarm_and_chan
 
 
 @virtual
-async def test_a_bug_in_a_round_is_told_and_survived() -> None:
+async def test_an_unexpected_error_in_a_round_is_logged_and_the_rounds_continue() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     await replica.token()
@@ -262,14 +262,14 @@ async def test_a_bug_in_a_round_is_told_and_survived() -> None:
     def bug() -> Credentials:
         raise ZeroDivisionError("a secret")
 
-    files, replica.files.read = replica.files.read, bug  # type: ignore[method-assign]  # a bug of ours
+    files, replica.files.read = replica.files.read, bug  # type: ignore[method-assign]  # an unexpected error
     await asyncio.sleep(20)
-    replica.files.read = files  # type: ignore[method-assign]  # mended
+    replica.files.read = files  # type: ignore[method-assign]  # repaired
     await asyncio.sleep(1000)
     assert await replica.token() == "token-2"
-    told = replica.sink.of(InternalFailure)
-    assert told
-    assert all("ZeroDivisionError" in event.trace and "a secret" not in event.trace for event in told)
+    logged = replica.sink.of(InternalFailure)
+    assert logged
+    assert all("ZeroDivisionError" in event.trace and "a secret" not in event.trace for event in logged)
     await fleet.stop()
 
 
@@ -277,7 +277,7 @@ async def test_a_bug_in_a_round_is_told_and_survived() -> None:
 
 
 @virtual
-async def test_a_waiting_caller_is_answered_at_the_stop_and_no_flight_starts_after_it() -> None:
+async def test_a_waiting_caller_is_answered_at_the_stop_and_no_refresh_attempt_starts_after_it() -> None:
     fleet = Fleet(partner=FakePartner(latency_s=8))
     (holder,) = fleet.start(1)
     await asyncio.sleep(1)
@@ -301,7 +301,7 @@ async def test_a_waiting_caller_is_answered_at_the_stop_and_no_flight_starts_aft
 
 @virtual
 async def test_a_caller_that_comes_during_the_stop_is_answered_at_once() -> None:
-    """The call that is out still has its second, and nobody waits for it any more."""
+    """The running partner call still has its second, and no caller waits for it any more."""
     fleet = Fleet(partner=FakePartner(latency_s=8))
     (leaving,) = fleet.start(1)
     await asyncio.sleep(1)
@@ -315,7 +315,7 @@ async def test_a_caller_that_comes_during_the_stop_is_answered_at_once() -> None
 
 
 @virtual
-async def test_a_report_under_way_is_answered_at_the_stop() -> None:
+async def test_a_running_report_is_answered_at_the_stop() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     vended = await replica.broker.vend()
@@ -355,7 +355,7 @@ async def test_a_stop_in_the_middle_of_a_claim_leaves_no_lease_behind() -> None:
 
 
 @virtual
-async def test_a_partner_that_fails_in_turns_is_called_ever_more_rarely_too() -> None:
+async def test_a_partner_that_fails_in_turns_is_called_less_and_less_often_too() -> None:
     fleet = Fleet()
     fleet.start(1)
     for _ in range(500):
@@ -366,7 +366,7 @@ async def test_a_partner_that_fails_in_turns_is_called_ever_more_rarely_too() ->
 
 
 @virtual
-async def test_a_token_that_is_over_on_arrival_is_a_failed_call() -> None:
+async def test_a_token_that_has_expired_on_arrival_is_a_failed_call() -> None:
     fleet = Fleet(partner=FakePartner(lifetime_s=0.15))
     (replica,) = fleet.start(1)
     with pytest.raises(PartnerUnavailableError):
@@ -378,7 +378,7 @@ async def test_a_token_that_is_over_on_arrival_is_a_failed_call() -> None:
 
 
 @virtual
-async def test_one_blip_at_a_cold_start_is_waited_out() -> None:
+async def test_callers_wait_out_one_failure_at_a_cold_start() -> None:
     fleet = Fleet()
     fleet.partner.script.append(failure(FailureKind.SERVER_ERROR))
     (replica,) = fleet.start(1)
@@ -388,8 +388,8 @@ async def test_one_blip_at_a_cold_start_is_waited_out() -> None:
 
 
 @virtual
-async def test_a_caller_whose_time_is_over_gets_the_token_that_came_meanwhile() -> None:
-    """It is used from the moment it came, and its caller waited on for the store to be told."""
+async def test_a_caller_at_its_time_limit_gets_the_token_that_came_meanwhile() -> None:
+    """The token is used from its arrival, and its caller waited on for the commit."""
     fleet = Fleet(profile=replace(SHORT, request_timeout_s=0.3))
     (replica,) = fleet.start(1)
     replica.wire.answer_delay_s["commit"] = 0.4
@@ -398,7 +398,7 @@ async def test_a_caller_whose_time_is_over_gets_the_token_that_came_meanwhile() 
 
 
 @virtual
-async def test_min_ttl_of_the_whole_lifetime_is_refused_before_it_costs_a_call() -> None:
+async def test_a_min_ttl_of_the_whole_lifetime_is_refused_without_a_call() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     await replica.token()
@@ -411,7 +411,7 @@ async def test_min_ttl_of_the_whole_lifetime_is_refused_before_it_costs_a_call()
 
 @virtual
 async def test_rejected_credentials_name_their_own_retry() -> None:
-    """Not that of a pair nobody has any more."""
+    """Not the retry of credentials that no replica uses any more."""
     fleet = Fleet(partner=FakePartner(good_secrets=set()))
     (replica,) = fleet.start(1)
     await asyncio.sleep(110)
@@ -425,7 +425,7 @@ async def test_rejected_credentials_name_their_own_retry() -> None:
 
 @virtual
 async def test_a_failed_refresh_is_followed_by_a_grant() -> None:
-    """The refresh token is used once; after a timeout nobody knows whether it was."""
+    """The refresh token is used once. After a timeout it is unknown whether the partner accepted it."""
     fleet = Fleet(partner=FakePartner(can_refresh=True))
     (replica,) = fleet.start(1)
     await replica.token()
@@ -441,18 +441,18 @@ async def test_a_failed_refresh_is_followed_by_a_grant() -> None:
 
 @virtual
 async def test_a_caller_whose_back_off_is_over_takes_the_token_that_came_meanwhile() -> None:
-    """It waits the back-off out; a replica that had been cut off offers a token it got on its own share."""
+    """It waits for the end of the back-off. A replica that had been cut off offers a token of a local call."""
     fleet = Fleet()
     (replica,) = fleet.start(1)
     fleet.partner.script.append(failure(FailureKind.SERVER_ERROR, retry_after_s=3))
     waiting = asyncio.ensure_future(replica.token())
     await fleet.partner.called(1)
     await asyncio.sleep(0.5)
-    access, pair = Secret("token-offered"), credentials()
+    access, used = Secret("token-offered"), credentials()
     offered = Token(
         access=access, token_id=token_id_of(access), role="API_USER", fence=int(replica.broker.clock.wall() * 1000),
         issued_at=replica.broker.clock.wall(), lifetime_s=900, lifetime=Lifetime.ASSUMED,
-        credentials_id=pair.credentials_id,
+        credentials_id=used.credentials_id,
     )  # fmt: skip
     await fleet.store.shared_state(fleet.profile).seed(ReplicaMemory(state=State(), token=offered, token_age_s=0))
     assert await waiting == "token-offered"
@@ -462,8 +462,8 @@ async def test_a_caller_whose_back_off_is_over_takes_the_token_that_came_meanwhi
 
 
 @virtual
-async def test_a_partner_that_hands_out_one_token_until_its_end_is_not_asked_ever_more_often() -> None:
-    """Each answer declares what is left: to refresh after a share of that would be a call at each share of a share."""
+async def test_a_partner_that_returns_one_token_until_its_end_is_not_called_ever_more_often() -> None:
+    """Each response declares the rest of the lifetime. A refresh after a share of it would cause ever more calls."""
     partner = FakePartner(same_token=True)
 
     async def declare_what_is_left() -> None:
@@ -479,7 +479,7 @@ async def test_a_partner_that_hands_out_one_token_until_its_end_is_not_asked_eve
 
 
 @virtual
-async def test_a_token_that_ended_on_its_way_is_no_answer_and_the_log_says_why() -> None:
+async def test_a_token_that_expired_on_its_way_is_not_vended_and_the_log_has_the_reason() -> None:
     partner = FakePartner()
     partner.lifetime_s = 1
 
@@ -497,7 +497,7 @@ async def test_a_token_that_ended_on_its_way_is_no_answer_and_the_log_says_why()
 
 @virtual
 async def test_a_rejected_token_stays_marked_while_the_store_has_another_one() -> None:
-    """The holder's call fails, and the answer to its failure speaks of a token it has not seen yet."""
+    """The holder's call fails, and the store's reply names a token that the holder does not have yet."""
     fleet = Fleet()
     first, _ = fleet.start(2)
     token = (await first.broker.vend()).token
@@ -517,8 +517,8 @@ async def test_a_rejected_token_stays_marked_while_the_store_has_another_one() -
 
 
 @virtual
-async def test_what_the_store_says_of_another_token_unmarks_none() -> None:
-    """Two masters gave out one fence twice: the store's token is not the one that was rejected here."""
+async def test_the_stores_state_of_another_token_does_not_unmark_the_held_one() -> None:
+    """Two masters issued the same fence: the store's token is not the one that was rejected here."""
     fleet = Fleet()
     (replica,) = fleet.start(1)
     token = (await replica.broker.vend()).token
@@ -535,8 +535,8 @@ async def test_what_the_store_says_of_another_token_unmarks_none() -> None:
 
 
 @virtual
-async def test_two_tokens_of_one_fence_end_as_the_stores() -> None:
-    """Two masters may give out one fence twice; whoever holds the other token takes the store's."""
+async def test_of_two_tokens_with_one_fence_the_stores_is_used() -> None:
+    """Two masters may issue the same fence. A replica that holds the other token takes the store's."""
     fleet = Fleet()
     replicas = fleet.start(3)
     token = (await replicas[0].broker.vend()).token

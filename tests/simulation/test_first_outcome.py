@@ -1,4 +1,4 @@
-"""When a profile has had the first outcome that readiness waits for, and that it is never taken back."""
+"""The first outcome of a profile, which readiness waits for: when it is known, and that it stays known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def known(sidecar: Sidecar) -> bool:
 
 
 async def always_known(sidecar: Sidecar, for_s: int) -> bool:
-    """Looked at ten times a second, so that no call and no pause is missed."""
+    """Check ten times a second, so that no call and no pause is missed."""
     seen = set[bool]()
     for _ in range(10 * for_s):
         seen.add(known(sidecar))
@@ -41,12 +41,12 @@ async def test_a_partner_that_hangs_is_an_outcome_once_the_first_call_has_timed_
     assert not known(sidecar)
     await asyncio.sleep(1)
     assert await always_known(sidecar, for_s=120)
-    assert fleet.partner.count > 2, "and calls under way again take nothing back"
+    assert fleet.partner.count > 2, "and later calls change nothing"
     await fleet.stop()
 
 
 @virtual
-async def test_a_pause_that_others_caused_is_an_outcome_and_stays_one_when_it_is_over() -> None:
+async def test_a_pause_caused_by_another_replica_is_an_outcome_and_stays_one_after_its_end() -> None:
     fleet = KeyFleet(partner=hanging_partner())
     fleet.start(1)
     await asyncio.sleep(10.5)
@@ -73,5 +73,5 @@ async def test_a_token_taken_from_the_store_is_an_outcome() -> None:
     await fleet.start(1)[0].token()
     (late,) = fleet.start(1)
     await asyncio.sleep(3)
-    assert known(late), "without a flight of its own"
+    assert known(late), "without a refresh attempt of its own"
     await fleet.stop()

@@ -1,4 +1,4 @@
-"""Which connection gives way to a new one where all slots are taken: the rules of the registry, one by one."""
+"""Which connection is closed for a new one when all slots are taken: the rules of the registry, one by one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONG_S = 2 * SEND_GRACE_S
 
 
 @virtual
-async def test_one_that_receives_for_long_gives_way_before_one_that_is_idle_for_longer() -> None:
+async def test_a_long_receiving_connection_is_closed_before_a_longer_idle_one() -> None:
     slots = ObservedRegistry(8)
     idle, receiving = slots.fill("idle", "receiving")
     slots.fill_with("responding", 6)
@@ -25,7 +25,7 @@ async def test_one_that_receives_for_long_gives_way_before_one_that_is_idle_for_
 
 
 @virtual
-async def test_one_that_has_just_begun_to_receive_does_not_give_way_to_the_next() -> None:
+async def test_a_connection_that_has_just_begun_to_receive_is_not_closed_for_the_next() -> None:
     slots = ObservedRegistry(8)
     idle, polling = slots.fill("idle", "polling")
     slots.fill_with("responding", 5)
@@ -37,7 +37,7 @@ async def test_one_that_has_just_begun_to_receive_does_not_give_way_to_the_next(
 
 
 @virtual
-async def test_when_a_quarter_receive_the_first_of_them_gives_way_at_once() -> None:
+async def test_when_a_quarter_of_the_connections_receive_the_first_of_them_is_closed_at_once() -> None:
     slots = ObservedRegistry(8)
     first, second = slots.fill("receiving", "receiving")
     slots.fill_with("idle", 6)
@@ -46,7 +46,7 @@ async def test_when_a_quarter_receive_the_first_of_them_gives_way_at_once() -> N
 
 
 @virtual
-async def test_a_long_poll_ends_with_its_answer_before_one_that_has_just_become_idle() -> None:
+async def test_a_long_poll_is_answered_and_ended_before_a_connection_that_has_just_become_idle() -> None:
     slots = ObservedRegistry(4)
     first, second, idle, _ = slots.fill("polling", "polling", "idle", "responding")
     slots.add("idle")
@@ -56,7 +56,7 @@ async def test_a_long_poll_ends_with_its_answer_before_one_that_has_just_become_
 
 
 @virtual
-async def test_a_few_long_polls_may_be_ending_at_a_time_and_the_first_of_them_is_cut_off_after_a_moment() -> None:
+async def test_a_few_long_polls_may_be_ending_at_a_time_and_the_first_is_aborted_after_a_moment() -> None:
     slots = ObservedRegistry(MAX_TURNED_AWAY + 1)
     polls = slots.fill_with("polling", MAX_TURNED_AWAY + 1)
     slots.fill_with("responding", MAX_TURNED_AWAY)
@@ -69,7 +69,7 @@ async def test_a_few_long_polls_may_be_ending_at_a_time_and_the_first_of_them_is
 
 
 @virtual
-async def test_without_long_polls_one_that_has_just_become_idle_gives_way() -> None:
+async def test_without_long_polls_a_connection_that_has_just_become_idle_is_closed() -> None:
     slots = ObservedRegistry(3)
     first, second, _ = slots.fill("idle", "idle", "responding")
     slots.add("responding")
@@ -77,7 +77,7 @@ async def test_without_long_polls_one_that_has_just_become_idle_gives_way() -> N
 
 
 @virtual
-async def test_of_idle_ones_the_one_that_was_answered_the_longest_time_ago_gives_way() -> None:
+async def test_of_idle_connections_the_one_with_the_oldest_response_is_closed() -> None:
     slots = ObservedRegistry(3)
     idle = slots.fill("idle", "idle", "idle")
     await asyncio.sleep(LONG_S)
@@ -92,7 +92,7 @@ async def test_of_idle_ones_the_one_that_was_answered_the_longest_time_ago_gives
 
 
 @virtual
-async def test_an_idle_one_that_awaits_a_response_by_now_does_not_give_way() -> None:
+async def test_an_idle_connection_that_has_begun_a_request_is_not_closed() -> None:
     slots = ObservedRegistry(2)
     first, second = slots.fill("idle", "idle")
     await asyncio.sleep(LONG_S)
@@ -103,7 +103,7 @@ async def test_an_idle_one_that_awaits_a_response_by_now_does_not_give_way() -> 
 
 
 @virtual
-async def test_where_all_await_responses_new_ones_are_turned_away_a_few_at_a_time() -> None:
+async def test_when_all_connections_await_responses_new_ones_are_refused_a_few_at_a_time() -> None:
     slots = ObservedRegistry(2)
     waiting = slots.fill("responding", "responding")
     turned_away = [FakeConnection() for _ in range(MAX_TURNED_AWAY + 1)]
@@ -115,7 +115,7 @@ async def test_where_all_await_responses_new_ones_are_turned_away_a_few_at_a_tim
 
 
 @virtual
-async def test_of_too_many_bodies_the_one_that_is_waited_for_the_longest_time_is_refused() -> None:
+async def test_of_too_many_unfinished_bodies_the_oldest_is_refused() -> None:
     slots = ObservedRegistry(8)
     first, second, third = slots.fill_with("responding", 3)
     slots.registry.begin_body(first)
@@ -129,7 +129,7 @@ async def test_of_too_many_bodies_the_one_that_is_waited_for_the_longest_time_is
 
 
 @virtual
-async def test_one_that_has_ended_waits_for_no_body() -> None:
+async def test_an_ended_connection_waits_for_no_body() -> None:
     """Whether it ended before or while its body was waited for."""
     slots = ObservedRegistry(8)
     early, late, third, fourth = slots.fill_with("responding", 4)
@@ -154,7 +154,7 @@ async def test_a_long_poll_that_is_ending_takes_no_slot() -> None:
 
 
 @virtual
-async def test_one_that_has_ended_or_is_ending_takes_up_nothing_again() -> None:
+async def test_an_ended_or_ending_connection_takes_no_slot_again() -> None:
     slots = ObservedRegistry(8)
     ended, ending = slots.fill("idle", "polling")
     slots.registry.remove(ended)

@@ -18,7 +18,7 @@ SECRET_1, SECRET_2, SECRET_3 = (credentials_with(f"key-{number}").api_secret.rev
 
 
 async def settled(fleet: KeyFleet) -> None:
-    """Everyone has a token, and whoever looked has looked."""
+    """Wait until all replicas have a token and their reads of the store have ended."""
     await fleet.tokens()
     await asyncio.sleep(3)
 
@@ -81,7 +81,7 @@ async def test_a_report_with_one_key_does_not_concern_the_other() -> None:
 
 
 @virtual
-async def test_a_refused_key_costs_the_slow_retry_and_the_old_one_goes_on() -> None:
+async def test_a_rejected_key_causes_the_slow_retry_and_the_old_one_stays_in_use() -> None:
     fleet = KeyFleet(partner=FakePartner(good_secrets={SECRET_1}))
     sidecars = fleet.start(3)
     await settled(fleet)
@@ -98,12 +98,12 @@ async def test_a_refused_key_costs_the_slow_retry_and_the_old_one_goes_on() -> N
     await asyncio.sleep(2 * 900)
     assert len(await fleet.tokens()) == 1
     assert fleet.partner.secrets_seen.count(SECRET_1) == 3, "refreshed with the old key"
-    assert 2 <= fleet.partner.secrets_seen.count(SECRET_2) <= 8, "and the new one tried now and then"
+    assert 2 <= fleet.partner.secrets_seen.count(SECRET_2) <= 8, "and the new one tried occasionally"
     await fleet.stop()
 
 
 @virtual
-async def test_the_slow_retry_moves_over_once_the_partner_takes_the_key() -> None:
+async def test_the_slow_retry_moves_to_the_new_key_once_the_partner_accepts_it() -> None:
     fleet = KeyFleet(partner=FakePartner(good_secrets={SECRET_1}))
     sidecars = fleet.start(2)
     await settled(fleet)
@@ -118,7 +118,7 @@ async def test_the_slow_retry_moves_over_once_the_partner_takes_the_key() -> Non
 
 
 @virtual
-async def test_without_the_store_nobody_tries_the_new_key_while_the_old_token_is_good() -> None:
+async def test_without_the_store_no_replica_tries_the_new_key_while_the_old_token_is_good() -> None:
     fleet = KeyFleet()
     fleet.start(5)
     await settled(fleet)
@@ -128,7 +128,7 @@ async def test_without_the_store_nobody_tries_the_new_key_while_the_old_token_is
     assert fleet.partner.secrets_seen == [SECRET_1]
     assert await fleet.tokens() == {"token-1"}
     await asyncio.sleep(300)
-    assert SECRET_2 in fleet.partner.secrets_seen, "late in its life somebody does"
+    assert SECRET_2 in fleet.partner.secrets_seen, "late in the token's life a replica does"
     await fleet.stop()
 
 
@@ -183,7 +183,7 @@ async def test_a_third_key_replaces_the_one_that_is_tried() -> None:
 
 
 @virtual
-async def test_keys_that_come_quicker_than_they_are_tried_end_with_the_last() -> None:
+async def test_of_keys_that_change_faster_than_they_are_tried_the_last_is_used() -> None:
     fleet = KeyFleet(partner=FakePartner(latency_s=2))
     fleet.start(2)
     await settled(fleet)
@@ -198,7 +198,7 @@ async def test_keys_that_come_quicker_than_they_are_tried_end_with_the_last() ->
 
 
 @virtual
-async def test_a_key_that_is_put_back_finds_its_living_token_and_costs_no_call() -> None:
+async def test_a_key_that_is_put_back_uses_its_valid_token_without_a_call() -> None:
     fleet = KeyFleet()
     fleet.start(2)
     await settled(fleet)
@@ -212,7 +212,7 @@ async def test_a_key_that_is_put_back_finds_its_living_token_and_costs_no_call()
 
 
 @virtual
-async def test_the_files_alone_are_noticed_too() -> None:
+async def test_a_change_of_the_files_alone_is_detected_too() -> None:
     fleet = KeyFleet()
     (sidecar,) = fleet.start(1)
     await settled(fleet)
@@ -226,7 +226,7 @@ async def test_the_files_alone_are_noticed_too() -> None:
 
 
 @virtual
-async def test_who_starts_with_the_new_key_alone_asks_for_a_token_of_its_own() -> None:
+async def test_a_sidecar_that_starts_with_only_the_new_key_fetches_its_own_token() -> None:
     fleet = KeyFleet(partner=FakePartner(good_secrets={SECRET_1}))
     fleet.start(1)
     await settled(fleet)
@@ -284,8 +284,8 @@ async def test_a_named_account_keeps_its_namespace_whatever_the_key() -> None:
 
 
 @virtual
-async def test_callers_that_wait_for_the_old_key_are_given_the_new_ones_token() -> None:
-    """The new key's call is slow, the old key's does not end: whichever comes first is for everyone."""
+async def test_callers_that_wait_for_the_old_key_get_the_new_keys_token() -> None:
+    """The new key's call is slow, and the old key's does not end. The first token is for all callers."""
     fleet = KeyFleet()
     (sidecar,) = fleet.start(1)
     await settled(fleet)
@@ -304,7 +304,7 @@ async def test_callers_that_wait_for_the_old_key_are_given_the_new_ones_token() 
 
 
 @virtual
-async def test_callers_that_the_old_key_can_give_nothing_wait_for_the_new_one() -> None:
+async def test_callers_wait_for_the_new_key_when_the_old_one_has_no_token() -> None:
     fleet = KeyFleet(partner=FakePartner(good_secrets={SECRET_2}))
     (sidecar,) = fleet.start(1)
     with pytest.raises(CredentialsRejectedError):
@@ -317,7 +317,7 @@ async def test_callers_that_the_old_key_can_give_nothing_wait_for_the_new_one() 
 
 
 @virtual
-async def test_neither_key_has_a_token_and_callers_are_told_in_time() -> None:
+async def test_callers_get_an_error_in_time_when_neither_key_has_a_token() -> None:
     fleet = KeyFleet(partner=FakePartner(good_secrets={SECRET_2}))
     (sidecar,) = fleet.start(1)
     with pytest.raises(CredentialsRejectedError):
@@ -353,7 +353,7 @@ async def test_a_suspect_token_is_not_vended_while_the_new_key_may_bring_a_good_
 
 @virtual
 async def test_a_caller_waits_for_both_keys_together_no_longer_than_for_one() -> None:
-    """The old key's call takes three seconds and is refused; of the new key's there is no end."""
+    """The old key's call takes three seconds and is rejected, and the new key's call does not end."""
     fleet = KeyFleet()
     (sidecar,) = fleet.start(1)
     await settled(fleet)
@@ -370,7 +370,7 @@ async def test_a_caller_waits_for_both_keys_together_no_longer_than_for_one() ->
 
 
 @virtual
-async def test_who_waits_for_a_change_is_told_of_the_new_keys_token() -> None:
+async def test_a_long_poll_gets_the_new_keys_token() -> None:
     fleet = KeyFleet()
     (sidecar,) = fleet.start(1)
     await settled(fleet)
@@ -391,7 +391,7 @@ async def test_who_waits_for_a_change_is_told_of_the_new_keys_token() -> None:
 
 
 @virtual
-async def test_a_report_of_the_old_keys_token_is_late_and_costs_nothing() -> None:
+async def test_a_report_of_the_old_keys_token_is_late_and_causes_no_call() -> None:
     fleet = KeyFleet()
     (sidecar,) = fleet.start(1)
     await settled(fleet)
@@ -406,7 +406,7 @@ async def test_a_report_of_the_old_keys_token_is_late_and_costs_nothing() -> Non
 
 
 @virtual
-async def test_of_two_suspect_tokens_the_old_one_goes_on() -> None:
+async def test_of_two_suspect_tokens_the_old_one_stays_in_use() -> None:
     fleet = KeyFleet()
     mine, theirs = fleet.start(1, "key-1")[0], fleet.start(1, "key-2")[0]
     await settled(fleet)
@@ -441,7 +441,7 @@ async def test_a_suspect_token_of_the_new_key_is_better_than_none() -> None:
 
 
 @virtual
-async def test_files_that_cannot_be_read_during_a_trial_raise_the_alarm_and_change_nothing() -> None:
+async def test_files_that_cannot_be_read_during_a_trial_are_reported_and_change_nothing() -> None:
     fleet = KeyFleet(partner=FakePartner(good_secrets={SECRET_1}))
     (sidecar,) = fleet.start(1)
     await settled(fleet)
@@ -456,7 +456,7 @@ async def test_files_that_cannot_be_read_during_a_trial_raise_the_alarm_and_chan
 
 
 @virtual
-async def test_a_profile_nobody_asks_for_does_not_try_the_key_until_somebody_does() -> None:
+async def test_an_unused_profile_does_not_try_the_key_until_the_next_request() -> None:
     fleet = KeyFleet(replace(PROFILE, idle_s=60))
     (sidecar,) = fleet.start(1)
     await settled(fleet)
@@ -522,7 +522,7 @@ async def test_one_account_under_two_names_has_one_token() -> None:
 
 @virtual
 async def test_without_the_store_two_names_in_one_process_spend_one_share() -> None:
-    """A fleet of five and ten calls a minute: two each, whatever a process calls its profiles."""
+    """A fleet of five with ten calls a minute: two for each process, whatever the names of its profiles."""
     fleet = KeyFleet(partner=FakePartner(always=None))
     names = [replace(profile, fleet_size=5, lifetime_s=30, refresh_at=0.5, margin_s=2) for profile in TWO_NAMES]
     names = [replace(profile, budget=replace(profile.budget, calls=10)) for profile in names]

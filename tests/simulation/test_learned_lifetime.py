@@ -1,4 +1,4 @@
-"""Tokens that die before their assumed end: the fleet learns when, keeps it in the store, and forgets it slowly."""
+"""Tokens that end before their assumed lifetime: the fleet stores a shorter one, which grows back slowly."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.support.virtual_time import virtual
 BASE_URL = "https://partner.example"
 TRUE_LIFE_S = 400
 LAZY = Profile(base_url=BASE_URL, poll_s=30)
-"""Days pass here: nothing but the number of looks depends on how often replicas look."""
+"""A test covers days. Only the number of store reads depends on this interval."""
 
 
 class Payments:
-    """Apps that pay every few seconds, and report what a partner refuses whose tokens live for `life_s`."""
+    """Apps that pay every few seconds, and report rejected tokens of a partner whose tokens live for `life_s`."""
 
     def __init__(self, fleet: Fleet, life_s: float) -> None:
         self._fleet = fleet
@@ -29,7 +29,7 @@ class Payments:
         return asyncio.get_running_loop().time() - issued_at
 
     async def go_on(self, replicas: list[Replica], for_s: float) -> int:
-        """How many payments were refused in this time."""
+        """Continue for a time and return how many payments were rejected in it."""
         before, until = self.refusals, asyncio.get_running_loop().time() + for_s
         while asyncio.get_running_loop().time() < until:
             for replica in replicas:
@@ -46,8 +46,8 @@ def learned_s(replica: Replica) -> float:
 
 
 @virtual
-async def test_the_same_refusal_does_not_happen_at_each_rotation() -> None:
-    """Two teach it; from then on tokens are replaced in time, but for the rare look whether they live longer by now."""
+async def test_a_rejection_does_not_repeat_at_each_rotation() -> None:
+    """After two rejections tokens are replaced in time, except for rare checks whether they live longer by now."""
     fleet = Fleet(LAZY)
     replicas = fleet.start(3)
     payments = Payments(fleet, TRUE_LIFE_S)
@@ -62,7 +62,7 @@ async def test_the_same_refusal_does_not_happen_at_each_rotation() -> None:
 
 
 @virtual
-async def test_what_was_learned_is_the_fleets_and_outlives_its_replicas() -> None:
+async def test_a_learned_lifetime_is_shared_by_the_fleet_and_outlives_its_replicas() -> None:
     fleet = Fleet(LAZY)
     (first,) = fleet.start(1)
     await Payments(fleet, TRUE_LIFE_S).go_on([first], 3 * TRUE_LIFE_S)
@@ -77,7 +77,7 @@ async def test_what_was_learned_is_the_fleets_and_outlives_its_replicas() -> Non
 
 
 @virtual
-async def test_it_grows_back_slowly_once_tokens_live_longer() -> None:
+async def test_a_learned_lifetime_grows_back_slowly_once_tokens_live_longer() -> None:
     fleet = Fleet(LAZY)
     replicas = fleet.start(2)
     payments = Payments(fleet, TRUE_LIFE_S)
@@ -92,7 +92,7 @@ async def test_it_grows_back_slowly_once_tokens_live_longer() -> None:
 
 
 @virtual
-async def test_one_wrong_report_teaches_nothing() -> None:
+async def test_one_wrong_report_changes_no_lifetime() -> None:
     fleet = Fleet(LAZY)
     replicas = fleet.start(2)
     for _ in range(5):
@@ -105,7 +105,7 @@ async def test_one_wrong_report_teaches_nothing() -> None:
 
 @virtual
 async def test_a_hostile_app_shortens_no_lifetime_below_the_floor_and_spends_half_of_the_budget() -> None:
-    """Whatever age it waits for: at once, a little above the floor, or at any."""
+    """It reports at once, a little above the floor, or at any age."""
     for waits_s in (0, 95, 300):
         fleet = Fleet(LAZY)
         (replica,) = fleet.start(1)

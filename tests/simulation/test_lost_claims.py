@@ -1,4 +1,4 @@
-"""A claim is granted and the answer is lost, while a good token is held."""
+"""A claim is granted and the reply is lost, while a good token is held."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 from dataclasses import replace
 
 from sidecar.core.model import StoreFailure
-from tests.simulation.test_faults_that_meet import SHORT, now
+from tests.simulation.test_concurrent_faults import SHORT, now
 from tests.support.fleet import Fleet
 from tests.support.virtual_time import virtual
 
 
 @virtual
-async def test_a_later_flight_takes_up_the_lease_that_nobody_uses() -> None:
-    """Else everyone would wait for its limit."""
+async def test_a_later_refresh_attempt_takes_up_the_unused_lease() -> None:
+    """Otherwise all replicas would wait for its limit."""
     fleet = Fleet(profile=replace(SHORT, store_failure=StoreFailure.FAIL))
     (replica,) = fleet.start(1)
     await replica.token()

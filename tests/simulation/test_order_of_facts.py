@@ -1,4 +1,4 @@
-"""Which of two facts is the later one: what was recorded during a call outlives it. Each of these was a bug."""
+"""Which of two facts is the later one: a fact recorded during a call outlives it. Each test stands for a past bug."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ from tests.support.partner import FakePartner, failure
 from tests.support.virtual_time import virtual
 
 ALONE = Profile(base_url="https://partner.example", fleet_size=1)
-"""The whole budget is the one replica's own share."""
+"""With one replica, its own share is the whole budget."""
 COOL_DOWN_S = 300
 UNKNOWN_ID = "0" * 32
-"""Of a token that no replica knows: a report of it is a look at the store."""
+"""The id of a token that no replica holds: a report of it makes the replica read the store."""
 
 
 def store_of(fleet: Fleet) -> SharedState:
-    """The store, as another replica uses it."""
+    """Return the store, as another replica uses it."""
     return fleet.store.shared_state(fleet.profile)
 
 
-async def tell_of_a_429(fleet: Fleet) -> None:
-    """Another replica, which was cut off, was answered 429 on its own share, and tells the store."""
+async def record_a_429(fleet: Fleet) -> None:
+    """As another replica that was cut off, store the 429 of a local call."""
     pause = Pause(kind=FailureKind.THROTTLED, left_s=COOL_DOWN_S, consecutive_failures=1)
     await store_of(fleet).seed(ReplicaMemory(state=State(pause=pause), token=None, token_age_s=0))
 
 
 async def commit_another(fleet: Fleet) -> Token:
-    """Another replica fetches a token under a lease."""
-    shared, pair, access = store_of(fleet), credentials(), Secret("token-of-another")
+    """As another replica, fetch a token under a lease."""
+    shared, used, access = store_of(fleet), credentials(), Secret("token-of-another")
     known = (await shared.peek(0)).token_fence
     ask = ClaimRequest(
-        nonce="b/1", known=known, fence=0, epoch="", caller_requested=False, credentials_id=pair.credentials_id
+        nonce="b/1", known=known, fence=0, epoch="", caller_requested=False, credentials_id=used.credentials_id
     )
     claimed = await shared.claim(ask)
     assert isinstance(claimed.outcome, Granted)
     token = Token(
         access=access, refresh=None, token_id=token_id_of(access), role="API_USER", fence=claimed.outcome.fence,
-        issued_at=claimed.state.now, lifetime_s=900, lifetime=Lifetime.ASSUMED, credentials_id=pair.credentials_id,
+        issued_at=claimed.state.now, lifetime_s=900, lifetime=Lifetime.ASSUMED, credentials_id=used.credentials_id,
     )  # fmt: skip
     await shared.commit("b/1", token, 0, LearnedLifetime())
     return token
 
 
 def set_store_clock_back(fleet: Fleet) -> None:
-    """By an hour; what lies in its future is brought back, as by the scripts."""
+    """Set it back by an hour and move future instants to the present, as the scripts do."""
     fleet.clock.set_forward_s -= 3600
     gate = fleet.store._records[fleet.profile.profile_id].gate
     assert gate is not None
     sanitize(gate, fleet.store._now_ms())
 
 
-async def nobody_calls_before_the_end(fleet: Fleet) -> None:
-    """Of the cool-down, and then somebody does."""
+async def no_call_before_the_end(fleet: Fleet) -> None:
+    """Check that the next call comes only after the end of the cool-down."""
     before = fleet.partner.count
     await asyncio.sleep(COOL_DOWN_S - 20)
     assert fleet.partner.count == before
@@ -68,78 +68,78 @@ async def nobody_calls_before_the_end(fleet: Fleet) -> None:
     assert fleet.partner.count > before
 
 
-# -- a cool-down that began meanwhile ---------------------------------------------------------------------------------
+# -- a cool-down that began during a call -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("looks", [False, True])
 @virtual
-async def test_a_grant_that_is_repeated_in_a_cool_down_is_not_used(looks: bool) -> None:
-    """The claim's answer is lost; it is granted again by its nonce, or a report's look tells of the 429 before that."""
+async def test_a_grant_that_is_repeated_during_a_cool_down_is_not_used(looks: bool) -> None:
+    """The claim's reply is lost. It is granted again by its nonce, or a report's read returns the 429 before that."""
     fleet = Fleet()
     (replica,) = fleet.start(1)
     replica.wire.lose_answers_of = {"claim"}
     await asyncio.sleep(0.55)
     assert "claim" in replica.wire.operations
-    await tell_of_a_429(fleet)
+    await record_a_429(fleet)
     replica.wire.lose_answers_of = set()
     if looks:
         await replica.broker.report(UNKNOWN_ID)
-    await nobody_calls_before_the_end(fleet)
+    await no_call_before_the_end(fleet)
     await fleet.stop()
 
 
-async def learn_of_a_429_during_a_local_call(fleet: Fleet) -> Replica:
-    """Then the store is away again."""
+async def read_a_429_during_a_local_call(fleet: Fleet) -> Replica:
+    """Read the 429 from the store, which is then unreachable again."""
     (replica,) = fleet.start(1)
     replica.wire.cut = True
     await fleet.partner.called(1)
     replica.wire.cut = False
-    await tell_of_a_429(fleet)
+    await record_a_429(fleet)
     await replica.broker.report(UNKNOWN_ID)
     replica.wire.cut = True
     return replica
 
 
 @virtual
-async def test_a_cool_down_learned_of_during_a_local_call_outlives_its_token() -> None:
+async def test_a_cool_down_read_during_a_local_call_outlives_its_token() -> None:
     fleet = Fleet(profile=ALONE, partner=FakePartner(latency_s=2))
-    replica = await learn_of_a_429_during_a_local_call(fleet)
+    replica = await read_a_429_during_a_local_call(fleet)
     await asyncio.sleep(3)
     vended = await replica.broker.vend()
     assert (await replica.broker.report(vended.token.token_id)).verdict == "later"
-    await nobody_calls_before_the_end(fleet)
+    await no_call_before_the_end(fleet)
     await fleet.stop()
 
 
 @virtual
-async def test_a_cool_down_learned_of_during_a_local_call_outlives_its_failure() -> None:
+async def test_a_cool_down_read_during_a_local_call_outlives_its_failure() -> None:
     fleet = Fleet(profile=ALONE, partner=FakePartner(latency_s=2))
     fleet.partner.script.append(failure(FailureKind.SERVER_ERROR))
-    await learn_of_a_429_during_a_local_call(fleet)
-    await nobody_calls_before_the_end(fleet)
+    await read_a_429_during_a_local_call(fleet)
+    await no_call_before_the_end(fleet)
     await fleet.stop()
 
 
 @virtual
-async def test_a_cool_down_is_known_though_the_store_could_not_be_reminded() -> None:
-    """Its answer asks to be told of the token first; that fails, and then the store is away."""
+async def test_a_cool_down_is_kept_though_the_store_could_not_be_seeded() -> None:
+    """Its reply asks for the token first. Sending it fails, and then the store is unreachable."""
     fleet = Fleet(profile=ALONE)
     (replica,) = fleet.start(1)
     replica.wire.cut = True
     vended = await replica.broker.vend()
-    await tell_of_a_429(fleet)
+    await record_a_429(fleet)
     replica.wire.lose_answers_of = {"seed"}
     replica.wire.cut = False
     await replica.broker.report(UNKNOWN_ID)
     assert "seed" in replica.wire.operations
     replica.wire.cut = True
     await replica.broker.report(vended.token.token_id)
-    await nobody_calls_before_the_end(fleet)
+    await no_call_before_the_end(fleet)
     await fleet.stop()
 
 
 @virtual
-async def test_a_cool_down_told_of_after_a_grant_stays_where_fences_run_ahead_of_the_clock() -> None:
+async def test_a_cool_down_recorded_after_a_grant_stays_when_fences_are_ahead_of_the_clock() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     vended = await replica.broker.vend()
@@ -148,12 +148,12 @@ async def test_a_cool_down_told_of_after_a_grant_stays_where_fences_run_ahead_of
     fleet.partner.latency_s = 2
     await replica.broker.report(vended.token.token_id)
     await fleet.partner.called(2)
-    await tell_of_a_429(fleet)
+    await record_a_429(fleet)
     await asyncio.sleep(5)
     vended = await replica.broker.vend()
     assert vended.token.access.reveal() == "token-2"
     await replica.broker.report(vended.token.token_id)
-    await nobody_calls_before_the_end(fleet)
+    await no_call_before_the_end(fleet)
     await fleet.stop()
 
 
@@ -161,10 +161,10 @@ async def test_a_cool_down_told_of_after_a_grant_stays_where_fences_run_ahead_of
 
 
 @virtual
-async def test_a_report_during_a_call_is_not_answered_by_the_token_it_brings() -> None:
-    """The partner answers a refresh with the token that is valid, and revokes it before the store is told.
+async def test_a_report_during_a_call_is_not_answered_by_the_token_of_that_call() -> None:
+    """The partner answers a refresh with the valid token, and revokes it before the commit.
 
-    A replica that took the report and is gone since cannot remind anybody of it.
+    The replica that took the report has ended, so it cannot seed the store.
     """
     fleet = Fleet(partner=FakePartner(can_refresh=True, same_token=True))
     (replica,) = fleet.start(1)
@@ -182,8 +182,8 @@ async def test_a_report_during_a_call_is_not_answered_by_the_token_it_brings() -
 
 
 @virtual
-async def test_an_own_call_vouches_for_no_token_that_was_adopted_meanwhile() -> None:
-    """The lease is forgotten in a fail-over, another token comes and is reported, and the commit is lost."""
+async def test_an_own_call_confirms_no_token_that_was_adopted_meanwhile() -> None:
+    """The lease is lost in a fail-over, another token is stored and reported, and the commit is lost."""
     fleet = Fleet(partner=FakePartner(latency_s=3))
     (replica,) = fleet.start(1)
     await replica.token()
@@ -205,7 +205,7 @@ async def test_an_own_call_vouches_for_no_token_that_was_adopted_meanwhile() -> 
 
 
 @virtual
-async def test_a_slow_local_call_takes_the_place_of_no_newer_token() -> None:
+async def test_a_slow_local_call_replaces_no_newer_token() -> None:
     fleet = Fleet(partner=FakePartner(latency_s=3))
     (replica,) = fleet.start(1)
     replica.wire.cut = True
@@ -225,8 +225,8 @@ async def test_a_slow_local_call_takes_the_place_of_no_newer_token() -> None:
 
 
 @virtual
-async def test_a_local_calls_token_ends_nobodys_lease_where_fences_run_ahead_of_the_clock() -> None:
-    """The store's clock was set back, so both sides count on from the last fence they know."""
+async def test_a_local_calls_token_ends_no_lease_when_fences_are_ahead_of_the_clock() -> None:
+    """The store's clock was set back, so both sides count on from their last known fence."""
     fleet = Fleet(profile=Profile(base_url="https://partner.example", fleet_size=1, budget=Budget(12, 60)))
     own, other = fleet.start(2)
     first = (await own.broker.vend()).token
@@ -251,8 +251,8 @@ async def test_a_local_calls_token_ends_nobodys_lease_where_fences_run_ahead_of_
 
 
 @virtual
-async def test_a_report_that_nobody_could_decide_in_time_counts() -> None:
-    """The store takes longer than a caller waits: whoever was told `later` gets the token as good no more."""
+async def test_a_report_that_was_not_decided_in_time_counts() -> None:
+    """The store takes longer than a caller waits: after the verdict `later` the token is no longer vended as good."""
     fleet = Fleet(profile=ALONE)
     (replica,) = fleet.start(1)
     token = (await replica.broker.vend()).token
@@ -268,8 +268,8 @@ async def test_a_report_that_nobody_could_decide_in_time_counts() -> None:
 
 
 @virtual
-async def test_a_report_counts_though_its_answer_asks_for_a_reminder_and_its_master_is_lost() -> None:
-    """The store's clock was set, so it is told of the token first; by then another master answers."""
+async def test_a_report_counts_though_its_reply_requests_seeding_and_its_master_is_lost() -> None:
+    """The store's clock was set, so the token is sent first. By then another master replies."""
     fleet = Fleet(profile=ALONE)
     (replica,) = fleet.start(1)
     token = (await replica.broker.vend()).token
@@ -309,8 +309,8 @@ async def test_a_report_where_no_token_is_held_is_not_answered_by_another_token(
 
 
 @virtual
-async def test_a_late_reminder_of_old_permits_takes_no_newer_ones_away() -> None:
-    """Three that are about to leave the window come in late, where two newer ones are; who got those is gone."""
+async def test_late_seeding_of_old_permits_removes_no_newer_ones() -> None:
+    """Three permits that are about to leave the window arrive late, after two newer ones whose replica has ended."""
     fleet = Fleet(profile=Profile(base_url="https://partner.example", budget=Budget(3, 60)))
     fleet.partner.script.extend([failure(FailureKind.SERVER_ERROR)] * 100)
     (first,) = fleet.start(1)

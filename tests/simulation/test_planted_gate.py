@@ -1,4 +1,4 @@
-"""Somebody rewrites the gate all the time, so that whoever asks is granted: each process still keeps the budget."""
+"""An attacker keeps rewriting the gate so that each claim is granted: each process still keeps the budget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOURS_S = 3600
 
 
 async def forget(fleet: Fleet, *, rejecting: bool) -> None:
-    """No permit was ever spent and nothing failed; and the token that lies there was reported, where `rejecting`."""
+    """Remove all permits and failures from the gate, and mark its token as reported where `rejecting`."""
     cell = fleet.store._records[fleet.profile.profile_id]
     while True:
         if cell.gate is not None:
@@ -28,7 +28,7 @@ async def forget(fleet: Fleet, *, rejecting: bool) -> None:
 
 
 def most_calls(fleet: Fleet, profile: Profile) -> int:
-    """In any window of the budget."""
+    """Return the most calls in any window of the budget."""
     times = [at for at, _ in fleet.partner.calls]
     return max(sum(at <= other < at + 0.98 * profile.budget.window_s for other in times) for at in times)
 
@@ -47,7 +47,7 @@ async def test_a_process_that_is_granted_everything_calls_within_the_budget() ->
 
 
 @virtual
-async def test_once_it_is_over_a_good_token_is_vended_again() -> None:
+async def test_a_good_token_is_vended_again_after_the_attack() -> None:
     fleet = Fleet()
     replica = fleet.start(1)[0]
     await fleet.partner.called(1)
@@ -62,7 +62,7 @@ async def test_once_it_is_over_a_good_token_is_vended_again() -> None:
 
 
 @virtual
-async def test_failures_that_are_forgotten_are_not_repeated_beyond_the_budget() -> None:
+async def test_removed_failures_cause_no_calls_beyond_the_budget() -> None:
     fleet = Fleet()
     fleet.partner.script.extend([failure(FailureKind.SERVER_ERROR)] * 10_000)
     fleet.start(3)

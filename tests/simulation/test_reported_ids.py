@@ -1,4 +1,4 @@
-"""Which reported ids are named in logs: those of tokens that were held here, for any other may be a token itself."""
+"""Which reported ids are logged: those of tokens that were held here. Any other may be a token itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MADE_UP = "0123456789abcdef0123456789abcdef"
 
 
 @virtual
-async def test_a_token_that_is_or_was_held_here_is_named() -> None:
+async def test_the_id_of_a_token_that_is_or_was_held_here_is_logged() -> None:
     (replica,) = Fleet().start(1)
     token_id = (await replica.broker.vend()).token.token_id
     assert (await replica.broker.report(token_id)).known
@@ -20,7 +20,7 @@ async def test_a_token_that_is_or_was_held_here_is_named() -> None:
 
 
 @virtual
-async def test_any_other_id_is_not() -> None:
+async def test_any_other_id_is_not_logged() -> None:
     """A partner's token may consist of 32 hexadecimal digits too."""
     (replica,) = Fleet().start(1)
     await replica.broker.vend()

@@ -31,7 +31,7 @@ def test_no_storm_breaks_an_invariant(first: int) -> None:
         assert not verdict.violation, verdict.report()
 
 
-def test_a_seed_replays_exactly() -> None:
+def test_a_seed_always_gives_the_same_history() -> None:
     first, again = run_seed(3), run_seed(3)
     assert len(first.history) > 50
     assert first.history == again.history
@@ -39,14 +39,14 @@ def test_a_seed_replays_exactly() -> None:
 
 @pytest.mark.parametrize("hunt", HUNTS, ids=lambda hunt: hunt.bug.__name__)
 def test_a_planted_bug_is_found(hunt: Hunt) -> None:
-    """And by nothing but the bug: without it the same schedule breaks nothing."""
+    """Only the bug causes the violation: without it the same schedule breaks no invariant."""
     with hunt.bug():
         found = _first_violation(hunt)
     assert found is not None, f"{hunt.bug.__name__} was not found in {HUNTED_SEEDS} seeds"
     assert not run_plan(found.plan).violation
 
 
-def test_a_verdict_says_how_to_see_it_again() -> None:
+def test_a_verdict_contains_the_command_that_repeats_it() -> None:
     with HUNTS[2].bug():
         found = _first_violation(HUNTS[2])
     assert found is not None
@@ -56,8 +56,8 @@ def test_a_verdict_says_how_to_see_it_again() -> None:
     assert len(report.splitlines()) < 50
 
 
-def test_a_window_whose_witnesses_are_gone_is_forgotten_whole() -> None:
-    """One replica in a crash loop, and a store clock that is set forward: a newcomer is granted a budget anew."""
+def test_a_window_whose_observers_have_ended_is_lost_as_a_whole() -> None:
+    """One replica in a crash loop, and a store clock that is set forward: a new replica is granted a new budget."""
     profile = Profile(
         base_url="https://partner.example", lifetime_s=40, budget=Budget(6, 30), partner_timeout_s=1, cooldown_s=5
     )

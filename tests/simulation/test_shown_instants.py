@@ -1,4 +1,4 @@
-"""Every instant that is shown is this machine's clock and what is left: whatever the store's says, and steadily."""
+"""Each shown instant is this machine's time plus the remaining seconds, steady and independent of the store's clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY_S = 86_400
 BEHIND_S = 1200
 TOKEN = ("issued_at", "expires_at", "last_success_at", "next_refresh_at")
 NEAR_S = 1.5
-"""An answer's way from the store, and a clock that wavers."""
+"""The latency of a store reply, and the jitter of a clock."""
 
 
 def clock_of(replica: Replica) -> VirtualClock:
@@ -31,7 +31,7 @@ def clock_of(replica: Replica) -> VirtualClock:
 
 
 async def agrees(replica: Replica) -> tuple[UtcTime, UtcTime]:
-    """The token's instants: an answer and the snapshot agree on them, and with the machine's clock."""
+    """Check that vended token, snapshot and machine clock agree on the token's instants."""
     vended, shown, clock = await replica.broker.vend(), replica.broker.snapshot(), clock_of(replica)
     assert vended.expires_at == pytest.approx(clock.wall() + shown.left_s, abs=NEAR_S)
     assert vended.expires_at - clock.wall() == pytest.approx(vended.expires_in_s, abs=NEAR_S)
@@ -44,8 +44,8 @@ async def agrees(replica: Replica) -> tuple[UtcTime, UtcTime]:
 
 @pytest.mark.parametrize("ahead_s", [-DAY_S, -BEHIND_S, BEHIND_S, DAY_S])
 @virtual
-async def test_a_store_whose_clock_is_another_changes_no_instant(ahead_s: float) -> None:
-    """For the replica that fetched the token and for those that were told of it by the store."""
+async def test_a_different_clock_of_the_store_changes_no_instant(ahead_s: float) -> None:
+    """For the replica that fetched the token and for those that read it from the store."""
     fleet = Fleet()
     fleet.clock.set_forward_s = ahead_s
     fleet.lose_data()  # a store that has started with that clock
@@ -54,13 +54,13 @@ async def test_a_store_whose_clock_is_another_changes_no_instant(ahead_s: float)
     shown = [await agrees(replica) for replica in replicas]
     assert max(shown)[0] - min(shown)[0] < 1
     for replica in replicas:
-        (told,) = replica.sink.of(TokenChanged)
-        assert (told.issued_at, told.expires_at) == await agrees(replica)
+        (changed,) = replica.sink.of(TokenChanged)
+        assert (changed.issued_at, changed.expires_at) == await agrees(replica)
     await fleet.stop()
 
 
 @virtual
-async def test_a_clock_that_is_set_after_the_start_is_followed_at_once_both_ways() -> None:
+async def test_a_clock_step_after_the_start_is_followed_at_once_in_both_directions() -> None:
     fleet = Fleet()
     replicas = fleet.start(2)
     await asyncio.gather(*(replica.token() for replica in replicas))
@@ -75,7 +75,7 @@ async def test_a_clock_that_is_set_after_the_start_is_followed_at_once_both_ways
 
 
 @virtual
-async def test_a_failure_is_shown_when_it_was_by_the_clock_as_it_goes_now() -> None:
+async def test_the_instant_of_a_failure_is_shown_by_the_present_clock() -> None:
     fleet = Fleet()
     fleet.partner.script.append(failure(FailureKind.THROTTLED, status=429, retry_after_s=300))
     (replica,) = fleet.start(1)
@@ -91,14 +91,14 @@ async def test_a_failure_is_shown_when_it_was_by_the_clock_as_it_goes_now() -> N
 
 
 def instants(shown: Snapshot) -> Iterator[tuple[str, str]]:
-    """Those that say when something began or will end, as apps read them."""
+    """Return the instants at which something began or will end, as apps read them."""
     for name in (*TOKEN, "cooldown_until", "pause_until", "retry_at"):
         if at := getattr(shown, name):
             yield name, iso(at)
 
 
 async def seen_over(fleet: Fleet, looks: int, seed: int) -> dict[str, set[str]]:
-    """All that is shown while answers of the store take now this long and now that."""
+    """Collect the shown instants while the store's latency varies."""
     rng, found = random.Random(seed), dict[str, set[str]]()
     for _ in range(looks):
         for replica in fleet.replicas:
@@ -112,8 +112,8 @@ async def seen_over(fleet: Fleet, looks: int, seed: int) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("seed", range(5))
 @virtual
-async def test_nothing_that_is_shown_flickers_while_clocks_stand(seed: int) -> None:
-    """A good token, and then a cool-down under it: many looks at the store, each as late as it likes."""
+async def test_shown_instants_do_not_change_while_no_clock_is_set(seed: int) -> None:
+    """A good token, and then a cool-down: many reads of the store, each with a random latency."""
     fleet = Fleet(Profile(base_url="https://partner.example", poll_s=0.5))
     fleet.start(3)
     await asyncio.sleep(5)

@@ -1,4 +1,4 @@
-"""One piece of work for all who ask at once."""
+"""One run of work for all concurrent callers."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Work:
 
 @virtual
 async def test_a_thousand_callers_share_one_run() -> None:
-    flights, work = SingleFlight[str, int](), Work()
-    assert set(await asyncio.gather(*(flights.join("k", work) for _ in range(1000)))) == {1}
+    single_flight, work = SingleFlight[str, int](), Work()
+    assert set(await asyncio.gather(*(single_flight.join("k", work) for _ in range(1000)))) == {1}
     assert work.runs == 1
 
 
 @virtual
-async def test_the_first_callers_cancellation_reaches_nobody_else() -> None:
-    flights, work = SingleFlight[str, int](), Work()
-    first = asyncio.ensure_future(flights.join("k", work))
-    second = asyncio.ensure_future(flights.join("k", work))
+async def test_the_first_callers_cancellation_affects_no_other_caller() -> None:
+    single_flight, work = SingleFlight[str, int](), Work()
+    first = asyncio.ensure_future(single_flight.join("k", work))
+    second = asyncio.ensure_future(single_flight.join("k", work))
     await asyncio.sleep(0.5)
     first.cancel()
     assert await second == 1
@@ -39,34 +39,34 @@ async def test_the_first_callers_cancellation_reaches_nobody_else() -> None:
 
 
 @virtual
-async def test_the_work_goes_on_when_every_caller_went_away() -> None:
-    flights, work = SingleFlight[str, int](), Work()
-    callers = [asyncio.ensure_future(flights.join("k", work)) for _ in range(3)]
+async def test_the_work_goes_on_after_every_caller_was_cancelled() -> None:
+    single_flight, work = SingleFlight[str, int](), Work()
+    callers = [asyncio.ensure_future(single_flight.join("k", work)) for _ in range(3)]
     await asyncio.sleep(0.5)
     for caller in callers:
         caller.cancel()
     await asyncio.sleep(0)
-    assert flights.running("k")
+    assert single_flight.running("k")
     await asyncio.sleep(1)
-    assert not flights.running("k")
+    assert not single_flight.running("k")
 
 
 @virtual
-async def test_who_comes_after_the_end_starts_anew() -> None:
-    flights, work = SingleFlight[str, int](), Work()
-    assert await flights.join("k", work) == 1
-    assert await flights.join("k", work) == 2
+async def test_a_caller_after_the_end_starts_a_new_run() -> None:
+    single_flight, work = SingleFlight[str, int](), Work()
+    assert await single_flight.join("k", work) == 1
+    assert await single_flight.join("k", work) == 2
 
 
 @virtual
 async def test_keys_do_not_wait_for_each_other() -> None:
-    flights, work = SingleFlight[str, int](), Work()
-    await asyncio.gather(flights.join("a", work), flights.join("b", work))
+    single_flight, work = SingleFlight[str, int](), Work()
+    await asyncio.gather(single_flight.join("a", work), single_flight.join("b", work))
     assert work.runs == 2
 
 
 @virtual
-async def test_everyone_gets_the_failure_and_nobody_repeats_it() -> None:
+async def test_all_callers_get_the_failure_and_none_repeats_the_work() -> None:
     runs = 0
 
     async def fail() -> int:
@@ -75,14 +75,14 @@ async def test_everyone_gets_the_failure_and_nobody_repeats_it() -> None:
         await asyncio.sleep(1)
         raise ValueError("no")
 
-    flights = SingleFlight[str, int]()
-    results = await asyncio.gather(*(flights.join("k", fail) for _ in range(5)), return_exceptions=True)
+    single_flight = SingleFlight[str, int]()
+    results = await asyncio.gather(*(single_flight.join("k", fail) for _ in range(5)), return_exceptions=True)
     assert [type(result) for result in results] == [ValueError] * 5
     assert runs == 1
 
 
 @virtual
-async def test_close_gives_work_its_grace_and_then_cancels_as_often_as_it_takes() -> None:
+async def test_close_waits_for_the_grace_period_and_then_cancels_repeatedly() -> None:
     cancellations = 0
 
     async def stubborn() -> int:
@@ -95,11 +95,11 @@ async def test_close_gives_work_its_grace_and_then_cancels_as_often_as_it_takes(
         await asyncio.sleep(100)
         return 0
 
-    flights = SingleFlight[str, int]()
-    caller = asyncio.ensure_future(flights.join("k", stubborn))
+    single_flight = SingleFlight[str, int]()
+    caller = asyncio.ensure_future(single_flight.join("k", stubborn))
     await asyncio.sleep(0)
     began = asyncio.get_running_loop().time()
-    await flights.close(grace_s=1, cancel_s=0.9)
+    await single_flight.close(grace_s=1, cancel_s=0.9)
     assert asyncio.get_running_loop().time() - began < 2
     assert cancellations == 2
     with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Somebody sets the store's clock: the replicas' own monotonic clocks know better, and give back what they remember."""
+"""Steps of the store's clock: replicas detect them with their monotonic clocks, and restore what they remember."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DAY_S = 86_400
 
 @pytest.mark.parametrize("step_s", [800, DAY_S])
 @virtual
-async def test_a_store_clock_that_is_set_ahead_costs_no_call_and_no_answer(step_s: float) -> None:
-    """Neither of those who hold the token, nor of one that comes later and has the store's word only."""
+async def test_a_store_clock_that_is_set_ahead_causes_no_call_and_no_failed_request(step_s: float) -> None:
+    """Neither for replicas that hold the token, nor for a later one that reads it from the store."""
     fleet = Fleet()
     replicas = fleet.start(3)
     await replicas[0].token()
@@ -38,7 +38,7 @@ async def test_a_store_clock_that_is_set_ahead_costs_no_call_and_no_answer(step_
 
 
 @virtual
-async def test_the_life_shown_is_the_same_whatever_the_clock_of_the_machine_says() -> None:
+async def test_the_shown_lifetime_does_not_depend_on_the_machines_clock() -> None:
     fleet = Fleet()
     (replica,) = fleet.start(1)
     await replica.token()
@@ -79,10 +79,10 @@ async def test_the_budget_outlives_a_store_clock_that_is_set_ahead() -> None:
 
 @pytest.mark.parametrize("one_lives_on", [False, True])
 @virtual
-async def test_a_clock_that_is_set_ahead_costs_one_budget_where_nobody_who_saw_it_before_lives_on(
+async def test_a_clock_that_is_set_ahead_costs_one_budget_when_no_earlier_replica_is_left(
     one_lives_on: bool,
 ) -> None:
-    """Redis's uptime follows its wall clock too, so nobody can know. One survivor is enough to cost nothing."""
+    """Redis's uptime follows its wall clock too, so the step is not detected. One earlier replica prevents the cost."""
     fleet = Fleet(Profile(base_url="https://partner.example", budget=Budget(3, 3600)))
     fleet.partner.script.extend([failure(FailureKind.SERVER_ERROR)] * 100)
     replicas = fleet.start(3)
@@ -100,7 +100,7 @@ async def test_a_clock_that_is_set_ahead_costs_one_budget_where_nobody_who_saw_i
 
 
 @pytest.mark.parametrize("step_s", [-DAY_S, -CLOCK_STEP_S - 0.1, CLOCK_STEP_S + 0.1, DAY_S])
-def test_a_clock_that_was_set_is_noticed_in_either_direction(step_s: float) -> None:
+def test_a_clock_step_is_detected_in_either_direction(step_s: float) -> None:
     clock = HandClock()
     time = StoreTime(clock)
     time.follow(5000, clock.now)
@@ -108,8 +108,8 @@ def test_a_clock_that_was_set_is_noticed_in_either_direction(step_s: float) -> N
     assert time.step_s(5002 + step_s, clock.now) == pytest.approx(step_s)
 
 
-def test_slow_answers_and_pauses_are_not_taken_for_a_clock_that_was_set() -> None:
-    """The first answer was read at once and came after a minute, the second was read late and came after a minute."""
+def test_slow_replies_and_pauses_do_not_count_as_a_clock_step() -> None:
+    """The first reply came after a minute and was read at once. The second came after a minute and was read late."""
     clock = HandClock()
     time = StoreTime(clock)
     asked_at = clock.now

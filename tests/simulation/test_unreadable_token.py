@@ -14,7 +14,7 @@ PROFILE = Profile(base_url="https://partner.example")
 
 
 async def fleet_with_a_replica_that_lacks_the_key() -> tuple[Fleet, Replica]:
-    """It holds the token of before; the other one has refreshed it, and is gone."""
+    """Return a fleet whose replica holds the old token. The replica that refreshed it has ended."""
     fleet = Fleet(profile=PROFILE, partner=FakePartner(can_refresh=True))
     (lacking,) = fleet.start(1)
     await lacking.broker.vend()
@@ -51,7 +51,7 @@ async def test_a_refresh_token_that_may_be_spent_is_never_sent() -> None:
 
 
 @virtual
-async def test_it_says_so_until_it_can_open_what_is_stored() -> None:
+async def test_a_missing_seal_key_is_reported_until_the_stored_token_can_be_opened() -> None:
     fleet, lacking = await fleet_with_a_replica_that_lacks_the_key()
     assert lacking.broker.snapshot().stored_token_unreadable
     lacking.wire.cannot_open = False

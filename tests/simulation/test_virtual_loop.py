@@ -1,4 +1,4 @@
-"""The loop of virtual time: it runs what asyncio's own loops would run, in their order, and waits for nothing."""
+"""The loop of virtual time: it runs callbacks in the order of asyncio's own loops, without waiting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY_S = 86_400
 
 
 class PlainLoop(asyncio.BaseEventLoop):
-    """Asyncio's own turns, and a selector that moves the time instead of waiting."""
+    """Asyncio's own loop, with a selector that moves the time instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,13 +33,13 @@ class PlainLoop(asyncio.BaseEventLoop):
 
 
 def history_of(loop: asyncio.BaseEventLoop, seed: int) -> list[tuple[float, int]]:
-    """What a random program of callbacks does on this loop: they start and cancel each other."""
+    """Return the history of random callbacks on this loop, which start and cancel each other."""
     rng, history, handles = random.Random(seed), list[tuple[float, int]](), list[asyncio.Handle]()
 
     def step(number: int) -> None:
         history.append((loop.time(), number))
         for _ in range(rng.randrange(4) if len(handles) < 2000 else 0):
-            # Many at the same moment, and enough that are cancelled to be swept out.
+            # Many at the same moment, and enough cancelled ones for asyncio to remove them from its heap.
             delay_s = rng.choice([0, 0.01, 0.01, rng.random(), 50])
             start = (
                 loop.call_later(delay_s, step, len(handles))
@@ -58,7 +58,7 @@ def history_of(loop: asyncio.BaseEventLoop, seed: int) -> list[tuple[float, int]
     return history
 
 
-def test_callbacks_run_in_the_order_in_which_asyncio_runs_them() -> None:
+def test_callbacks_run_in_the_order_of_asyncio() -> None:
     lengths = []
     for seed in range(30):
         ours, theirs = history_of(VirtualLoop(), seed), history_of(PlainLoop(), seed)
@@ -68,26 +68,26 @@ def test_callbacks_run_in_the_order_in_which_asyncio_runs_them() -> None:
 
 
 @virtual
-async def test_a_day_is_over_at_once() -> None:
+async def test_a_day_passes_at_once() -> None:
     await asyncio.sleep(DAY_S)
     assert asyncio.get_running_loop().time() == DAY_S
 
 
 @virtual
-async def test_the_smallest_delay_moves_the_time() -> None:
+async def test_the_smallest_delay_advances_the_time() -> None:
     await asyncio.sleep(1e-7)
     assert 0 < running_loop().now_s < 1e-5
 
 
 @virtual
-async def test_a_time_limit_ends_what_would_go_on_for_ever() -> None:
+async def test_a_time_limit_ends_an_endless_program() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(7):
             await asyncio.Event().wait()
     assert running_loop().now_s == 7
 
 
-def test_where_nothing_can_ever_happen_the_loop_says_so() -> None:
+def test_a_loop_with_nothing_to_wait_for_raises() -> None:
     async def wait_in_vain() -> None:
         await asyncio.Event().wait()
 
@@ -96,7 +96,7 @@ def test_where_nothing_can_ever_happen_the_loop_says_so() -> None:
 
 
 @virtual
-async def test_a_callback_that_fails_is_reported_and_stops_nobody() -> None:
+async def test_a_failing_callback_is_reported_and_stops_no_other() -> None:
     loop, reports, ran = running_loop(), list[dict[str, Any]](), list[int]()
     loop.set_exception_handler(lambda _, report: reports.append(report))
     loop.call_soon(lambda: 1 / 0)
@@ -107,7 +107,7 @@ async def test_a_callback_that_fails_is_reported_and_stops_nobody() -> None:
 
 
 @virtual
-async def test_what_is_cancelled_is_not_kept() -> None:
+async def test_cancelled_callbacks_are_not_kept() -> None:
     loop = running_loop()
     for _ in range(10_000):
         loop.call_later(DAY_S, print).cancel()

@@ -1,4 +1,4 @@
-"""What one seed came to, and how to see it again."""
+"""The result of one seed, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.simulation.plan import Plan
 
 SHOWN = 40
-"""Lines of history in a report: what came last led to it."""
+"""Lines of history in a report: the last ones, which led to the violation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class Verdict:
     faults: int
 
     def report(self) -> str:
-        """A short history, for people."""
-        told = [line for line in self.history if "Held" not in line[2]][-SHOWN:]
+        """Return a short history for people."""
+        shown = [line for line in self.history if "Held" not in line[2]][-SHOWN:]
         return "\n".join(
             [
                 f"seed {self.plan.seed}: {self.violation or 'every invariant held'}",
                 f"{self.plan.replicas} replicas, {len(self.plan.profiles)} profiles, faults: "
                 + ", ".join(sorted(self.plan.faults)),
-                *(f"{at_s:9.3f}  {who:9}  {what}" for at_s, who, what in told),
+                *(f"{at_s:9.3f}  {who:9}  {what}" for at_s, who, what in shown),
                 f"replay it: make simulate SEED={self.plan.seed}",
             ]
         )

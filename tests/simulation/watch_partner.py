@@ -1,4 +1,4 @@
-"""Holds the calls that reach the partner to the invariants: the budget, one at a time, none in a cool-down."""
+"""Checks the calls that reach the partner: within the budget, one at a time, none in a cool-down."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from tests.simulation.account import Call
 from tests.simulation.replica_truth import ROUNDING_S, ReplicaTruth, Truth, ViolationError
 
 CALLS_PER_LOSS = 2
-"""A store that forgot may cost the call that was out, and one for a newcomer that asks before anybody has seeded."""
+"""A store that lost data may cost the running call, and one of a new replica that claims before another has seeded."""
 
 
 class PartnerWatch:
-    """Told of each call at its first byte; raises `ViolationError`."""
+    """Checks each call at its first byte; raises `ViolationError`."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
 
     def calling(self, call: Call) -> None:
-        self._heeds_what_it_was_told(call)
+        self._keeps_known_cool_downs(call)
         call.seen_at = self._truth.replica_truths[call.replica].seen_at
         self._truth.account.calls.append(call)
         if call.own_share:
@@ -28,14 +28,14 @@ class PartnerWatch:
             self._one_at_a_time(call)
             self._within_the_budget(call)
 
-    def _heeds_what_it_was_told(self, call: Call) -> None:
-        """Who was answered 429, or told of one, waits, whatever becomes of the store, until a later call's token.
+    def _keeps_known_cool_downs(self, call: Call) -> None:
+        """A replica that got a 429, or read one, waits, whatever happens to the store, until a later call's token.
 
-        What the store lost since is missed from `NOTICED_S` on: of two masters each may know its own replica's 429.
+        A 429 that the store lost counts from `NOTICED_S` on: of two masters each may have only its own replica's.
         """
         cool, now = self._truth.replica_truths[call.replica].cool, call.sent_at
-        if cool is not None and now > cool.heard_at + ROUNDING_S and now < cool.until - NOTICED_S:
-            raise ViolationError(f"a call by whom the store told to wait {cool.until - now:.2f} s more")
+        if cool is not None and now > cool.read_at + ROUNDING_S and now < cool.until - NOTICED_S:
+            raise ViolationError(f"a call of a replica that the store told to wait {cool.until - now:.2f} s more")
         token_asked_at = -1.0
         for earlier in reversed(self._truth.account.calls):
             if earlier.outcome == "ok":
@@ -43,7 +43,7 @@ class PartnerWatch:
             if earlier.replica == call.replica and earlier.outcome == "throttled" and token_asked_at < earlier.over_at:
                 left_s = earlier.over_at + (earlier.wait_s or self._truth.profile.cooldown_s) - now
                 if left_s > (NOTICED_S if self._truth.forgot_since(earlier.sent_at) else ROUNDING_S):
-                    raise ViolationError(f"a call by who was told to wait {left_s:.2f} s more")
+                    raise ViolationError(f"a call of a replica whose cool-down lasts {left_s:.2f} s more")
 
     def _one_at_a_time(self, call: Call) -> None:
         profile = self._truth.profile
@@ -63,7 +63,7 @@ class PartnerWatch:
         sides = 2 if self._truth.split_since(since) else 1
         budgets = sides + self._truth.windows_lost_since(since - profile.lease_limit_s)
         if calls > budgets * profile.budget.calls + CALLS_PER_LOSS * losses:
-            raise ViolationError(f"{calls} calls within {window_s:g} s, and the store forgot {losses} times")
+            raise ViolationError(f"{calls} calls within {window_s:g} s, and the store lost {losses} times")
 
     def _on_its_own_share(self, call: Call, replica_truth: ReplicaTruth) -> None:
         profile = self._truth.profile

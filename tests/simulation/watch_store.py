@@ -1,4 +1,4 @@
-"""Holds the store's decisions to the invariants: one lease, no call in a cool-down or without need, no older token."""
+"""Checks the store's decisions: one lease, no call in a cool-down or without need, no older token."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ Answer: TypeAlias = ClaimResult | Committed | Rejection | State
 
 
 class StoreWatch:
-    """Told of each operation once the store has decided; raises `ViolationError`."""
+    """Checks each operation once the store has decided; raises `ViolationError`."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
         self._fence = 0
-        """Of the newest token that was stored."""
-        self._told_at = -1.0
-        """When it was last told of a 429."""
+        """The fence of the newest token that was stored."""
+        self._throttled_at = -1.0
+        """When a 429 was last recorded in it."""
         self._granted_at: dict[str, float] = {}
         self._leases: set[tuple[str, int]] = set()
-        """By nonce."""
-        self._told: set[str] = set()
-        """Nonces whose failure the store knows: telling it again changes nothing."""
+        """The key is the nonce."""
+        self._stored_failures: set[str] = set()
+        """Nonces whose failure is stored: recording it again changes nothing."""
 
     def forgot(self) -> None:
         self._fence = 0
@@ -75,18 +75,18 @@ class StoreWatch:
             raise ViolationError(f"a second lease, {running.until - now:.2f} s before the end of {running.nonce}'s")
         if now < truth.cool_until - ROUNDING_S and not truth.split:
             raise ViolationError(f"a lease in a cool-down that has {truth.cool_until - now:.2f} s left")
-        if before is not None and not truth.account.hands_out_again:
+        if before is not None and not truth.account.may_be_vended_again:
             self._needed(ask, before, reported=self._is_reported(ask, before, state))
         truth.lease = Lease(ask.nonce, granted.fence, now + granted.limit_s)
         self._granted_at[ask.nonce] = now
 
     def _is_reported(self, ask: ClaimRequest, stored: Token, state: State) -> bool:
-        """To the store, or to the replica that asks, which could not tell of it yet."""
-        told = state.reported is not None and state.reported.token_id == stored.token_id
-        return told or stored.token_id in self._truth.replica_truths[ask.nonce.partition("/")[0]].rejected
+        """Whether the token was reported to the store, or to the claiming replica, which could not store it yet."""
+        reported_there = state.reported is not None and state.reported.token_id == stored.token_id
+        return reported_there or stored.token_id in self._truth.replica_truths[ask.nonce.partition("/")[0]].rejected
 
     def _needed(self, ask: ClaimRequest, stored: Token, *, reported: bool) -> None:
-        """By the calendar nobody calls while a token is stored that nobody need replace yet."""
+        """A scheduled call is not needed while the stored token has not reached its refresh point."""
         truth, profile = self._truth, self._truth.profile
         issued = truth.account.tokens[stored.access.reveal()]
         fresh_until = issued.sent_at + policy.refresh_point_s(stored.lifetime_s, profile, 0)
@@ -108,28 +108,28 @@ class StoreWatch:
 
     def _failed(self, failed: FailureReport) -> None:
         self._ended(failed.nonce)
-        if failed.nonce in self._told or failed.pause is None:
+        if failed.nonce in self._stored_failures or failed.pause is None:
             return
-        self._told.add(failed.nonce)
+        self._stored_failures.add(failed.nonce)
         if failed.pause.kind is FailureKind.THROTTLED:
-            self._told_to_wait(failed.pause.left_s)
+            self._check_pause(failed.pause.left_s)
 
-    def _told_to_wait(self, left_s: float) -> None:
+    def _check_pause(self, left_s: float) -> None:
         until = self._truth.now() + left_s
         if until > self._truth.cool_until:
-            self._truth.cool_until, self._told_at = until, self._truth.now()
+            self._truth.cool_until, self._throttled_at = until, self._truth.now()
 
     def _granted_later(self, nonce: str) -> bool:
-        return self._granted_at.get(nonce, -1) > self._told_at
+        return self._granted_at.get(nonce, -1) > self._throttled_at
 
     def _seeded(self, replica: str, remembered: ReplicaMemory) -> None:
-        """Who holds a lease may tell its token this way; nobody else's ends it."""
+        """The holder of a lease may seed its own token. Another replica's seed does not end the lease."""
         lease, token, pause = self._truth.lease, remembered.token, remembered.state.pause
         if lease is not None and token is not None and token.fence == lease.fence and _is_of(replica, lease.nonce):
             self._truth.lease = None
         if pause is not None and pause.kind is FailureKind.THROTTLED and pause.left_s > 0:
-            self._told_to_wait(pause.left_s)
-        self._truth.told_again(replica, clock_stepped=remembered.clock_stepped)
+            self._check_pause(pause.left_s)
+        self._truth.seeded(replica, clock_stepped=remembered.clock_stepped)
 
 
 def _is_of(replica: str, nonce: str) -> bool:

@@ -19,7 +19,7 @@ from tests.simulation.account import Account, Call, Door
 from tests.simulation.network import Line, Path
 from tests.simulation.plan import Plan
 from tests.simulation.process import Process
-from tests.simulation.replica import EventWatch, Place, Replica, ReplicaClock, pair
+from tests.simulation.replica import EventWatch, Place, Replica, ReplicaClock, credentials_with
 from tests.simulation.replica_truth import Truth, ViolationError
 from tests.simulation.watch_apps import AppWatch
 from tests.simulation.watch_partner import PartnerWatch
@@ -31,16 +31,16 @@ TOKENS_SEEN = 8
 
 
 class ProfileWorld:
-    """One profile: the truth about it, and those who watch."""
+    """One profile: its true state, and the watches that check it."""
 
     def __init__(self, profile: Profile, rng: random.Random, world: World) -> None:
         self.profile = profile
         self.account = Account(rng, world.now)
         self.secret = "secret-0-canary"
-        """In the files of a new process."""
+        """The API secret in the files of a new process."""
         self.truth = Truth(profile, self.account, world.now, world.bad_way_at, world.lives)
         self.seen: deque[Token] = deque(maxlen=TOKENS_SEEN)
-        """Tokens that apps got of late."""
+        """Tokens that apps got recently."""
         self.store = StoreWatch(self.truth)
         self.partner = PartnerWatch(self.truth)
         self.apps = AppWatch(self.truth)
@@ -64,9 +64,9 @@ class World:
         self.profile_worlds = {profile.name: ProfileWorld(profile, self.rng, self) for profile in plan.profiles}
         self.all: dict[str, Replica] = {}
         self.replicas: dict[str, Replica] = {}
-        """Those that run."""
+        """The running replicas."""
         self.on_call: Callable[[Replica], None] = lambda _: None
-        """Told of each partner call as it goes out: the weather strikes there."""
+        """Called for each partner call as it is sent: the fault injector acts there."""
         self.faults = 0
         self._numbers = itertools.count(1)
 
@@ -79,7 +79,7 @@ class World:
         self.history.append((self.now(), who, what))
 
     def violated(self, text: str) -> None:
-        """The first one counts: what follows it may follow from it."""
+        """Record the first violation only: later ones may follow from it."""
         if not self.violation.done():
             self.note("VIOLATION", text)
             self.violation.set_result(text)
@@ -105,11 +105,11 @@ class World:
         def calling(call: Call) -> None:
             self._calling(replica, profile_world, call)
 
-        def heard(answer: Answer) -> None:
-            profile_world.truth.heard(replica.name, answer if isinstance(answer, State) else answer.state)
+        def received(answer: Answer) -> None:
+            profile_world.truth.received(replica.name, answer if isinstance(answer, State) else answer.state)
 
-        line = Line(replica.path, profile_world.profile, decide, heard, self.rng, self._loop)
-        files = FileCredentials(pair(profile_world.secret))
+        line = Line(replica.path, profile_world.profile, decide, received, self.rng, self._loop)
+        files = FileCredentials(credentials_with(profile_world.secret))
         parts = assemble(
             profile_world.profile,
             replica_id=replica.name,
@@ -123,11 +123,11 @@ class World:
         held = parts.replica
         follow = held.follow
 
-        def follow_and_say(state: State, asked_at: float) -> bool:
+        def follow_and_record(state: State, asked_at: float) -> bool:
             profile_world.truth.replica_truths[replica.name].seen_at = line.decided_at
             return follow(state, asked_at)
 
-        held.follow = follow_and_say  # type: ignore[method-assign]  # the same, and told
+        held.follow = follow_and_record  # type: ignore[method-assign]  # the same, with a note
         return Place(parts, line, files)
 
     def kill(self, replica: Replica) -> None:
@@ -147,7 +147,7 @@ class World:
         return not self.all[name].process.dead
 
     def bad_way_at(self, name: str) -> float:
-        """When this replica last had no good way to the store."""
+        """Return when this replica last had no good way to the store; now, if it has none."""
         replica = self.all[name]
         if not replica.path.good or replica.process.stopped:
             replica.bad_way_at = self.now()
@@ -169,7 +169,7 @@ class World:
         return answer
 
     def look(self, profile_world: ProfileWorld) -> State:
-        """What the store says of a profile, to somebody outside."""
+        """Return the store's state of a profile, without a replica."""
         state: State = _at_once(self.masters[0].shared_state(profile_world.profile).peek(0))
         return state
 
@@ -191,13 +191,13 @@ class World:
         return copy.deepcopy(self.masters[0]._records)
 
     def restore(self, backup: dict[str, Any]) -> None:
-        """A replica of the store takes over that never got the last writes."""
+        """Let a replica of the store take over that lacks the last writes."""
         self.masters[0]._records = backup
         self._sanitize()
         self._forgot()
 
     def split(self) -> None:
-        """The store's replica takes over for half of the fleet, and the master goes on for the other half."""
+        """Let the store's replica take over for half of the fleet. The master continues for the other half."""
         other = MemoryStore(self.store_clock)
         other._records = self.backup()
         self.masters.append(other)
@@ -206,7 +206,7 @@ class World:
         self._forgot()
 
     def heal_split(self) -> None:
-        """One of the two gives up all it was told."""
+        """Let one of the two masters discard its data."""
         self.masters = self.masters[-1:]
         for profile_world in self.profile_worlds.values():
             profile_world.truth.heal()
@@ -221,7 +221,7 @@ class World:
                 profile_world.store.forgot()
 
     def _sanitize(self) -> None:
-        """Bring back what lies in the future, as Redis and SQLite do at the next access."""
+        """Move future instants to the present, as Redis and SQLite do at the next access."""
         for store in self.masters:
             for cell in store._records.values():
                 if cell.gate is not None:

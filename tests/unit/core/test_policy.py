@@ -39,7 +39,7 @@ def test_a_token_is_judged_by_its_age(age_s: float, lifetime: Lifetime, rejected
     assert found is expected
 
 
-def test_without_leave_to_be_stale_an_over_age_token_is_expired_at_once() -> None:
+def test_without_a_stale_time_an_over_age_token_is_expired_at_once() -> None:
     strict = Profile(base_url="https://partner.example", max_stale_s=0)
     found = policy.condition(885, 900, Lifetime.ASSUMED, rejected=False, refresh_at_s=720, profile=strict)
     assert found is Condition.EXPIRED
@@ -94,7 +94,7 @@ def test_the_pause_after_a_failure(
     ("ages_s", "expected_s"),
     [((), 0), ((59,), 0), ((59, 30), 0), ((59, 30, 10), 1), ((60, 30, 10), 0), ((50, 40, 30, 20), 20)],
 )
-def test_the_sliding_window_says_when_it_has_room(ages_s: tuple[float, ...], expected_s: float) -> None:
+def test_the_sliding_window_returns_when_it_has_room(ages_s: tuple[float, ...], expected_s: float) -> None:
     assert policy.permit_wait_s(ages_s, 3, 60) == expected_s
 
 
@@ -123,19 +123,19 @@ def test_the_shares_of_a_fleet_add_up_to_the_budget(budget: Budget, fleet: int, 
     assert budget.share_of(fleet) == share
 
 
-def test_a_budget_of_one_still_lets_a_report_be_mended() -> None:
+def test_a_budget_of_one_still_allows_the_call_for_a_report() -> None:
     assert Budget(1, 60).caller_requested_calls == 1
     assert Budget(6, 60).caller_requested_calls == 3
 
 
-def test_one_wrong_report_teaches_nothing() -> None:
+def test_one_wrong_report_changes_no_lifetime() -> None:
     once = policy.learned_after(LearnedLifetime(), 3, PROFILE)
     assert once.learned_s == 0
     assert policy.expected_lifetime(None, once, PROFILE) == (900, Lifetime.ASSUMED)
     assert policy.learned_after(once, None, PROFILE) == LearnedLifetime()
 
 
-def test_two_refusals_in_a_row_shorten_the_lifetime_to_the_longer_of_both_ages() -> None:
+def test_two_reports_in_a_row_shorten_the_lifetime_to_the_higher_of_both_ages() -> None:
     twice = policy.learned_after(policy.learned_after(LearnedLifetime(), 300, PROFILE), 310, PROFILE)
     assert twice.learned_s == pytest.approx(310 * 0.95)
     assert policy.expected_lifetime(None, twice, PROFILE) == (twice.learned_s, Lifetime.LEARNED)
@@ -149,8 +149,8 @@ def test_reports_without_end_never_go_below_the_floor() -> None:
     assert 90 <= learned.learned_s < 100
 
 
-def test_reports_below_the_floor_teach_nothing() -> None:
-    """Two careless reports of young tokens must not shorten everyone's lifetime."""
+def test_reports_below_the_floor_change_no_lifetime() -> None:
+    """Two wrong reports of young tokens must not shorten the lifetime for all replicas."""
     assert (
         policy.learned_after(policy.learned_after(LearnedLifetime(), 0.3, PROFILE), 0.3, PROFILE) == LearnedLifetime()
     )
@@ -172,9 +172,9 @@ def test_a_learned_lifetime_grows_back_slowly_and_ends_at_the_assumed_one() -> N
     assert 105 < cycles < 115
 
 
-def test_a_refusal_at_the_end_of_the_life_teaches_nothing() -> None:
+def test_a_report_at_the_end_of_the_lifetime_changes_nothing() -> None:
     assert policy.learned_after(LearnedLifetime(first_report_age_s=880), 880, PROFILE) == LearnedLifetime()
 
 
-def test_the_partners_word_beats_what_was_learned() -> None:
+def test_a_declared_lifetime_has_priority_over_the_learned_one() -> None:
     assert policy.expected_lifetime(120, LearnedLifetime(learned_s=300), PROFILE) == (120, Lifetime.DECLARED)
