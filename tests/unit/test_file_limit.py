@@ -1,4 +1,4 @@
-"""What no more files may be opened for is named as that, whatever library it happens in."""
+"""Errors at the limit of open files are named as such, in whichever library they occur."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_an_error_is_named_by_its_class_or_by_the_limit() -> None:
     assert cause_of(aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(111, ""))) == "ClientConnectorError"
 
 
-def test_the_limit_is_seen_while_it_is_reached_and_not_else() -> None:
+def test_the_limit_is_detected_only_while_it_is_reached() -> None:
     assert file_limit_error() is None
     with exhausted():
         error = file_limit_error()
@@ -35,14 +35,14 @@ def test_the_limit_is_seen_while_it_is_reached_and_not_else() -> None:
     assert error.errno == errno.EMFILE
 
 
-def test_a_look_up_does_not_take_the_limit_for_a_name_that_does_not_exist() -> None:
+def test_a_look_up_at_the_limit_does_not_report_a_missing_name() -> None:
     with exhausted(), pytest.raises(OSError, match="open files") as caught:
         system_look_up("localhost")
     assert (caught.value.errno, type(caught.value)) == (errno.EMFILE, OSError)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_partner_call_names_it(host: str) -> None:
+async def test_a_partner_call_at_the_limit_names_it(host: str) -> None:
     async with open_bench(CONFIG) as bench:
         bench.client._base_url = bench.url.replace("127.0.0.1", host)
         with exhausted(), pytest.raises(PartnerError) as caught:
@@ -51,6 +51,6 @@ async def test_a_partner_call_names_it(host: str) -> None:
         await bench.grant()
 
 
-def test_an_address_in_numbers_needs_no_file() -> None:
+def test_a_numeric_address_needs_no_file() -> None:
     with exhausted():
         assert socket.getaddrinfo("127.0.0.1", 1, flags=socket.AI_NUMERICHOST)

@@ -1,4 +1,4 @@
-"""File operations on a file system that hangs: nothing waits for them, the stall is told, and so is its end."""
+"""File operations on a file system that hangs: no caller waits for them, and a stall and its end are reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HANGS = r"not read within 0\.01 s, the file system hangs"
 
 
 class Watched:
-    """One file's operations, and what is told of them."""
+    """One file's operations, and the reports about them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
@@ -37,7 +37,7 @@ class Watched:
         self.reading = BackgroundReading(self.held, self.operations)
 
     async def hang(self) -> None:
-        """Start a reading that hangs, until that is told."""
+        """Start a reading that hangs, and wait until that is reported."""
         self.stall_soon()
         self.held.answers.clear()
         self.reading.start()
@@ -49,7 +49,7 @@ class Watched:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
-    """A stall that no busy machine brings about, until the test wants one."""
+    """Operations with a stall time that a busy machine does not reach."""
     monkeypatch.setattr(file_operations, "STALLED_AFTER_S", HANG_S)
     found = Watched(monkeypatch)
     yield found
@@ -72,7 +72,7 @@ async def test_an_operation_runs_in_a_daemon_thread_and_gives_its_result_or_its_
     assert watched.sink.events == []
 
 
-async def test_a_stall_is_told_once_and_so_is_its_end(watched: Watched) -> None:
+async def test_a_stall_and_its_end_are_reported_once(watched: Watched) -> None:
     await watched.hang()
     assert watched.stalls() == (StalledFile("seal-keys", "p"),)
     assert watched.sink.events == [FileStalled(file="seal-keys", profile="p")]
@@ -99,7 +99,7 @@ async def test_a_cancelled_wait_leaves_the_operation_to_its_end(watched: Watched
     await until(lambda: not watched.operations.busy)
 
 
-async def test_an_operation_that_returns_after_the_loop_was_closed_is_passed_over(watched: Watched) -> None:
+async def test_the_result_of_an_operation_after_the_end_of_the_loop_is_ignored(watched: Watched) -> None:
     def run() -> None:
         async def start() -> None:
             watched.held.answers.clear()
@@ -113,7 +113,7 @@ async def test_an_operation_that_returns_after_the_loop_was_closed_is_passed_ove
         await asyncio.to_thread(thread.join)
 
 
-async def test_without_a_thread_that_is_said(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_thread_is_an_error(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_threads(monkeypatch)
     for attempt in (watched.operations.start(watched.held), watched.reading.read(HANG_S)):
         with pytest.raises(FileOperationError, match="no thread can be started"):
@@ -123,7 +123,7 @@ async def test_without_a_thread_that_is_said(watched: Watched, monkeypatch: pyte
     assert not watched.operations.busy
 
 
-async def test_a_background_reading_gives_what_is_there_now(watched: Watched) -> None:
+async def test_a_background_reading_returns_the_present_content(watched: Watched) -> None:
     assert await watched.reading.read(HANG_S) == "first"
     watched.held.now = "second"
     assert await watched.reading.read(HANG_S) == "second"
@@ -132,8 +132,8 @@ async def test_a_background_reading_gives_what_is_there_now(watched: Watched) ->
         await watched.reading.read(HANG_S)
 
 
-async def test_a_reading_that_is_started_right_after_the_one_before_is_waited_for(watched: Watched) -> None:
-    """Also where that one's result has not been taken over yet."""
+async def test_callers_wait_for_a_reading_that_starts_right_after_another(watched: Watched) -> None:
+    """Also where the result of the previous one has not been stored yet."""
     started: list[int] = []
 
     class Hasty(FileOperations):
@@ -154,7 +154,7 @@ async def test_a_reading_that_is_started_right_after_the_one_before_is_waited_fo
     assert watched.held.calls == 2
 
 
-async def test_while_a_reading_hangs_what_was_read_before_stays_in_use(watched: Watched) -> None:
+async def test_while_a_reading_hangs_the_previous_content_stays_in_use(watched: Watched) -> None:
     assert await watched.reading.read(HANG_S) == "first"
     watched.held.now = "second"
     await watched.hang()
@@ -164,7 +164,7 @@ async def test_while_a_reading_hangs_what_was_read_before_stays_in_use(watched: 
     assert watched.reading.latest() == "second"
 
 
-async def test_before_the_first_reading_has_ended_there_is_nothing(watched: Watched) -> None:
+async def test_before_the_end_of_the_first_reading_there_is_no_result(watched: Watched) -> None:
     await watched.hang()
     with pytest.raises(FileHangsError, match=HANGS):
         await watched.reading.read(HANG_S)
@@ -172,7 +172,7 @@ async def test_before_the_first_reading_has_ended_there_is_nothing(watched: Watc
         watched.reading.latest()
 
 
-async def test_a_result_that_stays_is_the_same_object_and_is_kept_once(watched: Watched) -> None:
+async def test_an_unchanged_result_is_the_same_object_and_is_kept_once(watched: Watched) -> None:
     kept: list[list[str]] = []
 
     def keep(found: list[str]) -> list[str]:
@@ -187,7 +187,7 @@ async def test_a_result_that_stays_is_the_same_object_and_is_kept_once(watched: 
     assert changes == [True, False]
 
 
-async def test_an_exception_that_is_kept_holds_nothing_of_what_was_read(watched: Watched) -> None:
+async def test_a_kept_exception_has_no_reference_to_the_content(watched: Watched) -> None:
     def read() -> str:
         content = "of the file"
         try:
@@ -201,7 +201,7 @@ async def test_an_exception_that_is_kept_holds_nothing_of_what_was_read(watched:
     assert all("content" not in entry.frame.f_locals for entry in caught.traceback)
 
 
-async def test_a_reading_at_the_start_is_given_up_when_it_hangs(watched: Watched) -> None:
+async def test_a_hanging_reading_at_the_start_is_given_up(watched: Watched) -> None:
     watched.held.answers.clear()
     watched.stall_soon()
     with pytest.raises(FileHangsError, match=HANGS):

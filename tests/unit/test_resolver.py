@@ -1,4 +1,4 @@
-"""Look-ups of names: none waits for another, and what was found is not forgotten."""
+"""Look-ups of names: none waits for another, and found addresses are kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def look_ups_under_way() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
 
 
-async def test_a_silent_name_holds_up_no_other(zone: Zone) -> None:
+async def test_a_look_up_without_an_answer_delays_no_other(zone: Zone) -> None:
     resolver = Resolver(NEVER_S, zone.look_up)
     zone.silence("redis")
     silent = [asyncio.create_task(resolver.resolve("redis")) for _ in range(20)]
@@ -39,7 +39,7 @@ async def test_a_silent_name_holds_up_no_other(zone: Zone) -> None:
     assert await asyncio.gather(*silent) == [A] * 20
 
 
-async def test_a_name_is_looked_up_once_at_a_time_and_by_a_thread_that_nobody_waits_for(zone: Zone) -> None:
+async def test_a_name_is_looked_up_once_at_a_time_in_a_daemon_thread(zone: Zone) -> None:
     resolver = Resolver(NEVER_S, zone.look_up)
     zone.silence("redis")
     waiting = [asyncio.create_task(resolver.resolve("redis")) for _ in range(20)]
@@ -54,21 +54,21 @@ async def test_a_name_is_looked_up_once_at_a_time_and_by_a_thread_that_nobody_wa
     assert zone.asked == ["redis"]
 
 
-async def test_each_look_up_counts_from_the_next_one_on(zone: Zone) -> None:
+async def test_the_result_of_a_look_up_is_used_from_the_next_one_on(zone: Zone) -> None:
     resolver = Resolver(NEVER_S, zone.look_up)
     assert await resolver.resolve("redis") == A
     zone.addresses["redis"] = B
     assert await resolver.resolve("redis") == B
 
 
-async def test_what_was_found_last_counts_while_the_zone_cannot_say(zone: Zone) -> None:
+async def test_the_last_addresses_are_used_while_the_zone_fails(zone: Zone) -> None:
     resolver = Resolver(NEVER_S, zone.look_up)
     await resolver.resolve("redis")
     zone.addresses["redis"] = AGAIN
     assert await resolver.resolve("redis") == A
 
 
-async def test_what_was_found_last_counts_after_a_short_while_and_what_comes_late_from_then_on(zone: Zone) -> None:
+async def test_after_a_short_wait_the_last_addresses_are_used_until_the_late_answer_comes(zone: Zone) -> None:
     resolver = Resolver(0.01, zone.look_up)
     await resolver.resolve("redis")
     zone.addresses["redis"] = B
@@ -81,7 +81,7 @@ async def test_what_was_found_last_counts_after_a_short_while_and_what_comes_lat
     assert await resolver.resolve("redis") == B
 
 
-async def test_a_name_that_is_gone_is_not_used_from_memory(zone: Zone) -> None:
+async def test_the_addresses_of_a_removed_name_are_not_used(zone: Zone) -> None:
     resolver = Resolver(NEVER_S, zone.look_up)
     await resolver.resolve("redis")
     zone.addresses["redis"] = UNKNOWN
@@ -89,7 +89,7 @@ async def test_a_name_that_is_gone_is_not_used_from_memory(zone: Zone) -> None:
         await resolver.resolve("redis")
 
 
-async def test_a_name_that_was_never_found_is_an_error_for_each_who_asked(zone: Zone) -> None:
+async def test_a_name_that_was_never_found_is_an_error_for_each_caller(zone: Zone) -> None:
     resolver = Resolver(NEVER_S, zone.look_up)
     zone.addresses["redis"] = AGAIN
     answers = await asyncio.gather(*(resolver.resolve("redis") for _ in range(3)), return_exceptions=True)
@@ -102,7 +102,7 @@ async def test_an_address_needs_no_look_up(zone: Zone, literal: str) -> None:
     assert not zone.asked
 
 
-async def test_names_without_end_start_no_threads_without_end(zone: Zone) -> None:
+async def test_the_number_of_threads_is_bounded_for_any_number_of_names(zone: Zone) -> None:
     resolver = Resolver(0.01, zone.look_up)
     await resolver.resolve("partner")
     many = [f"n{number}" for number in range(MAX_UNDER_WAY)]
@@ -118,7 +118,7 @@ async def test_names_without_end_start_no_threads_without_end(zone: Zone) -> Non
     assert await asyncio.gather(*waiting) == [A] * MAX_UNDER_WAY
 
 
-async def test_no_more_names_are_remembered_than_a_process_needs(zone: Zone) -> None:
+async def test_the_number_of_remembered_names_is_bounded(zone: Zone) -> None:
     resolver = Resolver(NEVER_S, zone.look_up)
     await resolver.resolve("partner")
     for number in range(MAX_REMEMBERED):
@@ -132,19 +132,17 @@ async def test_no_more_names_are_remembered_than_a_process_needs(zone: Zone) -> 
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_a_look_up_that_breaks_off_is_an_error_and_not_waited_for() -> None:
+async def test_a_look_up_that_fails_is_an_error_at_once() -> None:
     def broken(host: str) -> IpAddresses:
         raise ZeroDivisionError(host)
 
     with pytest.raises(socket.gaierror):
         await Resolver(NEVER_S, broken).resolve("redis")
     for thread in look_ups_under_way():
-        thread.join()  # what it broke off with is told when it ends
+        thread.join()  # its exception is reported when the thread ends
 
 
-async def test_a_machine_that_starts_no_thread_any_more_is_an_error(
-    zone: Zone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_thread_that_cannot_be_started_is_an_error(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_thread(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -154,7 +152,7 @@ async def test_a_machine_that_starts_no_thread_any_more_is_an_error(
 
 
 @pytest.mark.parametrize("name", ["", "x" * 300, "a\0b", "a..b", "\ud800"])
-def test_what_can_be_no_name_is_not_found(name: str) -> None:
+def test_an_invalid_name_is_not_found(name: str) -> None:
     with pytest.raises(OSError, match=r"\w"):
         system_look_up(name)
 
@@ -167,7 +165,7 @@ def test_the_systems_answer_has_each_address_once_and_a_name_of_this_machine_is_
 
 
 class GetAddrInfo:
-    """In the place of `socket.getaddrinfo` on a machine without IPv6: hides ::1 where the flag asks for that."""
+    """Replaces `socket.getaddrinfo` as on a machine without IPv6: omits ::1 where the flag requires that."""
 
     def __init__(self, hidden: int) -> None:
         self.flags: list[int] = []
@@ -187,7 +185,7 @@ class GetAddrInfo:
         return [(socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", 0, 0, 0))]
 
 
-def test_a_name_of_a_loopback_address_alone_is_found_on_a_machine_without_its_family(
+def test_a_name_with_only_a_loopback_address_is_found_on_a_machine_without_its_family(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     system = GetAddrInfo(socket.EAI_NONAME)
@@ -196,7 +194,7 @@ def test_a_name_of_a_loopback_address_alone_is_found_on_a_machine_without_its_fa
     assert system.flags == [socket.AI_ADDRCONFIG, 0]
 
 
-def test_a_zone_that_does_not_answer_is_not_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zone_without_an_answer_is_queried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     system = GetAddrInfo(socket.EAI_AGAIN)
     monkeypatch.setattr(socket, "getaddrinfo", system)
     with pytest.raises(socket.gaierror):

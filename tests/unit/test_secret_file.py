@@ -1,4 +1,4 @@
-"""What a file of secrets may look like, and what is said of one that cannot be used."""
+"""The valid forms of a file of secrets, and the problem of an unusable one."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_any_visible_text_in_one_line_is_a_secret(path: Path, text: str) -> None
         (b"canary" * MAX_SECRET_BYTES, f"longer than {MAX_SECRET_BYTES} bytes"),
     ],
 )
-def test_what_is_not_meant_as_a_secret_is_named_and_not_shown(path: Path, content: bytes, said: str) -> None:
+def test_an_invalid_secret_is_named_by_its_problem_and_not_shown(path: Path, content: bytes, said: str) -> None:
     path.write_bytes(content)
     assert problem(path) == said
 
@@ -94,12 +94,12 @@ def test_a_file_of_the_greatest_length_is_read_and_one_byte_more_is_not(path: Pa
     assert problem(path) == "longer than 16384 bytes"
 
 
-def test_a_secret_that_is_not_in_a_file_is_judged_by_the_same_rules() -> None:
+def test_a_secret_that_is_not_in_a_file_has_the_same_rules() -> None:
     assert secret_problem("secret") == ""
     assert secret_problem("\udcff") == "has a control character"
 
 
-def test_lines_are_numbered_and_blank_ones_are_passed_over(path: Path) -> None:
+def test_lines_are_numbered_and_blank_ones_are_skipped(path: Path) -> None:
     path.write_bytes("\ufeffone\r\n\r\n  two \n\rfour\x85\x0bfour".encode())
     assert read_lines(path) == [(1, "one"), (3, "two"), (5, "four\x85\x0bfour")]
 
@@ -109,7 +109,7 @@ def test_a_file_of_lines_has_a_limit_too(path: Path) -> None:
     assert problem(path, read_lines) == "longer than 65536 bytes"
 
 
-def test_only_a_regular_file_is_read_and_none_is_waited_for(tmp_path: Path) -> None:
+def test_only_a_regular_file_is_read_and_no_other_blocks(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to("fifo")
     for name in ("fifo", "link", ".", "/dev/zero", "/dev/null"):
@@ -119,7 +119,7 @@ def test_only_a_regular_file_is_read_and_none_is_waited_for(tmp_path: Path) -> N
         assert problem(tmp_path / "socket") == "No such device or address"
 
 
-def test_a_file_that_is_not_there_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:
+def test_a_missing_file_is_distinguished_from_an_unreadable_one(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "round").symlink_to("round")
     (tmp_path / "file").touch()
@@ -142,14 +142,14 @@ def test_no_descriptor_stays_open_whatever_the_file_is(tmp_path: Path) -> None:
 
 
 def mount(folder: Path, version: str, content: str) -> None:
-    """As kubelet does: the file is a link through `..data`, and `..data` is swapped in one step."""
+    """Mount as kubelet does: the file is a link through `..data`, and `..data` is swapped in one step."""
     (folder / version).mkdir()
     (folder / version / "file").write_text(content)
     (folder / "..new").symlink_to(version)
     (folder / "..new").replace(folder / "..data")
 
 
-def test_a_version_of_a_mounted_secret_that_is_deleted_while_it_is_opened_gives_way_to_the_next(
+def test_if_a_version_of_a_mounted_secret_is_deleted_while_it_is_opened_the_next_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mount(tmp_path, "..1", "first")
@@ -168,7 +168,7 @@ def test_a_version_of_a_mounted_secret_that_is_deleted_while_it_is_opened_gives_
     assert read_secret(tmp_path / "file") == "second"
 
 
-def test_a_change_is_noticed_through_the_links_of_a_mounted_secret(tmp_path: Path) -> None:
+def test_a_change_is_detected_through_the_links_of_a_mounted_secret(tmp_path: Path) -> None:
     mount(tmp_path, "..1", "first")
     path = tmp_path / "file"
     path.symlink_to("..data/file")
@@ -181,7 +181,7 @@ def test_a_change_is_noticed_through_the_links_of_a_mounted_secret(tmp_path: Pat
     assert file_stamp(tmp_path / "\0") is None
 
 
-def test_a_file_is_found_in_an_open_directory(tmp_path: Path) -> None:
+def test_a_file_is_read_relative_to_an_open_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("secret")
     directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     try:

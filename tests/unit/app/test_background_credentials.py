@@ -1,4 +1,4 @@
-"""Credentials on a file system that hangs: nobody waits for it, it is said, and its return is seen."""
+"""Credentials on a file system that hangs: no caller waits for it, the stall is reported, and so is its end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Mounted(HeldReading[Credentials]):
 
 
 class Watched:
-    """What is under test, and whether it has said that something changed."""
+    """The credentials under test, and the changes that they have reported."""
 
     def __init__(self, mounted: Mounted) -> None:
         self.sink = ListSink()
@@ -59,13 +59,13 @@ def soon_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_operations, "STALLED_AFTER_S", 0.01)
 
 
-async def test_the_first_reading_is_waited_for(mounted: Mounted) -> None:
+async def test_the_start_waits_for_the_first_reading(mounted: Mounted) -> None:
     assert Watched(mounted).source.read() == credentials("1")
     mounted.now = CredentialsError("api-key: empty")
     assert Watched(mounted).problem() == "api-key: empty"
 
 
-async def test_a_change_is_told_and_read_next(mounted: Mounted) -> None:
+async def test_a_change_is_reported_and_read_next(mounted: Mounted) -> None:
     watched = Watched(mounted)
     watched.source.read()
     mounted.now = credentials("2")
@@ -74,7 +74,7 @@ async def test_a_change_is_told_and_read_next(mounted: Mounted) -> None:
     assert watched.source.read() == credentials("2")
 
 
-async def test_a_problem_is_told_and_raised_next(mounted: Mounted) -> None:
+async def test_a_problem_is_reported_and_raised_next(mounted: Mounted) -> None:
     watched = Watched(mounted)
     watched.source.read()
     mounted.now = CredentialsError("api-key: empty")
@@ -83,7 +83,7 @@ async def test_a_problem_is_told_and_raised_next(mounted: Mounted) -> None:
     assert watched.problem() == "api-key: empty"
 
 
-async def test_a_pair_that_stays_is_the_same_object_and_nothing_is_told(mounted: Mounted) -> None:
+async def test_unchanged_credentials_are_the_same_object_and_are_not_reported(mounted: Mounted) -> None:
     watched = Watched(mounted)
     first = watched.source.read()
     while mounted.calls < 4:
@@ -92,7 +92,7 @@ async def test_a_pair_that_stays_is_the_same_object_and_nothing_is_told(mounted:
     assert not watched.changed.is_set()
 
 
-async def test_a_reading_that_takes_long_holds_up_nobody(mounted: Mounted) -> None:
+async def test_a_slow_reading_delays_no_caller(mounted: Mounted) -> None:
     watched = Watched(mounted)
     watched.source.read()
     mounted.answers.clear()
@@ -120,7 +120,7 @@ async def test_a_reading_that_hangs_is_the_only_one_and_an_error_until_it_return
     assert watched.sink.of(FileStallEnded)
 
 
-async def test_the_end_of_a_stall_is_told_though_the_files_are_as_before(
+async def test_the_end_of_a_stall_is_reported_though_the_files_are_unchanged(
     mounted: Mounted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(mounted)

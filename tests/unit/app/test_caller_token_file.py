@@ -1,4 +1,4 @@
-"""The caller tokens follow their file, and a bad new version does not lock everybody out."""
+"""The caller tokens follow their file, and an unusable new version does not lock all callers out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def replace(file: Path, content: bytes) -> None:
-    """As a mounted Secret changes: another file under the same name."""
+    """Replace the file like a mounted Secret: another file under the same name."""
     fresh = file.with_name("fresh")
     fresh.write_bytes(content)
     fresh.replace(file)
@@ -83,7 +83,9 @@ async def test_a_token_is_rotated_without_a_gap(file: Path) -> None:
 
 
 @pytest.mark.parametrize("content", UNUSABLE)
-async def test_an_unusable_new_version_is_told_once_and_the_tokens_before_it_stay(file: Path, content: bytes) -> None:
+async def test_an_unusable_new_version_is_reported_once_and_the_previous_tokens_stay(
+    file: Path, content: bytes
+) -> None:
     sink = ListSink()
     tokens = caller_token_file(file, sink)
     replace(file, content)
@@ -93,7 +95,7 @@ async def test_an_unusable_new_version_is_told_once_and_the_tokens_before_it_sta
     assert "CANARY" not in event.problem
 
 
-async def test_a_fifo_in_the_files_place_stops_nobody(file: Path) -> None:
+async def test_a_fifo_in_place_of_the_file_blocks_no_caller(file: Path) -> None:
     sink = ListSink()
     tokens = caller_token_file(file, sink)
     put_fifo(file)
@@ -103,7 +105,7 @@ async def test_a_fifo_in_the_files_place_stops_nobody(file: Path) -> None:
     ]
 
 
-async def test_a_file_that_vanishes_is_told_and_its_return_is_seen(file: Path) -> None:
+async def test_a_file_that_vanishes_is_reported_and_its_return_is_detected(file: Path) -> None:
     sink = ListSink()
     tokens = caller_token_file(file, sink)
     remove(file)
@@ -114,7 +116,7 @@ async def test_a_file_that_vanishes_is_told_and_its_return_is_seen(file: Path) -
 
 
 @pytest.mark.parametrize("content", UNUSABLE)
-def test_without_usable_tokens_there_is_no_start(file: Path, content: bytes) -> None:
+def test_without_usable_tokens_the_start_fails(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(ConfigurationError, match="SIDECAR_CALLER_TOKEN_FILE"):
         caller_token_file(file, ListSink())
@@ -133,7 +135,7 @@ async def test_each_new_token_is_registered_once(file: Path) -> None:
     assert registered == [Secret(FIRST), Secret(SECOND)]
 
 
-async def test_while_the_file_hangs_the_tokens_before_it_stay(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_the_file_hangs_the_previous_tokens_stay(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = HeldReading[FileStamp | None](None)
     sink = ListSink()
     tokens = caller_token_file(file, sink)

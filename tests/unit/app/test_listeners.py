@@ -1,4 +1,4 @@
-"""Which of the addresses that are listened on are names, and so hosts that requests may give."""
+"""Which listener addresses are names, and so allowed hosts of requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sidecar.core.model import Address
 
 
 def test_names_are_hosts_and_addresses_are_not() -> None:
-    """A browser takes a page's URL with 0.0.0.0 to loopback; every other address is taken by its own connections."""
+    """Browsers connect to loopback for 0.0.0.0 in a URL. Other addresses are accepted on their own connections."""
     listened = ["vend.internal", "localhost", "0.0.0.0", "::", "127.0.0.1", "2001:db8::1", ""]
     assert names_of([*(Address(host=host, port=1) for host in listened), Address(path="/run/a")]) == [
         "vend.internal",

@@ -1,4 +1,4 @@
-"""The process raises its own limit of open files, and divides what is too little for all connections."""
+"""The process raises its own limit of open files, and divides a limit that is too low for all connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ print(shares.warning)
 
 
 def limited(hard: int, connections: int) -> tuple[tuple[int, ...], str]:
-    """Of a process with this hard limit: the shares of vending and admin with the soft limit, and the warning."""
+    """Return the shares of vending and admin with the soft limit, and the warning, for this hard limit."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(hard), str(connections)], capture_output=True, text=True, check=True
     )
@@ -44,7 +44,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
         (64, 10, 10, 10),
     ],
 )
-def test_a_limit_that_is_too_low_is_divided_and_told_with_its_arithmetic(
+def test_a_limit_that_is_too_low_is_divided_and_logged_with_its_arithmetic(
     hard: int, connections: int, vending: int, admin: int
 ) -> None:
     numbers, warning = limited(hard, connections)

@@ -20,7 +20,7 @@ def key(fill: int) -> str:
 
 
 def write(path: Path, content: str | bytes | None) -> None:
-    """None removes the file."""
+    """Write the file; None removes it."""
     if content is None:
         path.unlink()
     else:
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "seal-keys"
 
 
-async def test_a_second_line_opens_and_a_first_line_seals(path: Path) -> None:
+async def test_the_key_of_the_first_line_seals_and_that_of_the_second_opens(path: Path) -> None:
     sink = ListSink()
     ours, other = seal_key_file(path, sink), seal_key_file(path, ListSink())
     write(path, f"new:{key(2)}\nold:{key(1)}\n")
@@ -52,7 +52,7 @@ async def test_a_second_line_opens_and_a_first_line_seals(path: Path) -> None:
     assert sink.of(SealKeysChanged) == [SealKeysChanged(key_ids=("new", "old"))]
 
 
-async def test_a_key_that_was_removed_opens_nothing_any_more(path: Path) -> None:
+async def test_a_removed_key_opens_nothing_any_more(path: Path) -> None:
     ours = seal_key_file(path, ListSink())
     sealed = ours.sealer.seal(b"token", "context")
     write(path, f"new:{key(2)}\n")

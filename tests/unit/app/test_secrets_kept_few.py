@@ -1,4 +1,4 @@
-"""What is kept of secrets: nothing in the environment, equal credentials once, and only the latest credentials."""
+"""Which secrets are kept: none in the environment, equal credentials once, and only the latest credentials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def credentials(name: str) -> Credentials:
     return Credentials(api_key=Secret(f"key-{name}"), api_secret=Secret(f"secret-{name}"))
 
 
-def test_what_may_hold_a_secret_is_taken_out_of_the_environment() -> None:
+def test_variables_that_may_hold_a_secret_are_removed_from_the_environment() -> None:
     secret = [setting.name for setting in SETTINGS if not setting.shown]
     environ = dict.fromkeys([*secret, "SIDECAR_LISTEN", "PATH"], "text")
     assert take_environment(environ).keys() == {*secret, "SIDECAR_LISTEN", "PATH"}
@@ -29,14 +29,14 @@ def test_what_may_hold_a_secret_is_taken_out_of_the_environment() -> None:
     assert {"SIDECAR_API_KEY", "SIDECAR_API_SECRET", "SIDECAR_STORE"} <= set(secret)
 
 
-def test_credentials_that_come_back_are_the_object_they_were() -> None:
+def test_credentials_that_are_read_again_are_the_same_object() -> None:
     redacted = RedactedCredentials(Redactor())
     first = redacted.keep(credentials("0"))
     redacted.keep(credentials("1"))
     assert redacted.keep(credentials("0")) is first
 
 
-def test_the_latest_credentials_are_masked_and_older_ones_forgotten() -> None:
+def test_the_latest_credentials_are_masked_and_older_ones_are_removed() -> None:
     redactor = Redactor()
     redacted = RedactedCredentials(redactor)
     for number in range(LATEST + 1):
@@ -58,7 +58,7 @@ def test_credentials_in_use_stay_masked_however_many_come_after_them() -> None:
     assert redactor.text("key-0 secret-0") == "*** ***", "it is among the latest again"
 
 
-def test_a_secret_that_another_still_counts_on_is_not_forgotten() -> None:
+def test_a_secret_that_is_still_in_use_elsewhere_is_not_removed() -> None:
     redactor = Redactor()
     redactor.register(Secret("shared"))
     redactor.register(Secret("shared"))

@@ -1,4 +1,4 @@
-"""The command line: what is understood, what is said, and the exit codes."""
+"""The command line: its arguments, its output and its exit codes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_help_names_every_command_and_the_exit_codes(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_every_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = help_of(capsys, command)
     assert "example" in text
     assert f"token-sidecar {command}" in text
@@ -50,15 +50,15 @@ def test_serve_help_lists_every_setting_with_its_default(capsys: pytest.CaptureF
     assert [line for line in lines if line.startswith("  SIDECAR_") and " = " in line] == expected
 
 
-def test_serve_help_says_how_to_cut_the_drain_short(capsys: pytest.CaptureFixture[str]) -> None:
+def test_serve_help_explains_how_to_end_the_drain_early(capsys: pytest.CaptureFixture[str]) -> None:
     assert "A second SIGTERM or SIGINT skips the rest of the drain" in help_of(capsys, "serve")
 
 
-def test_check_help_says_what_is_not_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_help_names_what_is_not_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Listener addresses are not checked" in help_of(capsys, "check")
 
 
-def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_prints_the_version_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(["--version"], {})
     assert capsys.readouterr().out == f"token-sidecar {__version__}\n"
@@ -77,7 +77,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
         ["demo", "--port", "x"],
     ],
 )
-def test_a_command_line_that_is_wrong_ends_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_command_line_ends_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         run(argv, {})
     assert caught.value.code == 2
@@ -110,7 +110,7 @@ def test_serve_runs_the_service_with_the_settings_of_the_environment(monkeypatch
 
 @pytest.mark.parametrize(("works", "code", "word"), [(True, 0, "ok "), (False, 1, "FAILED ")])
 @pytest.mark.parametrize("live", [False, True])
-def test_check_says_a_line_about_each_thing_and_fails_when_one_does(
+def test_check_prints_a_line_for_each_check_and_fails_when_one_fails(
     works: bool, code: int, word: str, live: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[bool] = []
@@ -128,7 +128,7 @@ def test_check_says_a_line_about_each_thing_and_fails_when_one_does(
     assert second.endswith("store: the detail")
 
 
-def test_check_says_the_warnings_of_the_configuration(
+def test_check_prints_the_warnings_of_the_configuration(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
@@ -139,7 +139,7 @@ def test_check_says_the_warnings_of_the_configuration(
     assert capsys.readouterr().out.startswith("warning  profile default: the call budget of 1 in 3600 s")
 
 
-def test_demo_gets_its_ports_and_says_what_it_is_told(
+def test_demo_gets_its_ports_and_prints_its_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int:
@@ -159,7 +159,7 @@ def test_demo_gets_its_ports_and_says_what_it_is_told(
         (ConfigurationError(["cannot listen on x", "nor on y"]), 2, None),
     ],
 )
-def test_what_stops_a_command_becomes_a_line_and_a_code(
+def test_an_error_that_stops_a_command_becomes_a_line_and_an_exit_code(
     error: BaseException,
     code: int,
     said: str | None,
@@ -175,8 +175,8 @@ def test_what_stops_a_command_becomes_a_line_and_a_code(
     assert capsys.readouterr().err == expected
 
 
-def test_the_sandbox_reads_its_pair_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whose absence is said in one line each."""
+def test_the_sandbox_reads_its_credentials_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each missing file is reported in one line."""
     assert run(["sandbox", "--credentials-dir", str(tmp_path)], {}) == 1
     said = [f"token-sidecar sandbox: {tmp_path}/{name}: no such file" for name in ("api-key", "api-secret")]
     assert capsys.readouterr().err.splitlines() == said

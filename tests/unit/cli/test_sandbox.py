@@ -1,4 +1,4 @@
-"""What the options of `token-sidecar sandbox` make of the sandbox."""
+"""The configuration that results from the options of `token-sidecar sandbox`."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def fields(config: SandboxConfig) -> dict[str, object]:
     [["--clock-offset", "1e3"], ["--clock-offset", "--1"], ["--clock-offset", "nan"], ["--timestamp-tolerance", "-1"]],
     ids=" ".join,
 )
-def test_a_number_that_is_none_is_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_number_is_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         config(*options)
     assert (caught.value.code, options[0] in capsys.readouterr().err) == (2, True)

@@ -22,8 +22,8 @@ def test_the_first_line_is_shown_and_read_again_when_the_file_changes(tmp_path: 
     assert token.current() == THREE
 
 
-def test_a_link_that_leads_to_another_file_is_a_change(tmp_path: Path) -> None:
-    """As in a mounted Kubernetes Secret."""
+def test_a_symbolic_link_that_points_to_another_file_is_a_change(tmp_path: Path) -> None:
+    """A mounted Kubernetes Secret changes in this way."""
     path = tmp_path / "caller"
     path.symlink_to(written(tmp_path / "one", ONE))
     token = CallerToken(file=path)
@@ -32,7 +32,7 @@ def test_a_link_that_leads_to_another_file_is_a_change(tmp_path: Path) -> None:
     assert token.current() == TWO
 
 
-def test_the_line_that_was_taken_after_a_refusal_stays_until_the_file_changes(tmp_path: Path) -> None:
+def test_the_line_that_was_used_after_a_rejection_stays_until_the_file_changes(tmp_path: Path) -> None:
     path = written(tmp_path / "caller", ONE, TWO)
     token = CallerToken(file=path)
     assert token.instead_of(ONE) == TWO

@@ -1,4 +1,4 @@
-"""What apps do with an error of `sidecar.client`: hand it to another process, or keep a copy."""
+"""Errors of `sidecar.client` can be copied, and pickled for another process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_error_keeps_its_text_and_fields_through_copy_and_pickle(error: Token
         assert each.__notes__ == ["beside order 7"]
 
 
-def test_the_text_says_what_when_and_how_long() -> None:
+def test_the_text_has_the_error_the_status_and_the_wait() -> None:
     assert [str(error) for error in ERRORS] == [
         "the sidecar has no token to give: partner-cooling-down (503); try again in 12 s",
         "the sidecar has no token to give: timeout (503)",

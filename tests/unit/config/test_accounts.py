@@ -1,4 +1,4 @@
-"""Several profiles in one file, and whose account each of them is."""
+"""Several profiles in one file, and the account of each."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NAMED = TWO.replace("{a}", 'account = "x"\n{a}').replace("{b}", 'account = "x"\n
 
 
 @pytest.mark.parametrize("text", [ONE, KEYS, NAMED])
-def test_one_account_under_two_names_is_no_problem(tmp_path: Path, text: str) -> None:
+def test_two_profiles_may_have_one_account(tmp_path: Path, text: str) -> None:
     assert from_file(tmp_path, text.format(a="", b="refresh_at = 0.7")).warnings == ()
 
 
 @pytest.mark.parametrize("text", [ONE, KEYS, NAMED])
 @pytest.mark.parametrize(("setting", "value"), [("call_budget", '"2/60"'), ("token_lifetime_s", "600")])
-def test_but_what_belongs_to_the_account_has_to_be_the_same_for_both(
+def test_profiles_of_one_account_must_have_the_same_account_settings(
     tmp_path: Path, text: str, setting: str, value: str
 ) -> None:
     assert file_problems(tmp_path, text.format(a=f"{setting} = {value}", b="")) == [
@@ -30,7 +30,7 @@ def test_but_what_belongs_to_the_account_has_to_be_the_same_for_both(
     ]
 
 
-def test_base_urls_that_mean_the_same_are_seen_through(tmp_path: Path) -> None:
+def test_equivalent_base_urls_are_one_account(tmp_path: Path) -> None:
     text = NAMED.format(
         a='base_url = "https://h.example"\ncall_budget = "2/60"', b='base_url = "HTTPS://H.example:443/"'
     )
@@ -52,10 +52,10 @@ def test_the_same_credentials_in_two_namespaces_are_a_warning(tmp_path: Path, te
 
 
 def test_one_account_name_for_all_of_several_profiles_is_refused(tmp_path: Path) -> None:
-    said = f"would be the same for all 2 profiles: set account in {TABLES}"
+    expected = f"would be the same for all 2 profiles: set account in {TABLES}"
     text = TWO.format(a="", b="")
-    assert file_problems(tmp_path, text, SIDECAR_ACCOUNT="x") == [f"SIDECAR_ACCOUNT {said}"]
-    assert file_problems(tmp_path, f'account = "x"\n{text}') == [f"account in /sidecar.toml {said}"]
+    assert file_problems(tmp_path, text, SIDECAR_ACCOUNT="x") == [f"SIDECAR_ACCOUNT {expected}"]
+    assert file_problems(tmp_path, f'account = "x"\n{text}') == [f"account in /sidecar.toml {expected}"]
     assert (
         from_file(tmp_path, '[profiles.a]\ncredentials_dir = "/a"\n', SIDECAR_ACCOUNT="x").profiles[0].profile.account
     )
@@ -77,7 +77,7 @@ def test_one_account_name_for_all_of_several_profiles_is_refused(tmp_path: Path)
 def test_a_setting_of_one_account_in_the_environment_beside_several_tables_is_refused_with_both_places(
     tmp_path: Path, key: str, value: str, in_table: bool
 ) -> None:
-    """It would win over the tables: one account's key and secret would go to the other's partner."""
+    """It would override the tables: one account's key and secret would be sent to the other's partner."""
     text = TWO.format(a=f'{key} = "of-a"' if in_table and key != "credentials_dir" else "", b="")
     name = f"SIDECAR_{key.upper()}"
     problems = file_problems(tmp_path, text, **{name: value})
@@ -94,7 +94,7 @@ def test_preset_base_url_and_role_above_the_tables_are_defaults_that_a_table_ove
 ALONE = '[profiles.a]\ncredentials_dir = "/a"\nbase_url = "https://a"\n'
 
 
-def test_the_environment_wins_over_a_single_table_and_that_is_said_with_both_places(tmp_path: Path) -> None:
+def test_the_environment_overrides_a_single_table_with_a_warning_that_names_both_places(tmp_path: Path) -> None:
     settings = from_file(tmp_path, ALONE, SIDECAR_BASE_URL="https://other")
     assert [one.profile.base_url for one in settings.profiles] == ["https://other"]
     place = f"base_url in [profiles.a] of {tmp_path}/sidecar.toml"

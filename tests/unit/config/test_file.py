@@ -1,4 +1,4 @@
-"""The TOML file: its values, its tables of profiles, and what can be wrong with it."""
+"""The TOML file: its values, its tables of profiles, and its possible problems."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def file_problems(tmp_path: Path, text: str, **environ: str) -> list[str]:
     return [problem.replace(str(tmp_path), "") for problem in caught.value.problems]
 
 
-def test_a_value_all_profiles_inherit_is_complained_about_once(tmp_path: Path) -> None:
+def test_a_problem_of_a_value_that_all_profiles_inherit_is_reported_once(tmp_path: Path) -> None:
     text = 'role = "a b"\n[profiles.a]\ncredentials_dir = "/a"\n[profiles.b]\ncredentials_dir = "/b"\n'
     assert len(file_problems(tmp_path, text)) == 1
 
 
-def test_the_file_gives_values_and_the_environment_wins(tmp_path: Path) -> None:
+def test_the_environment_overrides_values_of_the_file(tmp_path: Path) -> None:
     text = """
         poll_s = 1
         fleet_size = 3
@@ -46,7 +46,7 @@ def test_the_file_gives_values_and_the_environment_wins(tmp_path: Path) -> None:
     assert settings.listen == (Address("127.0.0.1", 1), Address(path="/a"))
 
 
-def test_profiles_take_their_own_value_then_the_files_then_the_default(tmp_path: Path) -> None:
+def test_profiles_use_their_own_value_then_that_of_the_file_then_the_default(tmp_path: Path) -> None:
     text = """
         role = "SHARED"
         [profiles.a]
@@ -64,7 +64,7 @@ def test_profiles_take_their_own_value_then_the_files_then_the_default(tmp_path:
     assert (b.profile.base_url, b.profile.budget) == ("https://flow1st.example", Budget(2, 60))
 
 
-def test_the_environment_wins_over_every_profile(tmp_path: Path) -> None:
+def test_the_environment_overrides_every_profile(tmp_path: Path) -> None:
     text = '[profiles.a]\ncredentials_dir = "/a"\ntoken_lifetime_s = 700\n[profiles.b]\ncredentials_dir = "/b"\n'
     settings = from_file(tmp_path, text, SIDECAR_TOKEN_LIFETIME_S="600")
     assert {one.profile.lifetime_s for one in settings.profiles} == {600}
@@ -74,9 +74,11 @@ def test_each_profile_may_have_a_token_file_of_its_own(tmp_path: Path) -> None:
     text = '[profiles.a]\ncredentials_dir = "/a"\nsink_file = "/run/a"\n[profiles.b]\ncredentials_dir = "/b"\n'
     settings = from_file(tmp_path, text)
     assert [one.sink_file for one in settings.profiles] == [Path("/run/a"), None]
-    said = "profiles a and b would keep their tokens in one file, /run/a: set another sink_file in each table"
-    assert file_problems(tmp_path, f'{text}sink_file = "/run/a"\n') == [said]
-    assert file_problems(tmp_path, 'sink_file = "/run/a"\n' + text.replace('sink_file = "/run/a"\n[', "[")) == [said]
+    expected = "profiles a and b would keep their tokens in one file, /run/a: set another sink_file in each table"
+    assert file_problems(tmp_path, f'{text}sink_file = "/run/a"\n') == [expected]
+    assert file_problems(tmp_path, 'sink_file = "/run/a"\n' + text.replace('sink_file = "/run/a"\n[', "[")) == [
+        expected
+    ]
 
 
 def test_credentials_for_all_of_several_profiles_are_refused(tmp_path: Path) -> None:
@@ -108,19 +110,19 @@ def test_credentials_for_all_of_several_profiles_are_refused(tmp_path: Path) -> 
         (f"api_key = {CANARY}", "SIDECAR_CONFIG: /sidecar.toml is not TOML: look at line 1, column 11"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, problem: str) -> None:
+def test_each_problem_of_the_file_is_named(tmp_path: Path, text: str, problem: str) -> None:
     found = file_problems(tmp_path, text, **CREDENTIALS)
     assert any(line.startswith(problem) for line in found), found
     assert CANARY not in "\n".join(found)
 
 
 @pytest.mark.parametrize("name", ["rejected", "A", "-a", "a_b", "a" * 33, '""'])
-def test_a_profile_name_that_no_path_could_carry_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_profile_name_that_cannot_be_in_a_path_is_refused(tmp_path: Path, name: str) -> None:
     found = file_problems(tmp_path, f"[profiles.{name}]\ncredentials_dir = '/c'\n")
     assert "a name has 1 to 32 of a-z, 0-9 and '-'" in found[0]
 
 
-def test_what_is_written_in_the_file_is_complained_about_in_the_files_words(tmp_path: Path) -> None:
+def test_problems_of_the_file_are_reported_with_the_files_keys(tmp_path: Path) -> None:
     text = "[profiles.a]\ntoken_lifetime_s = 12\nrefresh_at = 0.1\npartner_timeout_s = 10\n"
     place = "in [profiles.a] of /sidecar.toml"
     lease, _, credentials = file_problems(tmp_path, text)
@@ -132,13 +134,13 @@ def test_what_is_written_in_the_file_is_complained_about_in_the_files_words(tmp_
 
 
 def test_a_file_that_is_not_there_is_the_only_problem() -> None:
-    """What it was to say is not known: no word about credentials or seal keys that it may name."""
+    """Its values are unknown, so missing credentials and seal keys are not reported: the file may name them."""
     with pytest.raises(ConfigurationError) as caught:
         load({"SIDECAR_CONFIG": "/nowhere.toml", "SIDECAR_STORE": "redis://r"}, PRESETS)
     assert caught.value.problems == ("SIDECAR_CONFIG: /nowhere.toml: no such file",)
 
 
-def test_credentials_remember_the_setting_that_gave_them(tmp_path: Path) -> None:
+def test_credentials_have_the_name_of_their_setting(tmp_path: Path) -> None:
     text = '[profiles.a]\ncredentials_dir = "/a"\n[profiles.b]\napi_key = "k"\napi_secret = "s"\n'
     origins = [one.credentials_origin.replace(str(tmp_path), "") for one in from_file(tmp_path, text).profiles]
     assert origins == ["credentials_dir in [profiles.a] of /sidecar.toml", "api_key in [profiles.b] of /sidecar.toml"]
@@ -149,7 +151,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_file(tmp_pat
     assert from_file(tmp_path, text).profiles[0].credentials is not None
 
 
-def test_only_a_regular_file_of_a_size_that_a_person_could_write_is_read(tmp_path: Path) -> None:
+def test_only_a_regular_file_of_limited_size_is_read(tmp_path: Path) -> None:
     path = tmp_path / "sidecar.toml"
     os.mkfifo(path)
     assert problems(CONFIG=str(path)) == [f"SIDECAR_CONFIG: {path}: not a regular file"]

@@ -122,11 +122,11 @@ def test_every_setting_reaches_its_field() -> None:
     assert (profile.request_timeout_s, profile.idle_s) == (6, 600)
 
 
-def test_an_empty_variable_is_an_unset_one() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     assert loaded(LISTEN="", POLL_S="  ", UNKNOWN_NAME="") == loaded()
 
 
-def test_white_space_around_a_value_does_not_count() -> None:
+def test_white_space_around_a_value_is_ignored() -> None:
     assert loaded(POLL_S=" 1 ", API_SECRET=f" {CREDENTIALS['SIDECAR_API_SECRET']}\n") == loaded(POLL_S="1")
 
 
@@ -140,11 +140,11 @@ def test_all_problems_are_reported_at_once() -> None:
     ("name", "meant"),
     [("SIDECAR_LISTN", "SIDECAR_LISTEN"), ("SIDECAR_TOKEN_LIFETIME", "SIDECAR_TOKEN_LIFETIME_S")],
 )
-def test_an_unknown_variable_is_refused_with_the_one_that_was_meant(name: str, meant: str) -> None:
+def test_an_unknown_variable_is_refused_with_the_most_similar_one(name: str, meant: str) -> None:
     assert problems(**{name.removeprefix("SIDECAR_"): "1"}) == [f"{name} is not a setting; did you mean {meant}?"]
 
 
-def test_an_unknown_variable_like_no_other_is_refused_without_a_guess() -> None:
+def test_an_unknown_variable_without_a_similar_one_is_refused_without_a_guess() -> None:
     assert problems(XYZ="1") == ["SIDECAR_XYZ is not a setting; token-sidecar serve --help lists them"]
 
 
@@ -164,7 +164,7 @@ def test_an_unknown_variable_like_no_other_is_refused_without_a_guess() -> None:
         ("SIDECAR_X_Y_SERVICE_PORT", "8181"),
     ],
 )
-def test_names_that_kubernetes_makes_for_services_are_passed_over(name: str, text: str) -> None:
+def test_names_that_kubernetes_sets_for_services_are_ignored(name: str, text: str) -> None:
     assert load(CREDENTIALS | {name: text}, PRESETS) == loaded()
 
 
@@ -174,7 +174,7 @@ def test_a_service_name_with_a_bare_number_warns_and_does_not_stop_the_start() -
     assert "did you mean SIDECAR_LISTEN?" in warning
 
 
-def test_a_running_sidecar_is_reached_on_its_first_listeners(tmp_path: Path) -> None:
+def test_clients_use_the_first_listeners_of_a_running_sidecar(tmp_path: Path) -> None:
     path = tmp_path / "sidecar.toml"
     path.write_text('listen = "0.0.0.0:1,unix:/a"\nadmin_listen = "[::]:2"\nunknown = 1\n')
     found = client_settings({"SIDECAR_CONFIG": str(path), "SIDECAR_CALLER_TOKEN_FILE": "/caller"})
@@ -182,19 +182,19 @@ def test_a_running_sidecar_is_reached_on_its_first_listeners(tmp_path: Path) -> 
     assert found.caller_token_file == Path("/caller")
 
 
-def test_a_listener_that_cannot_be_read_is_no_address_to_ask() -> None:
+def test_an_invalid_listener_is_no_address_for_clients() -> None:
     with pytest.raises(ConfigurationError, match="SIDECAR_LISTEN must be"):
         client_settings({"SIDECAR_LISTEN": "nowhere"})
 
 
 @pytest.mark.parametrize("text", ["INFO", "Info", "info"])
-def test_words_of_a_closed_set_are_taken_in_capitals_too(text: str) -> None:
+def test_words_of_a_closed_set_are_accepted_in_capitals_too(text: str) -> None:
     assert loaded(LOG_LEVEL=text).log_level == "info"
     assert loaded(REQUIRE_HEADER="False", LOG_FORMAT="JSON", AUDIT="Changes", WARM="OFF").require_header is False
     assert loaded(STORE_FAILURE="Fail").profiles[0].profile.store_failure is StoreFailure.FAIL
 
 
-def test_a_sidecar_that_listens_on_all_addresses_is_asked_on_loopback() -> None:
+def test_clients_use_loopback_for_a_sidecar_that_listens_on_all_addresses() -> None:
     found = client_settings({"SIDECAR_LISTEN": ":1,unix:/a", "SIDECAR_ADMIN_LISTEN": ":2"})
     assert (found.vending, found.admin) == (Address("127.0.0.1", 1), Address("127.0.0.1", 2))
     assert client_settings({"SIDECAR_LISTEN": "unix:/a"}).vending == Address(path="/a")

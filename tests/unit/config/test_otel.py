@@ -1,4 +1,4 @@
-"""When OpenTelemetry's variables ask for traces."""
+"""When OpenTelemetry's variables enable traces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
         (AT | {"OTEL_TRACES_EXPORTER": "none"}, False),
     ],
 )
-def test_an_endpoint_asks_for_them_unless_something_turns_them_off(environ: dict[str, str], wanted: bool) -> None:
+def test_an_endpoint_enables_traces_unless_a_variable_disables_them(environ: dict[str, str], wanted: bool) -> None:
     diagnostics = Diagnostics()
     assert traces_wanted(environ, diagnostics) is wanted
     assert (diagnostics.warnings, diagnostics.problems) == ((), ())
@@ -38,7 +38,7 @@ def test_an_endpoint_asks_for_them_unless_something_turns_them_off(environ: dict
         ),
     ],
 )
-def test_another_protocol_is_named_and_stops_nothing(environ: dict[str, str], blamed: str) -> None:
+def test_an_unsupported_protocol_is_named_and_does_not_stop_the_start(environ: dict[str, str], blamed: str) -> None:
     diagnostics = Diagnostics()
     assert not traces_wanted(AT | environ, diagnostics)
     (warning,) = diagnostics.warnings
@@ -66,7 +66,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in NAMED.items() for text in texts])
-def test_a_variable_that_does_not_fit_is_named_without_its_value_and_turns_traces_off(name: str, text: str) -> None:
+def test_an_invalid_variable_is_named_without_its_value_and_disables_traces(name: str, text: str) -> None:
     diagnostics = Diagnostics()
     assert not traces_wanted({**AT, name: text}, diagnostics)
     (warning,) = diagnostics.warnings
@@ -76,7 +76,7 @@ def test_a_variable_that_does_not_fit_is_named_without_its_value_and_turns_trace
 
 
 @pytest.mark.parametrize(
-    ("environ", "said"),
+    ("environ", "expected"),
     [
         (
             {"OTEL_BSP_MAX_QUEUE_SIZE": "256"},
@@ -92,16 +92,16 @@ def test_a_variable_that_does_not_fit_is_named_without_its_value_and_turns_trace
         ),
     ],
 )
-def test_a_batch_beyond_its_queue_names_both_variables(environ: dict[str, str], said: str) -> None:
+def test_a_batch_beyond_its_queue_names_both_variables(environ: dict[str, str], expected: str) -> None:
     diagnostics = Diagnostics()
     assert not traces_wanted(AT | environ, diagnostics)
     assert diagnostics.warnings == (
-        f"OTEL_BSP_MAX_QUEUE_SIZE, OTEL_BSP_MAX_EXPORT_BATCH_SIZE: {said}, so no traces are sent",
+        f"OTEL_BSP_MAX_QUEUE_SIZE, OTEL_BSP_MAX_EXPORT_BATCH_SIZE: {expected}, so no traces are sent",
     )
 
 
 @pytest.mark.parametrize("arg", ["2", "-0.1", "x", "nan"])
-def test_a_ratio_that_is_none_is_named(arg: str) -> None:
+def test_an_invalid_ratio_is_named(arg: str) -> None:
     diagnostics = Diagnostics()
     environ = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": arg}
     assert not traces_wanted(AT | environ, diagnostics)
@@ -121,7 +121,7 @@ def test_a_ratio_that_is_none_is_named(arg: str) -> None:
         {"OTEL_METRICS_EXPORTER": "nonsense", "OTEL_BLRP_MAX_QUEUE_SIZE": "x"},
     ],
 )
-def test_what_fits_and_what_is_not_used_is_no_hindrance(environ: dict[str, str]) -> None:
+def test_valid_and_unused_variables_do_not_disable_traces(environ: dict[str, str]) -> None:
     diagnostics = Diagnostics()
     assert traces_wanted(AT | environ, diagnostics)
     assert diagnostics.warnings == ()

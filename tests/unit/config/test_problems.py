@@ -1,4 +1,4 @@
-"""Values and combinations that are refused, and what is said about them."""
+"""Values and combinations that are refused, and the texts of their problems."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
         *[("store", text) for text in ("redis+sentinel://a:1,b:2", "redis+cluster://a:1,b:2/1", "memory")],
     ],
 )
-def test_a_value_out_of_form_is_refused_with_what_it_must_be(key: str, text: str) -> None:
+def test_an_invalid_value_is_refused_with_the_valid_form(key: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"^must "):
         BY_KEY[key].parse(text)
 
@@ -96,7 +96,7 @@ def test_a_value_out_of_form_is_refused_with_what_it_must_be(key: str, text: str
         ("allowed_hosts", "[::1]:8181"),
     ],
 )
-def test_a_value_in_form_is_taken(key: str, text: str) -> None:
+def test_a_valid_value_is_accepted(key: str, text: str) -> None:
     assert BY_KEY[key].parse(text) is not None
 
 
@@ -118,31 +118,29 @@ def test_a_value_in_form_is_taken(key: str, text: str) -> None:
         ),
     ],
 )
-def test_times_that_cannot_work_are_refused_with_the_arithmetic(
-    variables: dict[str, str], arithmetic: list[str]
-) -> None:
+def test_incompatible_times_are_refused_with_the_arithmetic(variables: dict[str, str], arithmetic: list[str]) -> None:
     found = problems(**variables)
     assert any(all(part in line for part in arithmetic) for line in found), found
 
 
-def test_short_lived_tokens_need_no_word_about_the_margin() -> None:
+def test_short_lived_tokens_need_no_setting_of_the_margin() -> None:
     """The default margin of 15 s shrinks to a tenth of the lifetime."""
     assert loaded(TOKEN_LIFETIME_S="10", PARTNER_TIMEOUT_S="0.5", CALL_BUDGET="10/60").warnings == ()
 
 
-def test_a_combination_with_an_unreadable_value_is_not_judged() -> None:
+def test_a_combination_with_an_unreadable_value_is_not_checked() -> None:
     assert problems(TOKEN_LIFETIME_S="10", PARTNER_TIMEOUT_S="soon") == [
         "SIDECAR_PARTNER_TIMEOUT_S must be a number of seconds from 0.1 to 120, not 'soon'"
     ]
 
 
-def test_the_defaults_leave_a_call_time_before_the_end() -> None:
+def test_the_defaults_leave_time_for_a_call_before_the_end() -> None:
     """765 s at the latest + 10 s of call, well before 885 s: no problem and no warning."""
     assert loaded().warnings == ()
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         (
             {"CALL_BUDGET": "4/3600"},
@@ -158,29 +156,29 @@ def test_the_defaults_leave_a_call_time_before_the_end() -> None:
         ({"BASE_URL": "http://partner", "ALLOW_HTTP": "true"}, "the partner is called without TLS"),
     ],
 )
-def test_what_works_but_should_be_known_is_a_warning(variables: dict[str, str], said: str) -> None:
-    assert any(said in warning for warning in loaded(**variables).warnings)
+def test_a_valid_but_risky_combination_is_a_warning(variables: dict[str, str], expected: str) -> None:
+    assert any(expected in warning for warning in loaded(**variables).warnings)
 
 
 def test_a_budget_that_just_suffices_is_no_warning() -> None:
     assert loaded(CALL_BUDGET="5/3600").warnings == ()
 
 
-def test_an_empty_account_is_no_unset_one() -> None:
-    """It would silently be another account than the one that was meant."""
+def test_an_empty_account_does_not_count_as_unset() -> None:
+    """Otherwise it would silently select another account than the intended one."""
     for empty in ("", "  "):
         (problem,) = problems(ACCOUNT=empty)
         assert problem.startswith("SIDECAR_ACCOUNT must be 1 to 128 printable characters")
 
 
-def test_two_spellings_of_an_account_that_look_the_same_are_one() -> None:
+def test_two_unicode_forms_of_an_account_name_are_one_account() -> None:
     composed, combining = "caf\u00e9", "cafe\u0301"
     assert composed != combining
     assert loaded(ACCOUNT=composed).profiles == loaded(ACCOUNT=combining).profiles
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]", "a.localhost"])
-def test_http_is_for_loopback(host: str) -> None:
+def test_http_is_accepted_for_loopback(host: str) -> None:
     assert loaded(BASE_URL=f"http://{host}:8080").profiles[0].profile.base_url == f"http://{host}:8080"
 
 
@@ -192,13 +190,13 @@ def test_http_beyond_loopback_is_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["0.0.0.0:8181", "[::]:8181", ":8181", "10.0.0.1:8181", "pod.internal:8181"])
-def test_listening_beyond_loopback_takes_a_caller_token(where: str) -> None:
+def test_listening_beyond_loopback_requires_a_caller_token(where: str) -> None:
     (problem,) = problems(LISTEN=where)
     assert f"listens beyond loopback on {where}" in problem
     assert loaded(LISTEN=where, CALLER_TOKEN_FILE="/t").listen
 
 
-def test_proxies_are_served_only_where_they_show_who_they_are() -> None:
+def test_proxies_are_served_only_where_they_are_authenticated() -> None:
     (problem,) = problems(FORWARD_AUTH="on")
     assert problem.startswith("SIDECAR_FORWARD_AUTH accepts forwarded requests")
     assert "set SIDECAR_CALLER_TOKEN_FILE, or listen on a unix socket (SIDECAR_LISTEN)" in problem
@@ -208,11 +206,11 @@ def test_proxies_are_served_only_where_they_show_who_they_are() -> None:
 
 
 @pytest.mark.parametrize("where", ["127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/run/a.sock", "unix:@a"])
-def test_local_listeners_take_none(where: str) -> None:
+def test_local_listeners_require_no_caller_token(where: str) -> None:
     assert loaded(LISTEN=where).caller_token_file is None
 
 
-def test_the_admin_listener_may_be_everywhere_but_not_on_the_vending_one() -> None:
+def test_the_admin_listener_may_have_any_address_but_that_of_the_vending_listener() -> None:
     assert loaded(ADMIN_LISTEN="0.0.0.0:9181").admin_listen
     (problem,) = problems(ADMIN_LISTEN="127.0.0.1:8181")
     assert "both name 127.0.0.1:8181" in problem
@@ -220,7 +218,7 @@ def test_the_admin_listener_may_be_everywhere_but_not_on_the_vending_one() -> No
 
 
 @pytest.mark.parametrize("store", ["redis://r", "sqlite:///state.db"])
-def test_a_store_that_others_can_read_takes_seal_keys(store: str) -> None:
+def test_a_store_that_others_can_read_requires_seal_keys(store: str) -> None:
     (problem,) = problems(STORE=store)
     assert problem.startswith("SIDECAR_STORE needs SIDECAR_SEAL_KEY_FILE")
     assert loaded(STORE=store, SEAL_KEY_FILE="/k").seal
@@ -228,7 +226,7 @@ def test_a_store_that_others_can_read_takes_seal_keys(store: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({}, "profile default has no credentials: set SIDECAR_CREDENTIALS_DIR"),
         (CREDENTIALS | {"SIDECAR_CREDENTIALS_DIR": "/c"}, "keep one of the two sources of credentials"),
@@ -236,20 +234,20 @@ def test_a_store_that_others_can_read_takes_seal_keys(store: str) -> None:
         ({"SIDECAR_API_SECRET": CANARY}, "SIDECAR_API_SECRET needs SIDECAR_API_KEY beside it"),
     ],
 )
-def test_credentials_come_from_exactly_one_place(variables: dict[str, str], said: str) -> None:
+def test_credentials_come_from_exactly_one_place(variables: dict[str, str], expected: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(variables, PRESETS)
     (problem,) = caught.value.problems
-    assert said in problem
+    assert expected in problem
     assert CANARY not in problem
 
 
-def test_an_unknown_partner_is_refused_with_the_ones_there_are() -> None:
+def test_an_unknown_partner_is_refused_with_the_known_ones() -> None:
     assert problems(PARTNER="pay2st") == ["SIDECAR_PARTNER must be pay1st or flow1st, not 'pay2st'"]
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         ({"IDLE_S": "9999999"}, "a number of seconds from 0 to 2678400, not"),
         ({"REFRESH_AT": "80"}, "a fraction from 0.1 to 0.99, not '80'"),
@@ -257,12 +255,12 @@ def test_an_unknown_partner_is_refused_with_the_ones_there_are() -> None:
         ({"ALLOWED_HOSTS": "a b"}, "several are comma separated"),
     ],
 )
-def test_a_number_is_plain_and_a_form_is_named(variables: dict[str, str], said: str) -> None:
-    assert any(said in line for line in problems(**variables)), problems(**variables)
+def test_numbers_are_written_plainly_and_forms_are_named(variables: dict[str, str], expected: str) -> None:
+    assert any(expected in line for line in problems(**variables)), problems(**variables)
 
 
 def test_no_secret_is_in_problems_errors_or_repr() -> None:
-    """The canary stands in every place that may hold a secret, once readable and once out of form."""
+    """The canary is in each place that may hold a secret, once in a valid value and once in an invalid one."""
     readable = loaded(STORE=f"redis://:{CANARY}@r", SEAL="off")
     assert CANARY not in repr(readable)
     with pytest.raises(ConfigurationError) as caught:
@@ -277,6 +275,6 @@ def test_no_secret_is_in_problems_errors_or_repr() -> None:
     assert CANARY not in f"{caught.value!r}{caught.value}"
 
 
-def test_no_setting_looks_like_a_name_kubernetes_makes() -> None:
+def test_no_setting_looks_like_a_name_that_kubernetes_sets() -> None:
     """Otherwise a Service could set it."""
     assert not [name for name in BY_KEY if name.endswith(("_host", "_port", "_addr", "_proto", "_tcp"))]

@@ -1,4 +1,4 @@
-"""Settings full of secrets, and every way by which objects get into texts."""
+"""Settings with secrets, and each way to write an object as text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_no_text_of_the_settings_holds_a_secret(show: Callable[[Settings], objec
 
 
 @pytest.mark.parametrize("refused", [pickle.dumps, json.dumps, vars])
-def test_what_would_write_them_out_is_refused_without_a_word_of_them(refused: Callable[[Settings], object]) -> None:
+def test_serializing_the_settings_is_refused_without_showing_a_secret(refused: Callable[[Settings], object]) -> None:
     with pytest.raises(TypeError) as caught:
         refused(load_settings(ENVIRON))
     assert CANARY not in "".join(traceback.format_exception(caught.value))

@@ -1,4 +1,4 @@
-"""The files that a store's URL names, as they are at the start."""
+"""The files that a store's URL names, checked at the start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRESETS = {"pay1st": "https://partner.test"}
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     return Authority(tmp_path_factory.mktemp("certificates") / "ca").issue("mine")
 
 
@@ -32,19 +32,19 @@ def problems(store: str) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_files_as_they_should_be_are_taken(tmp_path: Path, pair: Pair) -> None:
+def test_usable_files_are_accepted(tmp_path: Path, certificate: Pair) -> None:
     (tmp_path / "password").write_text("\ufeffcanary\n", encoding="utf-8")
-    own = f"ssl_certfile={pair.certificate}&ssl_keyfile={pair.key}"
-    query = f"password_file={tmp_path / 'password'}&ssl_ca_certs={pair.certificate}&{own}"
+    own = f"ssl_certfile={certificate.certificate}&ssl_keyfile={certificate.key}"
+    query = f"password_file={tmp_path / 'password'}&ssl_ca_certs={certificate.certificate}&{own}"
     assert loaded(f"rediss://app@h?{query}").store.text.reveal().endswith(query)
     assert loaded("memory://").store.text.reveal() == "memory://"
 
 
-def test_every_file_that_is_not_is_named(tmp_path: Path, pair: Pair) -> None:
+def test_every_unusable_file_is_named(tmp_path: Path, certificate: Pair) -> None:
     for name, content in {"empty": b" \n", "binary": b"\xffcanary", "quoted": b"'canary'", "text": b"canary"}.items():
         (tmp_path / name).write_bytes(content)
     where = f"rediss+sentinel://app@h/m?password_file={tmp_path / 'gone'}&sentinel_password_file={tmp_path / 'empty'}"
-    own = f"ssl_certfile={pair.certificate}&ssl_keyfile={tmp_path / 'gone'}"
+    own = f"ssl_certfile={certificate.certificate}&ssl_keyfile={tmp_path / 'gone'}"
     assert problems(f"{where}&ssl_ca_certs={tmp_path / 'text'}&{own}") == (
         f"SIDECAR_STORE: password_file {tmp_path / 'gone'}: no such file",
         f"SIDECAR_STORE: sentinel_password_file {tmp_path / 'empty'}: empty",
@@ -56,27 +56,27 @@ def test_every_file_that_is_not_is_named(tmp_path: Path, pair: Pair) -> None:
         assert problems(f"redis://h?password_file={path}") == (f"SIDECAR_STORE: password_file {path}: {problem}",)
 
 
-def test_a_key_that_is_anothers_or_has_a_pass_phrase_is_refused(tmp_path: Path, pair: Pair) -> None:
-    """Without OpenSSL asking the terminal for the pass phrase."""
+def test_a_key_of_another_certificate_or_with_a_pass_phrase_is_refused(tmp_path: Path, certificate: Pair) -> None:
+    """OpenSSL does not ask the terminal for the pass phrase."""
     other = Authority(tmp_path / "other")
-    own = f"rediss://h?ssl_certfile={pair.certificate}&ssl_keyfile="
-    (said,) = problems(f"{own}{other.issue('b').key}")
-    assert said.endswith("cannot be used (KEY_VALUES_MISMATCH)")
-    (said,) = problems(f"{own}{other.locked_key()}")
-    assert "cannot be used (" in said
+    own = f"rediss://h?ssl_certfile={certificate.certificate}&ssl_keyfile="
+    (found,) = problems(f"{own}{other.issue('b').key}")
+    assert found.endswith("cannot be used (KEY_VALUES_MISMATCH)")
+    (found,) = problems(f"{own}{other.locked_key()}")
+    assert "cannot be used (" in found
 
 
-def test_a_fifo_and_a_device_are_named_and_neither_waited_for_nor_read(tmp_path: Path, pair: Pair) -> None:
+def test_a_fifo_and_a_device_are_named_without_a_wait_or_a_read(tmp_path: Path, certificate: Pair) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    own = f"ssl_certfile={fifo}&ssl_keyfile={pair.key}"
+    own = f"ssl_certfile={fifo}&ssl_keyfile={certificate.key}"
     assert problems(f"rediss://h?password_file={fifo}&ssl_ca_certs=/dev/zero&{own}") == tuple(
         f"SIDECAR_STORE: {option} {path}: not a regular file"
         for option, path in (("password_file", fifo), ("ssl_ca_certs", "/dev/zero"), ("ssl_certfile", fifo))
     )
 
 
-def test_a_path_that_no_file_can_have_is_named() -> None:
+def test_an_impossible_path_is_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
         loaded("rediss://h?ssl_ca_certs=/%00")
     assert caught.value.problems == ("SIDECAR_STORE: ssl_ca_certs /\0: no file can have this path",)

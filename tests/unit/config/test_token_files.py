@@ -1,4 +1,4 @@
-"""One token file under two spellings is refused, with both settings named."""
+"""One token file under two paths is refused, with both settings named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.core.errors import ConfigurationError
 
 
 def problems(folder: Path, **files: Path) -> tuple[str, ...]:
-    """Of a file of settings with these profiles, each with its token file."""
+    """Return the problems of a settings file with these profiles, each with its token file."""
     config = folder / "sidecar.toml"
     config.write_text(
         "".join(
@@ -44,24 +44,24 @@ def hard_linked(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("spelled", [dotted, linked, hard_linked])
-def test_one_file_in_two_spellings_is_refused(spelled: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_one_file_under_two_paths_is_refused(spelled: Callable[[Path], Path], tmp_path: Path) -> None:
     other = spelled(tmp_path)
-    said = (
+    expected = (
         f"profiles a and b would keep their tokens in one file, {tmp_path}/token (sink_file in [profiles.a] of "
         f"{tmp_path}/sidecar.toml), which is {other} (sink_file in [profiles.b] of {tmp_path}/sidecar.toml): "
         "set another sink_file in each table"
     )
-    assert problems(tmp_path, a=tmp_path / "token", b=other) == (said,)
+    assert problems(tmp_path, a=tmp_path / "token", b=other) == (expected,)
 
 
-def test_a_folder_that_is_not_there_yet_may_be_spelled_in_two_ways_too(tmp_path: Path) -> None:
+def test_one_file_in_a_missing_folder_under_two_paths_is_refused_too(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, a=tmp_path / "none/token", b=tmp_path / "other/../none/token")
     assert problem.startswith("profiles a and b would keep their tokens in one file")
 
 
-def test_each_pair_of_three_is_named(tmp_path: Path) -> None:
-    said = problems(tmp_path, a=tmp_path / "token", b=tmp_path / "token", c=dotted(tmp_path))
-    assert [problem.split(" would")[0] for problem in said] == [
+def test_each_two_of_three_profiles_with_one_file_are_named(tmp_path: Path) -> None:
+    found = problems(tmp_path, a=tmp_path / "token", b=tmp_path / "token", c=dotted(tmp_path))
+    assert [problem.split(" would")[0] for problem in found] == [
         "profiles a and b",
         "profiles a and c",
         "profiles b and c",

@@ -1,4 +1,4 @@
-"""Which settings mean the same account, and which never do."""
+"""Which settings are the same account, and which are not."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROFILE = Profile(base_url="https://partner.example", account=account_of_key(KEY
         ("https://h.example/%61%7e", "https://h.example/a~"),
     ],
 )
-def test_base_urls_that_lead_to_one_place_are_one_account(one: str, other: str) -> None:
+def test_equivalent_base_urls_are_the_same_account(one: str, other: str) -> None:
     assert normal_base_url(one) == normal_base_url(other)
     assert replace(PROFILE, base_url=one).profile_id == replace(PROFILE, base_url=other).profile_id
 
@@ -59,13 +59,13 @@ def test_base_urls_that_lead_to_one_place_are_one_account(one: str, other: str) 
         ("https://[::1]", "https://[::2]"),
     ],
 )
-def test_base_urls_that_may_lead_elsewhere_are_two(one: str, other: str) -> None:
+def test_base_urls_that_may_differ_are_two_accounts(one: str, other: str) -> None:
     assert normal_base_url(one) != normal_base_url(other)
     assert replace(PROFILE, base_url=one).profile_id != replace(PROFILE, base_url=other).profile_id
 
 
 @pytest.mark.parametrize("text", ["", "https://[::1", "https://h:port", "h.example", "https://", "https:///a"])
-def test_what_is_no_url_stays_as_it_is(text: str) -> None:
+def test_a_text_that_is_not_a_url_is_unchanged(text: str) -> None:
     assert normal_base_url(text) == text
 
 
@@ -84,17 +84,17 @@ def test_preset_base_url_role_and_account_each_make_another_identity(change: dic
     assert replace(PROFILE, **change).profile_id != PROFILE.profile_id  # type: ignore[arg-type]  # all four are texts
 
 
-def test_what_a_profile_is_called_and_how_it_is_set_up_is_no_part_of_it() -> None:
+def test_the_name_and_the_other_settings_of_a_profile_do_not_change_its_account() -> None:
     assert replace(PROFILE, name="other", lifetime_s=60, poll_s=1, fleet_size=3).profile_id == PROFILE.profile_id
 
 
-def test_the_id_shows_the_preset_and_nothing_of_the_key() -> None:
+def test_the_account_id_contains_the_preset_and_no_part_of_the_key() -> None:
     assert re.fullmatch(r"pay1st-[0-9a-f]{16}", PROFILE.profile_id)
-    pair = Credentials(api_key=Secret(KEY), api_secret=Secret("secret"))
-    assert pair.account == PROFILE.account
-    assert re.fullmatch(r"key:[0-9a-f]{32}", pair.account)
+    credentials = Credentials(api_key=Secret(KEY), api_secret=Secret("secret"))
+    assert credentials.account == PROFILE.account
+    assert re.fullmatch(r"key:[0-9a-f]{32}", credentials.account)
 
 
-def test_no_name_is_the_account_of_a_key() -> None:
+def test_no_account_name_equals_the_account_of_a_key() -> None:
     assert account_named(account_of_key(KEY)) != account_of_key(KEY)
     assert account_named(KEY) != account_of_key(KEY)

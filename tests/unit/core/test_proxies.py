@@ -1,4 +1,4 @@
-"""Which proxy an environment names for a URL, and what is said of one that cannot be used."""
+"""Which proxy an environment names for a URL, and the problem of an unusable one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_loopback_never_goes_through_a_proxy(scheme: str, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1.example", "localhost.example", "10.0.0.1", "[2001:db8::1]"])
-def test_other_hosts_do(host: str) -> None:
+def test_other_hosts_go_through_a_proxy(host: str) -> None:
     assert proxy_of(f"https://{host}", BOTH) == Proxy("HTTPS_PROXY", "http://tls-proxy")
     assert proxy_of(f"http://{host}", BOTH) == Proxy("HTTP_PROXY", "http://plain-proxy")
 
@@ -63,11 +63,11 @@ def test_no_proxy_excludes_names_addresses_and_blocks_of_addresses(no_proxy: str
         ("", "https://inside.example"),
     ],
 )
-def test_no_proxy_excludes_nothing_else(no_proxy: str, url: str) -> None:
+def test_no_proxy_excludes_no_other_host(no_proxy: str, url: str) -> None:
     assert proxy_of(url, BOTH | {"NO_PROXY": no_proxy}) == Proxy("HTTPS_PROXY", "http://tls-proxy")
 
 
-def test_lower_case_wins_also_where_it_is_empty() -> None:
+def test_the_lower_case_variable_has_priority_also_where_it_is_empty() -> None:
     assert proxy_of("https://a.example", BOTH | {"https_proxy": "http://low"}) == Proxy("https_proxy", "http://low")
     assert proxy_of("https://a.example", BOTH | {"https_proxy": ""}) is None
     assert proxy_of("https://a.example", BOTH | {"NO_PROXY": "*", "no_proxy": ""}) is not None
@@ -106,5 +106,5 @@ def test_a_proxy_that_cannot_be_used_is_a_configuration_error_that_names_its_var
         {"HTTPS_PROXY": "http://me:pass@proxy.example:3128"},
     ],
 )
-def test_one_that_no_partner_call_goes_through_and_a_good_one_are_no_problem(environ: dict[str, str]) -> None:
+def test_a_proxy_without_partner_calls_and_a_valid_proxy_are_no_problem(environ: dict[str, str]) -> None:
     assert load(CREDENTIALS | environ, PRESETS).warnings == ()

@@ -1,4 +1,4 @@
-"""The URL of a store: what it may say, and what is refused."""
+"""The URL of a store: its valid forms, and its problems."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_one_server_has_a_port_and_a_database_by_default() -> None:
         ("unix:///run/a%20b.sock?db=3", Address(path="/run/a b.sock"), 3),
     ],
 )
-def test_where_one_server_is(text: str, address: Address, database: int) -> None:
+def test_one_server_has_an_address(text: str, address: Address, database: int) -> None:
     url = redis_url(text)
     assert (url.addresses, url.database, url.topology) == ((address,), database, Topology.SERVER)
 
@@ -50,7 +50,7 @@ def test_where_one_server_is(text: str, address: Address, database: int) -> None
         ("rediss+cluster://[::1]/0", (("::1", 6379),), "", 0),
     ],
 )
-def test_sentinels_and_nodes_are_several(
+def test_sentinels_and_nodes_may_have_several_addresses(
     text: str, hosts: tuple[tuple[str, int], ...], service: str, database: int
 ) -> None:
     url = redis_url(text)
@@ -59,7 +59,7 @@ def test_sentinels_and_nodes_are_several(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_scheme_says_who_answers_and_whether_with_tls(scheme: str) -> None:
+def test_the_scheme_determines_the_kind_of_server_and_tls(scheme: str) -> None:
     rest = {"unix": "/s", "redis+sentinel": "h/m", "rediss+sentinel": "h/m"}.get(scheme, "h")
     url = redis_url(f"{scheme}://{rest}")
     assert (url.topology, url.tls) == SCHEMES[scheme]
@@ -67,11 +67,11 @@ def test_a_scheme_says_who_answers_and_whether_with_tls(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["redis:", "redis", "", "REDIS://h", "http://[canary", "canary"])
-def test_what_is_no_stores_url_is_refused_with_what_is_one(text: str) -> None:
+def test_an_invalid_url_is_refused_with_the_valid_schemes(text: str) -> None:
     assert problems(text)[0].startswith("must start with memory:// or redis://, rediss://, unix://")
 
 
-def test_the_memory_has_no_place() -> None:
+def test_the_memory_store_has_no_address() -> None:
     assert parse_store_url("memory://") == MemoryUrl(text=Secret("memory://"))
 
 
@@ -87,7 +87,7 @@ def test_a_file_is_named_by_its_path(text: str) -> None:
         "sqlite:///a?b", "sqlite:///a#b", "sqlite:///a%00b", "sqlite:///a\nb",
     ],
 )  # fmt: skip
-def test_what_is_no_files_path_is_refused(text: str) -> None:
+def test_an_invalid_path_of_a_file_is_refused(text: str) -> None:
     assert problems(text)[0].startswith("must be three slashes and the absolute path of a file")
 
 
@@ -109,7 +109,7 @@ def test_user_and_password_are_decoded(login: str, username: str, password: str 
     assert not password or password not in repr(url)
 
 
-def test_every_option_has_its_place() -> None:
+def test_every_option_sets_its_field() -> None:
     url = redis_url(
         "rediss+sentinel://app@h/m/1?password_file=/p&sentinel_username=look&sentinel_password_file=/s%26t"
         "&ssl_ca_certs=/ca&ssl_certfile=/c&ssl_keyfile=/k"
@@ -164,7 +164,7 @@ def test_every_option_has_its_place() -> None:
         ("redis://u:pa?canary@h", "have no options but"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_it_must_be(text: str, said: str) -> None:
+def test_an_invalid_option_is_refused_with_the_valid_form(text: str, said: str) -> None:
     assert said in "; must ".join(problems(text))
 
 

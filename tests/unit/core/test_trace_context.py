@@ -1,4 +1,4 @@
-"""`traceparent` as W3C Trace Context has it, and nothing else."""
+"""`traceparent` in the form of W3C Trace Context, and no other form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
         (f"cc-{TRACE}-{SPAN}-01-what the future brings", True),
     ],
 )
-def test_what_is_in_its_form_is_read(value: str, sampled: bool) -> None:
+def test_a_valid_header_is_read(value: str, sampled: bool) -> None:
     assert trace_context([value]) == TraceContext(TRACE, SPAN, sampled)
 
 
@@ -43,5 +43,5 @@ def test_what_is_in_its_form_is_read(value: str, sampled: bool) -> None:
         [f"00-{TRACE}-{SPAN}-0\N{ARABIC-INDIC DIGIT ONE}"],
     ],
 )
-def test_what_is_not_is_no_trace(values: list[str]) -> None:
+def test_an_invalid_header_is_no_trace(values: list[str]) -> None:
     assert trace_context(values) is None

@@ -27,7 +27,7 @@ def test_a_line_has_16_to_4096_visible_ascii_characters(file: Path) -> None:
     assert [len(token.reveal()) for token in read_caller_tokens(file)] == [16, 4096]
 
 
-def test_every_line_that_is_no_token_is_named_by_number_and_not_shown(file: Path) -> None:
+def test_every_invalid_line_is_named_by_number_and_not_shown(file: Path) -> None:
     lines = [
         "a" * 15, FIRST, "canary " * 4, "canary-" * 4 + "é", "canary\u200b" * 4, "a" * 4097, f'"{SECOND}"', "c\0" * 9
     ]  # fmt: skip
@@ -48,7 +48,7 @@ def test_every_line_that_is_no_token_is_named_by_number_and_not_shown(file: Path
 
 @pytest.mark.parametrize("offered", ["", "x", FIRST, SECOND, FIRST[:-1], FIRST * 100, "\udcff"])
 def test_every_token_is_compared_in_constant_time(offered: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By what takes the same time for all texts of one length, with texts of one length, and with all of them."""
+    """With a comparison of constant time for texts of one length, which gets texts of one length, and all tokens."""
     tokens = CallerTokens([Secret(FIRST), Secret(SECOND), Secret(THIRD)])
     compared: list[tuple[int, int]] = []
 
@@ -61,5 +61,5 @@ def test_every_token_is_compared_in_constant_time(offered: str, monkeypatch: pyt
     assert compared == [(32, 32)] * 3
 
 
-def test_tokens_do_not_show_themselves() -> None:
+def test_tokens_are_not_in_the_repr() -> None:
     assert FIRST not in repr(CallerTokens([Secret(FIRST)]))

@@ -1,4 +1,4 @@
-"""Mounted credentials: what is accepted, what is refused by name, and that two versions never mix."""
+"""Mounted credentials: accepted files, refused files by name, and that two versions never mix."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ def problem(directory: Path) -> str:
     return str(caught.value)
 
 
-def test_a_plain_directory_gives_the_pair_stripped(tmp_path: Path) -> None:
+def test_credentials_of_a_plain_directory_are_stripped(tmp_path: Path) -> None:
     write(tmp_path, api_key=" key\n", api_secret="\ufeff\tsécret with: colon \r\n\n")
     assert DirectoryCredentials(tmp_path).read() == Credentials(
         api_key=Secret("key"), api_secret=Secret("sécret with: colon")
     )
 
 
-def test_a_signing_key_is_taken_when_it_is_there(tmp_path: Path) -> None:
+def test_a_signing_key_is_read_if_there_is_one(tmp_path: Path) -> None:
     write(tmp_path, api_key="k", api_secret="s", signing_key="sign\n")
     assert DirectoryCredentials(tmp_path).read().signing_key == Secret("sign")
 
 
-def test_the_version_behind_the_data_link_is_read_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_only_the_version_behind_the_data_link_is_read(tmp_path: Path) -> None:
     write(tmp_path, api_key="stale", api_secret="stale")
     write(tmp_path / "..1", api_key="k1", api_secret="s1")
     (tmp_path / "..data").symlink_to("..1")
     assert DirectoryCredentials(tmp_path).read().api_key == Secret("k1")
 
 
-def test_a_change_is_seen_by_the_next_reading(tmp_path: Path) -> None:
+def test_the_next_reading_returns_a_change(tmp_path: Path) -> None:
     source = DirectoryCredentials(write(tmp_path, api_key="k1", api_secret="s1"))
     before = source.read()
     write(tmp_path, api_key="k2", api_secret="s2")
@@ -74,7 +74,7 @@ def test_every_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "expected"),
     [
         ({"api_secret": "canary"}, "api-key: no such file"),
         ({"api_key": "canary"}, "api-secret: no such file"),
@@ -92,8 +92,10 @@ def test_every_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         ({"api_key": "canary", "api_secret": "c" * (MAX_SECRET_BYTES + 1)}, "api-secret: longer than 16384 bytes"),
     ],
 )
-def test_an_unusable_file_is_named_with_its_problem(tmp_path: Path, files: dict[str, str | bytes], said: str) -> None:
-    assert problem(write(tmp_path / "d", **files)) == f"{tmp_path / 'd'}/{said}"
+def test_an_unusable_file_is_named_with_its_problem(
+    tmp_path: Path, files: dict[str, str | bytes], expected: str
+) -> None:
+    assert problem(write(tmp_path / "d", **files)) == f"{tmp_path / 'd'}/{expected}"
 
 
 def test_the_largest_file_is_read(tmp_path: Path) -> None:
@@ -122,13 +124,13 @@ def test_a_fifo_in_place_of_a_file_is_refused_without_waiting(tmp_path: Path) ->
     assert problem(tmp_path) == f"{tmp_path}/api-key: not a regular file"
 
 
-def test_a_data_link_that_leads_nowhere_is_an_error_not_a_loop(tmp_path: Path) -> None:
+def test_a_dangling_data_link_is_an_error_not_a_loop(tmp_path: Path) -> None:
     write(tmp_path, api_key="canary", api_secret="canary")
     (tmp_path / "..data").symlink_to("..gone")
     assert problem(tmp_path).startswith(f"{tmp_path}: ")
 
 
-# Swaps the link as kubelet does, as fast as it can, until told to stop: each version's files all hold its number.
+# Swaps the link as kubelet does, as fast as it can, until stopped: each version's files all hold its number.
 SWAPPER = """
 import itertools, os, shutil, sys
 os.chdir(sys.argv[1])
@@ -148,7 +150,7 @@ for n in itertools.count(1):
 
 
 def read_many(source: DirectoryCredentials) -> set[str]:
-    """The versions seen, each whole."""
+    """Return the versions that were read, each whole."""
     versions = set()
     for _ in range(READINGS // READERS):
         credentials = source.read()
@@ -174,8 +176,10 @@ def test_two_versions_never_mix_however_often_the_link_is_swapped(tmp_path: Path
     assert len(versions) > 20, "the link was hardly swapped: the test shows nothing"
 
 
-def test_a_plain_file_written_in_mid_reading_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """api-secret changes right after api-key was read; without the second look this is a mix of two versions."""
+def test_a_plain_file_that_changes_during_the_reading_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """api-secret changes right after api-key was read. Without the second check, the result mixes two versions."""
     write(tmp_path, api_key="k1", api_secret="s1")
     read, changed = module._read_text, False
 
@@ -191,7 +195,7 @@ def test_a_plain_file_written_in_mid_reading_is_read_again(tmp_path: Path, monke
     assert DirectoryCredentials(tmp_path).read() == Credentials(api_key=Secret("k22"), api_secret=Secret("s22"))
 
 
-def test_static_credentials_stay_as_they_are() -> None:
+def test_static_credentials_do_not_change() -> None:
     credentials = Credentials(api_key=Secret("k"), api_secret=Secret("s"))
     assert StaticCredentials(credentials).read() is credentials
 

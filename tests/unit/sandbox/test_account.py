@@ -1,4 +1,4 @@
-"""A sandbox's account: what a new token revokes, and refresh tokens that are used twice."""
+"""A sandbox's account: tokens that a new one revokes, and refresh tokens that are used twice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def refreshed(account: Account, issued: Issued) -> Issued:
         ({"revoke_on_grant": True, "revoke_on_refresh": True}, False, False),
     ],
 )
-def test_what_a_new_token_revokes_can_be_set(fields: dict[str, object], after_grant: bool, after_refresh: bool) -> None:
+def test_the_tokens_that_a_new_one_revokes_can_be_set(
+    fields: dict[str, object], after_grant: bool, after_refresh: bool
+) -> None:
     granting, refreshing = account(**fields), account(**fields)
     first, other = granting.grant(), refreshing.grant()
     second, extended = granting.grant(), refreshed(refreshing, other)

@@ -33,7 +33,7 @@ async def test_every_peer_reaches_the_partners_endpoints() -> None:
 
 
 @pytest.mark.parametrize("beyond", [False, True])
-def test_other_machines_reach_it_only_where_the_configuration_says_so(beyond: bool) -> None:
+def test_other_machines_reach_it_only_if_the_configuration_allows_it(beyond: bool) -> None:
     config = SandboxConfig(api_key=Secret("key"), api_secret=Secret("secret"), control_beyond_loopback=beyond)
     application = _application(SandboxState(config, HandClock()))
     assert (loopback_only in application.middlewares) is not beyond

@@ -1,4 +1,4 @@
-"""A sandbox's payments: how long a reference stays taken."""
+"""A sandbox's payments: how long a reference stays in use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def new(number: int) -> NewPayment:
     return NewPayment(amount=1, country_code="NG", currency_code="NGN", partner_reference=str(number))
 
 
-def test_the_oldest_payments_are_forgotten_beyond_a_limit() -> None:
+def test_the_oldest_payments_beyond_a_limit_are_removed() -> None:
     book = PaymentBook(HandClock())
     payments = [book.create(new(number)) for number in range(KEPT_PAYMENTS + 1)]
     assert all(payments)

@@ -15,7 +15,7 @@ ENCODED = [base64.b64encode(bytes([fill]) * 32).decode() for fill in range(4)]
 ONE, TWO = (SealKey(key_id, Secret(ENCODED[number])) for number, key_id in enumerate(("one", "two")))
 
 
-def test_what_was_sealed_opens_again_in_its_context() -> None:
+def test_a_sealed_text_opens_in_its_context() -> None:
     sealer = AesSealer([ONE])
     assert sealer.open(sealer.seal(b"plain", "here"), "here") == b"plain"
 
@@ -66,7 +66,7 @@ def test_a_text_of_another_form_opens_nothing(text: str) -> None:
         AesSealer([ONE]).open(text, "here")
 
 
-def test_open_texts_and_sealed_texts_do_not_pass_for_each_other() -> None:
+def test_unencrypted_and_sealed_texts_are_not_accepted_for_each_other() -> None:
     open_sealer, aes = OpenSealer(), AesSealer([ONE])
     assert open_sealer.open(open_sealer.seal(b"plain", "here"), "here") == b"plain"
     assert open_sealer.seal(b"plain", "here").startswith("open:")
@@ -76,7 +76,7 @@ def test_open_texts_and_sealed_texts_do_not_pass_for_each_other() -> None:
         open_sealer.open(aes.seal(b"plain", "here"), "here")
 
 
-def test_an_open_text_that_is_no_base64_opens_nothing() -> None:
+def test_an_unencrypted_text_that_is_not_base64_is_refused() -> None:
     with pytest.raises(UnsealError):
         OpenSealer().open("open:!!", "here")
 
@@ -138,5 +138,5 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             load_seal_keys(path)
 
 
-def test_a_key_does_not_show_itself() -> None:
+def test_a_key_is_not_in_its_repr() -> None:
     assert ENCODED[0] not in repr(ONE)

@@ -1,4 +1,4 @@
-"""The audit's lines: every one, or the changes alone; never more than the mode says."""
+"""The audit's lines: all, or the changes alone, and never more than the mode allows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class WrittenAudit:
         return [json.loads(line) for line in self.stream.getvalue().splitlines()]
 
     def fields(self, *names: str) -> list[tuple[object, ...]]:
-        """These fields of each line."""
+        """Return these fields of each line."""
         return [tuple(line.get(name) for name in names) for line in self.lines]
 
 
@@ -52,7 +52,7 @@ def changes() -> WrittenAudit:
     return WrittenAudit("changes")
 
 
-def test_a_line_says_when_who_got_which_token_and_how_good_it_was(every: WrittenAudit) -> None:
+def test_a_line_has_the_time_the_caller_the_token_and_its_state(every: WrittenAudit) -> None:
     every.vended("uid:1000", outcome="suspect")
     assert every.lines == [
         {
@@ -79,8 +79,8 @@ CALLERS = ("uid:1000", "127.0.0.1:1", "127.0.0.1:2", "[::1]:1")
 
 
 @pytest.mark.parametrize("mode", ["all", "changes"])
-def test_is_told_says_whether_an_event_would_write_no_line(mode: str) -> None:
-    """The mode `changes` knows every such event, as long as it counts the callers separately."""
+def test_is_told_returns_whether_an_event_would_write_no_line(mode: str) -> None:
+    """The mode `changes` detects each such event, as long as it counts the callers separately."""
     written = WrittenAudit(mode)
     for caller, token_id, profile in product(CALLERS * 2, ("t1", "t2", "t1"), ("default", "other")):
         before = len(written.lines)
@@ -101,7 +101,7 @@ def test_other_events_write_no_line(every: WrittenAudit) -> None:
     assert every.lines == []
 
 
-def test_changes_writes_a_callers_first_of_each_token(changes: WrittenAudit) -> None:
+def test_changes_writes_a_callers_first_request_of_each_token(changes: WrittenAudit) -> None:
     for token_id in ("t1", "t2"):
         for _ in range(3):
             changes.vended("uid:1000", token_id)
@@ -127,7 +127,7 @@ def test_the_same_caller_of_another_profile_is_written(changes: WrittenAudit) ->
     assert changes.fields("profile") == [("default",), ("other",)]
 
 
-def test_a_repeated_report_is_counted_and_another_is_written_at_once(changes: WrittenAudit) -> None:
+def test_a_repeated_report_is_counted_and_a_new_one_is_written_at_once(changes: WrittenAudit) -> None:
     for _ in range(300):
         changes.reported("uid:1000")
     changes.reported("uid:1001")
@@ -138,7 +138,7 @@ def test_a_repeated_report_is_counted_and_another_is_written_at_once(changes: Wr
     assert changes.fields("suppressed") == [(None,), (None,), (None,), (None,), (299,)]
 
 
-def test_more_callers_than_are_remembered_share_a_line_in_ten_seconds(changes: WrittenAudit) -> None:
+def test_callers_beyond_the_separately_counted_ones_share_a_line_in_ten_seconds(changes: WrittenAudit) -> None:
     for number in range(MAX_CALLERS + 500):
         changes.vended(f"uid:{number}")
     assert len(changes.lines) == MAX_CALLERS + 1
@@ -147,7 +147,7 @@ def test_more_callers_than_are_remembered_share_a_line_in_ten_seconds(changes: W
     assert changes.lines[-1]["suppressed"] == 499
 
 
-def test_the_memory_of_callers_goes_with_the_token(changes: WrittenAudit) -> None:
+def test_the_counted_callers_are_removed_with_the_token(changes: WrittenAudit) -> None:
     for token_id in range(20):
         for number in range(MAX_CALLERS + 500):
             changes.vended(f"uid:{number}", str(token_id))
@@ -162,7 +162,7 @@ def test_a_flood_of_reports_from_invented_callers_is_bounded_in_lines_and_memory
     assert len(changes.audit._throttle._written) == MAX_KEYS + 1
 
 
-def test_keys_that_did_not_occur_lately_are_removed_for_new_ones(changes: WrittenAudit) -> None:
+def test_keys_without_recent_events_are_removed_for_new_ones(changes: WrittenAudit) -> None:
     for number in range(MAX_KEYS + 10):
         changes.reported(f"uid:{number}")
     changes.clock.passed_s = 10
@@ -174,9 +174,7 @@ def test_keys_that_did_not_occur_lately_are_removed_for_new_ones(changes: Writte
 @pytest.mark.parametrize("token_id", ["t1", ""])
 @pytest.mark.parametrize("log_format", ["json", "console"])
 @pytest.mark.parametrize("trace", [None, TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", True)])
-def test_a_line_is_the_one_that_the_log_would_write(
-    log_format: LogFormat, trace: TraceContext | None, token_id: str
-) -> None:
+def test_a_line_equals_that_of_the_log(log_format: LogFormat, trace: TraceContext | None, token_id: str) -> None:
     """The audit has its own processors, which are faster."""
     event = Audited(profile="p", endpoint="rejected", caller="[::1]:1", token_id=token_id, outcome="later", trace=trace)
     audit, log, clock = io.StringIO(), io.StringIO(), FixedClock()

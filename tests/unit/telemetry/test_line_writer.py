@@ -25,7 +25,7 @@ def dropped_line(dropped: Mapping[LineStream, int]) -> str:
 
 
 class Pipe:
-    """A pipe that is read when the test says so."""
+    """A pipe that the test reads on request."""
 
     def __init__(self) -> None:
         reading, writing = os.pipe()
@@ -51,7 +51,7 @@ def pipe() -> Iterator[Pipe]:
 
 
 def flooded(stream: TextIO | None) -> LineWriter:
-    """A writer that was given more lines than it and the pipe can hold."""
+    """Return a writer that got more lines than it and the pipe can hold."""
     writer = LineWriter(stream)
     writer.start(dropped_line)
     for number in range(MAX_QUEUED):
@@ -73,7 +73,7 @@ def test_lines_of_log_and_audit_arrive_in_order_and_none_is_lost_at_the_end() ->
 
 
 def test_lines_that_come_soon_after_others_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the thread would be woken for each of them, and take the interpreter from the event loop."""
+    """Otherwise each line would wake the thread, which would take the interpreter from the event loop."""
     gathers, is_over, parts = threading.Event(), threading.Event(), list[str]()
 
     def gather() -> None:
@@ -128,7 +128,7 @@ def test_the_number_of_dropped_lines_is_written_once_when_the_pipe_is_read_again
     assert pipe.reader.readlines() == ["afterwards\n"]
 
 
-def test_lines_for_a_closed_reader_are_counted_and_stop_nothing(pipe: Pipe) -> None:
+def test_lines_for_a_closed_reader_are_counted_without_an_error(pipe: Pipe) -> None:
     pipe.reader.close()
     writer = LineWriter(pipe.stream)
     writer.start(dropped_line)
@@ -185,8 +185,8 @@ def test_a_pipe_that_another_process_made_non_blocking_gets_every_line(pipe: Pip
     assert writer.dropped["log"] == 0
 
 
-def test_a_stream_that_is_closed_under_it_leads_no_line_elsewhere(pipe: Pipe, tmp_path: Path) -> None:
-    """The next file gets the number of its descriptor."""
+def test_after_its_stream_was_closed_no_line_goes_to_another_file(pipe: Pipe, tmp_path: Path) -> None:
+    """The next opened file gets the number of its descriptor."""
     writer = LineWriter(pipe.stream)
     writer.start(dropped_line)
     number = pipe.stream.fileno()
@@ -199,7 +199,7 @@ def test_a_stream_that_is_closed_under_it_leads_no_line_elsewhere(pipe: Pipe, tm
         assert following.read() == ""
 
 
-def test_a_character_that_no_encoding_has_loses_no_line(pipe: Pipe) -> None:
+def test_a_character_that_cannot_be_encoded_loses_no_line(pipe: Pipe) -> None:
     writer = LineWriter(pipe.stream)
     writer.start(dropped_line)
     writer.put("log", "\ud800\n")

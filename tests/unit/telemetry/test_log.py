@@ -1,4 +1,4 @@
-"""Events become log lines: one constant name, flat plain fields, nothing secret."""
+"""Events become log lines: one constant name, flat plain fields, no secret."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FAILED = StoreFailed(profile="default", operation="peek", cause="TimeoutError")
 
 
 class Log:
-    """A log sink and what it wrote."""
+    """A log sink and the lines that it wrote."""
 
     def __init__(self) -> None:
         self.stream, self.clock, self.redactor = io.StringIO(), FixedClock(), Redactor()
@@ -83,7 +83,7 @@ def test_an_event_is_one_line_of_json_with_its_constant_name(log: Log) -> None:
     ]
 
 
-def test_what_the_partner_said_is_flat_and_without_what_it_left_out(log: Log) -> None:
+def test_partner_details_are_flat_and_missing_ones_are_omitted(log: Log) -> None:
     detail = PartnerDetail(status=429, session_id="s-1")
     log.sink.emit(
         PartnerCalled(operation=Operation.GRANT, outcome=FailureKind.THROTTLED, duration_s=0.25, detail=detail)
@@ -101,7 +101,7 @@ def test_what_the_partner_said_is_flat_and_without_what_it_left_out(log: Log) ->
     }
 
 
-def test_lists_stay_lists(log: Log) -> None:
+def test_lists_are_written_as_lists(log: Log) -> None:
     log.sink.emit(
         ServiceStarted(version="1", listen=("a:1", "b:2"), admin_listen=(), store="memory", profiles=("default",))
     )
@@ -109,7 +109,7 @@ def test_lists_stay_lists(log: Log) -> None:
     assert "admin_listen" not in log.lines[0]
 
 
-def test_requests_are_told_at_debug_only(log: Log) -> None:
+def test_requests_are_logged_at_debug_only(log: Log) -> None:
     log.sink.emit(SERVED)
     assert log.lines == []
     stream = io.StringIO()
@@ -133,7 +133,7 @@ def test_every_event_has_a_name_in_snake_case_and_a_known_level() -> None:
         assert kind.level in ("debug", "info", "warning", "error")
 
 
-def test_a_store_that_stays_down_is_told_every_ten_seconds_with_how_often(log: Log) -> None:
+def test_a_store_outage_is_logged_every_ten_seconds_with_its_count(log: Log) -> None:
     for _ in range(5):
         log.sink.emit(FAILED)
     log.clock.passed_s = 9.9
@@ -154,7 +154,7 @@ def test_a_store_that_stays_down_is_told_every_ten_seconds_with_how_often(log: L
         (TokenReported(token_id="t1", verdict="refreshing"), TokenReported(token_id="t2", verdict="refreshing")),
     ],
 )
-def test_what_callers_can_repeat_at_will_is_told_every_ten_seconds(log: Log, event: Event, another: Event) -> None:
+def test_events_that_callers_can_repeat_are_logged_every_ten_seconds(log: Log, event: Event, another: Event) -> None:
     for _ in range(300):
         log.sink.emit(event)
     log.sink.emit(another)
@@ -163,13 +163,13 @@ def test_what_callers_can_repeat_at_will_is_told_every_ten_seconds(log: Log, eve
     assert [line.get("suppressed") for line in log.lines] == [None, None, 299]
 
 
-def test_the_first_report_of_each_token_is_always_told(log: Log) -> None:
+def test_the_first_report_of_each_token_is_always_logged(log: Log) -> None:
     for token_id in ("t1", "t2"):
         log.sink.emit(TokenReported(profile="default", token_id=token_id, verdict="refreshing"))
     assert [line["token_id"] for line in log.lines] == ["t1", "t2"]
 
 
-def test_the_class_of_what_broke_a_call_is_told(log: Log) -> None:
+def test_the_exception_class_of_a_failed_call_is_logged(log: Log) -> None:
     log.sink.emit(
         PartnerCalled(
             operation=Operation.GRANT, outcome=FailureKind.CONNECT, duration_s=0.1, cause="ClientConnectorSSLError"
@@ -178,7 +178,7 @@ def test_the_class_of_what_broke_a_call_is_told(log: Log) -> None:
     assert log.lines[0]["cause"] == "ClientConnectorSSLError"
 
 
-def test_in_which_way_an_answer_is_malformed_is_told(log: Log) -> None:
+def test_the_problem_of_a_malformed_response_is_logged(log: Log) -> None:
     log.sink.emit(
         PartnerCalled(
             operation=Operation.GRANT, outcome=FailureKind.MALFORMED, duration_s=0.1, problem=AnswerProblem.NOT_JSON
@@ -187,14 +187,14 @@ def test_in_which_way_an_answer_is_malformed_is_told(log: Log) -> None:
     assert (log.lines[0]["outcome"], log.lines[0]["problem"]) == ("malformed", "not-json")
 
 
-def test_another_operation_is_told_at_once(log: Log) -> None:
+def test_another_operation_is_logged_at_once(log: Log) -> None:
     log.sink.emit(FAILED)
     log.sink.emit(StoreFailed(profile="default", operation="claim", cause="TimeoutError"))
     log.sink.emit(StoreFailed(profile="other", operation="peek", cause="TimeoutError"))
     assert len(log.lines) == 3
 
 
-def test_a_disk_that_stays_full_is_told_once_and_another_trouble_at_once(log: Log) -> None:
+def test_a_full_disk_is_logged_once_and_another_problem_at_once(log: Log) -> None:
     for cause in ("ENOSPC", "ENOSPC", "EROFS"):
         log.sink.emit(TokenFileFailed(profile="default", cause=cause, old_token_left=False))
     assert [line["cause"] for line in log.lines] == ["ENOSPC", "EROFS"]
@@ -209,13 +209,13 @@ def test_two_sidecars_that_write_different_tokens_to_one_file_do_not_fill_the_lo
     assert [line["change"] for line in log.lines] == ["content", "removed"]
 
 
-def test_text_that_no_encoding_has_is_written_as_an_escape(log: Log) -> None:
-    """Such as the name of a file that is not UTF-8."""
+def test_text_that_cannot_be_encoded_is_written_as_an_escape(log: Log) -> None:
+    """An example is the name of a file that is not UTF-8."""
     log.sink.write("info", "test", {"name": "\udcff"})
     assert log.lines[0]["name"] == "\udcff"
 
 
-def test_secrets_are_masked_by_type_by_name_and_by_text(log: Log) -> None:
+def test_secrets_are_masked_by_their_type_name_and_text(log: Log) -> None:
     log.redactor.register(Secret("api-key-CANARY"))
     fields: dict[str, object] = {
         "typed": Secret("CANARY"),
@@ -239,7 +239,7 @@ def test_a_secret_inside_another_is_masked_with_it(log: Log) -> None:
     assert log.redactor.text("outer-inner-CANARY inner") == "*** ***"
 
 
-def test_a_text_too_short_to_be_a_secret_is_not_looked_for(log: Log) -> None:
+def test_a_text_too_short_to_be_a_secret_is_not_masked(log: Log) -> None:
     log.redactor.register(Secret("a"))
     log.redactor.register(Secret(""))
     assert log.redactor.text("banana") == "banana"
@@ -253,7 +253,7 @@ def library(log: Log) -> Iterator[logging.Logger]:
     logger.handlers, logger.propagate = [], True
 
 
-def test_a_library_is_quoted_by_name_place_and_exception_class_alone(log: Log, library: logging.Logger) -> None:
+def test_library_records_keep_only_name_place_and_exception_class(log: Log, library: logging.Logger) -> None:
     library.error("text with %s", "CANARY", exc_info=OSError("CANARY"))
     library.warning("CANARY")
     library.info("CANARY")
@@ -272,7 +272,7 @@ def test_a_library_warning_is_not_written_where_the_level_is_error(log: Log, lib
     assert [line["level"] for line in log.lines] == ["error"]
 
 
-def test_libraries_and_warnings_write_nowhere_else_until_they_are_released(log: Log) -> None:
+def test_libraries_and_warnings_write_only_to_the_log_until_they_are_released(log: Log) -> None:
     root = logging.getLogger()
     before = root.handlers, root.level, warnings.showwarning
     release = capture_library_logs(log.sink)

@@ -1,4 +1,4 @@
-"""Events become the metrics of the contract: these names, these labels, from the first scrape on."""
+"""Events become the metrics of the contract, with its names and labels from the first scrape on."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
     return samples(metrics)[f"token_sidecar_{name}", tuple(sorted(labels.items()))]
 
 
-def test_every_metric_of_the_contract_is_there_and_no_other(metrics: Metrics) -> None:
+def test_the_metrics_are_those_of_the_contract(metrics: Metrics) -> None:
     found = {}
     for family in text_string_to_metric_families(metrics.render("")[0].decode()):
         if family.name.startswith("token_sidecar_"):
@@ -84,12 +84,12 @@ def test_every_metric_of_the_contract_is_there_and_no_other(metrics: Metrics) ->
     assert found == CONTRACT
 
 
-def test_no_label_is_one_that_scrapers_set() -> None:
-    """Prometheus would rename ours to `exported_…`, and expressions that name it would match the scraper's."""
+def test_no_label_is_set_by_scrapers_too() -> None:
+    """Prometheus would rename our label to `exported_…`, and expressions would match the scraper's label."""
     assert not set().union(*(labels for _, labels in CONTRACT.values())) & SCRAPER_LABELS
 
 
-def test_the_output_is_what_promtool_wants(metrics: Metrics) -> None:
+def test_promtool_accepts_the_output(metrics: Metrics) -> None:
     body, _ = metrics.render("")
     checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
@@ -100,13 +100,13 @@ def test_the_help_of_credentials_valid_names_both_reasons_for_zero(metrics: Metr
     assert "rejected the credentials, or while a new credentials file is empty or unreadable." in text
 
 
-def test_openmetrics_is_given_to_who_asks_for_it(metrics: Metrics) -> None:
+def test_scrapers_that_accept_openmetrics_get_it(metrics: Metrics) -> None:
     body, content_type = metrics.render("application/openmetrics-text; version=1.0.0,text/plain;q=0.5")
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
 
 
-def test_an_accept_that_makes_no_sense_gets_plain_text(metrics: Metrics) -> None:
+def test_an_invalid_accept_header_gets_plain_text(metrics: Metrics) -> None:
     _, content_type = metrics.render("application/openmetrics-text; version=abc")
     assert content_type.startswith("text/plain")
 
@@ -216,7 +216,7 @@ def test_an_event_is_counted(metrics: Metrics, event: Event, name: str, labels: 
         StoreFailed(profile="default", operation="unheard-of", cause="X"),
     ],
 )
-def test_what_is_in_no_closed_set_makes_no_series(metrics: Metrics, event: Event) -> None:
+def test_a_value_outside_the_closed_sets_makes_no_series(metrics: Metrics, event: Event) -> None:
     before = samples(metrics).keys()
     metrics.emit(event)
     assert samples(metrics).keys() == before
@@ -270,8 +270,8 @@ def test_the_store_is_up_only_when_every_profile_can_use_it() -> None:
     assert value(metrics, "store_up") == 0
 
 
-def test_the_providers_may_come_after_the_metrics() -> None:
-    """The broker needs a sink before it exists: the registry must not ask for providers when it is built."""
+def test_the_providers_may_be_built_after_the_metrics() -> None:
+    """The broker needs a sink when it is built, so building the registry must not use the providers."""
 
     def too_early() -> list[FakeProvider]:
         raise AssertionError("asked for providers at construction")

@@ -45,8 +45,8 @@ def test_events_are_kept_with_their_time_newest_last() -> None:
 
 
 @pytest.mark.parametrize("step_s", [-DAY_S, DAY_S])
-def test_the_instants_of_an_event_are_of_the_clock_as_it_goes_now(step_s: float) -> None:
-    """Its own and those it tells of; the events after it are dated in their order."""
+def test_the_instants_of_an_event_are_shown_by_the_present_clock(step_s: float) -> None:
+    """Its own time and the instants in its fields. Later events keep their order."""
     clock = FixedClock()
     recent = RecentEvents(clock)
     recent.emit(
@@ -61,7 +61,7 @@ def test_the_instants_of_an_event_are_of_the_clock_as_it_goes_now(step_s: float)
     assert (changed["issued_at"], changed["expires_at"]) == (iso(NOW + step_s - 1), iso(NOW + step_s + 899))
 
 
-def test_requests_and_flights_pass_by() -> None:
+def test_requests_and_refresh_attempts_are_not_kept() -> None:
     recent = RecentEvents(FixedClock())
     recent.emit(RequestServed(endpoint="token", code="ok", duration_s=0.1))
     recent.emit(AttemptEnded(reason=Reason.MISS, result="fetched"))
@@ -75,7 +75,7 @@ def test_only_the_latest_are_kept() -> None:
     assert [event["learned_s"] for event in recent()] == [2, 3]
 
 
-def test_a_failure_that_goes_on_is_one_entry_with_a_count() -> None:
+def test_a_repeated_failure_is_one_entry_with_a_count() -> None:
     clock = FixedClock()
     recent = RecentEvents(clock, limit=2)
     recent.emit(StoreRecovered())
@@ -100,7 +100,7 @@ def test_reports_of_many_tokens_are_one_entry_for_each_verdict() -> None:
     ]
 
 
-def test_every_sink_hears_every_event() -> None:
+def test_every_sink_receives_every_event() -> None:
     sinks = [ListSink(), ListSink()]
     Fanout(sinks).emit(DOWN)
     assert [sink.events for sink in sinks] == [[DOWN], [DOWN]]

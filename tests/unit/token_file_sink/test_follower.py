@@ -1,4 +1,4 @@
-"""The task that keeps a token file true, look by look."""
+"""The task that keeps a token file equal to the vended token."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_the_file_follows_the_token(scene: Scene) -> None:
     assert scene.changes == [ONE, TWO]
 
 
-async def test_a_token_that_stays_is_written_once(scene: Scene) -> None:
+async def test_an_unchanged_token_is_written_once(scene: Scene) -> None:
     async with scene.running():
         before = scene.path.stat()
         await scene.provider.next_look()
@@ -50,8 +50,8 @@ async def test_a_token_that_stays_is_written_once(scene: Scene) -> None:
     assert scene.changes == [ONE]
 
 
-async def test_a_token_that_is_vended_no_more_is_removed_and_comes_back_when_it_is(scene: Scene) -> None:
-    """Rejected, past its end, or suspect: the file could not say so."""
+async def test_a_token_is_removed_when_it_is_no_longer_vended_and_written_again_when_it_is(scene: Scene) -> None:
+    """A rejected, expired or suspect token is removed, because the file cannot mark it."""
     async with scene.running():
         scene.provider.now = None
         await scene.provider.next_look()
@@ -62,8 +62,8 @@ async def test_a_token_that_is_vended_no_more_is_removed_and_comes_back_when_it_
     assert scene.changes == [ONE, "", ONE]
 
 
-async def test_a_wait_is_for_another_than_the_token_held_also_a_suspect_one(scene: Scene) -> None:
-    """A change from no token in the file to the suspect one held would be one at once, again and again."""
+async def test_a_wait_ends_with_another_token_than_the_held_one_also_a_suspect_one(scene: Scene) -> None:
+    """Otherwise the held suspect token would differ from the empty file, and each wait would end at once."""
     scene.provider.now = None
     scene.provider.show(token_id=TWO)
     async with scene.running():
@@ -71,7 +71,7 @@ async def test_a_wait_is_for_another_than_the_token_held_also_a_suspect_one(scen
 
 
 @pytest.mark.parametrize("comes", [vended("access-token-two"), None])
-async def test_what_an_earlier_process_left_stays_until_there_is_a_token_or_none_in_time(
+async def test_the_token_of_an_earlier_process_stays_until_there_is_a_new_one_or_a_time_limit(
     comes: VendedToken | None, scene: Scene
 ) -> None:
     scene.path.write_text("of before")
@@ -85,7 +85,7 @@ async def test_what_an_earlier_process_left_stays_until_there_is_a_token_or_none
             raise NONE_YET
         return comes
 
-    scene.provider.now, scene.provider.vend = comes, vend  # type: ignore[method-assign]  # a wait in the test's hand
+    scene.provider.now, scene.provider.vend = comes, vend  # type: ignore[method-assign]  # a wait that the test controls
     task = asyncio.create_task(scene.follower.run())
     await asked.wait()
     assert scene.state() == ("of before", True)
@@ -96,7 +96,7 @@ async def test_what_an_earlier_process_left_stays_until_there_is_a_token_or_none
     assert scene.changes == ["" if comes is None else TWO]
 
 
-async def test_a_write_that_failed_is_told_with_its_cause_and_tried_again(scene: Scene) -> None:
+async def test_a_failed_write_is_reported_with_its_cause_and_tried_again(scene: Scene) -> None:
     scene.path.parent.rmdir()
     async with scene.running():
         assert scene.state() == (None, True)
@@ -109,7 +109,7 @@ async def test_a_write_that_failed_is_told_with_its_cause_and_tried_again(scene:
         assert not scene.follower.failed
 
 
-async def test_a_file_that_stops_to_be_writable_is_told_at_the_next_look(scene: Scene) -> None:
+async def test_a_file_that_becomes_unwritable_is_reported_at_the_next_check(scene: Scene) -> None:
     async with scene.running():
         scene.path.unlink()
         scene.path.parent.rmdir()
@@ -129,7 +129,7 @@ async def test_a_file_that_stops_to_be_writable_is_told_at_the_next_look(scene: 
         (lambda path: path.chmod(0o600), "mode"),
     ],
 )
-async def test_a_file_that_another_changed_is_put_right_at_the_next_look_and_that_is_told(
+async def test_a_file_that_another_process_changed_is_corrected_and_reported_at_the_next_check(
     change: Callable[[Path], None], named: TokenFileChange, scene: Scene
 ) -> None:
     async with scene.running():
@@ -141,7 +141,7 @@ async def test_a_file_that_another_changed_is_put_right_at_the_next_look_and_tha
         assert scene.changes == [ONE]
 
 
-async def test_a_file_that_comes_while_there_is_no_token_to_vend_is_removed_whoever_wrote_it(scene: Scene) -> None:
+async def test_a_file_that_another_process_writes_while_there_is_no_token_is_removed(scene: Scene) -> None:
     scene.provider.now = None
     async with scene.running():
         scene.path.write_text("of another sidecar")
@@ -150,7 +150,7 @@ async def test_a_file_that_comes_while_there_is_no_token_to_vend_is_removed_whoe
         assert [event.change for event in scene.sink.of(TokenFileChanged)] == ["created"]
 
 
-async def test_a_token_that_is_in_the_file_already_is_not_written_again(scene: Scene) -> None:
+async def test_a_token_that_is_already_in_the_file_is_not_written_again(scene: Scene) -> None:
     scene.path.write_text("access-token-one")
     scene.path.chmod(0o640)
     before = scene.path.stat()
@@ -169,13 +169,13 @@ async def test_a_token_that_changes_while_it_is_written_is_followed_without_a_wa
         scene.provider.show(token_id=TWO)
         return change
 
-    scene.file.put = slowly  # type: ignore[method-assign]  # a disk in the test's hand
+    scene.file.put = slowly  # type: ignore[method-assign]  # a disk that the test controls
     async with scene.running():
         assert scene.content() == "access-token-two"
         assert [token_id for token_id, _ in scene.provider.waited_for] == [ONE, TWO]
 
 
-async def test_a_bug_is_told_and_the_file_followed_on(scene: Scene) -> None:
+async def test_an_unexpected_error_is_reported_and_the_task_continues(scene: Scene) -> None:
     current = scene.provider.current
 
     def fails() -> VendedToken | None:
@@ -189,8 +189,8 @@ async def test_a_bug_is_told_and_the_file_followed_on(scene: Scene) -> None:
         assert scene.content() == "access-token-one"
 
 
-async def test_without_any_token_there_is_nothing_to_tell_and_the_file_is_still_to_come(scene: Scene) -> None:
-    """Or whoever waits for the first token would be let in before it is in the file."""
+async def test_without_any_token_nothing_is_reported_and_the_first_token_is_still_awaited(scene: Scene) -> None:
+    """Otherwise apps that wait for the first token would start before it is in the file."""
     scene.provider.now, scene.provider.later = None, NONE_YET
     scene.provider.show(token_id="")
     async with scene.running():

@@ -1,4 +1,4 @@
-"""The token file of a profile that is gone is named."""
+"""The token file of a removed profile is named."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def left(path: Path, content: str = "ZXhhbXBsZQ.token_one~", mode: int = 0o640) 
     return path
 
 
-def test_a_file_as_we_write_it_that_is_none_of_ours_any_more_is_named_and_stays(tmp_path: Path) -> None:
+def test_a_token_file_that_is_no_longer_in_use_is_named_and_stays(tmp_path: Path) -> None:
     here, gone = tmp_path / "here", tmp_path / "gone"
     for path in (here, gone):
         TokenFile(path).put(Secret("token-one"))
@@ -29,12 +29,12 @@ def test_a_file_as_we_write_it_that_is_none_of_ours_any_more_is_named_and_stays(
     assert gone.read_text() == "token-one"
 
 
-def test_what_a_crash_left_of_it_is_named_too(tmp_path: Path) -> None:
+def test_a_temporary_file_that_a_crash_left_is_named_too(tmp_path: Path) -> None:
     temporary = left(tmp_path / ".gone.0123456789abcdef.tmp")
     assert leftovers([tmp_path / "here"], []) == [SAID.format(temporary)]
 
 
-def test_two_files_in_one_folder_are_looked_at_once_and_the_files_in_use_are_known_by_any_name(tmp_path: Path) -> None:
+def test_a_folder_of_two_files_is_listed_once_and_files_in_use_are_recognized_by_any_path(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "linked").symlink_to("folder")
     used = [left(tmp_path / "folder/a"), left(tmp_path / "folder/b")]
@@ -47,18 +47,18 @@ def test_two_files_in_one_folder_are_looked_at_once_and_the_files_in_use_are_kno
     ("content", "mode"),
     [("with a line break\n", 0o640), ("two words", 0o640), ("", 0o640), ("x" * 20_000, 0o640), ("token", 0o600)],
 )
-def test_what_we_do_not_write_like_this_is_not_named(content: str, mode: int, tmp_path: Path) -> None:
+def test_files_that_the_sidecar_does_not_write_are_not_named(content: str, mode: int, tmp_path: Path) -> None:
     left(tmp_path / "other", content, mode)
     assert leftovers([tmp_path / "here"], []) == []
 
 
 @pytest.mark.parametrize("kind", list(ODD))
-def test_what_is_no_regular_file_is_not_named(kind: str, tmp_path: Path) -> None:
+def test_only_regular_files_are_named(kind: str, tmp_path: Path) -> None:
     with make_odd(kind, tmp_path / "odd"):
         assert leftovers([tmp_path / "here"], []) == []
 
 
-def test_files_of_secrets_are_known_also_through_a_link(tmp_path: Path) -> None:
+def test_files_of_secrets_are_recognized_also_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "secrets").symlink_to(left(tmp_path / "a-key"))
     assert leftovers([tmp_path / "here"], [tmp_path / "secrets"]) == []
 
@@ -69,5 +69,5 @@ def test_a_file_of_another_user_is_not_named(tmp_path: Path, monkeypatch: pytest
     assert leftovers([tmp_path / "here"], []) == []
 
 
-def test_a_folder_that_is_not_there_has_none(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_leftovers(tmp_path: Path) -> None:
     assert leftovers([tmp_path / "none/here"], []) == []

@@ -20,7 +20,7 @@ def problem_at(path: Path) -> str:
     return problem
 
 
-def test_a_regular_file_or_none_may_be_there(tmp_path: Path) -> None:
+def test_a_regular_file_or_no_file_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "token"
     refuse_place(path, "SIDECAR_SINK_FILE")
     path.write_text("of an earlier process")
@@ -30,7 +30,7 @@ def test_a_regular_file_or_none_may_be_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", list(ODD))
-def test_what_is_no_regular_file_is_refused_by_its_kind(kind: str, tmp_path: Path) -> None:
+def test_another_file_than_a_regular_one_is_refused_by_its_kind(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "token"
     with make_odd(kind, path):
         before = path.lstat()
@@ -49,7 +49,7 @@ def test_a_device_of_the_machine_is_refused(device: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["missing", "a-file"])
-def test_a_folder_that_is_none_is_refused(folder: str, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_directory_is_refused(folder: str, tmp_path: Path) -> None:
     (tmp_path / "a-file").write_text("")
     said = rf"SIDECAR_SINK_FILE: {tmp_path}/{folder} must be a directory that user \d+ may write to"
     assert re.fullmatch(said, problem_at(tmp_path / folder / "token"))

@@ -1,4 +1,4 @@
-"""The token file on a disk that hangs: no old token stays in it unsaid."""
+"""The token file on a disk that hangs: an old token that stays in it is reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Disk:
-    """Calls that were given to it hang while `hang` is asked for."""
+    """Wraps calls, which hang while `hanging` is active."""
 
     def __init__(self) -> None:
         self.answers, self.asked = threading.Event(), threading.Event()
@@ -34,7 +34,7 @@ class Disk:
 
     def hanging(self, call: Callable[..., T]) -> Callable[..., T]:
         def wrapped(*arguments: object, **options: object) -> T:
-            # The test's own calls answer.
+            # The test's own calls do not hang.
             if threading.current_thread() is not threading.main_thread():
                 if not self.answers.is_set():
                     self.asked.set()
@@ -47,7 +47,7 @@ class Disk:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "LOOK_S", 0.01)
-    # However slow the machine is: what does not hang is not stalled.
+    # On a slow machine too, operations that do not hang do not count as stalled.
     monkeypatch.setattr(file_operations, "STALLED_AFTER_S", NEVER_S)
 
 
@@ -58,7 +58,7 @@ async def scene(tmp_path: Path) -> Scene:
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    """Its fsync hangs."""
+    """A disk whose fsync hangs."""
     disk = Disk()
     monkeypatch.setattr(os, "fsync", disk.hanging(os.fsync))
     return disk
@@ -66,7 +66,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 @asynccontextmanager
 async def hanging(scene: Scene, disk: Disk, stalled_after_s: float = 0.02) -> AsyncIterator[None]:
-    """The first token is in its file. What is asked of the disk from now on hangs while the block runs."""
+    """Wait until the first token is in its file. Later operations of the disk hang while the block runs."""
     disk.answers.clear()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(file_operations, "STALLED_AFTER_S", stalled_after_s)
@@ -79,7 +79,7 @@ async def hanging(scene: Scene, disk: Disk, stalled_after_s: float = 0.02) -> As
 
 
 def take(scene: Scene, text: str) -> None:
-    """Another token is vended from now on."""
+    """Vend another token from now on."""
     scene.provider.now = vended(text)
     scene.provider.show(token_id=token_id_of(Secret(text)))
     scene.provider.end_wait()
@@ -89,7 +89,7 @@ def failures(scene: Scene) -> set[tuple[str, bool]]:
     return {(event.cause, event.old_token_left) for event in scene.sink.of(TokenFileFailed)}
 
 
-async def test_an_old_token_is_removed_while_the_write_of_the_next_one_hangs_and_that_is_said(
+async def test_an_old_token_is_removed_with_a_report_while_the_write_of_the_next_one_hangs(
     scene: Scene, disk: Disk
 ) -> None:
     async with scene.running():
@@ -97,7 +97,7 @@ async def test_an_old_token_is_removed_while_the_write_of_the_next_one_hangs_and
             take(scene, "access-token-two")
             await until(disk.asked.is_set)
             scene.follower._puts._stall()
-            # On a busy machine the removal is slow, and an event before this one says that the token is left.
+            # On a busy machine the removal is slow, and an earlier event reports that the token is left.
             await until(lambda: ("stalled", False) in failures(scene))
             assert scene.content() is None
             assert failures(scene) <= {("stalled", False), ("stalled", True)}
@@ -112,7 +112,7 @@ async def test_an_old_token_is_removed_while_the_write_of_the_next_one_hangs_and
         assert scene.changes == [ONE, "", TWO]
 
 
-async def test_a_write_that_hung_does_not_bring_a_token_back_that_is_vended_no_more(scene: Scene, disk: Disk) -> None:
+async def test_a_write_that_hung_does_not_restore_a_token_that_is_no_longer_vended(scene: Scene, disk: Disk) -> None:
     async with scene.running():
         async with hanging(scene, disk):
             take(scene, "access-token-two")
@@ -136,9 +136,7 @@ async def test_a_rejected_token_does_not_wait_for_the_write_to_count_as_stalled(
         assert (failures(scene), scene.changes) == (set(), [ONE, ""])
 
 
-async def test_a_disk_that_is_merely_slow_keeps_the_token_before_until_the_next_one_is_written(
-    scene: Scene, disk: Disk
-) -> None:
+async def test_on_a_slow_disk_the_previous_token_stays_until_the_next_one_is_written(scene: Scene, disk: Disk) -> None:
     async with scene.running():
         async with hanging(scene, disk, NEVER_S):
             take(scene, "access-token-two")
@@ -147,7 +145,9 @@ async def test_a_disk_that_is_merely_slow_keeps_the_token_before_until_the_next_
         assert (scene.content(), failures(scene), scene.changes) == ("access-token-two", set(), [ONE, TWO])
 
 
-async def test_a_good_token_stays_while_a_look_at_its_file_hangs(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_good_token_stays_while_a_check_of_its_file_hangs(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk = Disk()
     monkeypatch.setattr(Path, "lstat", disk.hanging(Path.lstat))
     async with scene.running():
@@ -159,7 +159,7 @@ async def test_a_good_token_stays_while_a_look_at_its_file_hangs(scene: Scene, m
         assert not scene.follower.failed
 
 
-async def test_where_the_removal_hangs_too_the_old_token_is_said_to_be_left_until_it_is_gone(
+async def test_when_the_removal_hangs_too_the_old_token_is_reported_as_left_until_it_is_removed(
     scene: Scene, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     removals, give_up = Disk(), TokenFile.give_up
@@ -183,7 +183,7 @@ async def test_where_the_removal_hangs_too_the_old_token_is_said_to_be_left_unti
         assert scene.content() == "access-token-two"
 
 
-async def test_nothing_is_written_while_a_removal_hangs_that_might_take_it_away(
+async def test_no_token_is_written_while_a_hanging_removal_might_remove_it(
     scene: Scene, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     removals, give_up = Disk(), TokenFile.give_up
@@ -216,7 +216,7 @@ async def test_nothing_is_written_while_a_removal_hangs_that_might_take_it_away(
         await until(third_is_written)
 
 
-async def test_the_end_waits_for_no_operation_that_hangs(scene: Scene, disk: Disk) -> None:
+async def test_the_end_does_not_wait_for_an_operation_that_hangs(scene: Scene, disk: Disk) -> None:
     try:
         async with scene.running():
             disk.answers.clear()
@@ -226,7 +226,9 @@ async def test_the_end_waits_for_no_operation_that_hangs(scene: Scene, disk: Dis
         disk.answers.set()
 
 
-async def test_without_a_thread_it_is_said_and_tried_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_thread_is_reported_and_the_write_is_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none_left(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -241,7 +243,7 @@ async def test_without_a_thread_it_is_said_and_tried_again(scene: Scene, monkeyp
         assert not scene.follower.failed
 
 
-async def test_a_removal_that_fails_is_said_and_tried_again(
+async def test_a_failed_removal_is_reported_and_tried_again(
     scene: Scene, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unlink, tries = Path.unlink, []
@@ -260,7 +262,7 @@ async def test_a_removal_that_fails_is_said_and_tried_again(
         await until(lambda: ("stalled", False) in failures(scene))
 
 
-async def test_a_removal_of_which_only_the_writing_out_hangs_is_told_as_one(scene: Scene, disk: Disk) -> None:
+async def test_a_removal_whose_directory_sync_hangs_counts_as_a_removal(scene: Scene, disk: Disk) -> None:
     async with scene.running():
         async with hanging(scene, disk):
             scene.provider.now = None

@@ -1,4 +1,4 @@
-"""The temporary files beside a token file: each write's own, and none is left."""
+"""The temporary files beside a token file: each write has its own, and none is left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "token"
 
 
-def test_two_writes_have_files_of_their_own_and_remove_nothing_of_each_other(path: Path) -> None:
+def test_two_writes_have_separate_files_and_do_not_remove_each_others(path: Path) -> None:
     with temporary_beside(path, 0o640) as (one, _), temporary_beside(path, 0o640) as (two, _):
         remove_abandoned(path)
         assert one != two
@@ -29,7 +29,7 @@ def test_two_writes_have_files_of_their_own_and_remove_nothing_of_each_other(pat
     assert list(path.parent.iterdir()) == []
 
 
-def test_what_a_crash_left_is_removed_before_the_next_write_and_at_the_start(path: Path) -> None:
+def test_leftovers_of_a_crash_are_removed_before_the_next_write_and_at_the_start(path: Path) -> None:
     left = path.with_name(ABANDONED)
     left.write_text("an old token")
     file = TokenFile(path)
@@ -47,20 +47,20 @@ def test_what_a_crash_left_is_removed_before_the_next_write_and_at_the_start(pat
         ".other.0123456789abcdef.tmp", ".tokens.0123456789abcdef.tmp", "other",
     ],
 )  # fmt: skip
-def test_files_of_others_stay(name: str, path: Path) -> None:
+def test_other_files_stay(name: str, path: Path) -> None:
     path.with_name(name).write_text("untouched")
     remove_abandoned(path)
     assert path.with_name(name).exists()
 
 
 @pytest.mark.parametrize("kind", list(ODD))
-def test_what_has_such_a_name_and_is_no_regular_file_stays(kind: str, path: Path) -> None:
+def test_another_file_than_a_regular_one_with_such_a_name_stays(kind: str, path: Path) -> None:
     with make_odd(kind, path.with_name(ABANDONED)):
         remove_abandoned(path)
         assert path.with_name(ABANDONED).lstat()
 
 
-def test_one_that_was_taken_for_abandoned_before_it_was_locked_is_made_again(
+def test_a_file_that_was_removed_as_abandoned_before_it_was_locked_is_made_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flock = fcntl.flock
@@ -79,7 +79,7 @@ def test_one_that_was_taken_for_abandoned_before_it_was_locked_is_made_again(
     assert len(removed) == 1
 
 
-def test_without_locks_files_are_written_and_none_is_taken_for_abandoned(
+def test_without_locks_files_are_written_and_none_counts_as_abandoned(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_locks(descriptor: int, operation: int) -> None:
@@ -91,7 +91,7 @@ def test_without_locks_files_are_written_and_none_is_taken_for_abandoned(
     assert {each.name for each in path.parent.iterdir()} == {"token", ABANDONED}
 
 
-def test_no_child_process_keeps_the_lock(path: Path) -> None:
+def test_a_child_process_does_not_keep_the_lock(path: Path) -> None:
     with temporary_beside(path, 0o640) as (made, descriptor):
         assert not os.get_inheritable(descriptor)
         assert stat.S_IMODE(made.stat().st_mode) & 0o007 == 0

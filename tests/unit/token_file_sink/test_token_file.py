@@ -1,4 +1,4 @@
-"""A token in a file is whole, or not there."""
+"""A file contains a whole token, or does not exist."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def refuse_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", full)
 
 
-def test_it_holds_the_token_and_nothing_else(file: TokenFile, path: Path) -> None:
+def test_the_file_contains_only_the_token(file: TokenFile, path: Path) -> None:
     assert file.put(FIRST) == "removed"
     assert path.read_bytes() == b"token-one"
     assert names(path.parent) == ["token"]
 
 
 @pytest.mark.parametrize("umask", [0, 0o077])
-def test_its_mode_is_set_each_time_whatever_the_umask_and_the_file_before(
+def test_each_write_sets_the_mode_whatever_the_umask_and_the_previous_mode(
     umask: int, file: TokenFile, path: Path
 ) -> None:
     path.write_text("of another")
@@ -57,7 +57,7 @@ def test_its_mode_is_set_each_time_whatever_the_umask_and_the_file_before(
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_who_is_reading_the_old_one_reads_it_to_its_end(file: TokenFile, path: Path) -> None:
+def test_an_app_that_is_reading_the_old_file_reads_it_to_its_end(file: TokenFile, path: Path) -> None:
     file.put(FIRST)
     with path.open() as reader:
         assert reader.read(3) == "tok"
@@ -66,10 +66,10 @@ def test_who_is_reading_the_old_one_reads_it_to_its_end(file: TokenFile, path: P
     assert path.read_text() == "token-two"
 
 
-def test_it_is_on_the_disk_before_it_has_its_name_and_the_name_after(
+def test_the_content_is_synced_before_the_rename_and_the_directory_after_it(
     file: TokenFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or a power cut leaves an empty file with the right name."""
+    """Otherwise a power cut could leave an empty file under the final name."""
     synced: list[tuple[bool, bool]] = []
 
     def note(descriptor: int) -> None:
@@ -81,10 +81,10 @@ def test_it_is_on_the_disk_before_it_has_its_name_and_the_name_after(
     assert synced == [(False, False), (True, True), (True, False)]
 
 
-def test_a_token_that_cannot_be_written_takes_the_one_before_it_along(
+def test_when_a_token_cannot_be_written_the_previous_one_is_removed(
     file: TokenFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is vended no more: an app that reads it would be refused without knowing why."""
+    """The previous token is no longer vended: the partner would reject it without a visible reason."""
     file.put(FIRST)
     refuse_temporary_files(monkeypatch)
     with pytest.raises(TokenFileError) as caught:
@@ -93,7 +93,7 @@ def test_a_token_that_cannot_be_written_takes_the_one_before_it_along(
     assert names(path.parent) == []
 
 
-def test_a_token_that_is_in_the_file_stays_when_its_mode_cannot_be_set_right(
+def test_the_present_token_stays_when_the_mode_of_its_file_cannot_be_set(
     file: TokenFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.put(FIRST)
@@ -105,7 +105,7 @@ def test_a_token_that_is_in_the_file_stays_when_its_mode_cannot_be_set_right(
     assert path.read_text() == "token-one"
 
 
-def test_it_says_so_when_the_old_token_cannot_be_taken_away_either(
+def test_an_old_token_that_cannot_be_removed_either_is_reported(
     file: TokenFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(self: Path, *_: object, **__: object) -> None:
@@ -121,14 +121,14 @@ def test_it_says_so_when_the_old_token_cannot_be_taken_away_either(
     assert path.read_text() == "token-one"
 
 
-def test_a_file_that_is_not_there_is_removed_all_the_same(file: TokenFile, path: Path) -> None:
+def test_the_removal_of_a_missing_file_is_no_error(file: TokenFile, path: Path) -> None:
     assert file.put(None) is None
     file.put(FIRST)
     assert file.put(None) == "created"
     assert not path.exists()
 
 
-def test_a_file_that_is_as_it_should_be_is_left_alone_and_not_read_again_and_again(
+def test_a_correct_file_is_not_changed_and_not_read_repeatedly(
     file: TokenFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.put(FIRST)
@@ -147,8 +147,8 @@ def test_a_file_that_is_as_it_should_be_is_left_alone_and_not_read_again_and_aga
 
 
 @pytest.mark.parametrize("looks", [0, 1])
-def test_other_content_of_the_same_length_within_one_tick_is_seen(looks: int, file: TokenFile, path: Path) -> None:
-    """The first two looks read the file: later ones are further from its making than a tick."""
+def test_other_content_of_the_same_length_within_one_tick_is_detected(looks: int, file: TokenFile, path: Path) -> None:
+    """The first two checks read the file. Later ones are more than a tick after its creation."""
     file.put(FIRST)
     for _ in range(looks):
         file.put(FIRST)
@@ -159,7 +159,7 @@ def test_other_content_of_the_same_length_within_one_tick_is_seen(looks: int, fi
     assert path.read_text() == "token-one"
 
 
-def test_what_another_changed_is_put_right_and_named(file: TokenFile, path: Path) -> None:
+def test_a_change_of_another_process_is_corrected_and_named(file: TokenFile, path: Path) -> None:
     def make_folder_again() -> None:
         path.unlink()
         path.parent.rmdir()
@@ -185,7 +185,7 @@ def test_what_another_changed_is_put_right_and_named(file: TokenFile, path: Path
     assert not path.exists()
 
 
-def test_a_file_system_that_knows_no_modes_is_not_written_to_again_and_again(
+def test_on_a_file_system_without_modes_the_file_is_not_written_repeatedly(
     file: TokenFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fchmod", lambda descriptor, _: Path(f"/proc/self/fd/{descriptor}").chmod(0o755))
@@ -196,7 +196,7 @@ def test_a_file_system_that_knows_no_modes_is_not_written_to_again_and_again(
 
 @pytest.mark.parametrize("token", [SECOND, None])
 @pytest.mark.parametrize("kind", list(ODD))
-def test_what_is_no_regular_file_is_neither_replaced_nor_removed(
+def test_another_file_than_a_regular_one_is_neither_replaced_nor_removed(
     kind: str, token: Secret | None, file: TokenFile, path: Path
 ) -> None:
     file.put(FIRST)
@@ -210,7 +210,7 @@ def test_what_is_no_regular_file_is_neither_replaced_nor_removed(
     assert not [name for name in names(path.parent) if name.endswith(".tmp")]
 
 
-def test_what_comes_while_the_token_is_written_is_not_replaced_either(
+def test_another_file_that_appears_during_the_write_is_not_replaced(
     file: TokenFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: path.mkdir())
@@ -219,7 +219,7 @@ def test_what_comes_while_the_token_is_written_is_not_replaced_either(
     assert path.is_dir()
 
 
-def test_a_folder_that_cannot_be_written_out_is_told_and_the_token_stays(
+def test_a_failed_directory_sync_is_reported_and_the_token_stays(
     file: TokenFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sync(self: TokenFile) -> None:

@@ -1,4 +1,4 @@
-"""Which pair of one account is used, and what is remembered of others."""
+"""Which credentials of one account are used, and which ids are remembered."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ def a_rotation(files: Files) -> CredentialRotation:
     return CredentialRotation("default", files, ListSink())
 
 
-def ids(*pairs: Credentials) -> list[str]:
-    return [each.credentials_id for each in pairs]
+def ids(*all_credentials: Credentials) -> list[str]:
+    return [each.credentials_id for each in all_credentials]
 
 
-def test_ids_that_the_store_names_do_not_pile_up() -> None:
+def test_the_number_of_remembered_ids_is_bounded() -> None:
     files = Files(credentials_with("key", "secret-1"))
     rotation = a_rotation(files)
     rotation.prove(ids(files.credentials))
     for number in range(10_000):
-        rotation.prove([f"somebody's-{number}"])
+        rotation.prove([f"other-{number}"])
     assert len(rotation._proven) < 20
-    assert not rotation.on_trial, "its own pair is not forgotten for them"
+    assert not rotation.on_trial, "its own credentials are kept"
 
 
-def test_a_pair_that_the_fleet_has_proven_before_the_file_came_here_is_not_tried() -> None:
+def test_credentials_that_the_fleet_has_proven_before_they_are_read_here_are_not_tried() -> None:
     files = Files(credentials_with("key", "secret-1"))
     rotation, newer = a_rotation(files), credentials_with("key", "secret-2")
     rotation.prove(ids(files.credentials, newer))
@@ -36,7 +36,7 @@ def test_a_pair_that_the_fleet_has_proven_before_the_file_came_here_is_not_tried
     assert not rotation.on_trial
 
 
-def test_the_pair_before_is_used_until_the_newest_has_obtained_a_token() -> None:
+def test_the_previous_credentials_are_used_until_the_newest_have_obtained_a_token() -> None:
     first, second = credentials_with("key", "secret-1"), credentials_with("key", "secret-2")
     files = Files(first)
     rotation = a_rotation(files)

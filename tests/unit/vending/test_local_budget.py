@@ -1,4 +1,4 @@
-"""What one process may spend of each account's budget."""
+"""The share of each account's budget that one process may spend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROFILE = Profile(base_url="https://partner.example", account="key:1", budget=Bu
 OTHER = replace(PROFILE, account="key:2")
 
 
-def test_profiles_of_one_account_spend_one_share_and_other_accounts_their_own() -> None:
+def test_profiles_of_one_account_share_one_local_budget() -> None:
     clock = FixedClock()
     budgets = LocalBudgets(clock)
     one, other = budgets.of(PROFILE), budgets.of(OTHER)
@@ -32,7 +32,7 @@ def test_profiles_of_one_account_spend_one_share_and_other_accounts_their_own() 
     assert also_one is one
 
 
-def test_a_key_that_is_put_back_finds_what_it_has_spent() -> None:
+def test_a_key_that_is_put_back_keeps_its_spent_permits() -> None:
     clock = FixedClock()
     budgets = LocalBudgets(clock)
     budgets.of(PROFILE).share.spend(clock.monotonic(), caller_requested=True)
@@ -40,14 +40,14 @@ def test_a_key_that_is_put_back_finds_what_it_has_spent() -> None:
     assert budgets.of(PROFILE).share.wait_s(caller_requested=True) == 60
 
 
-def test_accounts_that_nobody_uses_any_more_do_not_pile_up() -> None:
+def test_unused_accounts_are_removed() -> None:
     budgets = LocalBudgets(FixedClock())
     used = budgets.of(PROFILE)
     for number in range(1000):
         budgets.of(replace(PROFILE, account=f"key:{number + 100}"))
     gc.collect()
     assert len(budgets._by_account) <= RECENT_ACCOUNTS + 1
-    assert budgets.of(PROFILE) is used, "and the one that is used is not forgotten for them"
+    assert budgets.of(PROFILE) is used, "and the budget in use is kept"
 
 
 def test_the_budget_of_an_account_is_kept_for_as_long_as_the_account_is_used() -> None:

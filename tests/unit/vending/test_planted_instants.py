@@ -1,4 +1,4 @@
-"""A replica that holds a token knows how old it is; what lies in the store afterwards changes nothing."""
+"""A replica keeps the age of its held token, whatever instants are written to the store afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATE = State(now=NOW, epoch="e", fence=7, token=TOKEN, token_fence=7, token_id=
 
 
 @pytest.mark.parametrize("planted_at", [0.0, NOW, NOW + 1e6, 9e10])
-def test_another_instant_of_a_held_token_is_passed_over(planted_at: float) -> None:
+def test_another_instant_of_a_held_token_is_ignored(planted_at: float) -> None:
     clock = HandClock()
     replica = ReplicaState(Profile(base_url="https://partner.test"), clock)
     replica.store_time.follow(STATE.now, clock.monotonic())

@@ -1,4 +1,4 @@
-"""A moment is shown as one instant of the machine's clock, until somebody sets that clock."""
+"""A monotonic time is shown as one instant of the machine's clock, until that clock is set."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ A_LITTLE_S = SAME_S * 0.99
 
 
 @given(st.lists(st.tuples(st.floats(0, 3600), st.floats(-A_LITTLE_S, A_LITTLE_S)), max_size=20), st.floats(-900, 900))
-def test_a_clock_that_wavers_by_less_than_a_second_moves_nothing(
-    looks: list[tuple[float, float]], moment: float
-) -> None:
+def test_clock_jitter_of_less_than_a_second_changes_no_instant(looks: list[tuple[float, float]], moment: float) -> None:
     clock = FixedClock()
     shown = ShownTime(clock)
     first = shown.at(moment)
@@ -26,7 +24,7 @@ def test_a_clock_that_wavers_by_less_than_a_second_moves_nothing(
 
 
 @given(st.lists(st.floats(-3 * DAY_S, 3 * DAY_S), min_size=1, max_size=20))
-def test_what_is_shown_agrees_with_the_clock_whatever_that_is_set_to(steps: list[float]) -> None:
+def test_shown_instants_agree_with_the_clock_after_any_step(steps: list[float]) -> None:
     clock = FixedClock()
     shown = ShownTime(clock)
     for step_s in steps:
@@ -35,7 +33,7 @@ def test_what_is_shown_agrees_with_the_clock_whatever_that_is_set_to(steps: list
 
 
 @given(st.floats(0.001, 0.2))
-def test_a_slewed_clock_is_followed_in_steps_and_never_left_behind(slewed_s: float) -> None:
+def test_a_slewed_clock_is_followed_in_steps(slewed_s: float) -> None:
     clock = FixedClock()
     shown = ShownTime(clock)
     seen = {shown.at(0)}
@@ -47,7 +45,7 @@ def test_a_slewed_clock_is_followed_in_steps_and_never_left_behind(slewed_s: flo
 
 
 class StoppedOnce(FixedClock):
-    """Its process is stopped once, for an hour, after it has read one clock and before it reads the other."""
+    """A clock whose process is stopped once, for an hour, between the readings of its two clocks."""
 
     stopped_s = 0.0
 
@@ -56,7 +54,7 @@ class StoppedOnce(FixedClock):
         return super().wall()
 
 
-def test_a_process_that_is_stopped_between_two_readings_takes_no_clock_for_set() -> None:
+def test_a_stop_between_two_readings_does_not_count_as_a_clock_step() -> None:
     clock = StoppedOnce()
     clock.stopped_s = 3600
     shown = ShownTime(clock)
@@ -66,7 +64,7 @@ def test_a_process_that_is_stopped_between_two_readings_takes_no_clock_for_set()
 
 
 @given(st.lists(st.floats(-SAME_S / 2, SAME_S / 2), min_size=1, max_size=50))
-def test_an_end_that_is_measured_a_little_differently_is_the_same(errors_s: list[float]) -> None:
+def test_an_end_with_a_small_measuring_difference_is_shown_as_the_same(errors_s: list[float]) -> None:
     clock = FixedClock()
     ends = Ends(clock)
     found = set()
@@ -76,7 +74,7 @@ def test_an_end_that_is_measured_a_little_differently_is_the_same(errors_s: list
     assert len(found) == 1
 
 
-def test_another_end_is_another_and_the_first_is_found_again() -> None:
+def test_another_end_is_shown_as_another_and_the_first_as_before() -> None:
     clock = FixedClock()
     ends = Ends(clock)
     assert [ends.after(left_s) for left_s in (10, 30.5, 10.2, 31.2, 12)] == [10, 30.5, 10, 30.5, 12]

@@ -1,4 +1,4 @@
-"""The table of problems is whole, and a problem says when to come back."""
+"""The table of problems is complete, and a problem has the time of the next attempt."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def test_each_error_that_a_caller_gets_has_a_code_of_its_own() -> None:
     assert codes <= set(ERROR_CODES)
 
 
-@pytest.mark.parametrize(("wait_s", "said"), [(0, 1), (0.001, 1), (1, 1), (1.001, 2), (29.5, 30), (-3, 1)])
-def test_a_wait_is_rounded_up_to_whole_seconds(wait_s: float, said: int) -> None:
-    assert whole_seconds(wait_s) == said
+@pytest.mark.parametrize(("wait_s", "expected"), [(0, 1), (0.001, 1), (1, 1), (1.001, 2), (29.5, 30), (-3, 1)])
+def test_a_wait_is_rounded_up_to_whole_seconds(wait_s: float, expected: int) -> None:
+    assert whole_seconds(wait_s) == expected
 
 
 @pytest.mark.parametrize("code", ERROR_CODES)
@@ -34,11 +34,11 @@ def test_a_problem_has_the_status_of_its_code(code: ErrorCode) -> None:
     assert b"\r\nCache-Control: no-store\r\n" in wire_bytes(response, closes=True)
 
 
-def test_the_error_that_no_profile_has_this_name_keeps_its_code() -> None:
+def test_the_error_for_an_unknown_profile_has_its_code() -> None:
     assert error_result(errors.UnknownProfileError("none")).code == "unknown-profile"
 
 
-def test_a_trace_has_places_and_classes_and_no_texts() -> None:
+def test_a_safe_traceback_has_places_and_classes_and_no_texts() -> None:
     def fail(secret: str) -> None:
         raise ValueError(secret) from KeyError(secret)
 

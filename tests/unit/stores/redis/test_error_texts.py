@@ -1,4 +1,4 @@
-"""What `check` says of a Redis server, by exception class and first word alone."""
+"""The texts of `check` about a Redis server, from exception class and first word alone."""
 
 from __future__ import annotations
 
@@ -61,22 +61,22 @@ def test_no_text_of_a_server_or_of_the_system_is_shown(error: Exception, url: Re
         (RuntimeError(), "it cannot be reached (RuntimeError)"),
     ],
 )
-def test_what_kept_us_from_the_server_has_words(error: Exception, words: str) -> None:
+def test_every_connection_problem_has_a_text(error: Exception, words: str) -> None:
     assert words_for(error, SERVER).startswith(words)
 
 
-def test_what_redis_py_wraps_is_looked_at() -> None:
+def test_an_error_that_redis_py_wraps_is_used() -> None:
     wrapped = RedisConnectionError("Error 111")
     wrapped.__cause__ = ConnectionRefusedError()
     assert words_for(wrapped, SERVER).startswith("connection refused")
 
 
-def test_with_tls_a_port_without_it_is_thought_of() -> None:
+def test_with_tls_a_port_without_it_is_a_possible_cause() -> None:
     for error in (RedisTimeoutError(), ConnectionResetError()):
         assert words_for(error, TLS).endswith("if the port has no TLS, use redis://")
 
 
-def test_a_node_that_sends_elsewhere_means_another_thing_in_a_cluster() -> None:
+def test_a_redirection_has_another_text_in_a_cluster() -> None:
     moved = MovedError("1 127.0.0.1:7000", status_code="MOVED")
     assert "use redis+cluster://" in words_for(moved, SERVER)
     assert "moving keys: try again" in words_for(moved, CLUSTER)
@@ -91,28 +91,28 @@ maxmemory_policy:noeviction\r
 """
 
 
-def test_a_good_server_says_nothing_of_note() -> None:
+def test_a_suitable_server_causes_no_note() -> None:
     info = read_info(GOOD)
     assert (problems_in(info, Topology.SERVER), notes_in(info)) == ([], [])
 
 
 @pytest.mark.parametrize("reply", [None, b"", b"\xff\xfe:", [b"role:slave"], 7])
-def test_an_answer_that_says_nothing_is_a_note(reply: object) -> None:
+def test_an_empty_reply_is_a_note(reply: object) -> None:
     info = read_info(reply)
     assert (problems_in(info, Topology.SERVER), notes_in(info)) == ([], [UNSEEN])
 
 
 @pytest.mark.parametrize(("version", "count"), [(b"5.0.14", 1), (b"6.0.9", 1), (b"6.2.0", 0), (b"7.2.4", 0), (b"x", 0)])
-def test_a_version_that_nobody_tried_is_a_note(version: bytes, count: int) -> None:
+def test_an_untested_version_is_a_note(version: bytes, count: int) -> None:
     assert len(notes_in(read_info(GOOD.replace(b"7.0.15", version)))) == count
 
 
 @pytest.mark.parametrize("name", [b"redis_mode", b"server_mode"], ids=["redis", "valkey"])
-def test_a_sentinel_is_told_from_a_server(name: bytes) -> None:
+def test_a_sentinel_is_distinguished_from_a_server(name: bytes) -> None:
     assert problems_in(read_info(name + b":sentinel\r\n"), Topology.SERVER) == [SENTINEL]
 
 
-def test_a_policy_that_is_no_word_is_not_shown() -> None:
+def test_a_policy_that_is_not_a_word_is_not_shown() -> None:
     info = read_info(b"maxmemory:1\r\nmaxmemory_policy:<canary>\r\n")
     (problem,) = problems_in(info, Topology.SERVER)
     assert "its maxmemory-policy is another, " in problem

@@ -1,4 +1,4 @@
-"""The file's clock: an uptime and an offset, which nothing turns back."""
+"""The file's clock: an uptime and an offset, which never goes back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def machine() -> HandReadings:
 
 
 def reboot(machine: HandReadings, off_s: float) -> None:
-    """Off for this long; the wall clock runs on, and uptime begins anew."""
+    """Reboot after this time off: the wall clock runs on, and the uptime starts at zero."""
     machine.wall += round(off_s * 1000)
     machine.boot_id, machine.uptime = "boot-2", 0
 
@@ -36,7 +36,7 @@ def test_a_step_of_the_wall_clock_changes_nothing(machine: HandReadings, step_s:
     assert time_now(began, machine).last_ms == began.last_ms + 10_000
 
 
-def test_processes_that_share_what_is_kept_share_the_time(machine: HandReadings) -> None:
+def test_processes_that_share_the_stored_values_share_the_time(machine: HandReadings) -> None:
     kept = time_now(None, machine)
     other = HandReadings()
     other.wall += 5_000_000
@@ -73,8 +73,10 @@ def test_a_second_reboot_goes_on_from_the_first(machine: HandReadings) -> None:
     assert time_now(between, machine).last_ms == before.last_ms + 70_000
 
 
-def test_a_machine_that_was_put_back_to_an_earlier_state_goes_on_from_the_wall_clock(machine: HandReadings) -> None:
-    """As a virtual machine from a snapshot: the boot id is the same and the uptime is lower."""
+def test_on_a_machine_that_was_restored_to_an_earlier_state_time_goes_on_from_the_wall_clock(
+    machine: HandReadings,
+) -> None:
+    """A virtual machine from a snapshot has the same boot id and a lower uptime."""
     began = time_now(None, machine)
     machine.advance(600)
     before = time_now(began, machine)
@@ -84,7 +86,7 @@ def test_a_machine_that_was_put_back_to_an_earlier_state_goes_on_from_the_wall_c
     assert time_now(before, machine).last_ms == before.last_ms + 7_000
 
 
-def test_where_no_boot_has_a_name_a_lower_uptime_tells_the_reboot(machine: HandReadings) -> None:
+def test_without_a_boot_id_a_lower_uptime_shows_the_reboot(machine: HandReadings) -> None:
     machine.boot_id = ""
     before = time_now(None, machine)
     machine.wall += 60_000
@@ -92,14 +94,14 @@ def test_where_no_boot_has_a_name_a_lower_uptime_tells_the_reboot(machine: HandR
     assert time_now(before, machine).last_ms == before.last_ms + 60_000
 
 
-def test_this_machine_has_readings_that_go_on_and_one_boot_id() -> None:
+def test_this_machine_has_increasing_readings_and_one_boot_id() -> None:
     one, other = MachineReadings(HandClock()), MachineReadings(HandClock())
     assert one.boot_id == other.boot_id
     assert other.uptime_ms() >= one.uptime_ms() > 0
     assert one.wall_ms() == round(HandClock().wall() * 1000)
 
 
-def test_the_real_time_runs_at_the_pace_of_real_time() -> None:
+def test_the_clock_runs_at_the_rate_of_real_time() -> None:
     readings = MachineReadings(HandClock())
     kept = KeptTime(readings.boot_id, 0, 0)
     before_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""The page for people says in words what the document says, and lets no text become anything but text."""
+"""The status page shows the status document in words, and escapes every text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOSTILE = "</p><script>alert(1)</script><a href=x onclick='y' style=\"z\">$name 
 
 
 class Skeleton(HTMLParser):
-    """What a page consists of without its texts: each tag with the names of its attributes."""
+    """The structure of a page without its texts: each tag with the names of its attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,28 +43,28 @@ def one(**changes: object) -> str:
     return shown(replace(snapshot(), **changes))  # type: ignore[arg-type]  # names are checked by the dataclass
 
 
-def saying(text: str, record: Any) -> Any:  # noqa: ANN401 - a dataclass of ours, and the same again
-    """With `text` in the place of every free text in it."""
+def with_text(text: str, record: Any) -> Any:  # noqa: ANN401 - a dataclass of ours, and the same again
+    """Return a copy with `text` in place of each free text."""
     names = [field.name for field in fields(record) if type(getattr(record, field.name)) is str]
     return replace(record, **dict.fromkeys(names, text))
 
 
-def page_saying(text: str) -> str:
-    """All that can be said, by somebody who says nothing but this."""
-    detail = saying(text, PartnerDetail(status=429))
+def page_with_text(text: str) -> str:
+    """Return a page with all contents, in which each free text is `text`."""
+    detail = with_text(text, PartnerDetail(status=429))
     failure = LastFailure(kind=FailureKind.THROTTLED, at=NOW, detail=detail)
     calling = replace(snapshot(), lease_until=NOW + 200, last_failure=failure)
     told = [event for event in sample_events() if event.name not in ("store_failed", "token_reported")]
-    return shown(saying(text, calling), events=[saying(text, event) for event in told])
+    return shown(with_text(text, calling), events=[with_text(text, event) for event in told])
 
 
-def test_no_text_becomes_anything_but_text() -> None:
-    harmless, harmful = page_saying("plain"), page_saying(HOSTILE)
+def test_every_text_is_escaped() -> None:
+    harmless, harmful = page_with_text("plain"), page_with_text(HOSTILE)
     assert harmful.count("alert(1)") == harmless.count("plain") > 20
     assert skeleton(harmful) == skeleton(harmless)
 
 
-def test_nothing_is_inline_and_nothing_comes_from_elsewhere() -> None:
+def test_the_page_has_no_inline_code_and_no_external_resources() -> None:
     text = shown(snapshot(), snapshot("other"), events=list(sample_events()))
     assert not [tag for tag in skeleton(text) if "style" in tag or any(name.startswith("on") for name in tag)]
     assert re.findall(r"<script[^>]*>(.*?)</script>", text) == [""]
@@ -101,7 +101,7 @@ STATES = [
 
 
 @pytest.mark.parametrize(("changes", "word", "sentence"), STATES)
-def test_each_state_has_its_word_its_shape_and_its_sentence(changes: dict[str, Any], word: str, sentence: str) -> None:
+def test_each_state_has_a_word_a_shape_and_a_sentence(changes: dict[str, Any], word: str, sentence: str) -> None:
     text = one(**changes)
     assert f"<title>{word} · token-sidecar</title>" in text
     assert f'role="status">{sentence}</span>' in text
@@ -121,12 +121,12 @@ TROUBLES = [
 
 
 @pytest.mark.parametrize(("changes", "further"), TROUBLES)
-def test_each_trouble_says_what_comes_of_it(changes: dict[str, Any], further: str) -> None:
+def test_each_problem_has_its_consequence(changes: dict[str, Any], further: str) -> None:
     assert further in words(one(**changes))
     assert further not in words(one())
 
 
-def test_a_file_that_hangs_is_a_trouble_of_its_profile_or_of_all() -> None:
+def test_a_file_that_hangs_is_a_problem_of_its_profile_or_of_all() -> None:
     stalled = [StalledFile("credentials", "a"), StalledFile("caller-tokens", "")]
     document = status([snapshot("a"), snapshot("b")], [], at=NOW, version="1", draining=False, stalled_files=stalled)
     profiles: Any = document["profiles"]
@@ -151,11 +151,11 @@ NEXT_STEPS = [
 
 
 @pytest.mark.parametrize(("changes", "step"), NEXT_STEPS)
-def test_it_says_what_happens_next_and_when(changes: dict[str, Any], step: str) -> None:
+def test_the_page_shows_the_next_action_and_its_time(changes: dict[str, Any], step: str) -> None:
     assert step in words(one(**changes))
 
 
-def test_every_fact_of_the_profile_is_told() -> None:
+def test_every_fact_of_the_profile_is_shown() -> None:
     failure = LastFailure(kind=FailureKind.SERVER_ERROR, at=NOW, detail=PartnerDetail(status=503, session_id="s-9"))
     text = words(one(last_failure=failure, learned_s=612, waiters=3, budget_remaining=2, lease_owner="r-1"))
     for fact in (
@@ -170,7 +170,7 @@ def test_every_fact_of_the_profile_is_told() -> None:
         assert fact in text
 
 
-def test_the_bar_shows_the_life_left_and_where_the_refresh_is_due() -> None:
+def test_the_bar_shows_the_remaining_lifetime_and_the_refresh_point() -> None:
     text = one(left_s=450)
     assert 'aria-valuemax="900" aria-valuenow="450" aria-valuetext="7 min 30 s of 15 min left"' in text
     assert re.findall(r'class="left" height="100%" width="(\S+)%"', text) == ["50.00"]
@@ -181,13 +181,13 @@ def test_the_bar_shows_the_life_left_and_where_the_refresh_is_due() -> None:
 
 
 @pytest.mark.parametrize(("changes", "caption"), [(NO_TOKEN, "no token"), ({"left_s": 0}, "expired at 00:15:00")])
-def test_a_bar_that_has_run_out_says_why(changes: dict[str, Any], caption: str) -> None:
+def test_an_empty_bar_has_its_reason(changes: dict[str, Any], caption: str) -> None:
     text = one(**changes)
     assert caption in words(text)
     assert 'width="0.00%"' in text
 
 
-def test_of_several_profiles_those_in_trouble_are_named_and_all_can_be_jumped_to() -> None:
+def test_of_several_profiles_those_with_problems_are_named_and_all_have_links() -> None:
     empty = replace(snapshot("empty"), **NO_TOKEN, why_not="starting")  # type: ignore[arg-type]  # as above
     down = replace(snapshot("down"), store_up=False)
     assert 'role="status">Apps get good tokens</span>' in shown(snapshot("a"), snapshot("b"))
@@ -200,7 +200,7 @@ def test_of_several_profiles_those_in_trouble_are_named_and_all_can_be_jumped_to
     assert 'href="#' not in re.sub("<use [^>]*>", "", shown(snapshot()))
 
 
-def test_a_sidecar_that_shuts_down_says_so() -> None:
+def test_a_sidecar_that_shuts_down_is_shown_as_that() -> None:
     assert 'role="status">The sidecar is shutting down. Tokens are still served</span>' in shown(
         snapshot(), draining=True
     )

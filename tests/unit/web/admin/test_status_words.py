@@ -1,4 +1,4 @@
-"""Events, durations and moments on the page for people, in words."""
+"""Events, durations and instants on the status page, in words."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ from tests.support.status_samples import sample_events, shown, words
 AT = "2026-01-01T00:03:00Z"
 
 
-def test_events_come_newest_first_in_words_with_their_details() -> None:
+def test_events_are_shown_newest_first_in_words_with_their_details() -> None:
     text = words(shown(snapshot(), events=list(sample_events())))
-    told = text.split("Latest events", 1)[1]
-    assert told.index("Credentials cannot be read: api-key is empty") < told.index("Sidecar 1.0 started")
-    assert "warning: Store unavailable (peek: TimeoutError) 3 times suspect store_failed" in told
-    assert "Partner call: rate limited (429)" in told
-    assert "operation grant duration 120 ms partner status 429 error code GW-7 error message slow down" in told
+    shown_events = text.split("Latest events", 1)[1]
+    assert shown_events.index("Credentials cannot be read: api-key is empty") < shown_events.index(
+        "Sidecar 1.0 started"
+    )
+    assert "warning: Store unavailable (peek: TimeoutError) 3 times suspect store_failed" in shown_events
+    assert "Partner call: rate limited (429)" in shown_events
+    assert "operation grant duration 120 ms partner status 429 error code GW-7 error message slow down" in shown_events
 
 
-# `__subclasses__` also has each class as it was before its slots were made.
+# `__subclasses__` also returns each class from before its slots were added.
 KEPT = {
     kind.name: kind for kind in events.Event.__subclasses__() if kind.level != "debug" and "__slots__" in vars(kind)
 }
 KEPT.pop("audit")
-"""The events that `RecentEvents` is told and keeps."""
+"""The events that `RecentEvents` receives and keeps."""
 
 
 @pytest.mark.parametrize("kind", list(KEPT.values()), ids=list(KEPT))
@@ -49,18 +51,18 @@ def test_an_event_without_a_sentence_is_shown_by_its_name() -> None:
     assert "moon rose moon_rose height 3" in words(text)
 
 
-def test_every_outcome_of_a_call_has_its_words() -> None:
+def test_every_outcome_of_a_call_has_a_text() -> None:
     assert set(FAILURES) == {"ok", *FailureKind}
     assert event_fields(events.PauseStarted(kind=FailureKind.TIMEOUT, pause_s=1, strikes=1))["kind"] in FAILURES
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [(0, "0 s"), (0.0023, "2.3 ms"), (59.9, "59 s"), (60, "1 min"), (692, "11 min 32 s"), (7500, "2 h 5 min"),
      (86_400, "1 d"), (273_600, "3 d 4 h")],
 )  # fmt: skip
-def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
-    assert span(seconds) == told
+def test_durations_are_shown_in_words(seconds: float, text: str) -> None:
+    assert span(seconds) == text
 
 
 def test_a_time_of_another_day_has_its_date() -> None:
