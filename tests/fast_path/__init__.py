@@ -1,1 +1,1 @@
-"""The fast path, compared with the long way: both give the same responses to the same bytes, however they are cut."""
+"""The fast path, compared with the long way: both give the same responses to the same bytes, however they are split."""

@@ -1,4 +1,4 @@
-"""A provider whose token ages with a clock, and changes as a test says."""
+"""A provider whose token ages with a clock, and which a test changes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.support.fake_provider import FakeProvider, token
 
 LIFE_S = 900
 ISSUED_AT = -0.375
-"""Before the test began: what is left of the token's life is never a whole second when the clock shows one."""
+"""Age of the token at the start: its remaining lifetime is no whole second when the clock shows one."""
 
 
 class AgingProvider(FakeProvider):
-    """Vends a token from the start: the same object for as long as it says the same. Long-polls wait for `another`."""
+    """Vends a token from the start: the same object while its fields are the same. Long-polls wait for `another`."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         super().__init__(name)
@@ -29,7 +29,7 @@ class AgingProvider(FakeProvider):
         self.issue(0)
 
     def issue(self, number: int) -> None:
-        """Vend another token; an equal one where the number is the same."""
+        """Vend another token, or an equal one if the number is the same."""
         self._use(token(f"{self.profile.name}-token-{number}"))
 
     def copy(self) -> None:

@@ -1,4 +1,4 @@
-"""The configurations of a listener on which the fast path depends, with the clients and the requests of each."""
+"""The configurations of a listener that affect the fast path, with the clients and the requests of each."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def usual(**changes: object) -> Configuration:
 
 
 def _other() -> tuple[bytes, ...]:
-    """With requests that only one address or one transport is served."""
+    """Return other requests, with those that are served on only one address or one transport."""
     return (
         *other_requests(USUAL),
         request(b"/v1/token", b"Host: 10.0.0.5", REQUIRED),
@@ -69,7 +69,7 @@ def _with_caller_tokens() -> Configuration:
 
 
 def _with_forward_auth() -> Configuration:
-    """The requests of a proxy: with a caller token, and with what its own clients sent."""
+    """The requests of a proxy: with a caller token, and with headers of its own clients."""
     token = b"Sidecar-Token: " + CALLER_TOKENS[0].encode()
     foreign = (b"Host: app.example", token, b"X-Forwarded-For: 10.1.2.3", b"Authorization: Basic eDp5")
     usual_lines = (*USUAL, b"Authorization: Bearer " + CALLER_TOKENS[0].encode())
@@ -99,7 +99,7 @@ def _with_forward_auth() -> Configuration:
 
 
 def _with_forward_auth_by_transport() -> Configuration:
-    """Without caller tokens, a proxy is served over a unix socket alone."""
+    """Without caller tokens, a proxy is served only over a unix socket."""
     foreign = (b"Host: app.example", b"X-Forwarded-For: 10.1.2.3")
     return Configuration(
         known=(

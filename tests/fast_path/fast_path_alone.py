@@ -1,4 +1,4 @@
-"""One fast path by itself: requests are stored and found without a connection."""
+"""One fast path without a listener: requests are stored and found without a connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.fast_listener import Counting
 from tests.support.sink import ListAudit, ListSink
 
 WALL_STEP_S = 0.9375
-"""How far the wall clock is into a second at the start."""
+"""The fraction of the wall clock's second at the start."""
 TCP = Peer(is_unix=False, uid=None, local_address="127.0.0.1", key=b"tcp 127.0.0.1 ")
 
 
@@ -29,11 +29,11 @@ class Client:
 
 
 class FastPathAlone:
-    """`audit` and `spans` say whether the fast path tells of its responses."""
+    """`audit` and `spans` determine whether the fast path reports its responses."""
 
     def __init__(self, *, audit: bool = False, spans: bool = False, max_head_bytes: int = MAX_REQUEST_BYTES) -> None:
         self.clock = FixedClock()
-        # Tokens and the seconds of the wall clock do not begin at the same moments.
+        # Tokens and seconds of the wall clock do not begin at the same moments.
         self.clock.wall_step_s = WALL_STEP_S
         self.provider, self.tally = AgingProvider("default", self.clock), Counting()
         self.caller_tokens: CallerTokens | None = None
@@ -62,7 +62,7 @@ class FastPathAlone:
         return key
 
     def store(self, head: bytes, times: int = 2, *, peer: Peer = TCP, closes: bool = False) -> None:
-        """The request was let pass and answered so many times."""
+        """Store the request as if it had passed the guards and was answered this many times."""
         for _ in range(times):
             self.fast_path.add(
                 self.key(head, peer),
@@ -77,12 +77,12 @@ class FastPathAlone:
         return self.fast_path.find(head, Client(peer))
 
     def response_to(self, head: bytes) -> bytes:
-        """The response from the fast path, of which there must be one."""
+        """Return the response from the fast path, which must have one."""
         found = self.find(head)
         assert found is not None
         return found.data
 
     @property
     def parts_of_the_test(self) -> Sequence[object]:
-        """What the fast path leads to, and does not hold."""
+        """Return objects that the fast path refers to and that belong to the test."""
         return self, self.provider, self.clock, self.tally, self.audit, self.spans

@@ -1,4 +1,4 @@
-"""The texts that an object leads to."""
+"""The texts that can be reached from an object."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from types import FunctionType, ModuleType
 
 
 def held_bytes(thing: object, *, but: Sequence[object] = ()) -> bytes:
-    """Every text that can be reached from `thing`, one a line. `but`: objects of the test that are passed over.
+    """Return every text that can be reached from `thing`, one a line. `but`: objects of the test that are skipped.
 
-    Modules, classes and the globals of functions are passed over, too: they belong to the program, not to the object.
+    Modules, classes and the globals of functions are skipped, too: they belong to the program, not to the object.
     """
     seen = {id(passed) for passed in but}
     waiting, texts = [thing], set[bytes]()

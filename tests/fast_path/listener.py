@@ -1,4 +1,4 @@
-"""One listener of a pair, the connections of its clients, and what clients and operators see of both."""
+"""One listener of two, the connections of its clients, and the results that clients and operators see."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TOKEN_HEADERS = {"default": "AccessToken", "other": "X-Other"}
 
 @dataclass(frozen=True)
 class Seen:
-    """What happened since the look before: to each client, in the metrics, in the audit, in spans, and elsewhere."""
+    """The results since the previous check: of each client, in the metrics, in the audit, in spans, and elsewhere."""
 
     responses: Sequence[Sequence[Received]]
     """For each client, on each connection that it had."""
@@ -41,7 +41,7 @@ class Seen:
 
     @property
     def tokens(self) -> int:
-        """How many requests were answered with a token, or were told that it is still the same."""
+        """The number of requests that were answered with a token or with 304."""
         return sum(count for (*_, code), count in self.counts.items() if code in ("ok", "not-modified"))
 
     def differences(self, other: Seen) -> dict[str, tuple[object, object]]:
@@ -54,19 +54,19 @@ class Seen:
 
 
 class Backend:
-    """Providers, caller tokens and time behind the listeners. Make it on a running loop of virtual time."""
+    """Providers, caller tokens and time behind the listeners. Needs a running loop of virtual time."""
 
     def __init__(self, configuration: Configuration, limits: Limits | None = None) -> None:
         self.configuration = configuration
         self.limits = limits or Limits()
         self.clock = VirtualClock()
-        # Tokens and the seconds of the wall clock do not begin at the same moments.
+        # Tokens and seconds of the wall clock do not begin at the same moments.
         self.clock.wall_step_s = 0.4375
         self.providers: Mapping[str, AgingProvider] = {name: AgingProvider(name, self.clock) for name in TOKEN_HEADERS}
         self.rotate(configuration.caller_tokens)
 
     def rotate(self, caller_tokens: Sequence[str]) -> None:
-        """From now on clients must present one of these; where there are none, none."""
+        """Require one of these caller tokens from now on, or none if there are none."""
         self.caller_tokens = CallerTokens(map(Secret, caller_tokens)) if caller_tokens else None
 
     @property
@@ -75,7 +75,7 @@ class Backend:
 
 
 class ObservedListener:
-    """Its clients are the peers of the configuration, each with one connection at a time."""
+    """A listener whose clients are the peers of the configuration, each with one connection at a time."""
 
     def __init__(self, backend: Backend, *, has_fast_path: bool) -> None:
         configuration = backend.configuration
@@ -99,16 +99,16 @@ class ObservedListener:
         self.peers = configuration.peers
         self.connections = [self.connect(peer) for peer in self.peers]
         self._closed: list[list[ClientTransport]] = [[] for _ in self.peers]
-        """The connections that each client has closed since the look before."""
+        """The connections that each client has closed since the previous check."""
 
     def connect(self, peer: TcpPeer | UnixPeer) -> ClientTransport:
-        """One more connection of this client."""
+        """Open another connection of this client."""
         connection = ClientTransport(running_loop(), peer)
         connection.attach(self._server())
         return connection
 
     async def reconnect(self, client: int) -> None:
-        """The client closes its connection, and opens another one."""
+        """Close the client's connection and open another one."""
         connection = self.connections[client]
         self._closed[client].append(connection)
         connection.close()
@@ -124,11 +124,11 @@ class ObservedListener:
 
     @property
     def fast_responses(self) -> int:
-        """Since the last look."""
+        """Return the number of fast responses since the last check."""
         return self._fast_counts.total()
 
     def look(self) -> Seen:
-        """What happened since the last look."""
+        """Return what happened since the last check."""
         served = self.sink.of(RequestServed)
         spans = [*served, *self._spans.of(RequestServed)] if self._observes_spans else []
         seen = Seen(
@@ -152,7 +152,7 @@ class ObservedListener:
 
 
 class _Tally:
-    """Counts what comes from the fast path."""
+    """Counts the responses from the fast path."""
 
     def __init__(self, counts: Counter[tuple[str, str, str]], profile: str, endpoint: Endpoint) -> None:
         self._counts, self._profile, self._endpoint = counts, profile, endpoint

@@ -1,4 +1,4 @@
-"""Two listeners before one backend, one with the fast path and one without, and clients that do the same to both."""
+"""Two listeners with one backend, one with the fast path and one without, and clients that send the same to both."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tests.support.virtual_loop import running_loop
 
 
 class DifferenceError(AssertionError):
-    """The two ways differ in something that clients or operators see."""
+    """The two listeners differ in something that clients or operators see."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many requests were answered with a token, or were told that it is the same, and how many of them fast."""
+    """The number of requests that were answered with a token or with 304, and how many of them by the fast path."""
 
     responses: int = 0
     fast_responses: int = 0
 
 
 class ListenerPair:
-    """Make it on a running loop of virtual time. The clients are the peers of the configuration, by their numbers."""
+    """Two listeners on a running loop of virtual time. The clients are the peers of the configuration, by number."""
 
     def __init__(self, configuration: Configuration, limits: Limits | None = None) -> None:
         self.backend = Backend(configuration, limits)
@@ -36,19 +36,19 @@ class ListenerPair:
         running_loop().set_exception_handler(lambda _, context: self._errors.append(repr(context)))
 
     async def send(self, client: int, *pieces: bytes) -> None:
-        """Each piece arrives once both listeners have done what they do about the piece before it."""
+        """Send each piece after both listeners have processed the previous one."""
         for piece in pieces:
             await self.send_at_once((client, piece))
 
     async def send_at_once(self, *sent: tuple[int, bytes]) -> None:
-        """All of it arrives before the event loop runs again."""
+        """Send all pieces before the event loop runs again."""
         for listener in self.listeners:
             for client, piece in sent:
                 listener.connections[client].receive(piece)
             await settle()
 
     async def half_close(self, client: int, data: bytes = b"") -> None:
-        """`data` and the end of all that the client sends arrive before the event loop runs again."""
+        """Send `data` and close the client's writing side before the event loop runs again."""
         for listener in self.listeners:
             if data:
                 listener.connections[client].receive(data)
@@ -60,13 +60,13 @@ class ListenerPair:
             await listener.reconnect(client)
 
     async def reconnect_closed(self, client: int) -> None:
-        """The client opens another connection where both listeners have closed the one that it has."""
+        """Open another connection of the client if both listeners have closed its present one."""
         connections = [listener.connections[client] for listener in self.listeners]
         if all(connection.is_closing() or connection.wrote_eof for connection in connections):
             await self.reconnect(client)
 
     async def end_waits(self) -> None:
-        """Every request that waits for a token, or for another one, is answered."""
+        """Answer every request that waits for a token, or for another one."""
         for provider in self.backend.providers.values():
             provider.another.set()
         await settle()
@@ -80,12 +80,12 @@ class ListenerPair:
         await settle()
 
     def begin_count(self) -> None:
-        """What was answered before does not count."""
+        """Start to count; earlier responses do not count."""
         self.compare()
         self.outcome = Outcome()
 
     def compare(self) -> None:
-        """Raise `DifferenceError` where anything that happened since the comparison before differs."""
+        """Raise `DifferenceError` if anything differs since the previous comparison."""
         fast, long = (listener.look() for listener in self.listeners)
         if differences := fast.differences(long):
             raise DifferenceError(differences)

@@ -30,7 +30,7 @@ NAMES = rb"traceparent|tracestate|b3|x-request-id|x-correlation-id"
 
 
 def fast_path_without(*names: str) -> Plant:
-    """The fast path is made without these arguments: nobody is told, or nothing is compared."""
+    """Build the fast path without these arguments: nothing is reported, or nothing is compared."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         make = FastPath.__init__
@@ -44,7 +44,7 @@ def fast_path_without(*names: str) -> Plant:
 
 
 def stored_with(**named: object) -> Plant:
-    """What is stored is said to be so, whatever it is."""
+    """Store every response with these values, whatever its own are."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         add = FastPath.add
@@ -59,7 +59,7 @@ def caller_tokens_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def stored_under_the_latest_caller_tokens(patch: pytest.MonkeyPatch) -> None:
-    """Not under those that were in force when the guards looked."""
+    """Store under the latest caller tokens instead of those that the guards used."""
     add = FastPath.add
 
     def changed(self: FastPath, *args: Any, **named: Any) -> None:  # noqa: ANN401 - whatever is stored
@@ -69,7 +69,7 @@ def stored_under_the_latest_caller_tokens(patch: pytest.MonkeyPatch) -> None:
 
 
 def peer_key(change: Callable[[bytes], bytes]) -> Plant:
-    """A part of what the guards read of a peer is left out of the keys of requests."""
+    """Omit a part of what the guards read of a peer from the keys of requests."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         def changed(transport: asyncio.BaseTransport) -> Peer:
@@ -82,7 +82,7 @@ def peer_key(change: Callable[[bytes], bytes]) -> Plant:
 
 
 def stored_as(change: Callable[[HttpRequest], BaseRequest]) -> Plant:
-    """`TokenApi` overlooks something of the request when it decides whether to store its response."""
+    """Make `TokenApi` ignore something of the request when it decides whether to store its response."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         add = TokenApi._add_to_fast_path
@@ -105,7 +105,7 @@ def without_query(request: HttpRequest) -> BaseRequest:
 
 
 class _Holding:
-    """A provider that never lets go of a token."""
+    """A provider that keeps every token."""
 
     def __init__(self, provider: TokenProvider) -> None:
         self._provider = provider
@@ -129,13 +129,13 @@ def tokens_held_for_ever(patch: pytest.MonkeyPatch) -> None:
         **named: Any,  # noqa: ANN401 - whatever is stored
     ) -> None:
         holding = made.setdefault(id(provider), _Holding(provider))
-        add(self, key, render, holding, endpoint, **named)  # type: ignore[arg-type]  # has all of a provider
+        add(self, key, render, holding, endpoint, **named)  # type: ignore[arg-type]  # has all attributes of a provider
 
     patch.setattr(FastPath, "add", changed)
 
 
 def responses_good_for_ever(patch: pytest.MonkeyPatch) -> None:
-    """As long as the token is held, and the second of `Date` is the same."""
+    """Reuse a response as long as the token is held, and the second of `Date` is the same."""
     render = FastPath._render
 
     def changed(self: FastPath, response: CachedResponse, vended: VendedToken) -> None:
@@ -157,7 +157,7 @@ def wall_clock_of_the_start(patch: pytest.MonkeyPatch) -> None:
 
 
 def dropped(lines: bytes) -> Plant:
-    """Other lines than the right ones are left out of the keys of requests."""
+    """Omit other lines than the intended ones from the keys of requests."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(known_requests, "_TRACES", re.compile(rb"\r\n(?i:" + lines + rb")(?=\r\n[^ \t])"))
@@ -178,7 +178,7 @@ def heads_with_bodies_stored(patch: pytest.MonkeyPatch) -> None:
 
 
 def always_at_rest_after(method: str) -> Plant:
-    """The fast path is asked after this, whatever is under way on the connection."""
+    """Look requests up in the fast path after this, whatever the state of the connection."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         original: Callable[..., None] = getattr(HttpConnection, method)
@@ -194,7 +194,7 @@ def always_at_rest_after(method: str) -> Plant:
 
 
 def key_of_the_request_before_kept(patch: pytest.MonkeyPatch) -> None:
-    """Of a client that does not read, requests are stored under the key of the one before."""
+    """Store requests of a client that does not read under the key of the previous one."""
     receive, leave = HttpConnection.data_received, HttpConnection._leave_rest
     latest = dict[HttpConnection, bytes]()
 
@@ -212,7 +212,7 @@ def key_of_the_request_before_kept(patch: pytest.MonkeyPatch) -> None:
 
 
 def key_kept_for_the_next_request(patch: pytest.MonkeyPatch) -> None:
-    """A request that comes while another one is answered is stored under that one's key."""
+    """Store a request that comes while another one is answered under that one's key."""
     receive, finish = HttpConnection.data_received, HttpConnection.finish
 
     def keep_at_receipt(self: HttpConnection, data: bytes) -> None:

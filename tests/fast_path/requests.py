@@ -1,4 +1,4 @@
-"""Requests that the fast path may know, and others that it must leave to the long way."""
+"""Requests that the fast path may answer, and others that it must leave to the long way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 TRACE, SPAN = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 HOST, REQUIRED = b"Host: localhost", b"Sidecar-Request: true"
 USUAL = (HOST, REQUIRED)
-"""The header lines of a client that is served where no more is asked for."""
+"""The header lines of a client that is served where no others are required."""
 FORM = b"grant_type=client_credentials"
 REPORT = b'{"tokenId": "x"}'
 
@@ -24,14 +24,14 @@ def posted(target: bytes, media_type: bytes, body: bytes, *lines: bytes) -> byte
 
 
 def with_line(head: bytes, line: bytes, at: int) -> bytes:
-    """The request with one more header line, after so many others."""
+    """Return the request with one more header line, after this many others."""
     first, *lines = head.split(b"\r\n")
     at = min(at, len(lines) - 2)
     return b"\r\n".join([first, *lines[:at], line, *lines[at:]])
 
 
 def known_requests(lines: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Those that the fast path answers when it has seen them; the plainest one is the first."""
+    """Return requests that the fast path answers once they are stored. The first is the simplest."""
     return (
         request(b"/v1/token", *lines),
         request(b"/v1/token", *lines, b"Accept: text/plain"),
@@ -46,7 +46,7 @@ def known_requests(lines: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def other_requests(lines: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Those that the fast path never answers: each differs from a known one in one thing."""
+    """Return requests that the fast path never answers: each differs from a known one in one point."""
     return (
         request(b"/v1/token?wait=30", *lines, b"If-None-Match: *"),
         request(b"/v1/token", *lines, b"If-None-Match: *"),
@@ -129,7 +129,7 @@ TRACEPARENTS = (
     b"traceparent: 00-" + TRACE + b"-" + SPAN + b"-01\r\n -later",
     b"traceparent:",
 )
-"""Of which a trace is read, or not."""
+"""Header lines with a trace that is read, or is not."""
 
 SIMILAR_LINES = (
     b"X-Request-Id : 1",
@@ -164,4 +164,4 @@ SIMILAR_LINES = (
     b"Sidecar-Request: no",
     b"Authorization: Bearer b3",
 )
-"""Lines that look like those, and that make a difference or are not read alike by all parsers."""
+"""Lines that resemble those, and that make a difference or that parsers read in different ways."""

@@ -1,4 +1,4 @@
-"""What happens to a pair of listeners: what their clients do, and what becomes of time, tokens and caller tokens."""
+"""The steps of a test with two listeners: actions of clients, and changes of time, tokens and caller tokens."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Send:
-    """A client sends these pieces, each when the one before it has been dealt with. Like all of them, it has a new
-    connection where the one before it was closed."""
+    """A client sends these pieces, each after the previous one was processed. As in all steps, it has a new
+    connection if the previous one was closed."""
 
     client: int
     pieces: tuple[bytes, ...]
@@ -77,7 +77,7 @@ class SendOnResponse:
 
 @dataclass(frozen=True)
 class HalfClose:
-    """A client closes its writing listener."""
+    """A client closes its writing side."""
 
     client: int
 
@@ -87,7 +87,7 @@ class HalfClose:
 
 @dataclass(frozen=True)
 class SendAndHalfClose:
-    """Both arrive before the event loop runs again."""
+    """A client's data and the end of its writing side arrive before the event loop runs again."""
 
     client: int
     data: bytes
@@ -141,7 +141,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class SetWallClock:
-    """Somebody sets the wall clock, by so much from what it was at the start."""
+    """The wall clock is set, relative to its value at the start."""
 
     step_s: float
 
@@ -172,7 +172,7 @@ class ChangeToken:
 
 @dataclass(frozen=True)
 class EndWaits:
-    """Whoever waits for a token, or for another one, is answered."""
+    """Each request that waits for a token, or for another one, is answered."""
 
     async def run(self, pair: ListenerPair) -> None:
         await pair.end_waits()
@@ -180,7 +180,7 @@ class EndWaits:
 
 @dataclass(frozen=True)
 class RotateCallerTokens:
-    """Where the configuration has caller tokens, these are in force from now on."""
+    """These caller tokens are valid from now on, if the configuration has any."""
 
     caller_tokens: tuple[str, ...]
 
@@ -198,7 +198,7 @@ class Drain:
 
 @dataclass(frozen=True)
 class StoreResponses:
-    """Each client sends the first known requests until the fast path knows them, where it may. These do not count."""
+    """Each client sends the first known requests until they are stored in the fast path. These do not count."""
 
     async def run(self, pair: ListenerPair) -> None:
         for client in range(len(pair.backend.configuration.peers)):
@@ -208,7 +208,7 @@ class StoreResponses:
 
 
 def run_steps(configuration: Configuration, steps: Sequence[Step]) -> Outcome:
-    """Do all of it to a new pair of listeners. Raises `DifferenceError` after the first step with a difference."""
+    """Run the steps with two new listeners. Raises `DifferenceError` after the first step with a difference."""
 
     async def run() -> Outcome:
         pair = ListenerPair(configuration)

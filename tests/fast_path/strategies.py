@@ -1,4 +1,4 @@
-"""What hypothesis makes steps of, for one configuration."""
+"""The hypothesis strategies for steps of one configuration."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _CALLER_TOKENS = st.sampled_from(
 )
 _WAITS_S = st.sampled_from((0.125, 0.25, 0.375, 0.625, 1.0, 1.5, 5.0, 11.0, 80.0))
 _CLOCK_STEPS_S = st.sampled_from((-86_400.0, -20.0, -0.875, -0.625, 0.0, 0.4375, 0.9375, 20.0, 1e5))
-"""From where the wall clock is at the start: some steps are of 1 to 2 s, after which `Date` may be the same."""
+"""Steps of the wall clock from its start: some are of 1 to 2 s, after which `Date` may be the same."""
 
 
 def steps(configuration: Configuration) -> SearchStrategy[list[Step]]:
-    """What clients send, and what else happens, each followed by known requests. In the end the listener may drain."""
+    """Return data of clients and other steps, each followed by known requests. In the end the listener may drain."""
     clients = st.integers(0, len(configuration.peers) - 1)
     known = st.sampled_from(configuration.known)
     stored = st.sampled_from(configuration.known[:STORED])
@@ -95,7 +95,7 @@ def _happenings(configuration: Configuration) -> SearchStrategy[Step]:
 
 
 def _with_lines(configuration: Configuration) -> SearchStrategy[bytes]:
-    """A request with up to four more lines."""
+    """Return a request with up to four more lines."""
     line = st.tuples(st.sampled_from(configuration.lines), st.integers(0, _LATEST_LINE))
     head = st.one_of(
         st.sampled_from(configuration.known), st.sampled_from((*configuration.known, *configuration.other))
@@ -106,7 +106,7 @@ def _with_lines(configuration: Configuration) -> SearchStrategy[bytes]:
 
 
 def _split(heads: SearchStrategy[bytes]) -> SearchStrategy[tuple[bytes, ...]]:
-    """A request in two or three pieces."""
+    """Return a request in two or three pieces."""
     cuts = st.lists(st.integers(1, _LONGEST_CUT), min_size=1, max_size=2).map(sorted)
     return st.tuples(heads, cuts).map(lambda made: _cut(*made))
 
@@ -118,7 +118,7 @@ def _cut(head: bytes, cuts: list[int]) -> tuple[bytes, ...]:
 
 
 def _data(configuration: Configuration) -> SearchStrategy[bytes]:
-    """What may come in one segment: a request, several, a part of one, lines before or after one, or anything."""
+    """Return the data of one segment: a request, several, a part of one, lines before or after one, or random bytes."""
     known = st.sampled_from(configuration.known)
     requests = st.sampled_from((*configuration.known, *configuration.other))
     lines = st.sampled_from(configuration.lines)

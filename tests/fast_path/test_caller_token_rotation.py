@@ -1,4 +1,4 @@
-"""A whole service whose caller tokens are rotated: the fast path knows no caller token that is not in the file."""
+"""A whole service whose caller tokens are rotated: the fast path accepts only caller tokens in the file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.support.wire import PLAIN, parse
 
 OLD, NEW = "caller-token-before", "caller-token-after"
 TIMES = 4
-"""So many requests with each caller token: two on the long way, and the others from the fast path."""
+"""The number of requests with each caller token: two on the long way, and the others from the fast path."""
 TRANSPORTS = pytest.mark.parametrize("transport", ["tcp", "unix"])
 
 
 class Client:
-    """One connection that is kept."""
+    """A client with one persistent connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self.writer = reader, writer
@@ -58,7 +58,7 @@ async def connected(address: Address) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def fast_responses(monkeypatch: pytest.MonkeyPatch) -> list[CachedResponse]:
-    """Those that the fast path has given so far."""
+    """Return the number of responses of the fast path so far."""
     given, find = list[CachedResponse](), FastPath.find
 
     def observed(self: FastPath, segment: bytes, connection: Connection) -> CachedResponse | None:
@@ -72,7 +72,7 @@ def fast_responses(monkeypatch: pytest.MonkeyPatch) -> list[CachedResponse]:
 
 
 def audited(service: WholeService) -> Sequence[dict[str, object]]:
-    """The lines of the audit, without the time and the client's port."""
+    """Return the lines of the audit, without the time and the client's port."""
     lines = [json.loads(line) for line in service.log.getvalue().splitlines()]
     found = [line for line in lines if line["event"] == "audit"]
     for line in found:
@@ -84,7 +84,7 @@ def audited(service: WholeService) -> Sequence[dict[str, object]]:
 
 @asynccontextmanager
 async def serving(file: Path, transport: str) -> AsyncIterator[tuple[WholeService, Address]]:
-    """A service that audits everything, and its address on that transport."""
+    """Run a service that audits everything; yield its address on that transport."""
     socket = file.parent / "s"
     async with whole_service(CALLER_TOKEN_FILE=str(file), AUDIT="all", LISTEN=f"127.0.0.1:0,unix:{socket}") as service:
         tcp = urlsplit(service.vending)
@@ -116,7 +116,7 @@ async def test_a_caller_token_that_was_removed_is_refused_on_a_connection_that_w
 
 
 @TRANSPORTS
-async def test_a_line_of_the_audit_from_the_fast_path_says_what_one_of_the_long_way_says(
+async def test_a_line_of_the_audit_from_the_fast_path_equals_that_of_the_long_way(
     tmp_path: Path, transport: str, fast_responses: list[CachedResponse]
 ) -> None:
     file = tmp_path / "caller-tokens"

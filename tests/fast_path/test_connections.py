@@ -1,4 +1,4 @@
-"""Connections that were answered by the fast path alone: they are kept, given up and closed like all others."""
+"""Connections that only the fast path has answered: they are kept, replaced and closed like all others."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ HEADER_TIMEOUT_S = 10
 
 
 class Vending:
-    """A listener that knows `KNOWN`. Make it on a running loop of virtual time."""
+    """A listener whose fast path has stored `KNOWN`. Needs a running loop of virtual time."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.listener = ObservedListener(Backend(usual(peers=()), limits), has_fast_path=True)
         self._ports = iter(range(50_000, 60_000))
 
     async def connect(self) -> ClientTransport:
-        """A client that has sent nothing yet."""
+        """Return a client that has sent nothing yet."""
         connection = self.listener.connect(TcpPeer(next(self._ports)))
         await settle()
         return connection
@@ -50,7 +50,7 @@ class Vending:
         await settle()
 
     async def answered_fast(self) -> ClientTransport:
-        """A client that was answered by the fast path alone."""
+        """Return a client that only the fast path has answered."""
         connection = await self.connect()
         assert await self.is_answered_fast(connection)
         return connection
@@ -66,7 +66,7 @@ class Vending:
 
 
 async def exchange(connection: ClientTransport, data: bytes) -> int:
-    """Send it; the status of what is answered at once, 0 without a response."""
+    """Send the data; return the status of the immediate response, or 0 without one."""
     connection.written.clear()
     connection.receive(data)
     await settle()
@@ -80,8 +80,8 @@ async def vending(limits: Limits | None = None) -> Vending:
 
 
 @virtual
-async def test_one_that_was_answered_fast_counts_as_idle_when_room_is_made() -> None:
-    """So the one that sent nothing, and came later, gives way to the next."""
+async def test_a_connection_that_was_answered_fast_counts_as_idle_when_a_slot_is_needed() -> None:
+    """So the later connection that sent nothing is closed for the next one."""
     here = await vending(Limits(max_connections=3))
     answered = await here.answered_fast()
     silent = await here.connect()
@@ -93,7 +93,7 @@ async def test_one_that_was_answered_fast_counts_as_idle_when_room_is_made() -> 
 
 
 @virtual
-async def test_of_two_idle_ones_the_one_that_was_answered_later_stays() -> None:
+async def test_of_two_idle_connections_the_one_that_was_answered_later_stays() -> None:
     here = await vending(Limits(max_connections=2))
     first, second = await here.answered_fast(), await here.answered_fast()
     await asyncio.sleep(2)
@@ -103,7 +103,7 @@ async def test_of_two_idle_ones_the_one_that_was_answered_later_stays() -> None:
 
 
 @virtual
-async def test_one_that_was_answered_fast_may_rest_for_longer_than_a_head_may_take() -> None:
+async def test_a_connection_that_was_answered_fast_may_be_idle_for_longer_than_a_head_may_take() -> None:
     here = await vending(Limits(header_timeout_s=HEADER_TIMEOUT_S))
     answered, silent = await here.answered_fast(), await here.connect()
     await asyncio.sleep(2 * HEADER_TIMEOUT_S)
@@ -113,7 +113,7 @@ async def test_one_that_was_answered_fast_may_rest_for_longer_than_a_head_may_ta
 
 
 @virtual
-async def test_one_that_begins_a_head_after_it_was_answered_fast_has_the_time_for_a_head() -> None:
+async def test_a_head_that_begins_after_a_fast_response_has_the_time_limit_of_a_head() -> None:
     here = await vending(Limits(header_timeout_s=HEADER_TIMEOUT_S))
     answered = await here.answered_fast()
     await asyncio.sleep(2 * HEADER_TIMEOUT_S)
@@ -126,8 +126,8 @@ async def test_one_that_begins_a_head_after_it_was_answered_fast_has_the_time_fo
 
 
 @virtual
-async def test_one_that_is_idle_for_too_long_is_closed() -> None:
-    """Which is no limit that it exceeded."""
+async def test_a_connection_that_is_idle_for_too_long_is_closed() -> None:
+    """This does not count as an exceeded limit."""
     here = await vending()
     answered = await here.answered_fast()
     await asyncio.sleep(KEEPALIVE_S - 1)
@@ -139,7 +139,7 @@ async def test_one_that_is_idle_for_too_long_is_closed() -> None:
 
 
 @pytest.mark.parametrize("before", [KNOWN, NOWHERE], ids=["known", "unknown"])
-def test_one_that_goes_on_sending_requests_is_not_closed(before: bytes) -> None:
+def test_a_connection_that_continues_to_send_requests_is_not_closed(before: bytes) -> None:
     @virtual
     async def test() -> None:
         here = await vending()
@@ -153,7 +153,7 @@ def test_one_that_goes_on_sending_requests_is_not_closed(before: bytes) -> None:
 
 
 @virtual
-async def test_one_that_was_answered_fast_may_send_anything_and_is_answered_fast_again() -> None:
+async def test_a_connection_that_was_answered_fast_may_send_other_requests_and_is_answered_fast_again() -> None:
     here = await vending()
     answered = await here.answered_fast()
     assert await exchange(answered, NOWHERE) == 404
@@ -161,8 +161,8 @@ async def test_one_that_was_answered_fast_may_send_anything_and_is_answered_fast
 
 
 @virtual
-async def test_one_that_has_sent_a_part_of_a_head_is_never_answered_fast_again() -> None:
-    """What was a boundary between requests before may be none to a parser that has bytes of its own."""
+async def test_a_connection_that_has_sent_a_part_of_a_head_is_never_answered_fast_again() -> None:
+    """A boundary between requests may be none for a parser that has buffered bytes."""
     here = await vending()
     answered = await here.answered_fast()
     assert await exchange(answered, KNOWN[:9]) == 0
@@ -171,7 +171,7 @@ async def test_one_that_has_sent_a_part_of_a_head_is_never_answered_fast_again()
 
 
 @virtual
-async def test_one_whose_next_request_came_before_the_response_is_never_answered_fast_again() -> None:
+async def test_a_connection_whose_next_request_came_before_the_response_is_never_answered_fast_again() -> None:
     here = await vending()
     answered = await here.answered_fast()
     answered.receive(NOWHERE)
@@ -181,8 +181,8 @@ async def test_one_whose_next_request_came_before_the_response_is_never_answered
 
 
 @virtual
-async def test_one_that_does_not_read_is_not_answered_fast() -> None:
-    """Responses would pile up: the long way waits until they are read."""
+async def test_a_connection_that_does_not_read_is_not_answered_fast() -> None:
+    """Unread responses would accumulate. The long way waits until they are read."""
     here = await vending()
     answered = await here.answered_fast()
     answered.fill()
@@ -194,8 +194,8 @@ async def test_one_that_does_not_read_is_not_answered_fast() -> None:
 
 
 @virtual
-async def test_one_that_did_not_read_before_its_first_request_is_not_answered_fast() -> None:
-    """The transport tells only once that its buffer is full."""
+async def test_a_connection_that_did_not_read_before_its_first_request_is_not_answered_fast() -> None:
+    """The transport reports only once that its buffer is full."""
     here = await vending()
     silent = await here.connect()
     silent.fill()
@@ -203,7 +203,7 @@ async def test_one_that_did_not_read_before_its_first_request_is_not_answered_fa
 
 
 @virtual
-async def test_one_that_does_not_read_for_too_long_is_closed() -> None:
+async def test_a_connection_that_does_not_read_for_too_long_is_closed() -> None:
     limits = Limits(write_timeout_s=10)
     here = await vending(limits)
     answered = await here.answered_fast()
@@ -216,7 +216,7 @@ async def test_one_that_does_not_read_for_too_long_is_closed() -> None:
 
 
 @virtual
-async def test_one_that_half_closes_after_its_response_is_closed_at_once() -> None:
+async def test_a_connection_that_half_closes_after_its_response_is_closed_at_once() -> None:
     here = await vending()
     answered = await here.answered_fast()
     answered.receive_eof()
@@ -225,7 +225,7 @@ async def test_one_that_half_closes_after_its_response_is_closed_at_once() -> No
     assert here.listener.open_connections == 0
 
 
-async def test_the_end_of_the_listener_is_not_held_up_by_one_that_was_answered_fast() -> None:
+async def test_a_connection_that_was_answered_fast_does_not_delay_the_end_of_the_listener() -> None:
     clock, tally = SystemClock(), Counting()
     fast_path = FastPath(clock, lambda _profile, _endpoint: tally)
     providers, guards = {"default": FakeProvider()}, Guards(GuardSettings())

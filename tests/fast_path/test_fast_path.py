@@ -1,4 +1,4 @@
-"""What the fast path keeps, and for how long: requests seen twice, and responses that are still true."""
+"""What the fast path stores, and for how long: requests seen twice, and responses that are still valid."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_other_bytes_are_another_request() -> None:
         assert alone.find(other) is None
 
 
-def test_the_key_of_a_request_is_a_digest_that_no_other_process_makes() -> None:
+def test_the_key_of_a_request_is_a_digest_with_a_key_of_the_process() -> None:
     one, other = FastPathAlone(), FastPathAlone()
     assert one.key(PLAIN) == one.key(PLAIN) != other.key(PLAIN)
     assert len(one.key(PLAIN).digest) == len(one.key(PLAIN * 9).digest) == 16
@@ -59,14 +59,14 @@ def test_nothing_of_a_request_is_held() -> None:
     assert CANARY not in held
 
 
-def test_a_request_that_is_held_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_for_held_requests_finds_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KnownRequests, "_digest", lambda _self, read, _peer: read)
     alone = FastPathAlone()
     alone.store(request(b"/v1/token", b"Authorization: Bearer " + CANARY))
     assert CANARY in held_bytes(alone.fast_path, but=alone.parts_of_the_test)
 
 
-def test_a_response_is_rendered_once_while_it_is_true() -> None:
+def test_a_response_is_rendered_once_while_it_is_valid() -> None:
     alone = FastPathAlone()
     alone.store(PLAIN)
     for _ in range(3):
@@ -89,8 +89,8 @@ def test_a_response_follows_the_seconds_of_both_clocks(passed_s: float) -> None:
 
 @pytest.mark.parametrize("step_s", [-86_400, -20, -1.5, -1.0625, -0.5, 0.5, 1.0625, 1.5, 20, 86_400])
 @pytest.mark.parametrize("passed_s", [0.0, 0.25, 0.5, 0.59375])
-def test_a_response_follows_the_wall_clock_when_somebody_sets_it(step_s: float, passed_s: float) -> None:
-    """What is left of the token's life stays the same; the timestamps do not. Also where the seconds of `Date` do."""
+def test_a_response_follows_the_wall_clock_when_it_is_set(step_s: float, passed_s: float) -> None:
+    """The token's remaining lifetime stays the same. The timestamps change, also if the second of `Date` does not."""
     alone, other = FastPathAlone(), FastPathAlone()
     alone.store(PLAIN)
     for each in (alone, other):
@@ -117,7 +117,7 @@ def test_a_response_follows_the_token_without_being_stored_again(change: str) ->
 
 
 @pytest.mark.parametrize("change", ["mark_suspect", "withdraw"])
-def test_without_a_good_token_nothing_is_answered_and_with_the_next_one_it_is(change: str) -> None:
+def test_without_a_good_token_requests_are_not_answered_and_with_the_next_one_they_are(change: str) -> None:
     alone = FastPathAlone()
     alone.store(PLAIN)
     getattr(alone.provider, change)()
@@ -128,7 +128,7 @@ def test_without_a_good_token_nothing_is_answered_and_with_the_next_one_it_is(ch
 
 
 def test_under_another_version_of_the_caller_tokens_a_request_is_unknown() -> None:
-    """Also under an equal one, and also when the first one comes back: the guards have to look at the request again."""
+    """Also under an equal one, and when the first one comes back: the guards have to check the request again."""
     alone = FastPathAlone()
     alone.rotate("caller-token-one")
     first = alone.caller_tokens
@@ -142,8 +142,8 @@ def test_under_another_version_of_the_caller_tokens_a_request_is_unknown() -> No
     alone.response_to(PLAIN)
 
 
-def test_a_request_that_was_let_pass_under_the_version_before_is_unknown() -> None:
-    """The rotation came between the guards' look at it and the end of its response."""
+def test_a_request_that_passed_the_guards_under_the_previous_version_is_unknown() -> None:
+    """The rotation came between the guards' check and the end of the response."""
     alone = FastPathAlone()
     alone.rotate("caller-token-one")
     alone.store(PLAIN)
@@ -151,8 +151,8 @@ def test_a_request_that_was_let_pass_under_the_version_before_is_unknown() -> No
     assert alone.find(PLAIN) is None
 
 
-def test_a_token_that_is_replaced_is_forgotten_with_the_next_response() -> None:
-    """Also where it lies in the response to a request that nobody sends again."""
+def test_a_replaced_token_is_removed_with_the_next_response() -> None:
+    """Also from the response to a request that is not sent again."""
     alone = FastPathAlone()
     alone.store(PLAIN)
     alone.store(request(b"/v1/token", HOST, b"Connection: close"), closes=True)
@@ -164,7 +164,7 @@ def test_a_token_that_is_replaced_is_forgotten_with_the_next_response() -> None:
     assert b"default-token-0" not in held
 
 
-def test_a_response_that_ends_the_connection_says_so() -> None:
+def test_a_response_that_ends_the_connection_has_the_header_for_that() -> None:
     alone = FastPathAlone()
     closing = request(b"/v1/token", HOST, b"Connection: close")
     alone.store(PLAIN)
@@ -177,7 +177,7 @@ def test_a_response_that_ends_the_connection_says_so() -> None:
     assert ends == [(False, False), (True, True)]
 
 
-def test_the_responses_of_two_profiles_and_endpoints_are_kept_apart() -> None:
+def test_the_responses_of_two_profiles_and_endpoints_are_separate() -> None:
     """Also where one function renders all of them."""
     alone = FastPathAlone()
     other = AgingProvider("other", alone.clock)
@@ -190,7 +190,7 @@ def test_the_responses_of_two_profiles_and_endpoints_are_kept_apart() -> None:
     assert [b"other-token" in each.data for each in found if each is not None] == [False, False, True, True]
 
 
-def test_the_oldest_of_too_many_known_requests_is_forgotten() -> None:
+def test_the_oldest_of_too_many_known_requests_is_removed() -> None:
     alone = FastPathAlone()
     for number in range(MAX_ENTRIES + 1):
         alone.store(numbered(number))
@@ -198,7 +198,7 @@ def test_the_oldest_of_too_many_known_requests_is_forgotten() -> None:
     assert all(alone.find(numbered(number)) is not None for number in range(1, MAX_ENTRIES + 1))
 
 
-def test_requests_that_differ_each_time_do_not_take_more_and_more_memory() -> None:
+def test_requests_that_differ_each_time_take_bounded_memory() -> None:
     alone = FastPathAlone()
     for number in range(MAX_SEEN):
         alone.store(numbered(number), times=1)
@@ -210,7 +210,7 @@ def test_requests_that_differ_each_time_do_not_take_more_and_more_memory() -> No
     assert alone.find(numbered(0)) is None
 
 
-def test_after_its_end_nothing_is_known_stored_or_held() -> None:
+def test_after_its_end_the_fast_path_finds_stores_and_holds_nothing() -> None:
     alone = FastPathAlone()
     alone.store(PLAIN)
     alone.fast_path.close()

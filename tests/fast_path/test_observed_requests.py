@@ -1,4 +1,4 @@
-"""What the fast path tells of its responses: the audit and the spans get what they get on the long way."""
+"""What the fast path reports of its responses: audit and spans get the same as on the long way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def audited(token_id: str, trace: TraceContext | None) -> Audited:
 
 
 def observed(*lines: bytes) -> tuple[list[Audited], list[TraceContext | None]]:
-    """The audit of a known request with these lines, and the traces of its spans."""
+    """Return the audit of a known request with these lines, and the traces of its spans."""
     alone = FastPathAlone(audit=True, spans=True)
     alone.store(PLAIN)
     head = PLAIN
@@ -35,7 +35,7 @@ def observed(*lines: bytes) -> tuple[list[Audited], list[TraceContext | None]]:
     return alone.audit.of(Audited), [event.trace for event in alone.spans.of(RequestServed)]
 
 
-def test_each_response_is_audited_with_the_token_that_is_in_it() -> None:
+def test_each_response_is_audited_with_its_token() -> None:
     alone = FastPathAlone(audit=True)
     alone.store(PLAIN)
     assert alone.audit.events == []
@@ -46,7 +46,7 @@ def test_each_response_is_audited_with_the_token_that_is_in_it() -> None:
     assert alone.audit.events == [audited(FIRST, None), audited(FIRST, None), audited(NEXT, None)]
 
 
-def test_what_is_not_answered_is_not_audited_counted_or_traced() -> None:
+def test_requests_without_a_fast_response_are_not_audited_counted_or_traced() -> None:
     alone = FastPathAlone(audit=True, spans=True)
     alone.store(PLAIN)
     alone.provider.withdraw()
@@ -65,14 +65,14 @@ def test_a_trace_is_read_as_on_the_long_way(line: bytes) -> None:
     assert observed(line) == ([audited(FIRST, trace)], [trace] if trace else [])
 
 
-def test_traces_of_both_kinds_are_among_them() -> None:
+def test_the_samples_have_valid_and_invalid_traces() -> None:
     traces = [observed(line)[1] for line in STRICT]
     assert [SAMPLED] in traces
     assert [UNSAMPLED] in traces
     assert [] in traces
 
 
-def test_the_span_says_what_the_long_way_would() -> None:
+def test_the_span_equals_that_of_the_long_way() -> None:
     alone = FastPathAlone(spans=True)
     alone.store(PLAIN)
     alone.response_to(with_line(PLAIN, TRACEPARENTS[0], 0))
@@ -82,7 +82,7 @@ def test_the_span_says_what_the_long_way_would() -> None:
 
 
 @pytest.mark.parametrize("second", DROPPED_LINES[:2])
-def test_several_traces_are_none(second: bytes) -> None:
+def test_several_traces_count_as_none(second: bytes) -> None:
     assert observed(TRACEPARENTS[0], second) == ([audited(FIRST, None)], [])
 
 
@@ -96,6 +96,6 @@ def test_a_trace_in_another_form_is_left_to_the_long_way(line: bytes, audit: boo
             assert alone.fast_path.key_of(with_line(head, line, place), TCP) is None
 
 
-def test_both_kinds_of_forms_are_tried() -> None:
+def test_the_samples_have_both_kinds_of_forms() -> None:
     assert len(STRICT) >= 6
     assert len(ODD) >= 5

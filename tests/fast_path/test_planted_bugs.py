@@ -42,7 +42,7 @@ ODD_TRACE = with_line(PLAIN, b"traceparent:00-" + TRACE + b"-" + SPAN + b"-01", 
 WAITED_FOR: Sequence[Step] = (
     ChangeToken("delay"), Send(0, (AUTHENTICATED,)), RotateCallerTokens(CALLER_TOKENS[1:]), EndWaits(),
 )  # fmt: skip
-"""A request passes the guards, waits for a token, and is answered when it would not pass any more."""
+"""A request passes the guards, waits for a token, and is answered when it would no longer pass them."""
 TOGETHER: Step = SendAtOnce(((0, PLAIN), (0, AUTHORIZE)))
 KNOWN: Step = Repeat(0, PLAIN, 4)
 
@@ -100,7 +100,7 @@ PLANTED = {
     "the age of the token is not looked at": Planted(
         "plain",
         planted.responses_good_for_ever,
-        # The second of the wall clock changes before what is left of the token's life does.
+        # The second of the wall clock changes before the token's remaining lifetime does.
         [KNOWN, Wait(0.59375), Repeat(0, PLAIN, 1), Wait(0.0625), Repeat(0, PLAIN, 1)],
     ),
     "the wall clock is not looked at": Planted(

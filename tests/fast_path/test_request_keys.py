@@ -1,4 +1,4 @@
-"""Which requests the fast path takes for the same: by who sends them, and by every line that makes a difference."""
+"""Which requests count as the same for the fast path: by their peer, and by every line that makes a difference."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def peer(of: TcpPeer | UnixPeer) -> Peer:
         (UnixPeer(1), UnixPeer(11), False),
     ],
 )
-def test_a_request_is_known_from_peers_that_the_guards_do_not_tell_apart(
+def test_a_request_is_known_from_peers_that_the_guards_do_not_distinguish(
     one: TcpPeer | UnixPeer, other: TcpPeer | UnixPeer, same: bool
 ) -> None:
     alone = FastPathAlone()
@@ -43,12 +43,12 @@ def test_a_request_is_known_from_peers_that_the_guards_do_not_tell_apart(
     assert (alone.find(PLAIN, peer(other)) is not None) == same
 
 
-def test_no_peer_and_request_together_are_those_of_another_peer() -> None:
+def test_the_key_of_a_peer_and_request_is_not_that_of_another_peer_and_request() -> None:
     """The key of a peer and the bytes after it have only one boundary."""
     alone = FastPathAlone()
     keys = {
-        alone.key(head, who)
-        for who in (peer(TcpPeer(1)), peer(TcpPeer(1, "10.0.0.5")), peer(UnixPeer(1)), peer(UnixPeer(10)))
+        alone.key(head, sender)
+        for sender in (peer(TcpPeer(1)), peer(TcpPeer(1, "10.0.0.5")), peer(UnixPeer(1)), peer(UnixPeer(10)))
         for head in (PLAIN, b"0 " + PLAIN, b" " + PLAIN, b"tcp 127.0.0.1 " + PLAIN, b"unix 1 " + PLAIN)
     }
     assert len(keys) == 20
@@ -83,7 +83,7 @@ def test_several_such_lines_make_no_difference() -> None:
 @pytest.mark.parametrize("line", SIMILAR_LINES)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_similar_line_makes_a_difference(line: bytes, place: int) -> None:
-    """Whether a guard or aiohttp would refuse it, or nobody: what is not in the one strict form is not looked into."""
+    """Whether a guard or aiohttp would refuse it or not: lines that are not in the one strict form are not parsed."""
     alone = FastPathAlone()
     assert alone.fast_path.key_of(with_line(PLAIN, line, place), TCP) != alone.key(PLAIN)
 
@@ -93,7 +93,7 @@ ENDS = (b"\r\n x", b"\r\n\tx", b"\r\n ", b" ", b"\t", b"\r", b"\x00", b"\xff")
 
 @pytest.mark.parametrize(
     ("line", "end"),
-    # The name of a client program has spaces in it, so it may end in one.
+    # The name of a client program may contain spaces, so it may end in one.
     [(line, end) for line, end in product(DROPPED_LINES, ENDS) if not (line.startswith(b"User-Agent") and end == b" ")],
 )
 def test_a_line_that_is_continued_or_ends_in_another_way_makes_a_difference(line: bytes, end: bytes) -> None:
@@ -103,7 +103,7 @@ def test_a_line_that_is_continued_or_ends_in_another_way_makes_a_difference(line
 
 
 @pytest.mark.parametrize("line", DROPPED_LINES)
-def test_what_is_in_a_line_that_is_continued_makes_a_difference(line: bytes) -> None:
+def test_the_content_of_a_line_that_is_continued_makes_a_difference(line: bytes) -> None:
     """None of it is dropped, the line before the continuation included."""
     alone = FastPathAlone()
     for end in (b"\r\n x", b"\r\n\tx"):
@@ -158,7 +158,7 @@ ONE_USER_AGENT = (
 )  # fmt: skip
 
 
-def test_several_client_programs_are_never_taken_for_one_or_none() -> None:
+def test_several_client_programs_never_count_as_one_or_none() -> None:
     """aiohttp refuses such a request, whatever the forms of the lines."""
     alone = FastPathAlone()
     known = {alone.fast_path.key_of(PLAIN, TCP)}
@@ -166,7 +166,7 @@ def test_several_client_programs_are_never_taken_for_one_or_none() -> None:
     alone.store(PLAIN)
     for line in ONE_USER_AGENT:
         named = with_line(PLAIN, line, 0)
-        # From the third time on it is found with its name, where it is found at all.
+        # From the third time on it is found with its name, if it is found at all.
         assert len({alone.find(named) is None for _ in range(4)}) == 1
     for first, second in product(ONE_USER_AGENT, repeat=2):
         for place, next_place in product(PLACES, repeat=2):

@@ -1,4 +1,4 @@
-"""Whatever clients send, in whatever pieces and order, and whatever happens to the token: both ways do the same."""
+"""Both ways do the same for any data of clients, in any pieces and order, and for any change of the token."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXAMPLES = {"aiohttp._http_parser": 320, "aiohttp.http_parser": 160}
 FIRST_EXAMPLES = 80
 """For each configuration, in the first tier."""
 FAST_SHARE = 0.25
-"""So much of all tokens must come from the fast path, or the comparison would say little."""
+"""This share of all tokens must come from the fast path. Otherwise the comparison would prove little."""
 BOTH_PARSERS = pytest.mark.parametrize(
     "parser", PARSERS, ids=lambda parser: parser.__module__.rpartition(".")[2], indirect=True
 )
@@ -91,8 +91,8 @@ def run_at_random(configuration: Configuration, examples: int) -> None:
 
 @with_parser
 @EACH_CONFIGURATION
-def test_each_request_is_answered_alike_each_time(name: str, parser: type[Any]) -> None:
-    """By each client, also after another one; and a known request after it, on one connection and in one segment."""
+def test_each_request_is_answered_in_the_same_way_each_time(name: str, parser: type[Any]) -> None:
+    """Each client sends it, also after another request, and then a known one, on one connection and in one segment."""
     configuration = CONFIGURATIONS[name]
     known, second, third = configuration.known[:3]
     clients = range(len(configuration.peers))
@@ -132,7 +132,7 @@ def test_each_known_request_is_answered_from_the_fast_path(name: str) -> None:
 
 @with_parser
 @pytest.mark.parametrize("name", ["plain", "audit and spans"])
-def test_each_added_line_is_answered_alike(name: str, parser: type[Any]) -> None:
+def test_requests_with_an_added_line_are_answered_in_the_same_way(name: str, parser: type[Any]) -> None:
     configuration = CONFIGURATIONS[name]
     known = configuration.known[0]
     made: list[Step] = [StoreResponses()]
@@ -172,7 +172,7 @@ def first(name: str) -> tuple[Configuration, bytes]:
     return configuration, configuration.known[0]
 
 
-def test_a_new_token_ends_nothing_that_is_known() -> None:
+def test_requests_stay_known_after_a_new_token() -> None:
     _, known = first("plain")
     made: list[Step] = [
         Repeat(0, known, 3),
@@ -184,7 +184,7 @@ def test_a_new_token_ends_nothing_that_is_known() -> None:
     assert counted("plain", *made) == 5
 
 
-def test_without_a_good_token_everything_takes_the_long_way() -> None:
+def test_without_a_good_token_all_requests_take_the_long_way() -> None:
     _, known = first("plain")
     for change in ("mark_suspect", "withdraw"):
         assert counted("plain", Repeat(0, known, 3), ChangeToken(change), Repeat(0, known, 3)) == 1

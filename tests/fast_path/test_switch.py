@@ -1,4 +1,4 @@
-"""Which settings turn the fast path off: its own switch, and a log that tells of each request."""
+"""Which settings disable the fast path: its own switch, and a log that contains each request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def has_fast_path(**settings: str) -> bool:
 
 
 @pytest.mark.parametrize("settings", [{}, {"ALLOWED_UIDS": "0"}, {"AUDIT": "changes"}, {"AUDIT": "all"}])
-def test_it_is_on_also_where_clients_are_told_apart(settings: dict[str, str]) -> None:
+def test_it_is_on_also_where_clients_are_distinguished(settings: dict[str, str]) -> None:
     assert has_fast_path(**settings)
 
 
@@ -28,5 +28,5 @@ def test_it_is_on_where_a_caller_token_is_required(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"WARM": "off"}, {"LOG_LEVEL": "debug"}])
-def test_it_is_off_where_requests_are_to_be_parsed_or_told_of(settings: dict[str, str]) -> None:
+def test_it_is_off_where_requests_are_to_be_parsed_or_logged(settings: dict[str, str]) -> None:
     assert not has_fast_path(**settings)

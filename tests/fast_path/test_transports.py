@@ -18,7 +18,7 @@ from tests.support.wire import LOOPBACK, PLAIN, exchange
 async def both_transports(
     folder: Path, settings: GuardSettings
 ) -> AsyncIterator[tuple[FastListener, Address, Address]]:
-    """One listener, and its addresses: over TCP, over a unix socket."""
+    """Run one listener; yield its TCP and unix socket addresses."""
     async with fast_listener(settings, at=[LOOPBACK, Address(path=str(folder / "s"))]) as here:
         tcp, unix = here.listener.bound
         yield here, tcp, unix
@@ -38,7 +38,7 @@ def closing(path: str, *lines: str) -> bytes:
     ],
     ids=["a foreign host", "a foreign target", "no required header", "forwarded"],
 )
-async def test_what_is_answered_over_a_unix_socket_alone_is_refused_over_tcp_when_it_is_known(
+async def test_a_known_request_that_is_served_only_over_a_unix_socket_is_refused_over_tcp(
     tmp_path: Path, settings: GuardSettings, request_: bytes
 ) -> None:
     async with both_transports(tmp_path, settings) as (here, tcp, unix):
@@ -49,7 +49,7 @@ async def test_what_is_answered_over_a_unix_socket_alone_is_refused_over_tcp_whe
 
 
 @pytest.mark.parametrize("transport", ["tcp", "unix"])
-async def test_a_known_request_ends_its_connection_where_it_asks_for_that(tmp_path: Path, transport: str) -> None:
+async def test_a_known_request_with_connection_close_ends_its_connection(tmp_path: Path, transport: str) -> None:
     """`exchange` reads until the connection ends."""
     request = PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     async with both_transports(tmp_path, GuardSettings()) as (here, tcp, unix):

@@ -41,7 +41,7 @@ class UnixPeer:
 
 
 class UnixSocket:
-    """A connected unix socket whose peer has any user id, as `getsockopt` with SO_PEERCRED tells it."""
+    """A connected unix socket whose peer has any user id, as `getsockopt` with SO_PEERCRED returns it."""
 
     family = socket.AF_UNIX
 
@@ -49,7 +49,7 @@ class UnixSocket:
         self._uid = uid
 
     def fileno(self) -> int:
-        """A descriptor that is open, and whose peer is connected."""
+        """Return a descriptor that is open, and whose peer is connected."""
         return _open_sockets()[0].fileno()
 
     def getsockopt(self, level: int, option: int, size: int) -> bytes:
@@ -57,7 +57,7 @@ class UnixSocket:
         return struct.pack("3i", 1, self._uid, self._uid)
 
     def setsockopt(self, level: int, option: int, value: int) -> None:
-        """aiohttp turns on the keep-alive of TCP, which a unix socket takes and ignores."""
+        """aiohttp enables the keep-alive of TCP, which a unix socket accepts and ignores."""
         assert (level, option) == (socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
@@ -68,7 +68,7 @@ def _open_sockets() -> tuple[socket.socket, socket.socket]:
 
 @dataclass(frozen=True)
 class Received:
-    """What a client received on one connection since the look before, and whether the listener has closed it.
+    """The data that a client received on one connection since the previous check, and whether it was closed.
 
     Without the dates of the responses. `is_ended`: the listener has closed its writing side.
     """
@@ -79,7 +79,7 @@ class Received:
 
 
 class ClientTransport(Wire):
-    """Delivers nothing while its reading is paused, and writes nothing after its end, as those of event loops do."""
+    """Delivers nothing while its reading is paused, and writes nothing after its end, like real transports."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, peer: TcpPeer | UnixPeer) -> None:
         super().__init__(loop)
@@ -91,10 +91,10 @@ class ClientTransport(Wire):
         self._is_full = False
         self.wrote_eof = False
         self.sends_next = b""
-        """What the client sends as soon as it receives anything."""
+        """The data that the client sends as soon as it receives a response."""
 
     def look(self) -> Received:
-        """What happened since the last look."""
+        """Return what happened since the last check."""
         data = _DATE.sub(b"", bytes(self.written))
         self.written.clear()
         return Received(data, self.is_closing(), self.wrote_eof)
@@ -103,26 +103,26 @@ class ClientTransport(Wire):
         return self._info.get(name, default)
 
     def receive(self, data: bytes) -> None:
-        """The client sends `data`."""
+        """Receive `data` from the client."""
         if self._is_ended or self.is_closing():
             return
         self._unread += data
         self._deliver()
 
     def receive_eof(self) -> None:
-        """The client closes its writing side."""
+        """Receive the end of the client's writing side."""
         if not self._is_ended and not self.is_closing():
             self._is_ended = self._eof_is_due = True
             self._deliver()
 
     def fill(self) -> None:
-        """The client reads no responses, until the transport has to say that its buffer is full."""
+        """Fill the buffer as if the client read no responses, until the transport has to pause writing."""
         if not self._is_full and not self.is_closing():
             self._is_full = True
             self.protocol.pause_writing()
 
     def empty(self) -> None:
-        """The client has read all that was sent."""
+        """Empty the buffer as if the client had read everything."""
         if self._is_full and not self.is_closing():
             self._is_full = False
             self.protocol.resume_writing()
@@ -169,8 +169,8 @@ class ClientTransport(Wire):
 
 
 async def settle() -> None:
-    """Let the event loop run until nothing is left to do; time does not pass."""
+    """Let the event loop run until no callback is left, without time passing."""
     loop = running_loop()
     await asyncio.sleep(0)
-    while not loop.is_idle():  # noqa: ASYNC110 - the loop itself is asked, and nothing sets an event then
+    while not loop.is_idle():  # noqa: ASYNC110 - it reads the loop's own state, for which there is no event
         await asyncio.sleep(0)
