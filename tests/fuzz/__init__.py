@@ -1,4 +1,4 @@
-"""Fuzzing: each target is a plain `check(data)` that fails when what it holds true of the product is not.
+"""Fuzzing: each target is a plain `check(data)` that fails when a property of the product does not hold.
 
-`make fuzz` runs them under atheris; the tests beside them run them over the corpus and seeded mutations of it.
+`make fuzz` runs them under atheris. The tests in this folder run them over the corpus and seeded mutations of it.
 """

@@ -1,4 +1,4 @@
-"""What a listener sent, read as HTTP answers and nothing else."""
+"""Reads the output of a listener as HTTP responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.fuzz.findings import hold
 
 VERSION = r"HTTP/1\.[01]"
-"""An answer's version is that of its request."""
+"""A response has the HTTP version of its request."""
 
 _LINE = re.compile(VERSION + r" ([1-5][0-9]{2}) [A-Za-z -]+")
 _FIELD = re.compile(r"([A-Za-z-]+): ([\x21-\x7e][\x20-\x7e]*)")
@@ -28,7 +28,7 @@ class EndpointResult:
 
 
 def answers_read(stream: bytes) -> Iterator[EndpointResult]:
-    """Each final answer in order; fails where the bytes are no answer. An answer to HEAD has a length and no body."""
+    """Yield each final response in order; fail if the bytes are no response. One to HEAD has a length and no body."""
     while stream:
         head, end, rest = stream.partition(b"\r\n\r\n")
         hold(true=bool(end), what=f"an answer's head is cut off: {head[:80]!r}")

@@ -1,4 +1,4 @@
-"""One real connection of the vending listener over a transport that only remembers, from first byte to last."""
+"""One real connection of the vending listener over a transport that only records, from first byte to last."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from tests.support.sink import ListSink
 
 TOKEN = "vended-token-9b2c47"
 PARSERS = tuple(dict.fromkeys((http_parser.HttpRequestParser, http_parser.HttpRequestParserPy)))
-"""The one in C where there is one, and the one in Python."""
+"""aiohttp's parser in C, if there is one, and that in Python."""
 _QUIET_TURNS = 6
 
 
 @dataclass
 class Conversation:
-    """What the other side got, and what was told about it."""
+    """What the client received, and the events and log lines about it."""
 
     answered: bytes = b""
     events: list[Event] = field(default_factory=list)
     logged: list[str] = field(default_factory=list)
-    """Lines of the libraries' loggers, and what the event loop complained of."""
+    """Lines of the libraries' loggers, and errors that the event loop reported."""
 
 
 class Wire(asyncio.Transport):
@@ -63,7 +63,7 @@ class Wire(asyncio.Transport):
 
     @property
     def protocol(self) -> asyncio.Protocol:
-        """Whoever has the connection now."""
+        """The present protocol of the connection."""
         assert self._protocol is not None
         return self._protocol
 
@@ -92,9 +92,9 @@ class Wire(asyncio.Transport):
 
 
 def converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any]) -> Conversation:
-    """Send `feeds` one after the other, each when the listener has done what it would about those before, and hang up.
+    """Send `feeds` one after the other, each after the listener has processed the previous ones, and hang up.
 
-    Fails when a task of the connection outlives it.
+    Raises `FindingError` if a task of the connection outlives it.
     """
     said = Conversation()
     loop = asyncio.new_event_loop()
@@ -110,7 +110,7 @@ def converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any])
 
 
 def connection(settings: GuardSettings) -> tuple[asyncio.Protocol, ListSink]:
-    """The real thing and where it tells its events. The only place that knows how it is built."""
+    """Return a real connection and the sink of its events. The only place that depends on how it is built."""
     api, sink = _api(settings)
     sink.events.clear()
     sink.timed.clear()
@@ -119,7 +119,7 @@ def connection(settings: GuardSettings) -> tuple[asyncio.Protocol, ListSink]:
 
 @cache
 def _api(settings: GuardSettings) -> tuple[TokenApi, ListSink]:
-    """One profile, whose provider always has a token. Kept: it reads the OpenAPI document when it is made."""
+    """Return an API with one profile that always has a token. Cached, because it reads the OpenAPI document."""
     provider, sink = FakeProvider(), ListSink()
     provider.now = provider.later = vended(TOKEN)
     return TokenApi({"default": provider}, Guards(settings), sink, FixedClock(), {"default": "AccessToken"}), sink
@@ -146,7 +146,7 @@ async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: typ
 
 
 async def settle(wire: Wire) -> None:
-    """Let the loop turn until nothing more is sent."""
+    """Run the loop until nothing more is sent."""
     quiet, sent = 0, -1
     while quiet < _QUIET_TURNS:
         await asyncio.sleep(0)
@@ -155,7 +155,7 @@ async def settle(wire: Wire) -> None:
 
 
 class _Tap(logging.Handler):
-    """Keeps what libraries log, as a person would read it and as data."""
+    """Keeps the log records of libraries, as formatted text and as data."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__(logging.INFO)

@@ -1,12 +1,12 @@
-"""The fast path against the long way: two listeners in front of one backend get the same bytes and must answer alike.
+"""The fast path against the long way: two listeners get the same bytes and must respond in the same way.
 
-An input is a list of steps, parted by the byte 0xff. The first step may be a byte from 0xb0 on: the number of the
-configuration, which is the plain one without it. The first byte of every other step says what happens. Where it stands
-for a client, its last three bits are the client's number:
+An input is a list of steps, separated by the byte 0xff. The first step may be a byte from 0xb0 on: the number of the
+configuration, which is the plain one without it. The first byte of every other step is its action. For an action
+of a client, its last three bits are the client's number:
 
     f0 f1 f2   the client sends the rest as it is      c0   another token          d0   0.25 s pass
     e0 e1 e2   it sends the known request three times  c1   no token               d1   1 s passes
-    a0 a1 a2   it closes its writing side              c2   who waits is answered  d2   the wall clock is a day ahead
+    a0 a1 a2   it closes its writing side              c2   waits are answered     d2   the wall clock is a day ahead
     90 91 92   it opens another connection             c3   an equal token         d3   one caller token is removed
     88 89 8a   it reads no responses                   c4   a suspect token        d4   it comes back
     80 81 82   it reads on
@@ -72,7 +72,7 @@ _BEHAVIOURS: Mapping[int, Callable[[int], Step]] = {0xA0: HalfClose, 0x90: Recon
 
 
 def check(data: bytes) -> None:
-    """Do it to both, and compare what each client got and what was told of it after each step."""
+    """Do all steps to both, and compare responses and reports after each step."""
     parts = [part for part in data.split(_PART)[:_MOST_STEPS] if part]
     number = parts[0][0] - _FIRST_CONFIGURATION if parts and len(parts[0]) == 1 else -1
     configuration = CONFIGURATIONS[_NAMES[number] if 0 <= number < len(_NAMES) else "plain"]

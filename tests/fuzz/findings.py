@@ -1,15 +1,15 @@
-"""How a target says that the product broke a promise."""
+"""How a target reports that a property of the product does not hold."""
 
 from __future__ import annotations
 
 CANARY = "CANARY-5ecr3t-7f3a91"
-"""A secret of the fuzzer's own. `PLANT` in an input becomes it: mutation moves it about and never damages it."""
+"""A secret of the fuzzer. It replaces `PLANT` in an input, so that mutations move it and never damage it."""
 PLANT = b"\xfe"
 _PART_CHARS = 8
 
 
 class FindingError(AssertionError):
-    """Something the target holds true is not."""
+    """A property that the target checks does not hold."""
 
 
 def hold(*, true: bool, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Random changes to inputs, the same for the same seed: what stands in for a fuzzer where there is none."""
+"""Random changes to inputs, the same for the same seed: a replacement for a fuzzer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST_BYTES = 40
 
 
 def mutations(inputs: Sequence[bytes], words: Sequence[bytes], count: int, seed: int) -> Iterator[bytes]:
-    """`count` inputs, each one of `inputs` changed in some places; `words` mean something to the target."""
+    """Yield `count` inputs, each one of `inputs` with changes in some places; `words` have a meaning for the target."""
     chance = random.Random(seed)
     for _ in range(count):
         data = chance.choice(inputs)

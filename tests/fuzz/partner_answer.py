@@ -95,7 +95,7 @@ def _hold_failure(error: PartnerError, response: PartnerResponse) -> None:
 
 
 def _document(body: bytes) -> dict[str, object] | None:
-    """What a plain reading makes of the body."""
+    """Return the body as a plain JSON reading gives it."""
     try:
         plain = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
         document = json.loads(plain.decode("utf-8-sig"))
@@ -105,11 +105,11 @@ def _document(body: bytes) -> dict[str, object] | None:
 
 
 def _hold_silence(text: str, document: object) -> None:
-    """The text has no part of the canary, and no token of the response that is long enough to differ from a word."""
+    """Check that the text has no part of the canary, and no token of the response that is longer than a word."""
     hold_secret(CANARY, text)
     if isinstance(document, dict):
         for name in ("accessToken", "refreshToken"):
             token = document.get(name)
-            # The mask of another secret may be what completes a token with a mask in it.
+            # The mask of another secret may complete a token that contains a mask.
             if isinstance(token, str) and len(token) >= 16 and "*" not in token:
                 hold(true=token not in text, what="a token is in a text")

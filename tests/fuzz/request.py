@@ -1,7 +1,7 @@
-"""Requests, down to single bytes: what comes back is HTTP and of the contract, and a token only to whom it is due.
+"""Requests, down to single bytes: responses are HTTP and follow the contract, and only valid requests get a token.
 
-An input is what a caller sends. A byte `\\xff` in it parts what arrives at once from what arrives later; a `\\xfd` at
-its beginning sets a caller token.
+An input is the data of a caller. A byte `\\xff` separates data that arrives at once from data that arrives later. A
+`\\xfd` at its beginning sets a caller token.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ CODES = {
     413: {"payload-too-large"},
     431: {"bad-request"},
 }
-"""The contract's codes by status, as far as a listener can come that has a token."""
+"""The contract's codes by status, of those that a listener with a token can return."""
 _USUAL, _LOCKED = GuardSettings(), GuardSettings(caller_tokens=lambda: CallerTokens([Secret(CALLER_TOKEN)]))
 _LOCK, _SPLIT = b"\xfd", b"\xff"
 
 
 def check(data: bytes) -> None:
-    """Let every parser read the input, and hold what came of it against a reading of our own."""
+    """Let every parser read the input, and compare the results with a separate reading."""
     locked = data.startswith(_LOCK)
     feeds = [feed for feed in planted(data.removeprefix(_LOCK)).split(_SPLIT) if feed]
     for parser in PARSERS:
@@ -67,9 +67,9 @@ def _hold_silence(said: Conversation, sent: bytes) -> None:
     failures = [event for event in said.events if isinstance(event, InternalFailure)]
     hold(true=not failures, what=f"a bug: {failures!r}")
     hold(true=not said.logged, what=f"a library or the event loop complained: {said.logged!r}")
-    told = (said.answered.decode("latin-1"), repr(said.events))
-    hold_secret(CANARY, *told)
-    hold_secret(CALLER_TOKEN, *told)
+    shown = (said.answered.decode("latin-1"), repr(said.events))
+    hold_secret(CANARY, *shown)
+    hold_secret(CALLER_TOKEN, *shown)
     hold(true=TOKEN not in repr(said.events), what="the token is in an event")
     hold(true=bool(sent) or not said.answered, what="an answer to nothing")
 
@@ -85,16 +85,16 @@ def _hold_form(answer: EndpointResult) -> None:
 def _hold_earned(request: Request, *, locked: bool) -> None:
     hold(true=request.is_direct, what=f"a token was vended for {request!r}")
     if locked and request.target.partition("?")[0] == "/oauth/token":
-        hold(true=_knows_the_caller_token(request), what=f"a token was vended to a stranger: {request!r}")
+        hold(true=_has_the_caller_token(request), what=f"a token was vended for an unauthorized request: {request!r}")
         return
     hold(true=request.has_header, what=f"a token was vended without the header: {request!r}")
     if locked:
         shown = [value.partition(" ") for value in request.values("authorization")]
         known = [(scheme.lower(), text.strip()) for scheme, _, text in shown] == [("bearer", CALLER_TOKEN)]
-        hold(true=known, what=f"a token was vended to a stranger: {request!r}")
+        hold(true=known, what=f"a token was vended for an unauthorized request: {request!r}")
 
 
-def _knows_the_caller_token(request: Request) -> bool:
+def _has_the_caller_token(request: Request) -> bool:
     """Whether the caller token is somewhere in a client's authentication, whatever its coding."""
     seen = [unquote_to_bytes(request.body.replace(b"+", b" "))]
     for value in request.values("authorization"):

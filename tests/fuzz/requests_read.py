@@ -1,7 +1,7 @@
-"""A second reading of requests: small, strict, and nothing of the product's in it.
+"""A second reading of requests: small, strict, and without code of the product.
 
-It knows less HTTP than a server does and says so: where it is not sure what a request is, that one and all after it
-count as unreadable, and no token may come of them.
+It supports less HTTP than a server does. An ambiguous request and all after it count as unreadable, and no token
+may be vended for them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 REQUIRED = "sidecar-request"
 FORBIDDEN: tuple[str, ...] = ("x-forwarded*", "x-real-ip", "forwarded", "via", "origin")
-"""Names, or beginnings of names before a `*`, that no request may carry."""
+"""Names, or beginnings of names before a `*`, that no request may have."""
 ALLOWED_VALUES: Mapping[str, frozenset[str]] = {"sec-fetch-site": frozenset({"none", "same-origin"})}
-"""Headers that may be there with these values alone."""
+"""Headers that may have only these values."""
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) +HTTP/1\.[01]")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
@@ -26,7 +26,7 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 class Request:
     """One request as sent; header names in lower case, with `-` for `_`.
 
-    Methods are compared without regard to case, as one of aiohttp's parsers takes them.
+    Methods are compared without regard to case, as one of aiohttp's parsers accepts them.
     """
 
     method: str
@@ -44,7 +44,7 @@ class Request:
 
     @property
     def is_direct(self) -> bool:
-        """Whether it names this machine, and neither a proxy nor a browser had a hand in it."""
+        """Whether it names this machine, and shows no sign of a proxy or a browser."""
         hosts = self.values("host")
         return (
             len(hosts) == 1
@@ -61,9 +61,9 @@ class Request:
 
 
 def requests_read(stream: bytes) -> Iterator[Request]:
-    """The requests in what a caller sent, up to the first whose head is unreadable or whose end is not plain."""
+    """Yield the requests in a caller's data, up to the first with an unreadable head or an ambiguous end."""
     while True:
-        # Blank lines between requests are passed over (RFC 9112 section 2.2).
+        # Blank lines between requests are ignored (RFC 9112 section 2.2).
         stream = stream.lstrip(b"\r\n")
         head, end, rest = stream.partition(b"\r\n\r\n")
         line, *lines = head.split(b"\r\n")
@@ -88,7 +88,7 @@ def _is_forbidden(name: str) -> bool:
 
 
 def _body(fields: tuple[tuple[str, str], ...], rest: bytes) -> tuple[bytes, bytes | None]:
-    """The body and what comes after it; None where it is cut off, or it is not plain which is which."""
+    """Return the body and the data after it; None if the body is cut off or its end is ambiguous."""
     lengths = [value for name, value in fields if name == "content-length"]
     codings = [value.lower() for name, value in fields if name == "transfer-encoding"]
     if codings:

@@ -1,4 +1,4 @@
-"""`Retry-After` and HTTP dates: a usable wait or none, whatever stands there.
+"""`Retry-After` and HTTP dates: a usable wait or none for any text.
 
 An input is the `Retry-After` value, and on a second line the response's `Date`.
 """
@@ -24,7 +24,7 @@ _DIGITS = re.compile("[0-9]{1,9}")
 
 
 def check(data: bytes) -> None:
-    """Read the wait, and hold it against what a plain reading makes of the same text."""
+    """Read the wait, and compare it with a plain reading of the same text."""
     # As aiohttp decodes header values.
     value, newline, date = data.decode("utf-8", "surrogateescape").partition("\n")
     wait_s = parse_retry_after(value, date if newline else None, NOW_AT)

@@ -1,4 +1,4 @@
-"""A folder for what a target has to write down, removed with the process."""
+"""A folder for the files of a target, removed with the process."""
 
 from __future__ import annotations
 

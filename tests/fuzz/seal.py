@@ -1,7 +1,7 @@
-"""The seal: nothing opens that was not sealed here, and no error says what a key or a token is.
+"""The seal: only texts that were sealed here open, and no error contains a key or a token.
 
 An input begins with a letter: `k` a key file, `o` a sealed text to open, `d` a stored document, `m` changes to one that
-was sealed here, as pairs of a place and a byte.
+was sealed here, as pairs of a position and a byte.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TOKEN = Token(
 
 
 def check(data: bytes) -> None:
-    """Hand the input to the part of the seal that its first byte names."""
+    """Pass the input to the part of the seal that its first byte selects."""
     parts = {b"k": _check_keys, b"o": _check_open, b"d": _check_document, b"m": _check_changed}
     parts.get(data[:1], _check_document)(data[1:])
 
@@ -87,14 +87,14 @@ def _check_document(document: bytes) -> None:
 def _check_changed(changes: bytes) -> None:
     document = bytearray(encode_stored_token(TOKEN, PROFILE, SEALER))
     for place, byte in zip(changes[::2], changes[1::2], strict=False):
-        # Spread over the whole document, which is longer than a byte can count.
+        # Spread over the whole document, whose length exceeds the range of a byte.
         document[place * len(document) // 256] = byte
     try:
         opened = open_token(decode_stored_token(bytes(document)), PROFILE.profile_id, SEALER)
     except (*UNREADABLE, UnsealError) as error:
         hold_secret(TOKEN.access.reveal(), str(error))
         return
-    # Beside the seal stand the id and the instant; base64 has several spellings of one text. The rest is bound.
+    # The id and the instant are outside the seal, and base64 has several forms of one text. The rest is bound.
     same = (opened.access, opened.refresh, opened.role, opened.fence, opened.lifetime_s, opened.credentials_id)
     sealed = (TOKEN.access, TOKEN.refresh, TOKEN.role, TOKEN.fence, TOKEN.lifetime_s, TOKEN.credentials_id)
     hold(true=same == sealed, what="a changed document opened as another token")

@@ -1,4 +1,4 @@
-"""A bounded run of one target under atheris, and what came of it."""
+"""A bounded run of one target under atheris, and its outcome."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.fuzz.targets import CORPUS, target
 
 KEPT = Path(".fuzz")
-"""What runs leave behind: inputs that reached something new, findings and logs. Not in the repository."""
+"""The files of runs: inputs that reached new code, findings and logs. Not in the repository."""
 _HANG_S = 20
 _MEMORY_MIB = 1024
 _LONGEST_INPUT_BYTES = 4096
@@ -21,7 +21,7 @@ _RUNS = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Outcome:
-    """`findings` are the inputs that broke something; `failed` without one means that the fuzzer itself did not run."""
+    """`findings` are the failing inputs; `failed` without one means that the fuzzer itself did not run."""
 
     name: str
     runs: int
@@ -35,9 +35,9 @@ class Outcome:
 
 
 def fuzz(name: str, seconds: int, runs: int) -> Outcome:
-    """Run the target for `seconds`, from the repository's corpus and from what earlier runs found worth keeping.
+    """Run the target for `seconds`, from the repository's corpus and from inputs that earlier runs kept.
 
-    With `runs` (not 0) so many instead, from one seed: the same amount of work on every machine.
+    With `runs` (not 0) make this number of runs instead, from one seed: the same work on every machine.
     """
     folder = KEPT / name
     found = folder / "corpus"
@@ -72,7 +72,7 @@ def _bounds(seconds: int, runs: int) -> Sequence[str]:
 
 
 def _dictionary(name: str, folder: Path) -> Path:
-    """The target's words as libFuzzer reads them."""
+    """Return the target's words in libFuzzer's format."""
     path = folder / "words.dict"
     lines = ('"' + "".join(f"\\x{byte:02X}" for byte in word) + '"\n' for word in target(name).words)
     path.write_text("".join(lines), encoding="ascii")
@@ -80,5 +80,5 @@ def _dictionary(name: str, folder: Path) -> Path:
 
 
 def _findings(folder: Path) -> list[Path]:
-    """libFuzzer names them by what happened and the input's digest."""
+    """Return the findings, which libFuzzer names by the kind of failure and the input's digest."""
     return [path for kind in ("crash", "timeout", "oom", "leak") for path in folder.glob(f"{kind}-*")]

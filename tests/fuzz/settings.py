@@ -1,6 +1,6 @@
-"""The settings: `Settings` or every problem at once, and a secret in neither.
+"""The settings: `Settings` or every problem at once, both without a secret.
 
-An input is lines `NAME=value` as in the environment, and behind a line `---` the TOML file.
+An input is lines `NAME=value` as in the environment, and after a line `---` the TOML file.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ PRESETS = {"pay1st": "https://partner.test", "flow1st": "https://partner.test"}
 _SECRET = ("SIDECAR_API_KEY", "SIDECAR_API_SECRET", "SIDECAR_STORE")
 _KNOWN = {setting.name for setting in SETTINGS}
 _NOT_OURS = (b"/dev", b"/proc")
-"""Files a setting may name, and whose reading does not end."""
+"""Files that a setting may name, and whose reading does not end."""
 
 
 def check(data: bytes) -> None:
-    """Load settings from an environment and perhaps a file."""
+    """Load settings from an environment and a file, if there is one."""
     if any(place in data for place in _NOT_OURS):
         return
     before, mark, toml = planted(data).partition(b"\n---\n")
@@ -38,27 +38,27 @@ def check(data: bytes) -> None:
         path.write_bytes(toml)
         environ["SIDECAR_CONFIG"] = str(path)
     silent = not _is_shown(environ, toml if mark else b"")
-    told: tuple[str, ...]
+    shown: tuple[str, ...]
     try:
         settings = load(environ, PRESETS)
     except ConfigurationError as error:
         hold(true=bool(error.problems) and all(error.problems), what="refused without a problem")
-        told = (str(error), repr(error))
+        shown = (str(error), repr(error))
     else:
         hold(true=bool(settings.profiles and settings.listen and settings.admin_listen), what="settings with a hole")
-        told = (repr(settings), repr(asdict(settings)), *settings.warnings)
+        shown = (repr(settings), repr(asdict(settings)), *settings.warnings)
     if silent:
-        hold_secret(CANARY, *told)
+        hold_secret(CANARY, *shown)
 
 
 def _environment(lines: bytes) -> dict[str, str]:
     pairs = (line.partition("=") for line in lines.decode("utf-8", "surrogateescape").split("\n"))
-    # An environment holds no null byte; and it names no file but ours.
+    # An environment has no null byte. It names no file but that of the test.
     return {name: value for name, _, value in pairs if name != "SIDECAR_CONFIG" and "\0" not in name + value}
 
 
 def _is_shown(environ: Mapping[str, str], toml: bytes) -> bool:
-    """Whether the canary stands where an error may quote it: in a name, or in a setting that holds no secret."""
+    """Whether the canary is where an error may quote it: in a name, or in a setting without a secret."""
     if any(CANARY in name or (CANARY in value and not _is_kept(name, value)) for name, value in environ.items()):
         return True
     try:
@@ -84,7 +84,7 @@ def _table_shows(table: Mapping[str, object]) -> bool:
 
 
 def _is_kept(name: str, value: str) -> bool:
-    """Whether no error may quote a value: a secret (of a store's URL not the files it names), or a misspelt name's."""
+    """Whether no error may quote a value: a secret (of a store's URL not its files), or that of a misspelt name."""
     if name in _SECRET:
         return not any(part in value for part in ("_file", "ssl_"))
     return name not in _KNOWN

@@ -1,4 +1,4 @@
-"""The targets by name, each a module with `check` and `WORDS`, and the inputs that are kept of each."""
+"""The targets by name, each a module with `check` and `WORDS`, and the kept inputs of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CORPUS = Path(__file__).parent / "corpus"
 class Target:
     check: Callable[[bytes], None]
     words: Sequence[bytes]
-    """What a fuzzer should try as a whole."""
+    """Texts that a fuzzer should try as a whole."""
     corpus: Path
 
     @property
@@ -24,6 +24,6 @@ class Target:
 
 
 def target(name: str) -> Target:
-    """Imported late, so that a fuzzer can watch what the import brings in."""
+    """Import the target late, so that a fuzzer can instrument the modules that it imports."""
     module = import_module(f"tests.fuzz.{name}")
     return Target(module.check, module.WORDS, CORPUS / name)

@@ -1,4 +1,4 @@
-"""Every target finds what it is there to find: the product is broken on purpose, and the check says so."""
+"""Every target finds the bugs that it is meant to find: each test breaks the product, and the check fails."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from tests.fuzz.targets import CORPUS
 Patch = pytest.MonkeyPatch
 
 
-def kept(target: str, name: str) -> bytes:
+def corpus_file(target: str, name: str) -> bytes:
     return (CORPUS / target / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["forwarded", "rebound", "stranger"])
-def test_a_guard_that_lets_everybody_pass_is_found(monkeypatch: Patch, name: str) -> None:
+def test_a_guard_that_accepts_all_callers_is_found(monkeypatch: Patch, name: str) -> None:
     monkeypatch.setattr(Guards, "check", lambda *_: None)
     with pytest.raises(FindingError, match="a token was vended"):
-        request.check(kept("request", name))
+        request.check(corpus_file("request", name))
 
 
-def test_an_answer_that_may_be_stored_is_found(monkeypatch: Patch) -> None:
+def test_a_cacheable_response_is_found(monkeypatch: Patch) -> None:
     monkeypatch.setattr(responses, "_ALWAYS", "X: 1\r\nY: 2\r\nServer: token-sidecar\r\n")
     with pytest.raises(FindingError, match="may be stored"):
-        request.check(kept("request", "token"))
+        request.check(corpus_file("request", "token"))
 
 
-def test_a_secret_in_the_answer_to_a_malformed_request_is_found(monkeypatch: Patch) -> None:
+def test_a_secret_in_the_response_to_a_malformed_request_is_found(monkeypatch: Patch) -> None:
     def echo(
         self: ConnectionHandler, request: web.BaseRequest, status: int, exc: BaseException, message: str
     ) -> web.StreamResponse:
@@ -53,16 +53,16 @@ def test_a_secret_in_the_answer_to_a_malformed_request_is_found(monkeypatch: Pat
 
     monkeypatch.setattr(ConnectionHandler, "handle_error", echo)
     with pytest.raises(FindingError, match="a part of a secret"):
-        request.check(kept("request", "control-character"))
+        request.check(corpus_file("request", "control-character"))
 
 
-def test_a_bug_behind_a_request_is_found(monkeypatch: Patch) -> None:
+def test_an_unexpected_error_during_a_request_is_found(monkeypatch: Patch) -> None:
     async def fail(self: TokenApi, request: web.BaseRequest, route: Route) -> responses.EndpointResult:
         raise ZeroDivisionError
 
     monkeypatch.setattr(TokenApi, "_respond", fail)
     with pytest.raises(FindingError, match="a bug"):
-        request.check(kept("request", "token"))
+        request.check(corpus_file("request", "token"))
 
 
 def test_a_status_beyond_the_contract_is_found(monkeypatch: Patch) -> None:
@@ -71,17 +71,17 @@ def test_a_status_beyond_the_contract_is_found(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(TokenApi, "_respond", tease)
     with pytest.raises(FindingError, match="418"):
-        request.check(kept("request", "token"))
+        request.check(corpus_file("request", "token"))
 
 
-def test_a_secret_in_what_the_partner_said_is_found(monkeypatch: Patch) -> None:
+def test_a_secret_in_a_partner_response_is_found(monkeypatch: Patch) -> None:
     def repeat(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
         text = str(document.get("errorMessage"))
         return PartnerDetail(status=status, error_code="", error_message=text, session_id="")
 
     monkeypatch.setattr("sidecar.partner.response.read_detail", repeat)
     with pytest.raises(FindingError, match="a part of a secret"):
-        partner_answer.check(kept("partner_answer", "echo"))
+        partner_answer.check(corpus_file("partner_answer", "echo"))
 
 
 @pytest.mark.parametrize("lifetime_s", [0.0, -1.0, float("nan"), float("inf")])
@@ -90,14 +90,14 @@ def test_a_lifetime_out_of_bounds_is_found(monkeypatch: Patch, lifetime_s: float
         partner_answer, "read_response", lambda *given: replace(read_response(*given), lifetime_s=lifetime_s)
     )
     with pytest.raises(FindingError, match="a lifetime"):
-        partner_answer.check(kept("partner_answer", "token"))
+        partner_answer.check(corpus_file("partner_answer", "token"))
 
 
-def test_a_token_that_the_answer_does_not_hold_is_found(monkeypatch: Patch) -> None:
+def test_a_token_that_is_not_in_the_response_is_found(monkeypatch: Patch) -> None:
     other = PartnerToken(access=Secret("another-token"), refresh=None, role="API_USER", lifetime_s=None)
     monkeypatch.setattr(partner_answer, "read_response", lambda *_: other)
     with pytest.raises(FindingError, match="not the one"):
-        partner_answer.check(kept("partner_answer", "token"))
+        partner_answer.check(corpus_file("partner_answer", "token"))
 
 
 def test_a_wrong_class_of_failure_is_found(monkeypatch: Patch) -> None:
@@ -106,20 +106,20 @@ def test_a_wrong_class_of_failure_is_found(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(partner_answer, "read_response", fail)
     with pytest.raises(FindingError, match="429 became"):
-        partner_answer.check(kept("partner_answer", "throttled"))
+        partner_answer.check(corpus_file("partner_answer", "throttled"))
 
 
 @pytest.mark.parametrize("wait_s", [0.0, -1.0, 1e309, float("nan"), 86_401.0])
 def test_a_wait_out_of_bounds_is_found(monkeypatch: Patch, wait_s: float) -> None:
     monkeypatch.setattr(retry_after, "parse_retry_after", lambda *_: wait_s)
     with pytest.raises(FindingError, match="out of its bounds"):
-        retry_after.check(kept("retry_after", "date"))
+        retry_after.check(corpus_file("retry_after", "date"))
 
 
 def test_a_date_that_is_read_wrongly_is_found(monkeypatch: Patch) -> None:
     monkeypatch.setattr(retry_after, "parse_http_date", lambda *_: 1.0)
     with pytest.raises(FindingError, match="to the standard library"):
-        retry_after.check(kept("retry_after", "date"))
+        retry_after.check(corpus_file("retry_after", "date"))
 
 
 def test_a_seal_that_opens_what_was_not_sealed_is_found(monkeypatch: Patch) -> None:
@@ -129,7 +129,7 @@ def test_a_seal_that_opens_what_was_not_sealed_is_found(monkeypatch: Patch) -> N
 
 
 def test_a_changed_document_that_opens_as_another_token_is_found(monkeypatch: Patch) -> None:
-    """Without a seal some change or other makes a token another one; with one, the corpus holds that none does."""
+    """Without a seal some changes result in another token. With one, the corpus shows that none does."""
     monkeypatch.setattr(seal, "SEALER", OpenSealer())
     with pytest.raises(FindingError, match="another token"):
         change_each_place()
@@ -148,20 +148,20 @@ def test_a_key_in_an_error_is_found(monkeypatch: Patch, part: str) -> None:
     monkeypatch.setattr(AesSealer, "open", tell)
     monkeypatch.setattr(seal, "load_seal_keys", tell)
     with pytest.raises(FindingError, match="a part of a secret"):
-        seal.check(kept("seal", part))
+        seal.check(corpus_file("seal", part))
 
 
 @pytest.mark.parametrize("name", ["environment", "file"])
 def test_a_secret_in_a_problem_is_found(monkeypatch: Patch, name: str) -> None:
     monkeypatch.setattr(settings, "load", refusing([f"the API secret must not be {CANARY[3:14]}"]))
     with pytest.raises(FindingError, match="a part of a secret"):
-        settings.check(kept("settings", name))
+        settings.check(corpus_file("settings", name))
 
 
-def test_a_refusal_that_says_nothing_is_found(monkeypatch: Patch) -> None:
+def test_a_refusal_without_a_problem_is_found(monkeypatch: Patch) -> None:
     monkeypatch.setattr(settings, "load", refusing([]))
     with pytest.raises(FindingError, match="without a problem"):
-        settings.check(kept("settings", "environment"))
+        settings.check(corpus_file("settings", "environment"))
 
 
 def refusing(problems: list[str]) -> Callable[..., object]:
@@ -188,7 +188,7 @@ def refusing(problems: list[str]) -> Callable[..., object]:
     ],
 )
 def test_a_fast_response_that_the_long_way_would_not_give_is_found(monkeypatch: Patch, name: str, plant: Plant) -> None:
-    fast_path.check(kept("fast_path", name))
+    fast_path.check(corpus_file("fast_path", name))
     plant(monkeypatch)
     with pytest.raises(FindingError, match="answered in two ways"):
-        fast_path.check(kept("fast_path", name))
+        fast_path.check(corpus_file("fast_path", name))

@@ -1,4 +1,4 @@
-"""The request target's own reading of requests and answers: strict where it is sure, and never more than that."""
+"""The request target's own reading of requests and responses: it is strict, and ambiguous data is unreadable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def earns(head: bytes) -> bool:
         b"localhost", b"LOCALHOST:8181", b"127.0.0.1", b"127.2.0.1:1", b"localhost.", b"[::1]:1", b"[0:0:0:0:0:0:0:1]",
     ],
 )  # fmt: skip
-def test_a_caller_that_does_it_right_earns_a_token(host: bytes) -> None:
+def test_a_valid_request_may_get_a_token(host: bytes) -> None:
     assert earns(b"host: " + host + b"\r\nsidecar-request:  TRUE \r\n")
 
 
@@ -35,14 +35,14 @@ def test_a_caller_that_does_it_right_earns_a_token(host: bytes) -> None:
         ASKING + b"X_real_ip: 1\r\n", ASKING + b"X-Forwarded-Host: a\r\n",
     ],
 )  # fmt: skip
-def test_a_caller_that_does_not_earns_none(head: bytes) -> None:
+def test_an_invalid_request_may_not_get_a_token(head: bytes) -> None:
     assert not earns(head)
 
 
 @pytest.mark.parametrize(
     "head", [b"X_Forwarded-Port: 1\r\n", b"VIA: a\r\n", b"Sec-Fetch-Site: cross-site\r\n", b"Content-Length: 1\r\n"]
 )
-def test_what_a_proxy_or_a_page_adds_and_a_body_that_nobody_reads_earn_nothing(head: bytes) -> None:
+def test_requests_with_headers_of_proxies_or_pages_or_with_a_body_may_not_get_a_token(head: bytes) -> None:
     assert not earns(ASKING + head)
 
 
@@ -51,11 +51,11 @@ def test_what_a_proxy_or_a_page_adds_and_a_body_that_nobody_reads_earn_nothing(h
     [b"GET /\r\n", b"GET / HTTP/1.1\r\nA : b\r\n\r\n", b"GET / HTTP/1.1\r\n a: b\r\n\r\n", b"GET / FTP/1.1\r\n\r\n",
      b"GET / HTTP/1.1\r\nA: \x01\r\n\r\n", b"G\x01T / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\nHost: localhost\n\n"],
 )  # fmt: skip
-def test_what_is_not_plain_is_no_request(sent: bytes) -> None:
+def test_an_ambiguous_request_is_no_request(sent: bytes) -> None:
     assert list(requests_read(sent)) == []
 
 
-def test_bodies_part_one_request_from_the_next() -> None:
+def test_a_request_begins_after_the_body_of_the_previous_one() -> None:
     sent = (
         b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc\r\nPOST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"2\r\nde\r\n1\r\nf\r\n0\r\n\r\nGET /c HTTP/1.1\r\n\r\n"
@@ -70,12 +70,12 @@ def test_bodies_part_one_request_from_the_next() -> None:
         b"Content-Length: 1\r\nContent-Length: 1",
     ],
 )  # fmt: skip
-def test_nothing_is_read_behind_a_body_whose_end_is_not_plain(fields: bytes) -> None:
+def test_nothing_is_read_after_a_body_with_an_ambiguous_end(fields: bytes) -> None:
     sent = b"POST /a HTTP/1.1\r\n" + fields + b"\r\n\r\nx GET /b HTTP/1.1\r\n\r\n"
     assert [one.target for one in requests_read(sent)] == ["/a"]
 
 
-def test_answers_are_read_one_after_the_other() -> None:
+def test_responses_are_read_one_after_the_other() -> None:
     sent = (
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nHTTP/1.1 204 No Content\r\nA: b\r\n\r\n"
@@ -89,6 +89,6 @@ def test_answers_are_read_one_after_the_other() -> None:
     [b"HTTP/1.1 200 OK\r\n", b"ok", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok",
      b"HTTP/1.1 200 OK\r\nA: b\nC: d\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: \x80\r\n\r\n"],
 )  # fmt: skip
-def test_what_is_no_answer_is_found(sent: bytes) -> None:
+def test_bytes_that_are_no_response_are_found(sent: bytes) -> None:
     with pytest.raises(FindingError):
         list(answers_read(sent))

@@ -6,7 +6,7 @@ import sys
 
 import atheris
 
-# The parser in Python is looked at too: what it finds worth a branch is worth a try with the one in C.
+# The parser in Python is instrumented too: inputs for its branches are tried with the one in C as well.
 WATCHED = ["sidecar", "aiohttp.http_parser", "aiohttp.web_protocol"]
 
 
