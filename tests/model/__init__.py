@@ -1,1 +1,1 @@
-"""The protocol between replicas and store as a model, and spin to look at every schedule of it."""
+"""The protocol between replicas and store as a model, and a search of all its schedules with spin."""

@@ -1,4 +1,4 @@
-"""What is searched: faults that may meet, each set small enough to look at every schedule of it.
+"""The searched sets of concurrent faults, each small enough to search all its schedules.
 
 `WINDOW=0` leaves the budget out, and `MAXSTOP=0` the leases that run out before the first byte: each multiplies the
 schedules.
@@ -50,7 +50,7 @@ CLEAN: Mapping[str, Flags] = {
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """`bug` is the flag, `breaks` the one property that is checked and must be violated; `case` tells stories apart."""
+    """`bug` is the flag; `breaks` the one checked property, to be violated; `case` distinguishes cases of a bug."""
 
     bug: str
     breaks: str
@@ -70,33 +70,33 @@ PLANTED = (
     Planted("NO_ADOPTION", "NEEDLESS_CALL", {"FAULTS": 0}),
     Planted("NO_QUARANTINE", "ONE_LEASE", {"MAXLOSS": 1, "FAULTS": 1}),
     Planted("NO_NONCE", "WAITED_FOR_ITSELF", {"MAXREPLY": 1, "FAULTS": 1}),
-    # The claim's answer is lost, somebody's local call gets a 429, and the claim is granted again by its nonce.
+    # The claim's reply is lost, a local call gets a 429, and the claim is granted again by its nonce.
     Planted(
         "NO_LOOK_BEFORE_SENDING",
         "CALL_IN_COOLDOWN",
         {**LOCAL, "MAX429": 1, "MAXREPLY": 1, "FAULTS": 4},
         "_GRANTED_AGAIN",
     ),
-    # A report's look brings the cool-down between the grant and the first byte.
+    # A report's read returns the cool-down between the grant and the first byte.
     Planted(
         "NO_LOOK_BEFORE_SENDING",
         "CALL_IN_COOLDOWN",
         {"WINDOW": 0, "REPORTS": 1, "GAP": 1, "MAX429": 1, "FAULTS": 1},
         "_LOOKED",
     ),
-    # A local call is out while a look tells of a 429: its token, or its own failure, must not end or shorten that.
-    Planted("LOCAL_CALL_ENDS_PAUSE", "COOLDOWN_FORGOTTEN", {**LOCAL, "REPORTS": 1, "MAX429": 1, "MAXCALLS": 2}),
+    # A read returns a 429 during a local call, whose token or failure must not end or shorten the cool-down.
+    Planted("LOCAL_CALL_ENDS_PAUSE", "COOLDOWN_LOST", {**LOCAL, "REPORTS": 1, "MAX429": 1, "MAXCALLS": 2}),
     Planted(
         "NOTE_SHORTENS_PAUSE",
-        "COOLDOWN_FORGOTTEN",
+        "COOLDOWN_LOST",
         {**LOCAL, "REPORTS": 1, "MAX429": 1, "MAXERROR": 1, "FAULTS": 4, "MAXCALLS": 2},
     ),
     Planted("PAUSE_SHORTENED", "LEASE_IN_COOLDOWN", {**LOCAL, "MAX429": 1, "MAXERROR": 1, "FAULTS": 4}),
-    # The partner answers the valid token, then revokes it; it is reported before the call's commit arrives.
+    # The partner returns the valid token, then revokes it. It is reported before the call's commit arrives.
     Planted("CONFIRMED_BY_ANY_CALL", "REPORT_LOST", {**SAME_TOKEN, "FAULTS": 1}),
     Planted("LOCAL_CALL_CONFIRMS", "REPORT_LOST", {**LOCAL, **SAME_TOKEN}),
     Planted("SEEDED_REPORT_KEEPS_FENCE", "REPORT_LOST", {**SAME_TOKEN, "MAXREQUEST": 1, "FAULTS": 2}),
-    # A failover forgets a lease; another replica's newer token is reported, adopted, and the lost commit is noted.
+    # A failover loses a lease. Another replica's newer token is reported and adopted, and the lost commit is recorded.
     Planted(
         "HELD_TOKEN_CONFIRMED",
         "REPORT_LOST",
@@ -111,16 +111,12 @@ PLANTED = (
             "MAXAHEAD": 0,
         },
     ),
-    Planted(
-        "FORGOTTEN_GRANT_ENDS_FACTS", "LEASE_IN_COOLDOWN", {"WINDOW": 0, "MAXFAILOVER": 1, "MAX429": 1, "FAULTS": 2}
-    ),
+    Planted("LOST_GRANT_ENDS_FACTS", "LEASE_IN_COOLDOWN", {"WINDOW": 0, "MAXFAILOVER": 1, "MAX429": 1, "FAULTS": 2}),
     Planted("OLDER_TOKEN_TAKEN", "HELD_OLDER", {**LOCAL, "REPORTS": 1, "FAULTS": 2}),
     # Fences are ahead of the store's clock.
     Planted("PAUSE_BY_CLOCK", "LEASE_IN_COOLDOWN", {"WINDOW": 0, "SKEW": 6, "MAX429": 1, "FAULTS": 1}),
     Planted("SHARED_FENCES", "ONE_LEASE", {**LOCAL, "SKEW": 6, "FAULTS": 2}),
-    Planted(
-        "GRANTS_BY_LENGTH", "PERMIT_FORGOTTEN", {"MAXLATE": 1, "MAXREPLY": 1, "FAULTS": 2, "MAXSTOP": 0, "MAXAHEAD": 2}
-    ),
+    Planted("GRANTS_BY_LENGTH", "PERMIT_LOST", {"MAXLATE": 1, "MAXREPLY": 1, "FAULTS": 2, "MAXSTOP": 0, "MAXAHEAD": 2}),
     Planted("SEEDED_TOKEN_ENDS_FACTS", "LEASE_IN_COOLDOWN", {**LOCAL, "MAX429": 1}),
     Planted("SEEDED_429_IS_HISTORY", "CALL_IN_COOLDOWN", {**LOCAL, "MAX429": 1}),
     Planted("SEEDED_429_KEEPS_FENCE", "LEASE_IN_COOLDOWN", {**LOCAL, "MAX429": 1}),

@@ -49,13 +49,13 @@ inline settle(x) {
   fi
 }
 
-/* A token has taken the place of the one before. */
+/* A token has replaced the previous one. */
 inline forget_others(x, id_) {
   if :: x.reported != (id_) -> end_report(x) :: else fi;
   if :: x.confirmed != (id_) -> end_confirmation(x) :: else fi
 }
 
-/* The partner answered the call of this fence with this token. */
+/* The partner returned this token to the call of this fence. */
 inline prove(x, fence_, id_) {
   forget_others(x, id_);
   if

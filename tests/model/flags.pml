@@ -53,13 +53,13 @@
 #define LOCAL 0        /* calls on a replica's own share while the store is down */
 #endif
 #ifndef REPORTS
-#define REPORTS 0      /* apps report tokens, and ask for looks at the store */
+#define REPORTS 0      /* apps report tokens, also unknown ones, which cause a read of the store */
 #endif
 #ifndef REVOKE
 #define REVOKE 0       /* a new token revokes the ones before it */
 #endif
 #ifndef SAME
-#define SAME 0         /* the partner answers the token that is valid, where there is one */
+#define SAME 0         /* the partner returns the valid token, if there is one */
 #endif
 #ifndef SKEW
 #define SKEW 0         /* how far fences are ahead of the store's clock at the start */
@@ -74,7 +74,7 @@
 #define CALM 0         /* the faults end, and recovery is checked */
 #endif
 #ifndef DEADLINE
-#define DEADLINE 12    /* ticks of the calm after which everybody must have recovered */
+#define DEADLINE 12    /* ticks of the calm after which all replicas must have recovered */
 #endif
 
 #define LEASE 2        /* limit of a lease */
@@ -101,8 +101,8 @@
 #define OUTLIVED_LEASE 256
 #define NEEDLESS_CALL 512
 #define WAITED_FOR_ITSELF 1024
-#define PERMIT_FORGOTTEN 2048
-#define COOLDOWN_FORGOTTEN 4096
+#define PERMIT_LOST 2048
+#define COOLDOWN_LOST 4096
 #ifndef CHECK
 #define CHECK 8191     /* which of them are checked */
 #endif

@@ -5,18 +5,18 @@
 #define REPORTED(r) (M[r].held_fence != 0 && M[r].held_id == M[r].reported)
 #define HIGHEST(r) (M[r].fence > M[r].held_fence -> M[r].fence : M[r].held_fence)
 
-/* The fence beyond which the store's token is shown: the held one's, unless two masters gave out one fence twice. */
+/* The fence beyond which the store's token is shown: the held one's, unless two masters issued one fence twice. */
 #define SHOWN_BEYOND(r) (M[r].held_fence - (M[r].held_fence != 0 && M[r].held_fence == M[r].token_fence && M[r].held_id != M[r].token_id -> 1 : 0))
 
-/* -- what the store forgot */
+/* -- data that the store lost */
 
 #define GRANT_IS_MISSING(fence_, left_) (left_ > 0 && fence_ != S.grant && fence_ != S.grant2 && left_ > S.grant2_left)
 #define PAUSE_IS_SHORTER(r) (M[r].pause_left > S.pause_left && S.token_fence <= M[r].pause_fence)
 #define REPORT_IS_MISSING(r) (M[r].reported != 0 && M[r].reported == S.token_id && S.reported != M[r].reported && \
   !(S.confirmed == M[r].reported && S.confirmed_fence > M[r].reported_fence))
-#define FORGOT(r) (M[r].epoch != 0 && (S.epoch != M[r].epoch || S.fence < M[r].fence || PAUSE_IS_SHORTER(r) || REPORT_IS_MISSING(r) || \
+#define STORE_LOST_FACTS(r) (M[r].epoch != 0 && (S.epoch != M[r].epoch || S.fence < M[r].fence || PAUSE_IS_SHORTER(r) || REPORT_IS_MISSING(r) || \
   GRANT_IS_MISSING(M[r].grant, M[r].grant_left) || GRANT_IS_MISSING(M[r].grant2, M[r].grant2_left)))
-#define KNOWS_MORE(r) (M[r].unsaved || FORGOT(r) || (M[r].held_fence != 0 && S.token_fence < M[r].token_fence))
+#define HAS_MORE(r) (M[r].unsaved || STORE_LOST_FACTS(r) || (M[r].held_fence != 0 && S.token_fence < M[r].token_fence))
 
 /* -- following the store */
 
@@ -29,7 +29,7 @@ inline take(r, fence_, id_) {
 inline follow(r, beyond) {
   chosen = (S.token_fence > (beyond) && (M[r].held_fence == 0 || S.token_fence > M[r].held_fence ||
     (S.token_fence == M[r].held_fence && S.token_id != M[r].held_id)));
-  if                                                          /* of the held token the store has said nothing new */
+  if                                                          /* the store has nothing new about the held token */
   :: !chosen && REPORTED(r) && S.token_id != M[r].reported
   :: else -> M[r].reported = S.reported; M[r].reported_fence = S.reported_fence
   fi;
@@ -39,11 +39,11 @@ inline follow(r, beyond) {
   M[r].grant = S.grant; M[r].grant_left = S.grant_left; M[r].grant2 = S.grant2; M[r].grant2_left = S.grant2_left;
   M[r].confirmed = S.confirmed; M[r].confirmed_fence = S.confirmed_fence;
   M[r].up = 1;
-  if                                                          /* a store that forgot a 429 may have granted a call since */
-  :: losses + failovers > 0 -> told[r] = 0
+  if                                                          /* a store that lost a 429 may have granted a call since */
+  :: losses + failovers > 0 -> read_cooldown[r] = 0
   :: else
   fi;
-  if :: S.pause_kind == THROTTLED -> RAISE(told[r], S.pause_left) :: else fi;
+  if :: S.pause_kind == THROTTLED -> RAISE(read_cooldown[r], S.pause_left) :: else fi;
   if
   :: chosen -> take(r, S.token_fence, S.token_id)
   :: else
@@ -53,12 +53,12 @@ inline follow(r, beyond) {
 
 inline seed_and_follow(r) { M[r].unsaved = 0; do_seed(M[r]); follow(r, M[r].held_fence) }
 
-/* -- what the store could not be told */
+/* -- results that could not be stored */
 
 inline note_success(r) {
   chosen = REPORTED(r);
 #ifdef BUG_HELD_TOKEN_CONFIRMED
-  if                                                          /* of the held token, whichever call brought it */
+  if                                                          /* for the held token, whichever call returned it */
   :: REPORTED(r) -> M[r].confirmed = M[r].held_id; M[r].confirmed_fence = M[r].held_fence; end_report(M[r])
   :: else
   fi;
@@ -85,7 +85,7 @@ inline note_success(r) {
 #endif
   :: else
   fi;
-  HOLD(COOLDOWN_FORGOTTEN, M[r].pause_left >= told[r]);
+  HOLD(COOLDOWN_LOST, M[r].pause_left >= read_cooldown[r]);
   HOLD(REPORT_LOST, !chosen || (true_reports & BIT(M[r].held_id)) == 0 || REPORTED(r));
   M[r].unsaved = 1
 }
@@ -102,14 +102,14 @@ inline note_failure(r) {
     merge_pause(M[r], C[r].kind, length, M[r].fence)
 #endif
   fi;
-  HOLD(COOLDOWN_FORGOTTEN, M[r].pause_left >= told[r]);
+  HOLD(COOLDOWN_LOST, M[r].pause_left >= read_cooldown[r]);
   M[r].unsaved = 1
 }
 
 inline note_report(r) {
   if
   :: report_of[r] != 0 && M[r].held_id == report_of[r] ->
-    M[r].reported = M[r].held_id; M[r].reported_fence = HIGHEST(r); end_confirmation(M[r]); M[r].unsaved = 1; TELL(r, "notes a report")
+    M[r].reported = M[r].held_id; M[r].reported_fence = HIGHEST(r); end_confirmation(M[r]); M[r].unsaved = 1; PRINT_STEP(r, "records a report")
   :: else
   fi;
   report_of[r] = 0

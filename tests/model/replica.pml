@@ -1,5 +1,5 @@
 /*
- * One replica: rounds of the maintainer, refreshes, calls and reports.
+ * One replica: rounds of the refresher, refreshes, calls and reports.
  */
 
 #if MAXLATE
@@ -9,7 +9,7 @@
 #endif
 /* Replicas are alike: the first to begin is called 0. */
 #define STARTED(r) (r == 0 || WALL > 0 || epochs > 0 || at[0] != IDLE || faults > 0)
-/* Whatever an app does may come between two steps of a refresh. */
+/* An app may act between two steps of a refresh. */
 #define APPS_MAY_ASK(r) (!exchanging[r] && (GAP || at[r] != READY))
 
 inline claim(r) {
@@ -20,9 +20,9 @@ inline claim(r) {
       claim_sent(r); note_lease(r);
       HOLD(WAITED_FOR_ITSELF, outcome != HELD || S.lease_left == 0 || S.lease_nonce != M[r].unanswered);
       if
-      :: KNOWS_MORE(r) -> at[r] = CLAIM_SEED
+      :: HAS_MORE(r) -> at[r] = CLAIM_SEED
       :: else -> follow(r, A[r].known); exchanging[r] = 0; claimed(r)
-      fi; TELL(r, "claims") }
+      fi; PRINT_STEP(r, "claims") }
   :: FAULT(lost_requests, MAXREQUEST) -> d_step { lost_requests++; faults++; without_store(r) }
   :: FAULT(lost_replies, MAXREPLY) -> d_step { lost_replies++; faults++; claim_sent(r); without_store(r) }
   DELAYED(r, delay(1, M[r].unanswered, A[r].fence, 0, 0, A[r].epoch, A[r].known), without_store(r))
@@ -32,7 +32,7 @@ inline claim(r) {
 proctype replica(byte r) {
 end:
   do
-  /* -- a round of the maintainer: it looks at the store */
+  /* -- a round of the refresher: it reads the store */
   :: atomic { at[r] == IDLE && !exchanging[r] && STARTED(r) && MAY_LOOK(r) ->
 #if CALM
     looked[r] = calm;
@@ -41,19 +41,19 @@ end:
     :: true ->
       d_step {
         if
-        :: KNOWS_MORE(r) -> exchanging[r] = 1; at[r] = LOOK_SEED
+        :: HAS_MORE(r) -> exchanging[r] = 1; at[r] = LOOK_SEED
         :: else -> n = SHOWN_BEYOND(r); follow(r, n)
-        fi; TELL(r, "looks") }
-    :: FAULT(lost_requests, MAXREQUEST) && M[r].up -> d_step { lost_requests++; faults++; M[r].up = 0; TELL(r, "gets no answer to its look") }
+        fi; PRINT_STEP(r, "reads the store") }
+    :: FAULT(lost_requests, MAXREQUEST) && M[r].up -> d_step { lost_requests++; faults++; M[r].up = 0; PRINT_STEP(r, "gets no reply to its read") }
     fi }
 
   /* -- a refresh begins */
-  :: d_step { at[r] == IDLE && STARTED(r) && calls < MAXCALLS && !BLOCKED(r) && MAY_FLY(r) && IS_DUE(r) ->
+  :: d_step { at[r] == IDLE && STARTED(r) && calls < MAXCALLS && !BLOCKED(r) && MAY_REFRESH(r) && IS_DUE(r) ->
     if
     :: NEEDS_TOKEN(r) || IS_CALM
     :: else -> refreshes_ahead++
     fi;
-    wanted[r] = M[r].held_fence; waited[r] = 0; at[r] = TOP; TELL(r, "begins a refresh") }
+    wanted[r] = M[r].held_fence; waited[r] = 0; at[r] = TOP; PRINT_STEP(r, "begins a refresh") }
   :: atomic { at[r] == TOP && MAY_GO_ON(r) ->
     d_step {
       if
@@ -71,7 +71,7 @@ end:
 #if REPORTS
     skip }
   :: atomic { at[r] == CLAIMING && !exchanging[r] -> claim(r) }
-#else                                                         /* nothing else of this replica talks to the store */
+#else                                                         /* no other exchange of this replica with the store is running */
     if
     :: at[r] == CLAIMING -> claim(r)
     :: else
@@ -86,13 +86,13 @@ end:
       :: else ->
         if :: !IN_TIME(r) && !IS_CALM -> stops++ :: else fi;
         C[r].kind = 0; at[r] = FAILING
-      fi; TELL(r, "looks before the first byte") } }
+      fi; PRINT_STEP(r, "checks before the first byte") } }
 
   /* -- the partner's answer is read, however late */
   :: atomic { at[r] == CALLING && C[r].answer != 0 ->
     d_step {
       if
-      :: C[r].answer == ANSWER_429 -> RAISE(told[r], COOLDOWN); C[r].kind = THROTTLED; C[r].answer = 0; at[r] = FAILING
+      :: C[r].answer == ANSWER_429 -> RAISE(read_cooldown[r], COOLDOWN); C[r].kind = THROTTLED; C[r].answer = 0; at[r] = FAILING
       :: C[r].answer == ANSWER_ERROR -> C[r].kind = FAILED; C[r].answer = 0; at[r] = FAILING
       :: else ->
         if
@@ -108,7 +108,7 @@ end:
         :: !C[r].leased && C[r].fence >= M[r].held_fence -> note_success(r); refresh_over(r)
         :: else -> refresh_over(r)
         fi
-      fi; TELL(r, "reads the answer") } }
+      fi; PRINT_STEP(r, "reads the answer") } }
   :: atomic { at[r] == CALLING && C[r].answer == 0 && C[r].sent >= CALL_LIMIT && FAULT(errors, MAXERROR) ->
     errors++; faults++; C[r].kind = FAILED; at[r] = FAILING }
 
@@ -119,36 +119,36 @@ end:
       d_step {
         do_commit(C[r].nonce, C[r].fence, C[r].answer);
         if
-        :: KNOWS_MORE(r) -> exchanging[r] = 1; at[r] = COMMIT_SEED
+        :: HAS_MORE(r) -> exchanging[r] = 1; at[r] = COMMIT_SEED
         :: else -> follow(r, C[r].fence); refresh_over(r)
-        fi; TELL(r, "commits") }
-    :: FAULT(lost_requests, MAXREQUEST) -> d_step { lost_requests++; faults++; M[r].up = 0; commit_untold(r) }
+        fi; PRINT_STEP(r, "commits") }
+    :: FAULT(lost_requests, MAXREQUEST) -> d_step { lost_requests++; faults++; M[r].up = 0; commit_not_stored(r) }
     :: FAULT(lost_replies, MAXREPLY) ->
-      d_step { lost_replies++; faults++; M[r].up = 0; do_commit(C[r].nonce, C[r].fence, C[r].answer); commit_untold(r) }
-    DELAYED(r, delay(2, C[r].nonce, C[r].fence, C[r].answer, 0, 0, 0), commit_untold(r))
+      d_step { lost_replies++; faults++; M[r].up = 0; do_commit(C[r].nonce, C[r].fence, C[r].answer); commit_not_stored(r) }
+    DELAYED(r, delay(2, C[r].nonce, C[r].fence, C[r].answer, 0, 0, 0), commit_not_stored(r))
     fi }
 
   /* -- fail */
-  :: d_step { at[r] == FAILING && !C[r].leased -> failure_untold(r) }
+  :: d_step { at[r] == FAILING && !C[r].leased -> failure_not_stored(r) }
   :: atomic { at[r] == FAILING && C[r].leased && !exchanging[r] ->
     if
     :: true ->
       d_step {
         do_fail(C[r].nonce, C[r].fence, C[r].kind);
         if
-        :: KNOWS_MORE(r) -> exchanging[r] = 1; at[r] = FAIL_SEED
-        :: else -> follow(r, M[r].held_fence); failure_told(r)
-        fi; TELL(r, "tells its failure") }
-    :: FAULT(lost_requests, MAXREQUEST) -> d_step { lost_requests++; faults++; M[r].up = 0; failure_untold(r) }
+        :: HAS_MORE(r) -> exchanging[r] = 1; at[r] = FAIL_SEED
+        :: else -> follow(r, M[r].held_fence); failure_stored(r)
+        fi; PRINT_STEP(r, "stores its failure") }
+    :: FAULT(lost_requests, MAXREQUEST) -> d_step { lost_requests++; faults++; M[r].up = 0; failure_not_stored(r) }
     :: FAULT(lost_replies, MAXREPLY) ->
-      d_step { lost_replies++; faults++; M[r].up = 0; do_fail(C[r].nonce, C[r].fence, C[r].kind); failure_untold(r) }
-    DELAYED(r, delay(3, C[r].nonce, C[r].fence, 0, C[r].kind, 0, 0), failure_untold(r))
+      d_step { lost_replies++; faults++; M[r].up = 0; do_fail(C[r].nonce, C[r].fence, C[r].kind); failure_not_stored(r) }
+    DELAYED(r, delay(3, C[r].nonce, C[r].fence, 0, C[r].kind, 0, 0), failure_not_stored(r))
     fi }
 
   /* -- the store is seeded after another exchange, before its reply is followed */
   :: atomic { exchanging[r] ->
     if
-    :: true -> d_step { seed_and_follow(r); exchanging[r] = 0; seed_answered(r); TELL(r, "seeds the store") }
+    :: true -> d_step { seed_and_follow(r); exchanging[r] = 0; seed_answered(r); PRINT_STEP(r, "seeds the store") }
     :: FAULT(lost_requests, MAXREQUEST) -> d_step { lost_requests++; faults++; seed_unanswered(r) }
     :: FAULT(lost_replies, MAXREPLY) -> d_step { lost_replies++; faults++; do_seed(M[r]); seed_unanswered(r) }
     DELAYED(r, delay_seed(r), seed_unanswered(r))
@@ -168,12 +168,12 @@ end:
     :: M[r].held_id != report_of[r] || REPORTED(r) -> reporting[r] = 0; report_of[r] = 0
     :: else -> reject(r, 4)
     fi }
-  /* -- an app reports a token that is not held: the store is looked at */
+  /* -- an app reports a token that is not held: the replica reads the store */
   :: d_step { reporting[r] == 0 && APPS_MAY_ASK(r) && at[r] >= READY && !IS_CALM ->
     if
-    :: KNOWS_MORE(r) -> exchanging[r] = 1; reporting[r] = 3
+    :: HAS_MORE(r) -> exchanging[r] = 1; reporting[r] = 3
     :: else -> n = SHOWN_BEYOND(r); follow(r, n)
-    fi; TELL(r, "looks for an app") }
+    fi; PRINT_STEP(r, "reads the store for an app") }
 #endif
   od
 }

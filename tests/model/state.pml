@@ -33,7 +33,7 @@
 #define CALLING 6
 #define COMMITTING 7
 #define COMMIT_SEED 8
-#define FAILING 9        /* the store is to be told of a failure, or of a lease that is given back */
+#define FAILING 9        /* a failure, or the return of a lease, is to be stored */
 #define FAIL_SEED 10
 #define LOOK_SEED 11
 
@@ -100,27 +100,27 @@ byte newest;           /* the id issued last */
 byte stops, lost_requests, lost_replies, delays, crashes, losses, failovers, throttles, errors, revocations, wrong_reports;
 byte refreshes_ahead;
 
-/* What is true whatever the store remembers. */
-byte true_lease, true_lease_left, true_lease_age, true_lease_token;   /* the last lease: nonce, left, age, what it brought */
-bool forgotten_lease;                   /* a failover may have forgotten it */
-byte true_cooldown;                     /* left of the cool-down the store was told of since it last lost data */
+/* The true state, independent of the store. */
+byte true_lease, true_lease_left, true_lease_age, true_lease_token;   /* the last lease: nonce, left, age, token */
+bool lost_lease;                        /* a failover may have lost it */
+byte true_cooldown;                     /* left of the cool-down that was stored since the last loss of data */
 byte true_permit, true_permit2;         /* left of the window of the two newest grants since the store last lost data */
 byte call_window[MAXCALLS];             /* left of the window of each call on a lease */
-byte told[N];                           /* left of the cool-down this replica was told of */
+byte read_cooldown[N];                  /* left of the cool-down that this replica has read */
 byte true_reports;                      /* ids whose report the store has taken since it last lost data, a bit each */
 
 #if CALM
 bool calm;
 byte calm_ticks;
-bool looked[N], slept[N], flown[N];     /* in this tick of the calm */
+bool looked[N], slept[N], refreshed[N]; /* in this tick of the calm */
 #define IS_CALM calm
 #define MAY_LOOK(r) (!calm || !looked[r])
-#define MAY_FLY(r) (!flown[r])
+#define MAY_REFRESH(r) (!refreshed[r])
 #define MAY_GO_ON(r) (!calm || !slept[r])
 #else
 #define IS_CALM false
 #define MAY_LOOK(r) true
-#define MAY_FLY(r) true
+#define MAY_REFRESH(r) true
 #define MAY_GO_ON(r) true
 #endif
 
@@ -143,15 +143,15 @@ hidden byte outcome, chosen, i, n, length;
 
 
 /* Printed by `pan -r` alone, for story.py. */
-#define TELL(r, what) printf("@%d ", r); printf(what); printf(" -> %d", outcome); \
+#define PRINT_STEP(r, what) printf("@%d ", r); printf(what); printf(" -> %d", outcome); \
   printf(" | store epoch=%d lost=%d quarantine=%d fence=%d failed=%d lease=n%d,f%d,left%d pause=k%d,left%d,f%d", \
     S.epoch, S.lost, S.quarantine, S.fence, S.failed_nonce, S.lease_nonce, S.lease_fence, S.lease_left, S.pause_kind, S.pause_left, S.pause_fence); \
   printf(" grants=f%d,left%d;f%d,left%d token=f%d,id%d reported=id%d,f%d confirmed=id%d,f%d", S.grant, S.grant_left, S.grant2, \
     S.grant2_left, S.token_fence, S.token_id, S.reported, S.reported_fence, S.confirmed, S.confirmed_fence); \
   printf(" | memory held=f%d,id%d epoch=%d fence=%d token=f%d,id%d lease_left=%d pause=k%d,left%d,f%d", \
     M[r].held_fence, M[r].held_id, M[r].epoch, M[r].fence, M[r].token_fence, M[r].token_id, M[r].lease_left, M[r].pause_kind, M[r].pause_left, M[r].pause_fence); \
-  printf(" grants=f%d,left%d;f%d,left%d reported=id%d,f%d confirmed=id%d,f%d unsaved=%d unanswered=n%d told=%d at=%d", M[r].grant, \
+  printf(" grants=f%d,left%d;f%d,left%d reported=id%d,f%d confirmed=id%d,f%d unsaved=%d unanswered=n%d read_cooldown=%d at=%d", M[r].grant, \
     M[r].grant_left, M[r].grant2, M[r].grant2_left, M[r].reported, M[r].reported_fence, M[r].confirmed, M[r].confirmed_fence, \
-    M[r].unsaved, M[r].unanswered, told[r], at[r]); \
+    M[r].unsaved, M[r].unanswered, read_cooldown[r], at[r]); \
   printf(" | call nonce=%d fence=%d left=%d age=%d kind=%d answer=%d | world clock=%d valid=%d calls=%d\n", \
     C[r].nonce, C[r].fence, C[r].left, C[r].age, C[r].kind, C[r].answer, clock, valid, calls)

@@ -2,17 +2,17 @@
  * The parts of a refresh and of a report that `replica` is made of.
  */
 
-/* What stands in the way of a refresh. */
+/* What blocks a refresh. */
 #define BLOCKED(r) (M[r].pause_left > 0 || (M[r].up && M[r].lease_left == 0 && M[r].grant2_left > 0))
 #define NEEDS_TOKEN(r) (M[r].held_fence == 0 || REPORTED(r))
 #if CALM
-/* In the calm a token that nobody accepts is refreshed because of its age at last. */
+/* In the calm a token that the partner does not accept is refreshed in the end because of its age. */
 #define IS_DUE(r) (NEEDS_TOKEN(r) || (calm -> !VALID(M[r].held_id) : refreshes_ahead < MAXAHEAD))
 #else
 #define IS_DUE(r) (NEEDS_TOKEN(r) || refreshes_ahead < MAXAHEAD)
 #endif
 
-/* The look right before the first byte. The call has to be over before its lease is. */
+/* The check right before the first byte. The call has to end before its lease. */
 #ifdef BUG_NO_CLOCK
 #define IN_TIME(r) true
 #else
@@ -37,7 +37,7 @@
 #define NOTHING_DELAYED true
 #endif
 
-/* Any that is nowhere any more stands for a random one. */
+/* A nonce that is stored nowhere any more stands for a random one. */
 inline fresh_nonce(r) {
   n = 1 + r;
   do
@@ -56,7 +56,7 @@ inline asked(r) { A[r].known = 0; A[r].fence = 0; A[r].epoch = 0; A[r].outcome =
 inline refresh_over(r) {
   at[r] = IDLE; wanted[r] = 0; waited[r] = 0; asked(r); call_over(r);
 #if CALM
-  flown[r] = calm
+  refreshed[r] = calm
 #endif
 }
 
@@ -64,7 +64,7 @@ inline again(r) { at[r] = TOP; asked(r); call_over(r) }
 
 inline claim_sent(r) { do_claim(M[r].unanswered, A[r].known, A[r].fence, A[r].epoch) }
 
-/* What the reply says of the lease. */
+/* The reply's outcome for the lease. */
 inline note_lease(r) {
   A[r].outcome = outcome;
   if
@@ -92,7 +92,7 @@ inline store_is_down(r) { M[r].up = 0; exchanging[r] = 0 }
 
 /* The claim got no answer: wait once, then call on the replica's own share. */
 inline without_store(r) {
-  store_is_down(r); TELL(r, "gets no answer to its claim");
+  store_is_down(r); PRINT_STEP(r, "gets no reply to its claim");
 #if LOCAL
   if
   :: share[r] > 0 || M[r].lease_left > 0 || M[r].grant2_left > 0 || M[r].pause_left > 0 -> refresh_over(r)
@@ -113,7 +113,7 @@ inline draw_local(r) {
   share[r] = WINDOW; clock = clock + 2;
   call_over(r);
   C[r].fence = HIGHEST(r) + 1;
-  if                                                          /* who never saw the store knows its machine's clock alone */
+  if                                                          /* a replica that has never reached the store has only its machine's clock */
   :: M[r].epoch == 0 && r == 0 -> RAISE(C[r].fence, clock + WALL)
   :: else -> RAISE(C[r].fence, clock)
   fi;
@@ -121,14 +121,14 @@ inline draw_local(r) {
   C[r].fence = ODD_FROM(C[r].fence);
 #endif
   M[r].fence = C[r].fence;
-  C[r].left = LEASE; C[r].known = A[r].known; at[r] = READY; asked(r); TELL(r, "draws a fence of its own")
+  C[r].left = LEASE; C[r].known = A[r].known; at[r] = READY; asked(r); PRINT_STEP(r, "draws a fence of its own")
 }
 #endif
 
 inline send(r) {
   calls++;
   at[r] = CALLING; C[r].sent = 0; C[r].answer = 0;
-  HOLD(CALL_IN_COOLDOWN, told[r] == 0);
+  HOLD(CALL_IN_COOLDOWN, read_cooldown[r] == 0);
   if
   :: C[r].leased ->
     i = 0; n = (C[r].granted_ago < WINDOW -> 1 : 0);
@@ -148,20 +148,20 @@ inline send(r) {
   C[r].granted_ago = 0; C[r].age = 0; C[r].left = 0; C[r].known = 0
 }
 
-/* The store could not be told how the lease ended. */
-inline failure_untold(r) {
-  note_failure(r); TELL(r, "notes its failure");
-  failure_told(r)
+/* The end of the lease could not be stored. */
+inline failure_not_stored(r) {
+  note_failure(r); PRINT_STEP(r, "records its failure");
+  failure_stored(r)
 }
 
-inline failure_told(r) {
+inline failure_stored(r) {
   if
   :: C[r].kind == 0 -> again(r)
   :: else -> refresh_over(r)
   fi
 }
 
-inline commit_untold(r) { note_success(r); refresh_over(r); TELL(r, "could not commit") }
+inline commit_not_stored(r) { note_success(r); refresh_over(r); PRINT_STEP(r, "could not commit") }
 
 inline seed_answered(r) {
   if
@@ -170,7 +170,7 @@ inline seed_answered(r) {
     if
     :: at[r] == CLAIM_SEED -> claimed(r)
     :: at[r] == COMMIT_SEED -> refresh_over(r)
-    :: at[r] == FAIL_SEED -> failure_told(r)
+    :: at[r] == FAIL_SEED -> failure_stored(r)
     :: else -> at[r] = IDLE
     fi
   fi
@@ -184,8 +184,8 @@ inline seed_unanswered(r) {
   :: else ->
     if
     :: at[r] == CLAIM_SEED -> without_store(r)
-    :: at[r] == COMMIT_SEED -> commit_untold(r)
-    :: at[r] == FAIL_SEED -> failure_untold(r)
+    :: at[r] == COMMIT_SEED -> commit_not_stored(r)
+    :: at[r] == FAIL_SEED -> failure_not_stored(r)
     :: else -> at[r] = IDLE
     fi
   fi
@@ -214,14 +214,14 @@ inline delayed_over() {
 #endif
 
 #if REPORTS
-/* next: what follows when the store has another token, or none: 2 asks again, 4 notes the report. */
+/* next: what follows when the store has another token, or none: 2 asks again, 4 records the report. */
 inline reject(r, next) {
   if
   :: true ->
     d_step {
       do_reject(report_of[r]);
       if
-      :: KNOWS_MORE(r) -> exchanging[r] = 1; reporting[r] = 1
+      :: HAS_MORE(r) -> exchanging[r] = 1; reporting[r] = 1
       :: else ->
         n = (outcome == LATE -> 0 : S.token_fence);
         length = outcome;
@@ -232,7 +232,7 @@ inline reject(r, next) {
         :: reporting[r] == 0 -> report_of[r] = 0
         :: else
         fi
-      fi; TELL(r, "reports") }
+      fi; PRINT_STEP(r, "reports") }
   :: FAULT(lost_requests, MAXREQUEST) -> d_step { lost_requests++; faults++; M[r].up = 0; reporting[r] = 0; note_report(r) }
   :: FAULT(lost_replies, MAXREPLY) ->
     d_step { lost_replies++; faults++; M[r].up = 0; reporting[r] = 0; do_reject(report_of[r]); note_report(r) }

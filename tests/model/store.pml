@@ -72,20 +72,20 @@ inline do_grant(nonce_, known_, epoch_) {
 #ifndef BUG_CHARGE_AFTER
   charge(S.fence, WINDOW);
 #endif
-  /* A newcomer at a store that lost its data is excused, and what a failover forgot. */
-  HOLD(ONE_LEASE, true_lease_left == 0 || forgotten_lease || ((epoch_) == 0 && epochs > 1));
+  /* Exceptions: a new replica at a store that lost its data, and a lease that a failover lost. */
+  HOLD(ONE_LEASE, true_lease_left == 0 || lost_lease || ((epoch_) == 0 && epochs > 1));
   HOLD(LEASE_IN_COOLDOWN, true_cooldown == 0);
   HOLD(NEEDLESS_CALL, !(S.token_fence > (known_) && S.token_id != S.reported));
   true_permit2 = true_permit; true_permit = WINDOW;
-  true_lease = nonce_; true_lease_left = LEASE; true_lease_age = 0; true_lease_token = 0; forgotten_lease = 0
+  true_lease = nonce_; true_lease_left = LEASE; true_lease_age = 0; true_lease_token = 0; lost_lease = 0
 }
 
 inline do_commit(nonce_, fence_, id_) {
   need_gate(1);
-#ifdef BUG_FORGOTTEN_GRANT_ENDS_FACTS
+#ifdef BUG_LOST_GRANT_ENDS_FACTS
   chosen = 1;
 #else
-  chosen = ((fence_) <= S.fence);                              /* the gate knows this grant: its facts are ordered with it */
+  chosen = ((fence_) <= S.fence);                              /* the gate has this grant: its facts are ordered with it */
 #endif
   RAISE(S.fence, fence_);
 #ifdef BUG_CHARGE_AFTER
@@ -126,7 +126,7 @@ inline do_fail(nonce_, fence_, kind_) {
     S.failed_nonce = nonce_;
     if
     :: (kind_) == 0
-    :: (kind_) == FAILED && !chosen && S.token_fence > (fence_)         /* a newer token has made it history */
+    :: (kind_) == FAILED && !chosen && S.token_fence > (fence_)         /* a newer token has ended it */
     :: else ->
       length = ((kind_) == THROTTLED -> COOLDOWN : BACKOFF);
 #ifdef BUG_PAUSE_BY_CLOCK
@@ -156,7 +156,7 @@ inline do_reject(id_) {
   fi
 }
 
-/* m: what a replica remembers. */
+/* m: the memory of a replica. */
 inline do_seed(m) {
   need_gate_of(m.epoch);
   RAISE(S.fence, m.fence); RAISE(S.fence, m.held_fence);
@@ -178,7 +178,7 @@ inline do_seed(m) {
   :: S.lease_left > 0 && S.lease_fence == m.held_fence -> S.lease_nonce = 0; S.lease_fence = 0; S.lease_left = 0
   :: else
   fi;
-  if                                                          /* the lease is over in truth too: this is its token */
+  if                                                          /* the lease has really ended too: this is its token */
   :: true_lease_token != 0 && true_lease_token == m.held_id -> true_lease_left = 0; true_lease = 0; true_lease_token = 0
   :: else
   fi;
@@ -206,7 +206,7 @@ inline do_seed(m) {
 #else
   merge_grant(m.grant, m.grant_left); merge_grant(m.grant2, m.grant2_left);
 #endif
-  HOLD(PERMIT_FORGOTTEN, S.grant_left >= true_permit && S.grant2_left >= true_permit2);
+  HOLD(PERMIT_LOST, S.grant_left >= true_permit && S.grant2_left >= true_permit2);
   if
   :: m.confirmed != 0 && m.confirmed == S.token_id -> S.confirmed = S.token_id; RAISE(S.confirmed_fence, m.confirmed_fence); settle(S)
   :: else

@@ -1,7 +1,7 @@
-"""Tell a counterexample as what changed at each step: reads the output of `pan -r` on stdin.
+"""Print a counterexample as the changes of each step: reads the output of `pan -r` on stdin.
 
-Each step names the replica, what it did and, for an operation of the store, the outcome; then, field by field, what is
-different in the store, in the replica's memory, in its call and in the world since that part was last shown.
+Each step names the replica, its action and, for an operation of the store, the outcome. Then come the fields that
+have changed in the store, in the replica's memory, in its call and in the world since that part was last shown.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ PLACES = (
 SHARED = ("store", "world")
 
 
-def told(lines: Iterable[str]) -> Iterator[str]:
-    """The steps, and whatever spin says of the violation."""
+def steps_of(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the steps, and spin's lines about the violation."""
     shown: dict[str, list[str]] = {}
     for line in lines:
         text = line.strip()
@@ -70,4 +70,4 @@ def _plain(field: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.writelines(line + "\n" for line in told(sys.stdin))
+    sys.stdout.writelines(line + "\n" for line in steps_of(sys.stdin))

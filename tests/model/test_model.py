@@ -9,7 +9,7 @@ import pytest
 from tests.model.checker import search
 from tests.model.configurations import CLEAN, PLANTED, Planted
 
-# A search is as long as its schedules are many, and a busy machine makes it longer.
+# A search with many schedules takes long, and a busy machine makes it longer.
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -17,16 +17,16 @@ pytestmark = pytest.mark.timeout(900)
 def test_no_schedule_of_these_faults_breaks_a_property(name: str, tmp_path: Path) -> None:
     result = search(tmp_path, CLEAN[name])
     assert not result.violated, f"{result.violated}\n{result.story}"
-    assert result.complete, "the search was cut short, so it shows nothing"
+    assert result.complete, "the search is incomplete, so it proves nothing"
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
-def test_a_planted_bug_breaks_the_property_that_stands_against_it(planted: Planted, tmp_path: Path) -> None:
+def test_a_planted_bug_breaks_its_property(planted: Planted, tmp_path: Path) -> None:
     flags = {**planted.faults, f"BUG_{planted.bug}": 1}
     assert search(tmp_path, flags, checked=planted.breaks).violated == planted.breaks
 
 
-def test_the_story_of_a_violation_names_steps_and_what_changed(tmp_path: Path) -> None:
+def test_the_story_of_a_violation_has_its_steps_and_changes(tmp_path: Path) -> None:
     story = search(tmp_path, {"BUG_NO_FENCE": 1, "MAXLATE": 1, "FAULTS": 1}).story
     assert "replica 0 claims: granted" in story
     assert "store: epoch=1" in story

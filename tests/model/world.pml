@@ -5,7 +5,7 @@
 #define RUN_DOWN(x) x = (x > 0 -> x - 1 : 0)
 #define RUN_UP(x, most) x = (x < most -> x + 1 : most)
 
-inline facts_run_on(x) {
+inline age_facts(x) {
   RUN_DOWN(x.lease_left);
   RUN_DOWN(x.pause_left); if :: x.pause_left == 0 -> end_pause(x) :: else fi;
   RUN_DOWN(x.grant_left); if :: x.grant_left == 0 -> x.grant = 0 :: else fi;
@@ -14,7 +14,7 @@ inline facts_run_on(x) {
 
 inline store_runs_on(x) {
   RUN_DOWN(x.quarantine); if :: x.quarantine == 0 -> x.lost = 0 :: else fi;
-  facts_run_on(x);
+  age_facts(x);
   if :: x.lease_left == 0 -> x.lease_nonce = 0; x.lease_fence = 0 :: else fi
 }
 
@@ -25,7 +25,7 @@ inline tick() {
 #endif
   RUN_DOWN(true_lease_left);
   if
-  :: true_lease_left == 0 -> true_lease = 0; true_lease_token = 0; forgotten_lease = 0; true_lease_age = 0
+  :: true_lease_left == 0 -> true_lease = 0; true_lease_token = 0; lost_lease = 0; true_lease_age = 0
   :: else -> true_lease_age++
   fi;
   RUN_DOWN(true_cooldown); RUN_DOWN(true_permit); RUN_DOWN(true_permit2);
@@ -37,7 +37,7 @@ inline tick() {
   i = 0;
   do
   :: i < N ->
-    facts_run_on(M[i]); RUN_DOWN(told[i]);
+    age_facts(M[i]); RUN_DOWN(read_cooldown[i]);
 #if LOCAL
     RUN_DOWN(share[i]);
 #endif
@@ -50,7 +50,7 @@ inline tick() {
   i = 0                                                       /* a step may not end with a loop */
 }
 
-/* The partner answers within its time limit, or the client gives up: no call outlives that. */
+/* The partner answers within its time limit, or the client gives up: no call takes longer. */
 #define IN_THE_AIR(r) (at[r] == CALLING && C[r].answer == 0)
 #define AT_ITS_LIMIT(r) (IN_THE_AIR(r) && C[r].sent >= CALL_LIMIT)
 #define MAY_AGE(r) (!AT_ITS_LIMIT(r) && !(at[r] == READY && (IS_CALM || stops >= MAXSTOP)))
@@ -70,11 +70,11 @@ inline empty_store(x) {
   end_report(x); end_confirmation(x)
 }
 
-/* What the store was told before is not held against it. */
-inline store_forgot() { true_cooldown = 0; true_permit = 0; true_permit2 = 0; true_reports = 0 }
+/* Facts that were stored before are no longer checked. */
+inline store_lost_facts() { true_cooldown = 0; true_permit = 0; true_permit2 = 0; true_reports = 0 }
 
 #if CALM
-#define WILL_REFRESH(r) (IS_DUE(r) && !BLOCKED(r) && !flown[r] && calls < MAXCALLS)
+#define WILL_REFRESH(r) (IS_DUE(r) && !BLOCKED(r) && !refreshed[r] && calls < MAXCALLS)
 #define WILL_REPORT(r) (REPORTS && reporting[r] == 0 && M[r].held_fence != 0 && !REPORTED(r) && !VALID(M[r].held_id) && M[r].confirmed != M[r].held_id)
 #define RESTS(r) (reporting[r] == 0 && !exchanging[r] && !WILL_REPORT(r) && ( \
   (at[r] == IDLE && looked[r] && !WILL_REFRESH(r)) || (at[r] == TOP && slept[r]) || (IN_THE_AIR(r) && C[r].sent < CALL_LIMIT)))
@@ -103,7 +103,7 @@ active proctype world() {
       calm_ticks++;
       r = 0;
       do
-      :: r < N -> looked[r] = 0; slept[r] = 0; flown[r] = 0; r++
+      :: r < N -> looked[r] = 0; slept[r] = 0; refreshed[r] = 0; r++
       :: else -> break
       od;
       r = 0
@@ -133,16 +133,16 @@ active proctype world() {
         :: SAME && VALID(newest) -> C[r].answer = newest
         :: else -> ids++; newest = ids; C[r].answer = newest; valid = (REVOKE -> BIT(newest) : valid | BIT(newest))
         fi;
-        true_reports = true_reports & ~BIT(C[r].answer);      /* handed out after the report: that was mistaken */
+        true_reports = true_reports & ~BIT(C[r].answer);      /* returned after the report: that was mistaken */
         if :: C[r].leased && C[r].nonce == true_lease -> true_lease_token = C[r].answer :: else fi
       }
     :: FAULT(throttles, MAX429) -> throttles++; faults++; C[r].answer = ANSWER_429
     :: FAULT(errors, MAXERROR) -> errors++; faults++; C[r].answer = ANSWER_ERROR
     fi;
-    HOLD(OUTLIVED_LEASE, !C[r].leased || forgotten_lease || losses > 0 || failovers > 0 || (C[r].nonce == true_lease && true_lease_left > 0));
+    HOLD(OUTLIVED_LEASE, !C[r].leased || lost_lease || losses > 0 || failovers > 0 || (C[r].nonce == true_lease && true_lease_left > 0));
     r = 0 }
 #if MAXREVOKE
-  :: d_step { FAULT(revocations, MAXREVOKE) && VALID(newest) -> revocations++; faults++; valid = valid & ~BIT(newest); TELL(0, "PARTNER REVOKES") }
+  :: d_step { FAULT(revocations, MAXREVOKE) && VALID(newest) -> revocations++; faults++; valid = valid & ~BIT(newest); PRINT_STEP(0, "PARTNER REVOKES") }
 #endif
 
   /* -- replicas die */
@@ -150,23 +150,23 @@ active proctype world() {
   :: atomic { FAULT(crashes, MAXCRASH) ->
     ANY(r);
     d_step {
-      crashes++; faults++; refresh_over(r); reporting[r] = 0; report_of[r] = 0; exchanging[r] = 0; told[r] = 0;
+      crashes++; faults++; refresh_over(r); reporting[r] = 0; report_of[r] = 0; exchanging[r] = 0; read_cooldown[r] = 0;
 #if LOCAL
       share[r] = 0;
 #endif
-      nothing_remembered(r); TELL(r, "DIES");
+      nothing_remembered(r); PRINT_STEP(r, "DIES");
       r = 0 } }
 #endif
 
-  /* -- the store forgets */
+  /* -- the store loses data */
 #if MAXLOSS
-  :: d_step { FAULT(losses, MAXLOSS) && S.epoch != 0 -> losses++; faults++; empty_store(S); store_forgot(); TELL(0, "STORE LOSES ITS DATA") }
+  :: d_step { FAULT(losses, MAXLOSS) && S.epoch != 0 -> losses++; faults++; empty_store(S); store_lost_facts(); PRINT_STEP(0, "STORE LOSES ITS DATA") }
 #endif
 #if MAXFAILOVER
-  :: d_step { FAULT(failovers, MAXFAILOVER) && !backed_up -> backed_up = 1; copy_store(backup, S); TELL(0, "BACKUP") }
+  :: d_step { FAULT(failovers, MAXFAILOVER) && !backed_up -> backed_up = 1; copy_store(backup, S); PRINT_STEP(0, "BACKUP") }
   :: d_step { FAULT(failovers, MAXFAILOVER) && backed_up ->
-    failovers++; faults++; backed_up = 0; forgotten_lease = (true_lease_left > 0);
-    copy_store(S, backup); empty_store(backup); store_forgot(); TELL(0, "FAILOVER") }
+    failovers++; faults++; backed_up = 0; lost_lease = (true_lease_left > 0);
+    copy_store(S, backup); empty_store(backup); store_lost_facts(); PRINT_STEP(0, "FAILOVER") }
 #endif
 #if MAXLATE
   :: d_step { D.operation != 0 ->
@@ -177,7 +177,7 @@ active proctype world() {
     :: D.operation == 4 -> do_reject(D.id)
     :: else -> do_seed(offered)
     fi;
-    delayed_over(); TELL(0, "WHAT WAS DELAYED ARRIVES") }
+    delayed_over(); PRINT_STEP(0, "DELAYED REQUESTS ARRIVE") }
   :: d_step { D.operation != 0 -> delayed_over() }
 #endif
   od
