@@ -39,7 +39,7 @@ async def run_one(shared: SharedState, operation: str) -> object:
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "claim": lambda: shared.claim(an_ask()),
         "commit": lambda: shared.commit("r/1", a_token(5), 0, LearnedLifetime()),
-        "fail": lambda: shared.fail(a_failure("r/1", 5, FailureKind.TIMEOUT, 1, "pair-1", None)),
+        "fail": lambda: shared.fail(a_failure("r/1", 5, FailureKind.TIMEOUT, 1, "credentials-1", None)),
         "reject": lambda: shared.reject("some-token", 0),
         "peek": lambda: shared.peek(0),
         "seed": lambda: shared.seed(ReplicaMemory(state=State(), token=a_token(4), token_age_s=0)),

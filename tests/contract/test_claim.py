@@ -81,7 +81,7 @@ async def test_the_fence_of_a_lease_is_even_whatever_was_seen(shared: SharedStat
         nonce, grant = await granted(shared, an_ask(fence=seen))
         assert grant.fence % 2 == 0
         assert grant.fence > seen
-        await shared.fail(a_failure(nonce, grant.fence, None, 0, "pair-1"))
+        await shared.fail(a_failure(nonce, grant.fence, None, 0, "credentials-1"))
 
 
 FAR_AHEAD = 9_000_000_000_000
@@ -116,7 +116,7 @@ async def test_a_rejected_token_is_not_offered(shared: SharedState) -> None:
 
 async def test_a_cool_down_stops_everyone_until_it_ends(world: World, shared: SharedState) -> None:
     await failed(shared, FailureKind.THROTTLED, 30)
-    stopped = (await shared.claim(an_ask(credentials_id="pair-2"))).outcome
+    stopped = (await shared.claim(an_ask(credentials_id="credentials-2"))).outcome
     assert isinstance(stopped, CoolingDown)
     assert stopped.pause.kind is FailureKind.THROTTLED
     assert stopped.pause.left_s == near(30)
@@ -125,11 +125,11 @@ async def test_a_cool_down_stops_everyone_until_it_ends(world: World, shared: Sh
 
 
 async def test_refused_credentials_stop_only_themselves(shared: SharedState) -> None:
-    await failed(shared, FailureKind.UNAUTHORIZED, 120, credentials_id="pair-1")
-    stopped = (await shared.claim(an_ask(credentials_id="pair-1"))).outcome
+    await failed(shared, FailureKind.UNAUTHORIZED, 120, credentials_id="credentials-1")
+    stopped = (await shared.claim(an_ask(credentials_id="credentials-1"))).outcome
     assert isinstance(stopped, CoolingDown)
     assert stopped.pause.kind is FailureKind.UNAUTHORIZED
-    await granted(shared, an_ask(credentials_id="pair-2"))
+    await granted(shared, an_ask(credentials_id="credentials-2"))
 
 
 async def test_the_budget_is_a_sliding_window_over_the_grants(world: World, shared: SharedState) -> None:
@@ -149,7 +149,7 @@ async def test_the_budget_is_a_sliding_window_over_the_grants(world: World, shar
 async def test_calls_on_demand_get_half_of_the_budget(shared: SharedState) -> None:
     for _ in range(PROFILE.budget.caller_requested_calls):
         nonce, grant = await granted(shared, an_ask(caller_requested=True))
-        await shared.fail(a_failure(nonce, grant.fence, None, 0, "pair-1", None))
+        await shared.fail(a_failure(nonce, grant.fence, None, 0, "credentials-1", None))
     claimed = await shared.claim(an_ask(caller_requested=True))
     assert isinstance(claimed.outcome, OverBudget)
     assert len(grant_ages_s(claimed.state, caller_requested=True)) == 2

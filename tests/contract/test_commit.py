@@ -59,7 +59,7 @@ async def test_a_cool_down_told_during_a_call_outlives_it_wherever_fences_stand(
     """Fences run ahead of a clock that was set back: no instant may be compared with them."""
     now_ms = round((await shared.peek(0)).now * 1000)
     nonce, grant = await granted(shared, an_ask(fence=now_ms + ahead))
-    await shared.fail(a_failure("another/1", 1, FailureKind.THROTTLED, 50, "pair-2"))
+    await shared.fail(a_failure("another/1", 1, FailureKind.THROTTLED, 50, "credentials-2"))
     state = (await shared.commit(nonce, a_token(grant.fence), 0, LearnedLifetime())).state
     assert state.pause is not None
     assert state.pause.left_s == near(50)
@@ -137,11 +137,11 @@ async def test_a_stored_token_ends_the_pause_and_its_strikes(world: World, share
 
 
 async def test_a_stored_token_ends_the_refusal_of_its_credentials_only(world: World, shared: SharedState) -> None:
-    await failed(shared, FailureKind.UNAUTHORIZED, 60, credentials_id="pair-1")
-    await failed(shared, FailureKind.UNAUTHORIZED, 60, credentials_id="pair-2")
+    await failed(shared, FailureKind.UNAUTHORIZED, 60, credentials_id="credentials-1")
+    await failed(shared, FailureKind.UNAUTHORIZED, 60, credentials_id="credentials-2")
     world.advance(60)
-    await fetched(shared, credentials_id="pair-1")
-    assert set((await shared.peek(0)).credential_blocks) == {"pair-2"}
+    await fetched(shared, credentials_id="credentials-1")
+    assert set((await shared.peek(0)).credential_blocks) == {"credentials-2"}
 
 
 async def test_the_last_four_proven_credentials_are_kept_newest_last(world: World, shared: SharedState) -> None:
@@ -165,7 +165,7 @@ async def test_a_fence_the_store_forgot_ends_nothing(shared: SharedState) -> Non
     """A failover lost the grant, and with it what came before and after it."""
     known = (await fetched(shared, "the-same")).fence
     nonce, grant = await granted(shared, an_ask(known=known))
-    await shared.fail(a_failure(nonce, grant.fence, FailureKind.THROTTLED, 50, "pair-1"))
+    await shared.fail(a_failure(nonce, grant.fence, FailureKind.THROTTLED, 50, "credentials-1"))
     reported = (await shared.reject(a_token(1, "the-same").token_id, 5)).state.reported
     state = (await shared.commit("lost/1", a_token(grant.fence + 2, "the-same"), 0, LearnedLifetime())).state
     assert state.token_fence == grant.fence + 2

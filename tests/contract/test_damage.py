@@ -63,7 +63,7 @@ async def every_operation(shared: SharedState) -> list[State]:
         await shared.peek(0),
         (await shared.reject("no-such-token", 0)).state,
         (await shared.claim(an_ask())).state,
-        await shared.fail(a_failure("r/x", 1, FailureKind.TIMEOUT, 0, "pair-1", None)),
+        await shared.fail(a_failure("r/x", 1, FailureKind.TIMEOUT, 0, "credentials-1", None)),
         await shared.seed(pause_free),
         (await shared.commit("r/y", a_token(1), 0, LearnedLifetime())).state,
     ]
@@ -103,7 +103,8 @@ async def test_no_operation_fails_on_a_value_of_another_type(world: KeptWorld, s
         ("lesson", {"fence": 1, "learned_s": float("inf"), "evidence_s": 0}),
         ("lost", "yes"), ("epoch", "\x00"), ("epoch", "é"), ("lease", {"nonce": "r/1"}),
         ("lease", 5), ("pause", []), ("pause", {"kind": "timeout", "from_ms": 0, "until_ms": {}, "strikes": 1}),
-        ("refused", {"pair-1": 1}), ("refused", [1]), ("proven", [1]), ("proven", "pair-1"), ("grants", ["now"]),
+        ("refused", {"credentials-1": 1}), ("refused", [1]), ("proven", [1]), ("proven", "credentials-1"),
+        ("grants", ["now"]),
         ("grants", {"a": 1}), ("grants", [{"fence": 2}]), ("reported", {}), ("confirmed", 3), ("lesson", []),
     ],
 )  # fmt: skip

@@ -94,9 +94,9 @@ async def test_what_a_partner_is_said_to_have_said_is_printable_and_short(
     text = "\x1b[2J\u202e\u0007" * 60
     detail = json.dumps({"status": 429, "error_code": text, "error_message": text, "session_id": text})
     planted = {**json.loads(world.get("gate"))["pause"], "detail": detail}
-    plant(world, "gate", **{part: planted if part == "pause" else {"pair-1": planted}})
+    plant(world, "gate", **{part: planted if part == "pause" else {"credentials-1": planted}})
     state = await shared.peek(0)
-    pause = state.pause if part == "pause" else state.credential_blocks["pair-1"]
+    pause = state.pause if part == "pause" else state.credential_blocks["credentials-1"]
     assert pause is not None
     assert pause.detail is not None
     for said in (pause.detail.error_code, pause.detail.error_message, pause.detail.session_id):
@@ -151,8 +151,8 @@ async def test_the_largest_gate_there_can_be_is_kept(world: KeptWorld) -> None:
     text = "\U0001f600" * MAX_TEXT_CHARS
     detail = PartnerDetail(status=429, error_code=text, error_message=text, session_id=text)
     for number in range(REMEMBERED_IDS):
-        await shared.fail(a_failure(f"r/{number}", 1, FailureKind.UNAUTHORIZED, 900, f"pair-{number}", detail))
-    await shared.fail(a_failure("r/throttled", 1, FailureKind.THROTTLED, 900, "pair-1", detail))
+        await shared.fail(a_failure(f"r/{number}", 1, FailureKind.UNAUTHORIZED, 900, f"credentials-{number}", detail))
+    await shared.fail(a_failure("r/throttled", 1, FailureKind.THROTTLED, 900, "credentials-1", detail))
     spent = State(grants=tuple(Grant(10**12 + 2 * number, 1.0, caller_requested=number < 500) for number in range(999)))
     await shared.seed(ReplicaMemory(state=spent, token=None, token_age_s=0))
     seen = await shared.peek(0)

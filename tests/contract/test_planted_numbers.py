@@ -84,7 +84,7 @@ async def test_no_count_of_failures_grows_out_of_its_bounds(world: KeptWorld, sh
     await failed(shared, FailureKind.TIMEOUT, 0)
     pause = {"kind": "rejected", "fence": 1, "from_ms": 1, "until_ms": 1, "strikes": NEVER_MS, "detail": ""}
     count = {"count": NEVER_MS, "fence": 1}
-    plant(world, "gate", strikes={"timeout": count}, refused={"pair-1": pause}, pause=pause)
+    plant(world, "gate", strikes={"timeout": count}, refused={"credentials-1": pause}, pause=pause)
     epoch = (await shared.peek(0)).epoch
     for kind in (FailureKind.TIMEOUT, FailureKind.UNAUTHORIZED) * 2:
         await failed(shared, kind, 0)
@@ -98,7 +98,7 @@ async def test_no_count_of_failures_grows_out_of_its_bounds(world: KeptWorld, sh
 
 
 PAUSE = {"kind": "rejected", "fence": 1, "from_ms": 1, "until_ms": 1, "strikes": 1, "detail": ""}
-NAMES = [f"pair-{number}" for number in range(MOST_GRANTS + 1)]
+NAMES = [f"credentials-{number}" for number in range(MOST_GRANTS + 1)]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ async def test_what_is_planted_to_run_for_ever_runs_for_a_day_at_most(
     span = {"from_ms": from_ms, "until_ms": NEVER_MS}
     lease = {"nonce": "r/planted", "fence": 1, **span}
     pause = {"kind": "throttled", "fence": 1, "strikes": 1, "detail": "", **span}
-    planted: dict[str, object] = {"lease": lease, "pause": pause, "refused": {"pair-1": pause}}
+    planted: dict[str, object] = {"lease": lease, "pause": pause, "refused": {"credentials-1": pause}}
     plant(world, "gate", **{what: planted[what]})
     outcome = (await shared.claim(an_ask())).outcome
     if from_ms > 1:
@@ -153,7 +153,7 @@ async def test_what_is_planted_to_run_for_ever_runs_for_a_day_at_most(
 
 
 async def test_looking_is_enough_to_let_it_end(world: KeptWorld, shared: SharedState) -> None:
-    """Nobody claims while a pause runs, so it must not begin anew at every look."""
+    """Nobody claims while a pause runs, so it must not start again at every look."""
     await failed(shared, FailureKind.TIMEOUT, 0)
     span = {"from_ms": NEVER_MS - 10, "until_ms": NEVER_MS}
     pause = {"kind": "throttled", "fence": 1, "strikes": 1, "detail": "", **span}

@@ -77,7 +77,7 @@ async def test_time_limits_and_retries_are_ours() -> None:
     assert connection.retry._retries == 0
 
 
-async def test_a_server_that_was_demoted_is_looked_up_anew(own_redis_server: RedisServer) -> None:
+async def test_a_server_that_was_demoted_is_looked_up_again(own_redis_server: RedisServer) -> None:
     """Behind one name there may be another master by now: no connection of before is kept."""
     async with opened(own_redis_server.url) as store:
         shared = store.shared_state(PROFILE)

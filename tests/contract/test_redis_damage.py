@@ -45,7 +45,7 @@ async def test_when_the_clock_goes_back_what_runs_keeps_its_length_and_ends(
     """Moving what is stored into the future is what a server's clock that goes back looks like."""
     token = await fetched(shared)
     await granted(shared, an_ask(known=token.fence))
-    await shared.fail(a_failure("r/else", token.fence + 9, FailureKind.THROTTLED, 30, "pair-1", None))
+    await shared.fail(a_failure("r/else", token.fence + 9, FailureKind.THROTTLED, 30, "credentials-1", None))
     redis_world.advance(-3600)
     state = await shared.peek(0)
     assert state.pause is not None

@@ -45,18 +45,22 @@ from tests.support.replica import PATIENT_S
 IN_MEMORY = Path("/dev/shm")
 Step: TypeAlias = tuple[Any, ...]
 
-PAIRS = ("pair-1", "pair-2")
+CREDENTIALS_IDS = ("credentials-1", "credentials-2")
 # Durations and moves of time share no sum, so that a real server's few milliseconds never decide a comparison.
 DELAYS_S = (0, 7.3, 29.7, 101.9)
 MOVES_S = (3, 11, 31, 61, 1000)
 
-CLAIM = st.tuples(st.just("claim"), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(PAIRS))
+CLAIM = st.tuples(st.just("claim"), st.booleans(), st.booleans(), st.booleans(), st.sampled_from(CREDENTIALS_IDS))
 COMMIT = st.tuples(
-    st.just("commit"), st.integers(-3, -1), st.sampled_from(("a", "b", "c")), st.sampled_from(PAIRS), st.integers(0, 2)
+    st.just("commit"),
+    st.integers(-3, -1),
+    st.sampled_from(("a", "b", "c")),
+    st.sampled_from(CREDENTIALS_IDS),
+    st.integers(0, 2),
 )
 FAIL = st.tuples(
     st.just("fail"), st.integers(-3, -1), st.sampled_from([None, *FailureKind]), st.sampled_from(DELAYS_S),
-    st.sampled_from(PAIRS), st.booleans(),
+    st.sampled_from(CREDENTIALS_IDS), st.booleans(),
 )  # fmt: skip
 REJECT = st.tuples(st.just("reject"), st.sampled_from(("a", "b", "c")))
 PEEK = st.tuples(st.just("peek"))
@@ -80,11 +84,13 @@ class Run:
         operation: Callable[..., Awaitable[object]] = getattr(self, f"_{step[0]}")
         return await operation(number, *step[1:])
 
-    async def _claim(self, number: int, knows: bool, remembers: bool, caller_requested: bool, pair: str) -> object:
+    async def _claim(
+        self, number: int, knows: bool, remembers: bool, caller_requested: bool, credentials_id: str
+    ) -> object:
         latest = self.states[-1]
         ask = an_ask(
             f"r/{number}", known=latest.token_fence if knows else 0, fence=latest.fence,
-            epoch=latest.epoch if remembers else "", caller_requested=caller_requested, credentials_id=pair,
+            epoch=latest.epoch if remembers else "", caller_requested=caller_requested, credentials_id=credentials_id,
         )  # fmt: skip
         claimed = await self._shared.claim(ask)
         outcome = claimed.outcome
@@ -102,17 +108,19 @@ class Run:
                 shown = "adopt"
         return shown, self._seen(claimed.state)
 
-    async def _commit(self, _: int, back: int, text: str, pair: str, learned: int) -> object:
+    async def _commit(self, _: int, back: int, text: str, credentials_id: str, learned: int) -> object:
         nonce, fence = self._grant(back)
         lifetime = LearnedLifetime(learned_s=learned * 100.5)
-        committed = await self._shared.commit(nonce, a_token(fence, text, credentials_id=pair), 2, lifetime)
+        committed = await self._shared.commit(nonce, a_token(fence, text, credentials_id=credentials_id), 2, lifetime)
         return committed.stored, self._seen(committed.state)
 
-    async def _fail(self, _: int, back: int, kind: FailureKind | None, delay_s: float, pair: str, drop: bool) -> object:
+    async def _fail(
+        self, _: int, back: int, kind: FailureKind | None, delay_s: float, credentials_id: str, drop: bool
+    ) -> object:
         nonce, fence = self._grant(back)
         dropped = fence if drop else 0
         return self._seen(
-            await self._shared.fail(a_failure(nonce, fence, kind, delay_s, pair, None, drop_refresh=dropped))
+            await self._shared.fail(a_failure(nonce, fence, kind, delay_s, credentials_id, None, drop_refresh=dropped))
         )
 
     async def _reject(self, _: int, text: str) -> object:
@@ -163,12 +171,12 @@ class Run:
             "reported": state.reported
             and (state.reported.token_id, self._nth(state.reported.fence), state.reported.age_s),
             "confirmed": state.confirmed and (state.confirmed.token_id, self._nth(state.confirmed.fence)),
-            "proven": {pair: self._nth(fence) for pair, fence in sorted(state.proven.items())},
+            "proven": {key: self._nth(fence) for key, fence in sorted(state.proven.items())},
             "pause": state.pause and self._pause(state.pause),
             "strikes": {
                 kind: (each.count, self._nth(each.fence)) for kind, each in sorted(state.failure_counts.items())
             },
-            "refused": {pair: self._pause(pause) for pair, pause in sorted(state.credential_blocks.items())},
+            "refused": {key: self._pause(pause) for key, pause in sorted(state.credential_blocks.items())},
             "lesson": (state.learned.learned_s, state.learned.first_report_age_s, self._nth(state.learned.fence)),
             "damaged": state.damaged,
         }
@@ -209,18 +217,18 @@ async def compare(server: RedisServer, folder: Path, steps: list[Step]) -> None:
 
 
 LATE_TOKEN: list[Step] = [
-    ("claim", False, False, False, "pair-1"),
-    ("fail", -1, FailureKind.THROTTLED, 0, "pair-1", False),
+    ("claim", False, False, False, "credentials-1"),
+    ("fail", -1, FailureKind.THROTTLED, 0, "credentials-1", False),
     ("advance", 3),
-    ("commit", -1, "a", "pair-1", 0),
+    ("commit", -1, "a", "credentials-1", 0),
 ]
 """A call that was granted before the partner said no, and whose token comes long after."""
 
 SEEDED_PAUSE: list[Step] = [
-    ("claim", False, False, False, "pair-1"),
-    ("claim", False, False, False, "pair-1"),
-    ("fail", -2, FailureKind.THROTTLED, 7.3, "pair-1", False),
-    ("fail", -1, FailureKind.THROTTLED, 0, "pair-1", False),
+    ("claim", False, False, False, "credentials-1"),
+    ("claim", False, False, False, "credentials-1"),
+    ("fail", -2, FailureKind.THROTTLED, 7.3, "credentials-1", False),
+    ("fail", -1, FailureKind.THROTTLED, 0, "credentials-1", False),
     ("seed", -2, False, "a", False),
 ]
 """The pause that is offered is the stored one, as it was a moment ago."""

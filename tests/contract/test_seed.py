@@ -47,7 +47,7 @@ async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedSt
     before = State(
         epoch="before", fence=42, pause=throttled,
         failure_counts={"throttled": FailureCount(2, 42), "timeout": FailureCount(5, 41)},
-        credential_blocks={"pair-2": refused}, proven={"pair-0": 30, "pair-1": 41},
+        credential_blocks={"credentials-2": refused}, proven={"credentials-0": 30, "credentials-1": 41},
         reported=Reported(token.token_id, 42, 30), refresh_dropped=40, learned=LearnedLifetime(learned_s=500, fence=30),
         grants=(Grant(20, 55), Grant(30, 20), Grant(42, 10, caller_requested=True)),
     )  # fmt: skip
@@ -63,8 +63,11 @@ async def test_an_empty_store_takes_over_all_that_is_remembered(shared: SharedSt
     assert state.pause is not None
     assert (state.pause.consecutive_failures, state.pause.fence) == (2, 42)
     assert state.pause.left_s == near(50)
-    assert (state.credential_blocks["pair-2"].consecutive_failures, state.credential_blocks["pair-2"].fence) == (3, 42)
-    assert state.credential_blocks["pair-2"].left_s == near(70)
+    assert (
+        state.credential_blocks["credentials-2"].consecutive_failures,
+        state.credential_blocks["credentials-2"].fence,
+    ) == (3, 42)
+    assert state.credential_blocks["credentials-2"].left_s == near(70)
     assert [grant.fence for grant in state.grants] == [20, 30, 42]
     assert grant_ages_s(state) == near((55, 20, 10))
     assert grant_ages_s(state, caller_requested=True) == near((10,))
@@ -88,7 +91,11 @@ async def test_what_is_stored_is_never_lowered(shared: SharedState) -> None:
     now = await shared.peek(0)
     shorter = Pause(kind=FailureKind.TIMEOUT, left_s=10, consecutive_failures=9)
     older = State(
-        epoch=now.epoch, fence=1, pause=shorter, learned=LearnedLifetime(learned_s=100, fence=1), proven={"pair-1": 1}
+        epoch=now.epoch,
+        fence=1,
+        pause=shorter,
+        learned=LearnedLifetime(learned_s=100, fence=1),
+        proven={"credentials-1": 1},
     )
     await shared.seed(remembering(older, fence=token.fence - 1, text="older"))
     await shared.seed(remembering(replace(older, fence=now.fence)))
@@ -113,12 +120,12 @@ async def test_a_pause_from_before_the_stored_token_is_history(shared: SharedSta
     token = await fetched(shared)
     epoch = (await shared.peek(0)).epoch
     pause = Pause(kind=FailureKind.TIMEOUT, left_s=60, consecutive_failures=1, fence=token.fence - 1)
-    refused = {"pair-1": replace(pause, kind=FailureKind.UNAUTHORIZED), "pair-2": pause}
+    refused = {"credentials-1": replace(pause, kind=FailureKind.UNAUTHORIZED), "credentials-2": pause}
     counts = {"timeout": FailureCount(3, token.fence - 1)}
     late = State(epoch=epoch, fence=token.fence + 4, pause=pause, credential_blocks=refused, failure_counts=counts)
     after = await shared.seed(remembering(late))
     assert (after.pause, after.failure_counts) == (None, {})
-    assert set(after.credential_blocks) == {"pair-2"}, "it has obtained no token since"
+    assert set(after.credential_blocks) == {"credentials-2"}, "it has obtained no token since"
 
 
 async def test_a_cool_down_outlives_a_newer_token(shared: SharedState) -> None:
@@ -281,6 +288,10 @@ async def test_the_later_lesson_counts_whichever_comes_last(shared: SharedState)
 
 async def test_who_obtained_a_token_is_known_to_both_sides_afterwards(shared: SharedState) -> None:
     token = await fetched(shared)
-    proven = {"pair-1": token.fence - 10, "pair-2": token.fence + 1, **{f"old-{number}": number for number in range(4)}}
+    proven = {
+        "credentials-1": token.fence - 10,
+        "credentials-2": token.fence + 1,
+        **{f"old-{number}": number for number in range(4)},
+    }
     after = await shared.seed(remembering(State(proven=proven)))
-    assert after.proven == {"pair-1": token.fence, "pair-2": token.fence + 1, "old-2": 2, "old-3": 3}
+    assert after.proven == {"credentials-1": token.fence, "credentials-2": token.fence + 1, "old-2": 2, "old-3": 3}

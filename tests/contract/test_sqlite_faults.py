@@ -179,7 +179,7 @@ async def test_a_full_disk_at_the_first_start_is_a_store_error(store: SqliteStor
     await store.ping()
 
 
-async def test_a_connection_that_went_bad_is_made_anew(path: Path, store: SqliteStore) -> None:
+async def test_a_connection_that_went_bad_is_replaced(path: Path, store: SqliteStore) -> None:
     shared = store.shared_state(PROFILE)
     token = await fetched(shared)
     other = sqlite3.connect(path)

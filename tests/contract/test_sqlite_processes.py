@@ -146,7 +146,7 @@ async def test_when_the_file_is_removed_all_processes_go_on_with_one_new_file(
     assert peer.ask("peek") == seen, "and it lies on the disk"
 
 
-async def test_a_file_that_was_replaced_is_opened_anew(path: Path, store: SqliteStore, peer: PeerProcess) -> None:
+async def test_a_file_that_was_replaced_is_opened_again(path: Path, store: SqliteStore, peer: PeerProcess) -> None:
     shared = store.shared_state(PROFILE)
     await fetched(shared)
     other = path.with_name("other.db")

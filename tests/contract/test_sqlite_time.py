@@ -51,7 +51,7 @@ async def test_a_step_of_the_wall_clock_ends_no_cool_down_and_ages_no_token(
 async def test_a_cool_down_runs_on_through_a_reboot_and_a_lease_ends_in_it(sqlite_world: SqliteWorld) -> None:
     shared = sqlite_world.store.shared_state(PROFILE)
     _, grant = await granted(shared)
-    await shared.fail(a_failure("r/t", grant.fence, FailureKind.THROTTLED, 100, "pair-1"))
+    await shared.fail(a_failure("r/t", grant.fence, FailureKind.THROTTLED, 100, "credentials-1"))
     await restarted(sqlite_world)
     rebooted(sqlite_world, off_s=40)
     state = await sqlite_world.store.shared_state(PROFILE).peek(0)
@@ -64,7 +64,7 @@ async def test_a_cool_down_runs_on_through_a_reboot_and_a_lease_ends_in_it(sqlit
 async def test_looking_after_a_reboot_is_enough_to_start_the_clock(sqlite_world: SqliteWorld) -> None:
     """Even where the wall clock is years behind: what runs keeps its length, and ends."""
     shared = sqlite_world.store.shared_state(PROFILE)
-    await shared.fail(a_failure("r/t", 1, FailureKind.THROTTLED, 100, "pair-1"))
+    await shared.fail(a_failure("r/t", 1, FailureKind.THROTTLED, 100, "credentials-1"))
     rebooted(sqlite_world, off_s=40)
     sqlite_world.readings.wall = 0
     first = (await shared.peek(0)).pause

@@ -129,7 +129,7 @@ def an_ask(
     fence: int = 0,
     epoch: str = "",
     caller_requested: bool = False,
-    credentials_id: str = "pair-1",
+    credentials_id: str = "credentials-1",
 ) -> ClaimRequest:
     """A fresh ask by replica `r`, unless a nonce is given."""
     return ClaimRequest(
@@ -138,7 +138,7 @@ def an_ask(
     )  # fmt: skip
 
 
-def a_token(fence: int, text: str = "", *, credentials_id: str = "pair-1", lifetime_s: float = 900) -> Token:
+def a_token(fence: int, text: str = "", *, credentials_id: str = "credentials-1", lifetime_s: float = 900) -> Token:
     access = Secret(text or f"access-of-{fence}")
     return Token(
         access=access, refresh=Secret("canary-refresh"), token_id=token_id_of(access), role="API_USER", fence=fence,
@@ -176,7 +176,7 @@ async def fetched(
     *,
     known: int = 0,
     learned: LearnedLifetime | None = None,
-    credentials_id: str = "pair-1",
+    credentials_id: str = "credentials-1",
 ) -> Token:
     """One whole rotation: claim, and commit a token with the granted fence."""
     nonce, grant = await granted(shared, an_ask(known=known, credentials_id=credentials_id))
@@ -186,7 +186,7 @@ async def fetched(
 
 
 async def failed(
-    shared: SharedState, kind: FailureKind, delay_s: float, *, known: int = 0, credentials_id: str = "pair-1"
+    shared: SharedState, kind: FailureKind, delay_s: float, *, known: int = 0, credentials_id: str = "credentials-1"
 ) -> State:
     """Claim, and fail."""
     nonce, grant = await granted(shared, an_ask(known=known, credentials_id=credentials_id))

@@ -132,8 +132,8 @@ def test_the_demo_prints_a_curl_line_and_ends_with_0_on_ctrl_c(proxies: dict[str
 
 @pytest.mark.parametrize("command", ["serve", "check"])
 def test_a_proxy_without_a_scheme_is_told_by_its_variable_and_without_its_value(command: str) -> None:
-    pair = {"SIDECAR_API_KEY": "k", "SIDECAR_API_SECRET": "s"}
-    with process(command, environ={"HTTPS_PROXY": f"{CANARY}:3128", **pair}) as wrong:
+    credentials = {"SIDECAR_API_KEY": "k", "SIDECAR_API_SECRET": "s"}
+    with process(command, environ={"HTTPS_PROXY": f"{CANARY}:3128", **credentials}) as wrong:
         out, err = wrong.communicate(timeout=START_LIMIT_S)
     assert (wrong.returncode, "HTTPS_PROXY must be http:// and a host" in err, CANARY in out + err) == (2, True, False)
 

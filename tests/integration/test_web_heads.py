@@ -88,7 +88,7 @@ async def test_empty_lines_alone_are_ended_too(listener: tuple[Address, bytes]) 
 @pytest.mark.parametrize("parser", [http_parser.HttpRequestParserPy])
 @pytest.mark.parametrize("storm", ["empty lines", "a line byte by byte", "empty lines behind a request"])
 def test_what_the_parser_looks_at_grows_with_the_bytes_and_ends_at_the_limit(storm: str, parser: type[Any]) -> None:
-    """Counted by the parser in Python, which looks anew at all of a line each time a part of it comes."""
+    """Counted by the parser in Python, which scans all of a line again each time a part of it comes."""
     work = 0
 
     class Counting(parser):  # type: ignore[misc]  # one of two
