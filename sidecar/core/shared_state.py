@@ -77,9 +77,8 @@ class Confirmed:
 class LearnedLifetime:
     """The lifetime learned from reports: `learned_s` is in force (0: none).
 
-    `first_report_age_s` is the token's age at the first of the two reports that a lifetime is learned from.
-
-    `fence` is that of the token which brought it; the learned lifetime with the higher one counts.
+    `first_report_age_s` is the token's age at the first of the two reports that a lifetime is learned from. `fence` is
+    that of the token which brought it; the learned lifetime with the higher one counts.
     """
 
     learned_s: Seconds = 0

@@ -53,6 +53,10 @@ class Seen:
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
+WALL_STEP_S = 0.4375
+"""Of the wall clock at the start: tokens and seconds of the wall clock do not begin at the same moments."""
+
+
 class Backend:
     """Providers, caller tokens and time behind the listeners. Needs a running loop of virtual time."""
 
@@ -60,8 +64,7 @@ class Backend:
         self.configuration = configuration
         self.limits = limits or Limits()
         self.clock = VirtualClock()
-        # Tokens and seconds of the wall clock do not begin at the same moments.
-        self.clock.wall_step_s = 0.4375
+        self.clock.wall_step_s = WALL_STEP_S
         self.providers: Mapping[str, AgingProvider] = {name: AgingProvider(name, self.clock) for name in TOKEN_HEADERS}
         self.rotate(configuration.caller_tokens)
 

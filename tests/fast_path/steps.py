@@ -141,7 +141,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class SetWallClock:
-    """The wall clock is set, relative to its value at the start."""
+    """The wall clock is set: this much ahead of the clock of the event loop."""
 
     step_s: float
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from tests.fast_path.configurations import CALLER_TOKENS, Configuration
+from tests.fast_path.listener import WALL_STEP_S
 from tests.fast_path.requests import with_line
 from tests.fast_path.steps import (
     STORED,
@@ -41,8 +42,11 @@ _CALLER_TOKENS = st.sampled_from(
     (CALLER_TOKENS, CALLER_TOKENS[:1], CALLER_TOKENS[1:], ("caller-token-three",), CALLER_TOKENS)
 )
 _WAITS_S = st.sampled_from((0.125, 0.25, 0.375, 0.625, 1.0, 1.5, 5.0, 11.0, 80.0))
-_CLOCK_STEPS_S = st.sampled_from((-86_400.0, -20.0, -0.875, -0.625, 0.0, 0.4375, 0.9375, 20.0, 1e5))
-"""Steps of the wall clock from its start: some are of 1 to 2 s, after which `Date` may be the same."""
+_CLOCK_STEPS_S = st.sampled_from((-86_400.0, -20.0, -0.625, WALL_STEP_S, 20.0, 1e5))
+"""Settings of the wall clock, one of them its value at the start, and one after which `Date` may be the same.
+
+Any two differ by more than `SAME_S`: of two clocks that differ by less, a listener may show a token's times by either.
+"""
 
 
 def steps(configuration: Configuration) -> SearchStrategy[list[Step]]:
