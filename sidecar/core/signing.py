@@ -22,10 +22,10 @@ class SigningRecipe:
     The key is the Signing Key's text as UTF-8. `hex` is in lower case.
     """
 
-    parts: tuple[Part, ...] = ("timestamp", "body")
-    timestamp_header: str = "X-TIMESTAMP"
-    signature_header: str = "X-SIGNATURE"
-    encoding: Encoding = "hex"
+    parts: tuple[Part, ...]
+    timestamp_header: str
+    signature_header: str
+    encoding: Encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +38,13 @@ class PublishedSignature:
     signature: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
-    """The two headers' values, and the moment that both belong to (this machine's clock, corrected)."""
-
-    timestamp: str
-    signature: str
-    signed_at: UtcTime
-
-
-def sign(recipe: SigningRecipe, key: Secret, body: bytes, signed_at: UtcTime) -> Signature:
-    """Sign the exact bytes of a body (empty: none) as of `signed_at`. Takes about a millisecond for a mebibyte."""
-    timestamp = iso_ms(signed_at)
-    return Signature(timestamp=timestamp, signature=signature_of(recipe, key, timestamp, body), signed_at=signed_at)
+def signature_headers(recipe: SigningRecipe, key: Secret, body: bytes, at: UtcTime) -> dict[str, str]:
+    """Sign the exact bytes of a body (empty: none) as of `at`. Takes about a millisecond for a mebibyte."""
+    timestamp = iso_ms(at)
+    return {
+        recipe.timestamp_header: timestamp,
+        recipe.signature_header: signature_of(recipe, key, timestamp, body),
+    }
 
 
 def signature_of(recipe: SigningRecipe, key: Secret, timestamp: str, body: bytes) -> str:

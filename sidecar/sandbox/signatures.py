@@ -8,11 +8,12 @@ from datetime import datetime
 from aiohttp import web
 
 from sidecar.core.model import Seconds, Secret, UtcTime
-from sidecar.core.signing import SigningRecipe, signature_of
+from sidecar.core.signing import signature_of
+from sidecar.partner.presets import PRESETS
 from sidecar.sandbox.journal import SignatureState
 from sidecar.sandbox.state import SandboxState
 
-RECIPE = SigningRecipe()
+RECIPE = PRESETS["pay1st"].signing
 
 
 def signature_state(

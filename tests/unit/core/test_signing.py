@@ -10,27 +10,17 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.model import Secret
-from sidecar.core.signing import PublishedSignature, SigningRecipe, holds, sign, signature_of
+from sidecar.core.signing import SigningRecipe, holds, signature_headers, signature_of
 from sidecar.core.timestamps import iso_ms
+from sidecar.partner.presets import PRESETS, Preset
 
-RECIPE = SigningRecipe()
-PUBLISHED = PublishedSignature(
-    key="hCyO_Flnu6aid-bhFYTYOowkxXRzoZkgzO32rB6Ik8Y",
-    timestamp="2025-03-17T08:10:52.544247646Z",
-    body=(
-        '{"countryCode":"NG","currencyCode":"NGN","amount":100,"partnerReference":"4a662291-2840-4bcd-aae9-553ab24601ed",'
-        '"callbackSuccessUrl":"<https://callback.success","callbackFailureUrl":"https://callback.failure",'
-        '"callbackPendingUrl":"https://callback.pending","callbackCancelUrl":"https://callback.cancel",'
-        '"webhookUrl":"https://webhook.success",'
-        '"products":[{"title":"10> Credits","sku":"12345","price":100,"quantity":1,"currencyCode":"NGN"}],'
-        '"metadata":[{"key":"customerId","value":"1"}]}'
-    ),
-    signature="85aa0862aa052f737d3cf4d38f92091ea7c015e782d207ea18cc5641d3e47755",
-)
+PRESET = PRESETS["pay1st"]
+RECIPE, PUBLISHED = PRESET.signing, PRESET.published_signature
 
 
-def test_the_published_signature_is_reproduced() -> None:
-    assert holds(RECIPE, PUBLISHED)
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_each_preset_reproduces_the_published_signature(preset: Preset) -> None:
+    assert holds(preset.signing, preset.published_signature)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +43,9 @@ def test_the_encoding_is_of_the_digest() -> None:
 
 
 def test_timestamp_and_signature_are_of_one_moment() -> None:
-    made = sign(RECIPE, Secret("key"), b"body", 1_767_225_607.4129)
-    assert made.timestamp == "2026-01-01T00:00:07.412Z"
-    assert made.signature == signature_of(RECIPE, Secret("key"), "2026-01-01T00:00:07.412Z", b"body")
+    made = signature_headers(RECIPE, Secret("key"), b"body", 1_767_225_607.4129)
+    timestamp = "2026-01-01T00:00:07.412Z"
+    assert made == {"X-TIMESTAMP": timestamp, "X-SIGNATURE": signature_of(RECIPE, Secret("key"), timestamp, b"body")}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,13 @@ import pytest
 
 from sidecar.partner.presets import PRESETS
 
+SIGNING = {
+    "parts": ("timestamp", "body"),
+    "timestamp_header": "X-TIMESTAMP",
+    "signature_header": "X-SIGNATURE",
+    "encoding": "hex",
+}
+
 
 def test_pay1st_is_as_documented() -> None:
     assert dataclasses.asdict(PRESETS["pay1st"]) == {
@@ -18,6 +25,8 @@ def test_pay1st_is_as_documented() -> None:
         "content_type": "application/vnd.carry1st.payments.partnerauthentication+json",
         "token_header": "AccessToken",
         "probe_path": "/api/pay1st/payments/methods",
+        "signing": SIGNING,
+        "published_signature": dataclasses.asdict(PRESETS["pay1st"].published_signature),
     }
 
 
@@ -30,6 +39,8 @@ def test_flow1st_is_as_documented_and_has_no_refresh() -> None:
         "content_type": "application/vnd.carry1st.products.distributorauthentication+json",
         "token_header": "AccessToken",
         "probe_path": "/api/distributors/products",
+        "signing": SIGNING,
+        "published_signature": dataclasses.asdict(PRESETS["pay1st"].published_signature),
     }
 
 
