@@ -13,6 +13,7 @@ from sidecar.app.observers import open_spans
 from sidecar.app.token_files import leftovers_in_time, open_token_file
 from sidecar.app.wiring import (
     Process,
+    check_signing,
     credentials_source,
     open_settings_store,
     partner_certificates,
@@ -28,14 +29,7 @@ from sidecar.core.errors import (
     StartingError,
     WaitTimeoutError,
 )
-from sidecar.core.events import (
-    AttemptEnded,
-    Event,
-    PartnerCalled,
-    StoredValueDiscarded,
-    StoreFailed,
-    StoreRecovered,
-)
+from sidecar.core.events import AttemptEnded, Event, PartnerCalled, StoredValueDiscarded, StoreFailed, StoreRecovered
 from sidecar.core.model import StoreFailure
 from sidecar.credentials.caller_token import first_caller_tokens
 from sidecar.file_operations import FileStalls
@@ -122,13 +116,15 @@ def _check_credentials(settings: Settings) -> Iterator[CheckLine]:
     for one in settings.profiles:
         what = f"credentials of profile {one.profile.name}"
         try:
+            check_signing(one.profile.partner)
             credentials = credentials_source(one, Redactor(), FileStalls()).read()
-        except CredentialsError as error:
+        except (CredentialsError, ConfigurationError) as error:
             yield CheckLine(False, what, str(error))
             continue
         profiles.append(replace(one.profile, account=one.profile.account or credentials.account))
         place = "" if one.credentials_dir is None else f" ({one.credentials_dir})"
-        yield CheckLine(True, what, f"from {one.credentials_origin}{place}")
+        key = "without a" if credentials.signing_key is None else "with a"
+        yield CheckLine(True, what, f"from {one.credentials_origin}{place}, {key} signing key")
     for problem in disagreements(profiles):
         yield CheckLine(False, "profiles", problem)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from sidecar.app.process import give_back, share_open_files
@@ -11,6 +11,8 @@ from sidecar.config.schema import Settings
 from sidecar.core.model import Address, Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.proxies import literal_address
+from sidecar.credentials.caller_token import CallerTokens
+from sidecar.web.api.guards import GuardSettings
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.listener import Handler, HttpServer, Listener
 
@@ -69,3 +71,14 @@ def names_of(addresses: Iterable[Address]) -> list[str]:
     """Return the host names among the addresses. `0.0.0.0` is none: browsers connect to loopback for such a URL."""
     hosts = [address.host for address in addresses if address.host and ":" not in address.host]
     return [host for host in hosts if literal_address(host) is None]
+
+
+def guard_settings(settings: Settings, caller_tokens: Callable[[], CallerTokens | None]) -> GuardSettings:
+    return GuardSettings(
+        require_header=settings.require_header,
+        caller_tokens=caller_tokens,
+        forward_auth=settings.forward_auth,
+        # A connection's own address is always an allowed host.
+        allowed_hosts=(*(settings.allowed_hosts or ()), *names_of(settings.listen)),
+        allowed_uids=settings.allowed_uids,
+    )

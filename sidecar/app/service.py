@@ -13,20 +13,19 @@ import aiohttp
 
 from sidecar import __version__
 from sidecar.app.clock import SystemClock
-from sidecar.app.listeners import Listeners, names_of
+from sidecar.app.listeners import Listeners, guard_settings
 from sidecar.app.observers import Observers
 from sidecar.app.service_manager import Health, ServiceManager, words_of
 from sidecar.app.settings_files import problems_with_files
 from sidecar.app.token_files import TokenFiles
 from sidecar.app.watched_files import WatchedFiles
-from sidecar.app.wiring import Process, open_settings_store, partner_certificates
+from sidecar.app.wiring import Process, open_settings_store, open_signers, partner_certificates
 from sidecar.config.profiles import disagreements
 from sidecar.config.schema import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
 from sidecar.core.ports import Clock
-from sidecar.credentials.caller_token import CallerTokens
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.transport import open_session
 from sidecar.stores.factory import Store
@@ -35,7 +34,7 @@ from sidecar.vending.profile_provider import ProfileProvider
 from sidecar.vending.refresher import Beat
 from sidecar.web.admin.app import AdminApi, AdminSources
 from sidecar.web.api.app import TokenApi
-from sidecar.web.api.guards import Guards, GuardSettings
+from sidecar.web.api.guards import Guards
 
 STOP_GRACE_S = 0.5
 """The time limit of running requests after the drain."""
@@ -131,6 +130,7 @@ class Service:
             beat=Beat(self._clock),
             budgets=LocalBudgets(self._clock),
             stalls=self._observers.stalls,
+            corrects_clock=self._settings.clock == "partner",
         )
         problems = []
         for profile in self._settings.profiles:
@@ -150,9 +150,19 @@ class Service:
     async def _listen(self) -> AdminApi:
         headers = {name: PRESETS[provider.profile.partner].token_header for name, provider in self.providers.items()}
         caller_tokens = self._files.caller_tokens() or (lambda: None)
-        fast_path, guards = self._observers.fast_path(caller_tokens), self._guards(caller_tokens)
-        audit = self._observers.audit
-        tokens = TokenApi(self.providers, guards, self._sink, self._clock, headers, audit=audit, fast_path=fast_path)
+        fast_path = self._observers.fast_path(caller_tokens)
+        guards = Guards(guard_settings(self._settings, caller_tokens))
+        tokens = TokenApi(
+            self.providers,
+            guards,
+            self._sink,
+            self._clock,
+            headers,
+            signers=open_signers(self.providers.values(), self._clock, self._sink),
+            sign_max_bytes=self._settings.sign_max_bytes,
+            audit=self._observers.audit,
+            fast_path=fast_path,
+        )
         sources = AdminSources(
             render_metrics=self._observers.metrics.render,
             recent_events=self._observers.recent,
@@ -166,19 +176,6 @@ class Service:
         admin = AdminApi(self.providers, sources)
         await self._listeners.open(tokens, admin, fast_path)
         return admin
-
-    def _guards(self, caller_tokens: Callable[[], CallerTokens | None]) -> Guards:
-        settings = self._settings
-        return Guards(
-            GuardSettings(
-                require_header=settings.require_header,
-                caller_tokens=caller_tokens,
-                forward_auth=settings.forward_auth,
-                # A connection's own address is always an allowed host. The listeners' names are known only here.
-                allowed_hosts=(*(settings.allowed_hosts or ()), *names_of(settings.listen)),
-                allowed_uids=settings.allowed_uids,
-            )
-        )
 
     def _first_timeout_passed(self) -> bool:
         """Return whether a request that waited since the start would have got its "no token" error by now."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 
@@ -15,6 +16,7 @@ from sidecar.config.settings import ProfileSettings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Profile, Secret
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
+from sidecar.core.signing import holds
 from sidecar.credentials.directory import DirectoryCredentials, StaticCredentials
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls
 from sidecar.partner.client import PartnerClient
@@ -25,8 +27,10 @@ from sidecar.stores.sealing import AesSealer, OpenSealer, Sealer
 from sidecar.telemetry.redaction import Redactor
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.local_budget import LocalBudgets
+from sidecar.vending.partner_clock import PartnerClock
 from sidecar.vending.profile_provider import ProfileProvider
 from sidecar.vending.refresher import Beat
+from sidecar.vending.signer import Signer
 
 LATEST = 4
 """How many of the latest credentials stay redacted: a partner may still quote them after their last use here."""
@@ -81,6 +85,21 @@ def credentials_source(
     raise ConfigurationError([f"profile {settings.profile.name} has no credentials"])
 
 
+def check_signing(partner: str) -> None:
+    """Raise `ConfigurationError` unless the preset's recipe gives the signature that the partner published."""
+    preset = PRESETS[partner]
+    if not holds(preset.signing, preset.published_signature):
+        raise ConfigurationError([f"preset {partner}: its signing recipe does not give the published signature"])
+
+
+def open_signers(providers: Iterable[ProfileProvider], clock: Clock, sink: EventSink) -> dict[str, Signer]:
+    """Return each profile's signer, by name."""
+    return {
+        provider.profile.name: Signer(PRESETS[provider.profile.partner].signing, provider, clock, sink)
+        for provider in providers
+    }
+
+
 def settings_sealer(settings: Settings) -> Sealer:
     """Return the sealer of the settings. Raises `ConfigurationError`."""
     keys = None if settings.seal_key_file is None else read_seal_keys(settings.seal_key_file)
@@ -114,14 +133,20 @@ class Process:
     beat: Beat
     budgets: LocalBudgets
     stalls: FileStalls
+    corrects_clock: bool = True
+    """Whether timestamps of signatures are by the partner's clock."""
 
     def open_profile(self, settings: ProfileSettings) -> ProfileProvider:
         """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
+        profile = settings.profile
+        check_signing(profile.partner)
         source = credentials_source(settings, self.redactor, self.stalls, lambda: provider.reload_credentials())
-        provider = ProfileProvider(settings.profile, source, self._assemble, self.clock, self.sink)
+        partner_clock = PartnerClock(profile.name, self.clock, self.sink, corrects=self.corrects_clock)
+        build = partial(self._assemble, partner_clock)
+        provider = ProfileProvider(profile, source, build, self.clock, self.sink, partner_clock)
         return provider
 
-    def _assemble(self, profile: Profile, credentials: CredentialsSource) -> Assembly:
+    def _assemble(self, partner_clock: PartnerClock, profile: Profile, credentials: CredentialsSource) -> Assembly:
         timeout_s, redactor = profile.partner_timeout_s, self.redactor
         return assemble(
             profile,
@@ -136,6 +161,7 @@ class Process:
                 self.clock,
                 lambda: redactor.texts,
                 self.certificates,
+                partner_clock.measure,
             ),
             credentials=credentials,
             sink=self.sink,

@@ -171,6 +171,13 @@ class Settings:
         "on: /v1/authorize and /oauth/token also accept forwarded requests and any Host, from proxies that present the "
         "caller token (Sidecar-Token: ..., Authorization: Bearer ..., or the OAuth client secret) or use a unix socket",
     )
+    sign_max_bytes = Setting(parsers.whole(1, 1 << 26), "1048576", "maximum size of a body for /v1/sign; 413 above it")
+    clock = Setting(
+        parsers.one_of(partner="partner", local="local"),
+        "partner",
+        "timestamps of signatures: partner (our clock, corrected by its offset from the partner's Date headers) or "
+        "local (not corrected; logs a warning above 120 s)",
+    )
     allowed_hosts = Setting[tuple[str, ...] | None](
         parsers.items(parsers.allowed_host),
         "",

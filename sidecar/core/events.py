@@ -194,6 +194,29 @@ class CredentialsUnreadable(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeyChanged(Event):
+    """The file `signing-key` has other content, or it was added or removed (`present`)."""
+
+    name = "signing_key_changed"
+    present: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSigned(Event):
+    name = "request_signed"
+    level = "debug"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerClockDiffers(Event):
+    """Timestamps of signatures are by our clock (`SIDECAR_CLOCK=local`), and the partner's is `offset_s` ahead."""
+
+    name = "partner_clock_differs"
+    level = "warning"
+    offset_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SealKeysChanged(Event):
     """Other seal keys are in use; the first one seals. `key_ids` holds ids, not keys."""
 

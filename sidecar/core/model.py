@@ -60,7 +60,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Credentials:
-    """The credentials the partner issued, read together. `signing_key` is stored, not used: the apps sign requests."""
+    """The credentials the partner issued, read together. `signing_key` is for signatures; None: none are made."""
 
     api_key: Secret
     api_secret: Secret

@@ -10,7 +10,7 @@ from sidecar.core.listener_limits import Limit, ListenerName
 from sidecar.core.model import Seconds
 from sidecar.core.trace_context import TraceContext
 
-Endpoint: TypeAlias = Literal["token", "authorize", "oauth", "rejected"]
+Endpoint: TypeAlias = Literal["token", "authorize", "oauth", "rejected", "sign"]
 Outcome: TypeAlias = Literal["ok", "suspect"] | Verdict
 
 
@@ -38,7 +38,7 @@ class RequestRefused(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audited(Event):
-    """A caller was given a token, or reported one; emitted only where an audit is asked for.
+    """A caller was given a token or a signature, or reported a token; emitted only where an audit is asked for.
 
     `caller` is `uid:1000` on a unix socket, else the peer's address with its port. `outcome` is a report's verdict, or
     whether the token was given as good (`ok`) or as `suspect`. `token_id` is empty as in `TokenReported`.

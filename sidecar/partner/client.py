@@ -13,11 +13,12 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from sidecar.core.errors import AnswerProblem, FailureKind, PartnerError, UnsentError
-from sidecar.core.model import Credentials, PartnerToken, Seconds, Secret
+from sidecar.core.model import Credentials, MonotonicTime, PartnerToken, Seconds, Secret, UtcTime
 from sidecar.core.ports import Clock, MaySend
 from sidecar.file_limit import cause_of
 from sidecar.partner.presets import Preset
 from sidecar.partner.response import MAX_BODY_BYTES, PartnerResponse, read_response
+from sidecar.partner.retry_after import parse_http_date
 from sidecar.partner.transport import TRANSPORT_ERRORS, PartnerCertificates, kind_of_error, proxy_for
 
 
@@ -37,10 +38,12 @@ class PartnerClient:
         clock: Clock,
         other_secrets: Callable[[], Sequence[str]] = tuple,
         certificates: PartnerCertificates | None = None,
+        measure: Callable[[UtcTime, MonotonicTime, MonotonicTime], None] = lambda _date, _sent_at, _received_at: None,
     ) -> None:
         """`other_secrets` are masked in the partner's texts, in addition to secrets sent or received here.
 
-        `certificates` are the trusted ones; None: those at the start of the process.
+        `certificates` are the trusted ones; None: those at the start of the process. `measure` gets the `Date` of each
+        response that has one, when its request was sent and when it was received.
         """
         self._preset = preset
         self._base_url = base_url.rstrip("/")
@@ -49,6 +52,7 @@ class PartnerClient:
         self._clock = clock
         self._other_secrets = other_secrets
         self._certificates = certificates
+        self._measure = measure
         self._issued: deque[Secret] = deque(maxlen=8)
 
     @property
@@ -74,7 +78,7 @@ class PartnerClient:
     async def _call(
         self, path: str, headers: Mapping[str, str], body: Mapping[str, str], may_send: MaySend, secrets: Sequence[str]
     ) -> PartnerToken:
-        timely = _TimelyBody(json.dumps(body).encode(), self._preset.content_type, may_send)
+        timely = _TimelyBody(json.dumps(body).encode(), self._preset.content_type, may_send, self._clock)
         response = await self._exchange(self._base_url + path, headers, timely)
         # A partner may quote secrets of other calls: the credentials in a refresh error, an old token in a grant error.
         known = (*secrets, *self._other_secrets(), *(token.reveal() for token in self._issued))
@@ -98,6 +102,7 @@ class PartnerClient:
                 ) as response,
             ):
                 head = PartnerResponse(response.status, response.headers)
+                self._read_clock(head, body.sent_at)
                 return replace(head, body=await _read_capped(response.content))
         except TRANSPORT_ERRORS as error:
             if body.withheld:
@@ -110,6 +115,11 @@ class PartnerClient:
             problem = AnswerProblem.TRANSFER if kind is FailureKind.MALFORMED else None
             raise PartnerError(kind, cause=cause_of(error), problem=problem) from None
 
+    def _read_clock(self, head: PartnerResponse, sent_at: MonotonicTime) -> None:
+        date = parse_http_date(head.headers.get("Date", ""), self._clock.wall())
+        if date is not None:
+            self._measure(date, sent_at, self._clock.monotonic())
+
 
 class _TimelyBody(aiohttp.BytesPayload):
     """A request body that is only sent if `may_send` returns true immediately before.
@@ -118,15 +128,18 @@ class _TimelyBody(aiohttp.BytesPayload):
     request was sent. Name look-up, connecting and TLS are complete by then, however long they took.
     """
 
-    def __init__(self, content: bytes, content_type: str, may_send: MaySend) -> None:
+    def __init__(self, content: bytes, content_type: str, may_send: MaySend, clock: Clock) -> None:
         super().__init__(content, content_type=content_type)
         self._may_send = may_send
+        self._clock = clock
         self.withheld = False
+        self.sent_at: MonotonicTime = clock.monotonic()
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         if not self._may_send():
             self.withheld = True
             raise UnsentError
+        self.sent_at = self._clock.monotonic()
         await super().write_with_length(writer, content_length)
 
 

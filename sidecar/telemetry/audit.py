@@ -1,4 +1,4 @@
-"""The audit: which caller got or reported which token. Never the token itself."""
+"""The audit: which caller got or reported which token, or got a signature. Never the token itself."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class _Holders:
 class Audit:
     """An `AuditSink` that writes a line `audit` for each `Audited`, in the log's format and at every log level.
 
-    `all` writes every one. `changes` writes a vended token when a caller first gets it. Of the reports with the same
+    `all` writes every one. `changes` writes a vended token when a caller first gets it, and a signature when a caller
+    first gets one with this token. Of the reports with the same
     caller, token and verdict it writes one in ten seconds, with the number of omitted ones (`suppressed`). A caller is
     a user id, or an address without its port. The memory is bounded: callers beyond `MAX_CALLERS` of one token, and
     keys beyond those that `Throttle` keeps, share one line in ten seconds.
@@ -48,6 +49,7 @@ class Audit:
         self._logger = LineLogger(write_line, _flat, stamped(clock), renderer(log_format), _masked(redactor))
         self._throttle = Throttle(clock)
         self._holders: dict[str, _Holders] = {}
+        self._signers: dict[str, _Holders] = {}
 
     def emit(self, event: Event) -> None:
         if not isinstance(event, Audited):
@@ -69,9 +71,10 @@ class Audit:
         if event.endpoint == "rejected":
             return self._throttle.admit((event.profile, caller, event.outcome, event.token_id))
         # The names of profiles are a closed set: only requests that got a token are audited.
-        holders = self._holders.get(event.profile)
+        by_profile = self._signers if event.endpoint == "sign" else self._holders
+        holders = by_profile.get(event.profile)
         if holders is None or holders.token_id != event.token_id:
-            holders = self._holders[event.profile] = _Holders(event.token_id)
+            holders = by_profile[event.profile] = _Holders(event.token_id)
         if caller in holders.callers:
             return None
         if len(holders.callers) < MAX_CALLERS:

@@ -75,6 +75,13 @@ class CurrentState(Collector):
         ]
         text = "The token's lifetime, by source; 0: none."
         yield _gauge("token_lifetime_seconds", text, ["profile", "kind"], lifetimes)
+        offsets = [
+            ([profile.name], snapshot.clock_offset_s)
+            for profile, snapshot in seen
+            if snapshot.clock_offset_s is not None
+        ]
+        text = "How far the partner's clock is ahead of this machine's."
+        yield _gauge("partner_clock_offset_seconds", text, ["profile"], offsets)
         is_up = all(snapshot.store_up for _, snapshot in seen)
         yield _gauge("store_up", "0 while the store is unavailable.", [], [([], is_up)])
         connections = [([listener], count) for listener, count in self._connections().items()]

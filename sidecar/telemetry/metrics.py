@@ -22,6 +22,7 @@ from sidecar.core.events import (
     Event,
     LeaseLost,
     PartnerCalled,
+    RequestSigned,
     StoreFailed,
     TokenReported,
 )
@@ -94,6 +95,7 @@ class Metrics:
             verdict=names.VERDICTS,
         )
         self._leases_lost = counter("lease_lost_total", "Leases lost before the refresh was stored.", profile=profiles)
+        self._signatures = counter("signatures_total", "Requests signed for the partner.", profile=profiles)
         self._store_errors = counter(
             "store_errors_total", "Store operations that failed.", operation=names.STORE_OPERATIONS
         )
@@ -130,7 +132,7 @@ class Metrics:
             encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:  # noqa: C901 - one case an event
         match event:
             case RequestServed():
                 self.requests.tally(event.profile, event.endpoint).count(event.code, event.duration_s)
@@ -143,10 +145,12 @@ class Metrics:
                 self._flights.count(event.profile, event.reason, event.result)
             case TokenReported():
                 self._reports.count(event.profile, event.verdict)
-            case LeaseLost():
-                self._leases_lost.count(event.profile)
             case LimitHit():
                 self._limits_hit.count(event.listener, event.limit)
+            case LeaseLost():
+                self._leases_lost.count(event.profile)
+            case RequestSigned():
+                self._signatures.count(event.profile)
             case TokenFileFailed():
                 self._file_errors.count(event.profile)
             case StoreFailed():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from sidecar.core.events import Event, StoreFailed, TokenReported
+from sidecar.core.events import Event, PartnerClockDiffers, StoreFailed, TokenReported
 from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.ports import Clock
 from sidecar.core.process_events import LimitHit, MalformedRequest, RequestRefused, TokenFileChanged, TokenFileFailed
@@ -28,6 +28,8 @@ def repeated_as(event: Event | str) -> Hashable | None:
             return event.name, event.cause
         case LimitHit():
             return event.name, event.listener, event.limit
+        case PartnerClockDiffers():
+            return event.name, event.profile
         case RequestRefused():
             return event.name, event.code
         case TokenReported() if event.verdict == "refreshing":

@@ -104,6 +104,10 @@ class Snapshot:
     last_failure: LastFailure | None
     has_outcome: bool
     """Whether there was an outcome since the start: a token, a failure or a call blocker."""
+    signs: bool = False
+    """Whether there is a signing key."""
+    clock_offset_s: Seconds | None = None
+    """How far the partner's clock is ahead of this machine's; None until it was measured."""
 
 
 class TokenProvider(Protocol):

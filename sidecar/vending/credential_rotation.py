@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from sidecar.core.errors import CredentialsError
-from sidecar.core.events import CredentialsChanged, CredentialsUnreadable
+from sidecar.core.events import CredentialsChanged, CredentialsUnreadable, SigningKeyChanged
 from sidecar.core.model import Credentials
 from sidecar.core.ports import CredentialsSource, EventSink
 
@@ -55,7 +55,12 @@ class CredentialRotation:
                 self._sink.emit(CredentialsUnreadable(profile=self._profile_name, problem=self._problem))
             return
         self._problem = ""
+        if found.signing_key != self._newest.signing_key:
+            present = found.signing_key is not None
+            self._sink.emit(SigningKeyChanged(profile=self._profile_name, present=present))
         if found.credentials_id == self._newest.credentials_id:
+            # Equal but for the signing key, which is not kept twice.
+            self._newest = found
             return
         # Credentials that were never proven are not kept as the previous ones.
         if not self.on_trial:

@@ -13,11 +13,12 @@ from typing import Any
 
 from sidecar.core.errors import BadRequestError, NoTokenError
 from sidecar.core.events import CredentialsChanged
-from sidecar.core.model import Credentials, MonotonicTime, Profile, Seconds, Token
+from sidecar.core.model import Credentials, MonotonicTime, Profile, Seconds, Secret, Token
 from sidecar.core.policy import Condition
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.vending.api import Report, Snapshot, VendedToken
 from sidecar.vending.assembly import Account, AccountCredentials, Assembly
+from sidecar.vending.partner_clock import PartnerClock
 
 
 class ProfileProvider:
@@ -30,13 +31,15 @@ class ProfileProvider:
         build: Callable[[Profile, CredentialsSource], Assembly],
         clock: Clock,
         sink: EventSink,
+        partner_clock: PartnerClock,
     ) -> None:
-        """`build` assembles the profile for one account. Raises `CredentialsError` when no credentials can be read."""
+        """`build` assembles one account, whose calls measure `partner_clock`. Raises `CredentialsError`."""
         self._profile = profile
         self._source = source
         self._build = build
         self._clock = clock
         self._sink = sink
+        self.partner_clock = partner_clock
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._replaced: set[Account] = set()
@@ -49,6 +52,11 @@ class ProfileProvider:
     @property
     def profile(self) -> Profile:
         return self._current.parts.broker.profile
+
+    @property
+    def signing_key(self) -> Secret | None:
+        """The signing key beside the credentials of the current account."""
+        return self._current.credentials.latest.signing_key
 
     # -- vending ------------------------------------------------------------------------------------------------------
 
@@ -63,7 +71,8 @@ class ProfileProvider:
         while True:
             current = self._current
             vended = await current.vend(min_ttl_s)
-            if current is self._current and self._tried is not None and not _is_good(vended):
+            is_good = isinstance(vended, VendedToken) and not vended.suspect
+            if current is self._current and self._tried is not None and not is_good:
                 # The current key brings no good token now.
                 suspect_will_do = isinstance(vended, NoTokenError)
                 error = await self._wait_for(self._tried, min_ttl_s, until, suspect_will_do=suspect_will_do)
@@ -106,6 +115,9 @@ class ProfileProvider:
 
     def snapshot(self) -> Snapshot:
         """Return the current account's snapshot, or the tried one's if the current has no token; problems of both."""
+        return replace(self._snapshot(), signs=self.signing_key is not None, clock_offset_s=self.partner_clock.offset_s)
+
+    def _snapshot(self) -> Snapshot:
         shown = self._current.parts.broker.snapshot()
         if self._tried is None:
             return shown
@@ -234,7 +246,3 @@ class ProfileProvider:
             self._replaced.discard(account)
 
         self._spawn(close())
-
-
-def _is_good(vended: VendedToken | NoTokenError) -> bool:
-    return isinstance(vended, VendedToken) and not vended.suspect

@@ -95,6 +95,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "starting": (503, "There is no token yet"),
         "timeout": (503, "No token came in time"),
         "unknown-profile": (404, "No such profile"),
+        "signing-not-configured": (404, "There is no signing key"),
         "header-required": (403, "A required header is missing"),
         "forwarded-request": (403, "Forwarded requests are not served"),
         "host-not-allowed": (403, "The Host is not allowed"),

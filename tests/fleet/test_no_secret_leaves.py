@@ -74,7 +74,7 @@ async def talkative(fleet: Fleet, **settings: str) -> Replica:
     ("quoted", "log_format", "password_in"),
     [
         ("", "json", "url"),
-        (" ".join((KEY, SECRET, ACCESS, REFRESH, *rewritten(SECRET).values())), "console", "file"),
+        (" ".join((KEY, SECRET, SIGNING, ACCESS, REFRESH, *rewritten(SECRET).values())), "console", "file"),
     ],
     ids=["what-was-sent", "all-it-knows"],
 )

@@ -40,6 +40,8 @@ async def used(fleet: Fleet, **settings: str) -> tuple[Replica, str, str]:
     assert (await replica.ask("/v1/authorize", headers=CALLER)).status == 200
     await replica.post("/v1/token/rejected", headers=CALLER, json={"accessToken": first.body["accessToken"]})
     second = await replica.ask(headers=CALLER)
+    for body in (b"{}", bytes(100_000)):
+        assert (await replica.post("/v1/sign", headers=CALLER, data=body)).status in (200, 404)
     assert second.token_id != first.token_id
     return replica, first.body["accessToken"], second.body["accessToken"]
 

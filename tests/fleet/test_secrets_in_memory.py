@@ -54,6 +54,8 @@ async def test_a_secret_does_not_pile_up_in_memory(
         for _ in range(ROTATIONS):
             for _ in range(REQUESTS // ROTATIONS):
                 answer = await replica.ask(headers=CALLER)
+                for body in (b"{}", bytes(100_000)):
+                    assert (await replica.post("/v1/sign", headers=CALLER, data=body)).status == 200
             tokens.append(answer.body["accessToken"])
             await replica.post("/v1/token/rejected", headers=CALLER, json={"tokenId": answer.token_id})
         secrets = {name: text.encode() for name, text in IN_USE.items()} | {

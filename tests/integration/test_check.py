@@ -9,16 +9,18 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sidecar import file_operations
-from sidecar.app import settings_files
+from sidecar.app import settings_files, wiring
 from sidecar.app.check import CheckLine, check
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
 from sidecar.core.errors import ConfigurationError
+from sidecar.partner.presets import PRESETS
 from sidecar.sandbox.faults import Fault
 from tests.servers import RedisServer, free_port
 from tests.support.canary_call import GOOD
@@ -56,11 +58,33 @@ async def token_line(environ: Environ) -> CheckLine:
 
 async def test_where_the_credentials_come_from_is_said(environ: Environ, tmp_path: Path) -> None:
     first, _ = await lines(environ)
-    assert (first.ok, first.detail) == (True, "from SIDECAR_API_KEY")
+    assert (first.ok, first.detail) == (True, "from SIDECAR_API_KEY, without a signing key")
     config = tmp_path / "sidecar.toml"
     config.write_text('[profiles.pay]\napi_key = "k"\napi_secret = "s"\n')
     first, _ = await lines({"SIDECAR_CONFIG": str(config)})
-    assert first.detail == f"from api_key in [profiles.pay] of {config}"
+    assert first.detail == f"from api_key in [profiles.pay] of {config}, without a signing key"
+
+
+async def test_whether_there_is_a_signing_key_is_said(environ: Environ, tmp_path: Path) -> None:
+    for name in ("api-key", "api-secret", "signing-key"):
+        (tmp_path / name).write_text("kanary")
+    environ |= {"SIDECAR_API_KEY": "", "SIDECAR_API_SECRET": "", "SIDECAR_CREDENTIALS_DIR": str(tmp_path)}
+    said = f"from SIDECAR_CREDENTIALS_DIR ({tmp_path})"
+    assert (await lines(environ))[0].detail == f"{said}, with a signing key"
+    (tmp_path / "signing-key").unlink()
+    assert (await lines(environ))[0].detail == f"{said}, without a signing key"
+
+
+async def test_a_recipe_that_does_not_give_the_published_signature_ends_the_check_and_the_start(
+    environ: Environ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = replace(PRESETS["pay1st"], signing=replace(PRESETS["pay1st"].signing, parts=("body", "timestamp")))
+    monkeypatch.setattr(wiring, "PRESETS", {"pay1st": wrong})
+    said = "preset pay1st: its signing recipe does not give the published signature"
+    assert [line.detail for line in await lines(environ) if not line.ok] == [said]
+    with pytest.raises(ConfigurationError) as caught:
+        await Service(load_settings(environ), log=io.StringIO()).start()
+    assert caught.value.problems == (said,)
 
 
 async def test_profiles_whose_files_hold_one_key_have_to_agree_on_its_budget(tmp_path: Path) -> None:

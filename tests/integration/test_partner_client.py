@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from tests.support.raw_partner import (
 from tests.support.replica import PATIENT_S
 
 CONTENT_TYPE = "application/vnd.carry1st.payments.partnerauthentication+json"
+NEW_YEAR = 1_767_225_600
+"""2026-01-01T00:00:00Z."""
 
 
 # What is sent
@@ -155,3 +158,44 @@ async def test_a_post_is_never_repeated(client: PartnerClient, partner: RawPartn
     partner.play = play
     await failure(client)
     assert len(partner.received) == 2
+
+
+# What is measured
+
+
+@pytest.mark.parametrize(
+    ("status", "date", "measured"),
+    [
+        ("200 OK", "Thu, 01 Jan 2026 00:10:00 GMT", [NEW_YEAR + 600]),
+        ("200 OK", "Thu, 01 Jan 2026 00:10:00 +0100", []),
+        ("200 OK", "yesterday", []),
+        ("200 OK", None, []),
+        ("401 No", "Thu, 01 Jan 2026 00:00:01 GMT", [NEW_YEAR + 1]),
+        ("429 Wait", "Wed, 31 Dec 2025 23:50:00 GMT", [NEW_YEAR - 600]),
+        ("503 Down", "Thu, 01 Jan 2026 00:00:00 GMT", [NEW_YEAR]),
+    ],
+)
+async def test_the_date_of_each_response_is_measured(
+    partner: RawPartner, session: aiohttp.ClientSession, status: str, date: str | None, measured: list[float]
+) -> None:
+    clock, seen = HandClock(), []
+
+    def measure(date: float, sent_at: float, received_at: float) -> None:
+        assert sent_at <= received_at == clock.monotonic()
+        seen.append(date)
+
+    client = PartnerClient(PRESETS["pay1st"], partner.url, 2, session, clock, measure=measure)
+    partner.play = http(status, GOOD, *([] if date is None else [f"Date: {date}"]))
+    with contextlib.suppress(PartnerError):
+        await grant(client)
+    assert seen == measured
+
+
+async def test_a_call_without_a_response_measures_nothing(partner: RawPartner, session: aiohttp.ClientSession) -> None:
+    seen: list[float] = []
+    client = PartnerClient(
+        PRESETS["pay1st"], partner.url, 2, session, HandClock(), measure=lambda *made: seen.extend(made)
+    )
+    partner.play = reset
+    await failure(client)
+    assert not seen

@@ -129,6 +129,13 @@ async def test_answers_with_a_token_conform() -> None:
             conforms("/v1/token/{profile}", "get", await service.get("/v1/token/other"))
             conforms("/v1/authorize", "get", await service.get("/v1/authorize"))
             conforms("/v1/authorize/{profile}", "get", await service.get("/v1/authorize/other"))
+            conforms("/v1/sign", "post", await service.post("/v1/sign?token=no", b"body"))
+            conforms("/v1/sign", "post", await service.post("/v1/sign", b"body", {"Accept": "text/plain"}))
+            conforms("/v1/sign/{profile}", "post", await service.post("/v1/sign/other", b"body"))
+        service.provider.signing_key = None
+        conforms("/v1/sign", "post", await service.post("/v1/sign", b"body"))
+        conforms("/v1/sign", "post", await service.post("/v1/sign?token=maybe", b"body"))
+        conforms("/v1/sign/{profile}", "post", await service.post("/v1/sign/nobody", b"body"))
 
 
 @pytest.mark.parametrize("kind", errors.NoTokenError.__subclasses__())

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from sidecar.web.api.openapi import document
-from tests.schema.whole_service import whole_service
+from tests.schema.whole_service import KEY, SECRET, whole_service
 
 HERE = Path(__file__).parent
 TOOL = (sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run")
@@ -62,12 +62,24 @@ def cases(report: str) -> int:
     return int(found[1])
 
 
-async def test_the_vending_listener_conforms_to_the_document() -> None:
-    async with whole_service() as service:
+async def test_the_vending_listener_conforms_to_the_document(tmp_path: Path) -> None:
+    for name, text in (("api-key", KEY), ("api-secret", SECRET), ("signing-key", "schema-signing-key")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    async with whole_service(API_KEY="", API_SECRET="", CREDENTIALS_DIR=str(tmp_path)) as service:
         code, report = await run_tool(f"{service.vending}/openapi.json", service.vending, "--include-tag", "vending")
         assert code == 0, report
         assert cases(report) > 300
+        signed = {code for route, code in await reply_codes(service.admin) if route == "sign"}
+        assert {"ok", "bad-request", "unknown-profile"} <= signed
         assert "internal_failure" not in service.log.getvalue()
+
+
+async def test_without_a_signing_key_it_conforms_to_the_document_too() -> None:
+    async with whole_service() as service:
+        few = ("--include-operation-id", "sign", "--max-examples", "5")
+        code, report = await run_tool(f"{service.vending}/openapi.json", service.vending, *few)
+        assert code == 0, report
+        assert ("sign", "signing-not-configured") in await reply_codes(service.admin)
 
 
 async def test_the_admin_listener_conforms_to_the_document() -> None:

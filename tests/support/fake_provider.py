@@ -8,6 +8,8 @@ from dataclasses import replace
 from sidecar.core.model import Lifetime, Profile, Secret, Token, token_id_of
 from sidecar.core.policy import Condition
 from sidecar.vending.api import Report, Snapshot, VendedToken
+from sidecar.vending.partner_clock import PartnerClock
+from tests.support.sink import ListSink
 
 NOW = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
@@ -94,6 +96,8 @@ class FakeProvider:
         self.waiting = asyncio.Event()
         self.another = asyncio.Event()
         self.waits = False
+        self.signing_key: Secret | None = Secret(f"signing-key-of-{name}")
+        self.partner_clock = PartnerClock(name, FixedClock(), ListSink())
 
     @property
     def profile(self) -> Profile:

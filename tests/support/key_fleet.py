@@ -11,6 +11,7 @@ from sidecar.core.ports import CredentialsSource
 from sidecar.stores.engine import MemoryStore
 from sidecar.vending.assembly import Assembly, assemble
 from sidecar.vending.local_budget import LocalBudgets
+from sidecar.vending.partner_clock import PartnerClock
 from sidecar.vending.profile_provider import ProfileProvider
 from sidecar.vending.refresher import Beat
 from tests.support.fleet import Wire, hash_of
@@ -112,7 +113,7 @@ class KeyFleet:
                 budgets=budgets,
             )
 
-        provider = ProfileProvider(profile, files, build, clock, sink)
+        provider = ProfileProvider(profile, files, build, clock, sink, PartnerClock(profile.name, clock, sink))
         return Sidecar(provider, files, sink, wires, asyncio.ensure_future(provider.run()))
 
     async def tokens(self) -> set[str]:

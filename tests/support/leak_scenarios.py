@@ -69,6 +69,9 @@ async def a_bad_partner(fleet: Fleet, replica: Replica, recorder: OutputRecorder
     token_id = recorder.note(await replica.ask(headers=CALLER)).token_id
     recorder.note(await replica.ask("/v1/authorize", headers=CALLER))
     recorder.note(await replica.ask("/openapi.json", headers=CALLER))
+    for accept, body in (("*/*", b"{}"), ("text/plain", bytes(100_000))):
+        signed = await replica.post("/v1/sign", headers=CALLER | {"Accept": accept}, data=body)
+        assert recorder.note(signed).status == 200
     form = {"grant_type": "client_credentials", "client_id": "default", "client_secret": CALLER_TOKEN}
     assert recorder.note(await replica.post("/oauth/token", headers={}, data=form)).status == 200
     for fault in (
@@ -115,6 +118,9 @@ async def bad_callers(replica: Replica, recorder: OutputRecorder) -> None:
         assert recorder.note(await replica.ask(headers=headers)).status in (401, 403)
     for body in (f'{{"accessToken": "{ACCESS}', f'["{ACCESS}"]', f'{{"accessToken": "{ACCESS}", "x": "{SECRET}"}}'):
         recorder.note(await replica.post("/v1/token/rejected", headers=CALLER, data=body.encode()))
+    for path, headers in (("/v1/sign", {}), (f"/v1/sign?key={SIGNING}", CALLER), ("/v1/sign/none", CALLER)):
+        signed = await replica.post(path, headers=headers, data=f"{SIGNING} {ACCESS}".encode())
+        assert recorder.note(signed).status in (400, 401, 403, 404)
     form = {"grant_type": "client_credentials", "client_secret": SECRET}
     assert recorder.note(await replica.post("/oauth/token", headers={}, data=form)).status == 401
     where = urlsplit(replica.url)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
 from sidecar.core.process_events import Audited, RequestServed
+from sidecar.partner.presets import PRESETS
+from sidecar.vending.signer import Signer
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from tests.support.fake_provider import FakeProvider, FixedClock
@@ -46,11 +48,25 @@ class VendingService:
 
 @asynccontextmanager
 async def vending_service(
-    settings: GuardSettings | None = None, at: Address = LOOPBACK, limits: Limits | None = None
+    settings: GuardSettings | None = None,
+    at: Address = LOOPBACK,
+    limits: Limits | None = None,
+    sign_max_bytes: int = 1 << 20,
 ) -> AsyncIterator[VendingService]:
     provider, other, sink, audit = FakeProvider(), FakeProvider("other"), ListSink(), ListSink()
     headers = {"default": "AccessToken", "other": "X-Other"}
     guards = Guards(settings or GuardSettings())
-    api = TokenApi({"default": provider, "other": other}, guards, sink, FixedClock(), headers, audit=audit)
+    clock, recipe = FixedClock(), PRESETS["pay1st"].signing
+    signers = {one.profile.name: Signer(recipe, one, clock, sink) for one in (provider, other)}
+    api = TokenApi(
+        {"default": provider, "other": other},
+        guards,
+        sink,
+        clock,
+        headers,
+        signers=signers,
+        sign_max_bytes=sign_max_bytes,
+        audit=audit,
+    )
     async with serving(api, sink, at, limits) as address:
         yield VendingService(address, provider, other, sink, audit)

@@ -92,6 +92,8 @@ def _profile_status(snapshot: Snapshot, stalled_files: Sequence[StalledFile]) ->
         "leaseUntil": iso_or_none(snapshot.lease_until),
         "waiters": snapshot.waiters,
         "resting": snapshot.resting,
+        "signingKey": snapshot.signs,
+        "partnerClockOffsetSeconds": None if snapshot.clock_offset_s is None else round(snapshot.clock_offset_s, 1),
         # The profile's own files, and those that all profiles share.
         "stalledFiles": sorted({file for file, profile in stalled_files if profile in ("", snapshot.profile)}),
         "lastError": _failure(snapshot.last_failure),

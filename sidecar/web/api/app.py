@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from aiohttp.http import HttpVersion11
@@ -16,10 +17,12 @@ from sidecar.core.process_events import Audited, Endpoint, RequestRefused, Reque
 from sidecar.core.trace_context import TraceContext, trace_context
 from sidecar.credentials.caller_token import CallerTokens
 from sidecar.vending.api import TokenProvider
+from sidecar.vending.signer import Signer
 from sidecar.web.api.guards import Guards, RequiredAuth
 from sidecar.web.api.oauth import OAuthEndpoint
 from sidecar.web.api.openapi import OpenApiEndpoint
 from sidecar.web.api.request_reading import path_and_query
+from sidecar.web.api.sign import SignEndpoint
 from sidecar.web.api.token import AuthorizeEndpoint, RejectedEndpoint, TokenEndpoint
 from sidecar.web.responses import (
     ANY_METHOD,
@@ -35,11 +38,11 @@ from sidecar.web.server.request_handler import HttpRequest
 
 _NOT_LET_IN = (401, 403)
 """The statuses of the guards and of OAuth client authentication. No other code returns them."""
-_OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
+_OF_A_PROFILE = re.compile(r"/v1/(?P<endpoint>token|authorize|sign)(?:/(?P<profile>[^/]+?))??(?P<rejected>/rejected)?")
 _APPENDED = re.compile(r"(?P<path>/v1/authorize/[^/]+)/.*", re.DOTALL)
 """A path of ours with the client's path appended, as Envoy's `path_prefix` does."""
-_ENDPOINTS: Mapping[str, type[TokenEndpoint | AuthorizeEndpoint | RejectedEndpoint]] = {
-    "token": TokenEndpoint, "authorize": AuthorizeEndpoint, "rejected": RejectedEndpoint,
+_ENDPOINTS: Mapping[str, type[TokenEndpoint | AuthorizeEndpoint | RejectedEndpoint | SignEndpoint]] = {
+    "token": TokenEndpoint, "authorize": AuthorizeEndpoint, "rejected": RejectedEndpoint, "sign": SignEndpoint,
 }  # fmt: skip
 
 
@@ -85,7 +88,12 @@ class Routes:
     """
 
     def __init__(
-        self, providers: Mapping[str, TokenProvider], guards: Guards, token_headers: Mapping[str, str]
+        self,
+        providers: Mapping[str, TokenProvider],
+        guards: Guards,
+        token_headers: Mapping[str, str],
+        signers: Mapping[str, Signer],
+        sign_max_bytes: int,
     ) -> None:
         self._profiles = tuple(providers)
         self._routes: dict[str, Route] = {
@@ -96,10 +104,12 @@ class Routes:
         for name, provider in providers.items():
             token, rejected, header = TokenEndpoint(provider), RejectedEndpoint(provider), token_headers[name]
             authorize = AuthorizeEndpoint(provider, header)
+            sign = SignEndpoint(provider, signers.get(name), header, sign_max_bytes)
             for suffix in (f"/{name}", "") if name == "default" else (f"/{name}",):
                 self._routes[f"/v1/token{suffix}"] = token
                 self._routes[f"/v1/token{suffix}/rejected"] = rejected
                 self._routes[f"/v1/authorize{suffix}"] = authorize
+                self._routes[f"/v1/sign{suffix}"] = sign
             if guards.serve_proxies:
                 self._appended[f"/v1/authorize/{name}"] = AuthorizeEndpoint(provider, header, reads_query=False)
 
@@ -113,7 +123,7 @@ class Routes:
 
 def _not_found(path: str, profiles: Iterable[str]) -> Route:
     form = _OF_A_PROFILE.fullmatch(path)
-    if form is None or (form["rejected"] and form["endpoint"] == "authorize"):
+    if form is None or (form["rejected"] and form["endpoint"] != "token"):
         return _NO_SUCH_PATH
     text = missing_default(profiles) if form["profile"] is None else "No profile has this name."
     found = _ENDPOINTS["rejected" if form["rejected"] else form["endpoint"]]
@@ -123,8 +133,9 @@ def _not_found(path: str, profiles: Iterable[str]) -> Route:
 class TokenApi:
     """The handler of the vending listener.
 
-    `token_headers` has, for each profile, the header in which the partner expects the token. `audit`, if set, gets an
-    event for every token in a response and for every rejection report.
+    `token_headers` has, for each profile, the header in which the partner expects the token. A profile without a
+    signer has no signing key. `audit`, if set, gets an event for every token or signature in a response and for every
+    rejection report.
     """
 
     def __init__(
@@ -135,11 +146,13 @@ class TokenApi:
         clock: Clock,
         token_headers: Mapping[str, str],
         *,
+        signers: Mapping[str, Signer] = MappingProxyType({}),
+        sign_max_bytes: int = 1 << 20,
         audit: EventSink | None = None,
         fast_path: FastPath | None = None,
     ) -> None:
         self._providers = providers
-        self._routes = Routes(providers, guards, token_headers)
+        self._routes = Routes(providers, guards, token_headers, signers, sign_max_bytes)
         self._guards = guards
         self._sink = sink
         self._clock = clock

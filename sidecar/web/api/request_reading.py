@@ -97,13 +97,18 @@ _TOO_MANY = "Too many requests are waiting for their bodies. This one waited lon
 
 
 async def read_body(request: HttpRequest, media_type: str, max_bytes: int) -> bytes:
-    """Return the whole body. Raises `RequestError` if its type is another, or if it is too large, slow or malformed.
+    """As `read_bytes`. Also raises `RequestError` for another type, or a body with a `Content-Encoding`."""
+    if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise RequestError("bad-request", f"Send the body as 'Content-Type: {media_type}', without Content-Encoding.")
+    return await read_bytes(request, max_bytes)
+
+
+async def read_bytes(request: HttpRequest, max_bytes: int) -> bytes:
+    """Return the whole body as it was sent. Raises `RequestError` if it is too large, slow or malformed.
 
     Also raises it for the request that has waited longest, when too many requests wait for their bodies.
     """
     connection = request.connection
-    if request.content_type != media_type or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise RequestError("bad-request", f"Send the body as 'Content-Type: {media_type}', without Content-Encoding.")
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     try:

@@ -29,6 +29,9 @@ class WrittenAudit:
         event = Audited(profile=profile, endpoint="token", caller=caller, token_id=token_id, outcome=outcome)
         self.audit.emit(event)
 
+    def signed(self, caller: str, token_id: str = "t1") -> None:
+        self.audit.emit(Audited(profile="default", endpoint="sign", caller=caller, token_id=token_id, outcome="ok"))
+
     def reported(self, caller: str, token_id: str = "t1", verdict: Outcome = "refreshing") -> None:
         event = Audited(profile="default", endpoint="rejected", caller=caller, token_id=token_id, outcome=verdict)
         self.audit.emit(event)
@@ -109,6 +112,24 @@ def test_changes_writes_a_callers_first_request_of_each_token(changes: WrittenAu
     assert changes.fields("caller", "token_id") == [
         ("uid:1000", "t1"), ("uid:1001", "t1"), ("uid:1000", "t2"), ("uid:1001", "t2"),
     ]  # fmt: skip
+
+
+def test_changes_writes_a_callers_first_signature_whether_it_got_the_token_before_or_not(
+    changes: WrittenAudit,
+) -> None:
+    changes.vended("uid:1")
+    for _ in range(2):
+        changes.signed("uid:1")
+        changes.signed("uid:2")
+    changes.vended("uid:2")
+    changes.signed("uid:1", "t2")
+    assert changes.fields("endpoint", "caller", "token_id") == [
+        ("token", "uid:1", "t1"),
+        ("sign", "uid:1", "t1"),
+        ("sign", "uid:2", "t1"),
+        ("token", "uid:2", "t1"),
+        ("sign", "uid:1", "t2"),
+    ]
 
 
 def test_a_new_connection_makes_no_new_caller(changes: WrittenAudit) -> None:

@@ -13,6 +13,7 @@ from sidecar.core.events import (
     Event,
     LeaseLost,
     PartnerCalled,
+    RequestSigned,
     ServiceStopped,
     StoreFailed,
     TokenReported,
@@ -52,6 +53,8 @@ CONTRACT = {
     "credentials_valid": ("gauge", {"profile"}),
     "file_stalled": ("gauge", {"file"}),
     "build_info": ("gauge", {"version"}),
+    "signatures_total": ("counter", {"profile"}),
+    "partner_clock_offset_seconds": ("gauge", set()),
 }
 
 
@@ -143,7 +146,7 @@ def test_every_combination_of_closed_sets_starts_at_zero(metrics: Metrics) -> No
         if kind == "counter"
     }
     assert counts == {
-        "requests_total": 2 * 4 * len(CODES),
+        "requests_total": 2 * 5 * len(CODES),
         "partner_requests_total": 2 * 8,
         "flights_total": 5 * 3,
         "rejected_reports_total": 4,
@@ -152,6 +155,7 @@ def test_every_combination_of_closed_sets_starts_at_zero(metrics: Metrics) -> No
         "sink_errors_total": 1,
         "limits_hit_total": 2 * 6,
         "log_lines_dropped_total": 2,
+        "signatures_total": 1,
     }
     assert all(found[key] == 0 for key in found if key[0].removeprefix("token_sidecar_") in counts)
 
@@ -277,3 +281,15 @@ def test_the_providers_may_be_built_after_the_metrics() -> None:
         raise AssertionError("asked for providers at construction")
 
     Metrics(too_early, ["default"], "1")
+
+
+def test_the_partners_clock_has_no_offset_until_it_is_measured(metrics: Metrics, provider: FakeProvider) -> None:
+    key = "token_sidecar_partner_clock_offset_seconds", (("profile", "default"),)
+    assert key not in samples(metrics)
+    provider.show(clock_offset_s=-61.5)
+    assert samples(metrics)[key] == -61.5
+
+
+def test_signatures_are_counted(metrics: Metrics) -> None:
+    metrics.emit(RequestSigned(profile="default"))
+    assert value(metrics, "signatures_total", profile="default") == 1

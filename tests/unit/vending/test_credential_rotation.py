@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sidecar.core.model import Credentials
+from dataclasses import replace
+
+from sidecar.core.events import SigningKeyChanged
+from sidecar.core.model import Credentials, Secret
 from sidecar.vending.credential_rotation import CredentialRotation
 from tests.support.key_fleet import Files, credentials_with
 from tests.support.sink import ListSink
@@ -46,3 +49,19 @@ def test_the_previous_credentials_are_used_until_the_newest_have_obtained_a_toke
     assert (rotation.pick([]), rotation.pick(ids(second))) == (second, first)
     rotation.prove(ids(second))
     assert rotation.pick(ids(second)) is None
+
+
+def with_signing_key(key: str | None) -> Credentials:
+    return replace(credentials_with("key", "secret"), signing_key=None if key is None else Secret(key))
+
+
+def test_another_signing_key_beside_the_same_credentials_is_used_and_told_once() -> None:
+    sink, files = ListSink(), Files(with_signing_key("one"))
+    rotation = CredentialRotation("default", files, sink)
+    for key in ("one", "two", "two", None, "two"):
+        files.credentials = with_signing_key(key)
+        rotation.reload()
+        assert rotation.newest is files.credentials
+    changes = [event.present for event in sink.of(SigningKeyChanged)]
+    assert changes == [True, False, True]
+    assert len(sink.events) == len(changes), "the credentials did not change"

@@ -133,6 +133,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "store_clock_stepped": "Store clock stepped by {stepS}",
         "stored_value_discarded": "Stored value discarded: {what}",
         "credentials_changed": "Credentials changed",
+        "signing_key_changed": "Signing key {present}",
+        "partner_clock_differs": "Partner clock is ahead of ours by {offsetS}, and signatures are not corrected",
         "credentials_unreadable": "Credentials cannot be read: {problem}",
         "partner_certificates_changed": "Trusted certificates for partner calls changed",
         "partner_certificates_unreadable": "Certificates cannot be read, the previous ones stay in use: {problem}",
@@ -181,6 +183,8 @@ def _value_or_time(name: str, value: object, at: str) -> Markup | str:
 def _value(name: str, value: object) -> str:
     if name == "fetched":
         return "fetched from the partner" if value else "read from the store"
+    if name == "present":
+        return "changed" if value else "removed"
     if name in ("kind", "outcome"):
         return failure(str(value))
     if isinstance(value, int | float) and name.endswith("S"):

@@ -201,8 +201,18 @@ def _facts(profile: Document, at: str) -> Iterator[tuple[str, Markup | str]]:
     yield "Issued", time_of(profile["issuedAt"], at) if profile["issuedAt"] else "never"
     yield "Waiting apps", str(profile["waiters"])
     yield "Credentials", "valid" if profile["credentialsValid"] else "rejected or unreadable"
+    yield "Signing key", "present" if profile["signingKey"] else "none"
+    yield "Partner clock", _clock(profile["partnerClockOffsetSeconds"])
     yield "Store", "up" if profile["storeUp"] else "down"
     yield "Last error", _last_error(profile["lastError"], at)
+
+
+def _clock(offset_s: float | None) -> str:
+    if offset_s is None:
+        return "not measured yet"
+    if abs(offset_s) < 1:
+        return "equal to ours"
+    return f"{span(abs(offset_s))} {'ahead of' if offset_s > 0 else 'behind'} ours"
 
 
 def _last_error(error: Document | None, at: str) -> Markup | str:

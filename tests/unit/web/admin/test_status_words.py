@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -69,3 +69,23 @@ def test_a_time_of_another_day_has_its_date() -> None:
     assert ">00:02:00</time>" in time_of("2026-01-01T00:02:00Z", AT)
     assert ">2025-12-31 23:59:00</time>" in time_of("2025-12-31T23:59:00Z", AT)
     assert until(AT, AT) == "now"
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "told"),
+    [
+        (None, "not measured yet"),
+        (0.4, "equal to ours"),
+        (90.2, "1 min 30 s ahead of ours"),
+        (-600, "10 min behind ours"),
+    ],
+)
+def test_the_partners_clock_is_shown_beside_ours(offset_s: float | None, told: str) -> None:
+    text = words(shown(replace(snapshot(), clock_offset_s=offset_s, signs=True)))
+    assert f"Partner clock {told}" in text
+    assert "Signing key present" in text
+
+
+@pytest.mark.parametrize(("present", "told"), [(True, "Signing key changed"), (False, "Signing key removed")])
+def test_a_changed_signing_key_is_told(present: bool, told: str) -> None:
+    assert told in words(shown(snapshot(), events=[events.SigningKeyChanged(present=present)]))
