@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.app.clock import SystemClock
@@ -35,6 +35,8 @@ PROFILES = {
     "sealed": "",
 }
 """The settings of each profile that differ from the defaults."""
+PARTNER_AHEAD_S = 90
+"""The clock of the profile `down`'s partner from the end of the quiet on."""
 STATUSES = {"down": 500, "locked": 401, "throttled": 429}
 """The status that the partner of a profile returns from the end of the quiet time on."""
 
@@ -110,6 +112,8 @@ async def _everything_fails(fleet: Fleet, partners: dict[str, tuple[Sandbox, str
     for profile, status in STATUSES.items():
         fault = Fault(fault="status", status=status, retry_after="60" if status == 429 else None, count=0)
         partners[profile][0].state.faults.add(fault)
+    down = partners["down"][0].state
+    down.config = replace(down.config, clock_offset_s=PARTNER_AHEAD_S)
     for number in range(2):
         shutil.rmtree(fleet.folder / f"pod-{number}/sink")
     for profile in ("locked", "spent", "throttled"):
@@ -135,6 +139,10 @@ async def _report(replica: Replica, profile: str) -> None:
     held = (await replica.ask(f"/v1/token/{profile}")).token_id
     answer = await replica.post(f"/v1/token/{profile}/rejected", json={"tokenId": held})
     assert answer.body["verdict"] == "refreshing"
+
+
+async def _clock_is_off(replicas: list[Replica]) -> bool:
+    return max([await replica.metric("partner_clock_offset_seconds", profile="down") for replica in replicas]) > 60
 
 
 async def _use_two_seal_keys(fleet: Fleet, replicas: list[Replica]) -> None:
@@ -204,6 +212,7 @@ async def _watched(
         await _seen(prometheus, 3)
         faults_from = time.time()
         await _everything_fails(fleet, partners, replicas[0])
+        await until(lambda: _clock_is_off(replicas))
         await _use_two_seal_keys(fleet, replicas)
         if held is not None:
             held.hang()
