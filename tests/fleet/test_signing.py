@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,13 +66,28 @@ async def test_another_signing_key_is_used_once_its_file_changes(fleet: Fleet) -
 async def test_long_bodies_are_signed_while_others_get_their_tokens(fleet: Fleet) -> None:
     fleet.mount(KEY, SECRET, **{"signing-key": FIRST})
     (replica,) = await fleet.ready(1)
-    bodies = [os.urandom(1 << 20) for _ in range(20)]
+    bodies = [os.urandom(1 << 20) for _ in range(10)]
     signed, asked = await asyncio.gather(
         asyncio.gather(*(signs_with(replica, FIRST, body) for body in bodies)),
         asyncio.gather(*(replica.ask() for _ in range(50))),
     )
     assert all(signed)
     assert {answer.status for answer in asked} == {200}
+
+
+@needs("curl")
+async def test_the_commands_of_the_guide_create_a_payment(tmp_path: Path, redis_server: RedisServer) -> None:
+    section = (Path(__file__).parents[2] / "deploy/README.md").read_text().split("### Signed requests", 1)[1]
+    commands = "".join(line for line in section.split("###", 1)[0].splitlines(True) if line.startswith("    "))
+    async with open_fleet(tmp_path, redis_server, replace(CONFIG, signing_key=Secret(FIRST))) as fleet:
+        fleet.mount(KEY, SECRET, **{"signing-key": FIRST})
+        (replica,) = await fleet.ready(1)
+        shell = await asyncio.create_subprocess_exec(
+            "sh", "-c", commands.replace("http://127.0.0.1:8181", replica.url), cwd=tmp_path, stdout=subprocess.PIPE,
+            env={"PATH": os.defpath, "payment": json.dumps(payment("order")), "partner": fleet.partner_url},
+        )  # fmt: skip
+        output, _ = await shell.communicate()
+        assert json.loads(output)["reference"].startswith("C-")
 
 
 @pytest.fixture

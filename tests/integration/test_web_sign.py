@@ -19,6 +19,7 @@ from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Secret, token_id_of
 from sidecar.vending import signer
 from sidecar.web.api.guards import GuardSettings
+from sidecar.web.api.sign import SMALL_BYTES
 from tests.support.fake_provider import NOW, vended
 from tests.support.vending_service import VendingService, vending_service
 from tests.support.wire import ASKING, Reply, ask, parse
@@ -242,3 +243,31 @@ async def test_the_timestamp_is_by_the_partners_clock_and_the_rest_by_ours(
         "2026-01-01T00:10:00.000Z" if ahead_s > 0 else "2025-12-31T23:50:00.000Z"
     )
     assert (document["signedAt"], document["expiresAt"]) == ("2026-01-01T00:00:00.000Z", "2026-01-01T00:15:00Z")
+
+
+async def test_large_bodies_that_are_signed_at_the_same_time_are_limited_and_small_ones_are_not() -> None:
+    async with vending_service() as service:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in {**ASKING, "Connection": "close"}.items())
+        head = f"POST /v1/sign HTTP/1.1\r\n{lines}Content-Length: {1 << 20}\r\n\r\n".encode()
+        body = bytes(1 << 20)
+        callers = [await asyncio.open_connection(service.address.host, service.address.port) for _ in range(16)]
+        for _, writer in callers:
+            writer.write(head)
+        await asyncio.sleep(0.1)
+        refused = await service.post("/v1/sign", body)
+        assert (refused.status, refused.code, refused.header("Retry-After")) == (503, "overloaded", "1")
+        assert (await service.post("/v1/sign/other", bytes(SMALL_BYTES))).status == 200
+        for _, writer in callers:
+            writer.write(body)
+        for reader, writer in callers:
+            assert agrees(parse(await reader.read()), body)
+            writer.close()
+        assert (await service.post("/v1/sign", body)).status == 200
+
+
+async def test_a_request_that_waits_for_its_token_is_asked_for_no_body(service: VendingService) -> None:
+    service.provider.now, service.provider.later = None, StartingError("wait", retry_after_s=3)
+    reply = await ask(
+        service.address, "/v1/sign", method="POST", headers={"Content-Length": "9", "Expect": "100-continue"}
+    )
+    assert (reply.status, b"100 Continue" in reply.raw) == (503, False)

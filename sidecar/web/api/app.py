@@ -22,7 +22,7 @@ from sidecar.web.api.guards import Guards, RequiredAuth
 from sidecar.web.api.oauth import OAuthEndpoint
 from sidecar.web.api.openapi import OpenApiEndpoint
 from sidecar.web.api.request_reading import path_and_query
-from sidecar.web.api.sign import SignEndpoint
+from sidecar.web.api.sign import BodyMemory, SignEndpoint
 from sidecar.web.api.token import AuthorizeEndpoint, RejectedEndpoint, TokenEndpoint
 from sidecar.web.responses import (
     ANY_METHOD,
@@ -101,10 +101,11 @@ class Routes:
             "/openapi.json": OpenApiEndpoint(),
         }
         self._appended: dict[str, Route] = {}
+        memory = BodyMemory(sign_max_bytes)
         for name, provider in providers.items():
             token, rejected, header = TokenEndpoint(provider), RejectedEndpoint(provider), token_headers[name]
             authorize = AuthorizeEndpoint(provider, header)
-            sign = SignEndpoint(provider, signers.get(name), header, sign_max_bytes)
+            sign = SignEndpoint(provider, signers.get(name), header, memory)
             for suffix in (f"/{name}", "") if name == "default" else (f"/{name}",):
                 self._routes[f"/v1/token{suffix}"] = token
                 self._routes[f"/v1/token{suffix}/rejected"] = rejected

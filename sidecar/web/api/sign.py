@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
@@ -15,6 +17,36 @@ from sidecar.web.api.token import SUSPECT, current_or_wait
 from sidecar.web.responses import TEXT, EndpointResult, RequestError, json_response, make_response
 from sidecar.web.server.request_handler import HttpRequest
 
+SMALL_BYTES = 64 * 1024
+TOTAL_BYTES = 16 * 1024 * 1024
+"""Leaves the manifests' memory limit of 128 MiB enough for everything else."""
+
+
+class BodyMemory:
+    """Bounds the memory of bodies that are signed at the same time, in all profiles together.
+
+    `max_bytes` is the limit of one body, which always fits. Bodies up to `SMALL_BYTES` are not counted: the number of
+    connections bounds them.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._free_bytes = max(TOTAL_BYTES, max_bytes)
+
+    @contextmanager
+    def reserved(self, length: int | None) -> Iterator[None]:
+        """Reserve memory for a body of this length; None: not known. Raises `RequestError` when there is not enough."""
+        size_bytes = self.max_bytes if length is None else min(length, self.max_bytes)
+        if size_bytes <= SMALL_BYTES:
+            size_bytes = 0
+        if size_bytes > self._free_bytes:
+            raise RequestError("overloaded", "Too many large bodies are being signed.", retry_after_s=1)
+        self._free_bytes -= size_bytes
+        try:
+            yield
+        finally:
+            self._free_bytes += size_bytes
+
 
 class SignEndpoint:
     """Signs the exact bytes of the body, and gives the token that belongs to the signature."""
@@ -23,11 +55,11 @@ class SignEndpoint:
     methods: ClassVar[tuple[str, ...]] = ("POST",)
     auth: ClassVar[RequiredAuth] = RequiredAuth.HEADER
 
-    def __init__(self, provider: TokenProvider, signer: Signer | None, token_header: str, max_bytes: int) -> None:
+    def __init__(self, provider: TokenProvider, signer: Signer | None, token_header: str, memory: BodyMemory) -> None:
         self._provider = provider
         self._signer = signer
         self._token_header = token_header
-        self._max_bytes = max_bytes
+        self._memory = memory
         self.profile = provider.profile.name
 
     async def __call__(self, request: HttpRequest) -> EndpointResult:
@@ -36,9 +68,13 @@ class SignEndpoint:
         if signer is None or not signer.has_key:
             # Before the body, which would be read in vain.
             raise _no_key()
-        body = await read_bytes(request, self._max_bytes)
-        vended = await current_or_wait(self._provider, 0)
-        signed = await signer.sign(body)
+        # A request that waits for a token holds no body.
+        await current_or_wait(self._provider)
+        with self._memory.reserved(request.content_length if request.can_read_body else 0):
+            body = await read_bytes(request, self._memory.max_bytes)
+            # Again, as reading may take seconds. There is no pause from here until the key and the time are read.
+            vended = await current_or_wait(self._provider)
+            signed = await signer.sign(body)
         if signed is None:
             raise _no_key()
         token = vended.token
