@@ -75,10 +75,9 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedLifetime:
-    """The lifetime learned from reports: `learned_s` is in force (0: none).
+    """The lifetime learned from reports: `learned_s` is in force (0: none); the one with the higher `fence` counts.
 
-    `first_report_age_s` is the token's age at the first of the two reports that a lifetime is learned from. `fence` is
-    that of the token which brought it; the learned lifetime with the higher one counts.
+    `first_report_age_s` is the token's age at the first of the two reports. `fence` is that of their token.
     """
 
     learned_s: Seconds = 0
