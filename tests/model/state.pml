@@ -66,14 +66,14 @@ typedef Call {
   byte granted_ago
 }
 
-typedef Ask { byte known; byte fence; byte epoch; byte outcome }
+typedef Claim { byte known; byte fence; byte epoch; byte outcome }
 
 typedef Delayed { byte operation; byte nonce; byte fence; byte id; byte kind; byte epoch; byte known }
 
 Store S;
 Memory M[N];
 Call C[N];
-Ask A[N];
+Claim A[N];
 byte at[N];            /* where the task is */
 byte reporting[N];     /* a report: 0 none, 1 seeds after its reply, 2 asks again, 3 seeds after a look */
 byte report_of[N];    /* the id that is reported */

@@ -28,7 +28,7 @@ class Way:
 
 
 CLEAN, SILENT = Way(), Way(silent=True)
-Gate: TypeAlias = Callable[[], Awaitable[None]]
+WaitForChange: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class ResetRequested(Exception):  # noqa: N818 - a request, not an error
@@ -39,7 +39,7 @@ class DirectionRelay:
     """Carries one direction of one connection. It reads `way` before each piece, so faults can change at any time."""
 
     def __init__(
-        self, way: Callable[[], Way], look: Callable[[bytes], None], change: Gate, dice: random.Random
+        self, way: Callable[[], Way], look: Callable[[bytes], None], change: WaitForChange, dice: random.Random
     ) -> None:
         """`look` is called with each chunk before it is sent on; `change` waits for the next change of `way`."""
         self._way, self._look, self._change, self._dice = way, look, change, dice
