@@ -16,6 +16,7 @@ from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import RawPartner, http, raw_partner
 from tests.support.replica import PATIENT_S
 from tests.support.sandbox_bench import CONFIG, Bench, open_bench
+from tests.support.sandbox_payments import App
 
 
 @pytest.fixture
@@ -52,3 +53,9 @@ def config() -> SandboxConfig:
 async def bench(config: SandboxConfig) -> AsyncIterator[Bench]:
     async with open_bench(config) as bench:
         yield bench
+
+
+@pytest.fixture
+async def app(bench: Bench) -> App:
+    """An app of the sandbox, with a token."""
+    return await App.of(bench)

@@ -17,20 +17,15 @@ from sidecar.sandbox import SandboxConfig
 from sidecar.sandbox.journal import KEPT_ARRIVALS, Arrival, Journal
 from tests.support.canary_call import always
 from tests.support.replica import HANG_S
-from tests.support.sandbox_bench import BASIC, CONFIG, PAY1ST, Bench
-from tests.support.sandbox_payments import CREATE, KEY, REFUND_TYPE, REFUNDS, App
+from tests.support.sandbox_bench import BASIC, CONFIG, PAY1ST
+from tests.support.sandbox_payments import CREATE, KEY, REFUND_TYPE, REFUNDS, SIGNED_CONFIG, App
 
 METHODS = "/api/pay1st/payments/methods"
 
 
 @pytest.fixture
 def config() -> SandboxConfig:
-    return replace(CONFIG, signing_key=Secret(KEY))
-
-
-@pytest.fixture
-async def app(bench: Bench) -> App:
-    return await App.of(bench)
+    return SIGNED_CONFIG
 
 
 async def test_the_journal_says_what_arrived_and_how_often(app: App) -> None:

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 
 import aiohttp
 import pytest
 
-from sidecar.core.model import Secret
 from sidecar.sandbox import SandboxConfig
 from tests.support.replica import HANG_S
-from tests.support.sandbox_bench import CONFIG, PAY1ST, Bench
-from tests.support.sandbox_payments import CREATE, KEY, PAYMENT_TYPE, App, payment
+from tests.support.sandbox_bench import PAY1ST, Bench
+from tests.support.sandbox_payments import CREATE, PAYMENT_TYPE, SIGNED_CONFIG, App, payment
 
 METHODS = "/api/pay1st/payments/methods"
 
 
 @pytest.fixture
 def config() -> SandboxConfig:
-    return replace(CONFIG, signing_key=Secret(KEY))
-
-
-@pytest.fixture
-async def app(bench: Bench) -> App:
-    return await App.of(bench)
+    return SIGNED_CONFIG
 
 
 async def test_a_fault_of_a_path_applies_there_and_nowhere_else(app: App) -> None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
-from sidecar.core.model import Secret
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
 from sidecar.sandbox import SandboxConfig
 from tests.support.canary_call import always
-from tests.support.sandbox_bench import CONFIG, CREDENTIALS, Bench
+from tests.support.sandbox_bench import CREDENTIALS, Bench
 from tests.support.sandbox_payments import (
     CREATE,
     FULFILMENTS,
-    KEY,
     PAYMENT_TYPE,
     REFUND_TYPE,
     REFUNDS,
+    SIGNED_CONFIG,
     App,
     payment,
 )
@@ -29,12 +27,7 @@ ERROR = ["errorCode", "errorMessage", "sessionId"]
 
 @pytest.fixture
 def config() -> SandboxConfig:
-    return replace(CONFIG, signing_key=Secret(KEY))
-
-
-@pytest.fixture
-async def app(bench: Bench) -> App:
-    return await App.of(bench)
+    return SIGNED_CONFIG
 
 
 async def test_a_payment_is_created_and_found_by_the_partners_reference(app: App) -> None:

@@ -10,22 +10,14 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from sidecar.core.model import Secret
 from sidecar.sandbox import SandboxConfig
 from tests.support.sandbox_bench import CONFIG, Bench
-from tests.support.sandbox_payments import CREATE, KEY, PAYMENT_TYPE, App, payment, signature, timestamp
-
-SIGNED = replace(CONFIG, signing_key=Secret(KEY))
+from tests.support.sandbox_payments import CREATE, KEY, PAYMENT_TYPE, SIGNED_CONFIG, App, payment, signature, timestamp
 
 
 @pytest.fixture
 def config() -> SandboxConfig:
-    return SIGNED
-
-
-@pytest.fixture
-async def app(bench: Bench) -> App:
-    return await App.of(bench)
+    return SIGNED_CONFIG
 
 
 async def test_the_published_signature_is_accepted(app: App) -> None:
@@ -113,12 +105,12 @@ async def test_a_timestamp_is_within_five_minutes_of_the_request(app: App, late_
         assert document["errorCode"] == "SANDBOX-TIMESTAMP"
 
 
-@pytest.mark.parametrize("config", [replace(SIGNED, timestamp_tolerance_s=10)])
+@pytest.mark.parametrize("config", [replace(SIGNED_CONFIG, timestamp_tolerance_s=10)])
 async def test_the_tolerance_can_be_set(app: App) -> None:
     assert [(await app.create(str(late_s), late_s=late_s))[0] for late_s in (10, 11)] == [201, 400]
 
 
-@pytest.mark.parametrize("config", [replace(SIGNED, timestamp_of="token")])
+@pytest.mark.parametrize("config", [replace(SIGNED_CONFIG, timestamp_of="token")])
 async def test_the_timestamp_can_be_held_to_the_tokens_issue(app: App) -> None:
     """A token older than five minutes signs nothing then, except with a timestamp from its youth."""
     app.bench.clock.now += 300
@@ -160,9 +152,9 @@ async def unsigned(app: App) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("config", "statuses"),
     [
-        (SIGNED, (400, 200)),
-        (replace(SIGNED, signed_requests="all"), (400, 400)),
-        (replace(SIGNED, signed_requests="none"), (201, 200)),
+        (SIGNED_CONFIG, (400, 200)),
+        (replace(SIGNED_CONFIG, signed_requests="all"), (400, 400)),
+        (replace(SIGNED_CONFIG, signed_requests="none"), (201, 200)),
         (CONFIG, (201, 200)),
     ],
     ids=["posts", "all", "none", "no signing key"],
@@ -171,7 +163,7 @@ async def test_which_requests_must_be_signed_can_be_set(app: App, statuses: tupl
     assert await unsigned(app) == statuses
 
 
-@pytest.mark.parametrize("config", [replace(SIGNED, signed_requests="all")])
+@pytest.mark.parametrize("config", [replace(SIGNED_CONFIG, signed_requests="all")])
 async def test_a_get_is_signed_over_the_timestamp_alone(app: App) -> None:
     at = timestamp(app.bench.clock.wall())
     assert (await app.get(METHODS, **{"X-TIMESTAMP": at, "X-SIGNATURE": signature(at, b"")}))[0] == 200
@@ -190,19 +182,19 @@ async def test_the_date_is_the_sandboxs(bench: Bench) -> None:
     assert await date(bench) == "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
-@pytest.mark.parametrize("config", [replace(SIGNED, clock_offset_s=600)])
+@pytest.mark.parametrize("config", [replace(SIGNED_CONFIG, clock_offset_s=600)])
 async def test_the_partners_clock_can_be_ahead_for_dates_and_timestamps(app: App) -> None:
     assert await date(app.bench) == "Thu, 01 Jan 2026 00:10:00 GMT"
     assert [(await app.create(str(late_s), late_s=late_s))[0] for late_s in (0, -600)] == [400, 201]
 
 
-@pytest.mark.parametrize("config", [replace(SIGNED, clock_offset_s=-600, timestamp_of="token")])
+@pytest.mark.parametrize("config", [replace(SIGNED_CONFIG, clock_offset_s=-600, timestamp_of="token")])
 async def test_the_partners_clock_can_be_behind_where_the_tokens_issue_counts(app: App) -> None:
     assert await date(app.bench) == "Wed, 31 Dec 2025 23:50:00 GMT"
     assert [(await app.create(str(late_s), late_s=late_s))[0] for late_s in (0, 600)] == [400, 201]
 
 
-@pytest.mark.parametrize("config", [replace(SIGNED, sends_date=False)])
+@pytest.mark.parametrize("config", [replace(SIGNED_CONFIG, sends_date=False)])
 async def test_the_date_can_be_left_out(bench: Bench) -> None:
     assert await date(bench) is None
 

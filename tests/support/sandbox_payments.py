@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.support.sandbox_bench import Bench
+from sidecar.core.model import Secret
+from tests.support.sandbox_bench import CONFIG, Bench
 
 KEY = "canary-signing-key"
+SIGNED_CONFIG = replace(CONFIG, signing_key=Secret(KEY))
+"""Of a sandbox that checks signatures."""
 CREATE = "/api/pay1st/payments/create"
 FULFILMENTS = "/api/pay1st/payments/fulfilments"
 REFUNDS = "/api/pay1st/transactions/refunds/create"

@@ -64,6 +64,15 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return disk
 
 
+@pytest.fixture
+def removals(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """Removals of the file hang until `answers` is set."""
+    removals = Disk()
+    removals.answers.clear()
+    monkeypatch.setattr(TokenFile, "give_up", removals.hanging(TokenFile.give_up))
+    return removals
+
+
 @asynccontextmanager
 async def hanging(scene: Scene, disk: Disk, stalled_after_s: float = 0.02) -> AsyncIterator[None]:
     """Wait until the first token is in its file. Later operations of the disk hang while the block runs."""
@@ -160,16 +169,8 @@ async def test_a_good_token_stays_while_a_check_of_its_file_hangs(
 
 
 async def test_when_the_removal_hangs_too_the_old_token_is_reported_as_left_until_it_is_removed(
-    scene: Scene, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, disk: Disk, removals: Disk
 ) -> None:
-    removals, give_up = Disk(), TokenFile.give_up
-    removals.answers.clear()
-
-    def hangs(file: TokenFile) -> bool:
-        removals.answers.wait()
-        return give_up(file)
-
-    monkeypatch.setattr(TokenFile, "give_up", hangs)
     async with scene.running():
         async with hanging(scene, disk):
             take(scene, "access-token-two")
@@ -184,17 +185,8 @@ async def test_when_the_removal_hangs_too_the_old_token_is_reported_as_left_unti
 
 
 async def test_no_token_is_written_while_a_hanging_removal_might_remove_it(
-    scene: Scene, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, disk: Disk, removals: Disk
 ) -> None:
-    removals, give_up = Disk(), TokenFile.give_up
-    removals.answers.clear()
-
-    def hangs(file: TokenFile) -> bool:
-        removals.asked.set()
-        removals.answers.wait()
-        return give_up(file)
-
-    monkeypatch.setattr(TokenFile, "give_up", hangs)
     async with scene.running():
         async with hanging(scene, disk):
             take(scene, "access-token-two")
