@@ -62,8 +62,9 @@ class Observers:
         self._log = LogSink(log_format, cast(Level, settings.log_level), write_line, self.redactor, clock)
         self.recent = RecentEvents(clock)
         names = [profile.profile.name for profile in settings.profiles]
+        gateways = [profile.profile.name for profile in settings.profiles if profile.gateway is not None]
         self.metrics = Metrics(
-            providers, names, __version__, connections, lambda: self._lines.dropped, lambda: self.stalls()
+            providers, names, __version__, connections, lambda: self._lines.dropped, lambda: self.stalls(), gateways
         )
         self.spans, self.warnings = open_spans(clock) if settings.traces else (None, ())
         sinks: list[EventSink] = [self.metrics, self._log, self.recent]
@@ -73,6 +74,13 @@ class Observers:
         if settings.audit != "off":
             mode = cast(Literal["changes", "all"], settings.audit)
             self.audit = Audit(mode, log_format, partial(self._lines.put, "audit"), self.redactor, clock)
+
+    def gateway_audit(self) -> EventSink:
+        """Return the sink that writes a line for each call through a gateway, whatever the setting of the audit is."""
+        from sidecar.telemetry.gateway import GatewayAudit
+
+        log_format = cast(LogFormat, self._settings.log_format)
+        return GatewayAudit(log_format, partial(self._lines.put, "audit"), self.redactor, self._clock)
 
     def fast_path(self, caller_tokens: Callable[[], CallerTokens | None]) -> FastPath | None:
         """Return the fast path; None when it is off or when the log has a line for each request (`debug`)."""

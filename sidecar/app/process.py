@@ -43,33 +43,43 @@ OTHERS = 64
 """Open files besides the callers' connections: of the store, the partner, credentials, the log and the event loop."""
 
 
+_CALLS_OF_A_GATEWAY = 128
+"""Open files of each gateway besides its apps' connections: its connections to the partner (`MAX_CALLS` there)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionShares:
     """The maximum connections of each listener; `warning` is a sentence for the log when the limit lowers them."""
 
     vending: int
+    """Of the vending listener, and of each gateway."""
     admin: int
     warning: str | None = None
 
 
-def share_open_files(connections: int) -> ConnectionShares:
+def share_open_files(connections: int, gateways: int = 0) -> ConnectionShares:
     """Raise the soft limit to the hard limit, and divide the files between the listeners and all other uses.
 
-    `connections` is the maximum of each listener. If there are too few files, `OTHERS` of them, or five eighths of a
-    low limit, are kept for other uses. The admin listener gets a quarter of the remaining files, so that probes get
-    a response while the vending listener is full.
+    `connections` is the maximum of each listener. If there are too few files, those of other uses, or five eighths of a
+    low limit, are kept for them. The admin listener gets a quarter of the remaining files, so that probes get a
+    response while the other listeners are full.
     """
     files = _raised_limit()
-    if files == resource.RLIM_INFINITY or files >= 2 * connections + OTHERS:
+    others, for_callers = OTHERS + gateways * _CALLS_OF_A_GATEWAY, 1 + gateways
+    needed = (for_callers + 1) * connections
+    if files == resource.RLIM_INFINITY or files >= needed + others:
         return ConnectionShares(connections, connections)
-    left = files - min(OTHERS, files * 5 // 8)
-    vending = max(1, min(connections, left * 3 // 4))
-    admin = max(1, min(connections, left - vending))
+    left = files - min(others, files * 5 // 8)
+    vending = max(1, min(connections, left * 3 // 4 // for_callers))
+    admin = max(1, min(connections, left - vending * for_callers))
+    listeners, each = ("both listeners", "the vending listener") if not gateways else (
+        "all listeners", "each of the vending listener and the gateways"
+    )  # fmt: skip
     return ConnectionShares(
         vending,
         admin,
-        f"this process may open {files} files (RLIMIT_NOFILE), fewer than the {2 * connections} connections of both "
-        f"listeners (2 x SIDECAR_MAX_CONNECTIONS) and {OTHERS} more: the vending listener takes {vending} connections "
+        f"this process may open {files} files (RLIMIT_NOFILE), fewer than the {needed} connections of {listeners} "
+        f"({for_callers + 1} x SIDECAR_MAX_CONNECTIONS) and {others} more: {each} takes {vending} connections "
         f"and the admin listener {admin}; raise the limit, or lower SIDECAR_MAX_CONNECTIONS",
     )
 

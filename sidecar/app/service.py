@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import aiohttp
 
 from sidecar import __version__
 from sidecar.app.clock import SystemClock
-from sidecar.app.listeners import Listeners, guard_settings
+from sidecar.app.handlers import build_handlers
+from sidecar.app.listeners import Listeners
 from sidecar.app.observers import Observers
 from sidecar.app.service_manager import Health, ServiceManager, words_of
 from sidecar.app.settings_files import problems_with_files
 from sidecar.app.token_files import TokenFiles
 from sidecar.app.watched_files import WatchedFiles
-from sidecar.app.wiring import Process, open_settings_store, open_signers, partner_certificates
+from sidecar.app.wiring import Process, open_settings_store, partner_certificates
 from sidecar.config.profiles import disagreements
 from sidecar.config.schema import Settings
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.events import ConfigurationWarned, ServiceStarted, ServiceStopped, ServiceStopping
 from sidecar.core.model import Address
 from sidecar.core.ports import Clock
-from sidecar.partner.presets import PRESETS
 from sidecar.partner.transport import open_session
 from sidecar.stores.factory import Store
 from sidecar.vending.local_budget import LocalBudgets
 from sidecar.vending.profile_provider import ProfileProvider
 from sidecar.vending.refresher import Beat
 from sidecar.web.admin.app import AdminApi, AdminSources
-from sidecar.web.api.app import TokenApi
-from sidecar.web.api.guards import Guards
+
+if TYPE_CHECKING:
+    from sidecar.app.gateways import Gateways
 
 STOP_GRACE_S = 0.5
 """The time limit of running requests after the drain."""
@@ -71,6 +73,7 @@ class Service:
         self._files = WatchedFiles(settings, self._observers)
         self._store: Store | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._gateways: Gateways | None = None
 
     @property
     def bound(self) -> tuple[Address, ...]:
@@ -80,6 +83,11 @@ class Service:
     @property
     def admin_bound(self) -> tuple[Address, ...]:
         return self._listeners.admin_bound
+
+    @property
+    def gateways_bound(self) -> dict[str, tuple[Address, ...]]:
+        """The addresses of each profile's gateway."""
+        return self._listeners.gateways_bound
 
     async def start(self) -> None:
         """Open everything. On `ConfigurationError` nothing stays open. An unreachable store is no error."""
@@ -102,6 +110,7 @@ class Service:
                 admin_listen=tuple(map(str, self.admin_bound)),
                 store=self._store.kind if self._store is not None else "",
                 profiles=tuple(self.providers),
+                gateways=tuple(map(str, itertools.chain(*self.gateways_bound.values()))),
             )
         )
 
@@ -119,12 +128,13 @@ class Service:
         self._follower_tasks.append(asyncio.create_task(notifications))
 
     def _assemble(self, store: Store, session: aiohttp.ClientSession) -> None:
+        self._certificates = partner_certificates(self._sink, self._observers.stalls)
         process = Process(
             replica_id=f"{socket.gethostname()}-{self._clock.new_id()[:6]}",
             clock=self._clock,
             store=store,
             session=session,
-            certificates=partner_certificates(self._sink, self._observers.stalls),
+            certificates=self._certificates,
             redactor=self._observers.redactor,
             sink=self._sink,
             beat=Beat(self._clock),
@@ -148,21 +158,10 @@ class Service:
             raise ConfigurationError(problems)
 
     async def _listen(self) -> AdminApi:
-        headers = {name: PRESETS[provider.profile.partner].token_header for name, provider in self.providers.items()}
-        caller_tokens = self._files.caller_tokens() or (lambda: None)
-        fast_path = self._observers.fast_path(caller_tokens)
-        guards = Guards(guard_settings(self._settings, caller_tokens))
-        tokens = TokenApi(
-            self.providers,
-            guards,
-            self._sink,
-            self._clock,
-            headers,
-            signers=open_signers(self.providers.values(), self._clock, self._sink),
-            sign_max_bytes=self._settings.sign_max_bytes,
-            audit=self._observers.audit,
-            fast_path=fast_path,
+        handlers = build_handlers(
+            self._settings, self._observers, self._clock, self.providers, self._files.caller_tokens()
         )
+        self._gateways = handlers.open_gateways(self._certificates)
         sources = AdminSources(
             render_metrics=self._observers.metrics.render,
             recent_events=self._observers.recent,
@@ -174,7 +173,8 @@ class Service:
             stalled_files=self._observers.stalls,
         )
         admin = AdminApi(self.providers, sources)
-        await self._listeners.open(tokens, admin, fast_path)
+        gateways = {} if self._gateways is None else self._gateways.by_profile
+        await self._listeners.open(handlers.tokens, admin, handlers.fast_path, gateways)
         return admin
 
     def _first_timeout_passed(self) -> bool:
@@ -221,6 +221,8 @@ class Service:
         await self._cancel(self._follower_tasks)
         for provider in self.providers.values():
             provider.stop()
+        if self._gateways is not None:
+            await self._gateways.end_calls(STOP_GRACE_S)
         # Together: the response to a waiting caller depends on a refresh attempt that ends here.
         await asyncio.gather(
             *(provider.close() for provider in self.providers.values()), self._listeners.close(STOP_GRACE_S)
@@ -228,6 +230,8 @@ class Service:
         await self._cancel(self._tasks)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE_S):
+                if self._gateways is not None:
+                    await self._gateways.close()
                 if self._session is not None:
                     await self._session.close()
                 if self._store is not None:

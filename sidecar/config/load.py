@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sidecar.config import profiles, sources
 from sidecar.config.checks import check_proxies, check_store_files, check_trusted_certificates
@@ -10,8 +11,9 @@ from sidecar.config.environment import check_ignored
 from sidecar.config.otel import traces_wanted
 from sidecar.config.parsers import is_local
 from sidecar.config.schema import SETTINGS, Settings
-from sidecar.config.settings import Diagnostics, Values
+from sidecar.config.settings import Diagnostics, ProfileSettings, Values
 from sidecar.core.errors import ConfigurationError
+from sidecar.core.model import Address
 from sidecar.core.store_url import MemoryUrl
 
 
@@ -36,7 +38,7 @@ def load(
     check_ignored(environ, diagnostics)
     values = Values((written.environment, written.file), diagnostics)
     shared = values.read_all(SETTINGS)
-    _check_listeners(values, diagnostics)
+    _check_listeners(values, built, diagnostics)
     _check_sealing(values, diagnostics)
     check_store_files(values, diagnostics)
     check_trusted_certificates(environ, diagnostics)
@@ -53,20 +55,24 @@ def load(
     return settings
 
 
-def _check_listeners(values: Values, diagnostics: Diagnostics) -> None:
-    vending, admin = values[Settings.listen], values[Settings.admin_listen]
-    for address in vending:
-        if address in admin and (address.path or address.port):
-            diagnostics.problem(
-                f"{values.origin(Settings.listen)} and {values.origin(Settings.admin_listen)} both name {address}: the "
-                "admin listener needs one of its own"
-            )
-    beyond = [str(address) for address in vending if not is_local(address)]
-    if beyond and values.raw(Settings.caller_token_file) is None:
-        diagnostics.problem(
-            f"{values.origin(Settings.listen)} listens beyond loopback on {', '.join(beyond)}: any client that "
-            f"reaches it could get the token; set {Settings.caller_token_file.name}, or listen on 127.0.0.1"
-        )
+def _check_listeners(values: Values, built: Sequence[ProfileSettings], diagnostics: Diagnostics) -> None:
+    vending = values[Settings.listen]
+    gateways = [(one.gateway.origin, one.gateway.listen) for one in built if one.gateway is not None]
+    listeners = [
+        (values.origin(Settings.listen), vending),
+        (values.origin(Settings.admin_listen), values[Settings.admin_listen]),
+        *gateways,
+    ]
+    for (first, addresses), (second, others) in itertools.combinations(listeners, 2):
+        for address in addresses:
+            if address in others and (address.path or address.port):
+                diagnostics.problem(f"{first} and {second} both name {address}: each listener needs one of its own")
+    opened = [
+        (values.origin(Settings.listen), vending, "get the token"),
+        *((*one, "call the partner") for one in gateways),
+    ]
+    for origin, addresses, harm in opened:
+        _check_callers(origin, addresses, harm, values, diagnostics)
     if (
         values[Settings.forward_auth]
         and not values.raw(Settings.caller_token_file)
@@ -76,17 +82,29 @@ def _check_listeners(values: Values, diagnostics: Diagnostics) -> None:
             f"{values.origin(Settings.forward_auth)} accepts forwarded requests, so proxies must authenticate: set "
             f"{Settings.caller_token_file.name}, or listen on a unix socket ({Settings.listen.name})"
         )
-    over_tcp = [str(address) for address in vending if not address.path]
+
+
+def _check_callers(
+    origin: str, addresses: Sequence[Address], harm: str, values: Values, diagnostics: Diagnostics
+) -> None:
+    """Check who can reach a listener; `harm` is what any client there could do."""
+    beyond = [str(address) for address in addresses if not is_local(address)]
+    if beyond and values.raw(Settings.caller_token_file) is None:
+        diagnostics.problem(
+            f"{origin} listens beyond loopback on {', '.join(beyond)}: any client that "
+            f"reaches it could {harm}; set {Settings.caller_token_file.name}, or listen on 127.0.0.1"
+        )
+    over_tcp = [str(address) for address in addresses if not address.path]
     if over_tcp and values.raw(Settings.allowed_uids) and values.raw(Settings.caller_token_file) is None:
         diagnostics.warn(
             f"{values.origin(Settings.allowed_uids)} has no effect on {', '.join(over_tcp)}: the kernel reports the "
             f"user id on unix sockets only; listen on those alone, or set {Settings.caller_token_file.name}"
         )
-    abstract = [str(address) for address in vending if address.path and not address.file]
+    abstract = [str(address) for address in addresses if address.path and not address.file]
     if abstract and values.raw(Settings.allowed_uids) is None and values.raw(Settings.caller_token_file) is None:
         diagnostics.warn(
-            f"{values.origin(Settings.listen)} listens on {', '.join(abstract)}, which has no file mode: every user in "
-            "this network namespace can get the token; set "
+            f"{origin} listens on {', '.join(abstract)}, which has no file mode: every user in "
+            f"this network namespace can {harm}; set "
             f"{Settings.allowed_uids.name} or {Settings.caller_token_file.name}"
         )
 

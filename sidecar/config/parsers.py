@@ -9,12 +9,15 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from sidecar.core.account import account_named
 from sidecar.core.model import Address, Budget, Secret
 from sidecar.core.proxies import is_loopback
+
+if TYPE_CHECKING:
+    from sidecar.core.allow_list import AllowRule
 
 T = TypeVar("T")
 
@@ -137,6 +140,14 @@ def allowed_host(text: str) -> str:
     if not re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", text):
         raise ValueError("must be host names as callers send them, such as sidecar.internal or sidecar.internal:8181")
     return text.lower()
+
+
+def allow_rule(text: str) -> AllowRule:
+    """Parse `METHOD /path`, where `*` at the end stands for what follows."""
+    # Imported here: without a gateway nobody needs it.
+    from sidecar.core.allow_list import read_rule
+
+    return read_rule(text)
 
 
 def base_url(text: str) -> str:

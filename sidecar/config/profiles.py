@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from sidecar.config.checks import check_profile
 from sidecar.config.schema import SETTINGS, Settings
-from sidecar.config.settings import Diagnostics, Layer, ProfileSettings, Setting, Values
+from sidecar.config.settings import Diagnostics, GatewaySettings, Layer, ProfileSettings, Setting, Values
 from sidecar.config.sources import Sources
 from sidecar.core.account import normal_base_url
 from sidecar.core.model import Credentials, Profile
@@ -23,8 +23,12 @@ from sidecar.core.proxies import is_loopback
 from sidecar.file_operations import FileOperationError, read_in_time
 
 DEFAULT_NAME = "default"
-_OF_ONE_ACCOUNT = (Settings.credentials_dir, Settings.api_key, Settings.api_secret, Settings.account)
-_OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (Settings.partner, Settings.base_url, *_OF_ONE_ACCOUNT, Settings.role)
+_OF_ONE_ACCOUNT = (
+    Settings.credentials_dir, Settings.api_key, Settings.api_secret, Settings.account, Settings.gateway_listen,
+)  # fmt: skip
+_OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (
+    Settings.partner, Settings.base_url, *_OF_ONE_ACCOUNT, Settings.role, Settings.gateway_allow,
+)  # fmt: skip
 """In the file, preset, base URL and role above the tables are defaults that a table overrides. In the environment they
 would override the tables, and send the credentials of one account to the partner of another."""
 
@@ -83,6 +87,22 @@ def _build_one(name: str, values: Values, presets: Mapping[str, str], diagnostic
         credentials_origin=values.origin(Settings.credentials_dir) if directory else values.origin(Settings.api_key),
         sink_file=values[Settings.sink_file],
         sink_file_origin=values.origin(Settings.sink_file),
+        gateway=_gateway(values),
+    )
+
+
+def _gateway(values: Values) -> GatewaySettings | None:
+    listen = values[Settings.gateway_listen]
+    if listen is None:
+        return None
+    return GatewaySettings(
+        listen=listen,
+        origin=values.origin(Settings.gateway_listen),
+        allow=values[Settings.gateway_allow],
+        sign=values[Settings.gateway_sign],
+        replay=values[Settings.gateway_replay],
+        timeout_s=values[Settings.gateway_timeout_s],
+        max_body_bytes=values[Settings.gateway_max_body_bytes],
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from sidecar.config import parsers
+from sidecar.config import gateway, parsers
 from sidecar.config.settings import ProfileSettings, Setting
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Secret, StoreFailure
@@ -178,6 +178,12 @@ class Settings:
         "timestamps of signatures: partner (our clock, corrected by its offset from the partner's Date headers) or "
         "local (not corrected; logs a warning above 120 s)",
     )
+    gateway_listen = gateway.LISTEN
+    gateway_allow = gateway.ALLOW
+    gateway_sign = gateway.SIGN
+    gateway_replay = gateway.REPLAY
+    gateway_timeout_s = gateway.TIMEOUT_S
+    gateway_max_body_bytes = gateway.MAX_BODY_BYTES
     allowed_hosts = Setting[tuple[str, ...] | None](
         parsers.items(parsers.allowed_host),
         "",

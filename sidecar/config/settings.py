@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast, overload
 
-from sidecar.core.model import Credentials, Profile
+from sidecar.core.model import Address, Credentials, Profile, Seconds
+
+if TYPE_CHECKING:
+    from sidecar.core.allow_list import AllowRule
 
 PREFIX = "SIDECAR_"
 _QUOTED_CHARACTERS = 60
@@ -63,6 +67,35 @@ class Setting(Generic[T]):
         return self.default_note or self.default or "unset"
 
 
+class Replay(StrEnum):
+    """Which requests the gateway sends a second time after a 401."""
+
+    SAFE = "safe"
+    """GET and HEAD, which change nothing at the partner (RFC 9110 section 9.2.1)."""
+    ALL = "all"
+    OFF = "off"
+
+
+class SignedRequests(StrEnum):
+    """Which requests the gateway signs."""
+
+    WRITES = "writes"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """The gateway of one profile. `allow` None: the preset's list. `origin` names the setting `listen` as written."""
+
+    listen: tuple[Address, ...]
+    origin: str
+    allow: tuple[AllowRule, ...] | None
+    sign: SignedRequests
+    replay: Replay
+    timeout_s: Seconds
+    max_body_bytes: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSettings:
     """One partner account. Exactly one of `credentials_dir` and `credentials` is set."""
@@ -75,6 +108,7 @@ class ProfileSettings:
     sink_file: Path | None
     """None: the token is written to no file."""
     sink_file_origin: str
+    gateway: GatewaySettings | None = None
 
 
 class Diagnostics:

@@ -27,7 +27,8 @@ ErrorCode: TypeAlias = Literal[
     "unknown-profile", "bad-request", "partner-cooling-down", "call-budget-exhausted", "partner-unavailable",
     "credentials-rejected", "partner-refused-request", "store-unavailable", "starting", "timeout", "header-required",
     "forwarded-request", "host-not-allowed", "caller-not-allowed", "not-found", "method-not-allowed",
-    "payload-too-large", "overloaded", "internal-error", "signing-not-configured",
+    "payload-too-large", "overloaded", "internal-error", "signing-not-configured", "gateway-not-allowed",
+    "partner-unreachable", "partner-outcome-unknown",
 ]  # fmt: skip
 ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
 """The code of every error response. `web/responses.py` maps codes to HTTP statuses and titles."""

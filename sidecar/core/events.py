@@ -33,6 +33,8 @@ class ServiceStarted(Event):
     admin_listen: tuple[str, ...]
     store: str
     profiles: tuple[str, ...]
+    gateways: tuple[str, ...] = ()
+    """The addresses of the gateways, of all profiles in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 from sidecar.core.model import Seconds
 
-ListenerName: TypeAlias = Literal["vending", "admin"]
-"""The two listeners."""
+ListenerName: TypeAlias = Literal["vending", "admin", "gateway"]
+"""`gateway`: those of all profiles that have one."""
 
 Limit: TypeAlias = Literal["connections", "header-bytes", "pipelined", "slow-headers", "slow-body", "slow-reader"]
 """The limit that a connection exceeded, one word for each field of `Limits`."""
@@ -16,7 +16,7 @@ Limit: TypeAlias = Literal["connections", "header-bytes", "pipelined", "slow-hea
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The same for both listeners; each has a connection count of its own, so that neither starves the other."""
+    """The same for all listeners; each has a connection count of its own, so that neither starves the other."""
 
     max_connections: int = 512
     """Past it the connection that has been idle or late with its bytes for longest is closed, then the longest

@@ -53,6 +53,52 @@ class Audited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayCalled(Event):
+    """An app's call through the gateway has ended. One audit line, and the gateway's metrics.
+
+    `path` is without the query. `code` is the class of the partner's status (`2xx`) or an error code of the contract,
+    `status` the partner's status, 0 without one. `attempts` counts requests that were sent. `complete` is False where
+    the response did not reach the app in whole: it broke, or the app had left.
+    """
+
+    name = "gateway_called"
+    level = "debug"
+    method: str
+    path: str
+    caller: str
+    code: str
+    status: int
+    attempts: int
+    complete: bool
+    token_id: str
+    suspect: bool
+    signed: bool
+    token_age_s: Seconds
+    duration_s: Seconds
+    trace: TraceContext | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequestRefused(Event):
+    """The partner answered a signed request with 400. The token's age may be the cause."""
+
+    name = "signed_request_refused"
+    level = "warning"
+    token_age_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeUnknown(Event):
+    """A request was sent to the partner and got no response: the app has to find out what became of it."""
+
+    name = "partner_outcome_unknown"
+    level = "error"
+    method: str
+    path: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MalformedRequest(Event):
     """A request could not be parsed; nothing of it is logged, because it may hold a secret."""
 

@@ -44,6 +44,10 @@ class Preset:
     probe_path: str
     signing: SigningRecipe = _SIGNING
     published_signature: PublishedSignature = _PUBLISHED
+    authentication_path: str
+    """The gateway forwards neither this path nor anything below it."""
+    gateway_allow: tuple[str, ...]
+    """What the gateway forwards unless the operator lists something else: rules of `core.allow_list`."""
 
 
 _ALL = (
@@ -54,6 +58,13 @@ _ALL = (
         refresh_path="/api/pay1st/auth/refresh",
         content_type="application/vnd.carry1st.payments.partnerauthentication+json",
         probe_path="/api/pay1st/payments/methods",
+        authentication_path="/api/pay1st/auth",
+        # Without refunds and chargebacks: a refund without an amount is a full one.
+        gateway_allow=(
+            "GET /api/pay1st/*",
+            "POST /api/pay1st/payments/create",
+            "POST /api/pay1st/payments/fulfilments",
+        ),
     ),
     Preset(
         name="flow1st",
@@ -62,6 +73,9 @@ _ALL = (
         refresh_path=None,
         content_type="application/vnd.carry1st.products.distributorauthentication+json",
         probe_path="/api/distributors/products",
+        authentication_path="/api/distributors/auth",
+        # No order is on the list: each spends money.
+        gateway_allow=("GET /api/distributors/*",),
     ),
 )
 

@@ -42,7 +42,7 @@ def open_session(resolver: Resolver | None = None) -> aiohttp.ClientSession:
     that have changed since.
     """
     return aiohttp.ClientSession(
-        connector=_BoundedConnector(_PartnerResolver(resolver or Resolver(FALLBACK_AFTER_S))),
+        connector=_BoundedConnector(PartnerResolver(resolver or Resolver(FALLBACK_AFTER_S))),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         headers={"User-Agent": f"token-sidecar/{__version__}", "Accept-Encoding": "identity"},
@@ -103,7 +103,7 @@ class _BoundedHandler(ResponseHandler):
         self.set_exception(failure)
 
 
-class _PartnerResolver(AbstractResolver):
+class PartnerResolver(AbstractResolver):
     """Resolves for aiohttp, which tries the addresses as in RFC 8305. Its own resolver uses the loop's threads."""
 
     def __init__(self, resolver: Resolver) -> None:

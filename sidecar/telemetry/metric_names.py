@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from sidecar.core.errors import ERROR_CODES, FailureKind
+from sidecar.core.errors import ERROR_CODES, ErrorCode, FailureKind
 from sidecar.core.events import AttemptResult, Verdict
 from sidecar.core.listener_limits import Limit, ListenerName
 from sidecar.core.model import Operation, Reason
@@ -25,4 +25,6 @@ FILES: tuple[FileName, ...] = get_args(FileName)
 LINE_STREAMS: tuple[LineStream, ...] = get_args(LineStream)
 STORE_OPERATIONS = ("claim", "commit", "fail", "reject", "peek", "seed", "ping")
 
-CODES: tuple[str, ...] = ("ok", "not-modified", *ERROR_CODES)
+GATEWAY_CODES: tuple[ErrorCode, ...] = ("gateway-not-allowed", "partner-unreachable", "partner-outcome-unknown")
+"""Only responses of a gateway have these."""
+CODES: tuple[str, ...] = ("ok", "not-modified", *(code for code in ERROR_CODES if code not in GATEWAY_CODES))

@@ -26,6 +26,7 @@ from sidecar.core.events import (
     StoreFailed,
     TokenReported,
 )
+from sidecar.core.ports import EventSink
 from sidecar.core.process_events import LimitHit, RequestServed, StalledFile, TokenFileFailed
 from sidecar.telemetry import metric_names as names
 from sidecar.telemetry.gauges import CurrentState
@@ -62,11 +63,12 @@ class Metrics:
         connections: Callable[[], Mapping[str, int]] = dict,
         lines_dropped: Callable[[], Mapping[LineStream, int]] = dict,
         stalled_files: Callable[[], Sequence[StalledFile]] = tuple,
+        gateways: Sequence[str] = (),
     ) -> None:
         """`profiles` are the names that may become labels. `connections` counts open connections by listener.
 
         `lines_dropped` counts dropped log lines by stream. `stalled_files` has one item for each file operation that
-        hangs now.
+        hangs now. `gateways` are the profiles that have one.
         """
         # Process-wide in prometheus_client: `_created` series double the output and nothing reads them.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one out
@@ -116,6 +118,12 @@ class Metrics:
         self._partner_durations = {
             values: took.labels(*values) for values in itertools.product(profiles, names.OPERATIONS)
         }
+        self._gateways: EventSink | None = None
+        if gateways:
+            # Imported here: a sidecar without a gateway loads nothing of it.
+            from sidecar.telemetry.gateway import GatewayMetrics
+
+            self._gateways = GatewayMetrics(registry, gateways)
         text = "Always 1; the label has the version."
         build_info = Gauge("build_info", text, ("version",), namespace=names.NAMESPACE, registry=registry)
         build_info.labels(version).set(1)
@@ -156,4 +164,5 @@ class Metrics:
             case StoreFailed():
                 self._store_errors.count(event.operation)
             case _:
-                pass
+                if self._gateways is not None:
+                    self._gateways.emit(event)

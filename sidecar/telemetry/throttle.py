@@ -7,7 +7,14 @@ from collections.abc import Hashable
 from sidecar.core.events import Event, PartnerClockDiffers, StoreFailed, TokenReported
 from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.ports import Clock
-from sidecar.core.process_events import LimitHit, MalformedRequest, RequestRefused, TokenFileChanged, TokenFileFailed
+from sidecar.core.process_events import (
+    LimitHit,
+    MalformedRequest,
+    RequestRefused,
+    SignedRequestRefused,
+    TokenFileChanged,
+    TokenFileFailed,
+)
 
 QUIET_S: Seconds = 10
 MAX_KEYS = 256
@@ -28,7 +35,7 @@ def repeated_as(event: Event | str) -> Hashable | None:
             return event.name, event.cause
         case LimitHit():
             return event.name, event.listener, event.limit
-        case PartnerClockDiffers():
+        case PartnerClockDiffers() | SignedRequestRefused():
             return event.name, event.profile
         case RequestRefused():
             return event.name, event.code

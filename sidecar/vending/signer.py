@@ -50,6 +50,11 @@ class Signer:
         self._sink = sink
 
     @property
+    def headers(self) -> tuple[str, ...]:
+        """The names of the headers that `sign` makes."""
+        return self._recipe.timestamp_header, self._recipe.signature_header
+
+    @property
     def has_key(self) -> bool:
         return self._source.signing_key is not None
 

@@ -96,6 +96,9 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "timeout": (503, "No token came in time"),
         "unknown-profile": (404, "No such profile"),
         "signing-not-configured": (404, "There is no signing key"),
+        "gateway-not-allowed": (403, "The gateway does not forward this request"),
+        "partner-unreachable": (502, "The partner could not be reached"),
+        "partner-outcome-unknown": (504, "It is not known what the partner did"),
         "header-required": (403, "A required header is missing"),
         "forwarded-request": (403, "Forwarded requests are not served"),
         "host-not-allowed": (403, "The Host is not allowed"),
@@ -104,7 +107,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "not-found": (404, "No such path"),
         "method-not-allowed": (405, "The path does not take this method"),
         "payload-too-large": (413, "The body is too large"),
-        "overloaded": (503, "The sidecar has too many connections"),
+        "overloaded": (503, "The sidecar has too much to do at once"),
         "internal-error": (500, "Internal error"),
     }
 )
@@ -124,7 +127,7 @@ def problem(
     retry_after_s: Seconds | None = None,
     partner: PartnerDetail | None = None,
     headers: Mapping[str, str] = _EMPTY,
-    also: Mapping[str, str] = _EMPTY,
+    also: Mapping[str, object] = _EMPTY,
     content_type: str = PROBLEM_JSON,
 ) -> Response:
     """Return a problem document for `code`; `detail` must be safe for any caller to see. `also` has further members."""
@@ -182,7 +185,7 @@ class RequestError(SidecarError):
     """
 
     content_type = PROBLEM_JSON
-    also: Mapping[str, str] = _EMPTY
+    also: Mapping[str, object] = _EMPTY
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from sidecar.web.responses import PROBLEMS
 TOP = Path(__file__).resolve().parents[2]
 README = (TOP / "README.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (TOP / "docs/settings.md").read_text(encoding="utf-8")
+METRICS_PAGE = (TOP / "docs/metrics.md").read_text(encoding="utf-8")
 COMMANDS_PAGE = (TOP / "docs/commands.md").read_text(encoding="utf-8")
 DOCUMENTS = [*TOP.glob("*.md"), *TOP.glob("[!.]*/**/*.md")]
 
@@ -52,9 +53,9 @@ def test_the_settings_page_is_the_programs_own_and_the_readme_a_part_of_it() -> 
 
 
 def test_the_metrics_table_names_every_metric_and_no_other() -> None:
-    body, _ = Metrics(list, ["default"], __version__).render("")
+    body, _ = Metrics(list, ["default"], __version__, gateways=["default"]).render("")
     emitted = set(re.findall(r"^# TYPE token_sidecar_(\w+) ", body.decode(), re.MULTILINE))
-    written = {name for row in rows("metric") for name in re.findall(r"`(\w+)`", row[0])}
+    written = {name for row in rows("metric", METRICS_PAGE) for name in re.findall(r"`(\w+)`", row[0])}
     assert written == emitted
 
 

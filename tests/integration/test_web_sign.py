@@ -19,7 +19,7 @@ from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Secret, token_id_of
 from sidecar.vending import signer
 from sidecar.web.api.guards import GuardSettings
-from sidecar.web.api.sign import SMALL_BYTES
+from sidecar.web.api.request_reading import SMALL_BYTES
 from tests.support.fake_provider import NOW, vended
 from tests.support.vending_service import VendingService, vending_service
 from tests.support.wire import ASKING, Reply, ask, parse

@@ -21,8 +21,8 @@ from sidecar.vending.signer import Signer
 from sidecar.web.api.guards import Guards, RequiredAuth
 from sidecar.web.api.oauth import OAuthEndpoint
 from sidecar.web.api.openapi import OpenApiEndpoint
-from sidecar.web.api.request_reading import path_and_query
-from sidecar.web.api.sign import BodyMemory, SignEndpoint
+from sidecar.web.api.request_reading import BodyMemory, path_and_query
+from sidecar.web.api.sign import TOTAL_BYTES, SignEndpoint
 from sidecar.web.api.token import AuthorizeEndpoint, RejectedEndpoint, TokenEndpoint
 from sidecar.web.responses import (
     ANY_METHOD,
@@ -101,7 +101,7 @@ class Routes:
             "/openapi.json": OpenApiEndpoint(),
         }
         self._appended: dict[str, Route] = {}
-        memory = BodyMemory(sign_max_bytes)
+        memory = BodyMemory(sign_max_bytes, TOTAL_BYTES)
         for name, provider in providers.items():
             token, rejected, header = TokenEndpoint(provider), RejectedEndpoint(provider), token_headers[name]
             authorize = AuthorizeEndpoint(provider, header)

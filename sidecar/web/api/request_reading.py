@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
@@ -143,3 +145,33 @@ async def _read(request: HttpRequest, max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> RequestError:
     return RequestError("payload-too-large", f"Send at most {max_bytes} bytes.")
+
+
+SMALL_BYTES = 64 * 1024
+
+
+class BodyMemory:
+    """Bounds the memory of large bodies that are held at the same time, to `total_bytes` and at least one body.
+
+    `max_bytes` is the limit of one body. Bodies up to `SMALL_BYTES` are not counted: the number of connections bounds
+    them.
+    """
+
+    def __init__(self, max_bytes: int, total_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._free_bytes = max(total_bytes, max_bytes)
+
+    @contextmanager
+    def reserved(self, request: HttpRequest) -> Iterator[None]:
+        """Reserve memory for the request's body. Raises `RequestError` when there is not enough."""
+        length = request.content_length if request.can_read_body else 0
+        size_bytes = self.max_bytes if length is None else min(length, self.max_bytes)
+        if size_bytes <= SMALL_BYTES:
+            size_bytes = 0
+        if size_bytes > self._free_bytes:
+            raise RequestError("overloaded", "Too many large bodies are held at the same time.", retry_after_s=1)
+        self._free_bytes -= size_bytes
+        try:
+            yield
+        finally:
+            self._free_bytes += size_bytes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
@@ -12,40 +10,13 @@ from sidecar.core.timestamps import iso, iso_ms
 from sidecar.vending.api import TokenProvider
 from sidecar.vending.signer import Signer
 from sidecar.web.api.guards import RequiredAuth
-from sidecar.web.api.request_reading import path_and_query, prefers_text, read_bytes
+from sidecar.web.api.request_reading import BodyMemory, path_and_query, prefers_text, read_bytes
 from sidecar.web.api.token import SUSPECT, current_or_wait
 from sidecar.web.responses import TEXT, EndpointResult, RequestError, json_response, make_response
 from sidecar.web.server.request_handler import HttpRequest
 
-SMALL_BYTES = 64 * 1024
 TOTAL_BYTES = 16 * 1024 * 1024
-"""Leaves the manifests' memory limit of 128 MiB enough for everything else."""
-
-
-class BodyMemory:
-    """Bounds the memory of bodies that are signed at the same time, in all profiles together.
-
-    `max_bytes` is the limit of one body, which always fits. Bodies up to `SMALL_BYTES` are not counted: the number of
-    connections bounds them.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
-        self._free_bytes = max(TOTAL_BYTES, max_bytes)
-
-    @contextmanager
-    def reserved(self, length: int | None) -> Iterator[None]:
-        """Reserve memory for a body of this length; None: not known. Raises `RequestError` when there is not enough."""
-        size_bytes = self.max_bytes if length is None else min(length, self.max_bytes)
-        if size_bytes <= SMALL_BYTES:
-            size_bytes = 0
-        if size_bytes > self._free_bytes:
-            raise RequestError("overloaded", "Too many large bodies are being signed.", retry_after_s=1)
-        self._free_bytes -= size_bytes
-        try:
-            yield
-        finally:
-            self._free_bytes += size_bytes
+"""Of the bodies that are signed at the same time; leaves most of the manifests' 128 MiB for everything else."""
 
 
 class SignEndpoint:
@@ -70,7 +41,7 @@ class SignEndpoint:
             raise _no_key()
         # A request that waits for a token holds no body.
         await current_or_wait(self._provider)
-        with self._memory.reserved(request.content_length if request.can_read_body else 0):
+        with self._memory.reserved(request):
             body = await read_bytes(request, self._memory.max_bytes)
             # Again, as reading may take seconds. There is no pause from here until the key and the time are read.
             vended = await current_or_wait(self._provider)

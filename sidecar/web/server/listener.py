@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 from aiohttp.web_response import StreamResponse
@@ -25,8 +26,9 @@ from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.protocol import HttpConnection
 from sidecar.web.server.request_handler import WRITTEN, WRITTEN_LAST, HttpRequest
 from sidecar.web.server.sockets import BACKLOG, bound_address, open_sockets
+from sidecar.web.server.streamed_response import StreamedResponse
 
-Handler: TypeAlias = Callable[[HttpRequest], Awaitable[Response]]
+Handler: TypeAlias = Callable[[HttpRequest], Awaitable[Response | StreamedResponse]]
 
 
 class HttpServer(Server):
@@ -40,9 +42,13 @@ class HttpServer(Server):
         limits: Limits,
         *,
         fast_path: FastPath | None = None,
+        marks: Mapping[str, str] = MappingProxyType({}),
         on_most_ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_most_ended` is called when most of many connections have ended."""
+        """`marks` are further headers of the responses to requests that do not reach the handler.
+
+        `on_most_ended` is called when most of many connections have ended.
+        """
         loop = asyncio.get_running_loop()
         super().__init__(
             self._respond,  # type: ignore[arg-type]  # each request is made by the factory, which aiohttp's types ignore
@@ -55,6 +61,7 @@ class HttpServer(Server):
         self._sink = sink
         self._name = listener
         self._fast_path = fast_path
+        self.marks = marks
         self._running_loop = loop
         self.registry = ConnectionRegistry(limits, self._limited, on_most_ended)
 
@@ -72,16 +79,20 @@ class HttpServer(Server):
         connection = request.connection
         connection.begin(request)
         response = await self._handle(request)
-        keeps = not (response.closes or connection.ends or self._draining)
-        connection.write(
-            wire_bytes(
-                response,
-                closes=not keeps,
-                at=time.time(),
-                with_body=request.method != "HEAD",
-                minor_version=request.version.minor,
+        keeps = not (connection.ends or self._draining)
+        if isinstance(response, StreamedResponse):
+            keeps = await response.write_to(request, keeps=keeps)
+        else:
+            keeps = keeps and not response.closes
+            connection.write(
+                wire_bytes(
+                    response,
+                    closes=not keeps,
+                    at=time.time(),
+                    with_body=request.method != "HEAD",
+                    minor_version=request.version.minor,
+                )
             )
-        )
         if connection.write_paused:
             await request.writer.drain()
         connection.finish(keeps=keeps)

@@ -12,14 +12,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from aiohttp.http import HttpProcessingError
-from aiohttp.web_server import Server
 
 from sidecar.core.listener_limits import Limit
 from sidecar.core.model import MonotonicTime, Seconds
 from sidecar.core.ports import EventSink
-from sidecar.web.responses import wire_bytes
+from sidecar.web.responses import Response, wire_bytes
 from sidecar.web.server.connection_registry import ConnectionRegistry
 from sidecar.web.server.fast_path import FastPath
 from sidecar.web.server.known_requests import Key
@@ -27,6 +28,9 @@ from sidecar.web.server.request_feed import RequestFeed
 from sidecar.web.server.request_handler import OVERLOADED, ConnectionHandler, HttpRequest, malformed
 from sidecar.web.server.request_parser import is_plain, is_whole_head
 from sidecar.web.server.socket_protocol import SocketProtocol
+
+if TYPE_CHECKING:
+    from sidecar.web.server.listener import HttpServer
 
 KEEPALIVE_S: Seconds = 75
 
@@ -41,7 +45,7 @@ class HttpConnection(SocketProtocol):
 
     def __init__(
         self,
-        server: Server,
+        server: HttpServer,
         registry: ConnectionRegistry,
         fast_path: FastPath | None,
         sink: EventSink,
@@ -86,7 +90,7 @@ class HttpConnection(SocketProtocol):
             return
         if self._is_turned_away:
             # Only after the request was read: closing with unread bytes sends a reset, which may overtake the response.
-            self.write(OVERLOADED)
+            self.write_last(OVERLOADED)
             self.close()
         elif self._feed is not None and not self._at_rest:
             self._returns_to_rest, self.fast_key = False, None
@@ -172,8 +176,13 @@ class HttpConnection(SocketProtocol):
         """Answer bytes that are not a valid request, and end the connection."""
         if error.code == 431:
             self.limited("header-bytes")
-        self.write(wire_bytes(malformed(self._sink, error.code, error), closes=True))
+        self.write_last(malformed(self._sink, error.code, error))
         self.linger()
+
+    def write_last(self, response: Response) -> None:
+        """Write a response to a request that did not reach our handler; the connection ends with it."""
+        marked = replace(response, headers={**response.headers, **self._server.marks})
+        self.write(wire_bytes(marked, closes=True))
 
     @asynccontextmanager
     async def waiting_for_body(self) -> AsyncIterator[None]:
@@ -228,7 +237,7 @@ class HttpConnection(SocketProtocol):
         """As `ManagedConnection`."""
         if self._is_turned_away and not self.is_closing:
             # Its client had no time to send a request. Most clients read the response before they see the close.
-            self.write(OVERLOADED)
+            self.write_last(OVERLOADED)
             self.close()
         else:
             super().abort()

@@ -25,7 +25,7 @@ from sidecar.core.model import Seconds
 from sidecar.core.ports import EventSink
 from sidecar.core.process_events import MalformedRequest
 from sidecar.core.safe_traceback import safe_traceback
-from sidecar.web.responses import Response, problem, wire_bytes
+from sidecar.web.responses import Response, problem
 from sidecar.web.server.socket_protocol import LINGER_S
 
 if TYPE_CHECKING:
@@ -36,13 +36,10 @@ UNREADABLE = (
     "and at most 126 header lines."
 )
 HEAD_TOO_LARGE = "The request line and headers, with empty lines before them, are longer than SIDECAR_MAX_HEADER_BYTES."
-OVERLOADED = wire_bytes(
-    problem(
-        "overloaded",
-        "The sidecar is at its connection limit (SIDECAR_MAX_CONNECTIONS, or its limit of open files).",
-        retry_after_s=1,
-    ),
-    closes=True,
+OVERLOADED = problem(
+    "overloaded",
+    "The sidecar is at its connection limit (SIDECAR_MAX_CONNECTIONS, or its limit of open files).",
+    retry_after_s=1,
 )
 _NEVER_S: Seconds = 1e9
 """Idle connections are ended by their `HttpConnection`: aiohttp does not see requests that the fast path answers."""
@@ -128,7 +125,7 @@ class ConnectionHandler(RequestHandler):
             response = problem("internal-error", "Internal error. See the sidecar log.")
         if request.writer.output_size > 0:
             raise ConnectionError("a response was already begun")
-        self.connection.write(wire_bytes(response, closes=True))
+        self.connection.write_last(response)
         return WRITTEN_LAST
 
     def log_exception(self, *args: object, **kwargs: object) -> None:  # noqa: ARG002 - texts may hold a secret

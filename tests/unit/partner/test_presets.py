@@ -27,6 +27,12 @@ def test_pay1st_is_as_documented() -> None:
         "probe_path": "/api/pay1st/payments/methods",
         "signing": SIGNING,
         "published_signature": dataclasses.asdict(PRESETS["pay1st"].published_signature),
+        "authentication_path": "/api/pay1st/auth",
+        "gateway_allow": (
+            "GET /api/pay1st/*",
+            "POST /api/pay1st/payments/create",
+            "POST /api/pay1st/payments/fulfilments",
+        ),
     }
 
 
@@ -41,6 +47,8 @@ def test_flow1st_is_as_documented_and_has_no_refresh() -> None:
         "probe_path": "/api/distributors/products",
         "signing": SIGNING,
         "published_signature": dataclasses.asdict(PRESETS["pay1st"].published_signature),
+        "authentication_path": "/api/distributors/auth",
+        "gateway_allow": ("GET /api/distributors/*",),
     }
 
 

@@ -135,6 +135,8 @@ SENTENCES: Mapping[str, str] = MappingProxyType(
         "credentials_changed": "Credentials changed",
         "signing_key_changed": "Signing key {present}",
         "partner_clock_differs": "Partner clock is ahead of ours by {offsetS}, and signatures are not corrected",
+        "signed_request_refused": "Signed request refused with 400, the token was {tokenAgeS} old",
+        "partner_outcome_unknown": "Outcome of {method} {path} at the partner is not known: {cause}",
         "credentials_unreadable": "Credentials cannot be read: {problem}",
         "partner_certificates_changed": "Trusted certificates for partner calls changed",
         "partner_certificates_unreadable": "Certificates cannot be read, the previous ones stay in use: {problem}",

@@ -1,0 +1,54 @@
+"""Which headers pass the gateway, in each direction (RFC 9110 section 7.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+VIA = "1.1 token-sidecar"
+"""RFC 9110 section 7.6.3 asks a gateway for it. A sidecar refuses requests that have one, so no loop can arise."""
+
+_HOP_BY_HOP = frozenset(
+    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings",
+     "proxy-authenticate", "proxy-authorization", "proxy-authentication-info")
+)  # fmt: skip
+"""Between two neighbours alone: RFC 9110 section 7.6.1, RFC 9112, and what older clients send."""
+_NOT_FORWARDED = frozenset(
+    ("host", "content-length", "expect", "authorization", "origin", "via", "forwarded", "x-real-ip")
+)
+"""Written anew, answered by the sidecar, a secret that no app needs to send, or read by the guards."""
+_GUARDS = ("sidecar-", "sec-fetch-", "x-forwarded-")
+_MARKS = frozenset(
+    ("sidecar-answer", "sidecar-attempts", "sidecar-token", "token-id", "token-suspect", "content-length")
+)
+"""Of a response: what only the sidecar says, and what is written anew."""
+
+
+def for_partner(headers: Iterable[tuple[str, str]], ours: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield the app's headers that the partner gets. `ours` (lower case) are set here: token and signature.
+
+    Underscores count as dashes: some servers treat both alike, and would read an app's value for ours.
+    """
+    headers = list(headers)
+    dropped = _HOP_BY_HOP | _NOT_FORWARDED | ours | _nominated(headers)
+    for name, value in headers:
+        low = name.lower().replace("_", "-")
+        if low not in dropped and not low.startswith(_GUARDS):
+            yield name, value
+
+
+def for_app(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the partner's headers that the app gets."""
+    headers = list(headers)
+    texts = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    dropped = _HOP_BY_HOP | _MARKS | _nominated(texts)
+    return (field for field, (name, _) in zip(headers, texts, strict=True) if name.lower() not in dropped)
+
+
+def _nominated(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Return the further headers that `Connection` declares to be hop-by-hop."""
+    return frozenset(
+        option.strip().lower().replace("_", "-")
+        for name, value in headers
+        if name.lower() == "connection"
+        for option in value.split(",")
+    )
