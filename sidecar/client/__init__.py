@@ -1,4 +1,5 @@
 """For apps in Python: adds the sidecar's current token to requests to the partner, and reports rejected tokens.
 
-`sidecar.client.httpx` and `sidecar.client.aiohttp` need the library of the same name. No other module here needs them.
+With `sign` it adds the partner's signature, too. `sidecar.client.httpx` and `sidecar.client.aiohttp` need the library
+of the same name.
 """

@@ -1,12 +1,13 @@
 """A client middleware for aiohttp: `aiohttp.ClientSession(middlewares=[SidecarAuth()])`.
 
-The token is sent only to the origin that the app requested (scheme, host and port), also while aiohttp follows
-redirects. A middleware cannot distinguish the requests of a redirect chain from the app's own. They follow one another
-in one task, so the response to a request shows whether the next one in this task follows a redirect.
+Token and signature are sent only to the origin that the app requested (scheme, host and port), also while aiohttp
+follows redirects. A middleware cannot distinguish the requests of a redirect chain from the app's own. They follow one
+another in one task, so the response to a request shows whether the next one in this task follows a redirect.
 """
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -24,11 +25,13 @@ from sidecar.client.requests import (
     MAX_RESPONSE_BYTES,
     TIMEOUT_S,
     PartnerHeader,
+    PartnerHeaders,
     SidecarRequest,
     SidecarRequests,
     check_reported,
-    partner_header,
+    partner_headers,
 )
+from sidecar.client.signed_body import read_body
 
 _UNAUTHORIZED = 401
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -87,9 +90,14 @@ class SidecarAuth:
     another origin, that request has no token, and a 401 to it is neither reported nor retried. A middleware around this
     one must not run each request in its own task: redirects are detected by their task.
 
+    With `sign` each request also gets the partner's signature of its body: all but GET, HEAD, OPTIONS and TRACE without
+    a body. The body is read into memory, and exactly these bytes are sent, so a stream is retried, too. The retry has
+    a new signature. A signature is sent where the token is. Requests raise `ValueError` for a body that cannot be
+    signed: with `compress`, or when it was read before. A middleware that changes the body must come before this one.
+
     Each call to the sidecar may take as long as the request's or the session's own `timeout`, and at most `timeout_s`
-    seconds. Requests raise `TokenUnavailableError` when the sidecar has no token, `aiohttp.ClientError` or
-    `TimeoutError` when no sidecar responds.
+    seconds. Requests raise `TokenUnavailableError` when the sidecar has no token or does not sign,
+    `aiohttp.ClientError` or `TimeoutError` when no sidecar responds.
     """
 
     def __init__(
@@ -100,9 +108,10 @@ class SidecarAuth:
         caller_token: str = "",
         caller_token_file: str | PathLike[str] | None = None,
         timeout_s: float = TIMEOUT_S,
+        sign: bool = False,
     ) -> None:
         """Takes the arguments of `SidecarRequests`. Raises `ValueError`."""
-        self._requests = SidecarRequests(url, profile, caller_token, caller_token_file, timeout_s)
+        self._requests = SidecarRequests(url, profile, caller_token, caller_token_file, timeout_s, sign=sign)
 
     def __repr__(self) -> str:
         return f"SidecarAuth({self._requests!r})"
@@ -119,21 +128,23 @@ class SidecarAuth:
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         limits = self._limits(request, handler)
-        sent = await self._header(limits)
-        request.headers[sent.name] = sent.value
+        body = await read_body(request) if self._requests.sign else b""
+        sent = await self._headers(request.method, body, limits)
+        _put(request, sent)
         response = await handler(request)
         if response.status != _UNAUTHORIZED:
             return response
         try:
-            current = await self._header_instead_of(sent, limits)
+            await self._report(sent.token, limits)
+            current = await self._headers(request.method, body, limits)
         except BaseException:
             # Also when cancelled: the caller does not get this response, so it cannot release the connection.
             response.close()
             raise
-        if current == sent or not _can_be_sent_again(request):
+        if current.token == sent.token or not _can_be_sent_again(request):
             return response
         response.release()
-        request.headers[current.name] = current.value
+        _put(request, current)
         return await handler(request)
 
     def _limits(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientTimeout:
@@ -147,13 +158,13 @@ class SidecarAuth:
             sock_read=theirs.sock_read,
         )
 
-    async def _header(self, limits: aiohttp.ClientTimeout) -> PartnerHeader:
-        return partner_header(*await self._send(self._requests.header(), limits))
+    async def _headers(self, method: str, body: bytes, limits: aiohttp.ClientTimeout) -> PartnerHeaders:
+        wanted = self._requests.headers(method, body)
+        return partner_headers(wanted, *await self._send(wanted, limits))
 
-    async def _header_instead_of(self, rejected: PartnerHeader, limits: aiohttp.ClientTimeout) -> PartnerHeader:
+    async def _report(self, rejected: PartnerHeader, limits: aiohttp.ClientTimeout) -> None:
         status, _, body = await self._send(self._requests.rejected(rejected), limits)
         check_reported(status, body)
-        return await self._header(limits)
 
     async def _send(self, request: SidecarRequest, limits: aiohttp.ClientTimeout) -> _Reply:
         reply = await self._send_once(request, limits)
@@ -164,15 +175,20 @@ class SidecarAuth:
         """Return status, headers and body. Uses a new session: the app's may have proxies and default headers."""
         path = self._requests.socket_path
         connector = aiohttp.UnixConnector(path) if path else aiohttp.TCPConnector()
+        # aiohttp warns about large bodies that are `bytes`.
+        data = io.BytesIO(request.body) if request.body else None
         async with (
             aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=False) as session,
             session.request(
-                request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
+                request.method, request.url, headers=request.headers, data=data, allow_redirects=False
             ) as response,
         ):
             body = b""
             while len(body) <= MAX_RESPONSE_BYTES and (part := await response.content.read(MAX_RESPONSE_BYTES)):
                 body += part
+            if response.connection is not None and response.connection.transport is not None:
+                # The sidecar did not read all of a large body: without this the connection waits until it does.
+                response.connection.transport.abort()
             return response.status, dict(response.headers), body
 
 
@@ -188,6 +204,11 @@ def _limits_in(handler: object) -> Iterator[aiohttp.ClientTimeout]:
             yield cell.cell_contents
         else:
             yield from _limits_in(cell.cell_contents)
+
+
+def _put(request: aiohttp.ClientRequest, headers: PartnerHeaders) -> None:
+    for header in headers:
+        request.headers[header.name] = header.value
 
 
 def _can_be_sent_again(request: aiohttp.ClientRequest) -> bool:

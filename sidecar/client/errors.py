@@ -1,10 +1,12 @@
 """The errors that a client of the sidecar may have to handle.
 
 ClientError
-└── TokenUnavailableError    the sidecar responded without a token
+└── TokenUnavailableError    the sidecar responded without a token, or without the signature of a request
 """
 
 from __future__ import annotations
+
+_NOT_SIGNED = ("signing-not-configured", "payload-too-large")
 
 
 class ClientError(Exception):
@@ -15,7 +17,7 @@ class ClientError(Exception):
 
 
 class TokenUnavailableError(ClientError):
-    """There is no token now.
+    """There is no token now, or no signature for a request that has to be signed.
 
     `code` is one of the sidecar's error codes; empty if the response was not from a sidecar. `status` is the HTTP
     status. `retry_after_s` is the time to wait in whole seconds; None when waiting does not help or it is unknown.
@@ -32,4 +34,5 @@ class TokenUnavailableError(ClientError):
         if not self.code:
             return f"the {self.status} response is not from a sidecar: is this the address of the vending listener?"
         wait = "" if self.retry_after_s is None else f"; try again in {self.retry_after_s} s"
-        return f"the sidecar has no token to give: {self.code} ({self.status}){wait}"
+        problem = "cannot sign this request" if self.code in _NOT_SIGNED else "has no token to give"
+        return f"the sidecar {problem}: {self.code} ({self.status}){wait}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from urllib.parse import quote, urlsplit
@@ -26,24 +26,43 @@ _UNAUTHORIZED = 401
 _SCHEME = "Bearer "
 _CODE = re.compile(r"[a-z][a-z-]{0,63}")
 _TOKEN = re.compile("[!-~]+")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile("[!-~]([ -~]*[!-~])?")
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 @dataclass(frozen=True, slots=True)
 class SidecarRequest:
-    """One request to the sidecar; `url` is absolute, `headers` and `body` may contain a secret."""
+    """One request to the sidecar; `url` is absolute, `headers` and `body` may contain a secret.
+
+    `signs`: the response is that of /v1/sign.
+    """
 
     method: str
     url: str
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    signs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerHeader:
-    """The header that the partner expects, with the current token in it."""
+    """A header that the partner expects."""
 
     name: str
     value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerHeaders:
+    """The headers that the partner expects for one request, all from one response of the sidecar."""
+
+    token: PartnerHeader
+    signature: tuple[PartnerHeader, ...] = ()
+    """Signature and timestamp; empty for a request that is not signed."""
+
+    def __iter__(self) -> Iterator[PartnerHeader]:
+        return iter((self.token, *self.signature))
 
 
 class SidecarRequests:
@@ -54,10 +73,13 @@ class SidecarRequests:
     again when it changed. If the sidecar rejects a line, the next other line is tried. `caller_token` is such a line,
     or the whole content, and never changes. `timeout_s` is the longest wait for the sidecar.
 
+    With `sign` the sidecar signs each request that has a body or may change something: all but GET, HEAD, OPTIONS and
+    TRACE without a body.
+
     Raises `ValueError` without secrets in it when an argument cannot be used.
     """
 
-    __slots__ = ("_base", "_caller_token", "_profile", "socket_path", "timeout_s", "url")
+    __slots__ = ("_base", "_caller_token", "_profile", "sign", "socket_path", "timeout_s", "url")
 
     def __init__(
         self,
@@ -66,10 +88,13 @@ class SidecarRequests:
         caller_token: str = "",
         caller_token_file: str | PathLike[str] | None = None,
         timeout_s: float = TIMEOUT_S,
+        *,
+        sign: bool = False,
     ) -> None:
         if not 0 < timeout_s < math.inf:
             raise ValueError("timeout_s must be a number of seconds above 0")
         self.timeout_s = timeout_s
+        self.sign = sign
         self.url = url
         self.socket_path = url.removeprefix("unix:") if url.startswith("unix:/") else None
         """The path of the unix socket; None: connect to the URL's host."""
@@ -81,9 +106,12 @@ class SidecarRequests:
     def __repr__(self) -> str:
         return f"SidecarRequests({self.url}{self._profile})"
 
-    def header(self) -> SidecarRequest:
-        """Return the request for the header that the partner expects now."""
-        return SidecarRequest("GET", f"{self._base}/v1/authorize{self._profile}", self._headers())
+    def headers(self, method: str, body: bytes = b"") -> SidecarRequest:
+        """Return the request for the headers that the partner expects now with this method and exactly this body."""
+        if not self.sign or (method in _SAFE_METHODS and not body):
+            return SidecarRequest("GET", f"{self._base}/v1/authorize{self._profile}", self._headers())
+        headers = {**self._headers(), "Content-Type": "application/octet-stream"}
+        return SidecarRequest("POST", f"{self._base}/v1/sign{self._profile}", headers, body, signs=True)
 
     def rejected(self, header: PartnerHeader) -> SidecarRequest:
         """Return the report that the partner rejected the token in this header. Apps need not read the response."""
@@ -108,10 +136,9 @@ class SidecarRequests:
         return headers
 
 
-def partner_header(status: int, headers: Mapping[str, str], body: bytes) -> PartnerHeader:
-    """Read the response to `SidecarRequests.header`. Raises `TokenUnavailableError`."""
-    # The header's name depends on the partner; the format of the value is the same for all.
-    found = next((PartnerHeader(*field) for field in headers.items() if _holds_token(field[1])), None)
+def partner_headers(request: SidecarRequest, status: int, headers: Mapping[str, str], body: bytes) -> PartnerHeaders:
+    """Read the response to this request of `SidecarRequests.headers`. Raises `TokenUnavailableError`."""
+    found = _signed(body) if request.signs else _with_token(headers.items())
     if status != 200 or found is None:
         raise _unavailable(status, body)
     return found
@@ -123,20 +150,48 @@ def check_reported(status: int, body: bytes) -> None:
         raise _unavailable(status, body)
 
 
+def _signed(body: bytes) -> PartnerHeaders | None:
+    """Return the headers in a response of /v1/sign; None without a token or a signature, or if one is malformed."""
+    given = _document(body).get("headers")
+    if not isinstance(given, dict) or not all(_is_header(name, value) for name, value in given.items()):
+        return None
+    found = _with_token(given.items())
+    if found is None:
+        return None
+    others = (PartnerHeader(name, value) for name, value in given.items() if name != found.token.name)
+    signed = replace(found, signature=tuple(others))
+    return signed if signed.signature else None
+
+
+def _with_token(headers: Iterable[tuple[str, str]]) -> PartnerHeaders | None:
+    # The header's name depends on the partner; the format of the value is the same for all.
+    return next((PartnerHeaders(PartnerHeader(*header)) for header in headers if _holds_token(header[1])), None)
+
+
 def _holds_token(value: str) -> bool:
     return value.startswith(_SCHEME) and _TOKEN.fullmatch(value.removeprefix(_SCHEME)) is not None
 
 
+def _is_header(name: str, value: object) -> bool:
+    return _NAME.fullmatch(name) is not None and isinstance(value, str) and _VALUE.fullmatch(value) is not None
+
+
 def _unavailable(status: int, body: bytes) -> TokenUnavailableError:
     """Return the error for a problem document (RFC 9457), without its texts: any server may have responded."""
-    try:
-        problem = json.loads(body)
-    except (ValueError, RecursionError):
-        problem = None
-    if not isinstance(problem, dict) or not _CODE.fullmatch(str(problem.get("code"))):
+    problem = _document(body)
+    if not _CODE.fullmatch(str(problem.get("code"))):
         return TokenUnavailableError(status)
     wait_s = problem.get("retryAfter")
     return TokenUnavailableError(status, str(problem["code"]), wait_s if type(wait_s) is int else None)
+
+
+def _document(body: bytes) -> dict[str, object]:
+    """Return the JSON object; empty if it is none."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _checked(url: str) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.numbered_sidecar import NumberedSidecar
+from tests.clients.redirector import Redirector
 from tests.clients.refuser import Refuser
 from tests.clients.site import CALLER_TOKEN, Partner, Site, partner_process, site_with
 from tests.support.threaded import in_a_thread
@@ -49,3 +51,22 @@ def locked_site(partner: Partner, folder: Path) -> Iterator[Site]:
 def refuser() -> Iterator[Refuser]:
     with in_a_thread(Refuser()) as refuser:
         yield refuser
+
+
+@pytest.fixture
+def origin() -> Iterator[Redirector]:
+    with in_a_thread(Redirector()) as origin:
+        yield origin
+
+
+@pytest.fixture
+def other() -> Iterator[Redirector]:
+    with in_a_thread(Redirector()) as other:
+        yield other
+
+
+@pytest.fixture
+def sidecar() -> Iterator[NumberedSidecar]:
+    """In place of a real one."""
+    with in_a_thread(NumberedSidecar()) as sidecar:
+        yield sidecar

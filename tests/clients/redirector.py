@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.clients.request_body import read_body
+
 
 @dataclass(frozen=True)
 class Seen:
-    """One request; `token` is its header `AccessToken`."""
+    """One request; `token` is its header `AccessToken`, `headers` has the names in lower case."""
 
     method: str
     target: str
     token: str | None
     body: bytes = field(default=b"")
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 class Redirector(ThreadingHTTPServer):
@@ -42,9 +45,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: Redirector
 
     def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        body = read_body(self)
         tokens = self.headers.get_all("AccessToken")
-        self.server.seen.append(Seen(self.command, self.path, ",".join(tokens) if tokens else None, body))
+        headers = tuple((name.lower(), value) for name, value in self.headers.items())
+        self.server.seen.append(Seen(self.command, self.path, ",".join(tokens) if tokens else None, body, headers))
         status, location = self.server.locations.get(self.path, (self.server.status, ""))
         self.send_response(status)
         if location:

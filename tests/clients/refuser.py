@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.clients.request_body import read_body
+
 _REFUSAL = bytes(1 << 20)
 """More than buffers hold: a client that does not read it keeps its connection until it closes it."""
 
@@ -25,8 +27,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Refuser
 
     def _refuse(self) -> None:
-        body = self._chunks() if self.headers["Transfer-Encoding"] else self._read(self.headers["Content-Length"])
-        self.server.seen.append((self.path, self.headers["AccessToken"], body))
+        self.server.seen.append((self.path, self.headers["AccessToken"], read_body(self)))
         self.send_response(401)
         self.send_header("Content-Length", str(len(_REFUSAL)))
         self.end_headers()
@@ -34,17 +35,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(_REFUSAL)
 
     do_GET = do_POST = do_PUT = do_DELETE = _refuse  # noqa: N815 - the standard library's names
-
-    def _read(self, length: str | None) -> bytes:
-        return self.rfile.read(int(length or 0))
-
-    def _chunks(self) -> bytes:
-        whole = b""
-        while size := int(self.rfile.readline(), 16):
-            whole += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return whole
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's form
         """Write nothing: the output belongs to the tests."""

@@ -38,6 +38,12 @@ class Partner:
         """Reject all tokens issued so far."""
         self._act("revoke")
 
+    def requests(self) -> list[tuple[str, int, str | None]]:
+        """Return method, status and the state of the signature of each request but token calls, in order."""
+        with urllib.request.urlopen(f"{self.url}/_sandbox/journal", timeout=START_LIMIT_S) as answer:
+            found = json.load(answer)["requests"]
+        return [(each["method"], each["status"], each["signature"]) for each in found if "/auth" not in each["path"]]
+
     def reset(self) -> None:
         self._act("reset")
 
@@ -88,10 +94,10 @@ def partner_process() -> Iterator[Partner]:
 @contextmanager
 def site_with(partner: Partner, folder: Path, **settings: str) -> Iterator[Site]:
     """Start a new sidecar: no test has revoked its first token."""
+    credentials = {"SIDECAR_API_KEY": "demo-api-key", "SIDECAR_API_SECRET": "demo-api-secret"}
     environ = {
         "SIDECAR_BASE_URL": partner.url,
-        "SIDECAR_API_KEY": "demo-api-key",
-        "SIDECAR_API_SECRET": "demo-api-secret",
+        **({} if "SIDECAR_CREDENTIALS_DIR" in settings else credentials),
         "SIDECAR_LISTEN": f"127.0.0.1:0,unix:{folder}/sidecar.sock",
         "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0",
         "SIDECAR_DRAIN_S": "0",
@@ -100,3 +106,14 @@ def site_with(partner: Partner, folder: Path, **settings: str) -> Iterator[Site]
     with process("serve", environ=environ) as serve:
         address = wait_for(r'"event": ?"service_started".*"listen": ?\["([^"]+)"', serve.stdout)
         yield Site(f"http://{address}", folder / "sidecar.sock", partner)
+
+
+@contextmanager
+def signing_site(partner: Partner, folder: Path, **settings: str) -> Iterator[Site]:
+    """Start a new sidecar with the sandbox's signing key."""
+    credentials = folder / "credentials"
+    credentials.mkdir()
+    for name in ("api-key", "api-secret", "signing-key"):
+        (credentials / name).write_text(f"demo-{name}")
+    with site_with(partner, folder, SIDECAR_CREDENTIALS_DIR=str(credentials), **settings) as site:
+        yield site

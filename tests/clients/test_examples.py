@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from tests.clients.redirector import Redirector
-from tests.clients.site import CALLER_TOKEN, EXAMPLES, Partner, Site, site_with
+from tests.clients.site import CALLER_TOKEN, EXAMPLES, TOP, Partner, Site, signing_site, site_with
 from tests.support.flood import flooding
 from tests.support.programs import needs
 from tests.support.threaded import in_a_thread
@@ -159,6 +161,18 @@ def test_an_oauth_client_with_another_secret_gets_the_error_of_the_protocol(
     assert (done.returncode, done.stdout) == (1, "")
     assert "invalid_client" in done.stderr
     assert "canary" not in done.stderr
+
+
+def test_the_example_of_a_signed_payment_creates_one(partner: Partner, folder: Path) -> None:
+    page = (TOP / "deploy/README.md").read_text()
+    example = re.search(r"^    import httpx\n(?:    .*\n|\n)+", page, re.MULTILINE)
+    assert example is not None
+    code = textwrap.dedent(example[0]).replace("https://api-gateway.carry1st.com", partner.url)
+    with signing_site(partner, folder) as site:
+        done = site.run(sys.executable, "-c", code.replace("SidecarAuth(", f"SidecarAuth({site.url!r}, "))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "'partnerReference': 'order-1'" in done.stdout
+    assert partner.requests() == [("POST", 201, "valid")]
 
 
 @needs("curl")

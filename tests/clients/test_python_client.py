@@ -196,9 +196,9 @@ def test_no_repr_shows_a_secret(auth: type[HttpxAuth | AiohttpAuth]) -> None:
     header = PartnerHeader("AccessToken", "Bearer canary")
     shown = [
         repr(part)
-        for part in (auth(caller_token="canary"), requests, header, requests.header(), requests.rejected(header))
+        for part in (auth(caller_token="canary"), requests, header, requests.headers("GET"), requests.rejected(header))
     ]
-    assert "canary" in requests.header().headers["Authorization"]
+    assert "canary" in requests.headers("GET").headers["Authorization"]
     assert "canary" not in "".join(shown)
 
 

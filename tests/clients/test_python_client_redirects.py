@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import aiohttp
@@ -14,7 +14,6 @@ from sidecar.client.aiohttp import SidecarAuth as AiohttpAuth
 from sidecar.client.httpx import SidecarAuth as HttpxAuth
 from tests.clients.redirector import Redirector
 from tests.clients.site import Site
-from tests.support.threaded import in_a_thread
 
 Send: TypeAlias = Callable[..., int]
 STATUSES = [301, 302, 303, 307, 308]
@@ -49,18 +48,6 @@ def _aiohttp(sidecar: str, url: str, body: bytes = b"", **options: Any) -> int: 
 def send(request: pytest.FixtureRequest) -> Send:
     found: Send = request.param
     return found
-
-
-@pytest.fixture
-def origin() -> Iterator[Redirector]:
-    with in_a_thread(Redirector()) as origin:
-        yield origin
-
-
-@pytest.fixture
-def other() -> Iterator[Redirector]:
-    with in_a_thread(Redirector()) as other:
-        yield other
 
 
 @pytest.mark.parametrize("status", STATUSES)

@@ -13,6 +13,9 @@ ERRORS = [
     TokenUnavailableError(503, "partner-cooling-down", 12),
     TokenUnavailableError(503, "timeout"),
     TokenUnavailableError(200),
+    TokenUnavailableError(404, "signing-not-configured"),
+    TokenUnavailableError(413, "payload-too-large"),
+    TokenUnavailableError(503, "overloaded", 1),
 ]
 
 
@@ -33,4 +36,7 @@ def test_the_text_has_the_error_the_status_and_the_wait() -> None:
         "the sidecar has no token to give: partner-cooling-down (503); try again in 12 s",
         "the sidecar has no token to give: timeout (503)",
         "the 200 response is not from a sidecar: is this the address of the vending listener?",
+        "the sidecar cannot sign this request: signing-not-configured (404)",
+        "the sidecar cannot sign this request: payload-too-large (413)",
+        "the sidecar has no token to give: overloaded (503); try again in 1 s",
     ]
