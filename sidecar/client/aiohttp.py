@@ -88,7 +88,8 @@ class SidecarAuth:
 
     The token is sent only to the origin (scheme, host and port) of the request. If the session follows a redirect to
     another origin, that request has no token, and a 401 to it is neither reported nor retried. A middleware around this
-    one must not run each request in its own task: redirects are detected by their task.
+    one must not run each request in its own task: redirects are detected by their task. Responses and the errors of
+    aiohttp do not contain the token.
 
     With `sign` each request also gets the partner's signature of its body: all but GET, HEAD, OPTIONS and TRACE without
     a body. The body is read into memory, and exactly these bytes are sent, so a stream is retried, too. The retry has
@@ -130,8 +131,7 @@ class SidecarAuth:
         limits = self._limits(request, handler)
         body = await read_body(request) if self._requests.sign else b""
         sent = await self._headers(request.method, body, limits)
-        _put(request, sent)
-        response = await handler(request)
+        response = await _send_with(sent, request, handler)
         if response.status != _UNAUTHORIZED:
             return response
         try:
@@ -144,8 +144,7 @@ class SidecarAuth:
         if current.token == sent.token or not _can_be_sent_again(request):
             return response
         response.release()
-        _put(request, current)
-        return await handler(request)
+        return await _send_with(current, request, handler)
 
     def _limits(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientTimeout:
         """Return the time limits of a call to the sidecar: the app's own limits, at most `timeout_s` in all."""
@@ -206,9 +205,17 @@ def _limits_in(handler: object) -> Iterator[aiohttp.ClientTimeout]:
             yield from _limits_in(cell.cell_contents)
 
 
-def _put(request: aiohttp.ClientRequest, headers: PartnerHeaders) -> None:
+async def _send_with(
+    headers: PartnerHeaders, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send the request with these headers, then remove them: responses and errors show the headers of the request."""
     for header in headers:
         request.headers[header.name] = header.value
+    try:
+        return await handler(request)
+    finally:
+        for header in headers:
+            request.headers.popall(header.name, None)
 
 
 def _can_be_sent_again(request: aiohttp.ClientRequest) -> bool:

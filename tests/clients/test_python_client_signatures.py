@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
+from sidecar.client.aiohttp import SidecarAuth as AiohttpAuth
 from sidecar.client.errors import TokenUnavailableError
 from sidecar.client.httpx import SidecarAuth as HttpxAuth
 from sidecar.client.requests import SidecarRequests, partner_headers
@@ -209,3 +212,26 @@ def test_another_transport_of_httpx_gets_each_header_once(sidecar: NumberedSidec
         client.post("http://partner.invalid", content=b"body", headers=dict.fromkeys(NAMES, "mine"))
     (values,) = seen
     assert sorted(values) == ["Bearer canary-token-1", "canary-signature-1", "canary-time-1"]
+
+
+@pytest.mark.parametrize("sign", [True, False])
+def test_no_response_and_no_error_of_aiohttp_shows_token_or_signature(
+    sign: bool, sidecar: NumberedSidecar, origin: Redirector
+) -> None:
+    origin.status = 401
+    shown: list[str] = []
+
+    async def look() -> None:
+        auth = AiohttpAuth(sidecar.url, sign=sign)
+        async with aiohttp.ClientSession(middlewares=[auth]) as session:
+            async with session.post(origin.url, data=b"body") as response:
+                shown.extend([repr(response), repr(response.request_info)])
+            with pytest.raises(aiohttp.ClientResponseError) as caught:
+                await session.post(origin.url, data=b"body", raise_for_status=True)
+            shown.append(repr(caught.value))
+
+    asyncio.run(look())
+    assert len(origin.seen) == 4
+    assert all("canary" in str(seen.headers) for seen in origin.seen)
+    assert "canary" not in "".join(shown)
+    assert "Host" in shown[2]
