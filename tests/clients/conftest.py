@@ -1,16 +1,20 @@
-"""Each test has its own sidecar, so that no token was revoked by another test."""
+"""Each test has its own sidecar, so that no token was revoked by another test. Those of the gateway share one."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.clients.gateway_clients import PROGRAMS
+from tests.clients.gateway_site import GatewaySite, gateway_site
 from tests.clients.numbered_sidecar import NumberedSidecar
 from tests.clients.redirector import Redirector
 from tests.clients.refuser import Refuser
 from tests.clients.site import CALLER_TOKEN, Partner, Site, partner_process, site_with
+from tests.support.programs import found
 from tests.support.threaded import in_a_thread
 
 
@@ -70,3 +74,26 @@ def sidecar() -> Iterator[NumberedSidecar]:
     """In place of a real one."""
     with in_a_thread(NumberedSidecar()) as sidecar:
         yield sidecar
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewaySite]:
+    with gateway_site(tmp_path_factory.mktemp("gateway")) as site:
+        yield site
+
+
+@pytest.fixture
+def gateway(shared_gateway: GatewaySite, monkeypatch: pytest.MonkeyPatch) -> GatewaySite:
+    """The gateway of the session, and a partner that has seen nothing."""
+    # As docs/gateway.md says, for a machine with a proxy.
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    shared_gateway.reset()
+    return shared_gateway
+
+
+@pytest.fixture(scope="session")
+def java_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the compiled `GatewayClient.java`."""
+    folder = tmp_path_factory.mktemp("java")
+    subprocess.run([found("javac") or "javac", "-d", folder, PROGRAMS / "GatewayClient.java"], check=True)
+    return folder

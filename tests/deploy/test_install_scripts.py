@@ -20,6 +20,7 @@ PROGRAMS = {
     "spin": "spin",
     "gcc": "build-essential",
     "node": "nodejs",
+    "javac": "default-jdk-headless",
     "chromium": "chromium",
     "nginx": "nginx-light",
     "haproxy": "haproxy",
