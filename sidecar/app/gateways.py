@@ -11,6 +11,7 @@ from typing import Literal
 import aiohttp
 
 from sidecar.app.listeners import guard_settings
+from sidecar.app.observers import Fanout
 from sidecar.config.schema import Settings
 from sidecar.config.settings import GatewaySettings, ProfileSettings
 from sidecar.core.allow_list import AllowList, AllowRule, read_rule
@@ -18,6 +19,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Address, MonotonicTime, Seconds
 from sidecar.core.ports import Clock, EventSink
 from sidecar.credentials.caller_token import CallerTokens
+from sidecar.gateway.counts import GatewayCounts
 from sidecar.gateway.forwarder import Forwarder
 from sidecar.gateway.handler import MARKS, Gateway
 from sidecar.gateway.sender import Sender, open_gateway_session
@@ -49,12 +51,13 @@ class _KeptContext:
 
 @dataclass(frozen=True, slots=True)
 class OpenGateway:
-    """One profile's gateway: its handler for the listener, and what has to be closed."""
+    """One profile's gateway: its handler for the listener, what has to be closed, and what it has done so far."""
 
     settings: GatewaySettings
     handler: Gateway
     forwarder: Forwarder
     session: aiohttp.ClientSession
+    counts: GatewayCounts
 
     @property
     def listen(self) -> tuple[Address, ...]:
@@ -99,6 +102,7 @@ class Gateways:
                 measure=provider.partner_clock.measure,
                 clock=clock,
             )
+            counts = GatewayCounts()
             forwarder = Forwarder(provider, sender, gateway.replay, gateway.timeout_s)
             handler = Gateway(
                 profile=name,
@@ -107,10 +111,18 @@ class Gateways:
                 forwarder=forwarder,
                 max_body_bytes=gateway.max_body_bytes,
                 clock=clock,
-                sink=sink,
+                sink=Fanout((sink, counts)),
                 audit=audit,
             )
-            self.by_profile[name] = OpenGateway(gateway, handler, forwarder, session)
+            self.by_profile[name] = OpenGateway(gateway, handler, forwarder, session, counts)
+
+    def status(self, profile: str, bound: Mapping[str, Iterable[Address]]) -> Mapping[str, object] | None:
+        """Return a profile's object `gateway` in `/status.json`; None without a gateway. `bound`: addresses."""
+        gateway = self.by_profile.get(profile)
+        if gateway is None:
+            return None
+        listen = list(map(str, bound.get(profile, ())))
+        return {"listen": listen, "callsUnderWay": gateway.forwarder.calls, **gateway.counts.document()}
 
     async def end_calls(self, grace_s: Seconds) -> None:
         """Let the calls under way end within `grace_s`, and give their apps an error after that."""

@@ -161,7 +161,7 @@ class Service:
         handlers = build_handlers(
             self._settings, self._observers, self._clock, self.providers, self._files.caller_tokens()
         )
-        self._gateways = handlers.open_gateways(self._certificates)
+        gateways = self._gateways = handlers.open_gateways(self._certificates)
         sources = AdminSources(
             render_metrics=self._observers.metrics.render,
             recent_events=self._observers.recent,
@@ -171,10 +171,12 @@ class Service:
             token_file_state=self._token_files.state,
             has_waited=self._first_timeout_passed,
             stalled_files=self._observers.stalls,
+            signatures=lambda profile: handlers.signers[profile].made,
+            gateway=lambda profile: None if gateways is None else gateways.status(profile, self.gateways_bound),
         )
         admin = AdminApi(self.providers, sources)
-        gateways = {} if self._gateways is None else self._gateways.by_profile
-        await self._listeners.open(handlers.tokens, admin, handlers.fast_path, gateways)
+        by_profile = {} if gateways is None else gateways.by_profile
+        await self._listeners.open(handlers.tokens, admin, handlers.fast_path, by_profile)
         return admin
 
     def _first_timeout_passed(self) -> bool:

@@ -19,7 +19,8 @@ _TIMEOUT_S = 5
 _MAX_LINE_CHARACTERS = 400
 
 _DESCRIPTION = """\
-Print the state of a running sidecar for each profile: token, expiry, cool-down, budget, lease holder, last error.
+Print the state of a running sidecar for each profile: token, expiry, cool-down, budget, lease holder, gateway, last
+error.
 """
 
 _EPILOG = """\
@@ -116,9 +117,23 @@ def _rows(profile: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]
     yield "lease holder", profile["leaseHolder"] or "none"
     if not profile["credentialsValid"]:
         yield "credentials", "REJECTED"
+    if profile.get("signatures"):
+        yield "signatures", f"{profile['signatures']} since the start"
+    if profile.get("gateway"):
+        yield from _gateway(profile["gateway"])
     if profile.get("stalledFiles"):
         yield "hanging files", ", ".join(profile["stalledFiles"])
     yield "last error", _error(profile["lastError"], now)
+
+
+def _gateway(gateway: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "gateway", f"{', '.join(gateway['listen'])}, {gateway['callsUnderWay']} calls under way"
+    requests, refused = gateway["requests"], gateway["signedBadRequests"]
+    refusals = f"{requests['notAllowed']} not allowed, {requests['otherErrors']} other errors"
+    yield "requests", f"{requests['answered']} answered, {refusals}"
+    yield "not answered", f"{requests['unreachable']} partner unreachable, {requests['outcomeUnknown']} outcome unknown"
+    ages = f"{refused['upTo300Seconds']} with a token up to 300 s old, {refused['over300Seconds']} with an older one"
+    yield "signed, 400", ages
 
 
 def _when(moment: str | None, now: datetime) -> str:

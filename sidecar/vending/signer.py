@@ -48,6 +48,8 @@ class Signer:
         self._source = source
         self._clock = clock
         self._sink = sink
+        self.made = 0
+        """How many signatures were made."""
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -69,5 +71,6 @@ class Signer:
             headers = signature_headers(self._recipe, key, body, stated_at)
         else:
             headers = await asyncio.to_thread(signature_headers, self._recipe, key, body, stated_at)
+        self.made += 1
         self._sink.emit(RequestSigned(profile=self._source.profile.name))
         return Signed(headers=headers, at=at)

@@ -12,7 +12,7 @@ from tests.browser.ticking import A_TICK_CHANGES_THE_BAR
 from tests.support.browser import Page
 from tests.support.processes import Fleet
 from tests.support.programs import needs
-from tests.support.replica import Replica, until
+from tests.support.replica import CALLER, Replica, until
 
 pytestmark = needs("chromium")
 
@@ -91,3 +91,15 @@ async def test_a_sidecar_that_does_not_answer_is_not_shown_as_live(replica: Repl
 
     await until(live)
     assert await page.value("document.title") == "Good · token-sidecar"
+
+
+async def test_a_call_through_the_gateway_shows_within_seconds(fleet: Fleet, page: Page) -> None:
+    (replica,) = await fleet.ready(1, GATEWAY_LISTEN="127.0.0.1:0")
+    await page.go(replica.page_url)
+    assert "Gateway requests none" in " ".join((await page.text("dl")).split())
+    (address,) = replica.events("service_started")[0]["gateways"]
+    async with fleet.session.get(f"http://{address}/api/pay1st/payments/methods", headers=CALLER) as response:
+        assert response.headers["Sidecar-Answer"] == "partner"
+    await shows(page, "1 answered", "dl")
+    assert page.loads == 1
+    await keep(page, "gateway")

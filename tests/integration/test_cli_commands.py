@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from sidecar.web.api.guards import GuardSettings
 from tests.support.admin_api import admin_api
 from tests.support.fake_provider import NOW, FakeProvider, snapshot, vended
 from tests.support.sink import ListSink
+from tests.support.status_samples import GATEWAY
 from tests.support.vending_service import vending_service
 from tests.support.wire import serving
 
@@ -37,12 +38,14 @@ async def command(*argv: str, **environ: str) -> int:
 
 
 @asynccontextmanager
-async def admin(*snapshots: Snapshot, stalled: Sequence[StalledFile] = ()) -> AsyncIterator[str]:
-    """An admin listener with profiles in these states."""
+async def admin(
+    *snapshots: Snapshot, stalled: Sequence[StalledFile] = (), **sources: Callable[[str], object]
+) -> AsyncIterator[str]:
+    """An admin listener with profiles in these states. `sources` as in `AdminSources`."""
     providers = {one.profile: FakeProvider(one.profile) for one in snapshots}
     for one in snapshots:
         providers[one.profile].shown = one
-    api = admin_api(providers, stalled_files=lambda: stalled)
+    api = admin_api(providers, stalled_files=lambda: stalled, **sources)
     async with serving(api, ListSink()) as address:
         yield str(address)
 
@@ -226,6 +229,27 @@ async def test_status_names_the_files_that_hang(capsys: pytest.CaptureFixture[st
     async with admin(snapshot(), stalled=[StalledFile("caller-tokens", "")]) as url:
         assert await command("status", "--url", url) == 0
     assert "hanging files caller-tokens" in " ".join(capsys.readouterr().out.split())
+
+
+async def test_status_shows_signatures_and_the_gateway_of_the_profile_that_has_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gateways = {"default": GATEWAY}
+    async with admin(snapshot(), snapshot("other"), signatures=lambda _: 71, gateway=gateways.get) as url:
+        assert await command("status", "--url", url) == 0
+        default, other = capsys.readouterr().out.split("other: fresh")
+        assert await command("status", "--url", url, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["profiles"]["default"]["gateway"] == GATEWAY
+    text = " ".join(default.split())
+    for said in (
+        "signatures 71 since the start",
+        "gateway 127.0.0.1:8282, unix:/run/pay, 2 calls under way",
+        "requests 61 answered, 4 not allowed, 5 other errors",
+        "not answered 3 partner unreachable, 1 outcome unknown",
+        "signed, 400 6 with a token up to 300 s old, 7 with an older one",
+    ):
+        assert said in text
+    assert "gateway" not in other
 
 
 async def test_status_is_0_when_every_profile_has_a_token_and_json_is_the_document(

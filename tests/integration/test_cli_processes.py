@@ -73,7 +73,8 @@ def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], t
         "from sidecar.cli.main import run\n"
         "run(['serve'], json.loads(sys.argv[1]))\n"
         "late = ('aiohttp.web', 'cryptography', 'difflib', 'opentelemetry', 'redis', 'sidecar.app.demo',\n"
-        "        'sidecar.sandbox', 'sidecar.web.admin.status_page', 'sqlite3', 'tomllib')\n"
+        "        'sidecar.app.gateways', 'sidecar.gateway', 'sidecar.sandbox', 'sidecar.telemetry.gateway',\n"
+        "        'sidecar.web.admin.status_page', 'sqlite3', 'tomllib')\n"
         "print(json.dumps([name for name in late if name in sys.modules]))\n"
     )
     done = subprocess.run(

@@ -19,6 +19,7 @@ from sidecar.web.api.openapi import document
 from tests.support.admin_api import admin_api
 from tests.support.fake_provider import NOW, FakeProvider, FixedClock, vended
 from tests.support.sink import ListSink
+from tests.support.status_samples import GATEWAY
 from tests.support.vending_service import vending_service
 from tests.support.wire import ASKING, Reply, ask, serving
 
@@ -195,7 +196,15 @@ async def test_admin_answers_conform(healthy: bool) -> None:
         recent.emit(PauseStarted(profile="default", kind=FailureKind.THROTTLED, pause_s=30, strikes=1))
     metrics = Metrics(lambda: [provider], ["default"], "1")
     dead = None if healthy else "dead"
-    api = admin_api({"default": provider}, render_metrics=metrics.render, recent_events=recent, failure=lambda: dead)
+    gateway = {"default": GATEWAY} if healthy else {}
+    api = admin_api(
+        {"default": provider},
+        render_metrics=metrics.render,
+        recent_events=recent,
+        failure=lambda: dead,
+        signatures=lambda _profile: 3,
+        gateway=gateway.get,
+    )
     async with serving(api, ListSink()) as address:
         for path in ADMIN_PATHS:
             conforms(path, "get", await ask(address, path))

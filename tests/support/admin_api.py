@@ -19,6 +19,8 @@ _HEALTHY = AdminSources(
     token_file_state=lambda _profile: "written",
     has_waited=lambda: False,
     stalled_files=tuple,
+    signatures=lambda _profile: 0,
+    gateway=lambda _profile: None,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sidecar.core.errors import FailureKind, PartnerDetail
 from sidecar.core.events import (
@@ -37,6 +38,19 @@ NO_TOKEN = {
     "left_s": 0,
     "issued_at": 0,
     "expires_at": 0,
+}
+
+GATEWAY: dict[str, Any] = {
+    "listen": ["127.0.0.1:8282", "unix:/run/pay"],
+    "callsUnderWay": 2,
+    "requests": {"answered": 61, "unreachable": 3, "outcomeUnknown": 1, "notAllowed": 4, "otherErrors": 5},
+    "signedBadRequests": {"upTo300Seconds": 6, "over300Seconds": 7},
+}
+"""The state of a gateway that had every outcome."""
+_QUIET = {
+    **GATEWAY,
+    "requests": dict.fromkeys(GATEWAY["requests"], 0),
+    "signedBadRequests": dict.fromkeys(GATEWAY["signedBadRequests"], 0),
 }
 
 
@@ -72,11 +86,16 @@ def sample_events() -> Iterator[Event]:
     yield CredentialsUnreadable(profile="rejected", problem="api-key is empty")
 
 
-def shown(*snapshots: Snapshot, events: Sequence[Event] = (), draining: bool = False) -> str:
+def shown(
+    *snapshots: Snapshot,
+    events: Sequence[Event] = (),
+    draining: bool = False,
+    **sources: Any,  # noqa: ANN401 - as of `status`
+) -> str:
     recent = RecentEvents(FixedClock())
     for event in events:
         recent.emit(event)
-    return page(status(snapshots, recent(), at=NOW + 180, version="1.2.3", draining=draining))
+    return page(status(snapshots, recent(), at=NOW + 180, version="1.2.3", draining=draining, **sources))
 
 
 def words(text: str) -> str:
@@ -93,6 +112,6 @@ async def status_samples() -> AsyncIterator[str]:
         clock.passed_s += 17
         recent.emit(event)
     clock.passed_s = 180
-    api = admin_api(shown, recent_events=recent, wall=clock.wall)
+    api = admin_api(shown, recent_events=recent, wall=clock.wall, gateway={"fresh": GATEWAY, "resting": _QUIET}.get)
     async with serving(api, ListSink()) as address:
         yield f"http://127.0.0.1:{address.port}/status"

@@ -51,6 +51,10 @@ class AdminSources:
     """Whether apps have waited long enough for the first token, and should start without one."""
     stalled_files: Callable[[], Sequence[StalledFile]]
     """An item for each file operation that hangs."""
+    signatures: Callable[[str], int]
+    """Takes the name of a profile; returns how many requests were signed since the start."""
+    gateway: Callable[[str], Mapping[str, object] | None]
+    """Takes the name of a profile; returns the state of its gateway as in `/status.json`, None without a gateway."""
 
 
 class AdminApi:
@@ -129,6 +133,8 @@ class AdminApi:
             version=sidecar.__version__,
             draining=self._sources.is_draining(),
             stalled_files=self._sources.stalled_files(),
+            signatures=self._sources.signatures,
+            gateway=self._sources.gateway,
         )
 
     def snapshots(self) -> list[Snapshot]:

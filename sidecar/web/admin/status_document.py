@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sidecar.core.model import UtcTime
 from sidecar.core.policy import Condition
@@ -33,15 +33,27 @@ def status(
     version: str,
     draining: bool,
     stalled_files: Sequence[StalledFile] = (),
+    signatures: Callable[[str], int] = lambda _profile: 0,
+    gateway: Callable[[str], Mapping[str, object] | None] = lambda _profile: None,
 ) -> dict[str, object]:
-    """Return the whole state as of `at`; times are ISO 8601 in UTC or None, durations are in seconds."""
+    """Return the whole state as of `at`; times are ISO 8601 in UTC or None, durations are in seconds.
+
+    `signatures` and `gateway` as in `AdminSources`.
+    """
+    profiles: dict[str, dict[str, object]] = {}
+    for snapshot in snapshots:
+        name = snapshot.profile
+        profiles[name] = {**_profile_status(snapshot, stalled_files), "signatures": signatures(name)}
+        state = gateway(name)
+        if state is not None:
+            profiles[name]["gateway"] = state
     return {
         "at": iso(at),
         "version": version,
         "ready": readiness(snapshots, draining=draining)["ready"],
         "draining": draining,
         "storeUp": all(snapshot.store_up for snapshot in snapshots),
-        "profiles": {snapshot.profile: _profile_status(snapshot, stalled_files) for snapshot in snapshots},
+        "profiles": profiles,
         "events": [{_camel(name): value for name, value in event.items()} for event in events],
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from sidecar.web.admin.status_page.gateway import gateway_facts
 from sidecar.web.admin.status_page.markup import (
     Document,
     Markup,
@@ -202,7 +203,10 @@ def _facts(profile: Document, at: str) -> Iterator[tuple[str, Markup | str]]:
     yield "Waiting apps", str(profile["waiters"])
     yield "Credentials", "valid" if profile["credentialsValid"] else "rejected or unreadable"
     yield "Signing key", "present" if profile["signingKey"] else "none"
+    yield "Signatures", f"{profile['signatures']} since the start"
     yield "Partner clock", _clock(profile["partnerClockOffsetSeconds"])
+    if "gateway" in profile:
+        yield from gateway_facts(profile["gateway"])
     yield "Store", "up" if profile["storeUp"] else "down"
     yield "Last error", _last_error(profile["lastError"], at)
 
