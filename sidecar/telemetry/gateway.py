@@ -19,7 +19,8 @@ from sidecar.telemetry.redaction import Redactor
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _OTHER_METHOD: Final = "other"
 _FROM_THE_START: Final = ("2xx", "4xx", "5xx", "partner-unreachable", "partner-outcome-unknown")
-"""The codes whose series exist before the first call, so that an increase from 0 is seen."""
+"""The codes whose series exist before the first call, so that an increase from 0 is seen. For other methods than GET
+and POST this is only the last."""
 _TOKEN_AGES: Final = ("up-to-300s", "over-300s")
 SIGNS_UNTIL_S: Final = 300
 """One page of the partner's says that a signature's timestamp has to be within this time of the token's issue."""
@@ -38,6 +39,8 @@ class GatewayMetrics:
             registry=registry,
         )
         for labels in itertools.product(profiles, ("GET", "POST"), _FROM_THE_START):
+            self._calls.labels(*labels)
+        for labels in itertools.product(profiles, (*_METHODS, _OTHER_METHOD), _FROM_THE_START[-1:]):
             self._calls.labels(*labels)
         self._durations = Histogram(
             "gateway_request_duration_seconds",

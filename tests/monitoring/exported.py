@@ -16,7 +16,9 @@ SCRAPER_LABELS = {"cluster", "container", "endpoint", "instance", "job", "namesp
 def _exported() -> dict[str, set[str]]:
     provider = FakeProvider()
     provider.show(clock_offset_s=0.5)
-    metrics = Metrics(lambda: [provider], ["default"], "1.2.3", lambda: {"vending": 0, "admin": 0})
+    metrics = Metrics(
+        lambda: [provider], ["default"], "1.2.3", lambda: {"vending": 0, "admin": 0}, gateways=["default"]
+    )
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(metrics.render("")[0].decode()):
         for sample in family.samples:

@@ -1,4 +1,4 @@
-"""Two real sidecars with five profiles: first without faults, then with another fault for each profile, then without
+"""Two real sidecars with six profiles: first without faults, then with another fault for each profile, then without
 a store. At the end both sidecars are killed."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import base64
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,16 +16,20 @@ from pathlib import Path
 from sidecar.app.clock import SystemClock
 from sidecar.sandbox import Sandbox
 from sidecar.sandbox.faults import Fault
-from tests.monitoring.prometheus import STEP_S, Prometheus
+from tests.monitoring.payments import pay, payments_fail
+from tests.monitoring.prometheus import SCRAPE_S, STEP_S, Prometheus
 from tests.servers import RedisServer, free_port
 from tests.support.hanging_folder import HangingFolder, mount
-from tests.support.processes import CONFIG, Fleet, open_fleet
+from tests.support.processes import CONFIG, KEY, SECRET, Fleet, open_fleet
 from tests.support.replica import Replica, until
+from tests.support.wall_clock import WallClock
 
 ASKED_EVERY_S = 0.2
 ENOUGH_LOOKS = 5
 """Enough for an alert that fires only after an absence of some time."""
-REFUSED_AT_ONCE = 20
+REDIS_BEHIND_S = 1200
+"""Sidecars show times of their machine's clock, which Prometheus has too. No alert may depend on the clock of Redis."""
+REFUSED_AT_ONCE = 100
 """Requests at once of an app without the header, repeated until there are four times as many as good ones."""
 PROFILES = {
     "down": 'token_lifetime_s = 4\nrefresh_at = 0.5\npartner_timeout_s = 0.5\nmax_stale_s = 0\ncall_budget = "60/60"',
@@ -33,6 +37,7 @@ PROFILES = {
     "spent": 'call_budget = "3/600"\nsink_file = "{folder}/sink/token"',
     "throttled": "",
     "sealed": "",
+    "paying": 'gateway_listen = "127.0.0.1:0"',
 }
 """The settings of each profile that differ from the defaults."""
 PARTNER_AHEAD_S = 90
@@ -68,14 +73,14 @@ async def _partners() -> AsyncIterator[dict[str, tuple[Sandbox, str]]]:
         yield found
 
 
-def _launch(fleet: Fleet, urls: dict[str, str], number: int, admin: str) -> Replica:
+def _launch(fleet: Fleet, urls: dict[str, str], number: int, admin: str, profiles: Iterable[str] = PROFILES) -> Replica:
     folder = fleet.folder / f"pod-{number}"
     (folder / "sink").mkdir(parents=True)
     config = folder / "sidecar.toml"
-    for name, settings in PROFILES.items():
+    for name in profiles:
         folder_name = "held-credentials" if name == "locked" else "credentials"
         common = f'credentials_dir = "{fleet.folder}/{folder_name}"'
-        own = settings.replace("{folder}", str(folder))
+        own = PROFILES[name].replace("{folder}", str(folder))
         with config.open("a") as file:
             file.write(f'[profiles.{name}]\nbase_url = "{urls[name]}"\n{common}\n{own}\n')
     seal_key = _seal_key_file(fleet, number)
@@ -85,7 +90,7 @@ def _launch(fleet: Fleet, urls: dict[str, str], number: int, admin: str) -> Repl
     )
 
 
-async def _ask_all_day(replicas: list[Replica]) -> None:
+async def _ask_all_day(fleet: Fleet, replicas: list[Replica]) -> None:
     """Run the apps, one for each profile and replica. None waits for the response of another one."""
 
     async def ask(replica: Replica, profile: str) -> None:
@@ -93,7 +98,12 @@ async def _ask_all_day(replicas: list[Replica]) -> None:
             await replica.ask(f"/v1/token/{profile}")
             await asyncio.sleep(ASKED_EVERY_S)
 
-    await asyncio.gather(*(ask(replica, profile) for replica in replicas for profile in PROFILES))
+    async def buy(replica: Replica) -> None:
+        while True:
+            await pay(fleet.session, replica)
+            await asyncio.sleep(ASKED_EVERY_S)
+
+    await asyncio.gather(*(ask(replica, profile) for replica in replicas for profile in PROFILES), *map(buy, replicas))
 
 
 async def _seen(prometheus: Prometheus, looks: int) -> None:
@@ -162,9 +172,10 @@ def _seal_key_file(fleet: Fleet, number: int) -> Path:
     return fleet.folder / f"pod-{number}/seal-key"
 
 
-async def run_faults(folder: Path, redis: RedisServer, stack: AsyncExitStack) -> FaultRun:
-    """Run everything. `stack` ends all processes except Prometheus."""
+async def run_faults(folder: Path, redis: RedisServer, clock: WallClock, stack: AsyncExitStack) -> FaultRun:
+    """Run everything. `clock` is that of Redis, `OLD_TOKEN_S` too far behind. `stack` ends all but Prometheus."""
     fleet = await stack.enter_async_context(open_fleet(folder, redis))
+    fleet.mount(KEY, SECRET, **{"signing-key": "the-signing-key"})
     partners = await stack.enter_async_context(_partners())
     # Each profile has its own URL and credentials.
     del fleet.settings["SIDECAR_BASE_URL"], fleet.settings["SIDECAR_CREDENTIALS_DIR"]
@@ -172,6 +183,12 @@ async def run_faults(folder: Path, redis: RedisServer, stack: AsyncExitStack) ->
     prometheus = Prometheus(folder, admins)
     urls = {name: url for name, (_, url) in partners.items()}
     held = _held_credentials(fleet, stack)
+    first = _launch(fleet, urls, 2, "127.0.0.1:0", ["paying"])
+    await first.listening()
+    await until(first.ready)
+    first.kill()
+    # Its token is old once the next sidecars start.
+    clock.step(-REDIS_BEHIND_S)
     replicas = [_launch(fleet, urls, number, admin) for number, admin in enumerate(admins)]
     try:
         quiet_from, faults_from = await _watched(fleet, partners, prometheus, replicas, held)
@@ -203,7 +220,7 @@ async def _watched(
     for replica in replicas:
         await replica.listening()
         await until(replica.ready)
-    asking = asyncio.create_task(_ask_all_day(replicas))
+    asking = asyncio.create_task(_ask_all_day(fleet, replicas))
     try:
         await until(prometheus.is_ready)
         await until(lambda: len(prometheus.now("token_sidecar_build_info")) == 2)
@@ -213,6 +230,7 @@ async def _watched(
         faults_from = time.time()
         await _everything_fails(fleet, partners, replicas[0])
         await until(lambda: _clock_is_off(replicas))
+        await payments_fail(fleet.session, partners["paying"][0], replicas[0])
         await _use_two_seal_keys(fleet, replicas)
         if held is not None:
             held.hang()
@@ -227,5 +245,6 @@ async def _watched(
         await asyncio.gather(asking, return_exceptions=True)
     for replica in replicas:
         replica.kill()
-    await until(lambda: len(prometheus.now(f"count_over_time((up == 0)[1m:500ms]) >= {ENOUGH_LOOKS}")) == 2)
+    gone = f"max_over_time(up[{round(1000 * ENOUGH_LOOKS * SCRAPE_S)}ms]) == 0"
+    await until(lambda: len(prometheus.now(gone)) == 2)
     return quiet_from, faults_from

@@ -12,13 +12,13 @@ import pytest
 
 from tests.conftest import short_folder
 from tests.monitoring.dashboard import CHOSEN, VARIABLES, expressions, substituted
-from tests.monitoring.fault_run import PROFILES, FaultRun, run_faults
+from tests.monitoring.fault_run import PROFILES, REDIS_BEHIND_S, FaultRun, run_faults
+from tests.monitoring.payments import OLD_TOKEN_S
 from tests.monitoring.prometheus import JOB, NAMESPACE, SCRAPE_S, shortened
 from tests.monitoring.test_rules import ALERTS, RULES
 from tests.servers import RedisServer
 from tests.support.wall_clock import WallClock
 
-REDIS_BEHIND_S = 1200
 EXPRESSIONS = list(expressions())
 VALUES = {"namespace": [NAMESPACE], "job": [JOB], "profile": sorted(PROFILES)}
 
@@ -28,13 +28,12 @@ every_expression = pytest.mark.parametrize(("title", "expr"), EXPRESSIONS, ids=[
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultRun]:
     clock = WallClock(tmp_path_factory.mktemp("clock"))
-    # Sidecars show times of their machine's clock, which Prometheus has too. No alert may depend on the clock of Redis.
-    clock.step(-REDIS_BEHIND_S)
+    clock.step(-REDIS_BEHIND_S - OLD_TOKEN_S)
     redis = RedisServer(short_folder(tmp_path_factory), environ=clock.environ).start()
 
     async def run() -> FaultRun:
         async with AsyncExitStack() as stack:
-            return await run_faults(tmp_path_factory.mktemp("day"), redis, stack)
+            return await run_faults(tmp_path_factory.mktemp("day"), redis, clock, stack)
 
     try:
         finished = asyncio.run(run())

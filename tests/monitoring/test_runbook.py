@@ -14,11 +14,12 @@ from sidecar.config.schema import SETTINGS
 from sidecar.core import events
 from sidecar.core.errors import AnswerProblem, NoTokenError
 from sidecar.core.process_events import FileName
-from sidecar.telemetry.metric_names import CODES, OUTCOMES, REASONS, RESULTS
+from sidecar.telemetry.metric_names import CODES, GATEWAY_CODES, OUTCOMES, REASONS, RESULTS
 from sidecar.web.admin.status_document import status
 from tests.monitoring.exported import EXPORTED, labels_in, labels_of, metrics_in
 from tests.monitoring.test_rules import ALERTS, RULES
 from tests.support.fake_provider import snapshot
+from tests.support.status_samples import GATEWAY
 
 TEXT = (Path(__file__).parents[2] / "docs/runbook.md").read_text()
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
@@ -33,12 +34,18 @@ def keys_of(document: object) -> set[str]:
     return set(document).union(*(keys_of(value) for value in document.values()))
 
 
-STATUS = keys_of(status([snapshot()], [], at=0, version="1.2.3", draining=False)) | {"sessionId"}
+STATUS = {"sessionId"} | keys_of(
+    status([snapshot()], [], at=0, version="1.2.3", draining=False, gateway=lambda _profile: GATEWAY)
+)
 """The partner's `sessionId` is present only after a failure."""
 CAUSES = {"not-regular", "stalled", "no-thread"}
 """The causes of `token_file_failed` that are not error symbols."""
-OTHERS = {"runbook", "cluster", "namespace", "job", "admin", "token-file", "gaierror", *CAUSES}
-"""An annotation, labels, a port, a reason that only the admin listener gives, and an exception of Python's."""
+OTHERS = {
+    "runbook", "cluster", "namespace", "job", "admin", "token-file", "gaierror", "TimeoutError", "partnerReference",
+    "audit", "trace_id", *CAUSES,
+}  # fmt: skip
+"""An annotation, labels, a port, a reason that only the admin listener gives, exceptions of Python's, a field of the
+partner's, and a log line that is written by the audit."""
 FIELDS = {"event"}.union(*(kind.__dataclass_fields__ for kind in EVENTS.values()))
 
 
@@ -78,7 +85,7 @@ def test_every_quoted_event_field_and_value_exists() -> None:
     """Each is an event, a field of an event or of the status, or a value of a closed set. Metrics have another test."""
     words = {word for word in QUOTED if re.fullmatch(r"[a-z][a-zA-Z_-]*", word) and not metrics_in(word)}
     assert len(words & set(EVENTS)) > len(ALERTS)
-    values = {*CODES, *OUTCOMES, *AnswerProblem, *REASONS, *RESULTS, *get_args(FileName)}
+    values = {*CODES, *GATEWAY_CODES, *OUTCOMES, *AnswerProblem, *REASONS, *RESULTS, *get_args(FileName)}
     known = {*EVENTS, *FIELDS, *STATUS, *values, *OTHERS}
     assert words - known == set()
 
