@@ -21,6 +21,9 @@ _PLAIN_QUERY = re.compile(r"(?:[A-Za-z0-9_.~!$&'()*+,;=:@/?\[\]{}|^`\"<>\\-]|%[0
 _ESCAPES = frozenset(map(chr, range(0x20, 0x7F))) - frozenset("/\\.%;?#")
 """What may be written as a percent escape in a path. Some servers fold others into dots or slashes."""
 
+_TRIMMED = " +."
+"""What some servers cut off at the ends of a segment. A plus is a space to some of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class AllowRule:
@@ -59,7 +62,8 @@ class AllowList:
 
     def __init__(self, rules: Iterable[AllowRule], authentication: Iterable[str]) -> None:
         self._rules = tuple(rules)
-        self._authentication = tuple(path.rstrip("/").lower() for path in authentication)
+        paths = "|".join(re.escape(path.strip("/").lower()) for path in authentication)
+        self._authentication = re.compile(rf"(?:{paths})(?![a-z0-9_-])" if paths else "(?!)")
 
     def allows(self, method: str, target: str) -> bool:
         """Whether a request passes; `target` as in its first line (RFC 9112 section 3.2): path and query."""
@@ -75,18 +79,21 @@ class AllowList:
         )
 
     def authenticates(self, path: str) -> bool:
-        """Whether the path is one of authentication, in any spelling that a server may take for it."""
-        read = unquote(path).rstrip("/").lower()
-        return any(read == one or read.startswith(f"{one}/") for one in self._authentication)
+        """Whether the path is one of authentication, in any spelling that a server may take for it.
+
+        Some servers trim segments, drop those in parentheses (the sessions of ASP.NET), or ignore what follows a name.
+        """
+        segments = (segment.strip(_TRIMMED) for segment in unquote(path).lower().split("/"))
+        read = "/".join(segment for segment in segments if segment and not segment.startswith("("))
+        return self._authentication.match(read) is not None
 
 
 def _has_one_reading(path: str) -> bool:
     """Whether every server reads this path as it is written."""
     if _PLAIN_PATH.fullmatch(path) is None:
         return False
-    *inner, _ = segments = path.split("/")[1:]
-    return (
-        "" not in inner
-        and not any(segment in (".", "..") for segment in segments)
-        and all(chr(int(escape, 16)) in _ESCAPES for escape in re.findall(r"%(..)", path))
-    )
+    if not all(chr(int(escape, 16)) in _ESCAPES for escape in re.findall(r"%(..)", path)):
+        return False
+    # Empty segments, dot segments, and what becomes one of them when it is trimmed. Only the last may be empty.
+    *inner, last = unquote(path).split("/")[1:]
+    return all(segment.strip(_TRIMMED) for segment in (*inner, last or "x"))

@@ -90,7 +90,7 @@ class Gateway:
 
     def _check_allowed(self, request: HttpRequest) -> None:
         """Raise `RequestError` unless the request may pass."""
-        if "websocket" in request.headers.get("Upgrade", "").lower():
+        if any("websocket" in protocol.lower() for protocol in request.headers.getall("Upgrade", ())):
             raise _not_allowed("Connections are not upgraded.")
         if not self._allow.allows(request.method, request.raw_path):
             raise _not_allowed(
@@ -99,6 +99,7 @@ class Gateway:
             )
 
     async def _forward(self, request: HttpRequest, call: GatewayCall) -> PartnerAnswer:
+        _check_framing(request)
         self._forwarder.check_room()
         headers = _readable(request)
         with ExitStack() as held:
@@ -180,6 +181,15 @@ async def _rest(answer: PartnerAnswer, call: GatewayCall) -> AsyncGenerator[byte
 
 def _printable(path: str) -> str:
     return path if path.isprintable() and path.isascii() else "?"
+
+
+def _check_framing(request: HttpRequest) -> None:
+    """Raise `RequestError` for a transfer coding but `chunked`: it would be taken off without being decoded."""
+    codings = request.headers.getall("Transfer-Encoding", ())
+    if codings and [coding.lower() for coding in codings] != ["chunked"]:
+        raise RequestError(
+            "bad-request", "Send the body with a Content-Length, or as Transfer-Encoding: chunked alone."
+        )
 
 
 def _readable(request: HttpRequest) -> Sequence[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 VIA = "1.1 token-sidecar"
@@ -16,7 +17,10 @@ _NOT_FORWARDED = frozenset(
     ("host", "content-length", "expect", "authorization", "origin", "via", "forwarded", "x-real-ip")
 )
 """Written anew, answered by the sidecar, a secret that no app needs to send, or read by the guards."""
+_NO_DASH = re.compile("[^a-z0-9-]")
 _GUARDS = ("sidecar-", "sec-fetch-", "x-forwarded-")
+_OVERRIDES = ("x-http-method", "x-method-override", "x-original-", "x-rewrite-")
+"""Some servers take method or path from these: the request would become another one than the allow list saw."""
 _MARKS = frozenset(
     ("sidecar-answer", "sidecar-attempts", "sidecar-token", "token-id", "token-suspect", "content-length")
 )
@@ -26,14 +30,16 @@ _MARKS = frozenset(
 def for_partner(headers: Iterable[tuple[str, str]], ours: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Yield the app's headers that the partner gets. `ours` (lower case) are set here: token and signature.
 
-    Underscores count as dashes: some servers treat both alike, and would read an app's value for ours.
+    Names are compared as `_folded`: otherwise some servers would read an app's value for ours. A name that comes again
+    in other letters gets those of the first: aiohttp's client would send only the last of both.
     """
     headers = list(headers)
     dropped = _HOP_BY_HOP | _NOT_FORWARDED | ours | _nominated(headers)
+    spelled: dict[str, str] = {}
     for name, value in headers:
-        low = name.lower().replace("_", "-")
-        if low not in dropped and not low.startswith(_GUARDS):
-            yield name, value
+        low = _folded(name)
+        if low not in dropped and not low.startswith(_GUARDS + _OVERRIDES):
+            yield spelled.setdefault(name.lower(), name), value
 
 
 def for_app(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
@@ -41,14 +47,19 @@ def for_app(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, byt
     headers = list(headers)
     texts = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
     dropped = _HOP_BY_HOP | _MARKS | _nominated(texts)
-    return (field for field, (name, _) in zip(headers, texts, strict=True) if name.lower() not in dropped)
+    return (field for field, (name, _) in zip(headers, texts, strict=True) if _folded(name) not in dropped)
 
 
 def _nominated(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Return the further headers that `Connection` declares to be hop-by-hop."""
     return frozenset(
-        option.strip().lower().replace("_", "-")
+        _folded(option.strip())
         for name, value in headers
         if name.lower() == "connection"
         for option in value.split(",")
     )
+
+
+def _folded(name: str) -> str:
+    """Return the name as servers read it that make variables of names: anything but letters and digits is a dash."""
+    return _NO_DASH.sub("-", name.lower())

@@ -12,6 +12,7 @@ from aiohttp import http_parser
 
 HERE = Path(__file__).parent
 FILES = (
+    "test_gateway_raw_requests.py",
     "test_guards.py",
     "test_raw_requests.py",
     "test_web_half_closed.py",
