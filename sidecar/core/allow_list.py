@@ -23,6 +23,7 @@ _ESCAPES = frozenset(map(chr, range(0x20, 0x7F))) - frozenset("/\\.%;?#")
 
 _TRIMMED = " +."
 """What some servers cut off at the ends of a segment. A plus is a space to some of them."""
+_NAME = re.compile(r"^[ +.]*([a-z0-9_-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,7 @@ class AllowList:
 
     def __init__(self, rules: Iterable[AllowRule], authentication: Iterable[str]) -> None:
         self._rules = tuple(rules)
-        paths = "|".join(re.escape(path.strip("/").lower()) for path in authentication)
-        self._authentication = re.compile(rf"(?:{paths})(?![a-z0-9_-])" if paths else "(?!)")
+        self._authentication = tuple(map(_careless, authentication))
 
     def allows(self, method: str, target: str) -> bool:
         """Whether a request passes; `target` as in its first line (RFC 9112 section 3.2): path and query."""
@@ -83,9 +83,13 @@ class AllowList:
 
         Some servers trim segments, drop those in parentheses (the sessions of ASP.NET), or ignore what follows a name.
         """
-        segments = (segment.strip(_TRIMMED) for segment in unquote(path).lower().split("/"))
-        read = "/".join(segment for segment in segments if segment and not segment.startswith("("))
-        return self._authentication.match(read) is not None
+        return _careless(path).startswith(self._authentication)
+
+
+def _careless(path: str) -> str:
+    """Return the names in the path, in lower case, each with a slash behind it."""
+    names = (_NAME.findall(segment)[0] for segment in unquote(path).lower().split("/"))
+    return "".join(f"{name}/" for name in names if name)
 
 
 def _has_one_reading(path: str) -> bool:

@@ -18,6 +18,7 @@ _NOT_FORWARDED = frozenset(
 )
 """Written anew, answered by the sidecar, a secret that no app needs to send, or read by the guards."""
 _NO_DASH = re.compile("[^a-z0-9-]")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _GUARDS = ("sidecar-", "sec-fetch-", "x-forwarded-")
 _OVERRIDES = ("x-http-method", "x-method-override", "x-original-", "x-rewrite-")
 """Some servers take method or path from these: the request would become another one than the allow list saw."""
@@ -43,11 +44,16 @@ def for_partner(headers: Iterable[tuple[str, str]], ours: frozenset[str]) -> Ite
 
 
 def for_app(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the partner's headers that the app gets."""
-    headers = list(headers)
-    texts = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    """Yield the partner's headers that the app gets.
+
+    White space between name and colon is removed (RFC 9112 section 5.1), which aiohttp's client accepts in some names:
+    servers and clients differ in how they read them. Names that are still none are dropped.
+    """
+    stripped = [(name.rstrip(b" \t"), value) for name, value in headers]
+    fields = [field for field in stripped if _TOKEN.fullmatch(field[0])]
+    texts = [(name.decode("ascii"), value.decode("latin-1")) for name, value in fields]
     dropped = _HOP_BY_HOP | _MARKS | _nominated(texts)
-    return (field for field, (name, _) in zip(headers, texts, strict=True) if _folded(name) not in dropped)
+    return (field for field, (name, _) in zip(fields, texts, strict=True) if _folded(name) not in dropped)
 
 
 def _nominated(headers: Iterable[tuple[str, str]]) -> frozenset[str]:

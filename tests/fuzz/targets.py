@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("request", "partner_answer", "retry_after", "seal", "settings", "fast_path")
+NAMES = (
+    "request",
+    "partner_answer",
+    "retry_after",
+    "seal",
+    "settings",
+    "fast_path",
+    "gateway_paths",
+    "gateway_headers",
+)
 CORPUS = Path(__file__).parent / "corpus"
 
 

@@ -7,7 +7,16 @@ import pytest
 from tests.fuzz.mutations import mutations
 from tests.fuzz.targets import CORPUS, NAMES, target
 
-COUNTS = {"request": 400, "partner_answer": 2000, "retry_after": 2000, "seal": 500, "settings": 300, "fast_path": 1000}
+COUNTS = {
+    "request": 400,
+    "partner_answer": 2000,
+    "retry_after": 2000,
+    "seal": 500,
+    "settings": 300,
+    "fast_path": 1000,
+    "gateway_paths": 2000,
+    "gateway_headers": 2000,
+}
 
 
 def test_every_target_has_a_corpus_and_every_corpus_a_target() -> None:
