@@ -21,10 +21,10 @@ from sidecar.core.model import MonotonicTime, Seconds, UtcTime
 from sidecar.core.ports import Clock
 from sidecar.file_limit import cause_of
 from sidecar.gateway.call import GatewayCall
+from sidecar.gateway.connector import PartnerConnector
 from sidecar.gateway.headers import VIA, for_partner
 from sidecar.partner.retry_after import parse_http_date
-from sidecar.partner.transport import TRANSPORT_ERRORS, PartnerResolver, proxy_for
-from sidecar.resolver import Resolver
+from sidecar.partner.transport import TRANSPORT_ERRORS, proxy_for
 from sidecar.vending.api import VendedToken
 from sidecar.vending.signer import Signer
 from sidecar.web.responses import RequestError
@@ -34,10 +34,6 @@ READS: Final = ("GET", "HEAD")
 _LARGE_BYTES = 64 * 1024
 """Longer bodies are sent in parts: aiohttp would send them at once, and warns of very long ones."""
 _MAX_HEAD_LINE_BYTES = 32 * 1024
-_KEEPALIVE_S: Seconds = 15
-"""Shorter than that of most servers: a kept connection that the partner closes makes the outcome of a write unknown."""
-_FALLBACK_AFTER_S: Seconds = 0.5
-"""How long a look-up may delay a call when an earlier result is stored."""
 _MEASURED_WITHIN_S: Seconds = 1
 """The `Date` of a response that took longer says too little about the partner's clock."""
 
@@ -89,13 +85,7 @@ def open_gateway_session() -> aiohttp.ClientSession:
     trace.on_connection_create_end.append(connected)
     trace.on_connection_reuseconn.append(connected)
     return aiohttp.ClientSession(
-        # No limit: that of the calls bounds the connections. The resolver stores results already.
-        connector=aiohttp.TCPConnector(
-            limit=0,
-            resolver=PartnerResolver(Resolver(_FALLBACK_AFTER_S)),
-            use_dns_cache=False,
-            keepalive_timeout=_KEEPALIVE_S,
-        ),
+        connector=PartnerConnector(),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,

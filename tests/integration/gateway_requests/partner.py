@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 TOKEN, REFRESH = "the-partners-access-token-5b1e", "the-partners-refresh-token-77d0"
 TOKEN_PATH = b"/api/pay1st/auth/token"
+_TURNS = 8
+"""Of the event loop, for the sidecar to read a response and to keep its connection."""
 
 _LINE = re.compile(rb"([A-Z]+) (/[!-~]*) HTTP/1\.1")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ((?:[^\x00-\x1f\x7f]|\t)*)")
@@ -37,12 +39,17 @@ class Received:
 
 
 class RecordingPartner:
-    """`received` are the requests in order, without those for tokens. `faults` are what was no request."""
+    """`received` are the requests in order, without those for tokens. `faults` are what was no request.
+
+    `unasked` is sent some turns of the event loop after each response, when the connection is kept for another request.
+    """
 
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.faults: list[str] = []
         self.authority = ""
+        self.unasked = b""
+        self.connections = 0
         self._server: asyncio.Server | None = None
 
     async def start(self) -> str:
@@ -57,6 +64,7 @@ class RecordingPartner:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while head := await _head(reader):
                 request = read_head(head)
@@ -67,6 +75,10 @@ class RecordingPartner:
                 body = await reader.readexactly(int(lengths[0]) if lengths else 0)
                 writer.write(self._response(Received(request.method, request.target, request.fields, body)))
                 await writer.drain()
+                if self.unasked:
+                    for _ in range(_TURNS):
+                        await asyncio.sleep(0)
+                    writer.write(self.unasked)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             self.faults.append(f"cut off: {error!r}")
         finally:
