@@ -31,16 +31,24 @@ _MARKS = frozenset(
 def for_partner(headers: Iterable[tuple[str, str]], ours: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Yield the app's headers that the partner gets. `ours` (lower case) are set here: token and signature.
 
-    Names are compared as `_folded`: otherwise some servers would read an app's value for ours. A name that comes again
-    in other letters gets those of the first: aiohttp's client would send only the last of both.
+    Names are compared as `_as_read`: otherwise some servers would read an app's value for ours.
     """
     headers = list(headers)
     dropped = _HOP_BY_HOP | _NOT_FORWARDED | ours | _nominated(headers)
+    for name, value in headers:
+        low = _as_read(name)
+        if low not in dropped and not low.startswith(_GUARDS + _OVERRIDES):
+            yield name, value
+
+
+def spelled_alike(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the headers; a name that comes again gets the letters that it had first.
+
+    aiohttp's client sends only the last of two headers whose names differ in the case of letters.
+    """
     spelled: dict[str, str] = {}
     for name, value in headers:
-        low = _folded(name)
-        if low not in dropped and not low.startswith(_GUARDS + _OVERRIDES):
-            yield spelled.setdefault(name.lower(), name), value
+        yield spelled.setdefault(name.lower(), name), value
 
 
 def for_app(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
@@ -53,19 +61,19 @@ def for_app(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, byt
     fields = [field for field in stripped if _TOKEN.fullmatch(field[0])]
     texts = [(name.decode("ascii"), value.decode("latin-1")) for name, value in fields]
     dropped = _HOP_BY_HOP | _MARKS | _nominated(texts)
-    return (field for field, (name, _) in zip(fields, texts, strict=True) if _folded(name) not in dropped)
+    return (field for field, (name, _) in zip(fields, texts, strict=True) if _as_read(name) not in dropped)
+
+
+def _as_read(name: str) -> str:
+    """Return the name as servers read it that make variables of names: anything but letters and digits is a dash."""
+    return _NO_DASH.sub("-", name.lower())
 
 
 def _nominated(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Return the further headers that `Connection` declares to be hop-by-hop."""
     return frozenset(
-        _folded(option.strip())
+        _as_read(option.strip())
         for name, value in headers
         if name.lower() == "connection"
         for option in value.split(",")
     )
-
-
-def _folded(name: str) -> str:
-    """Return the name as servers read it that make variables of names: anything but letters and digits is a dash."""
-    return _NO_DASH.sub("-", name.lower())

@@ -22,7 +22,7 @@ from sidecar.core.ports import Clock
 from sidecar.file_limit import cause_of
 from sidecar.gateway.call import GatewayCall
 from sidecar.gateway.connector import PartnerConnector
-from sidecar.gateway.headers import VIA, for_partner
+from sidecar.gateway.headers import VIA, for_partner, spelled_alike
 from sidecar.partner.retry_after import parse_http_date
 from sidecar.partner.transport import TRANSPORT_ERRORS, proxy_for
 from sidecar.vending.api import VendedToken
@@ -142,7 +142,7 @@ class Sender:
         signature = await self._signature(request, call)
         url = self._base_url + request.target
         headers = [
-            *for_partner(request.headers, self._ours),
+            *spelled_alike(for_partner(request.headers, self._ours)),
             ("Via", VIA),
             (self._token_header, f"Bearer {vended.token.access.reveal()}"),
             *signature.items(),

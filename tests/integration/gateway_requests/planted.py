@@ -47,11 +47,12 @@ PLANTED: Mapping[str, Fault] = {
     ),
     "every header passes": Fault(sender, "for_partner", _all_pass, "headers", "does not pass: b'TE: trailers'"),
     "underscores make another header": Fault(
-        headers, "_folded", _dashes_alone, "headers", "does not pass: b'X_SIGNATURE: app'"
+        headers, "_as_read", _dashes_alone, "headers", "does not pass: b'X_SIGNATURE: app'"
     ),
     "method and path can be overridden": Fault(
         headers, "_OVERRIDES", (), "headers", "does not pass: b'X-Original-URL: /api/pay1st/auth/token'"
     ),
+    "names keep their spelling": Fault(sender, "spelled_alike", iter, "headers", "pass twice"),
     "nominated headers pass": Fault(headers, "_nominated", lambda _: frozenset(), "headers", "nominated: b'x-app'"),
     "any transfer coding is taken off": Fault(handler, "_check_framing", lambda _: None, "framing", "gzip, chunked"),
     "a chunked request is not the last": Fault(
