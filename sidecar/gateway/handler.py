@@ -135,6 +135,7 @@ class Gateway:
         try:
             first = response.content.read_nowait()
         except TRANSPORT_ERRORS as error:
+            response.close()
             raise OutcomeUnknownError(cause_of(error)) from None
         return replace(passed, first=first, rest=_rest(answer, call))
 

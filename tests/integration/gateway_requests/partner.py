@@ -42,6 +42,7 @@ class RecordingPartner:
     """`received` are the requests in order, without those for tokens. `faults` are what was no request.
 
     `unasked` is sent some turns of the event loop after each response, when the connection is kept for another request.
+    `raw` are bytes in place of the next response; the connection ends with them.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class RecordingPartner:
         self.faults: list[str] = []
         self.authority = ""
         self.unasked = b""
+        self.raw = b""
         self.connections = 0
         self._server: asyncio.Server | None = None
 
@@ -73,8 +75,14 @@ class RecordingPartner:
                     break
                 lengths = request.values(b"Content-Length")
                 body = await reader.readexactly(int(lengths[0]) if lengths else 0)
-                writer.write(self._response(Received(request.method, request.target, request.fields, body)))
+                response = self._response(Received(request.method, request.target, request.fields, body))
+                raw = b""
+                if request.target.encode() != TOKEN_PATH:
+                    raw, self.raw = self.raw, b""
+                writer.write(raw or response)
                 await writer.drain()
+                if raw:
+                    break
                 if self.unasked:
                     for _ in range(_TURNS):
                         await asyncio.sleep(0)

@@ -40,7 +40,7 @@ class _Log(io.StringIO):
         self.faults: list[str] = []
 
     def write(self, text: str, /) -> int:
-        wrong = (*SECRETS, '"level":"error"', "library_message")
+        wrong = (*SECRETS, "internal_failure", "library_message")
         self.faults += [line for line in text.splitlines() if any(one in line for one in wrong)]
         return len(text)
 
