@@ -36,8 +36,20 @@ def nginx(sidecar: str, partner_url: str, folder: Path) -> Iterator[int]:
         "/etc/ssl/certs/ca-certificates.crt": certifi.where(),
     }
     _changed("nginx.conf", changes, folder / "example.conf")
-    (folder / "nginx.conf").write_text(_around(folder))
-    with _running("(start worker process) ", "nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"):
+    with _running_nginx(folder):
+        yield port
+
+
+@contextmanager
+def nginx_gateway(gateway: str, folder: Path) -> Iterator[int]:
+    """Run nginx in front of the gateway at `host:port`, and yield its port."""
+    port = free_port()
+    changes = {
+        "server 127.0.0.1:8282;": f"server {gateway};",
+        f"listen 127.0.0.1:{PORT}": f"listen 127.0.0.1:{port}",
+    }
+    _changed("nginx_gateway.conf", changes, folder / "example.conf")
+    with _running_nginx(folder):
         yield port
 
 
@@ -129,6 +141,13 @@ def _envoy_example(name: str, sidecar: str, partner_url: str) -> dict[str, Any]:
         del _endpoint(sidecars)["pipe"]
         _endpoint(sidecars)["socket_address"] = _socket_address(sidecar)
     return example
+
+
+@contextmanager
+def _running_nginx(folder: Path) -> Iterator[None]:
+    (folder / "nginx.conf").write_text(_around(folder))
+    with _running("(start worker process) ", "nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"):
+        yield
 
 
 @contextmanager

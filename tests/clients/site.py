@@ -51,6 +51,16 @@ class Partner:
         """Answer each token call with 429 from now on."""
         self._act("faults", {"fault": "status", "status": 429, "count": 0})
 
+    def fails(self, fault: str, **more: object) -> None:
+        """Let the next payment have this fault, or as many as `count` says, 0 for all (docs/sandbox.md)."""
+        self._act("faults", {"fault": fault, "path": "/api/pay1st/payments/create", **more})
+
+    def payments(self, reference: str) -> list[tuple[int, str]]:
+        """Return status and state of the signature of each request that created, or tried to create, this payment."""
+        with urllib.request.urlopen(f"{self.url}/_sandbox/journal", timeout=START_LIMIT_S) as answer:
+            requests = json.load(answer)["requests"]
+        return [(each["status"], each["signature"]) for each in requests if each["partnerReference"] == reference]
+
     def _stats(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/_sandbox/stats", timeout=START_LIMIT_S) as answer:
             found: dict[str, Any] = json.load(answer)
@@ -69,10 +79,17 @@ class Site:
     url: str
     socket: Path
     partner: Partner
+    gateway: str = ""
+    """The URL of its gateway; empty without one."""
 
     def run(self, *argv: str | Path, url: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a client as a process that gets both URLs, and only the paths of this environment."""
-        urls = {"TOKEN_SIDECAR": url or self.url, "PARTNER_URL": self.partner.probe_url}
+        urls = {
+            "TOKEN_SIDECAR": url or self.url,
+            "TOKEN_SIDECAR_GATEWAY": self.gateway,
+            "PARTNER": self.partner.url,
+            "PARTNER_URL": self.partner.probe_url,
+        }
         # The folder of a script is on Python's path, the current one is not; the tests need the code of this checkout.
         paths = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(TOP)}
         return subprocess.run(
@@ -104,8 +121,9 @@ def site_with(partner: Partner, folder: Path, **settings: str) -> Iterator[Site]
         **settings,
     }
     with process("serve", environ=environ) as serve:
-        address = wait_for(r'"event": ?"service_started".*"listen": ?\["([^"]+)"', serve.stdout)
-        yield Site(f"http://{address}", folder / "sidecar.sock", partner)
+        started = json.loads(wait_for(r'(.*"event": ?"service_started".*)', serve.stdout))
+        gateway = f"http://{started['gateways'][0]}" if "gateways" in started else ""
+        yield Site(f"http://{started['listen'][0]}", folder / "sidecar.sock", partner, gateway)
 
 
 @contextmanager
