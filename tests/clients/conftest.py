@@ -13,7 +13,7 @@ from tests.clients.gateway_site import GatewaySite, gateway_site
 from tests.clients.numbered_sidecar import NumberedSidecar
 from tests.clients.redirector import Redirector
 from tests.clients.refuser import Refuser
-from tests.clients.site import CALLER_TOKEN, Partner, Site, partner_process, site_with
+from tests.clients.site import CALLER_TOKEN, WITH_A_KEY, Partner, Site, partner_process, site_with
 from tests.support.programs import found
 from tests.support.threaded import in_a_thread
 
@@ -40,6 +40,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def site(partner: Partner, folder: Path) -> Iterator[Site]:
     with site_with(partner, folder) as site:
+        yield site
+
+
+@pytest.fixture
+def paying_site(partner: Partner, folder: Path) -> Iterator[Site]:
+    """A sidecar with a signing key and a gateway."""
+    with site_with(partner, folder, **WITH_A_KEY) as site:
         yield site
 
 

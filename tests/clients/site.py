@@ -18,6 +18,13 @@ from tests.support.commands import START_LIMIT_S, process, wait_for
 TOP = Path(__file__).resolve().parents[2]
 EXAMPLES = TOP / "deploy/examples"
 CALLER_TOKEN = "caller+token/canary="
+WITH_A_KEY = {
+    "SIDECAR_API_KEY": "",
+    "SIDECAR_API_SECRET": "",
+    "SIDECAR_CREDENTIALS_DIR": str(TOP / "deploy/demo"),
+    "SIDECAR_GATEWAY_LISTEN": "127.0.0.1:0",
+}
+"""Settings of a sidecar that has the sandbox's signing key, and a gateway."""
 
 
 class Partner:

@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.proxies import nginx_gateway
 from tests.clients.scripted import Scripted, ScriptedServer
-from tests.clients.site import CALLER_TOKEN, EXAMPLES, TOP, Partner, Site, site_with
+from tests.clients.site import CALLER_TOKEN, EXAMPLES, WITH_A_KEY, Partner, Site, site_with
 from tests.servers import free_port
 from tests.support.programs import needs
 from tests.support.threaded import in_a_thread
@@ -21,12 +20,6 @@ from tests.support.threaded import in_a_thread
 ORDER = "order-4711"
 VALID = "valid"
 UNKNOWN = "do not pay under another reference"
-WITH_A_KEY = {
-    "SIDECAR_API_KEY": "",
-    "SIDECAR_API_SECRET": "",
-    "SIDECAR_CREDENTIALS_DIR": str(TOP / "deploy/demo"),
-    "SIDECAR_GATEWAY_LISTEN": "127.0.0.1:0",
-}
 PROGRAMS = {"sh": "curl", "mjs": "node", "py": sys.executable, "go": "go"}
 EACH = [
     pytest.param((way, language), id=f"{way}-{language}", marks=needs(program))
@@ -61,9 +54,8 @@ def command(request: pytest.FixtureRequest) -> Command:
 
 
 @pytest.fixture
-def site(partner: Partner, folder: Path) -> Iterator[Site]:
-    with site_with(partner, folder, **WITH_A_KEY) as site:
-        yield site
+def site(paying_site: Site) -> Site:
+    return paying_site
 
 
 def test_a_payment_is_signed_and_created_once(command: Command, site: Site) -> None:

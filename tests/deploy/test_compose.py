@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar.app.gateways import allow_list
 from sidecar.cli.main import _parser
 from sidecar.config.load import load
 from sidecar.partner.presets import PRESETS
@@ -87,6 +88,20 @@ def test_a_sidecar_accepts_its_settings(name: str) -> None:
     settings = load(environment, presets)
     assert settings.seal
     assert [listener.host for listener in settings.listen] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_the_app_pays_through_the_gateway_of_its_sidecar(name: str) -> None:
+    """The gateway is on loopback, signs, and passes the request of the app."""
+    environment = SERVICES[name]["environment"]
+    (profile,) = load(environment, {preset.name: preset.base_url for preset in PRESETS.values()}).profiles
+    assert profile.gateway is not None
+    url = re.findall(r'^URL = "(.*)"$', (ROOT / "deploy/demo/app.py").read_text(), re.MULTILINE)[0]
+    (address,) = profile.gateway.listen
+    assert url.startswith(f"http://{address}/")
+    assert address.host == "127.0.0.1"
+    assert allow_list(profile).allows("POST", url.removeprefix(f"http://{address}"))
+    assert "signing-key" in SERVICES[name]["secrets"]
 
 
 @pytest.mark.parametrize("name", [*SIDECARS, *APPS, "sandbox"])

@@ -35,8 +35,10 @@ class Composed:
         return self._engine.output_of(self._program, *files, "--project-name", "image-test", *words)
 
     def tokens(self, app: str) -> list[str]:
-        """Return the ids of the tokens that this app got, each once."""
-        return sorted(set(re.findall(r"token (\w{32}), \d+ s left", self.compose("logs", "--no-color", app))))
+        """Return the ids of the tokens that this app's payments were created with, each once."""
+        return sorted(
+            set(re.findall(r"payment C-\S+ for \S+, with token (\w{32})", self.compose("logs", "--no-color", app)))
+        )
 
     def exit_code(self, service: str) -> int:
         code: int = self._engine.inspect(self.compose("ps", "--all", "--quiet", service))["State"]["ExitCode"]
@@ -75,7 +77,7 @@ def value(expression: str) -> str:
     return str(result[0]["value"][1]) if result else ""
 
 
-def test_both_apps_get_the_same_token_with_one_call(composed: Composed) -> None:
+def test_both_apps_create_payments_with_the_same_token_from_one_call(composed: Composed) -> None:
     wait_until(lambda: bool(composed.tokens("app-a") and composed.tokens("app-b")), UP_S)
     assert composed.tokens("app-a") == composed.tokens("app-b")
     wait_until(lambda: value('count(up{job="token-sidecar"} == 1)') == "2", UP_S)
