@@ -13,16 +13,17 @@ import aiohttp
 from sidecar.app.listeners import guard_settings
 from sidecar.app.observers import Fanout
 from sidecar.config.schema import Settings
-from sidecar.config.settings import GatewaySettings, ProfileSettings
+from sidecar.config.settings import GatewaySettings, ProfileSettings, SignedRequests
 from sidecar.core.allow_list import AllowList, AllowRule, read_rule
 from sidecar.core.errors import ConfigurationError
+from sidecar.core.events import ConfigurationWarned
 from sidecar.core.model import Address, MonotonicTime, Seconds
 from sidecar.core.ports import Clock, EventSink
 from sidecar.credentials.caller_token import CallerTokens
 from sidecar.gateway.counts import GatewayCounts
 from sidecar.gateway.forwarder import Forwarder
 from sidecar.gateway.handler import MARKS, Gateway
-from sidecar.gateway.sender import Sender, open_gateway_session
+from sidecar.gateway.sender import READS, Sender, open_gateway_session
 from sidecar.partner.presets import PRESETS
 from sidecar.partner.transport import PartnerCertificates
 from sidecar.vending.profile_provider import ProfileProvider
@@ -91,6 +92,8 @@ class Gateways:
                 continue
             allow = allow_list(one)
             name, gateway, provider = one.profile.name, one.gateway, providers[one.profile.name]
+            if provider.signing_key is None and (refused := refused_without_key(gateway, allow)):
+                sink.emit(ConfigurationWarned(warning=f"gateway of profile {name}: {refused}"))
             session = open_gateway_session()
             sender = Sender(
                 base_url=one.profile.base_url,
@@ -146,3 +149,9 @@ def allow_list(settings: ProfileSettings) -> AllowList:
             [f"profile {settings.profile.name}: the gateway never forwards authentication: remove {', '.join(never)}"]
         )
     return allow
+
+
+def refused_without_key(settings: GatewaySettings, allow: AllowList) -> str:
+    """Return a sentence about what a gateway without a signing key refuses; empty if nothing on its list is signed."""
+    signed = [str(rule) for rule in allow.rules if settings.sign is SignedRequests.ALL or rule.method not in READS]
+    return f"without a file signing-key in SIDECAR_CREDENTIALS_DIR it refuses {', '.join(signed)}" if signed else ""

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from sidecar.cli.output import Commands
 
 _DESCRIPTION = """\
-Check configuration, credential files, keys and store, and print one line for each. The store is tested with every
-operation of the service, on a separate key that is removed afterwards. A line about the store says what is wrong, at
-which address, and what to do. A note is something that could not be checked, or that does no harm now.
+Check configuration, credential files, keys, gateways and store, and print one line for each. The store is tested with
+every operation of the service, on a separate key that is removed afterwards. A line about the store says what is wrong,
+at which address, and what to do. A note is something that could not be checked, or that does no harm now. A gateway's
+line lists what it forwards; a note says what it refuses while there is no signing key.
 
 Listener addresses are not checked: a running sidecar may use them. The partner is called only with --live, in the same
 way as the service does: within the budget and cool-down of the fleet. If the store has a token, --live uses that one

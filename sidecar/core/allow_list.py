@@ -62,7 +62,7 @@ class AllowList:
     """The rules of one profile. `authentication` are paths that never pass, nor anything below them."""
 
     def __init__(self, rules: Iterable[AllowRule], authentication: Iterable[str]) -> None:
-        self._rules = tuple(rules)
+        self.rules = tuple(rules)
         self._authentication = tuple(map(_careless, authentication))
 
     def allows(self, method: str, target: str) -> bool:
@@ -74,7 +74,7 @@ class AllowList:
             and not self.authenticates(path)
             and any(
                 rule.method == method and (path.startswith(rule.path) if rule.prefix else path == rule.path)
-                for rule in self._rules
+                for rule in self.rules
             )
         )
 
