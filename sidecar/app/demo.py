@@ -5,24 +5,34 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 from sidecar.app.clock import SystemClock
 from sidecar.app.run import wait_for_signal
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
+from sidecar.config.schema import Settings
 from sidecar.core.errors import NoTokenError
-from sidecar.core.model import Secret
+from sidecar.core.model import Credentials, Secret
 from sidecar.sandbox import Sandbox, SandboxConfig
 
 TOKEN_LIFETIME_S = 60
 """Short, so that a rotation can be watched."""
 
 
-async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int:
+async def demo(*, port: int, admin_port: int, gateway_port: int, say: Callable[[str], None]) -> int:
     """Run until Ctrl-C or SIGTERM; returns exit code 0. Port 0 takes any free port."""
     say("Starting a simulated partner (the sandbox) ...")
     key, secret = f"demo-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
-    config = SandboxConfig(api_key=Secret(key), api_secret=Secret(secret), token_lifetime_s=TOKEN_LIFETIME_S)
+    credentials = Credentials(
+        api_key=Secret(key), api_secret=Secret(secret), signing_key=Secret(secrets.token_urlsafe(24))
+    )
+    config = SandboxConfig(
+        api_key=credentials.api_key,
+        api_secret=credentials.api_secret,
+        signing_key=credentials.signing_key,
+        token_lifetime_s=TOKEN_LIFETIME_S,
+    )
     sandbox = Sandbox(config, SystemClock())
     partner_url = await sandbox.start("127.0.0.1", 0)
     say(f"  it listens on {partner_url}; tokens last {TOKEN_LIFETIME_S} s; clients that call too often get 429")
@@ -32,6 +42,7 @@ async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int
             {
                 "SIDECAR_LISTEN": f"127.0.0.1:{port}",
                 "SIDECAR_ADMIN_LISTEN": f"127.0.0.1:{admin_port}",
+                "SIDECAR_GATEWAY_LISTEN": f"127.0.0.1:{gateway_port}",
                 "SIDECAR_STORE": "memory://",
                 "SIDECAR_BASE_URL": partner_url,
                 "SIDECAR_API_KEY": key,
@@ -43,7 +54,7 @@ async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int
                 "SIDECAR_DRAIN_S": "0",
             }
         )
-        service = Service(settings, log=sys.stderr)
+        service = Service(_with_credentials(settings, credentials), log=sys.stderr)
         await service.start()
         try:
             await _guide(service, partner_url, say)
@@ -57,8 +68,14 @@ async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int
     return 0
 
 
+def _with_credentials(settings: Settings, credentials: Credentials) -> Settings:
+    """Put in the credentials with the signing key, for which there is no variable."""
+    (profile,) = settings.profiles
+    return replace(settings, profiles=(replace(profile, credentials=credentials),))
+
+
 async def _guide(service: Service, partner_url: str, say: Callable[[str], None]) -> None:
-    vending, admin = service.bound[0], service.admin_bound[0]
+    vending, admin, gateway = service.bound[0], service.admin_bound[0], service.gateways_bound["default"][0]
     try:
         vended = await service.providers["default"].vend()
         say(f"  it has a token from the partner, valid for {vended.expires_in_s} s")
@@ -67,6 +84,12 @@ async def _guide(service: Service, partner_url: str, say: Callable[[str], None])
     say("")
     say("Get the token in another terminal:")
     say(f"  curl -H 'Sidecar-Request: true' http://{vending}/v1/token")
+    say("Create a payment through the gateway, which adds token and signature (each partnerReference works once):")
+    say(
+        "  curl -H 'Sidecar-Request: true' -H 'Content-Type: application/vnd.carry1st.payments.payment+json' "
+        """-d '{"amount": 100, "currencyCode": "NGN", "countryCode": "NG", "partnerReference": "order-1"}' """
+        f"http://{gateway}/api/pay1st/payments/create"
+    )
     say("See the state:")
     say(f"  curl http://{admin}/status.json      curl http://{admin}/metrics")
     say(f"  or in a browser: http://{admin}/status")

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Start a simulated partner and a sidecar in one process, with the store in memory, and print a curl command that gets a
-token. It needs no configuration and calls nothing outside this machine. Ctrl-C stops it.
+token, and one that creates a payment through the gateway. It needs no configuration and calls nothing outside this
+machine. Ctrl-C stops it.
 """
 
 _EPILOG = """\
 examples:
   token-sidecar demo
-  token-sidecar demo --port 0 --admin-port 0       on free ports
+  token-sidecar demo --port 0 --admin-port 0 --gateway-port 0       on free ports
 """
 
 
@@ -33,13 +34,15 @@ def add_to(commands: Commands) -> None:
         default=9181,
         help="port of the admin listener: probes, metrics, status (default: %(default)s)",
     )
+    parser.add_argument("--gateway-port", type=int, default=8282, help="port of the gateway (default: %(default)s)")
 
 
 def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     from sidecar.app.demo import demo
     from sidecar.app.running import run
 
-    return run(lambda: demo(port=args.port, admin_port=args.admin_port, say=_say))
+    ports = {"port": args.port, "admin_port": args.admin_port, "gateway_port": args.gateway_port}
+    return run(lambda: demo(**ports, say=_say))
 
 
 def _say(line: str) -> None:

@@ -66,7 +66,14 @@ async def test_an_answer_that_cannot_be_written_is_a_failure_of_its_own(
 @pytest.mark.parametrize("redirection", [FULL, CLOSED])
 @pytest.mark.parametrize(
     "command",
-    ["--help", "--version", "serve --help", "check", "sandbox --listen 127.0.0.1:0", "demo --port 0 --admin-port 0"],
+    [
+        "--help",
+        "--version",
+        "serve --help",
+        "check",
+        "sandbox --listen 127.0.0.1:0",
+        "demo --port 0 --admin-port 0 --gateway-port 0",
+    ],
 )
 async def test_every_command_says_that_it_cannot_write(command: str, redirection: str) -> None:
     done = await shell(f"{command} {redirection}", **CREDENTIALS)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -119,7 +122,7 @@ def test_a_sandbox_a_check_a_sidecar_and_its_token(proxies: dict[str, str]) -> N
 
 @pytest.mark.parametrize("proxies", [{}, PROXIES])
 def test_the_demo_prints_a_curl_line_and_ends_with_0_on_ctrl_c(proxies: dict[str, str]) -> None:
-    with process("demo", "--port", "0", "--admin-port", "0", environ=proxies) as demo:
+    with process("demo", "--port", "0", "--admin-port", "0", "--gateway-port", "0", environ=proxies) as demo:
         url = wait_for(r"curl -H 'Sidecar-Request: true' (http://\S+)/v1/token", demo.stdout)
         with process("token", "--url", url) as token:
             out, _ = token.communicate(timeout=START_LIMIT_S)
@@ -129,6 +132,18 @@ def test_the_demo_prints_a_curl_line_and_ends_with_0_on_ctrl_c(proxies: dict[str
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=START_LIMIT_S)
         assert demo.returncode == 0
+
+
+def test_the_demos_curl_line_creates_a_payment_once() -> None:
+    with process("demo", "--port", "0", "--admin-port", "0", "--gateway-port", "0") as demo:
+        *given, url = shlex.split(wait_for("(curl .*/payments/create)$", demo.stdout))
+        headers = [value.split(": ") for option, value in itertools.pairwise(given) if option == "-H"]
+        request = urllib.request.Request(url, given[given.index("-d") + 1].encode(), dict(headers))
+        with urllib.request.urlopen(request, timeout=START_LIMIT_S) as created:
+            assert (created.status, json.load(created)["status"]) == (201, "NEW")
+        with pytest.raises(urllib.error.HTTPError) as repeated:
+            urllib.request.urlopen(request, timeout=START_LIMIT_S)
+        assert (repeated.value.status, "DUPLICATE-REFERENCE" in repeated.value.read().decode()) == (400, True)
 
 
 @pytest.mark.parametrize("command", ["serve", "check"])
@@ -162,7 +177,7 @@ def test_a_port_that_is_taken_is_a_line_and_2_for_the_service_and_1_for_the_sand
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
-    with process("demo", "--port", "0", "--admin-port", "0") as demo:
+    with process("demo", "--port", "0", "--admin-port", "0", "--gateway-port", "0") as demo:
         assert demo.stdout is not None
         demo.stdout.close()
         assert demo.stderr is not None

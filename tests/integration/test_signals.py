@@ -58,7 +58,7 @@ EACH = [pytest.param(command, moment, id=f"{command}-{moment}") for command in M
 ARGUMENTS = {
     "serve": ("serve",),
     "sandbox": ("sandbox", "--listen", "127.0.0.1:0"),
-    "demo": ("demo", "--port", "0", "--admin-port", "0"),
+    "demo": ("demo", "--port", "0", "--admin-port", "0", "--gateway-port", "0"),
     "token": ("token",),
     "status": ("status",),
     "check": ("check",),

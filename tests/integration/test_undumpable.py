@@ -60,7 +60,12 @@ def limits(pid: int) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "argv", [("serve",), ("demo", "--port", "0", "--admin-port", "0"), ("sandbox", "--listen", "127.0.0.1:0")]
+    "argv",
+    [
+        ("serve",),
+        ("demo", "--port", "0", "--admin-port", "0", "--gateway-port", "0"),
+        ("sandbox", "--listen", "127.0.0.1:0"),
+    ],
 )
 def test_no_process_of_the_same_user_reads_our_environment_or_memory(argv: tuple[str, ...]) -> None:
     with started("-m", "sidecar", *argv, environ=serve(0)) as process:

@@ -60,7 +60,7 @@ def token_of_the_demo(command: Path) -> str:
 
     Raises `RuntimeError` if a step fails.
     """
-    line = [str(command), "demo", "--port", "0", "--admin-port", "0"]
+    line = [str(command), "demo", "--port", "0", "--admin-port", "0", "--gateway-port", "0"]
     # With the log, for the error.
     with subprocess.Popen(
         line, cwd="/", env=NOTHING_ELSE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -142,13 +142,13 @@ def test_check_prints_the_warnings_of_the_configuration(
 def test_demo_gets_its_ports_and_prints_its_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def demo(*, port: int, admin_port: int, say: Callable[[str], None]) -> int:
-        say(f"{port} and {admin_port}")
+    async def demo(*, port: int, admin_port: int, gateway_port: int, say: Callable[[str], None]) -> int:
+        say(f"{port}, {admin_port} and {gateway_port}")
         return 0
 
     monkeypatch.setattr(demo_module, "demo", demo)
-    assert run(["demo", "--port", "1", "--admin-port", "2"], {}) == 0
-    assert capsys.readouterr().out == "1 and 2\n"
+    assert run(["demo", "--port", "1", "--admin-port", "2", "--gateway-port", "3"], {}) == 0
+    assert capsys.readouterr().out == "1, 2 and 3\n"
 
 
 @pytest.mark.parametrize(
