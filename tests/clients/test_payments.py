@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.proxies import nginx_gateway
+from tests.clients.redirector import Redirector
 from tests.clients.scripted import Scripted, ScriptedServer
 from tests.clients.site import CALLER_TOKEN, EXAMPLES, WITH_A_KEY, Partner, Site, site_with
 from tests.servers import free_port
@@ -26,6 +28,7 @@ EACH = [
     for way in ("sign", "gateway")
     for language, program in PROGRAMS.items()
 ]
+SIGN_ONLY = [param for param in EACH if str(param.id).startswith("sign")]
 GATEWAY_ONLY = [param for param in EACH if str(param.id).startswith("gateway")]
 
 Command = tuple[str | Path, ...]
@@ -156,6 +159,33 @@ def test_while_no_answer_comes_it_keeps_the_reference_and_gives_up_in_the_end(co
     assert all("partner-outcome-unknown" in answer for answer in answers)
     assert UNKNOWN in last
     assert site.partner.payments(ORDER) == [(0, VALID)] * 4
+
+
+@pytest.mark.parametrize("command", SIGN_ONLY, indirect=True)
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_gets_neither_token_nor_signature(command: Command, status: int, site: Site) -> None:
+    with in_a_thread(Redirector()) as partner, in_a_thread(Redirector()) as other:
+        partner.locations["/api/pay1st/payments/create"] = status, f"{other.url}/here"
+        done = site.run(*command, ORDER, PARTNER=partner.url)
+        assert (partner.tokens, other.seen) == ([True], [])
+    assert (done.returncode, done.stderr[:3]) == (1, str(status))
+
+
+@needs("curl")
+@pytest.mark.parametrize("way", ["sign", "gateway"])
+def test_no_secret_is_an_argument_of_a_process(way: str, site: Site, partner: Partner, folder: Path) -> None:
+    """Every user of the machine can read arguments. A script in front of the real curl records them."""
+    shim = folder / "curl"
+    shim.write_text(f'#!/bin/sh\necho "$*" >>"{folder}/arguments"\nexec "{shutil.which("curl")}" "$@"\n')
+    shim.chmod(0o755)
+    assert site.run("sh", EXAMPLES / f"pay_{way}.sh", "order-1").returncode == 0
+    partner.revoke()
+    environ = {"PATH": f"{folder}:{os.environ['PATH']}", "TOKEN_SIDECAR_CALLER": CALLER_TOKEN}
+    assert site.run("sh", EXAMPLES / f"pay_{way}.sh", ORDER, **environ).returncode == 0
+    arguments = (folder / "arguments").read_text()
+    assert arguments.count("/payments/create") == 2
+    assert "Bearer" not in arguments
+    assert CALLER_TOKEN not in arguments
 
 
 @needs("nginx")
