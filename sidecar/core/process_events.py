@@ -56,9 +56,10 @@ class Audited(Event):
 class GatewayCalled(Event):
     """An app's call through the gateway has ended. One audit line, and the gateway's metrics.
 
-    `path` is without the query. `code` is the class of the partner's status (`2xx`) or an error code of the contract,
-    `status` the partner's status, 0 without one. `attempts` counts requests that were sent. `complete` is False where
-    the response did not reach the app in whole: it broke, or the app had left.
+    `path` is without the query. `code` is the class of the partner's status (`2xx`), an error code of the contract, or
+    `disconnected`: the app left while nothing was on its way to the partner. `status` is the partner's status, 0
+    without one. `attempts` counts requests that were sent. `complete` is False where the response did not reach the app
+    in whole: it broke, or the app had left.
     """
 
     name = "gateway_called"

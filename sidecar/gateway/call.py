@@ -12,6 +12,8 @@ from sidecar.core.process_events import GatewayCalled, OutcomeUnknown, SignedReq
 from sidecar.core.trace_context import TraceContext
 from sidecar.vending.api import VendedToken
 
+DISCONNECTED = "disconnected"
+"""The code of a call that got no response: its connection ended, and nothing was on its way to the partner."""
 _MAX_PATH_CHARACTERS = 200
 
 
@@ -28,7 +30,7 @@ class GatewayCall:
     audit: EventSink
     path: str = ""
     attempts: int = 0
-    """How many requests were begun to be sent."""
+    """How many requests had a connection to the partner, those included that the client repeats for reads."""
     vended: VendedToken | None = None
     """The token of the latest request."""
     is_sent: bool = False
@@ -39,6 +41,15 @@ class GatewayCall:
 
     def __post_init__(self) -> None:
         self.started_at = self.clock.monotonic()
+
+    def begin(self, vended: VendedToken) -> None:
+        """Note that a request with this token comes next."""
+        self.vended, self.is_sent = vended, False
+
+    def connected(self) -> None:
+        """Note that the request has a connection."""
+        self.is_sent = True
+        self.attempts += 1
 
     def end(self, code: str, *, status: int = 0, complete: bool = True, cause: str = "") -> None:
         """Record the end, once. `code` and `status` as in `GatewayCalled`, `cause` of an unknown outcome."""

@@ -11,7 +11,7 @@ import aiohttp
 from sidecar.config.settings import Replay
 from sidecar.core.errors import AnswerError
 from sidecar.core.model import MonotonicTime, Seconds
-from sidecar.gateway.call import GatewayCall
+from sidecar.gateway.call import DISCONNECTED, GatewayCall
 from sidecar.gateway.sender import READS, AppRequest, OutcomeUnknownError, PartnerUnreachableError, Sender
 from sidecar.vending.api import TokenProvider, VendedToken
 from sidecar.web.responses import RequestError
@@ -56,49 +56,67 @@ class Forwarder:
                 "overloaded", f"{MAX_CALLS} calls to the partner are under way, and no more may be.", retry_after_s=1
             )
 
-    async def forward(self, request: AppRequest, call: GatewayCall, on_sent: Callable[[], None]) -> PartnerAnswer:
+    async def forward(
+        self, request: AppRequest, call: GatewayCall, on_sent: Callable[[], None], has_left: Callable[[], bool]
+    ) -> PartnerAnswer:
         """Send the request and return the partner's response.
 
         Raises `PartnerUnreachableError`, `OutcomeUnknownError`, and without a token or a signature an `AnswerError` or
         `RequestError`. When the app leaves, a request that has not been sent is given up. One that was sent goes on to
         its response, so that its outcome is recorded. `on_sent` is called when the body is needed no more.
+        `has_left`: whether the app has closed its side. Then nothing is sent that had to wait for a token: the app may
+        have given up, and sent the same again.
         """
-        exchange = self._loop.create_task(self._exchange(request, call))
+        if self._ending.done():
+            on_sent()
+            raise PartnerUnreachableError
+        exchange = self._loop.create_task(self._exchange(request, call, has_left))
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._exchanges.discard)
         exchange.add_done_callback(lambda _: on_sent())
         try:
             await asyncio.wait((exchange, self._ending), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            if call.is_sent:
-                exchange.add_done_callback(lambda done: _record_abandoned(done, call))
-            else:
+            if not call.is_sent:
                 exchange.cancel()
+            exchange.add_done_callback(lambda done: _record_abandoned(done, call))
             raise
-        if exchange.done():
+        if exchange.done() and not exchange.cancelled():
             return exchange.result()
         # The sidecar ends.
-        exchange.cancel()
         raise OutcomeUnknownError("sidecar stopped") if call.is_sent else PartnerUnreachableError
 
     async def close(self, grace_s: Seconds) -> None:
-        """Let the calls under way end, for at most `grace_s`. Then give their apps an error."""
+        """Let the calls under way end, for at most `grace_s`. Then give their apps an error, and begin no more."""
         if self._exchanges:
             await asyncio.wait(self._exchanges, timeout=grace_s)
         if not self._ending.done():
             self._ending.set_result(None)
+        left = tuple(self._exchanges)
+        for exchange in left:
+            exchange.cancel()
+        if left:
+            await asyncio.wait(left, timeout=grace_s)
 
-    async def _exchange(self, request: AppRequest, call: GatewayCall) -> PartnerAnswer:
+    async def _exchange(self, request: AppRequest, call: GatewayCall, has_left: Callable[[], bool]) -> PartnerAnswer:
         self._sender.check_signing(request)
-        refused = await self._token()
+        refused = self._provider.current()
+        if refused is None:
+            refused = await self._provider.vend()
+            if has_left():
+                call.end(DISCONNECTED, complete=False)
+                raise PartnerUnreachableError
         until = self._loop.time() + self._timeout_s
         response = await self._sender.send(request, call, refused, until)
         if response.status != 401:
             return PartnerAnswer(response=response, until=until)
         # The partner has answered: what is under way now changes nothing there.
         call.is_sent = False
-        await self._provider.report(refused.token.token_id)
-        newer = await self._replacement(refused)
+        try:
+            newer = await self._replacement(refused, until)
+        except BaseException:
+            response.close()
+            raise
         if newer is None or not self._may_replay(request):
             return PartnerAnswer(response=response, until=until, replaced=newer is not None)
         response.close()
@@ -107,14 +125,13 @@ class Forwarder:
     def _may_replay(self, request: AppRequest) -> bool:
         return self._replay is Replay.ALL or (self._replay is Replay.SAFE and request.method in READS)
 
-    async def _token(self) -> VendedToken:
-        return self._provider.current() or await self._provider.vend()
-
-    async def _replacement(self, refused: VendedToken) -> VendedToken | None:
-        """Return another token than the refused one; None while there is none."""
+    async def _replacement(self, refused: VendedToken, until: MonotonicTime) -> VendedToken | None:
+        """Report the refused token, and return another one; None when there is none by `until`."""
         try:
-            newer = await self._token()
-        except AnswerError:
+            async with asyncio.timeout_at(until):
+                await self._provider.report(refused.token.token_id)
+                newer = self._provider.current() or await self._provider.vend()
+        except (AnswerError, TimeoutError):
             return None
         return None if newer.token.token_id == refused.token.token_id else newer
 
@@ -124,7 +141,10 @@ def _record_abandoned(exchange: asyncio.Task[PartnerAnswer], call: GatewayCall) 
     try:
         response = exchange.result().response
     except asyncio.CancelledError:
-        call.end("partner-outcome-unknown", complete=False, cause="sidecar stopped")
+        if call.is_sent:
+            call.end("partner-outcome-unknown", complete=False, cause="sidecar stopped")
+        else:
+            call.end(DISCONNECTED, complete=False)
     except OutcomeUnknownError as error:
         call.end(error.code, complete=False, cause=error.cause)
     except (RequestError, AnswerError) as error:

@@ -15,7 +15,7 @@ from sidecar.core.ports import Clock, EventSink
 from sidecar.core.process_events import RequestRefused
 from sidecar.core.trace_context import trace_context
 from sidecar.file_limit import cause_of
-from sidecar.gateway.call import GatewayCall
+from sidecar.gateway.call import DISCONNECTED, GatewayCall
 from sidecar.gateway.forwarder import Forwarder, PartnerAnswer
 from sidecar.gateway.headers import for_app
 from sidecar.gateway.sender import AppRequest, OutcomeUnknownError
@@ -80,6 +80,13 @@ class Gateway:
             if response.status in (401, 403):
                 self._sink.emit(RequestRefused(code=error.code, trace=call.trace))
             return replace(response, headers={**response.headers, **call.marks("sidecar")})
+        except asyncio.CancelledError:
+            if not call.attempts:
+                call.end(DISCONNECTED, complete=False)
+            raise
+        except Exception:
+            call.end("internal-error", complete=False)
+            raise
 
     def _check_caller(self, request: HttpRequest) -> None:
         """Raise `RequestError` unless the caller may use the gateway."""
@@ -107,7 +114,9 @@ class Gateway:
             body = await read_bytes(request, self._memory.max_bytes)
             self._forwarder.check_room()
             sent = AppRequest(method=request.method, target=request.raw_path, headers=headers, body=body)
-            return await self._forwarder.forward(sent, call, held.pop_all().close)
+            return await self._forwarder.forward(
+                sent, call, held.pop_all().close, lambda: request.connection.is_half_closed
+            )
 
     async def _passed_on(self, answer: PartnerAnswer, call: GatewayCall, request: HttpRequest) -> StreamedResponse:
         """Raises `OutcomeUnknownError` for a response that cannot be passed on."""

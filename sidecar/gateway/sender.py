@@ -80,7 +80,7 @@ def open_gateway_session() -> aiohttp.ClientSession:
 
     async def connected(_session: object, context: object, _params: object) -> None:
         call: GatewayCall = context.trace_request_ctx  # type: ignore[attr-defined]
-        call.is_sent = True
+        call.connected()
 
     trace.on_connection_create_end.append(connected)
     trace.on_connection_reuseconn.append(connected)
@@ -147,8 +147,7 @@ class Sender:
             (self._token_header, f"Bearer {vended.token.access.reveal()}"),
             *signature.items(),
         ]
-        call.vended, call.is_sent = vended, False
-        call.attempts += 1
+        call.begin(vended)
         sent_at = self._clock.monotonic()
         try:
             async with asyncio.timeout_at(until):
