@@ -64,7 +64,8 @@ def _check_listeners(values: Values, built: Sequence[ProfileSettings], diagnosti
         *gateways,
     ]
     for (first, addresses), (second, others) in itertools.combinations(listeners, 2):
-        for address in addresses:
+        # One setting for several profiles is a problem already.
+        for address in addresses if first != second else ():
             if address in others and (address.path or address.port):
                 diagnostics.problem(f"{first} and {second} both name {address}: each listener needs one of its own")
     opened = [

@@ -54,15 +54,26 @@ def test_a_command_without_somewhere_to_speak_ends_with_its_code(closed: str) ->
     assert subprocess.run(["/bin/sh", "-c", line], check=False, timeout=60).returncode == 3
 
 
-@pytest.mark.parametrize(("store", "needed"), [("memory://", []), ("redis://127.0.0.1:1", ["cryptography", "redis"])])
-def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], tmp_path: Path) -> None:
+GATEWAY = ["sidecar.app.gateways", "sidecar.core.allow_list", "sidecar.gateway", "sidecar.telemetry.gateway"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [
+        ({"SIDECAR_STORE": "memory://"}, []),
+        ({"SIDECAR_STORE": "redis://127.0.0.1:1"}, ["cryptography", "redis"]),
+        ({"SIDECAR_GATEWAY_LISTEN": "127.0.0.1:0"}, GATEWAY),
+    ],
+    ids=["memory", "redis", "gateway"],
+)
+def test_a_service_loads_what_its_settings_need(settings: dict[str, str], needed: list[str], tmp_path: Path) -> None:
     """Each of these modules costs memory and start time in every pod."""
     (tmp_path / "seal-key").write_bytes(base64.b64encode(bytes(32)))
     environ = {
         "SIDECAR_LISTEN": "127.0.0.1:0",
         "SIDECAR_ADMIN_LISTEN": "127.0.0.1:0",
-        "SIDECAR_STORE": store,
-        **({"SIDECAR_SEAL_KEY_FILE": str(tmp_path / "seal-key")} if needed else {}),
+        **settings,
+        **({"SIDECAR_SEAL_KEY_FILE": str(tmp_path / "seal-key")} if "redis" in needed else {}),
         "SIDECAR_BASE_URL": "http://127.0.0.1:1",
         "SIDECAR_API_KEY": "k",
         "SIDECAR_API_SECRET": "s",
@@ -76,8 +87,8 @@ def test_a_service_loads_what_its_settings_need(store: str, needed: list[str], t
         "from sidecar.cli.main import run\n"
         "run(['serve'], json.loads(sys.argv[1]))\n"
         "late = ('aiohttp.web', 'cryptography', 'difflib', 'opentelemetry', 'redis', 'sidecar.app.demo',\n"
-        "        'sidecar.app.gateways', 'sidecar.gateway', 'sidecar.sandbox', 'sidecar.telemetry.gateway',\n"
-        "        'sidecar.web.admin.status_page', 'sqlite3', 'tomllib')\n"
+        "        'sidecar.app.gateways', 'sidecar.core.allow_list', 'sidecar.gateway', 'sidecar.sandbox',\n"
+        "        'sidecar.telemetry.gateway', 'sidecar.web.admin.status_page', 'sqlite3', 'tomllib')\n"
         "print(json.dumps([name for name in late if name in sys.modules]))\n"
     )
     done = subprocess.run(
