@@ -59,7 +59,7 @@ class GatewayCalled(Event):
     `path` is without the query. `code` is the class of the partner's status (`2xx`), an error code of the contract, or
     `disconnected`: the app left while nothing was on its way to the partner. `status` is the partner's status, 0
     without one. `attempts` counts requests that were sent. `complete` is False where the response did not reach the app
-    in whole: it broke, or the app had left.
+    in whole: it broke, or the app had left or closed its side.
     """
 
     name = "gateway_called"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,7 +19,10 @@ _MAX_PATH_CHARACTERS = 200
 
 @dataclass(slots=True, kw_only=True)
 class GatewayCall:
-    """`path` is empty, and the audit gets no line, until the guards have accepted the request."""
+    """`path` is empty, and the audit gets no line, until the guards have accepted the request.
+
+    `has_left`: whether the app has closed its side. It may still read, but hardly any does.
+    """
 
     profile: str
     method: str
@@ -28,6 +31,7 @@ class GatewayCall:
     clock: Clock
     sink: EventSink
     audit: EventSink
+    has_left: Callable[[], bool]
     path: str = ""
     attempts: int = 0
     """How many requests had a connection to the partner, those included that the client repeats for reads."""
@@ -66,7 +70,7 @@ class GatewayCall:
             code=code,
             status=status,
             attempts=self.attempts,
-            complete=complete,
+            complete=complete and not self.has_left(),
             token_id="" if vended is None else vended.token.token_id,
             suspect=vended is not None and vended.suspect,
             signed=self.is_signed,

@@ -56,21 +56,19 @@ class Forwarder:
                 "overloaded", f"{MAX_CALLS} calls to the partner are under way, and no more may be.", retry_after_s=1
             )
 
-    async def forward(
-        self, request: AppRequest, call: GatewayCall, on_sent: Callable[[], None], has_left: Callable[[], bool]
-    ) -> PartnerAnswer:
+    async def forward(self, request: AppRequest, call: GatewayCall, on_sent: Callable[[], None]) -> PartnerAnswer:
         """Send the request and return the partner's response.
 
         Raises `PartnerUnreachableError`, `OutcomeUnknownError`, and without a token or a signature an `AnswerError` or
         `RequestError`. When the app leaves, a request that has not been sent is given up. One that was sent goes on to
         its response, so that its outcome is recorded. `on_sent` is called when the body is needed no more.
-        `has_left`: whether the app has closed its side. Then nothing is sent that had to wait for a token: the app may
-        have given up, and sent the same again.
+        Nothing is sent that had to wait for a token while its app closed its side: the app may have given up, and sent
+        the same again.
         """
         if self._ending.done():
             on_sent()
             raise PartnerUnreachableError
-        exchange = self._loop.create_task(self._exchange(request, call, has_left))
+        exchange = self._loop.create_task(self._exchange(request, call))
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._exchanges.discard)
         exchange.add_done_callback(lambda _: on_sent())
@@ -98,12 +96,12 @@ class Forwarder:
         if left:
             await asyncio.wait(left, timeout=grace_s)
 
-    async def _exchange(self, request: AppRequest, call: GatewayCall, has_left: Callable[[], bool]) -> PartnerAnswer:
+    async def _exchange(self, request: AppRequest, call: GatewayCall) -> PartnerAnswer:
         self._sender.check_signing(request)
         refused = self._provider.current()
         if refused is None:
             refused = await self._provider.vend()
-            if has_left():
+            if call.has_left():
                 call.end(DISCONNECTED, complete=False)
                 raise PartnerUnreachableError
         until = self._loop.time() + self._timeout_s

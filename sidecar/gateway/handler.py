@@ -67,6 +67,7 @@ class Gateway:
             clock=self._clock,
             sink=self._sink,
             audit=self._audit,
+            has_left=request.connection.has_left,
         )
         try:
             self._check_caller(request)
@@ -114,9 +115,7 @@ class Gateway:
             body = await read_bytes(request, self._memory.max_bytes)
             self._forwarder.check_room()
             sent = AppRequest(method=request.method, target=request.raw_path, headers=headers, body=body)
-            return await self._forwarder.forward(
-                sent, call, held.pop_all().close, lambda: request.connection.is_half_closed
-            )
+            return await self._forwarder.forward(sent, call, held.pop_all().close)
 
     async def _passed_on(self, answer: PartnerAnswer, call: GatewayCall, request: HttpRequest) -> StreamedResponse:
         """Raises `OutcomeUnknownError` for a response that cannot be passed on."""

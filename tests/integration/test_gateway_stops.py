@@ -36,7 +36,7 @@ def test_an_app_that_leaves_while_a_new_token_is_awaited_has_nothing_sent_again(
     async def one() -> None:
         for method in METHODS:
             async with open_bench(
-                says(401, b"no"), says(201), replay=Replay.ALL, provider=TokensInTurn(OLD, NEW)
+                says(401, LONG), says(201), replay=Replay.ALL, provider=TokensInTurn(OLD, NEW)
             ) as bench:
                 taken = bench.provider.free.clear
                 bench.provider.on_use = taken

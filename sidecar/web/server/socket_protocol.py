@@ -80,6 +80,10 @@ class SocketProtocol(ManagedConnection, asyncio.Protocol):
             self._caller = caller_name(self.transport, self.peer)
         return self._caller
 
+    def has_left(self) -> bool:
+        """Whether the client has closed its writing side, or the connection is lost."""
+        return self.is_half_closed or self.transport is None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.peer = peer_of(transport)

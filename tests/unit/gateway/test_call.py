@@ -14,6 +14,7 @@ from tests.support.sink import ListSink
 class RecordedCall:
     def __init__(self, path: str = "/api/pay1st/payments") -> None:
         self.clock, self.sink, self.audit = FixedClock(), ListSink(), ListSink()
+        self.has_left = False
         self.call = GatewayCall(
             profile="default",
             method="POST",
@@ -22,6 +23,7 @@ class RecordedCall:
             clock=self.clock,
             sink=self.sink,
             audit=self.audit,
+            has_left=lambda: self.has_left,
         )
         self.call.path = path
 
@@ -68,6 +70,16 @@ def test_the_audit_has_nothing_of_a_call_that_the_guards_refused() -> None:
     one.call.end("header-required")
     assert [event.code for event in one.sink.of(GatewayCalled)] == ["header-required"]
     assert one.audit.events == []
+
+
+@pytest.mark.parametrize(
+    ("complete", "has_left", "told"), [(True, True, False), (False, False, False), (True, False, True)]
+)
+def test_a_response_is_complete_where_it_was_and_its_app_was_there(complete: bool, has_left: bool, told: bool) -> None:
+    one = RecordedCall()
+    one.has_left = has_left
+    one.call.end("2xx", status=200, complete=complete)
+    assert [event.complete for event in one.sink.of(GatewayCalled)] == [told]
 
 
 def test_a_long_path_is_cut() -> None:
