@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from sidecar.config.settings import Replay
-from sidecar.gateway import forwarder
+from sidecar.core.events import InternalFailure
+from sidecar.gateway import forwarder, handler
+from sidecar.gateway.handler import TOTAL_BODY_BYTES
 from tests.support import faulty_partner as play
 from tests.support.fake_provider import vended
 from tests.support.faulty_partner import says, when_told
@@ -120,3 +122,33 @@ async def test_more_calls_than_may_be_under_way_are_refused(monkeypatch: pytest.
         assert (await bench.ask("POST", BODY)).status == 201
         await bench.ended()
         assert len(bench.partner.arrivals) == 3
+
+
+async def test_large_bodies_that_find_no_memory_are_refused_and_small_ones_are_not() -> None:
+    large = BODY * 8_000
+    async with open_bench(when_told(says(201))) as bench:
+        bench.gateway._memory._free_bytes = len(large)
+        first = asyncio.create_task(bench.ask("POST", large))
+        await bench.partner.arrived(1)
+        reply = await bench.ask("POST", large)
+        assert (reply.status, reply.code, reply.header("Retry-After")) == (503, "overloaded", "1")
+        small = asyncio.create_task(bench.ask("POST", BODY))
+        await bench.partner.arrived(2)
+        bench.partner.goes_on.set()
+        assert [(await first).status, (await small).status] == [201, 201]
+        assert (await bench.ask("POST", large)).status == 201
+        assert bench.gateway._memory._free_bytes == len(large)
+        bench.gateway._memory._free_bytes = TOTAL_BODY_BYTES
+        await bench.ended()
+        assert len(bench.partner.arrivals) == 3
+
+
+async def test_an_error_of_ours_is_recorded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_headers: object) -> None:
+        raise RuntimeError
+
+    async with open_bench(says(201)) as bench:
+        monkeypatch.setattr(handler, "for_app", broken)
+        assert (await bench.ask("POST", BODY)).code == "internal-error"
+        assert [(line["code"], line["complete"]) for line in bench.audit] == [("internal-error", False)]
+        assert len(bench.sink.of(InternalFailure)) == 1
