@@ -7,7 +7,6 @@ nothing was sent (502). With one, nobody here knows what the partner did (504), 
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,6 +22,7 @@ from sidecar.file_limit import cause_of
 from sidecar.gateway.call import GatewayCall
 from sidecar.gateway.connector import PartnerConnector
 from sidecar.gateway.headers import VIA, for_partner, spelled_alike
+from sidecar.gateway.payload import payload_of
 from sidecar.partner.retry_after import parse_http_date
 from sidecar.partner.transport import TRANSPORT_ERRORS, proxy_for
 from sidecar.vending.api import VendedToken
@@ -31,8 +31,6 @@ from sidecar.web.responses import RequestError
 
 READS: Final = ("GET", "HEAD")
 """The methods that change nothing at the partner (RFC 9110 section 9.2.1)."""
-_LARGE_BYTES = 64 * 1024
-"""Longer bodies are sent in parts: aiohttp would send them at once, and warns of very long ones."""
 _MAX_HEAD_LINE_BYTES = 32 * 1024
 _MEASURED_WITHIN_S: Seconds = 1
 """The `Date` of a response that took longer says too little about the partner's clock."""
@@ -155,7 +153,7 @@ class Sender:
                     request.method,
                     URL(url, encoded=True),
                     headers=headers,
-                    data=_payload(request.body),
+                    data=payload_of(request.body),
                     allow_redirects=False,
                     proxy=proxy_for(url),
                     ssl=await self._certificates(),  # type: ignore[arg-type]
@@ -193,10 +191,6 @@ class Sender:
             date = parse_http_date(response.headers.get("Date", ""), self._clock.wall())
             if date is not None:
                 self._measure(date, sent_at, now)
-
-
-def _payload(body: bytes) -> bytes | io.BytesIO | None:
-    return io.BytesIO(body) if len(body) > _LARGE_BYTES else body or None
 
 
 async def _never_repeated(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

@@ -58,7 +58,7 @@ PLANTED: Mapping[str, Fault] = {
     "a chunked request is not the last": Fault(
         request_feed, "ends_connection", _as_asked, "framing", "trailer: 'AccessToken: Bearer app'"
     ),
-    "the body is not sent": Fault(sender, "_payload", lambda _: None, "framing", "one length"),
+    "the body is not sent": Fault(sender, "payload_of", lambda _: None, "framing", "one length"),
     "the guards accept all": Fault(Guards, "check", lambda *_: None, "headers", "no required header"),
     "a response shows the token": Fault(
         GatewayCall,
