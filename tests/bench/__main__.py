@@ -2,7 +2,8 @@
 
 BENCH_ROUNDS (7) rounds of BENCH_S (2) seconds each for every server and scenario; with BENCH_SMOKE=1 one short round of
 everything, and nothing is written. With arguments only these parts are measured and printed: footprint, rotation,
-stampede, or `speed` with names of configurations and keys of scenarios after it (`speed caller-token kept-64`).
+stampede, gateway; or `speed` with names of configurations and keys of scenarios after it (`speed caller-token
+kept-64`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tests.bench import footprint, report, rotation, stampede
+from tests.bench import footprint, gateway, report, rotation, stampede
 from tests.bench.findings import Finding, table
 from tests.bench.measure import Results
 from tests.bench.scenarios import SCENARIOS, Scenario, selected
@@ -28,8 +29,8 @@ class Part(Protocol):
 
 
 FIRST_PORT = 28_100
-PARTS: dict[str, Part] = {"footprint": footprint, "rotation": rotation, "stampede": stampede}
-TITLES = {"footprint": "Footprint", "rotation": "Through a rotation", "stampede": "Cold stampede"}
+PARTS: dict[str, Part] = {"footprint": footprint, "rotation": rotation, "stampede": stampede, "gateway": gateway}
+TITLES = {"footprint": "Footprint", "rotation": "Through a rotation", "stampede": "Cold stampede", "gateway": "Gateway"}
 AUDIT = "Audit lines"
 SMOKE = os.environ.get("BENCH_SMOKE") == "1"
 ROUNDS = 1 if SMOKE else int(os.environ.get("BENCH_ROUNDS", "7"))

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bench.partner import KEY, SECRET
 from tests.bench.peers import Peer, sidecar
 from tests.servers import RedisServer
 
+SIGNING_KEY = "bench-signing-key"
 CALLER_TOKEN = "bench-caller-token-0123456789abcdef"
 
 
@@ -67,3 +69,13 @@ def configured(name: str, folder: Path, port: int, partner_url: str, redis_url: 
     peer = sidecar(name, port, partner_url, **settings)
     peer.headers = chosen.headers
     return peer
+
+
+def with_gateway(folder: Path, port: int, partner_url: str, **settings: str) -> Peer:
+    """Return a sidecar whose admin listener has the next port, and its gateway the one after that."""
+    credentials = folder / "credentials"
+    credentials.mkdir(exist_ok=True)
+    for name, text in (("api-key", KEY), ("api-secret", SECRET), ("signing-key", SIGNING_KEY)):
+        (credentials / name).write_text(text)
+    given = {"GATEWAY_LISTEN": f"127.0.0.1:{port + 2}", "CREDENTIALS_DIR": str(credentials), **settings}
+    return sidecar("gateway", port, partner_url, API_KEY="", API_SECRET="", **given)

@@ -41,6 +41,11 @@ class Partner:
         """The number of token calls that it has answered."""
         return len(self._sandbox.state.journal.calls)
 
+    def arrived(self, path: str) -> int:
+        """Return how many requests to `path` have arrived with their whole bodies."""
+        arrivals = list(self._sandbox.state.journal.arrivals)
+        return sum(arrival.whole for arrival in arrivals if arrival.path == path)
+
     def hold(self) -> None:
         self._loop.call_soon_threadsafe(self._clock.free.clear)
 

@@ -17,10 +17,13 @@ from tests.support.resident import resident_bytes
 
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = "0", "1"
+TOKEN_PATH = "/v1/token"
 ENVIRON = {**os.environ, "GOMAXPROCS": "1"}
 CONNECT_LIMIT_S = 5
 AS_INSTALLED = "import sys; sys.modules['rich'] = None"
 """structlog imports `rich` if it is installed, which is so only for these tests."""
+COMMAND = (sys.executable, "-c", f"{AS_INSTALLED}; from sidecar.__main__ import main; main()")
+"""`token-sidecar`, with the libraries that an installation has."""
 PEER_TITLES = {
     "limit": "C epoll loop (the limit)",
     "nginx": "nginx proxy_cache",
@@ -52,7 +55,8 @@ class Peer:
     """One server; its child processes count as part of it.
 
     `headers` are what its callers send besides the required one. With `socket_path` it listens there, not on `port`.
-    With `discards_output` its stdout is not kept, so that long logs cost all servers the same.
+    With `discards_output` its stdout is not kept, so that long logs cost all servers the same. `path` is what
+    its callers ask for. It runs on the core `core`.
     """
 
     name: str
@@ -62,12 +66,14 @@ class Peer:
     headers: Mapping[str, str] = field(default_factory=dict)
     socket_path: str = ""
     discards_output: bool = False
+    path: str = TOKEN_PATH
+    core: str = SERVER_CORE
     process: subprocess.Popen[bytes] | None = None
     log: Path | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1/token"
+        return f"http://127.0.0.1:{self.port}{self.path}"
 
     @property
     def address(self) -> str:
@@ -89,7 +95,7 @@ class Peer:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                ["taskset", "-c", SERVER_CORE, *self.command],
+                ["taskset", "-c", self.core, *self.command],
                 env=dict(self.environ), stdout=subprocess.DEVNULL if self.discards_output else stream, stderr=stream,
             )  # fmt: skip
 
@@ -152,7 +158,7 @@ def peers(
         make(first_port + at)
         for at, (name, make) in enumerate(made.items())
         if name == "limit" or name in wanted
-        if all_of_them or name not in programs or shutil.which(_program(programs[name]))
+        if all_of_them or name not in programs or shutil.which(program(programs[name]))
     ]
 
 
@@ -165,12 +171,12 @@ def _nginx(folder: Path, port: int, origin: int) -> Peer:
     # If root starts it, it drops root's rights, and cannot use the folder.
     user = "user root; " if os.getuid() == 0 else ""
     (folder / "nginx.conf").write_text(NGINX.format(user=user, folder=folder, port=port, origin=origin))
-    return Peer("nginx", port, [_program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder)])
+    return Peer("nginx", port, [program("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder)])
 
 
 def _varnish(folder: Path, port: int, origin: int) -> Peer:
     return Peer("varnish", port, [
-        _program("varnishd"), "-F", "-a", f"127.0.0.1:{port}", "-b", f"127.0.0.1:{origin}", "-s", "malloc,64m",
+        program("varnishd"), "-F", "-a", f"127.0.0.1:{port}", "-b", f"127.0.0.1:{origin}", "-s", "malloc,64m",
         "-n", str(folder / "varnish"), "-T", "none",
     ])  # fmt: skip
 
@@ -196,8 +202,7 @@ def sidecar(name: str, port: int, partner_url: str, **settings: str) -> Peer:
     }
     listen = settings.get("LISTEN", "")
     socket_path = listen.removeprefix("unix:") if listen.startswith("unix:") else ""
-    command = [sys.executable, "-c", f"{AS_INSTALLED}; from sidecar.__main__ import main; main()", "serve"]
-    return Peer(name, port, command, environ, socket_path=socket_path)
+    return Peer(name, port, [*COMMAND, "serve"], environ, socket_path=socket_path)
 
 
 def admin_url(peer: Peer) -> str:
@@ -205,5 +210,5 @@ def admin_url(peer: Peer) -> str:
     return f"http://127.0.0.1:{peer.port + 1}"
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     return shutil.which(name) or f"/usr/sbin/{name}"
