@@ -3,7 +3,7 @@
 BENCH_ROUNDS (7) rounds of BENCH_S (2) seconds each for every server and scenario; with BENCH_SMOKE=1 one short round of
 everything, and nothing is written. With arguments only these parts are measured and printed: footprint, rotation,
 stampede, gateway; or `speed` with names of configurations and keys of scenarios after it (`speed caller-token
-kept-64`).
+kept-64`); or `against COMMIT`, which measures this tree beside an earlier one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tests.bench import footprint, gateway, report, rotation, stampede
+from tests.bench import against, footprint, gateway, report, rotation, stampede
 from tests.bench.findings import Finding, table
 from tests.bench.measure import Results
 from tests.bench.scenarios import SCENARIOS, Scenario, selected
@@ -46,6 +46,8 @@ def main() -> None:
             _everything(folder)
         elif words[0] == "speed":
             _speed_alone(folder, words[1:])
+        elif words[0] == "against" and len(words) == 2:
+            print(table(against.measure(folder, FIRST_PORT, words[1], rounds=ROUNDS, seconds=SECONDS)))
         else:
             for title in words:
                 print(table(PARTS[title].measure(folder, FIRST_PORT, smoke=SMOKE)))
