@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from structlog.typing import EventDict
+from structlog.typing import EventDict, Processor
 
 from sidecar.core.events import Event
 from sidecar.core.ports import Clock
 from sidecar.core.process_events import GatewayCalled
-from sidecar.telemetry.log import LineLogger, LogFormat, event_fields, redacted, renderer, stamped
+from sidecar.telemetry.log import LineLogger, LogFormat, renderer, stamped
 from sidecar.telemetry.metric_names import NAMESPACE
 from sidecar.telemetry.redaction import Redactor
 
@@ -77,16 +77,33 @@ class GatewayAudit(LineLogger):
     def __init__(
         self, log_format: LogFormat, write_line: Callable[[str], object], redactor: Redactor, clock: Clock
     ) -> None:
-        super().__init__(write_line, _flat, stamped(clock), redacted(redactor), renderer(log_format))
+        super().__init__(write_line, _flattened(redactor), stamped(clock), renderer(log_format))
 
     def emit(self, event: Event) -> None:
         if isinstance(event, GatewayCalled):
             self.write("info", event)
 
 
-def _flat(_logger: object, _level: str, line: EventDict) -> EventDict:
-    """Replace the event by its fields."""
-    event: GatewayCalled = line["event"]
-    line["event"], line["profile"], line["endpoint"] = "audit", event.profile, "gateway"
-    line.update(event_fields(event))
-    return line
+def _flattened(redactor: Redactor) -> Processor:
+    """Replace the event by its fields, without empty ones.
+
+    Field by field, in a third of the time of the log's processors: there is a line for each call. Method and path are
+    the app's texts. Nothing else can hold a secret: profiles and codes are closed sets, the kernel supplies the
+    caller, and the ids belong to tokens vended here.
+    """
+
+    def process(_logger: object, _level: str, line: EventDict) -> EventDict:
+        event: GatewayCalled = line["event"]
+        line["event"], line["profile"], line["endpoint"] = "audit", event.profile, "gateway"
+        line["method"], line["path"] = redactor.text(event.method), redactor.text(event.path)
+        line["caller"], line["code"], line["status"] = event.caller, event.code, event.status
+        line["attempts"], line["complete"] = event.attempts, event.complete
+        if event.token_id:
+            line["token_id"] = event.token_id
+        line["suspect"], line["signed"] = event.suspect, event.signed
+        line["token_age_s"], line["duration_s"] = round(event.token_age_s, 6), round(event.duration_s, 6)
+        if event.trace is not None:
+            line["trace_id"], line["parent_id"] = event.trace.trace_id, event.trace.parent_id
+        return line
+
+    return process
