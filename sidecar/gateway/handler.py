@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,6 +31,7 @@ TOTAL_BODY_BYTES = 32 * 1024 * 1024
 """Of the large requests' bodies that one gateway holds at the same time."""
 WHOLE_BYTES = 64 * 1024
 """A response of an announced length up to this is passed on once it is whole, so that a broken one becomes an error."""
+_LINE_BREAK = re.compile(rb"[\r\n\0]")
 MARKS: Mapping[str, str] = {"Sidecar-Answer": "sidecar", "Sidecar-Attempts": "0"}
 """Of the responses to requests that do not reach the handler."""
 
@@ -213,7 +215,7 @@ def _readable(request: HttpRequest) -> Sequence[tuple[str, str]]:
 
 
 def _has_line_break(texts: Sequence[bytes]) -> bool:
-    return any(mark in text for text in texts for mark in (b"\r", b"\n", b"\0"))
+    return _LINE_BREAK.search(b" ".join(texts)) is not None
 
 
 def _not_allowed(detail: str) -> RequestError:

@@ -112,6 +112,7 @@ class Sender:
     ) -> None:
         """`certificates` returns the value for aiohttp's `ssl`; `measure` as for `PartnerClient`."""
         self._base_url = base_url.rstrip("/")
+        self._proxy = proxy_for(base_url)
         self._token_header = token_header
         self._signer = signer
         self._signs_all = sign is SignedRequests.ALL
@@ -120,6 +121,8 @@ class Sender:
         self._certificates = certificates
         self._measure = measure
         self._clock = clock
+        self._date: tuple[str, UtcTime | None] = ("", None)
+        """The latest `Date`, and its time: many responses within one second have the same."""
 
     def check_signing(self, request: AppRequest) -> None:
         """Raise `RequestError` for a request that has to be signed while there is no key."""
@@ -155,7 +158,7 @@ class Sender:
                     headers=headers,
                     data=payload_of(request.body),
                     allow_redirects=False,
-                    proxy=proxy_for(url),
+                    proxy=self._proxy,
                     ssl=await self._certificates(),  # type: ignore[arg-type]
                     trace_request_ctx=call,
                     middlewares=() if request.method in READS else (_never_repeated,),
@@ -188,8 +191,10 @@ class Sender:
     def _read_clock(self, response: aiohttp.ClientResponse, sent_at: MonotonicTime) -> None:
         now = self._clock.monotonic()
         if now - sent_at <= _MEASURED_WITHIN_S:
-            date = parse_http_date(response.headers.get("Date", ""), self._clock.wall())
-            if date is not None:
+            text = response.headers.get("Date", "")
+            if text != self._date[0]:
+                self._date = text, parse_http_date(text, self._clock.wall())
+            if (date := self._date[1]) is not None:
                 self._measure(date, sent_at, now)
 
 
