@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -17,7 +18,7 @@ from sidecar.vending.api import TokenProvider, VendedToken
 from sidecar.web.responses import RequestError
 
 MAX_CALLS = 128
-"""Calls of one profile that may be under way at the same time."""
+"""Calls of one profile that may be under way at the same time. One whose app reads slowly takes half a mebibyte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +43,22 @@ class Forwarder:
         self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
         self._exchanges: set[asyncio.Task[PartnerAnswer]] = set()
+        self._passing_on = 0
         self._ending: asyncio.Future[None] = self._loop.create_future()
 
     @property
     def calls(self) -> int:
-        """How many calls wait for their response, those of apps that have left included."""
-        return len(self._exchanges)
+        """How many calls are under way, those of apps that have left included."""
+        return len(self._exchanges) + self._passing_on
+
+    @contextmanager
+    def passing_on(self) -> Iterator[None]:
+        """Count a call whose response is passed on piece by piece."""
+        self._passing_on += 1
+        try:
+            yield
+        finally:
+            self._passing_on -= 1
 
     def check_room(self) -> None:
         """Raise `RequestError` when `MAX_CALLS` are under way."""

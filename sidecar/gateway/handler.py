@@ -31,6 +31,8 @@ TOTAL_BODY_BYTES = 32 * 1024 * 1024
 """Of the large requests' bodies that one gateway holds at the same time."""
 WHOLE_BYTES = 64 * 1024
 """A response of an announced length up to this is passed on once it is whole, so that a broken one becomes an error."""
+PIECE_BYTES = 64 * 1024
+"""Of a longer response: so much is written at once, and a slow app makes the sidecar hold some such pieces."""
 _LINE_BREAK = re.compile(rb"[\r\n\0]")
 MARKS: Mapping[str, str] = {"Sidecar-Answer": "sidecar", "Sidecar-Attempts": "0"}
 """Of the responses to requests that do not reach the handler."""
@@ -143,11 +145,30 @@ class Gateway:
         if length is not None and length <= WHOLE_BYTES:
             return replace(passed, first=await _whole(answer, call))
         try:
-            first = response.content.read_nowait()
+            first = response.content.read_nowait(PIECE_BYTES)
         except TRANSPORT_ERRORS as error:
             response.close()
             raise OutcomeUnknownError(cause_of(error)) from None
-        return replace(passed, first=first, rest=_rest(answer, call))
+        return replace(passed, first=first, rest=self._rest(answer, call))
+
+    async def _rest(self, answer: PartnerAnswer, call: GatewayCall) -> AsyncGenerator[bytes, None]:
+        """Yield the body piece by piece, then record the call. Raises `BrokenBodyError`."""
+        response, complete = answer.response, False
+        with self._forwarder.passing_on():
+            try:
+                while True:
+                    async with asyncio.timeout_at(answer.until):
+                        piece = await response.content.read(PIECE_BYTES)
+                    if not piece:
+                        break
+                    yield piece
+                complete = True
+            except TRANSPORT_ERRORS:
+                raise BrokenBodyError from None
+            finally:
+                # Whole, its connection is in the pool again.
+                response.close()
+                call.end(_class(response), status=response.status, complete=complete)
 
 
 def _class(response: aiohttp.ClientResponse) -> str:
@@ -169,25 +190,6 @@ async def _whole(answer: PartnerAnswer, call: GatewayCall) -> bytes:
         raise
     call.end(_class(response), status=response.status)
     return body
-
-
-async def _rest(answer: PartnerAnswer, call: GatewayCall) -> AsyncGenerator[bytes, None]:
-    """Yield the body piece by piece, then record the call. Raises `BrokenBodyError`."""
-    response, complete = answer.response, False
-    try:
-        while True:
-            async with asyncio.timeout_at(answer.until):
-                piece = await response.content.readany()
-            if not piece:
-                break
-            yield piece
-        complete = True
-    except TRANSPORT_ERRORS:
-        raise BrokenBodyError from None
-    finally:
-        # Whole, its connection is in the pool again.
-        response.close()
-        call.end(_class(response), status=response.status, complete=complete)
 
 
 def _printable(path: str) -> str:

@@ -31,6 +31,8 @@ from sidecar.web.responses import RequestError
 
 READS: Final = ("GET", "HEAD")
 """The methods that change nothing at the partner (RFC 9110 section 9.2.1)."""
+_READ_BYTES = 64 * 1024
+"""Of a response: twice as much may be read ahead of a slow app, and what arrives at once with it."""
 _MAX_HEAD_LINE_BYTES = 32 * 1024
 _MEASURED_WITHIN_S: Seconds = 1
 """The `Date` of a response that took longer says too little about the partner's clock."""
@@ -91,6 +93,7 @@ def open_gateway_session() -> aiohttp.ClientSession:
         skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
         max_line_size=_MAX_HEAD_LINE_BYTES,
         max_field_size=_MAX_HEAD_LINE_BYTES,
+        read_bufsize=_READ_BYTES,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
     )
 
