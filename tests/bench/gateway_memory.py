@@ -1,4 +1,4 @@
-"""The memory of a sidecar whose gateway holds as many large bodies as it may, while the partner does not answer."""
+"""The memory of a sidecar whose gateway holds as much as it may: bodies while the partner is silent, long responses."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 import socket
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
+from sidecar.gateway.forwarder import MAX_CALLS
 from sidecar.gateway.handler import TOTAL_BODY_BYTES
 from tests.bench.configurations import with_gateway
 from tests.bench.findings import Finding
@@ -53,6 +55,36 @@ def large_bodies(folder: Path, port: int) -> Finding:
         f"less than {LIMIT_BYTES // MIB} MiB",
         peak_bytes < LIMIT_BYTES,
     )
+
+
+def slow_apps(folder: Path, port: int, partner_url: str, path: str, length: int) -> Finding:
+    """Measure with as many calls as may be under way, whose apps read nothing of responses of `length` bytes."""
+    peer = with_gateway(folder, port, partner_url)
+    peer.discards_output = True
+    with running([peer], folder), ExitStack() as stack:
+        until_it_answers(peer, check)
+        before_bytes = peer.resident_bytes
+        for _ in range(MAX_CALLS):
+            app = stack.enter_context(socket.create_connection(("127.0.0.1", port + 2), timeout=HANG_S))
+            app.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nSidecar-Request: true\r\n\r\n".encode())
+            if not (head := app.recv(16)).startswith(b"HTTP/1.1 200"):
+                raise WrongAnswerError(f"{peer.name} answers {head!r}")
+        during_bytes = _settled(peer)
+    return Finding(
+        f"memory before, and with {MAX_CALLS} apps that read nothing of responses of {length / MIB:.0f} MiB",
+        f"{before_bytes / MIB:.0f} → {during_bytes / MIB:.0f} MiB",
+        f"less than {LIMIT_BYTES // MIB} MiB",
+        during_bytes < LIMIT_BYTES,
+    )
+
+
+def _settled(peer: Peer) -> int:
+    """Return the memory once it has not changed for a second."""
+    sizes = [peer.resident_bytes]
+    while len(sizes) < 2 or sizes[-1] != sizes[-2]:
+        time.sleep(1)
+        sizes.append(peer.resident_bytes)
+    return sizes[-1]
 
 
 def _delay(pay1st: Partner) -> None:
