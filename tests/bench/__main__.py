@@ -3,7 +3,8 @@
 BENCH_ROUNDS (7) rounds of BENCH_S (2) seconds each for every server and scenario; with BENCH_SMOKE=1 one short round of
 everything, and nothing is written. With arguments only these parts are measured and printed: footprint, rotation,
 stampede, gateway; or `speed` with names of configurations and keys of scenarios after it (`speed caller-token
-kept-64`); or `against COMMIT`, which measures this tree beside an earlier one.
+kept-64`); or `against COMMIT`, which measures this tree beside an earlier one. `write` before names of parts
+replaces their sections in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ TOP = Path(__file__).resolve().parents[2]
 
 def main() -> None:
     words = sys.argv[1:]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         if not words:
             _everything(folder)
         elif words[0] == "speed":
@@ -49,8 +50,9 @@ def main() -> None:
         elif words[0] == "against" and len(words) == 2:
             print(table(against.measure(folder, FIRST_PORT, words[1], rounds=ROUNDS, seconds=SECONDS)))
         else:
-            for title in words:
-                print(table(PARTS[title].measure(folder, FIRST_PORT, smoke=SMOKE)))
+            writes = words[0] == "write"
+            for name in words[writes:]:
+                _part_alone(folder, name, writes=writes and not SMOKE)
 
 
 def _everything(folder: Path) -> None:
@@ -64,6 +66,14 @@ def _everything(folder: Path) -> None:
     if not SMOKE:
         (TOP / "docs/benchmarks.md").write_text(text, encoding="utf-8")
         (TOP / "docs/benchmarks.svg").write_text(report.picture(results, SCENARIOS[0]), encoding="utf-8")
+
+
+def _part_alone(folder: Path, name: str, *, writes: bool) -> None:
+    findings = PARTS[name].measure(folder, FIRST_PORT, smoke=SMOKE)
+    print(table(findings))
+    if writes:
+        page = TOP / "docs/benchmarks.md"
+        page.write_text(report.with_section(page.read_text(encoding="utf-8"), TITLES[name], findings), encoding="utf-8")
 
 
 def _speed_alone(folder: Path, words: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from tests.bench.measure import Results, Turn, check, running, until_it_answers
 from tests.bench.measure import measure as measure_all
 from tests.bench.partner import KEY, SECRET
 from tests.bench.peers import COMMAND, LOAD_CORE, SERVER_CORE, Peer, program
+from tests.bench.report import NOISY
 from tests.bench.scenarios import Scenario
 
 READ_PATH, WRITE_PATH = "/api/pay1st/payments/methods", "/api/pay1st/payments/create"
@@ -58,7 +59,7 @@ location / {{
 
 def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
     rounds, seconds = (1, 1) if smoke else (int(os.environ.get("BENCH_ROUNDS", "5")), 2)
-    found = [large_bodies(folder, first_port)]
+    found, noisy = [large_bodies(folder, first_port)], list[str]()
     if smoke and shutil.which(program("nginx")) is None:
         return found
     (folder / "signed.lua").write_text(SIGNED)
@@ -72,6 +73,9 @@ def measure(folder: Path, first_port: int, *, smoke: bool) -> list[Finding]:
             for partner, port in ((sandbox, first_port + 10), (constant, first_port + 20)):
                 results, scenarios = _beside_nginx(folder, port, partner, rounds, seconds)
                 found += [finding for scenario in scenarios for finding in _findings(results, scenario)]
+                noisy += [one.title for one in scenarios if results.spread(one.key, "nginx", "per_s") > NOISY]
+    if noisy:
+        found.append(Finding("too noisy to tell: rounds of nginx lie more than a third apart", "; ".join(noisy)))
     return found
 
 

@@ -26,6 +26,15 @@ Absolute figures change with the machine; the ratios of one run count. The load 
 there. What servers write to stdout goes to /dev/null. Core: how much of its core the server used; well below 100 %, the
 load's core was the limit. RSS: memory after that load.
 """
+NOTES = {
+    "Gateway": """\
+Beside nginx as a reverse proxy, each on the same core and in front of the same partner, which is on the load's core:
+the sandbox, and an nginx with a constant response, which is never the limit. The compared nginx adds the token and
+signs nothing. Each call through the gateway has its audit line. Medians of the rounds; the ratios are the medians of
+those of the rounds. Other programs used the machine at the same time.
+"""
+}
+"""By title: what the introduction does not say."""
 
 
 def page(
@@ -42,9 +51,23 @@ def page(
         f"{_machine()}\n",
         f"![requests a second, {scenarios[0].title}](benchmarks.svg)\n",
         speed(results, scenarios),
-        *(f"## {title}\n\n{table(findings)}" for title, findings in beside.items()),
+        *(section(title, findings) for title, findings in beside.items()),
     ]
     return "\n".join(parts)
+
+
+def section(title: str, findings: Sequence[Finding]) -> str:
+    """Return the results of one part besides speed."""
+    return "\n".join([f"## {title}\n", *([NOTES[title]] if title in NOTES else []), table(findings)])
+
+
+def with_section(page: str, title: str, findings: Sequence[Finding]) -> str:
+    """Return the page with this part's section replaced, or added at the end."""
+    new = section(title, findings)
+    found = re.search(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    if found is None:
+        return f"{page}\n{new}"
+    return f"{page[: found.start()]}{new}{chr(10) if found.end() < len(page) else ''}{page[found.end() :]}"
 
 
 def speed(results: Results, scenarios: Sequence[Scenario]) -> str:

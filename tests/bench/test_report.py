@@ -11,7 +11,7 @@ from tests.bench.findings import Finding, ratio
 from tests.bench.load import Load, Rate, WrongAnswerError, wrk
 from tests.bench.measure import Results, Turn
 from tests.bench.peers import Peer
-from tests.bench.report import page, picture
+from tests.bench.report import page, picture, with_section
 from tests.bench.scenarios import GOALS, SCENARIOS, selected
 
 DURATION_S = 100e-6
@@ -103,6 +103,20 @@ def test_results_besides_speed_are_shown_with_their_goals() -> None:
     assert "| memory | 5 MiB, 1.20 of it | at most 1.1 | no |" in text
     assert "| calls | 1 | 1 | yes |" in text
     assert "| for the record | 7 |  |  |" in text
+
+
+@pytest.mark.parametrize("title", ["Footprint", "Gateway"])
+def test_a_part_that_is_measured_alone_replaces_its_section(title: str) -> None:
+    parts = {"Footprint": [Finding("memory", "5 MiB")], "Gateway": [Finding("rate", "7/s")]}
+    before = text_of(results(), **parts)
+    assert with_section(before, title, parts[title]) == before
+    after = with_section(before, title, [Finding("another", "9")])
+    assert after == text_of(results(), **{**parts, title: [Finding("another", "9")]})
+
+
+def test_a_part_without_a_section_is_added_at_the_end() -> None:
+    found = [Finding("rate", "7/s")]
+    assert with_section(text_of(results()), "Gateway", found) == text_of(results(), Gateway=found)
 
 
 def test_a_machine_that_is_too_noisy_is_reported() -> None:
