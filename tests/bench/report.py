@@ -31,7 +31,8 @@ NOTES = {
 Beside nginx as a reverse proxy, each on the same core and in front of the same partner, which is on the load's core:
 the sandbox, and an nginx with a constant response, which is never the limit. The compared nginx adds the token and
 signs nothing. Each call through the gateway has its audit line. Medians of the rounds; the ratios are the medians of
-those of the rounds. Other programs used the machine at the same time.
+those of the rounds. Other programs used the machine at the same time, which
+adds to every duration.
 """
 }
 """By title: what the introduction does not say."""
