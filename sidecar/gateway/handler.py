@@ -27,7 +27,7 @@ from sidecar.web.responses import RequestError, Response, error_result
 from sidecar.web.server.request_handler import HttpRequest
 from sidecar.web.server.streamed_response import BrokenBodyError, StreamedResponse
 
-TOTAL_BODY_BYTES = 32 * 1024 * 1024
+TOTAL_BODY_BYTES = 64 * 1024 * 1024
 """Of the large requests' bodies that one gateway holds at the same time."""
 WHOLE_BYTES = 64 * 1024
 """A response of an announced length up to this is passed on once it is whole, so that a broken one becomes an error."""

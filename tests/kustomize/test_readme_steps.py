@@ -67,6 +67,7 @@ def test_the_patch_of_the_steps_sets_up_the_gateway_on_loopback(tmp_path: Path) 
         (tmp_path / name).rename(patched / name)
     (patched / "kustomization.yaml").write_text(f"{steps}{block_with('SIDECAR_GATEWAY_LISTEN')}")
     (after,) = render(patched)
+    sidecar_of(before)["resources"]["limits"]["memory"] = "192Mi"
     assert _by_name(after) == _by_name(before, SIDECAR_GATEWAY_LISTEN="127.0.0.1:8282")
 
 
