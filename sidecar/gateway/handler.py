@@ -135,8 +135,12 @@ class Gateway:
         if _has_line_break([reason, *(part for field in headers for part in field)]):
             response.close()
             raise OutcomeUnknownError("malformed headers")
-        is_chunked = "Transfer-Encoding" in response.headers
-        length = None if is_chunked else response.content_length
+        coding = ",".join(response.headers.getall("Transfer-Encoding", ())).strip().lower()
+        if coding not in ("", "chunked", "identity"):
+            # Hop-by-hop: the app would get the coded bytes without the word that says so.
+            response.close()
+            raise OutcomeUnknownError("transfer coding")
+        length = None if coding else response.content_length
         passed = StreamedResponse(status=response.status, reason=reason, headers=headers, length=length)
         if request.method == "HEAD":
             response.release()

@@ -32,6 +32,8 @@ RESPONSES: dict[str, tuple[bytes, str]] = {
     "length and chunked": (_OK + _ABC + _CHUNKED + b"\r\n" + _CHUNKS, _UNKNOWN),
     "chunked and length": (_OK + _CHUNKED + _ABC + b"\r\n" + _CHUNKS, _UNKNOWN),
     "identity": (_OK + b"Transfer-Encoding: identity\r\n\r\nabc", '200 "abc"'),
+    "gzip, chunked": (_OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + _CHUNKS, _UNKNOWN),
+    "gzip and chunked in two lines": (_OK + b"Transfer-Encoding: gzip\r\n" + _CHUNKED + b"\r\n" + _CHUNKS, _UNKNOWN),
     # The sidecar writes its own, or chunks.
     "a space before the colon of the length": (_OK + b"Content-Length : 3\r\n\r\nabc", '200 "abc"'),
     "a space before the colon of another length": (_OK + _ABC + b"Content-Length : 9\r\n\r\nabc", _UNKNOWN),
