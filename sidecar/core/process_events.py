@@ -97,6 +97,7 @@ class OutcomeUnknown(Event):
     method: str
     path: str
     cause: str
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

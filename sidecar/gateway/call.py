@@ -83,7 +83,8 @@ class GatewayCall:
             # Not for refused callers, who could fill the log.
             self.audit.emit(event)
         if code == "partner-outcome-unknown":
-            self.sink.emit(OutcomeUnknown(profile=self.profile, method=self.method, path=path, cause=cause))
+            unknown = OutcomeUnknown(profile=self.profile, method=self.method, path=path, cause=cause, trace=self.trace)
+            self.sink.emit(unknown)
         elif status == 400 and self.is_signed:
             self.sink.emit(SignedRequestRefused(profile=self.profile, token_age_s=age_s))
 

@@ -92,7 +92,13 @@ def test_an_unknown_outcome_is_an_event_of_its_own_with_its_cause() -> None:
     one = RecordedCall()
     one.call.end("partner-outcome-unknown", complete=False, cause="TimeoutError")
     assert one.sink.of(OutcomeUnknown) == [
-        OutcomeUnknown(profile="default", method="POST", path="/api/pay1st/payments", cause="TimeoutError")
+        OutcomeUnknown(
+            profile="default",
+            method="POST",
+            path="/api/pay1st/payments",
+            cause="TimeoutError",
+            trace=TraceContext("a" * 32, "b" * 16, sampled=True),
+        )
     ]
     assert one.audit.of(OutcomeUnknown) == []
 
