@@ -32,7 +32,7 @@ from opentelemetry.trace import (
 from sidecar.core.events import Event, PartnerCalled
 from sidecar.core.model import Seconds
 from sidecar.core.ports import Clock
-from sidecar.core.process_events import RequestServed
+from sidecar.core.process_events import GatewayCalled, RequestServed
 from sidecar.core.proxies import is_loopback
 from sidecar.core.trace_context import TraceContext
 
@@ -79,6 +79,10 @@ class Spans:
                 attributes = {"token_sidecar.profile": event.profile, "token_sidecar.code": event.code}
                 name, parent = f"sidecar {event.endpoint}", _parent(trace)
                 self._span(name, SpanKind.SERVER, event.duration_s, attributes, code, parent)
+            case GatewayCalled(trace=TraceContext() as trace):
+                code = "" if event.code in ("2xx", "3xx") else event.code
+                attributes = {"token_sidecar.profile": event.profile, "token_sidecar.code": event.code}
+                self._span("sidecar gateway", SpanKind.SERVER, event.duration_s, attributes, code, _parent(trace))
             case PartnerCalled():
                 error = "" if event.outcome == "ok" else event.cause or event.outcome
                 attributes = {"token_sidecar.profile": event.profile, "token_sidecar.outcome": str(event.outcome)}

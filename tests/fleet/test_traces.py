@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar import __version__
+from sidecar.partner.presets import PRESETS
 from tests.support.collector import OTEL, Collector
 from tests.support.own_names import OwnNames, needs_own_names
 from tests.support.processes import KEY, SECRET, Fleet
@@ -17,6 +18,7 @@ from tests.support.replica import CALLER, SERVE, Replica, until
 from tests.support.threaded import in_a_thread
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+PAY1ST = PRESETS["pay1st"]
 SAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-01"}
 UNSAMPLED = {**CALLER, "traceparent": f"00-{TRACE}-{SPAN}-00"}
 UNHINDERED_S = 20
@@ -53,6 +55,23 @@ async def test_each_sampled_request_is_a_span_of_its_callers_trace(fleet: Fleet,
     assert found == {("ok", False): OFTEN, ("header-required", True): 1}
     assert all(span.took_s > 0 for span in spans)
     assert sum(span.took_s for span in spans) < took_s, "one request followed the other"
+
+
+async def test_each_sampled_call_through_the_gateway_is_a_span_of_its_callers_trace(
+    fleet: Fleet, collector: Collector
+) -> None:
+    fleet.settings["SIDECAR_GATEWAY_LISTEN"] = "127.0.0.1:0"
+    replica = await exporting(fleet, collector.url)
+    gateway = f"http://{replica.events('service_started')[0]['gateways'][0]}"
+    for method, path in (("GET", PAY1ST.probe_path), ("POST", PAY1ST.grant_path)):
+        async with fleet.session.request(method, gateway + path, headers=SAMPLED) as response:
+            assert response.headers["Sidecar-Answer"] == ("partner" if method == "GET" else "sidecar")
+    await fleet.stop(replica)
+
+    spans = [span for span in collector.spans if span.name == "sidecar gateway"]
+    assert {(span.trace_id, span.parent_id) for span in spans} == {(TRACE, SPAN)}
+    found = {(span.attributes["token_sidecar.code"], span.is_error) for span in spans}
+    assert found == {("2xx", False), ("gateway-not-allowed", True)}
 
 
 async def test_each_partner_call_is_a_trace_of_its_own(fleet: Fleet, collector: Collector) -> None:
