@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 
 from aiohttp import web
 
@@ -31,6 +33,7 @@ class Sandbox:
         self.url = ""
         """The base URL, once it was started."""
         self._runner: web.AppRunner | None = None
+        self._sockets: list[socket.socket] = []
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listen, and return the base URL; port 0: any free port. Raises `OSError`."""
@@ -40,7 +43,9 @@ class Sandbox:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
+            self._sockets = await _listening(host, port)
+            for sock in self._sockets:
+                await web.SockSite(runner, sock).start()
         except OSError:
             await runner.cleanup()
             raise
@@ -52,9 +57,30 @@ class Sandbox:
     async def stop(self) -> None:
         """Stop listening; calls that hang are reset. Does nothing when not started."""
         self.state.stopping.set()
+        # First: asyncio of Python 3.11 leaks a connection that it accepts while its server is closed. From accept to
+        # the open connection it needs two turns of the event loop.
+        for sock in self._sockets:
+            asyncio.get_running_loop().remove_reader(sock)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._sockets = []
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+
+async def _listening(host: str, port: int) -> list[socket.socket]:
+    """Return a listening socket for each address of the host. Raises `OSError`."""
+    sockets: list[socket.socket] = []
+    found = await asyncio.get_running_loop().getaddrinfo(host or None, port, type=socket.SOCK_STREAM)
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            sockets.append(socket.create_server(address[:2], family=family))
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
 
 
 def _application(state: SandboxState) -> web.Application:

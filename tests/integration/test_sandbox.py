@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gc
 import json
+import socket
 from dataclasses import replace
 
 import pytest
@@ -12,7 +15,10 @@ from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Budget, token_id_of
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
+from sidecar.sandbox import Sandbox
 from tests.support.canary_call import always
+from tests.support.hand_clock import HandClock
+from tests.support.replica import PATIENT_S
 from tests.support.sandbox_bench import BASIC, CONFIG, CREDENTIALS, PAY1ST, Bench
 
 # As documented
@@ -167,3 +173,18 @@ async def test_the_lifetime_can_be_declared(bench: Bench) -> None:
     token = await bench.grant()
     assert token.lifetime_s == 60
     assert bench.sandbox.state.accounts["pay1st"].ends_at == {token_id_of(token.access): began_at + 60}
+
+
+async def test_a_connection_that_comes_with_the_stop_is_closed(recwarn: pytest.WarningsRecorder) -> None:
+    sandbox, loop = Sandbox(CONFIG, HandClock()), asyncio.get_running_loop()
+    host, port = (await sandbox.start()).removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        # The loop accepts the connection, and continues here before it makes the transport.
+        turn = loop.create_future()
+        loop.call_soon(turn.set_result, None)
+        await turn
+        await sandbox.stop()
+        client.settimeout(PATIENT_S)
+        assert client.recv(1) == b""
+    gc.collect()
+    assert not recwarn.list
