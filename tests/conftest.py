@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import RedisServer
 from tests.support.programs import skip_without_programs
@@ -14,6 +15,9 @@ from tests.tiers import FIRST, belongs
 
 # Whatever that of the shell is: a folder or file that another user may write to is refused in many places.
 os.umask(0o022)
+# A busy machine must not fail a test.
+settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
