@@ -71,7 +71,7 @@ def _check_credentials(settings: Settings) -> Iterator[CheckLine]:
     for one in settings.profiles:
         what = f"credentials of profile {one.profile.name}"
         try:
-            check_signing(one.profile.partner)
+            check_signing(one.table)
             credentials = credentials_source(one, Redactor(), FileStalls()).read()
         except (CredentialsError, ConfigurationError) as error:
             yield CheckLine(False, what, str(error))

@@ -97,8 +97,8 @@ class Gateways:
             session = open_gateway_session()
             sender = Sender(
                 base_url=one.profile.base_url,
-                token_header=PRESETS[one.profile.partner].token_header,
-                signer=signers[name],
+                token_header=one.table.header,
+                signer=signers.get(name),
                 sign=gateway.sign,
                 session=session,
                 certificates=context,
@@ -138,11 +138,12 @@ class Gateways:
 
 def allow_list(settings: ProfileSettings) -> AllowList:
     """Return what the profile's gateway forwards. Raises `ConfigurationError` for a rule that would never match."""
-    preset = PRESETS[settings.profile.partner]
+    table = settings.table
     given = settings.gateway.allow if settings.gateway is not None else None
-    rules: Iterable[AllowRule] = map(read_rule, preset.gateway_allow) if given is None else given
-    # Those of every preset: presets share one origin, and so one account could sign in by the path of another.
-    allow = AllowList(rules, [one.authentication_path for one in PRESETS.values()])
+    rules: Iterable[AllowRule] = map(read_rule, table.gateway_allow) if given is None else given
+    # Those of the shipped partners too: they share one origin, and so one account could sign in by another's path.
+    tables = (table, *PRESETS.values())
+    allow = AllowList(rules, [path for one in tables for path in one.authentication_paths])
     never = [str(rule) for rule in given or () if allow.authenticates(rule.path)]
     if never:
         raise ConfigurationError(

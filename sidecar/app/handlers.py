@@ -12,7 +12,6 @@ from sidecar.app.wiring import open_signers
 from sidecar.config.schema import Settings
 from sidecar.core.ports import Clock
 from sidecar.credentials.caller_token import CallerTokens
-from sidecar.partner.presets import PRESETS
 from sidecar.partner.transport import PartnerCertificates
 from sidecar.vending.profile_provider import ProfileProvider
 from sidecar.vending.signer import Signer
@@ -66,13 +65,13 @@ def build_handlers(
     """Build the vending API. `caller_tokens` None: callers need no token."""
     given = caller_tokens or (lambda: None)
     fast_path = observers.fast_path(given)
-    signers = open_signers(providers.values(), clock, observers.sink)
+    signers = open_signers(settings, providers, clock, observers.sink)
     tokens = TokenApi(
         providers,
         Guards(guard_settings(settings, given, settings.listen)),
         observers.sink,
         clock,
-        {name: PRESETS[provider.profile.partner].token_header for name, provider in providers.items()},
+        {one.profile.name: one.table.header for one in settings.profiles},
         signers=signers,
         sign_max_bytes=settings.sign_max_bytes,
         audit=observers.audit,

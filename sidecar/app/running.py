@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Load settings from the environment. Raises `ConfigurationError` with every problem, also those of files."""
-    return load(environ, {name: preset.base_url for name, preset in PRESETS.items()}, problems_with_files)
+    return load(environ, PRESETS, problems_with_files)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,12 +15,12 @@ from sidecar.config.schema import Settings
 from sidecar.config.settings import ProfileSettings
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Credentials, Profile, Secret
+from sidecar.core.partner_table import PartnerTable
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.core.signing import holds
 from sidecar.credentials.directory import DirectoryCredentials, StaticCredentials
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls
 from sidecar.partner.client import PartnerClient
-from sidecar.partner.presets import PRESETS
 from sidecar.partner.transport import PartnerCertificates
 from sidecar.stores.factory import Store, open_store
 from sidecar.stores.sealing import AesSealer, OpenSealer, Sealer
@@ -85,18 +85,20 @@ def credentials_source(
     raise ConfigurationError([f"profile {settings.profile.name} has no credentials"])
 
 
-def check_signing(partner: str) -> None:
-    """Raise `ConfigurationError` unless the preset's recipe gives the signature that the partner published."""
-    preset = PRESETS[partner]
-    if not holds(preset.signing, preset.published_signature):
-        raise ConfigurationError([f"preset {partner}: its signing recipe does not give the published signature"])
+def check_signing(table: PartnerTable) -> None:
+    """Raise `ConfigurationError` unless the table's recipe gives the signature that the partner published, if any."""
+    if table.sign is not None and table.sign_test is not None and not holds(table.sign, table.sign_test):
+        raise ConfigurationError([f"partner {table.name}: its signing recipe does not give the published signature"])
 
 
-def open_signers(providers: Iterable[ProfileProvider], clock: Clock, sink: EventSink) -> dict[str, Signer]:
-    """Return each profile's signer, by name."""
+def open_signers(
+    settings: Settings, providers: Mapping[str, ProfileProvider], clock: Clock, sink: EventSink
+) -> dict[str, Signer]:
+    """Return the signer of each profile whose partner has a recipe, by name."""
     return {
-        provider.profile.name: Signer(PRESETS[provider.profile.partner].signing, provider, clock, sink)
-        for provider in providers
+        one.profile.name: Signer(one.table.sign, providers[one.profile.name], clock, sink)
+        for one in settings.profiles
+        if one.table.sign is not None
     }
 
 
@@ -139,14 +141,16 @@ class Process:
     def open_profile(self, settings: ProfileSettings) -> ProfileProvider:
         """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
         profile = settings.profile
-        check_signing(profile.partner)
+        check_signing(settings.table)
         source = credentials_source(settings, self.redactor, self.stalls, lambda: provider.reload_credentials())
         partner_clock = PartnerClock(profile.name, self.clock, self.sink, corrects=self.corrects_clock)
-        build = partial(self._assemble, partner_clock)
+        build = partial(self._assemble, settings.table, partner_clock)
         provider = ProfileProvider(profile, source, build, self.clock, self.sink, partner_clock)
         return provider
 
-    def _assemble(self, partner_clock: PartnerClock, profile: Profile, credentials: CredentialsSource) -> Assembly:
+    def _assemble(
+        self, table: PartnerTable, partner_clock: PartnerClock, profile: Profile, credentials: CredentialsSource
+    ) -> Assembly:
         timeout_s, redactor = profile.partner_timeout_s, self.redactor
         return assemble(
             profile,
@@ -154,7 +158,7 @@ class Process:
             clock=self.clock,
             store=self.store.shared_state(profile),
             partner=PartnerClient(
-                PRESETS[profile.partner],
+                table,
                 profile.base_url,
                 timeout_s,
                 self.session,

@@ -10,21 +10,23 @@ from sidecar.config.checks import check_proxies, check_store_files, check_truste
 from sidecar.config.environment import check_ignored
 from sidecar.config.otel import traces_wanted
 from sidecar.config.parsers import is_local
+from sidecar.config.partners import read_partners
 from sidecar.config.schema import SETTINGS, Settings
 from sidecar.config.settings import Diagnostics, ProfileSettings, Values
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Address
+from sidecar.core.partner_table import PartnerTable
 from sidecar.core.store_url import MemoryUrl
 
 
 def load(
     environ: Mapping[str, str],
-    presets: Mapping[str, str],
+    shipped: Mapping[str, PartnerTable],
     problems_with_files: Callable[[Settings], Iterable[str]] = lambda _: (),
 ) -> Settings:
     """Make settings from the environment and the TOML file that it names.
 
-    `presets` maps a preset's name to its production base URL. Raises `ConfigurationError` with every problem, one per
+    `shipped` are the partners that the program knows. Raises `ConfigurationError` with every problem, one per
     line. Each line says what to do and never shows a secret. `problems_with_files` adds the problems of the files that
     the settings name, if the settings can be read.
     """
@@ -33,7 +35,8 @@ def load(
     if not written.readable:
         # The unread file may set what else seems missing, so reports of further problems would mislead.
         raise ConfigurationError(diagnostics.problems)
-    built = profiles.build(written, presets, diagnostics)
+    partners = read_partners(written.partners, written.config, shipped, diagnostics)
+    built = profiles.build(written, partners, diagnostics)
     check_proxies(built, environ, diagnostics)
     check_ignored(environ, diagnostics)
     values = Values((written.environment, written.file), diagnostics)

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from sidecar.config.checks import check_profile
+from sidecar.config.partners import base_url_of, partner_of, variant_of
 from sidecar.config.schema import SETTINGS, Settings
 from sidecar.config.settings import Diagnostics, GatewaySettings, Layer, ProfileSettings, Setting, Values
 from sidecar.config.sources import Sources
 from sidecar.core.account import normal_base_url
 from sidecar.core.model import Credentials, Profile
-from sidecar.core.proxies import is_loopback
+from sidecar.core.partner_table import PartnerTable
 from sidecar.file_operations import FileOperationError, read_in_time
 
 DEFAULT_NAME = "default"
@@ -27,20 +27,23 @@ _OF_ONE_ACCOUNT = (
     Settings.credentials_dir, Settings.api_key, Settings.api_secret, Settings.account, Settings.gateway_listen,
 )  # fmt: skip
 _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (
-    Settings.partner, Settings.base_url, *_OF_ONE_ACCOUNT, Settings.role, Settings.gateway_allow,
+    Settings.partner, Settings.token_path, Settings.client_auth, Settings.scope, Settings.audience, Settings.base_url,
+    *_OF_ONE_ACCOUNT, Settings.role, Settings.gateway_allow,
 )  # fmt: skip
 """In the file, preset, base URL and role above the tables are defaults that a table overrides. In the environment they
 would override the tables, and send the credentials of one account to the partner of another."""
 
 
-def build(sources: Sources, presets: Mapping[str, str], diagnostics: Diagnostics) -> tuple[ProfileSettings, ...]:
+def build(
+    sources: Sources, partners: Mapping[str, PartnerTable], diagnostics: Diagnostics
+) -> tuple[ProfileSettings, ...]:
     """Build the profiles of the file's tables; without tables, one profile from the plain settings."""
     if len(sources.profiles) > 1:
         _refuse_one_account_for_all(sources, diagnostics)
     for layer in sources.profiles.values() if len(sources.profiles) == 1 else ():
         _warn_of_overridden(sources.environment, layer, diagnostics)
     built = tuple(
-        _build_one(name, Values((sources.environment, layer, sources.file), diagnostics, place), presets, diagnostics)
+        _build_one(name, Values((sources.environment, layer, sources.file), diagnostics, place), partners, diagnostics)
         for name, layer, place in _tables(sources)
     )
     _check_shared_accounts(built, diagnostics)
@@ -56,12 +59,16 @@ def _tables(sources: Sources) -> Iterator[tuple[str, Layer, str]]:
         yield name, layer, sources.place_of(name)
 
 
-def _build_one(name: str, values: Values, presets: Mapping[str, str], diagnostics: Diagnostics) -> ProfileSettings:
+def _build_one(
+    name: str, values: Values, partners: Mapping[str, PartnerTable], diagnostics: Diagnostics
+) -> ProfileSettings:
     values.read_all(one for one in SETTINGS if one.per_profile)
+    table = partner_of(values, partners, diagnostics)
     profile = Profile(
         name=name,
         partner=values[Settings.partner],
-        base_url=_base_url(name, values, presets, diagnostics),
+        base_url=base_url_of(name, values, table, diagnostics),
+        variant=variant_of(values),
         role=values[Settings.role],
         account=values[Settings.account] or "",
         lifetime_s=values[Settings.token_lifetime_s],
@@ -82,6 +89,7 @@ def _build_one(name: str, values: Values, presets: Mapping[str, str], diagnostic
     directory, credentials = _credentials(name, values, diagnostics)
     return ProfileSettings(
         profile=profile,
+        table=table,
         credentials_dir=directory,
         credentials=credentials,
         credentials_origin=values.origin(Settings.credentials_dir) if directory else values.origin(Settings.api_key),
@@ -104,23 +112,6 @@ def _gateway(values: Values) -> GatewaySettings | None:
         timeout_s=values[Settings.gateway_timeout_s],
         max_body_bytes=values[Settings.gateway_max_body_bytes],
     )
-
-
-def _base_url(name: str, values: Values, presets: Mapping[str, str], diagnostics: Diagnostics) -> str:
-    partner, given = values[Settings.partner], values[Settings.base_url]
-    if partner not in presets and values.readable((Settings.partner,)):
-        diagnostics.problem(f"{values.origin(Settings.partner)} must be {' or '.join(presets)}, not {partner!r}")
-    url = given or presets.get(partner, "")
-    parts = urlsplit(url)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        if values[Settings.allow_http]:
-            diagnostics.warn(f"profile {name}: the partner is called without TLS, credentials and tokens can be read")
-        else:
-            diagnostics.problem(
-                f"{values.origin(Settings.base_url)} must be https:// beyond loopback, for credentials travel on it: "
-                f"change it, or set {values.origin(Settings.allow_http)} to true"
-            )
-    return url
 
 
 def _credentials(name: str, values: Values, diagnostics: Diagnostics) -> tuple[Path | None, Credentials | None]:

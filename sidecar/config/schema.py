@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from sidecar.config import gateway, parsers
+from sidecar.config import gateway, oauth2, parsers
 from sidecar.config.settings import ProfileSettings, Setting
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Secret, StoreFailure
@@ -75,7 +75,17 @@ class Settings:
         "the first encrypts, all decrypt",
     )
     seal = Setting(parsers.one_of(on=True, off=False), "on", "off: tokens are stored unencrypted (logs a warning)")
-    partner = Setting(parsers.word, "pay1st", "preset: pay1st or flow1st", per_profile=True)
+    partner = Setting(
+        parsers.word,
+        "pay1st",
+        "pay1st, flow1st, oauth2 (any server with the client-credentials grant of RFC 6749), or a table "
+        "[partners.NAME] of the TOML file",
+        per_profile=True,
+    )
+    token_path = oauth2.TOKEN_PATH
+    client_auth = oauth2.CLIENT_AUTH
+    scope = oauth2.SCOPE
+    audience = oauth2.AUDIENCE
     base_url = Setting[str | None](
         parsers.base_url,
         "",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast, overload
 
 from sidecar.core.model import Address, Credentials, Profile, Seconds
+from sidecar.core.partner_table import PartnerTable
 
 if TYPE_CHECKING:
     from sidecar.core.allow_list import AllowRule
@@ -101,6 +102,7 @@ class ProfileSettings:
     """One partner account. Exactly one of `credentials_dir` and `credentials` is set."""
 
     profile: Profile
+    table: PartnerTable
     credentials_dir: Path | None
     credentials: Credentials | None
     credentials_origin: str

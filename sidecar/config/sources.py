@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.config.schema import SETTINGS, Settings
 from sidecar.config.settings import PREFIX, Diagnostics, Layer, RawValue
+from sidecar.core.closest import did_you_mean
 from sidecar.file_operations import FileOperationError, read_in_time
 from sidecar.secret_file import SecretFileError, read_text
-
-
-def did_you_mean(wrong: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return the end of a sentence, with the closest known word; empty when none is close.
-
-    The `prefix` that all words share is left out of the comparison, because it says nothing about similarity.
-    """
-    from difflib import get_close_matches  # only when something is wrong
-
-    close = get_close_matches(wrong.removeprefix(prefix), [word.removeprefix(prefix) for word in known], n=1)
-    return f"; did you mean {prefix}{close[0]}?" if close else ""
-
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _BY_KEY = {setting.key: setting for setting in SETTINGS if setting is not Settings.config}
 _PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _TABLES = "profiles"
+_PARTNERS = "partners"
 _RESERVED_NAME = "rejected"  # /v1/token/rejected is a path of its own
 
 # Kubernetes sets these in every container for each Service of its namespace, so a Service named `sidecar-x` must not
@@ -50,6 +40,8 @@ class Sources:
     profiles: Mapping[str, Layer] = field(default_factory=dict)
     config: str = ""
     """The path of the file; empty when none is named."""
+    partners: object = field(default_factory=dict)
+    """The tables of `[partners.NAME]`, as they were written."""
     readable: bool = True
     """False when the file cannot be read: its settings are unknown then."""
 
@@ -76,9 +68,9 @@ def read(environ: Mapping[str, str], diagnostics: Diagnostics) -> Sources:
     document = _read_file(Path(config.text), diagnostics)
     if document is None:
         return Sources(environment, readable=False)
-    tables = document.pop(_TABLES, {})
+    tables, partners = document.pop(_TABLES, {}), document.pop(_PARTNERS, {})
     top = _layer(document, f"in {config.text}", diagnostics, profile=False)
-    return Sources(environment, top, _profiles(tables, config.text, diagnostics), config.text)
+    return Sources(environment, top, _profiles(tables, config.text, diagnostics), config.text, partners)
 
 
 def _check_unknown(name: str, text: str, diagnostics: Diagnostics) -> None:
@@ -135,7 +127,7 @@ def _layer(table: Mapping[str, object], place: str, diagnostics: Diagnostics, *,
         text = _text_of(value)
         if setting is None:
             # Common mistakes are the variable's name, and the name of the tables in the singular.
-            words = known if profile else [*known, _TABLES]
+            words = known if profile else [*known, _TABLES, _PARTNERS]
             diagnostics.problem(
                 f"{origin} is not a setting{did_you_mean(key.lower().removeprefix(PREFIX.lower()), words)}"
             )

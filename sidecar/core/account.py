@@ -30,9 +30,10 @@ def account_of_key(api_key: str) -> str:
     return f"key:{digest.hexdigest()}"
 
 
-def profile_id_of(partner: str, base_url: str, role: str, account: str) -> str:
-    """The name of an account's keys in the store. Equal for two profiles exactly where all four mean the same."""
-    identity = "\n".join((partner, normal_base_url(base_url), role, account))
+def profile_id_of(partner: str, base_url: str, role: str, account: str, variant: str = "") -> str:
+    """The name of an account's keys in the store. Equal for two profiles exactly where all of these mean the same."""
+    parts = (partner, normal_base_url(base_url), role, account)
+    identity = "\n".join((*parts, variant) if variant else parts)
     return f"{partner}-{hashlib.sha256(identity.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 

@@ -210,6 +210,8 @@ class AnswerProblem(StrEnum):
     NOT_OBJECT = "not-object"
     NO_TOKEN = "no-token"  # noqa: S105 - a word of the log
     """No token in its field, or none that is valid in an HTTP header."""
+    TOKEN_TYPE = "token-type"  # noqa: S105 - the same
+    """The token is not a Bearer token."""
     ROLE = "role"
     """The token is for another role."""
     ENDED = "ended"

@@ -208,6 +208,8 @@ class Profile:
     role: str = "API_USER"
     account: str = ""
     """`account_named` or `account_of_key` of `core.account`; empty until the API key has been read."""
+    variant: str = ""
+    """What else distinguishes this account's tokens from others of the same credentials; empty: nothing."""
     lifetime_s: Seconds = 900
     refresh_at: float = 0.8
     max_stale_s: Seconds = 3600
@@ -225,7 +227,7 @@ class Profile:
     """The account's name in the store, whatever the profile's name is. Contains no secret but the one-way account."""
 
     def __post_init__(self) -> None:
-        made = profile_id_of(self.partner, self.base_url, self.role, self.account)
+        made = profile_id_of(self.partner, self.base_url, self.role, self.account, self.variant)
         object.__setattr__(self, "profile_id", made)
 
     @property

@@ -114,7 +114,9 @@ class Partner(Protocol):
 
     async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken: ...
 
-    async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken: ...
+    async def refresh(
+        self, refresh_token: Secret, credentials: Credentials, role: str, may_send: MaySend
+    ) -> PartnerToken: ...
 
 
 class CredentialsSource(Protocol):

@@ -17,6 +17,7 @@ from yarl import URL
 
 from sidecar.config.settings import SignedRequests
 from sidecar.core.model import MonotonicTime, Seconds, UtcTime
+from sidecar.core.partner_table import TokenHeader
 from sidecar.core.ports import Clock
 from sidecar.file_limit import cause_of
 from sidecar.gateway.call import GatewayCall
@@ -105,21 +106,25 @@ class Sender:
         self,
         *,
         base_url: str,
-        token_header: str,
-        signer: Signer,
+        token_header: TokenHeader,
+        signer: Signer | None,
         sign: SignedRequests,
         session: aiohttp.ClientSession,
         certificates: Callable[[], Awaitable[object]],
         measure: Callable[[UtcTime, MonotonicTime, MonotonicTime], None],
         clock: Clock,
     ) -> None:
-        """`certificates` returns the value for aiohttp's `ssl`; `measure` as for `PartnerClient`."""
+        """`signer` is None for a partner without signatures. `certificates` returns the value for aiohttp's `ssl`.
+
+        `measure` is as for `PartnerClient`.
+        """
         self._base_url = base_url.rstrip("/")
         self._proxy = proxy_for(base_url)
         self._token_header = token_header
         self._signer = signer
         self._signs_all = sign is SignedRequests.ALL
-        self._ours = frozenset(name.lower() for name in (token_header, *signer.headers))
+        names = (token_header.name, *(signer.headers if signer is not None else ()))
+        self._ours = frozenset(name.lower().replace("_", "-") for name in names)
         self._session = session
         self._certificates = certificates
         self._measure = measure
@@ -129,7 +134,7 @@ class Sender:
 
     def check_signing(self, request: AppRequest) -> None:
         """Raise `RequestError` for a request that has to be signed while there is no key."""
-        if self._is_signed(request) and not self._signer.has_key:
+        if self._is_signed(request) and self._signer is not None and not self._signer.has_key:
             raise RequestError(
                 "signing-not-configured",
                 "This request has to be signed, and there is no signing key. Put it into the file 'signing-key' in "
@@ -148,7 +153,7 @@ class Sender:
         headers = [
             *spelled_alike(for_partner(request.headers, self._ours)),
             ("Via", VIA),
-            (self._token_header, f"Bearer {vended.token.access.reveal()}"),
+            (self._token_header.name, self._token_header.value(vended.token.access)),
             *signature.items(),
         ]
         call.begin(vended)
@@ -178,10 +183,11 @@ class Sender:
         return response
 
     def _is_signed(self, request: AppRequest) -> bool:
-        return self._signs_all or bool(request.body) or request.method not in READS
+        """Whether the partner wants this request to be signed."""
+        return self._signer is not None and (self._signs_all or bool(request.body) or request.method not in READS)
 
     async def _signature(self, request: AppRequest, call: GatewayCall) -> Mapping[str, str]:
-        if not self._is_signed(request):
+        if self._signer is None or not self._is_signed(request):
             return {}
         signed = await self._signer.sign(request.body)
         if signed is None:

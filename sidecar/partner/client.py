@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,11 +12,12 @@ from aiohttp.abc import AbstractStreamWriter
 
 from sidecar.core.errors import AnswerProblem, FailureKind, PartnerError, UnsentError
 from sidecar.core.model import Credentials, MonotonicTime, PartnerToken, Seconds, Secret, UtcTime
+from sidecar.core.partner_table import PartnerTable
 from sidecar.core.ports import Clock, MaySend
 from sidecar.file_limit import cause_of
-from sidecar.partner.presets import Preset
 from sidecar.partner.response import MAX_BODY_BYTES, PartnerResponse, read_response
 from sidecar.partner.retry_after import parse_http_date
+from sidecar.partner.token_request import TokenRequest, grant_request, refresh_request
 from sidecar.partner.transport import TRANSPORT_ERRORS, PartnerCertificates, kind_of_error, proxy_for
 
 
@@ -31,7 +30,7 @@ class PartnerClient:
 
     def __init__(
         self,
-        preset: Preset,
+        table: PartnerTable,
         base_url: str,
         timeout_s: Seconds,
         session: aiohttp.ClientSession,
@@ -45,7 +44,7 @@ class PartnerClient:
         `certificates` are the trusted ones; None: those at the start of the process. `measure` gets the `Date` of each
         response that has one, when its request was sent and when it was received.
         """
-        self._preset = preset
+        self._table = table
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._session = session
@@ -57,32 +56,24 @@ class PartnerClient:
 
     @property
     def can_refresh(self) -> bool:
-        return self._preset.refresh_path is not None
+        return bool(self._table.refresh_path)
 
     async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken:
-        key, secret = credentials.api_key.reveal(), credentials.api_secret.reveal()
-        # RFC 7617 leaves the charset open; only UTF-8 can encode every key.
-        basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
-        headers = {"Authorization": f"Basic {basic}"}
-        signing = () if credentials.signing_key is None else (credentials.signing_key.reveal(),)
-        secrets = (key, secret, basic, *signing)
-        return await self._call(self._preset.grant_path, headers, {"role": role}, may_send, secrets)
+        return await self._call(grant_request(self._table, credentials, role), role, may_send)
 
-    async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken:
-        if self._preset.refresh_path is None:
-            raise PartnerError(FailureKind.BAD_REQUEST)
-        headers = {"Accept": self._preset.content_type}
-        body = {"role": role, "refreshToken": refresh_token.reveal()}
-        return await self._call(self._preset.refresh_path, headers, body, may_send, (refresh_token.reveal(),))
-
-    async def _call(
-        self, path: str, headers: Mapping[str, str], body: Mapping[str, str], may_send: MaySend, secrets: Sequence[str]
+    async def refresh(
+        self, refresh_token: Secret, credentials: Credentials, role: str, may_send: MaySend
     ) -> PartnerToken:
-        timely = _TimelyBody(json.dumps(body).encode(), self._preset.content_type, may_send, self._clock)
-        response = await self._exchange(self._base_url + path, headers, timely)
+        if not self.can_refresh:
+            raise PartnerError(FailureKind.BAD_REQUEST)
+        return await self._call(refresh_request(self._table, refresh_token, credentials, role), role, may_send)
+
+    async def _call(self, request: TokenRequest, role: str, may_send: MaySend) -> PartnerToken:
+        timely = _TimelyBody(request.body, request.content_type, may_send, self._clock)
+        response = await self._exchange(self._base_url + request.path, request.headers, timely)
         # A partner may quote secrets of other calls: the credentials in a refresh error, an old token in a grant error.
-        known = (*secrets, *self._other_secrets(), *(token.reveal() for token in self._issued))
-        token = read_response(response, body["role"], self._clock.wall(), known)
+        known = (*request.secrets, *self._other_secrets(), *(token.reveal() for token in self._issued))
+        token = read_response(response, self._table, role, self._clock.wall(), known)
         self._issued.extend(issued for issued in (token.access, token.refresh) if issued is not None)
         return token
 

@@ -18,15 +18,27 @@ _MILLISECONDS_FROM = 1e11
 """As seconds this is the year 5138, as milliseconds 1973. Larger epoch values are milliseconds."""
 
 
-def declared_lifetime_s(document: Mapping[str, object], access: str, responded_at: UtcTime) -> Seconds | None:
+def declared_lifetime_s(
+    document: Mapping[str, object], access: str, responded_at: UtcTime, named: object = None
+) -> Seconds | None:
     """Return the shortest lifetime the response declares, or None. 0 and below: the declared end has passed.
 
-    Reads `expiresIn`/`expires_in` (seconds), `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
+    `named` is the value of the field that the partner's table names. Also reads `expiresIn`/`expires_in` (seconds),
+    `expiresAt`/`expires_at` (epoch seconds or milliseconds, ISO-8601), and
     the `exp` and `iat` of a token that is a JWT. When they disagree the shortest is taken: a token must never be vended
     past a declared end.
     """
-    found = [*_from_fields(document, responded_at), *_from_jwt(access, responded_at)]
+    found = [*_from_value(named, responded_at), *_from_fields(document, responded_at), *_from_jwt(access, responded_at)]
     return min((life_s for life_s in found if life_s <= MAX_LIFETIME_S), default=None)
+
+
+def _from_value(value: object, responded_at: UtcTime) -> Iterator[Seconds]:
+    """Read seconds, or an instant: as text in ISO-8601, or as a number that is too large for a lifetime."""
+    number = _number(value)
+    if number is not None and number <= MAX_LIFETIME_S:
+        yield number
+    elif (end_at := _instant(value)) is not None:
+        yield end_at - responded_at
 
 
 def _from_fields(document: Mapping[str, object], responded_at: UtcTime) -> Iterator[Seconds]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sidecar.core.errors import AnswerProblem, FailureKind, PartnerDetail, PartnerError
 from sidecar.core.model import PartnerToken, Secret, UtcTime
+from sidecar.core.partner_table import PartnerTable
 from sidecar.partner.lifetime import declared_lifetime_s, read_integer
 from sidecar.partner.masking import MASK, Masker
 from sidecar.partner.retry_after import requested_wait_s, responded_at
@@ -30,6 +31,16 @@ _BY_STATUS: Mapping[int, FailureKind] = {
     429: FailureKind.THROTTLED,
 }
 _BY_CLASS: Mapping[int, FailureKind] = {4: FailureKind.BAD_REQUEST, 5: FailureKind.SERVER_ERROR}
+_BY_OAUTH2_ERROR: Mapping[str, FailureKind] = {
+    "invalid_client": FailureKind.UNAUTHORIZED,
+    "unauthorized_client": FailureKind.UNAUTHORIZED,
+    "temporarily_unavailable": FailureKind.SERVER_ERROR,
+    "server_error": FailureKind.SERVER_ERROR,
+    "invalid_request": FailureKind.BAD_REQUEST,
+    "invalid_grant": FailureKind.BAD_REQUEST,
+    "invalid_scope": FailureKind.BAD_REQUEST,
+    "unsupported_grant_type": FailureKind.BAD_REQUEST,
+}
 _GZIP = b"\x1f\x8b"
 _GZIP_FORMAT = zlib.MAX_WBITS | 16
 # No code, message or session id has a word this long, but a token that is unknown here does.
@@ -53,7 +64,9 @@ class PartnerResponse:
         return f"PartnerResponse(status={self.status})"
 
 
-def read_response(response: PartnerResponse, role: str, now_wall: UtcTime, secrets: Sequence[str] = ()) -> PartnerToken:
+def read_response(
+    response: PartnerResponse, table: PartnerTable, role: str, now_wall: UtcTime, secrets: Sequence[str] = ()
+) -> PartnerToken:
     """Return the token in the response to a call for `role`; `secrets` are masked where the partner echoes them.
 
     A missing `role` is accepted, another role is not. A missing or invalid refresh token counts as none: that only
@@ -64,26 +77,29 @@ def read_response(response: PartnerResponse, role: str, now_wall: UtcTime, secre
     document: Mapping[str, object] = {} if isinstance(found, AnswerProblem) else found
 
     def failure(kind: FailureKind, problem: AnswerProblem | None) -> PartnerError:
-        detail = read_detail(response.status, document, secrets)
+        detail = read_detail(response.status, document, secrets, table)
         wait_s = None
         if kind in (FailureKind.THROTTLED, FailureKind.SERVER_ERROR):
             wait_s = requested_wait_s(response.headers, now_wall, throttled=kind is FailureKind.THROTTLED)
         return PartnerError(kind, detail, wait_s, problem=problem)
 
     if response.status != 200:
-        kind = kind_of_status(response.status)
+        kind = _kind_of_oauth2(response.status, document) if table.oauth2 else kind_of_status(response.status)
         raise failure(kind, AnswerProblem.STATUS if kind is FailureKind.MALFORMED else None)
     if isinstance(found, AnswerProblem):
         raise failure(FailureKind.MALFORMED, found)
-    access = _usable_token(document.get("accessToken"))
+    access = _usable_token(at(document, table.access_field))
     if access is None:
         raise failure(FailureKind.MALFORMED, AnswerProblem.NO_TOKEN)
-    if document.get("role", role) != role:
+    if table.role_field and document.get(table.role_field, role) != role:
         raise failure(FailureKind.MALFORMED, AnswerProblem.ROLE)
-    lifetime_s = declared_lifetime_s(document, access, responded_at(response.headers.get("Date"), now_wall))
+    if table.oauth2 and str(document.get("token_type", "Bearer")).lower() != "bearer":
+        raise failure(FailureKind.MALFORMED, AnswerProblem.TOKEN_TYPE)
+    date = responded_at(response.headers.get("Date"), now_wall)
+    lifetime_s = declared_lifetime_s(document, access, date, at(document, table.expires_field))
     if lifetime_s is not None and lifetime_s <= 0:
         raise failure(FailureKind.MALFORMED, AnswerProblem.ENDED)
-    refresh = _usable_token(document.get("refreshToken"))
+    refresh = _usable_token(at(document, table.refresh_field))
     return PartnerToken(
         access=Secret(access),
         refresh=None if refresh is None else Secret(refresh),
@@ -95,6 +111,22 @@ def read_response(response: PartnerResponse, role: str, now_wall: UtcTime, secre
 def kind_of_status(status: int) -> FailureKind:
     """Return the failure for a status other than 200. Redirects and other successes are malformed."""
     return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, FailureKind.MALFORMED)
+
+
+def _kind_of_oauth2(status: int, document: Mapping[str, object]) -> FailureKind:
+    """Return the failure by the error code of RFC 6749 section 5.2, which has precedence over a status of class 4."""
+    kind = kind_of_status(status)
+    if kind in (FailureKind.UNAUTHORIZED, FailureKind.BAD_REQUEST):
+        return _BY_OAUTH2_ERROR.get(str(document.get("error")), kind)
+    return kind
+
+
+def at(document: Mapping[str, object], path: str) -> object:
+    """Return the value at a path of names joined by dots; None where there is none."""
+    found: object = document if path else None
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def _usable_token(value: object) -> str | None:
@@ -136,16 +168,20 @@ def _decompressed(body: bytes) -> bytes | AnswerProblem:
     return plain if stream.eof and not stream.unused_data else AnswerProblem.BAD_GZIP
 
 
-def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
-    """Return the documented error fields: printable, cut to `MAX_TEXT_CHARS` each, with all `secrets` masked.
+def read_detail(
+    status: int, document: Mapping[str, object], secrets: Sequence[str], table: PartnerTable
+) -> PartnerDetail:
+    """Return the error fields of pay1st, of RFC 6749, or the usual ones, printable and cut to `MAX_TEXT_CHARS` each.
 
-    A partner may echo the request, on purpose or not. Unexpected types and missing fields become empty texts.
+    All `secrets` are masked: a partner may echo the request, on purpose or not. Unexpected types and missing fields
+    become empty texts.
     """
-    tokens = [value for name in ("accessToken", "refreshToken") if isinstance(value := document.get(name), str)]
+    paths = (table.access_field, table.refresh_field)
+    tokens = [value for path in paths if isinstance(value := at(document, path), str)]
     masker = Masker((*secrets, *tokens))
 
-    def text(name: str) -> str:
-        value = document.get(name)
+    def text(*names: str) -> str:
+        value = next((document[name] for name in names if name in document), None)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return ""
         # Secrets are masked first, and `PartnerDetail` cuts last: no step may join the parts of a secret or halve it.
@@ -153,7 +189,7 @@ def read_detail(status: int, document: Mapping[str, object], secrets: Sequence[s
 
     return PartnerDetail(
         status=status,
-        error_code=text("errorCode"),
-        error_message=text("errorMessage"),
+        error_code=text("errorCode", "error", "code"),
+        error_message=text("errorMessage", "error_description", "message"),
         session_id=text("sessionId"),
     )

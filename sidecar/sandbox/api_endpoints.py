@@ -12,8 +12,8 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from sidecar.partner.presets import Preset
-from sidecar.sandbox.arrivals import ARRIVAL, bearer_of
+from sidecar.core.partner_table import PartnerTable
+from sidecar.sandbox.arrivals import ARRIVAL, token_of
 from sidecar.sandbox.payments import Fulfilment, NewPayment, NewRefund
 from sidecar.sandbox.responses import error_response
 from sidecar.sandbox.state import SandboxState
@@ -35,8 +35,8 @@ _SIGNATURE_PROBLEMS = {
 class ApiEndpoints:
     """Checks each request to the endpoints of one preset: method, content type, token, signature; in this order."""
 
-    def __init__(self, preset: Preset, state: SandboxState) -> None:
-        self._preset = preset
+    def __init__(self, table: PartnerTable, state: SandboxState) -> None:
+        self._table = table
         self._state = state
 
     def get(self, path: str, answer: _Answer) -> web.RouteDef:
@@ -50,7 +50,7 @@ class ApiEndpoints:
         return error_response(status, session_id, problem=(code, message) if code else None)
 
     def accepts(self, access: str) -> bool:
-        return self._state.accounts[self._preset.name].accepts(access)
+        return self._state.accounts[self._table.name].accepts(access)
 
     def _route(self, method: str, path: str, content_type: str | None, answer: _Answer) -> web.RouteDef:
         async def handle(request: web.Request) -> web.Response:
@@ -64,7 +64,7 @@ class ApiEndpoints:
             return self.error(405)
         if content_type is not None and request.headers.get("Content-Type") != content_type:
             return self.error(405)
-        if not self.accepts(bearer_of(request, self._preset.token_header)):
+        if not self.accepts(token_of(request, self._table.header)):
             return self.error(401, "SANDBOX-TOKEN", "The access token is missing, unknown, expired or revoked")
         signed = self._state.config.signed_requests
         must_be_signed = signed == "all" or (signed == "posts" and method == "POST")
@@ -77,7 +77,7 @@ class ProbeEndpoint(ApiEndpoints):
     """The list that each preset names as its probe. It is always empty."""
 
     def routes(self) -> list[web.RouteDef]:
-        return [self.get(self._preset.probe_path, self._list)]
+        return [self.get(self._table.probe_path, self._list)]
 
     async def _list(self, _request: web.Request) -> web.Response:
         return web.json_response({"items": []})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Mapping
 from email.utils import formatdate
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ import msgspec
 from aiohttp import ClientError, web
 from aiohttp.typedefs import Handler, Middleware
 
+from sidecar.core.partner_table import PartnerTable, TokenHeader
 from sidecar.sandbox.journal import HIDDEN, Arrival
 from sidecar.sandbox.responses import NoResponseError, error_response, faulty_response
 from sidecar.sandbox.signatures import only_header, signature_state
@@ -28,12 +30,22 @@ class _References(msgspec.Struct, rename="camel"):
 
 
 class Arrivals:
-    """The middleware for the partner's paths. `open_paths` and paths outside of `known_paths` need no signature."""
+    """The middleware for the partners' paths. `open_paths` and paths outside of `known_paths` need no signature.
 
-    def __init__(self, state: SandboxState, known_paths: frozenset[str], open_paths: frozenset[str]) -> None:
+    `tables` has the partner of a path, where it is not the first one.
+    """
+
+    def __init__(
+        self,
+        state: SandboxState,
+        known_paths: frozenset[str],
+        open_paths: frozenset[str],
+        tables: Mapping[str, PartnerTable],
+    ) -> None:
         self._state = state
         self._known_paths = known_paths
         self._open_paths = open_paths
+        self._tables = tables
 
     def middleware(self) -> Middleware:
         @web.middleware
@@ -92,7 +104,9 @@ class Arrivals:
         arrival.whole = True
         if _path(request) in self._open_paths:
             return
-        arrival.signature = signature_state(self._state, request, body, self._token_age_s(request))
+        table = self._tables.get(_path(request), self._state.config.partners[0])
+        age_s = self._token_age_s(request, table.header)
+        arrival.signature = signature_state(self._state, table.sign, request, body, age_s)
         try:
             sent = msgspec.json.decode(body, type=_References)
         except (msgspec.MsgspecError, ValueError):
@@ -100,8 +114,8 @@ class Arrivals:
         reference = sent.partner_reference or sent.partner_refund_reference
         arrival.partner_reference = None if reference is None else self._shown(reference)
 
-    def _token_age_s(self, request: web.Request) -> float | None:
-        access = bearer_of(request, "AccessToken")
+    def _token_age_s(self, request: web.Request, header: TokenHeader) -> float | None:
+        access = token_of(request, header)
         ages = [account.age_s(access) for account in self._state.accounts.values()]
         return next((age for age in ages if age is not None), None)
 
@@ -115,10 +129,11 @@ def _path(request: web.Request) -> str:
     return request.rel_url.path_safe
 
 
-def bearer_of(request: web.Request, header: str) -> str:
-    """Return the token of `header: Bearer …`, or an empty text."""
-    scheme, _, access = only_header(request, header).partition(" ")
-    return access if scheme == "Bearer" else ""
+def token_of(request: web.Request, header: TokenHeader) -> str:
+    """Return the token in its header, or an empty text."""
+    value = only_header(request, header.name)
+    prefix = f"{header.scheme} " if header.scheme else ""
+    return value.removeprefix(prefix) if value.startswith(prefix) else ""
 
 
 def _reset_connection(request: web.Request) -> None:

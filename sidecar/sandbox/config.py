@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from sidecar.core.model import Budget, Seconds, Secret
+from sidecar.core.partner_table import PartnerTable
 from sidecar.partner.presets import PRESETS
 
 RetryAfterForm: TypeAlias = Literal["seconds", "date", "none"]
@@ -23,8 +24,8 @@ class SandboxConfig:
     signing_key: Secret | None = None
     """None: signatures are not checked."""
     role: str = "API_USER"
-    presets: tuple[str, ...] = tuple(PRESETS)
-    """Names of the APIs to serve. Each has its own account; all accept the same key and secret."""
+    partners: tuple[PartnerTable, ...] = tuple(PRESETS.values())
+    """The APIs to serve. Each has its own account; all accept the same key and secret."""
     token_lifetime_s: Seconds = 900
     declares_lifetime: bool = False
     """Whether responses declare the token's lifetime."""

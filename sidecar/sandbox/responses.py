@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import cast
 
 from aiohttp import web
 
+from sidecar.core.model import Seconds
+from sidecar.core.partner_table import PartnerTable
 from sidecar.sandbox.account import Account, Issued
 from sidecar.sandbox.faults import Fault, FaultName
 from sidecar.sandbox.state import SandboxState
@@ -19,14 +23,46 @@ _ERRORS: Mapping[int, tuple[str, str]] = {
     405: ("SANDBOX-NOT-ALLOWED", "Wrong method or wrong Content-Type"),
     429: ("SANDBOX-TOO-MANY", "Too many requests"),
 }
+_OAUTH2_ERRORS: Mapping[int, str] = {401: "invalid_client", 403: "unauthorized_client", 429: "temporarily_unavailable"}
 _OTHER_ERROR = ("SANDBOX-ERROR", "Something went wrong")
 
 
-def token_response(issued: Issued, role: str, extra: Mapping[str, object] | None = None) -> web.Response:
-    """Return the documented 200; `extra` fields are added, for fields that the partner may declare in the future."""
-    return web.json_response(
-        {"role": role, "accessToken": issued.access, "refreshToken": issued.refresh, **(extra or {})}
-    )
+def token_response(
+    table: PartnerTable,
+    issued: Issued,
+    role: str,
+    left_s: Seconds | None = None,
+    extra: Mapping[str, object] | None = None,
+) -> web.Response:
+    """Return 200 with the tokens in the table's fields. `left_s`: the declared lifetime. `extra` fields are added."""
+    document: dict[str, object] = {}
+    if table.role_field:
+        document[table.role_field] = role
+    if table.oauth2:
+        document["token_type"] = "Bearer"  # noqa: S105 - the name of a type
+    _put(document, table.access_field, issued.access)
+    if table.refresh_field:
+        _put(document, table.refresh_field, issued.refresh)
+    if left_s is not None:
+        _put(document, table.expires_field or "expiresIn", left_s)
+    return web.json_response({**document, **(extra or {})})
+
+
+def _put(document: dict[str, object], path: str, value: object) -> None:
+    """Set a value at a path of names joined by dots."""
+    *outer, last = path.split(".")
+    for name in outer:
+        document = cast("dict[str, object]", document.setdefault(name, {}))
+    document[last] = value
+
+
+def token_error(table: PartnerTable, status: int, session_id: str, retry_after: str | None = None) -> web.Response:
+    """Return an error of a token call, for OAuth 2.0 in the form of RFC 6749 section 5.2."""
+    if not table.oauth2:
+        return error_response(status, session_id, retry_after)
+    document = {"error": _OAUTH2_ERRORS.get(status, "invalid_request"), "error_description": _ERRORS[status][1]}
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return web.json_response(document, status=status, headers=headers)
 
 
 def error_response(
@@ -37,6 +73,14 @@ def error_response(
     document = {"errorMessage": message, "errorCode": code, "sessionId": session_id}
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     return web.json_response(document, status=status, headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFaults:
+    """What the faults of a token call need."""
+
+    table: PartnerTable
+    account: Account
 
 
 class NoResponseError(Exception):
@@ -60,13 +104,13 @@ class _CutOffResponse(web.Response):
 async def faulty_response(
     fault: Fault,
     state: SandboxState,
-    account: Account | None,
+    token_call: TokenFaults | None,
     request: web.Request,
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
 ) -> web.StreamResponse:
     """Return the response that the fault makes of the handler's. Raises `NoResponseError`.
 
-    `account` is that of a token call, for the faults that only apply there.
+    `token_call` is set for a token call, for the faults that only apply there.
     """
     await state.clock.sleep(fault.latency_s)
     response = await handler(request) if fault.processed or fault.fault in _PROCESSED else None
@@ -76,8 +120,8 @@ async def faulty_response(
         raise NoResponseError
     if response is not None and fault.fault in _PROCESSED:
         return _changed(fault.fault, request, response)
-    if account is not None and fault.fault in _TOKEN_RESPONSES:
-        return _TOKEN_RESPONSES[fault.fault](fault, account, state.config.role)
+    if token_call is not None and fault.fault in _TOKEN_RESPONSES:
+        return _TOKEN_RESPONSES[fault.fault](fault, token_call, state.config.role)
     return _RESPONSES[fault.fault](fault)
 
 
@@ -112,9 +156,11 @@ _RESPONSES: Mapping[FaultName, Callable[[Fault], web.Response]] = {
     "huge": lambda _: _text('{"padding": "' + "x" * 10_000_000 + '"}'),
     "redirect": lambda _: web.Response(status=307, headers={"Location": "/_sandbox/stats"}),
 }
-_TOKEN_RESPONSES: Mapping[FaultName, Callable[[Fault, Account, str], web.Response]] = {
-    "missing-token": lambda _fault, _account, role: web.json_response({"role": role}),
-    "wrong-role": lambda _fault, account, _role: token_response(account.grant(), "ANOTHER_ROLE"),
-    "same-token": lambda _fault, account, role: token_response(account.last or account.grant(), role),
-    "extra-fields": lambda fault, account, role: token_response(account.grant(), role, fault.extra),
+_TOKEN_RESPONSES: Mapping[FaultName, Callable[[Fault, TokenFaults, str], web.Response]] = {
+    "missing-token": lambda _fault, _call, role: web.json_response({"role": role}),
+    "wrong-role": lambda _fault, call, _role: token_response(call.table, call.account.grant(), "ANOTHER_ROLE"),
+    "same-token": lambda _fault, call, role: token_response(
+        call.table, call.account.last or call.account.grant(), role
+    ),
+    "extra-fields": lambda fault, call, role: token_response(call.table, call.account.grant(), role, extra=fault.extra),
 }

@@ -84,14 +84,15 @@ async def _listening(host: str, port: int) -> list[socket.socket]:
 
 
 def _application(state: SandboxState) -> web.Application:
-    """Route to the endpoints of each preset and to the control path, and return 404 for every other path."""
-    presets = [PRESETS[name] for name in state.config.presets]
-    token_routes = [route for preset in presets for route in TokenEndpoints(preset, state).routes()]
-    api_routes = [route for preset in presets for route in ProbeEndpoint(preset, state).routes()]
-    if PAY1ST in presets:
+    """Route to the endpoints of each partner and to the control path, and return 404 for every other path."""
+    partners = state.config.partners
+    token_routes = [route for one in partners for route in TokenEndpoints(one, state).routes()]
+    api_routes = [route for one in partners if one.probe_path for route in ProbeEndpoint(one, state).routes()]
+    if PAY1ST in partners:
         api_routes += PaymentEndpoints(PAY1ST, state).routes()
     open_paths = frozenset({CHECKOUT_PATH, *(route.path for route in token_routes)})
-    arrivals = Arrivals(state, open_paths | {route.path for route in api_routes}, open_paths)
+    tables = {one.probe_path: one for one in partners}
+    arrivals = Arrivals(state, open_paths | {route.path for route in api_routes}, open_paths, tables)
     guards = [] if state.config.control_beyond_loopback else [loopback_only]
     application = web.Application(middlewares=[*guards, arrivals.middleware()], client_max_size=MAX_BODY_BYTES)
     application.on_response_prepare.append(arrivals.set_date)

@@ -8,24 +8,25 @@ from datetime import datetime
 from aiohttp import web
 
 from sidecar.core.model import Seconds, Secret, UtcTime
-from sidecar.core.signing import signature_of
-from sidecar.partner.presets import PRESETS
+from sidecar.core.signing import SigningRecipe, signature_of
 from sidecar.sandbox.journal import SignatureState
 from sidecar.sandbox.state import SandboxState
 
-RECIPE = PRESETS["pay1st"].signing
-
 
 def signature_state(
-    state: SandboxState, request: web.Request, body: bytes, token_age_s: Seconds | None
+    state: SandboxState,
+    recipe: SigningRecipe | None,
+    request: web.Request,
+    body: bytes,
+    token_age_s: Seconds | None,
 ) -> SignatureState:
     """Check the signature over these bytes, then the timestamp. `token_age_s`: None for a token that was not issued."""
-    if state.signing_key is None:
+    if state.signing_key is None or recipe is None:
         return "unchecked"
-    if RECIPE.timestamp_header not in request.headers and RECIPE.signature_header not in request.headers:
+    if recipe.timestamp_header not in request.headers and recipe.signature_header not in request.headers:
         return "missing"
-    timestamp, signature = only_header(request, RECIPE.timestamp_header), only_header(request, RECIPE.signature_header)
-    if not _holds(state.signing_key, timestamp, signature, body):
+    timestamp, signature = only_header(request, recipe.timestamp_header), only_header(request, recipe.signature_header)
+    if not _holds(recipe, state.signing_key, timestamp, signature, body):
         return "wrong"
     return "valid" if _is_timely(state, timestamp, token_age_s) else "stale"
 
@@ -36,11 +37,11 @@ def only_header(request: web.Request, name: str) -> str:
     return values[0] if len(values) == 1 else ""
 
 
-def _holds(key: Secret, timestamp: str, signature: str, body: bytes) -> bool:
+def _holds(recipe: SigningRecipe, key: Secret, timestamp: str, signature: str, body: bytes) -> bool:
     # Header bytes that are not ASCII have no one text.
     if not timestamp.isascii() or not signature.isascii():
         return False
-    return hmac.compare_digest(signature, signature_of(RECIPE, key, timestamp, body))
+    return hmac.compare_digest(signature, signature_of(recipe, key, timestamp, body))
 
 
 def _is_timely(state: SandboxState, timestamp: str, token_age_s: Seconds | None) -> bool:

@@ -7,7 +7,6 @@ import base64
 
 from sidecar.core.model import Secret, UtcTime
 from sidecar.core.ports import Clock
-from sidecar.partner.presets import PRESETS
 from sidecar.sandbox.account import Account
 from sidecar.sandbox.config import SandboxConfig
 from sidecar.sandbox.faults import FaultPlan
@@ -29,9 +28,9 @@ class SandboxState:
 
     def reset(self) -> None:
         """Restore the configured state: no calls, no tokens, no payments, no faults, the first credentials."""
-        self.accounts = {name: Account(self.config, self.clock) for name in self.config.presets}
+        self.accounts = {one.name: Account(self.config, self.clock) for one in self.config.partners}
         self.payments = PaymentBook(self.clock)
-        self.journal = Journal(frozenset(PRESETS[name].probe_path for name in self.config.presets))
+        self.journal = Journal(frozenset(one.probe_path for one in self.config.partners if one.probe_path))
         self.faults = FaultPlan()
         self.signing_key = self.config.signing_key
         self.rotate(self.config.api_key.reveal(), self.config.api_secret.reveal())

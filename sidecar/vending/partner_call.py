@@ -134,7 +134,7 @@ class PartnerCall:
             # Not even a connection is made.
             raise UnsentError
         if self._refresh_token is not None:
-            return await self.partner.refresh(self._refresh_token, self.profile.role, self._may_send)
+            return await self.partner.refresh(self._refresh_token, self.credentials, self.profile.role, self._may_send)
         return await self.partner.grant(self.credentials, self.profile.role, self._may_send)
 
     def _check_lifetime(self, received: PartnerToken) -> None:

@@ -80,12 +80,11 @@ def test_redis_never_evicts() -> None:
 
 @pytest.mark.parametrize("name", SIDECARS)
 def test_a_sidecar_accepts_its_settings(name: str) -> None:
-    presets = {preset.name: preset.base_url for preset in PRESETS.values()}
     environment = SERVICES[name]["environment"]
     for variable, value in environment.items():
         if str(value).startswith("/run/secrets/"):
             assert str(value).removeprefix("/run/secrets/") in SERVICES[name]["secrets"], variable
-    settings = load(environment, presets)
+    settings = load(environment, PRESETS)
     assert settings.seal
     assert [listener.host for listener in settings.listen] == ["127.0.0.1"]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from sidecar.core.events import Event
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Secret
+from sidecar.core.partner_table import TokenHeader
 from sidecar.core.process_events import Endpoint, RequestServed
 from sidecar.credentials.caller_token import CallerTokens
 from sidecar.web.api.app import TokenApi
@@ -22,7 +23,7 @@ from tests.support.sink import ListAudit, ListSink
 from tests.support.virtual_loop import running_loop
 from tests.support.virtual_time import VirtualClock
 
-TOKEN_HEADERS = {"default": "AccessToken", "other": "X-Other"}
+TOKEN_HEADERS = {"default": TokenHeader("AccessToken"), "other": TokenHeader("X-Other")}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.app.clock import SystemClock
 from sidecar.core.listener_limits import Limit, Limits
+from sidecar.core.partner_table import TokenHeader
 from sidecar.core.process_events import LimitHit
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
@@ -229,7 +230,7 @@ async def test_a_connection_that_was_answered_fast_does_not_delay_the_end_of_the
     clock, tally = SystemClock(), Counting()
     fast_path = FastPath(clock, lambda _profile, _endpoint: tally)
     providers, guards = {"default": FakeProvider()}, Guards(GuardSettings())
-    api = TokenApi(providers, guards, ListSink(), clock, {"default": "AccessToken"}, fast_path=fast_path)
+    api = TokenApi(providers, guards, ListSink(), clock, {"default": TokenHeader("AccessToken")}, fast_path=fast_path)
     async with opened(Room(Limits(), api, fast_path)) as here, asyncio.timeout(HANG_S):
         first, answered = await here.caller(), await here.caller()
         for caller in (first, first, answered):

@@ -14,6 +14,7 @@ from aiohttp import http_parser, web_protocol
 
 from sidecar.core.events import Event
 from sidecar.core.listener_limits import Limits
+from sidecar.core.partner_table import TokenHeader
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.listener import HttpServer
@@ -122,7 +123,9 @@ def _api(settings: GuardSettings) -> tuple[TokenApi, ListSink]:
     """Return an API with one profile that always has a token. Cached, because it reads the OpenAPI document."""
     provider, sink = FakeProvider(), ListSink()
     provider.now = provider.later = vended(TOKEN)
-    return TokenApi({"default": provider}, Guards(settings), sink, FixedClock(), {"default": "AccessToken"}), sink
+    return TokenApi(
+        {"default": provider}, Guards(settings), sink, FixedClock(), {"default": TokenHeader("AccessToken")}
+    ), sink
 
 
 async def _converse(feeds: Sequence[bytes], settings: GuardSettings, parser: type[Any], said: Conversation) -> None:

@@ -19,6 +19,7 @@ from sidecar.partner.lifetime import MAX_LIFETIME_S
 from sidecar.partner.response import PartnerResponse, read_response
 from sidecar.partner.retry_after import RESET_HEADERS
 from tests.fuzz.findings import CANARY, hold, hold_secret, planted
+from tests.support.partners import PAY1ST
 
 WORDS = (
     b'{"accessToken":"', b'"refreshToken":"', b'"expiresIn":', b'"expires_at":', b'"role":"API_USER"', b'"errorCode":"',
@@ -41,7 +42,7 @@ def check(data: bytes) -> None:
     """Read one response to a call that carried the canary."""
     response = _response(planted(data))
     try:
-        token = read_response(response, ROLE, NOW_AT, (CANARY,))
+        token = read_response(response, PAY1ST, ROLE, NOW_AT, (CANARY,))
     except PartnerError as error:
         _hold_failure(error, response)
     else:

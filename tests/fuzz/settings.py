@@ -14,13 +14,14 @@ from sidecar.config.schema import SETTINGS
 from sidecar.core.errors import ConfigurationError
 from tests.fuzz.findings import CANARY, hold, hold_secret, planted
 from tests.fuzz.scratch import scratch_folder
+from tests.support.partners import shipped
 
 WORDS = (
     b"SIDECAR_", b"SIDECAR_API_KEY=", b"SIDECAR_API_SECRET=", b"SIDECAR_STORE=redis://u:", b"SIDECAR_LISTEN=",
     b"SIDECAR_CALL_BUDGET=", b"SIDECAR_BASE_URL=http://", b"\n---\n", b"[profiles.", b"api_secret = ", b"store = '",
     b"rediss://h?ssl_ca_certs=/", b"%00", b"[[", b"0x", b"1e9", b"\xfe",
 )  # fmt: skip
-PRESETS = {"pay1st": "https://partner.test", "flow1st": "https://partner.test"}
+PRESETS = shipped(pay1st="https://partner.test", flow1st="https://partner.test")
 _SECRET = ("SIDECAR_API_KEY", "SIDECAR_API_SECRET", "SIDECAR_STORE")
 _KNOWN = {setting.name for setting in SETTINGS}
 _NOT_OURS = (b"/dev", b"/proc")

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sidecar.core.errors import ConfigurationError, FailureKind, PartnerDetail, PartnerError
 from sidecar.core.model import PartnerToken, Secret
+from sidecar.core.partner_table import PartnerTable
 from sidecar.partner.response import read_response
 from sidecar.stores.sealing import AesSealer, OpenSealer, UnsealError
 from sidecar.web import responses
@@ -75,7 +76,9 @@ def test_a_status_beyond_the_contract_is_found(monkeypatch: Patch) -> None:
 
 
 def test_a_secret_in_a_partner_response_is_found(monkeypatch: Patch) -> None:
-    def repeat(status: int, document: Mapping[str, object], secrets: Sequence[str]) -> PartnerDetail:
+    def repeat(
+        status: int, document: Mapping[str, object], secrets: Sequence[str], _table: PartnerTable
+    ) -> PartnerDetail:
         text = str(document.get("errorMessage"))
         return PartnerDetail(status=status, error_code="", error_message=text, session_id="")
 

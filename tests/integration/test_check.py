@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sidecar import file_operations
-from sidecar.app import settings_files, wiring
+from sidecar.app import running, settings_files
 from sidecar.app.check import CheckLine, check
 from sidecar.app.running import load_settings
 from sidecar.app.service import Service
@@ -78,9 +78,11 @@ async def test_whether_there_is_a_signing_key_is_said(environ: Environ, tmp_path
 async def test_a_recipe_that_does_not_give_the_published_signature_ends_the_check_and_the_start(
     environ: Environ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = replace(PRESETS["pay1st"], signing=replace(PRESETS["pay1st"].signing, parts=("body", "timestamp")))
-    monkeypatch.setattr(wiring, "PRESETS", {"pay1st": wrong})
-    said = "preset pay1st: its signing recipe does not give the published signature"
+    recipe = PRESETS["pay1st"].sign
+    assert recipe is not None
+    wrong = replace(PRESETS["pay1st"], sign=replace(recipe, parts=("body", "timestamp")))
+    monkeypatch.setattr(running, "PRESETS", {"pay1st": wrong})
+    said = "partner pay1st: its signing recipe does not give the published signature"
     assert [line.detail for line in await lines(environ) if not line.ok] == [said]
     with pytest.raises(ConfigurationError) as caught:
         await Service(load_settings(environ), log=io.StringIO()).start()

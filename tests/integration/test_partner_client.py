@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +14,17 @@ from sidecar.core.model import Secret
 from sidecar.core.ports import MaySend
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.presets import PRESETS
-from tests.support.canary_call import ACCESS, BASIC, GOOD, REFRESH, always, assert_no_canary, failure, grant
+from tests.support.canary_call import (
+    ACCESS,
+    BASIC,
+    CREDENTIALS,
+    GOOD,
+    REFRESH,
+    always,
+    assert_no_canary,
+    failure,
+    grant,
+)
 from tests.support.hand_clock import HandClock
 from tests.support.raw_partner import (
     Play,
@@ -56,14 +65,14 @@ async def test_a_grant_is_these_bytes_and_no_others(client: PartnerClient, partn
 
 
 async def test_a_refresh_is_these_bytes_without_key_and_secret(client: PartnerClient, partner: RawPartner) -> None:
-    await client.refresh(Secret('quote"d-é'), "API_USER", always)
+    await client.refresh(Secret('quote"d-é'), CREDENTIALS, "API_USER", always)
     head, _, body = partner.received[0].partition(b"\r\n\r\n")
     request, *headers = head.decode().split("\r\n")
     assert request == "POST /api/pay1st/auth/refresh HTTP/1.1"
     assert f"Content-Type: {CONTENT_TYPE}" in headers
     assert f"Accept: {CONTENT_TYPE}" in headers
     assert not [header for header in headers if header.lower().startswith("authorization")]
-    assert json.loads(body) == {"role": "API_USER", "refreshToken": 'quote"d-é'}
+    assert body == rb'{"role": "API_USER", "refreshToken": "quote\"d-\u00e9"}'
 
 
 async def test_the_other_preset_differs_in_path_and_content_type_only(
@@ -82,7 +91,7 @@ async def test_a_preset_without_refresh_never_sends_one(
     client = PartnerClient(PRESETS["flow1st"], partner.url, PATIENT_S, session, clock)
     assert not client.can_refresh
     with pytest.raises(PartnerError) as caught:
-        await client.refresh(Secret(REFRESH), "API_USER", always)
+        await client.refresh(Secret(REFRESH), CREDENTIALS, "API_USER", always)
     assert (caught.value.kind, partner.received) == (FailureKind.BAD_REQUEST, [])
 
 
@@ -107,7 +116,7 @@ async def test_a_netrc_entry_for_the_host_changes_nothing(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     await grant(client)
-    await client.refresh(Secret(REFRESH), "API_USER", always)
+    await client.refresh(Secret(REFRESH), CREDENTIALS, "API_USER", always)
     assert f"Authorization: Basic {BASIC}".encode() in partner.received[0]
     assert b"authorization" not in partner.received[1].lower()
 

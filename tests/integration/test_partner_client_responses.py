@@ -19,6 +19,7 @@ from sidecar.partner.response import MAX_BODY_BYTES
 from tests.support.canary_call import (
     ACCESS,
     BASIC,
+    CREDENTIALS,
     GOOD,
     KEY,
     REFRESH,
@@ -186,7 +187,7 @@ async def test_what_a_partner_echoes_in_another_form_is_masked(
 async def test_an_echoed_refresh_token_is_masked(client: PartnerClient, partner: RawPartner) -> None:
     partner.play = http("401 Unauthorized", json.dumps({"errorMessage": f"bad {REFRESH}"}).encode())
     with pytest.raises(PartnerError) as caught:
-        await client.refresh(Secret(REFRESH), "API_USER", always)
+        await client.refresh(Secret(REFRESH), CREDENTIALS, "API_USER", always)
     assert_no_canary(caught.value)
     assert caught.value.detail is not None
     assert caught.value.detail.error_message == "bad ***"
@@ -201,7 +202,7 @@ async def test_secrets_of_earlier_calls_are_masked_too(
     said = f"{KEY}, {SECRET} and {token.access.reveal()} do not go with this"
     partner.play = http("401 Unauthorized", json.dumps({"errorMessage": said}).encode())
     with pytest.raises(PartnerError) as caught:
-        await client.refresh(Secret("another"), "API_USER", always)
+        await client.refresh(Secret("another"), CREDENTIALS, "API_USER", always)
     assert caught.value.detail is not None
     assert caught.value.detail.error_message == "***, *** and *** do not go with this"
 

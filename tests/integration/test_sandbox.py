@@ -95,7 +95,7 @@ WRONG_BASIC = base64.b64encode(b"sandbox-key:wrong").decode()
 async def test_a_grant_is_checked_exactly(
     bench: Bench, method: str, headers: dict[str, str], body: str, status: int
 ) -> None:
-    actual, document = await bench.request(method, PAY1ST.grant_path, headers=headers, data=body)
+    actual, document = await bench.request(method, PAY1ST.token_path, headers=headers, data=body)
     assert actual == status
     if status != 200:
         assert sorted(document) == ["errorCode", "errorMessage", "sessionId"]
@@ -163,7 +163,7 @@ async def test_retry_after_can_be_left_out(bench: Bench) -> None:
 async def test_retry_after_can_be_a_date(bench: Bench) -> None:
     """The raw header is read: the server's own `Date` is real time, the sandbox's clock is not."""
     await bench.grant()
-    async with bench.session.post(bench.url + PAY1ST.grant_path, headers=GRANT_HEAD, data=b"{}") as response:
+    async with bench.session.post(bench.url + PAY1ST.token_path, headers=GRANT_HEAD, data=b"{}") as response:
         assert (response.status, response.headers["Retry-After"]) == (429, "Thu, 01 Jan 2026 01:00:00 GMT")
 
 

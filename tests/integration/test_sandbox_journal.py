@@ -17,7 +17,7 @@ from sidecar.sandbox import SandboxConfig
 from sidecar.sandbox.journal import KEPT_ARRIVALS, Arrival, Journal
 from tests.support.canary_call import always
 from tests.support.replica import HANG_S
-from tests.support.sandbox_bench import BASIC, CONFIG, PAY1ST
+from tests.support.sandbox_bench import BASIC, CONFIG, CREDENTIALS, PAY1ST
 from tests.support.sandbox_payments import CREATE, KEY, REFUND_TYPE, REFUNDS, SIGNED_CONFIG, App
 
 METHODS = "/api/pay1st/payments/methods"
@@ -35,7 +35,7 @@ async def test_the_journal_says_what_arrived_and_how_often(app: App) -> None:
     await app.bench.request("GET", "/elsewhere")
     shown = await app.journal()
     assert shown["counts"] == {
-        f"POST {PAY1ST.grant_path}": {"200": 1},
+        f"POST {PAY1ST.token_path}": {"200": 1},
         f"POST {CREATE}": {"201": 1, "400": 1},
         f"GET {METHODS}": {"200": 1},
         "(other)": {"404": 1},
@@ -44,7 +44,7 @@ async def test_the_journal_says_what_arrived_and_how_often(app: App) -> None:
         (each["method"], each["path"], each["status"], each["partnerReference"], each["signature"])
         for each in shown["requests"]
     ] == [
-        ("POST", PAY1ST.grant_path, 200, None, None),
+        ("POST", PAY1ST.token_path, 200, None, None),
         ("POST", CREATE, 201, "order-1", "valid"),
         ("POST", CREATE, 400, "order-1", "valid"),
         ("GET", METHODS, 200, None, "missing"),
@@ -163,7 +163,7 @@ async def test_the_journal_holds_no_secret(app: App) -> None:
     assert refresh is not None
     secrets = [app.access, refresh.refresh, KEY, "sandbox-key", "sandbox-sécret", BASIC]
     await app.create()
-    await app.bench.client.refresh(Secret(refresh.refresh), "API_USER", always)
+    await app.bench.client.refresh(Secret(refresh.refresh), CREDENTIALS, "API_USER", always)
     await app.bench.session.get(f"{app.bench.url}/checkout?reference=1&accessToken={quote(app.access, safe='')}")
     for secret in secrets:
         await app.create(secret)

@@ -46,7 +46,7 @@ async def test_a_fault_of_a_path_can_be_of_one_method(app: App) -> None:
 
 
 async def test_a_fault_of_a_token_path_applies_before_the_rate_limit(bench: Bench) -> None:
-    await bench.fault(fault="status", status=500, path=PAY1ST.grant_path)
+    await bench.fault(fault="status", status=500, path=PAY1ST.token_path)
     await bench.failure()
     assert bench.sandbox.state.journal.calls == []
     await bench.grant()

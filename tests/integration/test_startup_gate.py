@@ -11,6 +11,7 @@ from sidecar.app.clock import SystemClock
 from sidecar.app.service import Service
 from sidecar.config.load import load
 from tests.servers import free_port
+from tests.support.partners import shipped
 from tests.support.wire import ask
 
 PATIENCE_S = 300
@@ -41,7 +42,7 @@ async def tokenless(clock: MovableClock) -> AsyncIterator[Service]:
         "SIDECAR_API_SECRET": "secret",
         "SIDECAR_REQUEST_TIMEOUT_S": str(PATIENCE_S),
     }
-    service = Service(load(environ, {"pay1st": "https://partner.example"}), clock=clock, log=io.StringIO())
+    service = Service(load(environ, shipped(pay1st="https://partner.example")), clock=clock, log=io.StringIO())
     await service.start()
     yield service
     await service.stop()

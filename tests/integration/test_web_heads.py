@@ -15,6 +15,7 @@ from aiohttp import http_parser
 
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
+from sidecar.core.partner_table import TokenHeader
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.listener import Handler
@@ -35,7 +36,9 @@ async def listener(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Addres
     providers, sink = {"default": FakeProvider()}, ListSink()
     handler: Handler = admin_api(providers)
     if request.param == "vending":
-        handler = TokenApi(providers, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
+        handler = TokenApi(
+            providers, Guards(GuardSettings()), sink, FixedClock(), {"default": TokenHeader("AccessToken")}
+        )
     async with serving(handler, sink, limits=Limits(max_header_bytes=LIMIT)) as address:
         yield address, HEAD % (b"v1/token" if request.param == "vending" else b"status.json")
 
@@ -111,7 +114,9 @@ def test_what_the_parser_looks_at_grows_with_the_bytes_and_ends_at_the_limit(sto
 
 @pytest.mark.parametrize("size", [8_191, 60_000])
 async def test_a_line_may_be_as_long_as_the_setting_says(size: int) -> None:
-    api = TokenApi({"default": FakeProvider()}, Guards(GuardSettings()), ListSink(), FixedClock(), {"default": "X"})
+    api = TokenApi(
+        {"default": FakeProvider()}, Guards(GuardSettings()), ListSink(), FixedClock(), {"default": TokenHeader("X")}
+    )
     async with serving(api, ListSink(), limits=Limits(max_header_bytes=65_536)) as address:
         for line in (b"X: " + b"x" * size, b"X: %s" % (b" " * size)):
             head = HEAD % b"v1/token" + b"Connection: close\r\n" + line + b"\r\n\r\n"

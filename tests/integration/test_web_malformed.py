@@ -18,6 +18,7 @@ from sidecar.app.observers import Fanout
 from sidecar.core.events import InternalFailure
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
+from sidecar.core.partner_table import TokenHeader
 from sidecar.core.process_events import MalformedRequest
 from sidecar.telemetry.log import LogSink
 from sidecar.telemetry.redaction import Redactor
@@ -131,7 +132,9 @@ async def room(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture)
     providers = {"default": FakeProvider()}
     handler: TokenApi | AdminApi
     if request.param == "vending":
-        handler = TokenApi(providers, Guards(GuardSettings()), sink, FixedClock(), {"default": "AccessToken"})
+        handler = TokenApi(
+            providers, Guards(GuardSettings()), sink, FixedClock(), {"default": TokenHeader("AccessToken")}
+        )
     else:
         handler = admin_api(providers)
     async with serving(handler, sink) as address:

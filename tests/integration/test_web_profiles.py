@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.core.partner_table import TokenHeader
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from tests.support.fake_provider import FakeProvider, FixedClock
@@ -18,7 +19,9 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 @pytest.fixture
 def api() -> TokenApi:
     providers = {name: FakeProvider(name) for name in NAMES}
-    return TokenApi(providers, Guards(GuardSettings()), ListSink(), FixedClock(), dict.fromkeys(NAMES, "AccessToken"))
+    return TokenApi(
+        providers, Guards(GuardSettings()), ListSink(), FixedClock(), dict.fromkeys(NAMES, TokenHeader("AccessToken"))
+    )
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ MOUNTED = {
 def loaded(manifest: Manifest, root: Path) -> Settings:
     """Load the settings from the rendered environment and the files of the example's Secrets."""
     environment = Mounted(manifest, sidecar_of(manifest), root, MOUNTED).environment
-    return load(environment, {preset.name: preset.base_url for preset in PRESETS.values()})
+    return load(environment, PRESETS)
 
 
 @pytest.mark.parametrize(("variant", "kind"), CASES)
@@ -90,7 +90,7 @@ def test_the_startup_probe_waits_longer_than_an_app_may_wait_for_a_token(made: M
     with pytest.raises(ConfigurationError, match="SIDECAR_REQUEST_TIMEOUT_S must be"):
         load(
             {"SIDECAR_API_KEY": "k", "SIDECAR_API_SECRET": "s", "SIDECAR_REQUEST_TIMEOUT_S": str(waits_s)},
-            {"pay1st": ""},
+            PRESETS,
         )
 
 

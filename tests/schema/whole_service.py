@@ -12,6 +12,7 @@ from sidecar.config.load import load
 from sidecar.core.model import Budget, Secret
 from sidecar.sandbox import Sandbox, SandboxConfig
 from tests.support.hand_clock import HandClock
+from tests.support.partners import shipped
 
 LIFETIME_S = 900
 KEY, SECRET = "schema-key", "schema-secret"
@@ -43,7 +44,7 @@ async def whole_service(**settings: str) -> AsyncIterator[WholeService]:
         **settings,
     }
     log = io.StringIO()
-    presets = {"pay1st": environ["BASE_URL"]}
+    presets = shipped(pay1st=environ["BASE_URL"])
     service = Service(load({f"SIDECAR_{name}": text for name, text in environ.items()}, presets), log=log)
     await service.start()
     try:

@@ -179,7 +179,9 @@ class Door:
     async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken:
         return await self._call(Operation.GRANT, credentials.api_secret.reveal(), "", may_send)
 
-    async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken:
+    async def refresh(
+        self, refresh_token: Secret, credentials: Credentials, role: str, may_send: MaySend
+    ) -> PartnerToken:
         return await self._call(Operation.REFRESH, "", refresh_token.reveal(), may_send)
 
     async def _call(self, operation: Operation, secret: str, refresh: str, may_send: MaySend) -> PartnerToken:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
+from sidecar.core.partner_table import TokenHeader
 from sidecar.web.api.app import TokenApi
 from sidecar.web.api.guards import Guards, GuardSettings
 from sidecar.web.server.fast_path import FastPath
@@ -49,7 +50,7 @@ async def fast_listener(
 ) -> AsyncIterator[FastListener]:
     sink, clock, tally = ListSink(), FixedClock(), Counting()
     fast_path = FastPath(clock, lambda _profile, _endpoint: tally) if fast else None
-    providers, headers = {"default": provider or FakeProvider()}, {"default": "AccessToken"}
+    providers, headers = {"default": provider or FakeProvider()}, {"default": TokenHeader("AccessToken")}
     api = TokenApi(providers, Guards(settings or GuardSettings()), sink, clock, headers, fast_path=fast_path)
     listener = Listener(HttpServer(api, sink, "vending", Limits(), fast_path=fast_path))
     await listener.start(at)

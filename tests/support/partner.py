@@ -48,7 +48,9 @@ class FakePartner:
         self.secrets_seen.append(secret)
         return await self._answer(Operation.GRANT, role, may_send, secret)
 
-    async def refresh(self, refresh_token: Secret, role: str, may_send: MaySend) -> PartnerToken:
+    async def refresh(
+        self, refresh_token: Secret, credentials: Credentials, role: str, may_send: MaySend
+    ) -> PartnerToken:
         return await self._answer(Operation.REFRESH, role, may_send, None)
 
     async def _answer(self, operation: Operation, role: str, may_send: MaySend, secret: str | None) -> PartnerToken:

@@ -39,7 +39,7 @@ class Bench:
         return await self.client.grant(CREDENTIALS, "API_USER", always)
 
     async def refresh(self, token: PartnerToken) -> PartnerToken:
-        return await self.client.refresh(token.refresh or Secret(""), "API_USER", always)
+        return await self.client.refresh(token.refresh or Secret(""), CREDENTIALS, "API_USER", always)
 
     async def failure(self) -> PartnerError:
         with pytest.raises(PartnerError) as caught:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address
+from sidecar.core.partner_table import TokenHeader
 from sidecar.core.process_events import Audited, RequestServed
 from sidecar.partner.presets import PRESETS
 from sidecar.vending.signer import Signer
@@ -54,9 +55,10 @@ async def vending_service(
     sign_max_bytes: int = 1 << 20,
 ) -> AsyncIterator[VendingService]:
     provider, other, sink, audit = FakeProvider(), FakeProvider("other"), ListSink(), ListSink()
-    headers = {"default": "AccessToken", "other": "X-Other"}
+    headers = {"default": TokenHeader("AccessToken"), "other": TokenHeader("X-Other")}
     guards = Guards(settings or GuardSettings())
-    clock, recipe = FixedClock(), PRESETS["pay1st"].signing
+    clock, recipe = FixedClock(), PRESETS["pay1st"].sign
+    assert recipe is not None
     signers = {one.profile.name: Signer(recipe, one, clock, sink) for one in (provider, other)}
     api = TokenApi(
         {"default": provider, "other": other},

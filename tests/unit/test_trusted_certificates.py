@@ -18,6 +18,7 @@ from sidecar.partner.transport import PartnerCertificates
 from sidecar.trusted_certificates import TrustedCertificates
 from tests.certificates import Authority
 from tests.support.held_reading import HeldReading
+from tests.support.partners import shipped
 from tests.support.replica import HANG_S
 from tests.support.sink import ListSink
 
@@ -131,7 +132,7 @@ async def test_while_the_files_hang_the_previous_certificates_stay(
 
 def test_unusable_files_at_the_start_are_a_warning(tmp_path: Path) -> None:
     environ = {"SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret", "SSL_CERT_FILE": str(tmp_path / "none.pem")}
-    settings = load(environ, {"pay1st": "https://partner.invalid"})
+    settings = load(environ, shipped(pay1st="https://partner.invalid"))
     place = f"SSL_CERT_FILE: {tmp_path / 'none.pem'}"
     assert settings.warnings == (f"{place}: no such file; no certificate there is trusted",)
 
@@ -145,5 +146,5 @@ def test_files_that_hang_at_the_start_are_a_configuration_error(
     held.answers.clear()
     environ = {"SSL_CERT_FILE": str(authority.certificate), "SIDECAR_API_KEY": "key", "SIDECAR_API_SECRET": "secret"}
     with pytest.raises(ConfigurationError, match=r"SSL_CERT_FILE: .*the file system hangs"):
-        load(environ, {"pay1st": "https://partner.invalid"})
+        load(environ, shipped(pay1st="https://partner.invalid"))
     held.answers.set()

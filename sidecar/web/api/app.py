@@ -12,6 +12,7 @@ from aiohttp.http import HttpVersion11
 
 from sidecar.core.errors import AnswerError, UnknownProfileError
 from sidecar.core.model import MonotonicTime
+from sidecar.core.partner_table import TokenHeader
 from sidecar.core.ports import Clock, EventSink
 from sidecar.core.process_events import Audited, Endpoint, RequestRefused, RequestServed
 from sidecar.core.trace_context import TraceContext, trace_context
@@ -91,7 +92,7 @@ class Routes:
         self,
         providers: Mapping[str, TokenProvider],
         guards: Guards,
-        token_headers: Mapping[str, str],
+        token_headers: Mapping[str, TokenHeader],
         signers: Mapping[str, Signer],
         sign_max_bytes: int,
     ) -> None:
@@ -145,7 +146,7 @@ class TokenApi:
         guards: Guards,
         sink: EventSink,
         clock: Clock,
-        token_headers: Mapping[str, str],
+        token_headers: Mapping[str, TokenHeader],
         *,
         signers: Mapping[str, Signer] = MappingProxyType({}),
         sign_max_bytes: int = 1 << 20,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
+from sidecar.core.partner_table import TokenHeader
 from sidecar.core.process_events import Endpoint, Outcome
 from sidecar.core.timestamps import iso, iso_ms
 from sidecar.vending.api import TokenProvider
@@ -26,7 +27,9 @@ class SignEndpoint:
     methods: ClassVar[tuple[str, ...]] = ("POST",)
     auth: ClassVar[RequiredAuth] = RequiredAuth.HEADER
 
-    def __init__(self, provider: TokenProvider, signer: Signer | None, token_header: str, memory: BodyMemory) -> None:
+    def __init__(
+        self, provider: TokenProvider, signer: Signer | None, token_header: TokenHeader, memory: BodyMemory
+    ) -> None:
         self._provider = provider
         self._signer = signer
         self._token_header = token_header
@@ -49,7 +52,7 @@ class SignEndpoint:
         if signed is None:
             raise _no_key()
         token = vended.token
-        headers = {self._token_header: f"Bearer {token.access.reveal()}"} if wants_token else {}
+        headers = {self._token_header.name: self._token_header.value(token.access)} if wants_token else {}
         headers |= signed.headers
         marked = SUSPECT if vended.suspect else {}
         if prefers_text(tuple(request.headers.getall("Accept", ()))):

@@ -9,6 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from sidecar.core.model import Seconds, Secret, token_id_of
+from sidecar.core.partner_table import TokenHeader
 from sidecar.core.process_events import Endpoint
 from sidecar.core.timestamps import iso
 from sidecar.vending.api import Report, TokenProvider, VendedToken
@@ -143,7 +144,7 @@ class AuthorizeEndpoint:
     methods: ClassVar[tuple[str, ...]] = ANY_METHOD
     auth: ClassVar[RequiredAuth] = RequiredAuth.PROXY
 
-    def __init__(self, provider: TokenProvider, token_header: str, *, reads_query: bool = True) -> None:
+    def __init__(self, provider: TokenProvider, token_header: TokenHeader, *, reads_query: bool = True) -> None:
         """`reads_query` is False where the proxy appends path and query of its client's request to ours."""
         self._provider = provider
         self._token_header = token_header
@@ -162,7 +163,11 @@ class AuthorizeEndpoint:
         return result
 
     def _header(self, vended: VendedToken) -> Response:
-        headers = {self._token_header: f"Bearer {vended.token.access.reveal()}"}
+        header = self._token_header
+        headers = {header.name: header.value(vended.token.access)}
+        if header.scheme != "Bearer":
+            # Clients find the header by its scheme otherwise, as its name depends on the partner.
+            headers["Token-Header"] = header.name
         return make_response(200, headers=headers | SUSPECT if vended.suspect else headers)
 
 

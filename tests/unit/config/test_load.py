@@ -13,8 +13,9 @@ from sidecar.core.account import account_named
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.listener_limits import Limits
 from sidecar.core.model import Address, Budget, Secret, StoreFailure
+from tests.support.partners import shipped
 
-PRESETS = {"pay1st": "https://pay1st.example", "flow1st": "https://flow1st.example"}
+PRESETS = shipped(pay1st="https://pay1st.example", flow1st="https://flow1st.example")
 CANARY = "canary-4711"
 CREDENTIALS = {"SIDECAR_API_KEY": f"key-{CANARY}", "SIDECAR_API_SECRET": f"secret-{CANARY}"}
 

@@ -243,7 +243,8 @@ def test_credentials_come_from_exactly_one_place(variables: dict[str, str], expe
 
 
 def test_an_unknown_partner_is_refused_with_the_known_ones() -> None:
-    assert problems(PARTNER="pay2st") == ["SIDECAR_PARTNER must be pay1st or flow1st, not 'pay2st'"]
+    known = "pay1st, flow1st or oauth2, or a table [partners.NAME] of the TOML file"
+    assert problems(PARTNER="pay2st") == [f"SIDECAR_PARTNER must be {known}, not 'pay2st'; did you mean pay1st?"]
 
 
 @pytest.mark.parametrize(

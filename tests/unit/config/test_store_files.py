@@ -11,8 +11,9 @@ from sidecar.config.load import load
 from sidecar.config.schema import Settings
 from sidecar.core.errors import ConfigurationError
 from tests.certificates import Authority, Pair
+from tests.support.partners import shipped
 
-PRESETS = {"pay1st": "https://partner.test"}
+PRESETS = shipped(pay1st="https://partner.test")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.config.load import load
 from sidecar.core.errors import ConfigurationError
+from tests.support.partners import shipped
 
 
 def problems(folder: Path, **files: Path) -> tuple[str, ...]:
@@ -21,7 +22,7 @@ def problems(folder: Path, **files: Path) -> tuple[str, ...]:
         )
     )
     try:
-        load({"SIDECAR_CONFIG": str(config)}, {"pay1st": "https://pay1st.example"})
+        load({"SIDECAR_CONFIG": str(config)}, shipped(pay1st="https://pay1st.example"))
     except ConfigurationError as error:
         return error.problems
     return ()

@@ -17,6 +17,7 @@ from sidecar.core.policy import MAX_RETRY_AFTER_S
 from sidecar.partner.lifetime import MAX_LIFETIME_S
 from sidecar.partner.response import MAX_BODY_BYTES, PartnerResponse, read_detail, read_response
 from sidecar.partner.retry_after import RESET_HEADERS
+from tests.support.partners import PAY1ST
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 SOON_S = 5
@@ -50,12 +51,12 @@ def response(body: bytes, status: int = 200, headers: Mapping[str, str] | None =
 
 
 def read(body: bytes) -> PartnerToken:
-    return read_response(response(body), "R", NOW)
+    return read_response(response(body), PAY1ST, "R", NOW)
 
 
 def outcome_of(given: PartnerResponse) -> PartnerToken | PartnerError:
     try:
-        return read_response(given, "R", NOW)
+        return read_response(given, PAY1ST, "R", NOW)
     except PartnerError as error:
         return error
 
@@ -153,7 +154,7 @@ def test_no_message_takes_long_to_sanitize(text: str) -> None:
     long = text * (16 * MAX_BODY_BYTES // len(text))
     started = time.process_time()
     document = {"errorMessage": long, "errorCode": long, "sessionId": long, "accessToken": "*", "refreshToken": "**"}
-    detail = read_detail(401, document, ("canary",))
+    detail = read_detail(401, document, ("canary",), PAY1ST)
     assert time.process_time() - started < SOON_S
     assert max(map(len, (detail.error_message, detail.error_code, detail.session_id))) <= MAX_TEXT_CHARS
 
@@ -162,5 +163,5 @@ def test_no_message_takes_long_to_sanitize(text: str) -> None:
 def test_only_the_first_of_several_waits_is_used_even_if_it_is_unusable(values: tuple[str, ...]) -> None:
     headers = CIMultiDict([("Retry-After", value) for value in values])
     with pytest.raises(PartnerError) as caught:
-        read_response(PartnerResponse(429, headers), "R", NOW)
+        read_response(PartnerResponse(429, headers), PAY1ST, "R", NOW)
     assert (caught.value.kind, caught.value.retry_after_s) == (FailureKind.THROTTLED, None)

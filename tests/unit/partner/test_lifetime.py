@@ -10,6 +10,7 @@ import pytest
 from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.partner.lifetime import declared_lifetime_s
 from sidecar.partner.response import PartnerResponse, read_response
+from tests.support.partners import PAY1ST
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -83,7 +84,7 @@ ENDED: list[tuple[dict[str, object], str]] = [
 def test_a_response_with_an_ended_token_is_malformed(document: dict[str, object], access: str) -> None:
     body = json.dumps({"role": "R", "accessToken": access, **document}).encode()
     with pytest.raises(PartnerError) as raised:
-        read_response(PartnerResponse(200, {}, body), "R", NOW)
+        read_response(PartnerResponse(200, {}, body), PAY1ST, "R", NOW)
     assert raised.value.kind is FailureKind.MALFORMED
     assert access not in repr(raised.value.detail)
 
@@ -91,7 +92,7 @@ def test_a_response_with_an_ended_token_is_malformed(document: dict[str, object]
 @pytest.mark.parametrize("left_s", [40, 6, 1])
 def test_a_token_in_its_last_seconds_is_valid(left_s: int) -> None:
     body = json.dumps({"role": "R", "accessToken": "a", "expiresIn": left_s}).encode()
-    assert read_response(PartnerResponse(200, {}, body), "R", NOW).lifetime_s == left_s
+    assert read_response(PartnerResponse(200, {}, body), PAY1ST, "R", NOW).lifetime_s == left_s
 
 
 @pytest.mark.parametrize(
@@ -118,4 +119,4 @@ def test_an_opaque_token_declares_nothing(opaque: str) -> None:
 def test_a_declared_end_counts_from_the_date_of_the_response() -> None:
     body = json.dumps({"role": "R", "accessToken": "a", "expiresAt": "2026-01-01T00:10:00Z"}).encode()
     response = PartnerResponse(200, {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}, body)
-    assert read_response(response, "R", NOW + 480).lifetime_s == 600
+    assert read_response(response, PAY1ST, "R", NOW + 480).lifetime_s == 600

@@ -10,6 +10,7 @@ import pytest
 from sidecar.core.errors import MAX_TEXT_CHARS
 from sidecar.partner.masking import MAX_SHOWN_CHARS, Masker
 from sidecar.partner.response import read_detail
+from tests.support.partners import PAY1ST
 from tests.support.secret_encodings import rewritten
 
 SECRET = "Kx7-q/3+Vb&'\"é\\2<Zw_9~"
@@ -39,14 +40,14 @@ def test_a_short_secret_is_masked_in_every_form_without_punctuation(form: str) -
 @pytest.mark.parametrize("token", [TOKEN, quote(TOKEN, safe=""), quote(TOKEN, safe="").lower()])
 def test_a_token_in_a_checkout_link_is_masked_and_the_rest_of_the_link_is_not(token: str) -> None:
     link = f"https://pay.example/checkout?token={token}&session=4711"
-    detail = read_detail(400, {"errorMessage": link, "accessToken": TOKEN}, ())
+    detail = read_detail(400, {"errorMessage": link, "accessToken": TOKEN}, (), PAY1ST)
     assert detail.error_message == "https://pay.example/checkout?token=***&session=4711"
 
 
 @pytest.mark.parametrize("name", ["errorMessage", "errorCode", "sessionId"])
 def test_no_field_of_a_partner_contains_a_form_of_a_secret(name: str) -> None:
     for text in rewritten(SECRET).values():
-        detail = read_detail(401, {name: f"x: {text}"}, [SECRET])
+        detail = read_detail(401, {name: f"x: {text}"}, [SECRET], PAY1ST)
         assert detail.error_code + detail.error_message + detail.session_id == "x: ***"
 
 
@@ -98,6 +99,6 @@ def test_no_text_takes_long_to_be_searched(text: str) -> None:
     long = text * (1024 * 1024 // len(text))
     started = time.process_time()
     document = {"errorMessage": long, "errorCode": long, "sessionId": long, "accessToken": "a" * 4000}
-    detail = read_detail(401, document, [*SECRETS, "aaaaaaaa", "a" * 64, "=" * 40])
+    detail = read_detail(401, document, [*SECRETS, "aaaaaaaa", "a" * 64, "=" * 40], PAY1ST)
     assert time.process_time() - started < SOON_S
     assert len(detail.error_message) <= MAX_TEXT_CHARS

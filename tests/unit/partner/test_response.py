@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 from sidecar.core.errors import AnswerProblem, FailureKind, PartnerError
 from sidecar.core.model import Secret
 from sidecar.partner.response import MAX_TOKEN_CHARS, PartnerResponse, kind_of_status, read_response
+from tests.support.partners import PAY1ST
 
 NOW = 1_767_225_600.0
 GOOD = {"role": "API_USER", "accessToken": "access-1", "refreshToken": "refresh-1"}
@@ -23,12 +24,12 @@ def response(body: object, status: int = 200, headers: Mapping[str, str] | None 
 
 def failure(given: PartnerResponse, secrets: tuple[str, ...] = ()) -> PartnerError:
     with pytest.raises(PartnerError) as caught:
-        read_response(given, "API_USER", NOW, secrets)
+        read_response(given, PAY1ST, "API_USER", NOW, secrets)
     return caught.value
 
 
 def test_the_documented_response_is_a_token_without_a_lifetime() -> None:
-    token = read_response(response(GOOD), "API_USER", NOW)
+    token = read_response(response(GOOD), PAY1ST, "API_USER", NOW)
     assert (token.access, token.refresh) == (Secret("access-1"), Secret("refresh-1"))
     assert (token.role, token.lifetime_s) == ("API_USER", None)
 
@@ -46,21 +47,21 @@ def test_unknown_fields_are_never_an_error(extra: dict[str, object]) -> None:
     body = json.dumps({**GOOD, **{name: value for name, value in extra.items() if name != "big"}})
     if "big" in extra:
         body = body[:-1] + ', "big": ' + "9" * 5000 + "}"
-    assert read_response(response(body.encode()), "API_USER", NOW).access == Secret("access-1")
+    assert read_response(response(body.encode()), PAY1ST, "API_USER", NOW).access == Secret("access-1")
 
 
 def test_a_missing_role_is_tolerated() -> None:
     body = {name: value for name, value in GOOD.items() if name != "role"}
-    assert read_response(response(body), "API_USER", NOW).role == "API_USER"
+    assert read_response(response(body), PAY1ST, "API_USER", NOW).role == "API_USER"
 
 
 @pytest.mark.parametrize("odd", [None, "", 5, ["x"], "two words", "line\nbreak", "é", "x" * (MAX_TOKEN_CHARS + 1)])
 def test_an_invalid_refresh_token_counts_as_none(odd: object) -> None:
-    assert read_response(response({**GOOD, "refreshToken": odd}), "API_USER", NOW).refresh is None
+    assert read_response(response({**GOOD, "refreshToken": odd}), PAY1ST, "API_USER", NOW).refresh is None
 
 
 def test_a_missing_refresh_token_is_none() -> None:
-    assert read_response(response({"role": "API_USER", "accessToken": "a"}), "API_USER", NOW).refresh is None
+    assert read_response(response({"role": "API_USER", "accessToken": "a"}), PAY1ST, "API_USER", NOW).refresh is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_token_that_is_invalid_in_a_header_is_malformed(access: object) -> Non
 
 def test_the_longest_token_is_accepted_and_a_longer_one_is_not() -> None:
     longest = "x" * MAX_TOKEN_CHARS
-    assert read_response(response({**GOOD, "accessToken": longest}), "API_USER", NOW).access == Secret(longest)
+    assert read_response(response({**GOOD, "accessToken": longest}), PAY1ST, "API_USER", NOW).access == Secret(longest)
     assert failure(response({**GOOD, "accessToken": longest + "x"})).kind is FailureKind.MALFORMED
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from sidecar.core.errors import MAX_TEXT_CHARS
 from sidecar.partner.response import read_detail
+from tests.support.partners import PAY1ST
 
 
 def message(text: object, *secrets: str, **other: object) -> str:
-    return read_detail(400, {"errorMessage": text, **other}, secrets).error_message
+    return read_detail(400, {"errorMessage": text, **other}, secrets, PAY1ST).error_message
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_values_of_any_type_become_printable_bounded_texts(value: object, text: 
 
 
 def test_every_field_is_treated_alike() -> None:
-    detail = read_detail(500, {"errorCode": "c s3cr3t", "sessionId": "i s3cr3t\n"}, ["s3cr3t", ""])
+    detail = read_detail(500, {"errorCode": "c s3cr3t", "sessionId": "i s3cr3t\n"}, ["s3cr3t", ""], PAY1ST)
     assert (detail.error_code, detail.session_id, detail.error_message) == ("c ***", "i *** ", "")
 
 

@@ -1,0 +1,79 @@
+"""A partner's token API as a table of plain values: how tokens are requested, read and sent, and requests signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from sidecar.core.model import Secret
+from sidecar.core.signing import PublishedSignature, SigningRecipe
+
+BodyForm: TypeAlias = Literal["json", "form"]
+ClientAuth: TypeAlias = Literal["basic", "body", "header"]
+Scalar: TypeAlias = str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHeader:
+    """The header in which a partner expects the token. `scheme` is empty where the token is sent alone."""
+
+    name: str
+    scheme: str = "Bearer"
+
+    def value(self, access: Secret) -> str:
+        """Return the header's value. It holds the secret."""
+        return f"{self.scheme} {access.reveal()}" if self.scheme else access.reveal()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerTable:
+    """One partner API. docs/partners.md explains each key; `sidecar.core.partner_vocabulary` reads and checks a table.
+
+    A `…_field` of a response is a path of names joined by dots. The empty text means: there is none.
+    """
+
+    name: str
+    token_path: str
+    base_url: str = ""
+    request: BodyForm = "json"
+    oauth2: bool = False
+    """Whether the server follows RFC 6749: form-encoded Basic (2.3.1), error codes (5.2), Bearer tokens alone."""
+    client_auth: ClientAuth = "basic"
+    key_field: str = ""
+    secret_field: str = ""
+    key_header: str = ""
+    secret_header: str = ""
+    fields: Mapping[str, Scalar] = field(default_factory=dict)
+    role_field: str = ""
+    """The field with the role of the profile; the response may repeat it."""
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    access_field: str
+    expires_field: str = ""
+    refresh_path: str = ""
+    refresh_field: str = ""
+    """Of the response. A refresh sends the refresh token in a field of the last name of this path."""
+    refresh_fields: Mapping[str, Scalar] = field(default_factory=dict)
+    refresh_headers: Mapping[str, str] = field(default_factory=dict)
+    refresh_auth: bool = True
+    """Whether a refresh sends key and secret as well."""
+    token_header: str = "Authorization"  # noqa: S105 - the name of a header, not a secret
+    token_scheme: str = "Bearer"  # noqa: S105 - the name of a scheme, not a secret
+    sign: SigningRecipe | None = None
+    sign_test: PublishedSignature | None = None
+    """A signature that the partner published; `sign` has to give it."""
+    probe_path: str = ""
+    """A path that answers GET with 200 to a valid token."""
+    authentication_path: str = ""
+    """The gateway never forwards this path nor anything below it; neither does it forward the two token paths."""
+    gateway_allow: tuple[str, ...] = ()
+
+    @property
+    def authentication_paths(self) -> tuple[str, ...]:
+        paths = (self.authentication_path, self.token_path, self.refresh_path)
+        return tuple(path for path in paths if path)
+
+    @property
+    def header(self) -> TokenHeader:
+        return TokenHeader(self.token_header, self.token_scheme)
