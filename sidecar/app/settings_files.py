@@ -80,7 +80,8 @@ def problems_with_files(settings: Settings) -> list[str]:
         found += _problems(lambda: first_caller_tokens(tokens))
     for one in settings.profiles:
         if (directory := one.credentials_dir) is not None:
-            read = DirectoryCredentials(directory).read
+            by_private_key = one.table.client_auth == "private_key_jwt"
+            read = DirectoryCredentials(directory, by_private_key=by_private_key).read
             problems = _problems(partial(read_at_start, str(directory), read))
             found += (f"profile {one.profile.name}: {problem}" for problem in problems)
         found += _problems(partial(check_token_file, one))

@@ -78,7 +78,7 @@ def credentials_source(
     keep = RedactedCredentials(redactor).keep
     if (directory := settings.credentials_dir) is not None:
         operations = FileOperations("credentials", stalls, settings.profile.name)
-        source = DirectoryCredentials(directory)
+        source = DirectoryCredentials(directory, by_private_key=settings.table.client_auth == "private_key_jwt")
         return BackgroundCredentials(source, operations, str(directory), keep=keep, on_change=on_change)
     if settings.credentials is not None:
         return StaticCredentials(keep(settings.credentials))

@@ -12,9 +12,10 @@ TOKEN_PATH = Setting[str | None](
     per_profile=True,
 )
 CLIENT_AUTH = Setting(
-    parsers.one_of(basic="basic", body="body"),
+    parsers.one_of(basic="basic", body="body", private_key_jwt="private_key_jwt"),
     "basic",
-    "for SIDECAR_PARTNER=oauth2: where client id and secret are sent, in HTTP Basic or in the body",
+    "for SIDECAR_PARTNER=oauth2: how the client authenticates: basic (HTTP Basic), body (client_id, client_secret) or "
+    "private_key_jwt (an assertion signed with the file private-key, RS256 or ES256)",
     per_profile=True,
 )
 SCOPE = Setting[str | None](

@@ -10,7 +10,8 @@ from sidecar.core.model import Secret
 from sidecar.core.signing import PublishedSignature, SigningRecipe
 
 BodyForm: TypeAlias = Literal["json", "form"]
-ClientAuth: TypeAlias = Literal["basic", "body", "header"]
+ClientAuth: TypeAlias = Literal["basic", "body", "header", "private_key_jwt"]
+"""`private_key_jwt`: an assertion signed with the file `private-key`, which stands in for `api-secret` (RFC 7523)."""
 Scalar: TypeAlias = str | int | bool
 
 
@@ -44,6 +45,8 @@ class PartnerTable:
     secret_field: str = ""
     key_header: str = ""
     secret_header: str = ""
+    assertion_audience: str = ""
+    """The server that an assertion is for; empty: the URL of the token endpoint."""
     fields: Mapping[str, Scalar] = field(default_factory=dict)
     role_field: str = ""
     """The field with the role of the profile; the response may repeat it."""

@@ -24,11 +24,12 @@ _CHECKS: Mapping[str, values.Check] = {
     "token_path": values.url_path,
     "request": values.one_of("json", "form"),
     "oauth2": values.yes_no,
-    "client_auth": values.one_of("basic", "body", "header"),
+    "client_auth": values.one_of("basic", "body", "header", "private_key_jwt"),
     "key_field": values.field_name,
     "secret_field": values.field_name,
     "key_header": values.header_name,
     "secret_header": values.header_name,
+    "assertion_audience": values.printable,
     "fields": values.fields,
     "role_field": values.field_name,
     "content_type": values.media_type,
@@ -52,6 +53,7 @@ KEYS = tuple(_CHECKS)
 """Every key of a table, in the order of the documentation."""
 _OF_REFRESH = ("refresh_field", "refresh_fields", "refresh_headers", "refresh_auth")
 _OF_AUTH = {"body": ("key_field", "secret_field"), "header": ("key_header", "secret_header")}
+_ASSERTION_FIELDS = ("client_assertion_type", "client_assertion")
 
 
 def read_table(name: str, document: Mapping[str, object]) -> PartnerTable:
@@ -99,6 +101,8 @@ def _disagreements(given: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{key} is missing: client_auth = {kind!r} sends the credentials in {' and '.join(keys)}"
             elif kind != auth and key in given:
                 yield f"{key} has no use with client_auth = {auth!r}: remove it, or set client_auth = {kind!r}"
+    if auth != "private_key_jwt" and "assertion_audience" in given:
+        yield f"assertion_audience has no use with client_auth = {auth!r}: remove it"
     yield from _unused_refresh(given)
     yield from _double_names(given, auth)
     if given.get("request") == "form" and "json" in given["content_type"]:
@@ -127,6 +131,7 @@ def _unused_refresh(given: Mapping[str, Any]) -> Iterator[str]:
 def _double_names(given: Mapping[str, Any], auth: str) -> Iterator[str]:
     """Yield a sentence for each field and header that would be sent twice."""
     own = [given[key] for key in _OF_AUTH["body"] if key in given]
+    own += _ASSERTION_FIELDS if auth == "private_key_jwt" else ()
     own += [given["role_field"]] if "role_field" in given else []
     sent = [*given.get("fields", {}), *own]
     refreshed = [*given.get("refresh_fields", {}), *own]

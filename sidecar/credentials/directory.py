@@ -16,16 +16,20 @@ from typing import TypeAlias
 from sidecar.core.errors import CredentialsError
 from sidecar.core.model import Credentials, Secret
 from sidecar.secret_file import (
+    MAX_SECRET_BYTES,
     FileStamp,
     NoSecretFileError,
     SecretFileError,
     read_secret,
+    read_text,
     secret_problem,
     stamp_of,
 )
 
-_FILES = ("api-key", "api-secret", "signing-key")
+_SECRET, _PRIVATE_KEY = "api-secret", "private-key"
 _ATTEMPTS = 100
+_MIN_RSA_BITS = 2048
+"""RFC 7518 section 3.3."""
 
 _Fingerprint: TypeAlias = tuple[FileStamp | None, ...]
 
@@ -50,12 +54,16 @@ class StaticCredentials:
 class DirectoryCredentials:
     """`core.ports.CredentialsSource` over a directory with `api-key`, `api-secret` and optionally `signing-key`.
 
+    `by_private_key`: a file `private-key` (PEM) stands in for `api-secret`.
+
     Reads as `read_secret` does. In a plain directory, without `..data`, a change during the reading is detected by the
     files' times.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, by_private_key: bool = False) -> None:
         self._path = path
+        self._secret_file = _PRIVATE_KEY if by_private_key else _SECRET
+        self._files = ("api-key", self._secret_file, "signing-key")
 
     def read(self) -> Credentials:
         """Return the current credentials. Raises `CredentialsError` with the file and the problem, not the content."""
@@ -71,9 +79,9 @@ class DirectoryCredentials:
         """Return the credentials in the directory, or their problem; None if the directory changed meanwhile."""
         try:
             with _opened(self._data_path()) as directory:
-                before = _fingerprint(directory)
+                before = self._fingerprint(directory)
                 outcome = self._outcome(directory)
-                unchanged = _fingerprint(directory) == before and self._is_current(directory)
+                unchanged = self._fingerprint(directory) == before and self._is_current(directory)
         except OSError as error:
             # When a version was deleted between two steps, its link exists only for a short time.
             vanished = isinstance(error, FileNotFoundError) and os.path.lexists(self._data_path())
@@ -82,7 +90,7 @@ class DirectoryCredentials:
 
     def _outcome(self, directory: int) -> Credentials | CredentialsError:
         try:
-            return _read_credentials(directory)
+            return self._read_credentials(directory)
         except CredentialsError as error:
             return CredentialsError(*(f"{self._path}/{problem}" for problem in error.problems))
 
@@ -94,6 +102,30 @@ class DirectoryCredentials:
         # While we hold it open, no new directory can get its inode number.
         return os.path.samestat(os.fstat(directory), self._data_path().stat())
 
+    def _fingerprint(self, directory: int) -> _Fingerprint:
+        """Return a value that changes when any of the files is written, replaced, added or removed."""
+        return tuple(_file_state(name, directory) for name in self._files)
+
+    def _read_credentials(self, directory: int) -> Credentials:
+        """Read the files. Raises `CredentialsError` with every problem; each names the file."""
+        found: dict[str, Secret] = {}
+        problems: list[str] = []
+        for name in self._files:
+            try:
+                text = _read_text(name, directory)
+            except CredentialsError as error:
+                problems += error.problems
+                continue
+            if text is not None:
+                found[name] = Secret(text)
+            elif name != "signing-key":
+                problems.append(f"{name}: no such file")
+        if problems:
+            raise CredentialsError(*problems)
+        return Credentials(
+            api_key=found["api-key"], api_secret=found[self._secret_file], signing_key=found.get("signing-key")
+        )
+
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
@@ -104,11 +136,6 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(directory)
 
 
-def _fingerprint(directory: int) -> _Fingerprint:
-    """Return a value that changes when any of the files is written, replaced, added or removed."""
-    return tuple(_file_state(name, directory) for name in _FILES)
-
-
 def _file_state(name: str, directory: int) -> FileStamp | None:
     try:
         return stamp_of(os.stat(name, dir_fd=directory))
@@ -116,29 +143,10 @@ def _file_state(name: str, directory: int) -> FileStamp | None:
         return None
 
 
-def _read_credentials(directory: int) -> Credentials:
-    """Read the files. Raises `CredentialsError` with every problem; each names the file."""
-    found: dict[str, Secret] = {}
-    problems: list[str] = []
-    for name in _FILES:
-        try:
-            text = _read_text(name, directory)
-        except CredentialsError as error:
-            problems += error.problems
-            continue
-        if text is not None:
-            found[name] = Secret(text)
-        elif name != "signing-key":
-            problems.append(f"{name}: no such file")
-    if problems:
-        raise CredentialsError(*problems)
-    return Credentials(api_key=found["api-key"], api_secret=found["api-secret"], signing_key=found.get("signing-key"))
-
-
 def _read_text(name: str, directory: int) -> str | None:
     """Return the text of one file, or None when there is no such file. Raises `CredentialsError`."""
     try:
-        text = read_secret(name, directory=directory)
+        text = read_private_key(name, directory) if name == _PRIVATE_KEY else read_secret(name, directory=directory)
     except NoSecretFileError:
         return None
     except SecretFileError as error:
@@ -152,3 +160,23 @@ def _check_key(text: str) -> None:
     """Raise `CredentialsError` for a key that Basic authentication cannot carry (RFC 7617 section 2)."""
     if ":" in text:
         raise CredentialsError("api-key: has a colon, which would end it early")
+
+
+def read_private_key(path: str, directory: int) -> str:
+    """Return the PEM text of a private key that can sign. Raises `SecretFileError`."""
+    text = read_text(path, MAX_SECRET_BYTES, directory=directory).strip()
+    # Imported here: other clients need no cryptography.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # Without the cause, which may quote the file.
+        raise SecretFileError("no private key in PEM form without a pass phrase") from None
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _MIN_RSA_BITS:
+        return text
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+        return text
+    raise SecretFileError(f"must be an RSA key of {_MIN_RSA_BITS} bits or more, or an EC key on P-256")

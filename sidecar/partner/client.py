@@ -17,7 +17,7 @@ from sidecar.core.ports import Clock, MaySend
 from sidecar.file_limit import cause_of
 from sidecar.partner.response import MAX_BODY_BYTES, PartnerResponse, read_response
 from sidecar.partner.retry_after import parse_http_date
-from sidecar.partner.token_request import TokenRequest, grant_request, refresh_request
+from sidecar.partner.token_request import Assertion, TokenRequest, grant_request, refresh_request
 from sidecar.partner.transport import TRANSPORT_ERRORS, PartnerCertificates, kind_of_error, proxy_for
 
 
@@ -59,14 +59,19 @@ class PartnerClient:
         return bool(self._table.refresh_path)
 
     async def grant(self, credentials: Credentials, role: str, may_send: MaySend) -> PartnerToken:
-        return await self._call(grant_request(self._table, credentials, role), role, may_send)
+        return await self._call(grant_request(self._table, credentials, role, self._assertion()), role, may_send)
 
     async def refresh(
         self, refresh_token: Secret, credentials: Credentials, role: str, may_send: MaySend
     ) -> PartnerToken:
         if not self.can_refresh:
             raise PartnerError(FailureKind.BAD_REQUEST)
-        return await self._call(refresh_request(self._table, refresh_token, credentials, role), role, may_send)
+        request = refresh_request(self._table, refresh_token, credentials, role, self._assertion())
+        return await self._call(request, role, may_send)
+
+    def _assertion(self) -> Assertion:
+        audience = self._table.assertion_audience or self._base_url + self._table.token_path
+        return Assertion(audience=audience, jwt_id=self._clock.new_id() + self._clock.new_id(), now=self._clock.wall())
 
     async def _call(self, request: TokenRequest, role: str, may_send: MaySend) -> PartnerToken:
         timely = _TimelyBody(request.body, request.content_type, may_send, self._clock)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
 
-from sidecar.core.model import Credentials, Secret
+from sidecar.core.model import Credentials, Secret, UtcTime
 from sidecar.core.partner_table import PartnerTable, Scalar
 
 
@@ -23,16 +23,29 @@ class TokenRequest:
     secrets: tuple[str, ...] = field(repr=False)
 
 
-def grant_request(table: PartnerTable, credentials: Credentials, role: str) -> TokenRequest:
-    """Return the request for a new token."""
-    return _request(table, table.token_path, table.headers, table.fields, role, credentials)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assertion:
+    """What a signed assertion needs besides the credentials: the server it is for, a new id, and the time."""
+
+    audience: str
+    jwt_id: str
+    now: UtcTime
 
 
-def refresh_request(table: PartnerTable, refresh_token: Secret, credentials: Credentials, role: str) -> TokenRequest:
+def grant_request(table: PartnerTable, credentials: Credentials, role: str, assertion: Assertion) -> TokenRequest:
+    """Return the request for a new token. Raises `ValueError` for a private key that cannot sign."""
+    return _request(table, table.token_path, table.headers, table.fields, role, credentials, assertion)
+
+
+def refresh_request(
+    table: PartnerTable, refresh_token: Secret, credentials: Credentials, role: str, assertion: Assertion
+) -> TokenRequest:
     """Return the request that uses a refresh token. The table has to have a `refresh_path`."""
     extra = {table.refresh_field.split(".")[-1]: refresh_token.reveal()}
     known = credentials if table.refresh_auth else None
-    return _request(table, table.refresh_path, table.refresh_headers, table.refresh_fields, role, known, extra)
+    return _request(
+        table, table.refresh_path, table.refresh_headers, table.refresh_fields, role, known, assertion, extra
+    )
 
 
 def _request(
@@ -42,6 +55,7 @@ def _request(
     fields: Mapping[str, Scalar],
     role: str,
     credentials: Credentials | None,
+    assertion: Assertion,
     extra: Mapping[str, str] | None = None,
 ) -> TokenRequest:
     document: dict[str, Scalar] = dict(fields)
@@ -57,6 +71,13 @@ def _request(
             basic = _basic(key, secret, form_encoded=table.oauth2)
             sent["Authorization"] = f"Basic {basic}"
             secrets.append(basic)
+        elif table.client_auth == "private_key_jwt":
+            # Imported here: others need no cryptography for their requests.
+            from sidecar.partner.client_assertion import ASSERTION_TYPE, client_assertion
+
+            made = client_assertion(key, credentials.api_secret, assertion.audience, assertion.jwt_id, assertion.now)
+            document |= {"client_assertion_type": ASSERTION_TYPE, "client_assertion": made}
+            secrets.append(made)
         elif table.client_auth == "body":
             document |= {table.key_field: key, table.secret_field: secret}
         else:
