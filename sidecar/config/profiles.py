@@ -87,6 +87,11 @@ def _build_one(
     )
     check_profile(profile, values, diagnostics)
     directory, credentials = _credentials(name, values, diagnostics)
+    if table.client_auth == "private_key_jwt" and credentials is not None:
+        diagnostics.problem(
+            f"profile {name} authenticates with a private key: set {values.origin(Settings.credentials_dir)} to a "
+            "directory with files api-key and private-key"
+        )
     return ProfileSettings(
         profile=profile,
         table=table,
