@@ -8,7 +8,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 from sidecar import __version__
-from sidecar.cli import check, demo, print_token, sandbox, serve, status
+from sidecar.cli import check, demo, print_token, sandbox, serve, status, survey
 from sidecar.cli.output import (
     EXIT_CONFIGURATION,
     EXIT_FAILED,
@@ -38,6 +38,7 @@ _COMMANDS = {
     "check": check,
     "status": status,
     "token": print_token,
+    "survey": survey,
     "sandbox": sandbox,
     "demo": demo,
 }

@@ -28,6 +28,14 @@ class TokenHeader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignProbe:
+    """A write with which a survey tries signatures. The partner must refuse it when its body is an empty object."""
+
+    path: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerTable:
     """One partner API. docs/partners.md explains each key; `sidecar.core.partner_vocabulary` reads and checks a table.
 
@@ -68,6 +76,7 @@ class PartnerTable:
     """A signature that the partner published; `sign` has to give it."""
     probe_path: str = ""
     """A path that answers GET with 200 to a valid token."""
+    sign_probe: SignProbe | None = None
     authentication_path: str = ""
     """The gateway never forwards this path nor anything below it; neither does it forward the two token paths."""
     gateway_allow: tuple[str, ...] = ()

@@ -46,6 +46,7 @@ _CHECKS: Mapping[str, values.Check] = {
     "sign": values.signing_recipe,
     "sign_test": values.published_signature,
     "probe_path": values.url_path,
+    "sign_probe": values.sign_probe,
     "authentication_path": values.url_path,
     "gateway_allow": values.allow_rules,
 }

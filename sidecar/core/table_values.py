@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from sidecar.core.allow_list import read_rule
+from sidecar.core.partner_table import SignProbe
 from sidecar.core.signing import PublishedSignature, SigningRecipe
 
 Check: TypeAlias = Callable[[object], Any]
@@ -125,6 +126,11 @@ def signing_recipe(value: object) -> SigningRecipe:
 def published_signature(value: object) -> PublishedSignature:
     found = _part(value, {"key", "timestamp", "body", "signature"})
     return PublishedSignature(**{name: printable(text) for name, text in found.items()})
+
+
+def sign_probe(value: object) -> SignProbe:
+    found = _part(value, {"path", "content_type"})
+    return SignProbe(path=url_path(found["path"]), content_type=media_type(found["content_type"]))
 
 
 def _part(value: object, keys: set[str]) -> Mapping[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.core.partner_table import PartnerTable
+from sidecar.core.partner_table import PartnerTable, SignProbe
 from sidecar.core.signing import SigningRecipe
 from sidecar.partner.presets import PRESETS
 
@@ -30,6 +30,9 @@ def test_pay1st_is_as_documented() -> None:
         probe_path="/api/pay1st/payments/methods",
         sign=SIGNING,
         sign_test=PRESETS["pay1st"].sign_test,
+        sign_probe=SignProbe(
+            path="/api/pay1st/payments/create", content_type="application/vnd.carry1st.payments.payment+json"
+        ),
         authentication_path="/api/pay1st/auth",
         gateway_allow=(
             "GET /api/pay1st/*",

@@ -1,0 +1,1 @@
+"""Measures what a partner does not document, with real calls on a staging account."""
