@@ -99,7 +99,7 @@ def _check_gateway(settings: ProfileSettings, *, lacks_key: bool = False) -> Ite
         yield from (CheckLine(False, what, problem) for problem in error.problems)
         return
     yield CheckLine(True, what, f"forwards {', '.join(map(str, allow.rules)) or 'nothing'}")
-    if lacks_key and (refused := refused_without_key(settings.gateway, allow)):
+    if lacks_key and settings.table.sign is not None and (refused := refused_without_key(settings.gateway, allow)):
         yield CheckLine(True, what, refused, is_note=True)
 
 

@@ -92,7 +92,8 @@ class Gateways:
                 continue
             allow = allow_list(one)
             name, gateway, provider = one.profile.name, one.gateway, providers[one.profile.name]
-            if provider.signing_key is None and (refused := refused_without_key(gateway, allow)):
+            lacks_key = one.table.sign is not None and provider.signing_key is None
+            if lacks_key and (refused := refused_without_key(gateway, allow)):
                 sink.emit(ConfigurationWarned(warning=f"gateway of profile {name}: {refused}"))
             session = open_gateway_session()
             sender = Sender(

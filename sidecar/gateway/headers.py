@@ -29,14 +29,14 @@ _MARKS = frozenset(
 
 
 def for_partner(headers: Iterable[tuple[str, str]], ours: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Yield the app's headers that the partner gets. `ours` (lower case) are set here: token and signature.
+    """Yield the app's headers that the partner gets. `ours` (as `as_read`) are set here: token and signature.
 
-    Names are compared as `_as_read`: otherwise some servers would read an app's value for ours.
+    Names are compared as `as_read`: otherwise some servers would read an app's value for ours.
     """
     headers = list(headers)
     dropped = _HOP_BY_HOP | _NOT_FORWARDED | ours | _nominated(headers)
     for name, value in headers:
-        low = _as_read(name)
+        low = as_read(name)
         if low not in dropped and not low.startswith(_GUARDS + _OVERRIDES):
             yield name, value
 
@@ -61,10 +61,10 @@ def for_app(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, byt
     fields = [field for field in stripped if _TOKEN.fullmatch(field[0])]
     texts = [(name.decode("ascii"), value.decode("latin-1")) for name, value in fields]
     dropped = _HOP_BY_HOP | _MARKS | _nominated(texts)
-    return (field for field, (name, _) in zip(fields, texts, strict=True) if _as_read(name) not in dropped)
+    return (field for field, (name, _) in zip(fields, texts, strict=True) if as_read(name) not in dropped)
 
 
-def _as_read(name: str) -> str:
+def as_read(name: str) -> str:
     """Return the name as servers read it that make variables of names: anything but letters and digits is a dash."""
     return _NO_DASH.sub("-", name.lower())
 
@@ -72,7 +72,7 @@ def _as_read(name: str) -> str:
 def _nominated(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Return the further headers that `Connection` declares to be hop-by-hop."""
     return frozenset(
-        _as_read(option.strip())
+        as_read(option.strip())
         for name, value in headers
         if name.lower() == "connection"
         for option in value.split(",")

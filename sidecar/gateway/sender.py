@@ -22,7 +22,7 @@ from sidecar.core.ports import Clock
 from sidecar.file_limit import cause_of
 from sidecar.gateway.call import GatewayCall
 from sidecar.gateway.connector import PartnerConnector
-from sidecar.gateway.headers import VIA, for_partner, spelled_alike
+from sidecar.gateway.headers import VIA, as_read, for_partner, spelled_alike
 from sidecar.gateway.payload import payload_of
 from sidecar.partner.retry_after import parse_http_date
 from sidecar.partner.transport import TRANSPORT_ERRORS, proxy_for
@@ -124,7 +124,7 @@ class Sender:
         self._signer = signer
         self._signs_all = sign is SignedRequests.ALL
         names = (token_header.name, *(signer.headers if signer is not None else ()))
-        self._ours = frozenset(name.lower().replace("_", "-") for name in names)
+        self._ours = frozenset(map(as_read, names))
         self._session = session
         self._certificates = certificates
         self._measure = measure

@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         # Without a length there is no body for this partner: the sidecar has to send one.
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-        if self.path == PRESETS["pay1st"].grant_path:
+        if self.path == PRESETS["pay1st"].token_path:
             self._send(200, json.dumps({"role": "API_USER", "accessToken": self.server.issue()}).encode())
             return
         self._record(body)

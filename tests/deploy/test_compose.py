@@ -93,7 +93,7 @@ def test_a_sidecar_accepts_its_settings(name: str) -> None:
 def test_the_app_pays_through_the_gateway_of_its_sidecar(name: str) -> None:
     """The gateway is on loopback, signs, and passes the request of the app."""
     environment = SERVICES[name]["environment"]
-    (profile,) = load(environment, {preset.name: preset.base_url for preset in PRESETS.values()}).profiles
+    (profile,) = load(environment, PRESETS).profiles
     assert profile.gateway is not None
     url = re.findall(r'^URL = "(.*)"$', (ROOT / "deploy/demo/app.py").read_text(), re.MULTILINE)[0]
     (address,) = profile.gateway.listen

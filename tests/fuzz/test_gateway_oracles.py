@@ -61,7 +61,7 @@ def test_a_rule_that_never_matches_is_found(monkeypatch: Patch) -> None:
 
 @pytest.mark.parametrize("name", ["ours", "guards", "marks", "framing-with-underscores"])
 def test_a_header_with_underscores_that_passes_is_found(monkeypatch: Patch, name: str) -> None:
-    monkeypatch.setattr(headers, "_as_read", str.lower)
+    monkeypatch.setattr(headers, "as_read", str.lower)
     with pytest.raises(FindingError, match="passed in place of"):
         gateway_headers.check(corpus_file("gateway_headers", name))
 

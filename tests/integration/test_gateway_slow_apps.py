@@ -44,12 +44,13 @@ async def _gateway() -> AsyncIterator[tuple[Address, Forwarder]]:
         return True
 
     provider, clock, sink, preset = FakeProvider(), FixedClock(), ListSink(), PRESETS["pay1st"]
+    assert preset.sign is not None
     partner = await asyncio.start_server(_answer, "127.0.0.1", 0)
     async with partner, open_gateway_session() as session:
         sender = Sender(
             base_url=f"http://127.0.0.1:{partner.sockets[0].getsockname()[1]}",
-            token_header=preset.token_header,
-            signer=Signer(preset.signing, provider, clock, sink),
+            token_header=preset.header,
+            signer=Signer(preset.sign, provider, clock, sink),
             sign=SignedRequests.WRITES,
             session=session,
             certificates=certificates,

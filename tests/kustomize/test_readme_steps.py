@@ -89,7 +89,7 @@ def test_the_gateway_of_the_steps_is_accepted_from_the_environment_and_from_the_
         workload, sidecar_of(workload), tmp_path / "file", {**secrets, "token-sidecar-store": in_file}
     ).environment
     for environment in (by_variable, by_file):
-        settings = load(environment, {preset.name: preset.base_url for preset in PRESETS.values()})
+        settings = load(environment, PRESETS)
         (profile,) = settings.profiles
         assert settings.warnings == ()
         assert profile.gateway is not None

@@ -168,10 +168,12 @@ async def open_bench(
         return trusts[-1]
 
     preset = PRESETS["pay1st"]
+    recipe = preset.sign
+    assert recipe is not None
     sender = Sender(
         base_url=f"{'https' if tls else 'http'}://127.0.0.1:{partner.port}",
-        token_header=preset.token_header,
-        signer=Signer(preset.signing, provider, clock, recorded),
+        token_header=preset.header,
+        signer=Signer(recipe, provider, clock, recorded),
         sign=sign,
         session=session,
         certificates=certificates,

@@ -47,7 +47,7 @@ PLANTED: Mapping[str, Fault] = {
     ),
     "every header passes": Fault(sender, "for_partner", _all_pass, "headers", "does not pass: b'TE: trailers'"),
     "underscores make another header": Fault(
-        headers, "_as_read", _dashes_alone, "headers", "does not pass: b'X_SIGNATURE: app'"
+        headers, "as_read", _dashes_alone, "headers", "does not pass: b'X_SIGNATURE: app'"
     ),
     "method and path can be overridden": Fault(
         headers, "_OVERRIDES", (), "headers", "does not pass: b'X-Original-URL: /api/pay1st/auth/token'"
