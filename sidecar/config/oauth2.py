@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sidecar.config import parsers
 from sidecar.config.settings import Setting
+from sidecar.core.table_values import url_path
 
 TOKEN_PATH = Setting[str | None](
-    parsers.url_path,
+    url_path,
     "",
     "for SIDECAR_PARTNER=oauth2: the path of the server's token endpoint, such as /oauth2/token",
     per_profile=True,

@@ -125,12 +125,6 @@ def word(text: str) -> str:
     return text
 
 
-def url_path(text: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9_.~!$&'()+,=:@*-]+)+", text):
-        raise ValueError("must be a path such as /oauth2/token, without a query")
-    return text
-
-
 def scope(text: str) -> str:
     """Parse scopes: RFC 6749 section 3.3."""
     if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*", text):

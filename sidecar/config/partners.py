@@ -40,12 +40,13 @@ def read_partners(
         elif name in (*shipped, OAUTH2):
             diagnostics.problem(f"[partners.{name}] in {path}: the program has a partner of this name: choose another")
         try:
-            found[name] = read_table(name, table)
+            made = read_table(name, table)
         except PartnerTableError as error:
             for problem in error.problems:
                 key, _, rest = problem.partition(" ")
                 diagnostics.problem(f"{key} {place} {rest}")
-            found[name] = _UNKNOWN
+            made = _UNKNOWN
+        found.setdefault(name, made)
     return MappingProxyType(found)
 
 
@@ -95,7 +96,12 @@ def _oauth2(values: Values, diagnostics: Diagnostics) -> PartnerTable:
         "headers": {"Accept": "application/json"},
         "expires_field": "expires_in",
     }
-    return read_table(OAUTH2, document)
+    try:
+        return read_table(OAUTH2, document)
+    except PartnerTableError as error:
+        for problem in error.problems:
+            diagnostics.problem(f"{Settings.partner.key} = oauth2: {problem}")
+        return _UNKNOWN
 
 
 def variant_of(values: Values) -> str:

@@ -12,7 +12,8 @@ from sidecar.core.signing import PublishedSignature, SigningRecipe
 BodyForm: TypeAlias = Literal["json", "form"]
 ClientAuth: TypeAlias = Literal["basic", "body", "header", "private_key_jwt"]
 """`private_key_jwt`: an assertion signed with the file `private-key`, which stands in for `api-secret` (RFC 7523)."""
-Scalar: TypeAlias = str | int | bool
+Constant: TypeAlias = str | int | bool | Secret
+"""A value that is sent as it is. It is a `Secret` where its name is that of one, such as X-Api-Key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +56,18 @@ class PartnerTable:
     secret_header: str = ""
     assertion_audience: str = ""
     """The server that an assertion is for; empty: the URL of the token endpoint."""
-    fields: Mapping[str, Scalar] = field(default_factory=dict)
+    fields: Mapping[str, Constant] = field(default_factory=dict)
     role_field: str = ""
     """The field with the role of the profile; the response may repeat it."""
     content_type: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | Secret] = field(default_factory=dict)
     access_field: str
     expires_field: str = ""
     refresh_path: str = ""
     refresh_field: str = ""
     """Of the response. A refresh sends the refresh token in a field of the last name of this path."""
-    refresh_fields: Mapping[str, Scalar] = field(default_factory=dict)
-    refresh_headers: Mapping[str, str] = field(default_factory=dict)
+    refresh_fields: Mapping[str, Constant] = field(default_factory=dict)
+    refresh_headers: Mapping[str, str | Secret] = field(default_factory=dict)
     refresh_auth: bool = True
     """Whether a refresh sends key and secret as well."""
     token_header: str = "Authorization"  # noqa: S105 - the name of a header, not a secret

@@ -93,7 +93,7 @@ def read_response(
         raise failure(FailureKind.MALFORMED, AnswerProblem.NO_TOKEN)
     if table.role_field and document.get(table.role_field, role) != role:
         raise failure(FailureKind.MALFORMED, AnswerProblem.ROLE)
-    if table.oauth2 and str(document.get("token_type", "Bearer")).lower() != "bearer":
+    if table.oauth2 and not _is_bearer(document.get("token_type", "Bearer")):
         raise failure(FailureKind.MALFORMED, AnswerProblem.TOKEN_TYPE)
     date = responded_at(response.headers.get("Date"), now_wall)
     lifetime_s = declared_lifetime_s(document, access, date, at(document, table.expires_field))
@@ -117,8 +117,13 @@ def _kind_of_oauth2(status: int, document: Mapping[str, object]) -> FailureKind:
     """Return the failure by the error code of RFC 6749 section 5.2, which has precedence over a status of class 4."""
     kind = kind_of_status(status)
     if kind in (FailureKind.UNAUTHORIZED, FailureKind.BAD_REQUEST):
-        return _BY_OAUTH2_ERROR.get(str(document.get("error")), kind)
+        code = document.get("error")
+        return _BY_OAUTH2_ERROR.get(code, kind) if isinstance(code, str) else kind
     return kind
+
+
+def _is_bearer(token_type: object) -> bool:
+    return isinstance(token_type, str) and token_type.lower() == "bearer"
 
 
 def at(document: Mapping[str, object], path: str) -> object:

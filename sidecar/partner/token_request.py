@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 from urllib.parse import quote_plus, urlencode
 
 from sidecar.core.model import Credentials, Secret, UtcTime
-from sidecar.core.partner_table import PartnerTable, Scalar
+from sidecar.core.partner_table import Constant, PartnerTable
+from sidecar.partner.masking import MASK
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +36,18 @@ class Assertion:
     now: UtcTime
 
 
-def grant_request(table: PartnerTable, credentials: Credentials, role: str, assertion: Assertion) -> TokenRequest:
-    """Return the request for a new token. Raises `ValueError` for a private key that cannot sign."""
+def grant_request(
+    table: PartnerTable, credentials: Credentials, role: str, assertion: Assertion | None
+) -> TokenRequest:
+    """Return the request for a new token. Without an `assertion` it has `MASK` in its place.
+
+    Raises `ValueError` for a private key that cannot sign.
+    """
     return _request(table, table.token_path, table.headers, table.fields, role, credentials, assertion)
 
 
 def refresh_request(
-    table: PartnerTable, refresh_token: Secret, credentials: Credentials, role: str, assertion: Assertion
+    table: PartnerTable, refresh_token: Secret, credentials: Credentials, role: str, assertion: Assertion | None
 ) -> TokenRequest:
     """Return the request that uses a refresh token. The table has to have a `refresh_path`."""
     extra = {table.refresh_field.split(".")[-1]: refresh_token.reveal()}
@@ -48,22 +57,55 @@ def refresh_request(
     )
 
 
+def shown_requests(table: PartnerTable, role: str) -> tuple[TokenRequest, ...]:
+    """Return the requests for a token as they may be shown, with `MASK` for each secret: grant, and refresh if any."""
+    mask = Secret(MASK)
+    credentials = Credentials(api_key=mask, api_secret=mask)
+    requests = [grant_request(_masked(table), credentials, role, None)]
+    if table.refresh_path:
+        requests.append(refresh_request(_masked(table), mask, credentials, role, None))
+    basic, encoded = f"Basic {_basic(MASK, MASK, form_encoded=table.oauth2)}", quote_plus(MASK).encode()
+    return tuple(
+        replace(
+            request,
+            headers={name: f"Basic {MASK}" if value == basic else value for name, value in request.headers.items()},
+            body=request.body.replace(encoded, MASK.encode()),
+        )
+        for request in requests
+    )
+
+
+def _masked(table: PartnerTable) -> PartnerTable:
+    return replace(
+        table,
+        fields=_without_secrets(table.fields),
+        headers=_without_secrets(table.headers),
+        refresh_fields=_without_secrets(table.refresh_fields),
+        refresh_headers=_without_secrets(table.refresh_headers),
+    )
+
+
+def _without_secrets(constants: Mapping[str, T]) -> dict[str, T | str]:
+    return {name: MASK if isinstance(value, Secret) else value for name, value in constants.items()}
+
+
 def _request(
     table: PartnerTable,
     path: str,
-    headers: Mapping[str, str],
-    fields: Mapping[str, Scalar],
+    headers: Mapping[str, str | Secret],
+    fields: Mapping[str, Constant],
     role: str,
     credentials: Credentials | None,
-    assertion: Assertion,
+    assertion: Assertion | None,
     extra: Mapping[str, str] | None = None,
 ) -> TokenRequest:
-    document: dict[str, Scalar] = dict(fields)
+    secrets = [value.reveal() for value in (*fields.values(), *headers.values()) if isinstance(value, Secret)]
+    document = {name: _plain(value) for name, value in fields.items()}
     if table.role_field:
         document[table.role_field] = role
     document |= extra or {}
-    sent = dict(headers)
-    secrets = list((extra or {}).values())
+    sent = {name: str(_plain(value)) for name, value in headers.items()}
+    secrets += (extra or {}).values()
     if credentials is not None:
         key, secret = credentials.api_key.reveal(), credentials.api_secret.reveal()
         secrets += [key, secret]
@@ -75,7 +117,11 @@ def _request(
             # Imported here: others need no cryptography for their requests.
             from sidecar.partner.client_assertion import ASSERTION_TYPE, client_assertion
 
-            made = client_assertion(key, credentials.api_secret, assertion.audience, assertion.jwt_id, assertion.now)
+            made = (
+                MASK
+                if assertion is None
+                else client_assertion(key, credentials.api_secret, assertion.audience, assertion.jwt_id, assertion.now)
+            )
             document |= {"client_assertion_type": ASSERTION_TYPE, "client_assertion": made}
             secrets.append(made)
         elif table.client_auth == "body":
@@ -101,13 +147,17 @@ def _basic(key: str, secret: str, *, form_encoded: bool) -> str:
     return base64.b64encode(f"{key}:{secret}".encode()).decode()
 
 
-def _body(table: PartnerTable, document: Mapping[str, Scalar]) -> bytes:
+def _plain(value: Constant) -> str | int | bool:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def _body(table: PartnerTable, document: Mapping[str, str | int | bool]) -> bytes:
     if table.request == "json":
         return json.dumps(document).encode()
     return urlencode({name: _text(value) for name, value in document.items()}).encode()
 
 
-def _text(value: Scalar) -> str:
+def _text(value: str | int | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

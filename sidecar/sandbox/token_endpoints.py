@@ -14,7 +14,7 @@ from sidecar.core.partner_table import PartnerTable
 from sidecar.sandbox.journal import Call
 from sidecar.sandbox.responses import TokenFaults, faulty_response, token_error, token_response
 from sidecar.sandbox.state import SandboxState
-from sidecar.sandbox.token_requests import head_problem, read_token_request
+from sidecar.sandbox.token_requests import head_problem, operation_of, read_token_request
 
 
 class TokenEndpoints:
@@ -26,18 +26,11 @@ class TokenEndpoints:
 
     def routes(self) -> list[web.RouteDef]:
         """Return routes for every method, because the error for a wrong method is made here too."""
-        routes = [web.route("*", self._table.token_path, self._grant)]
-        if self._table.refresh_path:
-            routes.append(web.route("*", self._table.refresh_path, self._refresh))
-        return routes
+        paths = dict.fromkeys(path for path in (self._table.token_path, self._table.refresh_path) if path)
+        return [web.route("*", path, partial(self._token_call, path)) for path in paths]
 
-    async def _grant(self, request: web.Request) -> web.StreamResponse:
-        return await self._token_call(Operation.GRANT, request)
-
-    async def _refresh(self, request: web.Request) -> web.StreamResponse:
-        return await self._token_call(Operation.REFRESH, request)
-
-    async def _token_call(self, operation: Operation, request: web.Request) -> web.StreamResponse:
+    async def _token_call(self, path: str, request: web.Request) -> web.StreamResponse:
+        operation = await operation_of(self._table, path, request)
         clock = self._state.clock
         call = Call(self._table.name, operation, clock.wall(), clock.monotonic())
         self._state.journal.calls.append(call)

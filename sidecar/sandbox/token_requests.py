@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from aiohttp import web
 
-from sidecar.core.model import Operation
-from sidecar.core.partner_table import PartnerTable, Scalar
+from sidecar.core.model import Operation, Secret
+from sidecar.core.partner_table import Constant, PartnerTable
 
 MAX_TOKEN_BODY_BYTES = 64 * 1024
 
@@ -26,18 +26,31 @@ class SentRequest:
     refresh_token: str = field(repr=False)
 
 
+async def operation_of(table: PartnerTable, path: str, request: web.Request) -> Operation:
+    """Return the operation of a request to one of the two token paths.
+
+    Where both are one path, a request with the refresh token's field is a refresh.
+    """
+    if table.refresh_path != table.token_path:
+        return Operation.REFRESH if path == table.refresh_path else Operation.GRANT
+    document = _document(table, await request.read()) or {}
+    return Operation.REFRESH if _refresh_name(table) in document else Operation.GRANT
+
+
 def head_problem(table: PartnerTable, operation: Operation, request: web.Request) -> int | None:
     """Return 405 for another method or Content-Type, as documented, else None for a valid head.
 
-    Return 400 for a header of the table that differs, or for key and secret where none are asked for. This is stricter
-    than the documentation of pay1st, because such a client has a bug.
+    Return 400 for a header of the table that differs, or for key and secret in a header where none are asked for. This
+    is stricter than the documentation of pay1st, because such a client has a bug.
     """
     if request.method != "POST" or request.headers.get("Content-Type") != table.content_type:
         return 405
-    is_refresh = operation is Operation.REFRESH
-    constant = table.refresh_headers if is_refresh else table.headers
-    exact = all(request.headers.getall(name, []) == [value] for name, value in constant.items())
-    needless = not _asks_for_credentials(table, operation) and "Authorization" in request.headers
+    constant = table.refresh_headers if operation is Operation.REFRESH else table.headers
+    exact = all(request.headers.getall(name, []) == [_plain(value)] for name, value in constant.items())
+    asked = {name.lower() for name in constant}
+    if _asks_for_credentials(table, operation):
+        asked |= {"authorization"} if table.client_auth == "basic" else _credential_headers(table)
+    needless = any(name in request.headers for name in ({"authorization"} | _credential_headers(table)) - asked)
     return 400 if needless or not exact else None
 
 
@@ -49,17 +62,17 @@ async def read_token_request(table: PartnerTable, operation: Operation, request:
     is_refresh = operation is Operation.REFRESH
     constant = table.refresh_fields if is_refresh else table.fields
     in_body = (table.key_field, table.secret_field) if _asks_for_credentials(table, operation) else ()
-    refresh_field = table.refresh_field.split(".")[-1] if is_refresh else ""
-    names = [name for name in (*constant, table.role_field, *in_body, refresh_field) if name]
-    if document.keys() != set(names) or any(document[name] != _as_sent(table, constant[name]) for name in constant):
+    refresh_field = _refresh_name(table) if is_refresh else ""
+    varying = [name for name in (table.role_field, *in_body, refresh_field) if name]
+    if document.keys() != {*constant, *varying}:
         return None
-    varying = [document[name] for name in names if name not in constant]
-    credentials = _credentials(table, request, document) if _asks_for_credentials(table, operation) else None
-    if not all(isinstance(value, str) for value in varying):
+    if not all(_is_as_sent(table, document[name], value) for name, value in constant.items()):
+        return None
+    if not all(isinstance(document[name], str) for name in varying):
         return None
     return SentRequest(
         role=str(document.get(table.role_field, "")),
-        credentials=credentials,
+        credentials=_credentials(table, request, document) if _asks_for_credentials(table, operation) else None,
         refresh_token=str(document.get(refresh_field, "")),
     )
 
@@ -68,12 +81,20 @@ def _asks_for_credentials(table: PartnerTable, operation: Operation) -> bool:
     return operation is Operation.GRANT or table.refresh_auth
 
 
+def _credential_headers(table: PartnerTable) -> set[str]:
+    return {name.lower() for name in (table.key_header, table.secret_header) if name}
+
+
+def _refresh_name(table: PartnerTable) -> str:
+    return table.refresh_field.split(".")[-1]
+
+
 def _document(table: PartnerTable, content: bytes) -> Mapping[str, object] | None:
     if len(content) > MAX_TOKEN_BODY_BYTES:
         return None
     try:
         if table.request == "form":
-            pairs = parse_qsl(content.decode(), keep_blank_values=True, strict_parsing=True)
+            pairs = parse_qsl(content.decode(), keep_blank_values=True, strict_parsing=True) if content else []
             return dict(pairs) if len(dict(pairs)) == len(pairs) else None
         document = json.loads(content)
     except (ValueError, RecursionError):
@@ -81,21 +102,27 @@ def _document(table: PartnerTable, content: bytes) -> Mapping[str, object] | Non
     return document if isinstance(document, dict) else None
 
 
-def _as_sent(table: PartnerTable, value: Scalar) -> Scalar:
-    """Return a constant as the body has it: a form has texts only."""
-    if table.request == "json" or isinstance(value, str):
-        return value
-    return json.dumps(value)
+def _is_as_sent(table: PartnerTable, sent: object, value: Constant) -> bool:
+    """Whether a field has the table's constant, in the same type: a form has texts only."""
+    expected = _plain(value)
+    if table.request == "form" and not isinstance(expected, str):
+        expected = json.dumps(expected)
+    return type(sent) is type(expected) and sent == expected
+
+
+def _plain(value: Constant) -> str | int | bool:
+    return value.reveal() if isinstance(value, Secret) else value
 
 
 def _credentials(table: PartnerTable, request: web.Request, document: Mapping[str, object]) -> bytes:
     """Return `key:secret` as they were sent; a text that nobody's are where they are missing or malformed."""
     if table.client_auth == "body":
-        return f"{document[table.key_field]}:{document[table.secret_field]}".encode()
+        return _pair(str(document[table.key_field]), str(document[table.secret_field]))
     if table.client_auth == "header":
         key, secret = (request.headers.getall(name, []) for name in (table.key_header, table.secret_header))
-        return f"{key[0]}:{secret[0]}".encode() if len(key) == len(secret) == 1 else b""
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+        return _pair(key[0], secret[0]) if len(key) == len(secret) == 1 else b""
+    values = request.headers.getall("Authorization", [])
+    scheme, _, encoded = values[0].partition(" ") if len(values) == 1 else ("", "", "")
     try:
         sent = base64.b64decode(encoded, validate=True)
         if table.oauth2:
@@ -103,3 +130,8 @@ def _credentials(table: PartnerTable, request: web.Request, document: Mapping[st
     except (binascii.Error, ValueError):
         return b""
     return sent if scheme.lower() == "basic" else b""
+
+
+def _pair(key: str, secret: str) -> bytes:
+    # Header bytes that are not UTF-8 and halves of surrogate pairs in JSON equal no credentials.
+    return f"{key}:{secret}".encode(errors="surrogatepass")
