@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from sidecar.cli.arguments import checked, offset_s
 from sidecar.cli.output import EXIT_FAILED, EXIT_OK, add_command, complain, say
 
 if TYPE_CHECKING:
@@ -14,14 +15,16 @@ if TYPE_CHECKING:
     from sidecar.core.model import Credentials
     from sidecar.sandbox import Sandbox, SandboxConfig
 
-T = TypeVar("T")
-
 _DEMO_KEY, _DEMO_SECRET, _DEMO_SIGNING_KEY = "demo-api-key", "demo-api-secret", "demo-signing-key"
 
 _DESCRIPTION = """\
 Run a simulated partner. It validates each request, its tokens expire, and its rate limit returns 429. It creates
 payments, refunds them, shows checkout pages, and checks signatures. What the partner does not document is an option
 here, so that each possibility can be tried. Its tokens are only for tests, and no money moves. Ctrl-C stops it.
+
+With --partner it is one partner: pay1st or flow1st, oauth2 as the settings describe it, or a table of the file that
+SIDECAR_CONFIG names. It takes exactly the token requests of the table, and a token and a signature for each request
+that gateway_allow names, to which it answers what arrived.
 
 The control path /_sandbox/ makes it fail, and lists the requests that arrived. Only loopback clients reach it.
 docs/sandbox.md describes all of it, with a pytest fixture.
@@ -32,6 +35,8 @@ examples:
   token-sidecar sandbox
   token-sidecar sandbox --rate 2/60 --retry-after none --token-lifetime 120
   token-sidecar sandbox --signed-requests all --timestamp-of token --clock-offset -600
+  SIDECAR_CONFIG=sidecar.toml token-sidecar sandbox --partner acme
+  SIDECAR_TOKEN_PATH=/oauth2/token SIDECAR_SCOPE=payments token-sidecar sandbox --partner oauth2
   curl -X POST http://127.0.0.1:8080/_sandbox/faults -d '{"fault": "status", "status": 429, "count": 3}'
   curl http://127.0.0.1:8080/_sandbox/faults -d '{"fault": "hang", "path": "/api/pay1st/payments/create"}'
   curl http://127.0.0.1:8080/_sandbox/journal
@@ -64,7 +69,8 @@ def add_to(commands: Commands) -> None:
 
     parser = add_command(commands, "sandbox", _run, "a simulated partner", _DESCRIPTION, _EPILOG)
     add = parser.add_argument
-    add("--listen", type=_checked(address), default="127.0.0.1:8080", help="host:port (default: %(default)s)")
+    add("--partner", metavar="NAME", help="the partner to simulate (default: pay1st and flow1st)")
+    add("--listen", type=checked(address), default="127.0.0.1:8080", help="host:port (default: %(default)s)")
     add("--api-key", default=_DEMO_KEY, help="the accepted API key (default: %(default)s)")
     add("--api-secret", default=_DEMO_SECRET, help="the accepted API secret (default: %(default)s)")
     add("--signing-key", default=_DEMO_SIGNING_KEY, help="the Signing Key of requests (default: %(default)s)")
@@ -74,15 +80,16 @@ def add_to(commands: Commands) -> None:
         help="read all three from the files api-key, api-secret and signing-key in this directory; without a file"
         " signing-key, signatures are not checked",
     )
+    add("--role", default="API_USER", help="the accepted role, where the partner has one (default: %(default)s)")
     add(
         "--rate",
-        type=_checked(parsers.budget),
+        type=checked(parsers.budget),
         default="10/60",
         help="rate limit: token calls / seconds (default: %(default)s)",
     )
     add(
         "--token-lifetime",
-        type=_checked(parsers.number(1, 31 * 86_400)),
+        type=checked(parsers.number(1, 31 * 86_400)),
         default="900",
         metavar="S",
         help="token lifetime in seconds (default: %(default)s)",
@@ -104,10 +111,14 @@ def add_to(commands: Commands) -> None:
         " (default: %(default)s)",
     )
     add("--same-token", action="store_true", help="return the same token until it expires")
-    add("--declare-lifetime", action="store_true", help="include the remaining lifetime in seconds (expiresIn)")
+    add(
+        "--declare-lifetime",
+        action="store_true",
+        help="include the remaining lifetime in seconds (expiresIn); a table with expires_field always does",
+    )
     add(
         "--latency",
-        type=_checked(parsers.number(0, 60)),
+        type=checked(parsers.number(0, 60)),
         default="0",
         metavar="S",
         help="delay of every token call, in seconds (default: %(default)s)",
@@ -127,14 +138,14 @@ def add_to(commands: Commands) -> None:
     )
     add(
         "--timestamp-tolerance",
-        type=_checked(parsers.number(0, 86_400)),
+        type=checked(parsers.number(0, 86_400)),
         default="300",
         metavar="S",
         help="how close, in seconds (default: %(default)s)",
     )
     add(
         "--clock-offset",
-        type=_offset_s,
+        type=offset_s,
         default="0",
         metavar="S",
         help="how far the partner's clock is ahead, in Date and for timestamps; negative: behind"
@@ -148,19 +159,25 @@ def add_to(commands: Commands) -> None:
     )
 
 
-def _run(args: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from sidecar.app.clock import SystemClock
     from sidecar.app.running import run
     from sidecar.sandbox import Sandbox
 
-    config = _config(args)
+    config = _config(args, environ)
     return run(lambda: _serve(Sandbox(config, SystemClock()), args.listen.host, args.listen.port))
 
 
-def _config(args: argparse.Namespace) -> SandboxConfig:
-    """Return what the options say. Raises `CredentialsError`."""
+def _config(args: argparse.Namespace, environ: Mapping[str, str]) -> SandboxConfig:
+    """Return what the options say. Raises `CredentialsError`, `ConfigurationError`."""
+    from sidecar.config.partners import named_partner
+    from sidecar.core.errors import ConfigurationError
+    from sidecar.partner.presets import PRESETS
     from sidecar.sandbox import SandboxConfig
 
+    partners = tuple(PRESETS.values()) if args.partner is None else (named_partner(args.partner, environ, PRESETS),)
+    if any(one.client_auth == "private_key_jwt" for one in partners):
+        raise ConfigurationError(["the sandbox cannot check the assertions of client_auth = private_key_jwt"])
     credentials = _credentials(args)
     return SandboxConfig(
         api_key=credentials.api_key,
@@ -180,7 +197,9 @@ def _config(args: argparse.Namespace) -> SandboxConfig:
         sends_date=not args.no_date,
         control_beyond_loopback=args.control_beyond_loopback,
         same_token=args.same_token,
-        declares_lifetime=args.declare_lifetime,
+        declares_lifetime=args.declare_lifetime or any(one.expires_field for one in partners),
+        partners=partners,
+        role=args.role,
         latency_s=args.latency,
     )
 
@@ -217,22 +236,3 @@ def _credentials(args: argparse.Namespace) -> Credentials:
     return Credentials(
         api_key=Secret(args.api_key), api_secret=Secret(args.api_secret), signing_key=Secret(args.signing_key)
     )
-
-
-def _offset_s(text: str) -> float:
-    from sidecar.config import parsers
-
-    parse = _checked(parsers.number(0, 86_400))
-    return -parse(text[1:]) if text.startswith("-") else parse(text)
-
-
-def _checked(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Wrap a settings parser for argparse, which shows the text of `ArgumentTypeError` only."""
-
-    def parse_argument(text: str) -> T:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse_argument

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from sidecar.config import sources
 from sidecar.config.schema import Settings
 from sidecar.config.settings import Diagnostics, Setting, Values
 from sidecar.core.closest import did_you_mean
+from sidecar.core.errors import ConfigurationError
 from sidecar.core.partner_table import PartnerTable
 from sidecar.core.partner_vocabulary import PartnerTableError, read_table
 from sidecar.core.proxies import is_loopback
@@ -48,6 +50,32 @@ def read_partners(
             made = _UNKNOWN
         found.setdefault(name, made)
     return MappingProxyType(found)
+
+
+def named_partner(name: str, environ: Mapping[str, str], shipped: Mapping[str, PartnerTable]) -> PartnerTable:
+    """Return one partner as a sidecar with this environment would use it.
+
+    Other settings are not checked. Raises `ConfigurationError`.
+    """
+    diagnostics = Diagnostics()
+    reading = Diagnostics()
+    written = sources.read(environ, reading)
+    if not written.readable:
+        raise ConfigurationError(reading.problems)
+    partners = read_partners(written.partners, written.config, shipped, diagnostics)
+    table = partners.get(name)
+    if name == OAUTH2:
+        profiles = tuple(written.profiles.values()) if len(written.profiles) == 1 else ()
+        table = _oauth2(Values((written.environment, *profiles, written.file), diagnostics), diagnostics)
+    elif table is None:
+        known = (*partners, OAUTH2)
+        diagnostics.problem(
+            f"there is no partner {name!r}: known are {', '.join(known)}, and the [partners.NAME] tables of the file "
+            f"that {Settings.config.name} names{did_you_mean(name, known)}"
+        )
+    if diagnostics.problems or table is None:
+        raise ConfigurationError(diagnostics.problems)
+    return table
 
 
 def partner_of(values: Values, partners: Mapping[str, PartnerTable], diagnostics: Diagnostics) -> PartnerTable:

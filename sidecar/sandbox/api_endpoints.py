@@ -1,5 +1,7 @@
 """The simulated partner's endpoints that need a token: payments, refunds, the checkout page, and one list per preset.
 
+Those of other partners are in `sidecar.sandbox.table_endpoints`.
+
 Source: https://pay1st-docs.carry1st.com/reference. Where it names no status or form, docs/sandbox.md tells our choice.
 """
 
@@ -25,6 +27,7 @@ CHECKOUT_PATH = "/checkout"
 _Body = TypeVar("_Body")
 _Answer = Callable[[web.Request], Awaitable[web.Response]]
 
+_READS = ("GET", "HEAD")
 _SIGNATURE_PROBLEMS = {
     "missing": ("SANDBOX-SIGNATURE-MISSING", "The request must be signed"),
     "wrong": ("SANDBOX-SIGNATURE-WRONG", "The signature does not match the timestamp, the body and the Signing Key"),
@@ -54,12 +57,13 @@ class ApiEndpoints:
 
     def _route(self, method: str, path: str, content_type: str | None, answer: _Answer) -> web.RouteDef:
         async def handle(request: web.Request) -> web.Response:
-            return self._problem(request, method, content_type) or await answer(request)
+            return self.problem(request, method, content_type) or await answer(request)
 
         # Every method, because the error for a wrong method is made here too.
         return web.route("*", path, handle)
 
-    def _problem(self, request: web.Request, method: str, content_type: str | None) -> web.Response | None:
+    def problem(self, request: web.Request, method: str, content_type: str | None) -> web.Response | None:
+        """Return the error for a request that is not `method`, or has no valid token or signature; else None."""
         if request.method != method:
             return self.error(405)
         if content_type is not None and request.headers.get("Content-Type") != content_type:
@@ -67,7 +71,7 @@ class ApiEndpoints:
         if not self.accepts(token_of(request, self._table.header)):
             return self.error(401, "SANDBOX-TOKEN", "The access token is missing, unknown, expired or revoked")
         signed = self._state.config.signed_requests
-        must_be_signed = signed == "all" or (signed == "posts" and method == "POST")
+        must_be_signed = signed == "all" or (signed == "posts" and method not in _READS)
         if must_be_signed and (problem := _SIGNATURE_PROBLEMS.get(request[ARRIVAL].signature or "")):
             return self.error(400, *problem)
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable
 from email.utils import formatdate
 from urllib.parse import unquote
 
@@ -30,9 +30,9 @@ class _References(msgspec.Struct, rename="camel"):
 
 
 class Arrivals:
-    """The middleware for the partners' paths. `open_paths` and paths outside of `known_paths` need no signature.
+    """The middleware for the partners' paths.
 
-    `tables` has the partner of a path, where it is not the first one.
+    `open_paths` and paths outside of `known_paths` need no signature. `table_of` returns the partner of a request.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Arrivals:
         state: SandboxState,
         known_paths: frozenset[str],
         open_paths: frozenset[str],
-        tables: Mapping[str, PartnerTable],
+        table_of: Callable[[web.Request], PartnerTable],
     ) -> None:
         self._state = state
         self._known_paths = known_paths
         self._open_paths = open_paths
-        self._tables = tables
+        self._table_of = table_of
 
     def middleware(self) -> Middleware:
         @web.middleware
@@ -76,7 +76,7 @@ class Arrivals:
         return response
 
     def _arrival(self, request: web.Request) -> Arrival:
-        path = _path(request)
+        path = path_of(request)
         known = path in self._known_paths
         return Arrival(
             at=self._state.clock.wall(),
@@ -93,7 +93,7 @@ class Arrivals:
         except (OSError, ClientError, web.RequestPayloadError):
             raise NoResponseError from None
         self._complete(request, body)
-        fault = self._state.faults.take_for_path(request.method, _path(request))
+        fault = self._state.faults.take_for_path(request.method, path_of(request))
         if fault is None:
             return await handler(request)
         return await faulty_response(fault, self._state, None, request, handler)
@@ -102,9 +102,9 @@ class Arrivals:
         """Record what is known once the body is there."""
         arrival = request[ARRIVAL]
         arrival.whole = True
-        if _path(request) in self._open_paths:
+        if path_of(request) in self._open_paths:
             return
-        table = self._tables.get(_path(request), self._state.config.partners[0])
+        table = self._table_of(request)
         age_s = self._token_age_s(request, table.header)
         arrival.signature = signature_state(self._state, table.sign, request, body, age_s)
         try:
@@ -124,7 +124,7 @@ class Arrivals:
         return HIDDEN if hides else text
 
 
-def _path(request: web.Request) -> str:
+def path_of(request: web.Request) -> str:
     """Return the path as it is routed: without the query, decoded except for `%2F` and `%25`."""
     return request.rel_url.path_safe
 

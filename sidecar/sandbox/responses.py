@@ -60,7 +60,16 @@ def token_error(table: PartnerTable, status: int, session_id: str, retry_after: 
     """Return an error of a token call, for OAuth 2.0 in the form of RFC 6749 section 5.2."""
     if not table.oauth2:
         return error_response(status, session_id, retry_after)
-    document = {"error": _OAUTH2_ERRORS.get(status, "invalid_request"), "error_description": _ERRORS[status][1]}
+    return _oauth2_error(status, _OAUTH2_ERRORS.get(status, "invalid_request"), retry_after)
+
+
+def refresh_token_error(table: PartnerTable, session_id: str) -> web.Response:
+    """Return the error for a refresh token that is not valid, while key and secret are."""
+    return _oauth2_error(400, "invalid_grant") if table.oauth2 else error_response(401, session_id)
+
+
+def _oauth2_error(status: int, code: str, retry_after: str | None = None) -> web.Response:
+    document = {"error": code, "error_description": _ERRORS[status][1]}
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     return web.json_response(document, status=status, headers=headers)
 

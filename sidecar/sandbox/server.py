@@ -8,14 +8,16 @@ import socket
 
 from aiohttp import web
 
+from sidecar.core.partner_table import PartnerTable
 from sidecar.core.ports import Clock
 from sidecar.partner.presets import PRESETS
 from sidecar.sandbox.api_endpoints import CHECKOUT_PATH, PaymentEndpoints, ProbeEndpoint
-from sidecar.sandbox.arrivals import Arrivals
+from sidecar.sandbox.arrivals import Arrivals, path_of
 from sidecar.sandbox.config import SandboxConfig
 from sidecar.sandbox.control import ControlEndpoints, loopback_only
 from sidecar.sandbox.responses import error_response
 from sidecar.sandbox.state import SandboxState
+from sidecar.sandbox.table_endpoints import TableEndpoints, serving
 from sidecar.sandbox.token_endpoints import TokenEndpoints
 
 PAY1ST = PRESETS["pay1st"]
@@ -88,21 +90,33 @@ def _application(state: SandboxState) -> web.Application:
     partners = state.config.partners
     token_routes = [route for one in partners for route in TokenEndpoints(one, state).routes()]
     api_routes = [route for one in partners if one.probe_path for route in ProbeEndpoint(one, state).routes()]
+    own_paths = [route.path for route in token_routes]
     if PAY1ST in partners:
         api_routes += PaymentEndpoints(PAY1ST, state).routes()
-    open_paths = frozenset({CHECKOUT_PATH, *(route.path for route in token_routes)})
-    tables = {one.probe_path: one for one in partners}
-    arrivals = Arrivals(state, open_paths | {route.path for route in api_routes}, open_paths, tables)
+        own_paths.append(CHECKOUT_PATH)
+    by_tables = [TableEndpoints(one, state) for one in partners if one.name not in PRESETS]
+    probed = {one.probe_path: one for one in partners if one.probe_path}
+
+    def table_of(request: web.Request) -> PartnerTable:
+        found = serving(by_tables, request)
+        return probed.get(path_of(request), partners[0] if found is None else found.table)
+
+    async def other(request: web.Request) -> web.Response:
+        found = serving(by_tables, request)
+        return error_response(404, "sandbox") if found is None else await found.answer(request)
+
+    known_paths = {
+        *own_paths,
+        *(route.path for route in api_routes),
+        *(path for one in by_tables for path in one.known_paths),
+    }
+    arrivals = Arrivals(state, frozenset(known_paths), frozenset(own_paths), table_of)
     guards = [] if state.config.control_beyond_loopback else [loopback_only]
     application = web.Application(middlewares=[*guards, arrivals.middleware()], client_max_size=MAX_BODY_BYTES)
     application.on_response_prepare.append(arrivals.set_date)
     application.add_routes([*token_routes, *api_routes, *ControlEndpoints(state).routes()])
-    application.router.add_route("*", "/{path:.*}", _not_found)
+    application.router.add_route("*", "/{path:.*}", other)
     return application
-
-
-async def _not_found(_request: web.Request) -> web.Response:
-    return error_response(404, "sandbox")
 
 
 def _quiet_logger() -> logging.Logger:

@@ -12,7 +12,7 @@ from aiohttp import web
 from sidecar.core.model import Operation, Seconds
 from sidecar.core.partner_table import PartnerTable
 from sidecar.sandbox.journal import Call
-from sidecar.sandbox.responses import TokenFaults, faulty_response, token_error, token_response
+from sidecar.sandbox.responses import TokenFaults, faulty_response, refresh_token_error, token_error, token_response
 from sidecar.sandbox.state import SandboxState
 from sidecar.sandbox.token_requests import head_problem, operation_of, read_token_request
 
@@ -63,16 +63,19 @@ class TokenEndpoints:
         known = sent.credentials is None or any(
             hmac.compare_digest(sent.credentials, each) for each in self._state.credentials
         )
-        issued = None
-        if known:
-            issued = account.grant() if operation is Operation.GRANT else account.refresh(sent.refresh_token)
-        if issued is None:
+        if not known:
             return self._error(401)
+        issued = account.grant() if operation is Operation.GRANT else account.refresh(sent.refresh_token)
+        if issued is None:
+            return refresh_token_error(table, self._session_id())
         left_s = account.left_s(issued) if self._state.config.declares_lifetime else None
         return token_response(table, issued, self._state.config.role, left_s)
 
     def _error(self, status: int, retry_after: str | None = None) -> web.Response:
-        return token_error(self._table, status, f"sandbox-{self._state.clock.new_id()}", retry_after)
+        return token_error(self._table, status, self._session_id(), retry_after)
+
+    def _session_id(self) -> str:
+        return f"sandbox-{self._state.clock.new_id()}"
 
     def _retry_after(self, wait_s: Seconds) -> str | None:
         form = self._state.config.retry_after

@@ -126,7 +126,9 @@ def _credentials(table: PartnerTable, request: web.Request, document: Mapping[st
     try:
         sent = base64.b64decode(encoded, validate=True)
         if table.oauth2:
-            sent = b":".join(unquote_plus(part.decode()).encode() for part in sent.split(b":"))
+            # The encoding leaves no other colon than the one between both.
+            sent_key, sent_secret = sent.decode().split(":")
+            sent = _pair(unquote_plus(sent_key), unquote_plus(sent_secret))
     except (binascii.Error, ValueError):
         return b""
     return sent if scheme.lower() == "basic" else b""

@@ -87,8 +87,8 @@ def test_a_service_loads_what_its_settings_need(settings: dict[str, str], needed
         "from sidecar.cli.main import run\n"
         "run(['serve'], json.loads(sys.argv[1]))\n"
         "late = ('aiohttp.web', 'cryptography', 'difflib', 'opentelemetry', 'redis', 'sidecar.app.demo',\n"
-        "        'sidecar.app.gateways', 'sidecar.core.allow_list', 'sidecar.gateway', 'sidecar.sandbox',\n"
-        "        'sidecar.telemetry.gateway', 'sidecar.web.admin.status_page', 'sqlite3', 'tomllib')\n"
+        "        'sidecar.app.gateways', 'sidecar.gateway', 'sidecar.sandbox',\n"
+        "        'sidecar.telemetry.gateway', 'sidecar.web.admin.status_page', 'sqlite3')\n"
         "print(json.dumps([name for name in late if name in sys.modules]))\n"
     )
     done = subprocess.run(

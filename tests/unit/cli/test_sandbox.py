@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from sidecar.cli.main import _parser
 from sidecar.cli.sandbox import _config
+from sidecar.core.errors import ConfigurationError
 from sidecar.core.model import Budget, Secret
+from sidecar.partner.presets import PRESETS
 from sidecar.sandbox import SandboxConfig
 
 DEFAULT = SandboxConfig(
@@ -17,8 +20,8 @@ DEFAULT = SandboxConfig(
 )
 
 
-def config(*options: str) -> SandboxConfig:
-    return _config(_parser(()).parse_args(["sandbox", *options]))
+def config(*options: str, environ: Mapping[str, str] | None = None) -> SandboxConfig:
+    return _config(_parser(()).parse_args(["sandbox", *options]), environ or {})
 
 
 def test_without_options_it_is_the_documented_partner_with_demo_credentials() -> None:
@@ -41,6 +44,8 @@ def test_without_options_it_is_the_documented_partner_with_demo_credentials() ->
         (["--refresh-reuse", "accept"], {"refresh_reuse": "accept"}),
         (["--same-token"], {"same_token": True}),
         (["--declare-lifetime"], {"declares_lifetime": True}),
+        (["--role", "ADMIN"], {"role": "ADMIN"}),
+        (["--partner", "flow1st"], {"partners": (PRESETS["flow1st"],)}),
         (["--latency", "1.5"], {"latency_s": 1.5}),
         (["--signed-requests", "all"], {"signed_requests": "all"}),
         (["--signed-requests", "none"], {"signed_requests": "none"}),
@@ -71,6 +76,42 @@ def test_an_invalid_number_is_refused(options: list[str], capsys: pytest.Capture
     with pytest.raises(SystemExit) as caught:
         config(*options)
     assert (caught.value.code, options[0] in capsys.readouterr().err) == (2, True)
+
+
+def test_oauth2_is_made_of_its_settings_and_declares_the_lifetime() -> None:
+    environ = {"SIDECAR_TOKEN_PATH": "/oauth2/token", "SIDECAR_SCOPE": "a b", "SIDECAR_CLIENT_AUTH": "body"}
+    made = config("--partner", "oauth2", environ=environ)
+    (table,) = made.partners
+    assert (table.token_path, table.fields["scope"], table.client_auth) == ("/oauth2/token", "a b", "body")
+    assert made.declares_lifetime
+
+
+def test_oauth2_may_be_described_in_the_only_profile_of_the_file(tmp_path: Path) -> None:
+    (file := tmp_path / "sidecar.toml").write_text('[profiles.a]\npartner = "oauth2"\ntoken_path = "/o/token/"\n')
+    made = config("--partner", "oauth2", environ={"SIDECAR_CONFIG": str(file)})
+    assert made.partners[0].token_path == "/o/token/"
+
+
+def test_a_table_of_the_file_is_a_partner_whatever_else_is_wrong_in_the_file(tmp_path: Path) -> None:
+    (file := tmp_path / "sidecar.toml").write_text('poll = 1\n[partners.acme]\ntoken_path = "/token"\n')
+    made = config("--partner", "acme", environ={"SIDECAR_CONFIG": str(file)})
+    assert ([one.name for one in made.partners], made.declares_lifetime) == (["acme"], False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("acm", '[partners.acme]\ntoken_path = "/t"\n', "there is no partner 'acm': .*did you mean acme"),
+        ("acme", "[partners.acme]\n", r"token_path in \[partners.acme\] of .* is missing"),
+        ("acme", "[", "is not TOML"),
+        ("oauth2", "", "SIDECAR_TOKEN_PATH is missing"),
+        ("oauth2", 'token_path = "/t"\nclient_auth = "private_key_jwt"', "cannot check the assertions"),
+    ],
+)
+def test_a_partner_that_cannot_be_simulated_is_refused(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    (file := tmp_path / "sidecar.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=problem):
+        config("--partner", name, environ={"SIDECAR_CONFIG": str(file)})
 
 
 @pytest.mark.parametrize(("text", "key"), [("file-signing-key\n", Secret("file-signing-key")), (None, None)])
