@@ -9,6 +9,7 @@ from pathlib import Path
 from sidecar.app.clock import SystemClock
 from sidecar.app.live_check import obtain
 from sidecar.app.observers import open_spans
+from sidecar.app.shown_requests import shown_token_requests
 from sidecar.app.token_files import leftovers_in_time, open_token_file
 from sidecar.app.wiring import check_signing, credentials_source, open_settings_store, settings_sealer
 from sidecar.config.profiles import disagreements
@@ -28,7 +29,7 @@ class CheckLine:
 
     ok: bool
     what: str
-    detail: str
+    detail: str  # one line or several
     is_note: bool = False
 
 
@@ -44,6 +45,7 @@ async def check(settings: Settings, *, live: bool) -> list[CheckLine]:
         lines += _check_caller_tokens(path)
     if settings.traces:
         lines += await _check_traces()
+    lines += [CheckLine(True, what, shown) for what, shown in shown_token_requests(settings)]
     try:
         sealer = settings_sealer(settings)
     except ConfigurationError as error:

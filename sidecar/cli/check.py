@@ -16,7 +16,8 @@ _DESCRIPTION = """\
 Check configuration, credential files, keys, gateways and store, and print one line for each. The store is tested with
 every operation of the service, on a separate key that is removed afterwards. A line about the store says what is wrong,
 at which address, and what to do. A note is something that could not be checked, or that does no harm now. A gateway's
-line lists what it forwards; a note says what it refuses while there is no signing key.
+line lists what it forwards; a note says what it refuses while there is no signing key. The requests for tokens are
+shown as they would be sent, with *** in place of each secret.
 
 Listener addresses are not checked: a running sidecar may use them. The partner is called only with --live, in the same
 way as the service does: within the budget and cool-down of the fleet. If the store has a token, --live uses that one
@@ -47,10 +48,12 @@ def _run(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     say(*(f"warning  {warning}" for warning in settings.warnings))
     lines = run(lambda: check(settings, live=args.live))
-    say(*map(_shown, lines))
+    say(*(text for line in lines for text in _shown(line)))
     return EXIT_OK if all(line.ok for line in lines) else EXIT_FAILED
 
 
-def _shown(line: CheckLine) -> str:
+def _shown(line: CheckLine) -> list[str]:
+    """Return the lines to print. Further ones begin where the first one has its text."""
     verdict = "note" if line.is_note else "ok" if line.ok else "FAILED"
-    return f"{verdict:8} {line.what}{': ' if line.detail else ''}{line.detail}"
+    first, *others = line.detail.split("\n")
+    return [f"{verdict:8} {line.what}{': ' if first else ''}{first}", *(f"{'':8} {other}" for other in others)]
