@@ -111,13 +111,14 @@ def _json(response: Response) -> str | None:
 
 def _header(response: Response) -> str | None:
     """Return the header line with the token; None when the response has none."""
-    # The header's name depends on the partner; the form of its value does not.
-    found = (
-        f"{name}: {value}"
-        for name, value in response.headers.items()
-        if value.startswith("Bearer ") and _TOKEN.fullmatch(value.removeprefix("Bearer "))
-    )
-    return next(found, None)
+    # The header's name depends on the partner. The sidecar names it where the value does not begin with "Bearer ".
+    named = next((value for name, value in response.headers.items() if name.lower() == "token-header"), None)
+    for name, value in response.headers.items():
+        scheme, _, token = value.rpartition(" ")
+        expected = scheme == "Bearer" if named is None else name.lower() == named.lower() and " " not in scheme
+        if expected and _TOKEN.fullmatch(token):
+            return f"{name}: {value}"
+    return None
 
 
 def _problem(response: Response) -> str:

@@ -29,6 +29,8 @@ _TOKEN = re.compile("[!-~]+")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile("[!-~]([ -~]*[!-~])?")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+_WITH_SCHEME = re.compile("([!-~]+ )?[!-~]+")
+_NAMING = "token-header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class SidecarRequests:
 
     def rejected(self, header: PartnerHeader) -> SidecarRequest:
         """Return the report that the partner rejected the token in this header. Apps need not read the response."""
-        body = json.dumps({"accessToken": header.value.removeprefix(_SCHEME)}).encode()
+        body = json.dumps({"accessToken": header.value.rpartition(" ")[2]}).encode()
         headers = {**self._headers(), "Content-Type": "application/json"}
         return SidecarRequest("POST", f"{self._base}/v1/token{self._profile}/rejected", headers, body)
 
@@ -138,7 +140,9 @@ class SidecarRequests:
 
 def partner_headers(request: SidecarRequest, status: int, headers: Mapping[str, str], body: bytes) -> PartnerHeaders:
     """Read the response to this request of `SidecarRequests.headers`. Raises `TokenUnavailableError`."""
-    found = _signed(body) if request.signs else _with_token(headers.items())
+    # The sidecar names the header with the token where its value does not begin with "Bearer ".
+    named = next((value.lower() for name, value in headers.items() if name.lower() == _NAMING), None)
+    found = _signed(body, named) if request.signs else _with_token(headers.items(), named)
     if status != 200 or found is None:
         raise _unavailable(status, body)
     return found
@@ -150,12 +154,12 @@ def check_reported(status: int, body: bytes) -> None:
         raise _unavailable(status, body)
 
 
-def _signed(body: bytes) -> PartnerHeaders | None:
+def _signed(body: bytes, named: str | None) -> PartnerHeaders | None:
     """Return the headers in a response of /v1/sign; None without a token or a signature, or if one is malformed."""
     given = _document(body).get("headers")
     if not isinstance(given, dict) or not all(_is_header(name, value) for name, value in given.items()):
         return None
-    found = _with_token(given.items())
+    found = _with_token(given.items(), named)
     if found is None:
         return None
     others = (PartnerHeader(name, value) for name, value in given.items() if name != found.token.name)
@@ -163,13 +167,16 @@ def _signed(body: bytes) -> PartnerHeaders | None:
     return signed if signed.signature else None
 
 
-def _with_token(headers: Iterable[tuple[str, str]]) -> PartnerHeaders | None:
-    # The header's name depends on the partner; the format of the value is the same for all.
-    return next((PartnerHeaders(PartnerHeader(*header)) for header in headers if _holds_token(header[1])), None)
+def _with_token(headers: Iterable[tuple[str, str]], named: str | None) -> PartnerHeaders | None:
+    # The header's name depends on the partner.
+    fields = (PartnerHeader(*header) for header in headers)
+    return next((PartnerHeaders(field) for field in fields if _holds_token(field, named)), None)
 
 
-def _holds_token(value: str) -> bool:
-    return value.startswith(_SCHEME) and _TOKEN.fullmatch(value.removeprefix(_SCHEME)) is not None
+def _holds_token(field: PartnerHeader, named: str | None) -> bool:
+    if named is not None:
+        return field.name.lower() == named and _WITH_SCHEME.fullmatch(field.value) is not None
+    return field.value.startswith(_SCHEME) and _TOKEN.fullmatch(field.value.removeprefix(_SCHEME)) is not None
 
 
 def _is_header(name: str, value: object) -> bool:

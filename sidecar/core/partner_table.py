@@ -27,6 +27,11 @@ class TokenHeader:
         """Return the header's value. It holds the secret."""
         return f"{self.scheme} {access.reveal()}" if self.scheme else access.reveal()
 
+    @property
+    def naming(self) -> Mapping[str, str]:
+        """The header that names this one to clients, which otherwise find it by `Bearer `, as its name varies."""
+        return {} if self.scheme == "Bearer" else {"Token-Header": self.name}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignProbe:

@@ -17,6 +17,7 @@ from sidecar.cli.main import run
 from sidecar.cli.status import _when
 from sidecar.core.errors import CoolingDownError, FailureKind, PartnerDetail
 from sidecar.core.model import Address, Secret
+from sidecar.core.partner_table import TokenHeader
 from sidecar.core.policy import Condition
 from sidecar.core.process_events import StalledFile
 from sidecar.credentials.caller_token import CallerTokens
@@ -70,6 +71,15 @@ async def test_token_prints_the_header_the_profiles_partner_expects(
     async with vending_service() as service:
         assert await command("token", "--url", str(service.address), "--profile", profile, "--format", "header") == 0
     assert capsys.readouterr().out == f"{name}: Bearer access-token-one\n"
+
+
+@pytest.mark.parametrize(("scheme", "value"), [("", "access-token-one"), ("Token", "Token access-token-one")])
+async def test_token_prints_the_header_of_a_partner_with_another_scheme(
+    scheme: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with vending_service(other_header=TokenHeader("X-Other", scheme)) as service:
+        assert await command("token", "--url", str(service.address), "--profile", "other", "--format", "header") == 0
+    assert capsys.readouterr().out == f"X-Other: {value}\n"
 
 
 async def test_token_looks_where_the_environment_says_and_shows_the_first_caller_token(

@@ -140,6 +140,10 @@ async def test_a_token_that_could_not_stand_in_a_header_is_not_printed(
         assert await command(partner, "token", "--format", "json") == 1
         partner.play = http("204 No Content", b"", f"AccessToken: Bearer {token}".replace("\r\n", "\n"))
         assert await command(partner, "token", "--format", "header") == 1
+        for value in (token, f"a b {token}", f"{token} b"):
+            fields = f"Token-Header: X\r\nX: {value}\r\nAccessToken: Bearer token"
+            partner.play = http("204 No Content", b"", fields)
+            assert await command(partner, "token", "--format", "header") == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert_harmless(err)

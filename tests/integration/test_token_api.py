@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.core.errors import WaitTimeoutError
 from sidecar.core.model import Secret, token_id_of
+from sidecar.core.partner_table import TokenHeader
 from tests.support.fake_provider import NOW, token, vended
 from tests.support.vending_service import VendingService, vending_service
 from tests.support.wire import PLAIN, ask, exchange
@@ -168,6 +169,14 @@ async def test_authorize_returns_200_with_the_header_of_the_partner_to_any_metho
     reply = await ask(service.address, "/v1/authorize", method=method)
     assert (reply.status, reply.body, reply.header("AccessToken")) == (200, b"", "Bearer access-token-one")
     assert (await ask(service.address, "/v1/authorize/other", method=method)).header("X-Other") is not None
+
+
+@pytest.mark.parametrize("scheme", ["", "Token", "Bearer"])
+async def test_authorize_names_the_header_where_the_value_does_not_begin_with_bearer(scheme: str) -> None:
+    async with vending_service(other_header=TokenHeader("X-Other", scheme)) as service:
+        reply = await ask(service.address, "/v1/authorize/other")
+    assert reply.header("X-Other") == f"{scheme} access-token-one".lstrip()
+    assert reply.header("Token-Header") == (None if scheme == "Bearer" else "X-Other")
 
 
 async def test_authorize_passes_over_a_body_and_ends_the_connection(service: VendingService) -> None:

@@ -53,9 +53,10 @@ async def vending_service(
     at: Address = LOOPBACK,
     limits: Limits | None = None,
     sign_max_bytes: int = 1 << 20,
+    other_header: TokenHeader | None = None,
 ) -> AsyncIterator[VendingService]:
     provider, other, sink, audit = FakeProvider(), FakeProvider("other"), ListSink(), ListSink()
-    headers = {"default": TokenHeader("AccessToken"), "other": TokenHeader("X-Other")}
+    headers = {"default": TokenHeader("AccessToken"), "other": other_header or TokenHeader("X-Other")}
     guards = Guards(settings or GuardSettings())
     clock, recipe = FixedClock(), PRESETS["pay1st"].sign
     assert recipe is not None

@@ -54,7 +54,7 @@ class SignEndpoint:
         token = vended.token
         headers = {self._token_header.name: self._token_header.value(token.access)} if wants_token else {}
         headers |= signed.headers
-        marked = SUSPECT if vended.suspect else {}
+        marked = {**(SUSPECT if vended.suspect else {}), **(self._token_header.naming if wants_token else {})}
         if prefers_text(tuple(request.headers.getall("Accept", ()))):
             lines = "".join(f"{name}: {value}\n" for name, value in headers.items())
             response = make_response(200, lines.encode(), content_type=TEXT, headers=marked)

@@ -164,10 +164,7 @@ class AuthorizeEndpoint:
 
     def _header(self, vended: VendedToken) -> Response:
         header = self._token_header
-        headers = {header.name: header.value(vended.token.access)}
-        if header.scheme != "Bearer":
-            # Clients find the header by its scheme otherwise, as its name depends on the partner.
-            headers["Token-Header"] = header.name
+        headers = {header.name: header.value(vended.token.access), **header.naming}
         return make_response(200, headers=headers | SUSPECT if vended.suspect else headers)
 
 
