@@ -24,7 +24,7 @@ here, so that each possibility can be tried. Its tokens are only for tests, and 
 
 With --partner it is one partner: pay1st or flow1st, oauth2 as the settings describe it, or a table of the file that
 SIDECAR_CONFIG names. It takes exactly the token requests of the table, and a token and a signature for each request
-that gateway_allow names, to which it answers what arrived.
+that gateway_allow names, to which it answers what arrived. docs/partners.md tells how to write a table.
 
 The control path /_sandbox/ makes it fail, and lists the requests that arrived. Only loopback clients reach it.
 docs/sandbox.md describes all of it, with a pytest fixture.

@@ -33,7 +33,7 @@ _RESERVED_HEADERS = frozenset(
 )  # fmt: skip
 """Of requests to the partner, or of the responses of `/v1/authorize`, which have the token's header beside them."""
 _RESERVED_PREFIXES = ("sidecar-", "sec-", "x-forwarded-")
-_SECRET_NAME = re.compile(r"key|secret|token|passw|pwd|credential|authorization|signature", re.IGNORECASE)
+SECRET_NAME = re.compile(r"key|secret|token|passw|pwd|credential|authorization|signature", re.IGNORECASE)
 
 
 def printable(value: object) -> str:
@@ -124,7 +124,7 @@ def _inner(check: Check, name: object) -> str:
 
 
 def _hidden(name: str, content: str) -> str | Secret:
-    return Secret(content) if _SECRET_NAME.search(name) else content
+    return Secret(content) if SECRET_NAME.search(name) else content
 
 
 def media_type(value: object) -> str:
