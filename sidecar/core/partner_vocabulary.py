@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -53,8 +52,6 @@ _CHECKS: Mapping[str, values.Check] = {
 }
 KEYS = tuple(_CHECKS)
 """Every key of a table, in the order of the documentation."""
-_SHOWN_CHARACTERS = 64
-_UNUSUAL = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def read_table(name: str, document: Mapping[str, object]) -> PartnerTable:
@@ -64,8 +61,7 @@ def read_table(name: str, document: Mapping[str, object]) -> PartnerTable:
     for key, value in document.items():
         check = _CHECKS.get(key)
         if check is None:
-            shown = _UNUSUAL.sub("?", key)[:_SHOWN_CHARACTERS]
-            problems.append(f"{shown} is not a key of a partner{did_you_mean(key, _CHECKS)}")
+            problems.append(f"{values.shown_key(key)} is not a key of a partner{did_you_mean(key, _CHECKS)}")
             continue
         try:
             given[key] = check(value)

@@ -21,6 +21,8 @@ _DOTS = re.compile(r"/\.\.?(/|$)")
 _FIELD = re.compile(r"[^\s.]{1,64}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _HEADER_VALUE = re.compile(r"[!-~]|[!-~][ -~]{0,4094}[!-~]")
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_-]")
+_SHOWN_CHARACTERS = 64
 _MAX_CHARACTERS = 4096
 _MAX_PATH_CHARACTERS = 256
 _MOST_BITS = 63
@@ -34,6 +36,11 @@ _RESERVED_HEADERS = frozenset(
 """Of requests to the partner, or of the responses of `/v1/authorize`, which have the token's header beside them."""
 _RESERVED_PREFIXES = ("sidecar-", "sec-", "x-forwarded-")
 SECRET_NAME = re.compile(r"key|secret|token|passw|pwd|credential|authorization|signature", re.IGNORECASE)
+
+
+def shown_key(key: str) -> str:
+    """Return an unknown key as it may stand in a line: in the characters of known ones, and cut."""
+    return _UNUSUAL.sub("?", key)[:_SHOWN_CHARACTERS]
 
 
 def printable(value: object) -> str:
@@ -192,7 +199,7 @@ def _part(value: object, keys: tuple[str, ...]) -> Mapping[str, Any]:
         raise ValueError(f"must be a table with {', '.join(keys)}")  # noqa: TRY004 - as every check
     for key in value:
         if key not in keys:
-            raise ValueError(f"has {key}, which it does not know{did_you_mean(str(key), keys)}")
+            raise ValueError(f"has {shown_key(str(key))}, which it does not know{did_you_mean(str(key), keys)}")
     if missing := [key for key in keys if key not in value]:
         raise ValueError(f"must have {', '.join(missing)} as well")
     return value

@@ -40,7 +40,7 @@ _OTHER_KINDS = {FailureKind.BAD_REQUEST, FailureKind.SERVER_ERROR, FailureKind.M
 
 def check(data: bytes) -> None:
     """Read one response to a call that carried the canary."""
-    response = _response(planted(data))
+    response = response_of(planted(data))
     try:
         token = read_response(response, PAY1ST, ROLE, NOW_AT, (CANARY,))
     except PartnerError as error:
@@ -49,7 +49,7 @@ def check(data: bytes) -> None:
         _hold_token(token, response)
 
 
-def _response(data: bytes) -> PartnerResponse:
+def response_of(data: bytes) -> PartnerResponse:
     head, _, body = data.partition(b"\n\n")
     first, *lines = head.decode("utf-8", "surrogateescape").split("\n")
     headers: CIMultiDict[str] = CIMultiDict()

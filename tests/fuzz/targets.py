@@ -10,6 +10,7 @@ from pathlib import Path
 NAMES = (
     "request",
     "partner_answer",
+    "partner_table",
     "retry_after",
     "seal",
     "settings",

@@ -10,6 +10,7 @@ from tests.fuzz.targets import CORPUS, NAMES, target
 COUNTS = {
     "request": 400,
     "partner_answer": 2000,
+    "partner_table": 3000,
     "retry_after": 2000,
     "seal": 500,
     "settings": 300,

@@ -12,6 +12,7 @@ from sidecar.core.errors import ConfigurationError, FailureKind, PartnerDetail, 
 from sidecar.core.model import PartnerToken, Secret
 from sidecar.core.partner_table import PartnerTable
 from sidecar.partner.response import read_response
+from sidecar.partner.token_request import TokenRequest
 from sidecar.stores.sealing import AesSealer, OpenSealer, UnsealError
 from sidecar.web import responses
 from sidecar.web.api.app import Route, TokenApi
@@ -19,7 +20,7 @@ from sidecar.web.api.guards import Guards
 from sidecar.web.server.request_handler import WRITTEN_LAST, ConnectionHandler
 from tests.fast_path import planted
 from tests.fast_path.planted import Plant
-from tests.fuzz import fast_path, partner_answer, request, retry_after, seal, settings
+from tests.fuzz import fast_path, partner_answer, partner_table, request, retry_after, seal, settings
 from tests.fuzz.findings import CANARY, FindingError
 from tests.fuzz.targets import CORPUS
 
@@ -85,6 +86,46 @@ def test_a_secret_in_a_partner_response_is_found(monkeypatch: Patch) -> None:
     monkeypatch.setattr("sidecar.partner.response.read_detail", repeat)
     with pytest.raises(FindingError, match="a part of a secret"):
         partner_answer.check(corpus_file("partner_answer", "echo"))
+
+
+def test_a_constant_that_is_not_hidden_is_found(monkeypatch: Patch) -> None:
+    partner_table.check(corpus_file("partner_table", "secrets"))
+    monkeypatch.setattr("sidecar.core.table_values._hidden", lambda _name, content: content)
+    with pytest.raises(FindingError, match="a part of a secret"):
+        partner_table.check(corpus_file("partner_table", "secrets"))
+
+
+def test_the_key_of_a_published_signature_in_a_problem_is_found(monkeypatch: Patch) -> None:
+    partner_table.check(corpus_file("partner_table", "signature"))
+    said = "sidecar.core.partner_vocabulary.disagreements"
+    monkeypatch.setattr(said, lambda given: [f"sign_test has {given['sign_test'].key.reveal()}"])
+    with pytest.raises(FindingError, match="a part of a secret"):
+        partner_table.check(corpus_file("partner_table", "signature"))
+
+
+def test_a_header_that_is_sent_twice_is_found(monkeypatch: Patch) -> None:
+    monkeypatch.setattr("sidecar.core.partner_vocabulary.disagreements", lambda _: ())
+    with pytest.raises(FindingError, match="a header is sent twice"):
+        partner_table.check(corpus_file("partner_table", "twice"))
+
+
+def test_a_token_of_another_type_is_found(monkeypatch: Patch) -> None:
+    partner_table.check(corpus_file("partner_table", "token-type"))
+    monkeypatch.setattr("sidecar.partner.response._is_bearer", lambda _: True)
+    with pytest.raises(FindingError, match="another type"):
+        partner_table.check(corpus_file("partner_table", "token-type"))
+
+
+def test_a_secret_in_the_repr_of_a_token_request_is_found(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(TokenRequest, "__repr__", lambda self: str(self.headers) + str(self.body))
+    with pytest.raises(FindingError, match="a part of a secret"):
+        partner_table.check(corpus_file("partner_table", "oauth2"))
+
+
+def test_a_secret_that_a_partner_with_a_table_repeats_is_found(monkeypatch: Patch) -> None:
+    monkeypatch.setattr("sidecar.partner.masking.Masker.mask", lambda _self, text: text)
+    with pytest.raises(FindingError, match="a part of a secret"):
+        partner_table.check(corpus_file("partner_table", "oauth2"))
 
 
 @pytest.mark.parametrize("lifetime_s", [0.0, -1.0, float("nan"), float("inf")])
