@@ -142,6 +142,7 @@ class Process:
         """Build one profile. Raises `CredentialsError`, `ConfigurationError`."""
         profile = settings.profile
         check_signing(settings.table)
+        self.redactor.register(*settings.table.secrets)
         source = credentials_source(settings, self.redactor, self.stalls, lambda: provider.reload_credentials())
         partner_clock = PartnerClock(profile.name, self.clock, self.sink, corrects=self.corrects_clock)
         build = partial(self._assemble, settings.table, partner_clock)

@@ -93,5 +93,11 @@ class PartnerTable:
         return tuple(path for path in paths if path)
 
     @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The constants that are secrets."""
+        constants = (self.fields, self.headers, self.refresh_fields, self.refresh_headers)
+        return tuple(value for each in constants for value in each.values() if isinstance(value, Secret))
+
+    @property
     def header(self) -> TokenHeader:
         return TokenHeader(self.token_header, self.token_scheme)

@@ -35,6 +35,8 @@ _RESERVED_HEADERS = frozenset(
 )  # fmt: skip
 """Of requests to the partner, or of the responses of `/v1/authorize`, which have the token's header beside them."""
 _RESERVED_PREFIXES = ("sidecar-", "sec-", "x-forwarded-")
+SHORTEST_SECRET = 8
+"""In characters. Shorter constants are no secrets, and to mask them would mask words."""
 SECRET_NAME = re.compile(r"key|secret|token|passw|pwd|credential|authorization|signature", re.IGNORECASE)
 
 
@@ -131,7 +133,7 @@ def _inner(check: Check, name: object) -> str:
 
 
 def _hidden(name: str, content: str) -> str | Secret:
-    return Secret(content) if SECRET_NAME.search(name) else content
+    return Secret(content) if SECRET_NAME.search(name) and len(content) >= SHORTEST_SECRET else content
 
 
 def media_type(value: object) -> str:

@@ -57,6 +57,8 @@ def check(data: bytes) -> None:
         hold_secret(CANARY, repr(table))
     for request in _requests(table):
         _hold_request(request, table)
+        if is_secret:
+            hold_secret(CANARY, repr(request))
     for shown in shown_requests(table, ROLE):
         if is_secret:
             hold_secret(CANARY, f"{shown.headers} {shown.body!r}")
@@ -105,7 +107,6 @@ def _requests(table: PartnerTable) -> Iterator[TokenRequest]:
 
 
 def _hold_request(request: TokenRequest, table: PartnerTable) -> None:
-    hold_secret(CANARY, repr(request))
     hold(true=all(value.isprintable() and value.isascii() for value in request.headers.values()), what="an odd header")
     hold(true=len({name.lower() for name in request.headers}) == len(request.headers), what="a header is sent twice")
     if table.request == "json":

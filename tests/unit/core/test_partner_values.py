@@ -190,9 +190,9 @@ def test_a_slash_at_the_end_of_the_url_is_left_out_and_rules_are_written_in_one_
 def test_a_constant_with_the_name_of_a_secret_is_one() -> None:
     names = ("X-Api-Key", "client_secret", "Subscription-Token", "password", "PWD", "Authorization", "credential")
     document = {"client_auth": "body", "key_field": "k", "secret_field": "s"}
-    table = made(
-        document | {"headers": dict.fromkeys(names, "canary-4711"), "fields": {"passphrase": "x", "role": "r"}}
-    )
+    fields: Table = {"role": "no secret", "key_version": "short-1", "token_size": 12345678}
+    table = made(document | {"headers": dict.fromkeys(names, "canary-4711"), "fields": fields})
     assert table.headers == dict.fromkeys(names, Secret("canary-4711"))
-    assert table.fields == {"passphrase": "x", "role": "r"}
+    assert table.secrets == (Secret("canary-4711"),) * len(names)
+    assert table.fields == fields
     assert "canary" not in repr(table)
