@@ -54,7 +54,7 @@ def test_a_command_without_somewhere_to_speak_ends_with_its_code(closed: str) ->
     assert subprocess.run(["/bin/sh", "-c", line], check=False, timeout=60).returncode == 3
 
 
-GATEWAY = ["sidecar.app.gateways", "sidecar.core.allow_list", "sidecar.gateway", "sidecar.telemetry.gateway"]
+GATEWAY = ["sidecar.app.gateways", "sidecar.gateway", "sidecar.telemetry.gateway"]
 
 
 @pytest.mark.parametrize(
