@@ -78,7 +78,7 @@ def add_to(commands: Commands) -> None:
         "--credentials-dir",
         type=Path,
         help="read all three from the files api-key, api-secret and signing-key in this directory; without a file"
-        " signing-key, signatures are not checked",
+        " signing-key, signatures are not checked; with private_key_jwt, private-key is read in place of api-secret",
     )
     add("--role", default="API_USER", help="the accepted role, where the partner has one (default: %(default)s)")
     add(
@@ -176,9 +176,10 @@ def _config(args: argparse.Namespace, environ: Mapping[str, str]) -> SandboxConf
     from sidecar.sandbox import SandboxConfig
 
     partners = tuple(PRESETS.values()) if args.partner is None else (named_partner(args.partner, environ, PRESETS),)
-    if any(one.client_auth == "private_key_jwt" for one in partners):
-        raise ConfigurationError(["the sandbox cannot check the assertions of client_auth = private_key_jwt"])
-    credentials = _credentials(args)
+    by_private_key = any(one.client_auth == "private_key_jwt" for one in partners)
+    if by_private_key and args.credentials_dir is None:
+        raise ConfigurationError(["--credentials-dir is missing: the files api-key and private-key check assertions"])
+    credentials = _credentials(args, by_private_key=by_private_key)
     return SandboxConfig(
         api_key=credentials.api_key,
         api_secret=credentials.api_secret,
@@ -226,13 +227,13 @@ async def _serve(sandbox: Sandbox, host: str, port: int) -> int:
     return EXIT_OK
 
 
-def _credentials(args: argparse.Namespace) -> Credentials:
+def _credentials(args: argparse.Namespace, *, by_private_key: bool) -> Credentials:
     """Return the credentials that the sandbox accepts. Raises `CredentialsError`."""
     from sidecar.core.model import Credentials, Secret
     from sidecar.credentials.directory import DirectoryCredentials
 
     if args.credentials_dir is not None:
-        return DirectoryCredentials(args.credentials_dir).read()
+        return DirectoryCredentials(args.credentials_dir, by_private_key=by_private_key).read()
     return Credentials(
         api_key=Secret(args.api_key), api_secret=Secret(args.api_secret), signing_key=Secret(args.signing_key)
     )

@@ -8,6 +8,7 @@ import base64
 from sidecar.core.model import Secret, UtcTime
 from sidecar.core.ports import Clock
 from sidecar.sandbox.account import Account
+from sidecar.sandbox.assertions import Assertions
 from sidecar.sandbox.config import SandboxConfig
 from sidecar.sandbox.faults import FaultPlan
 from sidecar.sandbox.journal import Journal
@@ -32,6 +33,7 @@ class SandboxState:
         self.payments = PaymentBook(self.clock)
         self.journal = Journal(frozenset(one.probe_path for one in self.config.partners if one.probe_path))
         self.faults = FaultPlan()
+        self.assertions = Assertions()
         self.signing_key = self.config.signing_key
         self.rotate(self.config.api_key.reveal(), self.config.api_secret.reveal())
 

@@ -55,7 +55,7 @@ class TokenEndpoints:
     async def _issue(self, operation: Operation, request: web.Request) -> web.Response:
         """Check body and credentials, and return new tokens or the error."""
         table, account = self._table, self._state.accounts[self._table.name]
-        sent = await read_token_request(table, operation, request)
+        sent = await read_token_request(table, operation, request, partial(self._of_assertion, request))
         if sent is None:
             return self._error(400)
         if table.role_field and sent.role != self._state.config.role:
@@ -70,6 +70,11 @@ class TokenEndpoints:
             return refresh_token_error(table, self._session_id())
         left_s = account.left_s(issued) if self._state.config.declares_lifetime else None
         return token_response(table, issued, self._state.config.role, left_s)
+
+    def _of_assertion(self, request: web.Request, assertion: str) -> bytes:
+        table, state = self._table, self._state
+        audience = table.assertion_audience or f"{request.scheme}://{request.host}{table.token_path}"
+        return state.assertions.credentials_of(assertion, state.credentials, audience, state.partner_time())
 
     def _error(self, status: int, retry_after: str | None = None) -> web.Response:
         return token_error(self._table, status, self._session_id(), retry_after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -13,6 +13,7 @@ from aiohttp import web
 
 from sidecar.core.model import Operation, Secret
 from sidecar.core.partner_table import Constant, PartnerTable
+from sidecar.sandbox.assertions import ASSERTION_FIELDS, ASSERTION_TYPE
 
 MAX_TOKEN_BODY_BYTES = 64 * 1024
 
@@ -54,14 +55,19 @@ def head_problem(table: PartnerTable, operation: Operation, request: web.Request
     return 400 if needless or not exact else None
 
 
-async def read_token_request(table: PartnerTable, operation: Operation, request: web.Request) -> SentRequest | None:
-    """Return what varies in the request; None when it has not exactly the fields and headers of the table."""
+async def read_token_request(
+    table: PartnerTable, operation: Operation, request: web.Request, assertion: Callable[[str], bytes]
+) -> SentRequest | None:
+    """Return what varies in the request; None when it has not exactly the fields and headers of the table.
+
+    `assertion` returns the credentials that a signed assertion was made with.
+    """
     document = _document(table, await request.read())
     if document is None:
         return None
     is_refresh = operation is Operation.REFRESH
     constant = table.refresh_fields if is_refresh else table.fields
-    in_body = (table.key_field, table.secret_field) if _asks_for_credentials(table, operation) else ()
+    in_body = _credential_fields(table) if _asks_for_credentials(table, operation) else ()
     refresh_field = _refresh_name(table) if is_refresh else ""
     varying = [name for name in (table.role_field, *in_body, refresh_field) if name]
     if document.keys() != {*constant, *varying}:
@@ -72,13 +78,19 @@ async def read_token_request(table: PartnerTable, operation: Operation, request:
         return None
     return SentRequest(
         role=str(document.get(table.role_field, "")),
-        credentials=_credentials(table, request, document) if _asks_for_credentials(table, operation) else None,
+        credentials=_credentials(table, request, document, assertion)
+        if _asks_for_credentials(table, operation)
+        else None,
         refresh_token=str(document.get(refresh_field, "")),
     )
 
 
 def _asks_for_credentials(table: PartnerTable, operation: Operation) -> bool:
     return operation is Operation.GRANT or table.refresh_auth
+
+
+def _credential_fields(table: PartnerTable) -> tuple[str, ...]:
+    return ASSERTION_FIELDS if table.client_auth == "private_key_jwt" else (table.key_field, table.secret_field)
 
 
 def _credential_headers(table: PartnerTable) -> set[str]:
@@ -114,8 +126,13 @@ def _plain(value: Constant) -> str | int | bool:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def _credentials(table: PartnerTable, request: web.Request, document: Mapping[str, object]) -> bytes:
+def _credentials(
+    table: PartnerTable, request: web.Request, document: Mapping[str, object], assertion: Callable[[str], bytes]
+) -> bytes:
     """Return `key:secret` as they were sent; a text that nobody's are where they are missing or malformed."""
+    if table.client_auth == "private_key_jwt":
+        kind, made = (str(document[name]) for name in ASSERTION_FIELDS)
+        return assertion(made) if kind == ASSERTION_TYPE else b""
     if table.client_auth == "body":
         return _pair(str(document[table.key_field]), str(document[table.secret_field]))
     if table.client_auth == "header":

@@ -178,7 +178,9 @@ async def test_requests_are_signed_for_the_app_and_by_the_gateway(name: str, tmp
         unsigned = await acme.header()
         status, document = await acme.partner("POST", acme.writes, unsigned, BODY)
         assert (status, document["errorCode"]) == (400, "SANDBOX-SIGNATURE-MISSING")
-        signed = (await acme.replica.post("/v1/sign", data=BODY)).body["headers"]
+        answer = await acme.replica.post("/v1/sign", data=BODY)
+        signed = answer.body["headers"]
+        assert answer.headers["Token-Header"] == acme.table.token_header
         assert unsigned.items() <= signed.items()
         assert (await acme.partner("POST", acme.writes, signed, BODY))[0] == 201
         assert (await acme.partner("POST", acme.writes, signed, BODY + b" "))[0] == 400

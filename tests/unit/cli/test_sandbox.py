@@ -105,7 +105,7 @@ def test_a_table_of_the_file_is_a_partner_whatever_else_is_wrong_in_the_file(tmp
         ("acme", "[partners.acme]\n", r"token_path in \[partners.acme\] of .* is missing"),
         ("acme", "[", "is not TOML"),
         ("oauth2", "", "SIDECAR_TOKEN_PATH is missing"),
-        ("oauth2", 'token_path = "/t"\nclient_auth = "private_key_jwt"', "cannot check the assertions"),
+        ("oauth2", 'token_path = "/t"\nclient_auth = "private_key_jwt"', "--credentials-dir is missing"),
     ],
 )
 def test_a_partner_that_cannot_be_simulated_is_refused(tmp_path: Path, name: str, text: str, problem: str) -> None:
