@@ -80,7 +80,7 @@ def add_to(commands: Commands) -> None:
         help="read all three from the files api-key, api-secret and signing-key in this directory; without a file"
         " signing-key, signatures are not checked; with private_key_jwt, private-key is read in place of api-secret",
     )
-    add("--role", default="API_USER", help="the accepted role, where the partner has one (default: %(default)s)")
+    add("--role", help="the accepted role (default: API_USER, and with --partner SIDECAR_ROLE of the settings)")
     add(
         "--rate",
         type=checked(parsers.budget),
@@ -175,7 +175,10 @@ def _config(args: argparse.Namespace, environ: Mapping[str, str]) -> SandboxConf
     from sidecar.partner.presets import PRESETS
     from sidecar.sandbox import SandboxConfig
 
-    partners = tuple(PRESETS.values()) if args.partner is None else (named_partner(args.partner, environ, PRESETS),)
+    partners, role = tuple(PRESETS.values()), "API_USER"
+    if args.partner is not None:
+        table, role = named_partner(args.partner, environ, PRESETS)
+        partners = (table,)
     by_private_key = any(one.client_auth == "private_key_jwt" for one in partners)
     if by_private_key and args.credentials_dir is None:
         raise ConfigurationError(["--credentials-dir is missing: the files api-key and private-key check assertions"])
@@ -200,7 +203,7 @@ def _config(args: argparse.Namespace, environ: Mapping[str, str]) -> SandboxConf
         same_token=args.same_token,
         declares_lifetime=args.declare_lifetime or any(one.expires_field for one in partners),
         partners=partners,
-        role=args.role,
+        role=args.role or role,
         latency_s=args.latency,
     )
 

@@ -52,8 +52,10 @@ def read_partners(
     return MappingProxyType(found)
 
 
-def named_partner(name: str, environ: Mapping[str, str], shipped: Mapping[str, PartnerTable]) -> PartnerTable:
-    """Return one partner as a sidecar with this environment would use it.
+def named_partner(
+    name: str, environ: Mapping[str, str], shipped: Mapping[str, PartnerTable]
+) -> tuple[PartnerTable, str]:
+    """Return one partner as a sidecar with this environment would use it, and the role that the sidecar would ask for.
 
     Other settings are not checked. Raises `ConfigurationError`.
     """
@@ -64,9 +66,11 @@ def named_partner(name: str, environ: Mapping[str, str], shipped: Mapping[str, P
         raise ConfigurationError(reading.problems)
     partners = read_partners(written.partners, written.config, shipped, diagnostics)
     table = partners.get(name)
+    profiles = tuple(written.profiles.values()) if len(written.profiles) == 1 else ()
+    values = Values((written.environment, *profiles, written.file), diagnostics)
+    role = values[Settings.role]
     if name == OAUTH2:
-        profiles = tuple(written.profiles.values()) if len(written.profiles) == 1 else ()
-        table = _oauth2(Values((written.environment, *profiles, written.file), diagnostics), diagnostics)
+        table = _oauth2(values, diagnostics)
     elif table is None:
         known = (*partners, OAUTH2)
         diagnostics.problem(
@@ -75,7 +79,7 @@ def named_partner(name: str, environ: Mapping[str, str], shipped: Mapping[str, P
         )
     if diagnostics.problems or table is None:
         raise ConfigurationError(diagnostics.problems)
-    return table
+    return table, role
 
 
 def partner_of(values: Values, partners: Mapping[str, PartnerTable], diagnostics: Diagnostics) -> PartnerTable:

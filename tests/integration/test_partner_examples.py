@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,11 +17,14 @@ import pytest
 
 from sidecar.client.aiohttp import SidecarAuth
 from sidecar.core.partner_table import PartnerTable
+from tests.servers import free_port
 from tests.support.commands import START_LIMIT_S, process, wait_for
-from tests.support.partner_examples import EXAMPLES, Example
-from tests.support.replica import CALLER, PATIENT_S, Replica, until
+from tests.support.partner_examples import EXAMPLES, PAGE, Example
+from tests.support.replica import CALLER, HANG_S, PATIENT_S, Replica, until
 
 KEY, SECRET, SIGNING_KEY = "canary-key-4711", "canary-secret-4711", "canary-signing-4711"
+STEPS = re.findall(r"((?:^    .*\n)+)", PAGE.split("## 3. Try it", 1)[1].split("## 4.", 1)[0], re.MULTILINE)
+"""The blocks of commands."""
 BODY = b'{"order": "4711", "amount": 100}'
 
 
@@ -90,8 +97,7 @@ async def scene(name: str, folder: Path, *options: str) -> AsyncIterator[Scene]:
     for file, text in (("api-key", KEY), ("api-secret", SECRET), ("signing-key", SIGNING_KEY)):
         (folder / file).write_text(text)
     example = EXAMPLES[name]
-    role = example.profile(folder).profile.role
-    arguments = ("sandbox", "--partner", name, "--listen", "127.0.0.1:0", "--role", role, "--rate", "1000/1")
+    arguments = ("sandbox", "--partner", name, "--listen", "127.0.0.1:0", "--rate", "1000/1")
     environ = {"SIDECAR_CONFIG": str(example.written(folder))}
     with process(*arguments, "--credentials-dir", str(folder), *options, environ=environ) as sandbox:
         url = wait_for(r"(http://\S+);", sandbox.stdout)
@@ -211,3 +217,27 @@ async def test_a_live_check_gets_a_token_and_wrong_credentials_are_told(name: st
                 out, err = check.communicate(timeout=START_LIMIT_S)
             assert (check.returncode, said in out, err) == (code, True, ""), out
             assert "canary" not in out
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_steps_of_the_page_end_with_a_token(name: str, tmp_path: Path) -> None:
+    """The commands as the page has them, but for the port and for the sandbox in the background."""
+    (tmp_path / f"{name}.toml").write_text(EXAMPLES[name].text)
+    first, second = (re.sub(r" *#.*", "", block) for block in STEPS)
+    listen = f"127.0.0.1:{free_port()}"
+    script = f"""set -e
+        trap 'kill $!' EXIT
+        {first.replace("--partner acme", f"--partner acme --listen {listen} > started 2>&1 &")}
+        until grep -qs listens started; do sleep 0.05; done
+        {second.replace("127.0.0.1:8080", listen).replace("token-sidecar serve", "")}
+    """.replace("acme", name)
+    (command := tmp_path / "token-sidecar").write_text(f"#!/bin/sh\nexec '{sys.executable}' -m sidecar \"$@\"\n")
+    command.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.defpath}", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=HANG_S, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("token request of profile default: POST ") == 2
+    assert "new, from the partner; token id" in done.stdout
+    assert "FAILED" not in done.stdout

@@ -93,9 +93,11 @@ def test_oauth2_may_be_described_in_the_only_profile_of_the_file(tmp_path: Path)
 
 
 def test_a_table_of_the_file_is_a_partner_whatever_else_is_wrong_in_the_file(tmp_path: Path) -> None:
-    (file := tmp_path / "sidecar.toml").write_text('poll = 1\n[partners.acme]\ntoken_path = "/token"\n')
+    text = 'poll = 1\nrole = "MERCHANT"\n[partners.acme]\ntoken_path = "/token"\n'
+    (file := tmp_path / "sidecar.toml").write_text(text)
     made = config("--partner", "acme", environ={"SIDECAR_CONFIG": str(file)})
-    assert ([one.name for one in made.partners], made.declares_lifetime) == (["acme"], False)
+    assert ([one.name for one in made.partners], made.declares_lifetime, made.role) == (["acme"], False, "MERCHANT")
+    assert config("--partner", "acme", "--role", "A", environ={"SIDECAR_CONFIG": str(file)}).role == "A"
 
 
 @pytest.mark.parametrize(
