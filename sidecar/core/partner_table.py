@@ -66,6 +66,8 @@ class PartnerTable:
     """The field with the role of the profile; the response may repeat it."""
     content_type: str
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
+    success_status: int = 200
+    """The status of a response with a token."""
     access_field: str
     expires_field: str = ""
     refresh_path: str = ""

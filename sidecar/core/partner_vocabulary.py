@@ -34,6 +34,7 @@ _CHECKS: Mapping[str, values.Check] = {
     "role_field": values.field_name,
     "content_type": values.media_type,
     "headers": values.headers,
+    "success_status": values.success_status,
     "access_field": values.dotted,
     "expires_field": values.dotted,
     "refresh_path": values.url_path,

@@ -96,6 +96,12 @@ def yes_no(value: object) -> bool:
     return value
 
 
+def success_status(value: object) -> int:
+    if type(value) is not int or value not in (200, 201):
+        raise ValueError("must be 200 or 201")
+    return value
+
+
 def fields(value: object) -> Mapping[str, str | int | bool | Secret]:
     """Return the fields. Those with the name of a secret are a `Secret`."""
     if not isinstance(value, dict):

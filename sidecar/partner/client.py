@@ -103,7 +103,7 @@ class PartnerClient:
         except TRANSPORT_ERRORS as error:
             if body.withheld:
                 raise UnsentError from None
-            if head is not None and head.status != 200:
+            if head is not None and head.status != self._table.success_status:
                 # The status is sufficient, most of all for a 429; the rest of the body would only explain it.
                 return head
             # Without the cause: aiohttp's texts quote data from the partner or a proxy, which may contain secrets.

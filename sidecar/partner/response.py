@@ -83,7 +83,7 @@ def read_response(
             wait_s = requested_wait_s(response.headers, now_wall, throttled=kind is FailureKind.THROTTLED)
         return PartnerError(kind, detail, wait_s, problem=problem)
 
-    if response.status != 200:
+    if response.status != table.success_status:
         kind = _kind_of_oauth2(response.status, document) if table.oauth2 else kind_of_status(response.status)
         raise failure(kind, AnswerProblem.STATUS if kind is FailureKind.MALFORMED else None)
     if isinstance(found, AnswerProblem):
@@ -109,7 +109,7 @@ def read_response(
 
 
 def kind_of_status(status: int) -> FailureKind:
-    """Return the failure for a status other than 200. Redirects and other successes are malformed."""
+    """Return the failure for a status other than that of success. Redirects and other successes are malformed."""
     return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, FailureKind.MALFORMED)
 
 

@@ -34,7 +34,7 @@ def token_response(
     left_s: Seconds | None = None,
     extra: Mapping[str, object] | None = None,
 ) -> web.Response:
-    """Return 200 with the tokens in the table's fields. `left_s`: the declared lifetime. `extra` fields are added."""
+    """Return the tokens in the table's fields. `left_s`: the declared lifetime. `extra` fields are added."""
     document: dict[str, object] = {}
     if table.role_field:
         document[table.role_field] = role
@@ -45,7 +45,7 @@ def token_response(
         _put(document, table.refresh_field, issued.refresh)
     if left_s is not None:
         _put(document, table.expires_field or "expiresIn", left_s)
-    return web.json_response({**document, **(extra or {})})
+    return web.json_response({**document, **(extra or {})}, status=table.success_status)
 
 
 def _put(document: dict[str, object], path: str, value: object) -> None:

@@ -33,7 +33,8 @@ from tests.fuzz.partner_answer import NOW_AT, ROLE, response_of
 WORDS = (
     *(f'"{key}":'.encode() for key in KEYS),
     b'{"token_path":"/t"', b'"header"', b'"body"', b'"form"', b'"X-Api-Key":"\xfe"', b'"password":"\xfe"', b"true",
-    b'"grant_type":"client_credentials"', b'{"parts":["timestamp","body"]', b"\n---\n", b"200\n\n", b"401\n\n",
+    b'"grant_type":"client_credentials"', b'{"parts":["timestamp","body"]', b"\n---\n", b"200\n\n", b"201\n\n",
+    b"401\n\n",
     b'{"data":{"token":"', b'"expires_in":', b'"error":"invalid_client"', b'"token_type":"', b"\\ud800", b"1e999",
 )  # fmt: skip
 _CREDENTIALS = Credentials(api_key=Secret("key-of-the-fuzzer"), api_secret=Secret(CANARY))
@@ -126,7 +127,7 @@ def _hold_sandbox(table: PartnerTable) -> None:
     issued = Issued("access-of-the-sandbox", "refresh-of-the-sandbox")
     sent = token_response(table, issued, ROLE, 60 if table.expires_field else None)
     body = sent.body if isinstance(sent.body, bytes) else b""
-    token = read_response(PartnerResponse(200, CIMultiDict(), body), table, ROLE, NOW_AT)
+    token = read_response(PartnerResponse(sent.status, CIMultiDict(), body), table, ROLE, NOW_AT)
     hold(true=token.access.reveal() == issued.access, what="the token is not read where it was written")
     hold(true=(token.refresh is not None) == bool(table.refresh_field), what="a refresh token is lost")
     hold(true=token.lifetime_s == (60 if table.expires_field else None), what="a lifetime is lost")
@@ -148,7 +149,7 @@ def _hold_answer(table: PartnerTable, response: PartnerResponse) -> None:
 
 
 def _hold_token(token: PartnerToken, table: PartnerTable, response: PartnerResponse) -> None:
-    hold(true=response.status == 200, what=f"a token came of status {response.status}")
+    hold(true=response.status == table.success_status, what=f"a token came of status {response.status}")
     document = read_document(response.body)
     if not isinstance(document, Mapping):
         raise AssertionError("a token came of a body that is no object")  # noqa: TRY004 - a finding

@@ -23,6 +23,7 @@ URL = "must be a URL such as https://api.example.com"
 SCHEME = 'must be a word such as Bearer, or "" to send the token alone'
 SIGN_TEST: Table = {"key": "k", "timestamp": "t", "body": "b", "signature": "s"}
 NO_CONSTANTS: list[object] = [1.5, None, [], {}, "a\nb", "\ud800", "x" * 4097, 2**63, -(2**64)]
+STATUSES: list[object] = [204, 0, True, 200.0, "200", None]
 NO_PARTS: list[object] = [
     [],
     ["timestamp"],
@@ -49,6 +50,7 @@ TAKEN: list[tuple[str, list[object], Table]] = [
     ("role_field", ["role"], {}),
     ("content_type", ["application/vnd.acme+json", "application/json; charset=utf-8"], {}),
     ("headers", [{}, {"Accept": "application/json", "X-Version": "2"}], {}),
+    ("success_status", [200, 201], {}),
     ("access_field", ["token", "data.token", "a.b.c.d"], {}),
     ("expires_field", ["data.expiresIn"], {}),
     ("refresh_path", ["/refresh"], WITH_REFRESH),
@@ -107,6 +109,7 @@ REFUSED: list[tuple[str, object, str]] = [
     *(("content_type", value, "must be a media type such as application/json") for value in ("json", "a/b\r\nX: y", 1)),
     ("content_type", "a/" + "b" * 256, "must be a media type such as application/json"),
     *(("access_field", value, DOTTED) for value in ("", ".", "a.", ".a", "a..b", "a b", "\ud800", "a." * 200 + "a", 9)),
+    *(("success_status", value, "must be 200 or 201") for value in STATUSES),
     ("expires_field", [], DOTTED),
     ("refresh_field", "a..b", DOTTED),
     *(("token_scheme", value, SCHEME) for value in ("Bearer ", "a b", "é", "x" * 33, None)),

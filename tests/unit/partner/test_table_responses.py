@@ -155,6 +155,14 @@ def test_a_bearer_token_may_be_written_in_any_case(kind: str) -> None:
     assert read(BEARER | {"token_type": kind}, OAUTH2).access == Secret("access-1")
 
 
+@pytest.mark.parametrize(("wanted", "other"), [(200, 201), (201, 200)])
+def test_a_token_comes_with_the_status_of_the_table_alone(wanted: int, other: int) -> None:
+    table = read_table("acme", {"token_path": "/t", "success_status": wanted})
+    assert read({"accessToken": "access-1"}, table, wanted).access == Secret("access-1")
+    error = failure({"accessToken": "access-1"}, table, other)
+    assert (error.kind, error.problem) == (FailureKind.MALFORMED, AnswerProblem.STATUS)
+
+
 def test_a_missing_type_is_that_of_most_servers() -> None:
     assert read({"access_token": "access-1"}, OAUTH2).access == Secret("access-1")
 
