@@ -41,7 +41,7 @@ def metadata(files: dict[str, str]) -> Message:
 def test_it_has_exactly_the_tracked_files_of_the_package(files: dict[str, str]) -> None:
     packed = {name for name in files if not name.startswith(f"{INFO}/")}
     assert packed == set(tracked("sidecar"))
-    assert {Path(name).suffix for name in packed} == {".py", ".lua", ".json", ".html", ".css", ".js", ".typed"}
+    assert {Path(name).suffix for name in packed} == {".py", ".toml", ".lua", ".json", ".html", ".css", ".js", ".typed"}
 
 
 def test_its_metadata_is_that_of_the_project(metadata: Message) -> None:
