@@ -1,4 +1,4 @@
-"""The API of a partner that is a table: what its rules for the gateway name takes a token and a signature."""
+"""The API of a partner that is a table: what its rules for the gateway and its `sign_probe` name, with a token."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from sidecar.sandbox.state import SandboxState
 
 
 class TableEndpoints(ApiEndpoints):
-    """Answers each request that `gateway_allow` names with what arrived, and has no other effect."""
+    """Answers each request that `gateway_allow` names with what arrived, and has no other effect.
+
+    The write of `sign_probe` is refused when its body is an empty object.
+    """
 
     def __init__(self, table: PartnerTable, state: SandboxState) -> None:
         super().__init__(table, state)
-        rules = [read_rule(rule) for rule in table.gateway_allow]
+        probe = table.sign_probe
+        probes = [] if probe is None else [f"POST {probe.path}"]
+        rules = [read_rule(rule) for rule in (*table.gateway_allow, *probes)]
+        self._probe_path = "" if probe is None else probe.path
         self.table = table
         self.known_paths = frozenset(rule.path for rule in rules if not rule.prefix)
         self._allowed = AllowList(rules, table.authentication_paths)
@@ -29,7 +35,10 @@ class TableEndpoints(ApiEndpoints):
         """Return 201 for a POST and 200 for others, with method, path and length of the body."""
         if problem := self.problem(request, request.method, None):
             return problem
-        arrived = {"method": request.method, "path": request.path, "bytes": len(await request.read())}
+        body = await request.read()
+        if body == b"{}" and request.path == self._probe_path:
+            return self.error(400)
+        arrived = {"method": request.method, "path": request.path, "bytes": len(body)}
         return web.json_response(arrived, status=201 if request.method == "POST" else 200)
 
 

@@ -63,7 +63,7 @@ async def test_each_sampled_call_through_the_gateway_is_a_span_of_its_callers_tr
     fleet.settings["SIDECAR_GATEWAY_LISTEN"] = "127.0.0.1:0"
     replica = await exporting(fleet, collector.url)
     gateway = f"http://{replica.events('service_started')[0]['gateways'][0]}"
-    for method, path in (("GET", PAY1ST.probe_path), ("POST", PAY1ST.grant_path)):
+    for method, path in (("GET", PAY1ST.probe_path), ("POST", PAY1ST.token_path)):
         async with fleet.session.request(method, gateway + path, headers=SAMPLED) as response:
             assert response.headers["Sidecar-Answer"] == ("partner" if method == "GET" else "sidecar")
     await fleet.stop(replica)

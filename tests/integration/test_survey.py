@@ -201,3 +201,46 @@ async def test_a_watch_that_was_interrupted_tries_the_same_token_again(tmp_path:
     finally:
         await sandbox.stop()
     assert found(done)["lives"] == "600 to 610 s"
+
+
+ACME = """
+partner = "acme"
+credentials_dir = "{folder}"
+call_budget = "1000/60"
+
+[partners.acme]
+token_path = "/v2/session"
+client_auth = "header"
+key_header = "X-Key"
+secret_header = "X-Secret"
+access_field = "data.token"
+refresh_path = "/v2/renew"
+refresh_field = "data.renewal"
+token_header = "X-Session"
+token_scheme = ""
+probe_path = "/v2/me"
+sign_probe = {{ path = "/v2/orders", content_type = "application/json" }}
+sign = {{ parts = ["body", "timestamp"], timestamp_header = "X-T", signature_header = "X-S", encoding = "base64" }}
+"""
+
+
+async def test_a_partner_that_is_a_table_is_surveyed_as_well(tmp_path: Path) -> None:
+    """Its table says that a refresh takes key and secret, and its sandbox is as strict as that."""
+    for name, text in KEYS.items():
+        (tmp_path / name).write_text(text)
+    config = tmp_path / "sidecar.toml"
+    config.write_text(ACME.format(folder=tmp_path))
+    table = load_settings({"SIDECAR_CONFIG": str(config), "SIDECAR_BASE_URL": "http://127.0.0.1:9"}).profiles[0].table
+    clock = HandClock()
+    sandbox = Sandbox(replace(CONFIG, partners=(table,), timestamp_tolerance_s=60, revoke_on_grant=True), clock)
+    url = await sandbox.start()
+    try:
+        settings = load_settings({"SIDECAR_CONFIG": str(config), "SIDECAR_BASE_URL": url})
+        done = await survey(settings, settings.profiles[0], SurveyOptions(), lambda _: True, lambda _: None, clock)
+    finally:
+        await sandbox.stop()
+    measured = found(done)
+    assert measured.pop("timestamp-tolerance") in ("59 to 60 s", "60 to 61 s")
+    expected = USUAL | {"refresh-auth": "yes", "old-after-grant": "no"}
+    del expected["timestamp-tolerance"]
+    assert (measured, done.stopped) == (expected, "")
