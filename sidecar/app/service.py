@@ -171,7 +171,8 @@ class Service:
             token_file_state=self._token_files.state,
             has_waited=self._first_timeout_passed,
             stalled_files=self._observers.stalls,
-            signatures=lambda profile: handlers.signers[profile].made,
+            # A partner without a recipe has no signer.
+            signatures=lambda profile: signer.made if (signer := handlers.signers.get(profile)) else 0,
             gateway=lambda profile: None if gateways is None else gateways.status(profile, self.gateways_bound),
         )
         admin = AdminApi(self.providers, sources)

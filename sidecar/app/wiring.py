@@ -146,7 +146,8 @@ class Process:
         source = credentials_source(settings, self.redactor, self.stalls, lambda: provider.reload_credentials())
         partner_clock = PartnerClock(profile.name, self.clock, self.sink, corrects=self.corrects_clock)
         build = partial(self._assemble, settings.table, partner_clock)
-        provider = ProfileProvider(profile, source, build, self.clock, self.sink, partner_clock)
+        has_recipe = settings.table.sign is not None
+        provider = ProfileProvider(profile, source, build, self.clock, self.sink, partner_clock, has_recipe=has_recipe)
         return provider
 
     def _assemble(

@@ -32,14 +32,20 @@ class ProfileProvider:
         clock: Clock,
         sink: EventSink,
         partner_clock: PartnerClock,
+        *,
+        has_recipe: bool = True,
     ) -> None:
-        """`build` assembles one account, whose calls measure `partner_clock`. Raises `CredentialsError`."""
+        """`build` assembles one account, whose calls measure `partner_clock`. Raises `CredentialsError`.
+
+        `has_recipe`: whether the partner's table has a signing recipe. Without one, a signing key has no use.
+        """
         self._profile = profile
         self._source = source
         self._build = build
         self._clock = clock
         self._sink = sink
         self.partner_clock = partner_clock
+        self._has_recipe = has_recipe
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._replaced: set[Account] = set()
@@ -115,7 +121,8 @@ class ProfileProvider:
 
     def snapshot(self) -> Snapshot:
         """Return the current account's snapshot, or the tried one's if the current has no token; problems of both."""
-        return replace(self._snapshot(), signs=self.signing_key is not None, clock_offset_s=self.partner_clock.offset_s)
+        signs = self._has_recipe and self.signing_key is not None
+        return replace(self._snapshot(), signs=signs, clock_offset_s=self.partner_clock.offset_s)
 
     def _snapshot(self) -> Snapshot:
         shown = self._current.parts.broker.snapshot()
