@@ -87,6 +87,16 @@ def test_a_series_is_named_by_labels_it_keeps(panel: dict[str, Any]) -> None:
         assert kept
 
 
+@every_panel
+def test_a_panel_shows_each_profile_apart_where_its_metrics_have_one(panel: dict[str, Any]) -> None:
+    """A sum over profiles hides the trouble of a partner that is called less than the others."""
+    for target in panel["targets"]:
+        used = [metric for metric in metrics_in(target["expr"]) if "profile" in EXPORTED[metric]]
+        groups = re.findall(r"by \(([^)]*)\)", target["expr"])
+        assert not used or all("profile" in re.split(r",\s*", group) for group in groups)
+        assert not used or panel["type"] == "table" or "{{profile}}" in target["legendFormat"]
+
+
 @pytest.mark.parametrize(("title", "expr"), list(expressions()), ids=[title for title, _ in expressions()])
 def test_an_expression_uses_metrics_that_exist_and_labels_they_have(title: str, expr: str) -> None:
     used = metrics_in(expr)

@@ -43,6 +43,29 @@ def test_an_alert_uses_metrics_that_exist_and_labels_they_have(rule: dict[str, A
 
 
 @pytest.mark.parametrize("rule", RULES, ids=ALERTS)
+def test_an_alert_is_of_one_profile_where_its_metrics_have_one(rule: dict[str, Any]) -> None:
+    """A sum over profiles hides the trouble of a partner that is called less than the others."""
+    if not all("profile" in EXPORTED[metric] for metric in metrics_in(rule["expr"])):
+        return
+    kept = re.search(r"\bby \(([^)]*)\)", rule["expr"])
+    assert kept is not None
+    assert "profile" in re.split(r",\s*", kept[1])
+    assert "$labels.profile" in rule["annotations"]["summary"]
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in RULES if "profile" in rule["annotations"]["summary"]])
+def test_an_alert_of_a_profile_has_a_case_in_which_another_profile_is_well(alert: str) -> None:
+    wells = {
+        check["alertname"]
+        for case in CASES
+        for check in case["alert_rule_test"]
+        if any('profile="ledger"' in entry["series"] for entry in case.get("input_series", ()))
+        and [fired["exp_labels"]["profile"] for fired in check["exp_alerts"]] == ["cards"]
+    }
+    assert alert in wells
+
+
+@pytest.mark.parametrize("rule", RULES, ids=ALERTS)
 def test_an_alert_uses_only_labels_it_keeps(rule: dict[str, Any]) -> None:
     used = set(re.findall(r"\$labels\.([a-z_]+)", " ".join(rule["annotations"].values())))
     assert used <= labels_in(rule["expr"])
