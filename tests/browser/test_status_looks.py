@@ -56,7 +56,7 @@ async def test_a_screen_reader_finds_landmarks_headings_and_named_bars(samples_u
         assert ("heading", name) in tree
         assert ("meter", f"Remaining lifetime of the token of {name}") in tree
     assert ("region", "Latest events") in tree
-    assert ("StaticText", "Apps get no token for empty, rejected") in tree
+    assert ("StaticText", "Apps get no token for empty, rejected; look at cooling, suspect too") in tree
     assert not [role for role, name in tree if role in ("link", "button", "meter", "image") and not name]
 
 

@@ -94,17 +94,18 @@ def _links(verdicts: dict[str, Verdict]) -> Markup:
 
 
 def _verdict_of_all(document: Document, verdicts: dict[str, Verdict]) -> tuple[Grade, str]:
-    """Return the worst grade, and a sentence about all profiles."""
+    """Return the worst grade, and a sentence that names every profile with a problem."""
     if document["draining"]:
         return "attention", "The sidecar is shutting down. Tokens are still served"
     worst = max((verdict.grade for verdict in verdicts.values()), key=GRADES.index)
-    names = ", ".join(name for name, verdict in verdicts.items() if verdict.grade == worst)
     if len(verdicts) == 1:
         return worst, next(iter(verdicts.values())).sentence
-    if worst == "bad":
-        return worst, f"Apps get no token for {names}"
-    if worst == "attention":
-        return worst, f"Apps get their tokens, but look at {names}"
+    without = ", ".join(name for name, verdict in verdicts.items() if verdict.grade == "bad")
+    doubtful = ", ".join(name for name, verdict in verdicts.items() if verdict.grade == "attention")
+    if without:
+        return worst, f"Apps get no token for {without}" + (f"; look at {doubtful} too" if doubtful else "")
+    if doubtful:
+        return worst, f"Apps get their tokens, but look at {doubtful}"
     return "good", "Apps get good tokens"
 
 

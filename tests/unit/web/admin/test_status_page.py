@@ -193,7 +193,8 @@ def test_of_several_profiles_those_with_problems_are_named_and_all_have_links() 
     assert 'role="status">Apps get good tokens</span>' in shown(snapshot("a"), snapshot("b"))
     assert 'role="status">Apps get their tokens, but look at down</span>' in shown(snapshot("a"), down)
     text = shown(snapshot("a"), down, empty)
-    assert 'role="status">Apps get no token for empty</span>' in text
+    assert 'role="status">Apps get no token for empty; look at down too</span>' in text
+    assert 'role="status">Apps get no token for empty</span>' in shown(snapshot("a"), empty)
     targets = re.findall(r'href="#(profile-\w+)"', text)
     assert targets == ["profile-a", "profile-down", "profile-empty"]
     assert all(f'id="{target}"' in text for target in targets)
