@@ -87,21 +87,21 @@ def partner_of(values: Values, partners: Mapping[str, PartnerTable], diagnostics
     name = values[Settings.partner]
     if name == OAUTH2:
         return _oauth2(values, diagnostics)
+    table = partners.get(name)
+    if table is None:
+        if values.readable((Settings.partner,)):
+            known = (*(known for known in partners if known != OAUTH2), OAUTH2)
+            diagnostics.problem(
+                f"{values.origin(Settings.partner)} must be {', '.join(known[:-1])} or {known[-1]}, or a table "
+                f"[partners.NAME] of the TOML file, not {name!r}{did_you_mean(name, known)}"
+            )
+        return _UNKNOWN
     for setting in _OF_OAUTH2:
         if values.raw(setting) is not None:
             diagnostics.problem(
                 f"{values.origin(setting)} is for {Settings.partner.key} = oauth2 only: remove it, or set "
                 f"{values.origin(Settings.partner)} to oauth2"
             )
-    table = partners.get(name)
-    if table is None:
-        if values.readable((Settings.partner,)):
-            known = (*partners, OAUTH2)
-            diagnostics.problem(
-                f"{values.origin(Settings.partner)} must be {', '.join(known[:-1])} or {known[-1]}, or a table "
-                f"[partners.NAME] of the TOML file, not {name!r}{did_you_mean(name, known)}"
-            )
-        return _UNKNOWN
     return table
 
 

@@ -16,6 +16,7 @@ from sidecar.config.checks import check_profile
 from sidecar.config.partners import base_url_of, partner_of, variant_of
 from sidecar.config.schema import SETTINGS, Settings
 from sidecar.config.settings import Diagnostics, GatewaySettings, Layer, ProfileSettings, Setting, Values
+from sidecar.config.shared_settings import defaults_of_tables, environment_beside
 from sidecar.config.sources import Sources
 from sidecar.core.account import normal_base_url
 from sidecar.core.model import Credentials, Profile
@@ -23,27 +24,20 @@ from sidecar.core.partner_table import PartnerTable
 from sidecar.file_operations import FileOperationError, read_in_time
 
 DEFAULT_NAME = "default"
-_OF_ONE_ACCOUNT = (
-    Settings.credentials_dir, Settings.api_key, Settings.api_secret, Settings.account, Settings.gateway_listen,
-)  # fmt: skip
-_OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (
-    Settings.partner, Settings.token_path, Settings.client_auth, Settings.scope, Settings.audience, Settings.base_url,
-    *_OF_ONE_ACCOUNT, Settings.role, Settings.gateway_allow,
-)  # fmt: skip
-"""In the file, preset, base URL and role above the tables are defaults that a table overrides. In the environment they
-would override the tables, and send the credentials of one account to the partner of another."""
 
 
 def build(
     sources: Sources, partners: Mapping[str, PartnerTable], diagnostics: Diagnostics
 ) -> tuple[ProfileSettings, ...]:
     """Build the profiles of the file's tables; without tables, one profile from the plain settings."""
-    if len(sources.profiles) > 1:
-        _refuse_one_account_for_all(sources, diagnostics)
-    for layer in sources.profiles.values() if len(sources.profiles) == 1 else ():
-        _warn_of_overridden(sources.environment, layer, diagnostics)
+    defaults = defaults_of_tables(sources, partners, diagnostics)
     built = tuple(
-        _build_one(name, Values((sources.environment, layer, sources.file), diagnostics, place), partners, diagnostics)
+        _build_one(
+            name,
+            Values((environment_beside(sources, layer), layer, defaults), diagnostics, place),
+            partners,
+            diagnostics,
+        )
         for name, layer, place in _tables(sources)
     )
     _check_shared_accounts(built, diagnostics)
@@ -140,27 +134,6 @@ def _credentials(name: str, values: Values, diagnostics: Diagnostics) -> tuple[P
     return values[Settings.credentials_dir], credentials
 
 
-def _refuse_one_account_for_all(sources: Sources, diagnostics: Diagnostics) -> None:
-    """Report settings of one account outside the tables: there, all profiles would be one account with many names."""
-    tables = ", ".join(f"[profiles.{name}]" for name in sources.profiles)
-    checked = ((sources.environment, _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT), (sources.file, _OF_ONE_ACCOUNT))
-    for layer, settings in checked:
-        for setting in settings:
-            if setting.key in layer:
-                diagnostics.problem(
-                    f"{layer[setting.key].origin} would be the same for all {len(sources.profiles)} profiles: set "
-                    f"{setting.key} in each table of {sources.config} instead, {tables}"
-                )
-
-
-def _warn_of_overridden(environment: Layer, layer: Layer, diagnostics: Diagnostics) -> None:
-    """Warn when the environment overrides a single table: the overriding value may belong to another account."""
-    for setting in _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT:
-        given, overridden = environment.get(setting.key), layer.get(setting.key)
-        if given and overridden and given.text != overridden.text:
-            diagnostics.warn(f"{given.origin} wins over {overridden.origin}: keep one of the two")
-
-
 _AGREED: tuple[tuple[Setting[Any], Callable[[Profile], object]], ...] = (
     (Settings.call_budget, lambda profile: profile.budget),
     (Settings.token_lifetime_s, lambda profile: profile.lifetime_s),
@@ -188,7 +161,15 @@ def _check_shared_accounts(built: Sequence[ProfileSettings], diagnostics: Diagno
     for problem in disagreements(known):
         diagnostics.problem(problem)
     first_of: dict[tuple[str, str], Profile] = {}
+    servers: dict[str, tuple[Profile, str]] = {}
     for one, profile in zip(usable, known, strict=True):
+        server = normal_base_url(profile.base_url)
+        other, others = servers.setdefault(_credentials_of(one), (profile, server))
+        if other.partner != profile.partner and others != server:
+            diagnostics.warn(
+                f"profiles {other.name} and {profile.name} have the same credentials, and their partners are "
+                f"{other.partner} and {profile.partner}: each of them gets the key and the secret of the other"
+            )
         first = first_of.setdefault((normal_base_url(profile.base_url), _credentials_of(one)), profile)
         if first.profile_id != profile.profile_id:
             diagnostics.warn(
