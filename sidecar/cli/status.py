@@ -102,7 +102,10 @@ def _lines(document: Mapping[str, Any], profiles: Mapping[str, Any], now: dateti
 
 def _rows(profile: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
     budget = profile["budget"]
-    yield "partner", f"{profile['partner']} {profile['baseUrl']} as {profile['role']}"
+    yield (
+        "partner",
+        f"{profile['partner']} {profile['baseUrl']}" + (f" as {profile['role']}" if profile["role"] else ""),
+    )
     yield "token", profile["tokenId"] or "none"
     if profile["tokenId"]:
         yield "expires", f"{_when(profile['expiresAt'], now)}, lifetime {profile['lifetime']}"

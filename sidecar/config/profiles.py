@@ -40,6 +40,8 @@ def build(
         )
         for name, layer, place in _tables(sources)
     )
+    for one, (_, layer, _) in zip(built, _tables(sources), strict=True):
+        _warn_of_unused_role(one.table, (environment_beside(sources, layer), layer), diagnostics)
     _check_shared_accounts(built, diagnostics)
     _check_shared_token_files(built, diagnostics)
     return built
@@ -63,7 +65,7 @@ def _build_one(
         partner=values[Settings.partner],
         base_url=base_url_of(name, values, table, diagnostics),
         variant=variant_of(values),
-        role=values[Settings.role],
+        role=values[Settings.role] if table.role_field else "",
         account=values[Settings.account] or "",
         lifetime_s=values[Settings.token_lifetime_s],
         refresh_at=values[Settings.refresh_at],
@@ -96,6 +98,14 @@ def _build_one(
         sink_file_origin=values.origin(Settings.sink_file),
         gateway=_gateway(values),
     )
+
+
+def _warn_of_unused_role(table: PartnerTable, layers: Iterable[Layer], diagnostics: Diagnostics) -> None:
+    """Warn of a role for a partner without one. Above the tables it may be for other profiles."""
+    for layer in layers:
+        given = layer.get(Settings.role.key)
+        if given is not None and table.name and not table.role_field:
+            diagnostics.warn(f"{given.origin} has no use: a request for a token of partner {table.name} has no role")
 
 
 def _gateway(values: Values) -> GatewaySettings | None:

@@ -17,6 +17,9 @@ from tests.support.three_partners import PARTNERS, ThreePartners, readiness, thr
 
 pytestmark = needs("chromium")
 
+ROLES = {"payments": "as API_USER "}
+"""The other partners take no role."""
+
 
 @pytest.fixture
 async def partners(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[ThreePartners]:
@@ -45,7 +48,7 @@ async def test_each_profile_is_shown_with_its_partner_and_its_own_trouble(partne
     links = await page.text("nav")
     for profile, partner in PARTNERS.items():
         section = await page.text(f"#profile-{profile}")
-        assert f"{partner} as API_USER at {partners.sandboxes[profile].url}" in section
+        assert f"{partner} {ROLES.get(profile, '')}at {partners.sandboxes[profile].url}" in section
         assert grades[profile] in section
         assert profile in links
     assert "rate limited" in await page.text("#profile-cards")

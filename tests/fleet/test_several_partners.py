@@ -33,6 +33,8 @@ HEADERS = {
     "cards": ("X-Acme-Session", "Session"),
 }
 """The name and the scheme of each partner's header."""
+ROLES = {"payments": "as API_USER "}
+"""The other partners take no role."""
 ROTATIONS = 3
 
 
@@ -51,6 +53,8 @@ async def test_each_profile_has_the_token_and_the_header_of_its_own_partner(part
     assert len(set.union(*ids.values())) == 3
     assert [len(partners.calls(profile)) for profile in PARTNERS] == [1, 1, 1]
     lifetimes = {profile: (await replicas[0].ask(f"/v1/token/{profile}")).body["lifetime"] for profile in PARTNERS}
+    roles = {profile: (await replicas[0].ask(f"/v1/token/{profile}")).body["role"] for profile in PARTNERS}
+    assert roles == {"payments": "API_USER", "ledger": "", "cards": ""}
     assert lifetimes == {"payments": "assumed", "ledger": "declared", "cards": "declared"}
 
     for profile, (name, scheme) in HEADERS.items():
@@ -182,7 +186,7 @@ async def test_metrics_status_and_page_show_each_profile_with_its_partner(partne
     page = words((await replica.admin("/status")).text)
     for profile, partner in PARTNERS.items():
         assert await replica.metric("partner_requests_total", profile=profile, operation="grant", outcome="ok") == 1
-        assert f"{partner} as API_USER at {partners.sandboxes[profile].url}" in page
+        assert f"{partner} {ROLES.get(profile, '')}at {partners.sandboxes[profile].url}" in page
 
 
 async def command(replica: Replica, *argv: str) -> tuple[int, str]:
@@ -200,7 +204,8 @@ async def test_the_commands_show_each_profile(partners: ThreePartners) -> None:
     assert code == 0
     for profile, partner in PARTNERS.items():
         section = out.split(f"\n{profile}: ", 1)[1].splitlines()
-        assert section[1].split()[1:3] == [partner, partners.sandboxes[profile].url]
+        role = ["as", "API_USER"] if profile == "payments" else []
+        assert section[1].split()[1:] == [partner, partners.sandboxes[profile].url, *role]
         held = (await replica.ask(f"/v1/token/{profile}", CALLER | {"Accept": "text/plain"})).text.strip()
         assert await command(replica, "token", "--profile", profile) == (0, held + "\n")
         header = "{}: {} {}\n".format(*HEADERS[profile], held)

@@ -139,6 +139,17 @@ def test_the_same_credentials_for_different_partners_are_a_warning(tmp_path: Pat
     )
 
 
+def test_a_role_is_kept_for_a_partner_that_takes_one_and_is_a_warning_for_another(tmp_path: Path) -> None:
+    settings = from_file(tmp_path, f'role = "MERCHANT"\n{ALL}')
+    assert settings.warnings == ()
+    assert [one.profile.role for one in settings.profiles] == ["MERCHANT", "", ""]
+    (warning,) = from_file(tmp_path, ALL.replace(LEDGER, LEDGER + 'role = "MERCHANT"\n')).warnings
+    assert warning.startswith("role in [profiles.ledger] of")
+    assert warning.endswith(" has no use: a request for a token of partner oauth2 has no role")
+    (warning,) = from_file(tmp_path, LEDGER, SIDECAR_ROLE="MERCHANT").warnings
+    assert warning.startswith("SIDECAR_ROLE has no use")
+
+
 def test_problems_of_a_partner_and_of_its_profile_are_both_found(tmp_path: Path) -> None:
     text = ALL.replace(CARDS, CARDS + "refresh_at = 2\n") + 'acess_field = "token"\n'
     problems = file_problems(tmp_path, text)

@@ -142,7 +142,7 @@ def profile_section(name: str, profile: Document, verdict: Verdict, at: str) -> 
         word=WORDS[verdict.grade],
         sentence=verdict.sentence,
         partner=profile["partner"],
-        role=profile["role"],
+        role=f"as {profile['role']} " if profile["role"] else "",
         url=profile["baseUrl"],
         lifetime=int(profile["lifetimeSeconds"]),
         left=int(left_s),
