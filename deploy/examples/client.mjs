@@ -4,6 +4,7 @@
 //   node client.mjs
 //
 // TOKEN_SIDECAR         http://host:port or unix:/path of the vending listener (http://127.0.0.1:8181)
+// TOKEN_SIDECAR_PROFILE the profile, where the sidecar has several (default)
 // TOKEN_SIDECAR_CALLER  a line of the caller token file, where the sidecar wants one
 // PARTNER_URL           what to get from the partner
 //
@@ -12,6 +13,7 @@ import http from "node:http";
 
 const sidecar = process.env.TOKEN_SIDECAR ?? "http://127.0.0.1:8181";
 const partnerUrl = process.env.PARTNER_URL ?? "https://api-gateway.carry1st.com/api/pay1st/payments/methods";
+const profile = process.env.TOKEN_SIDECAR_PROFILE ?? "default";
 const callerToken = process.env.TOKEN_SIDECAR_CALLER;
 
 /** Asks the sidecar; resolves to {status, headers, body}. With node:http, because fetch knows no unix sockets. */
@@ -55,8 +57,10 @@ async function expect(status, answering) {
 
 /** [name, value] of the header that the partner expects now. */
 async function currentHeader() {
-  const { headers } = await expect(200, ask("GET", "/v1/authorize"));
-  return Object.entries(headers).find(([, value]) => value.startsWith("Bearer "));
+  const { headers } = await expect(200, ask("GET", `/v1/authorize/${profile}`));
+  // The sidecar names the header where the partner takes another scheme than Bearer, or none.
+  const named = headers["token-header"]?.toLowerCase();
+  return Object.entries(headers).find(([name, value]) => (named ? name === named : value.startsWith("Bearer ")));
 }
 
 /**
@@ -70,8 +74,8 @@ async function fetchFromPartner(url, options = {}) {
   const header = await currentHeader();
   const response = await call(header);
   if (response.status !== 401) return response;
-  const accessToken = header[1].slice("Bearer ".length);
-  await expect(202, ask("POST", "/v1/token/rejected", JSON.stringify({ accessToken })));
+  const accessToken = header[1].split(" ").at(-1);
+  await expect(202, ask("POST", `/v1/token/${profile}/rejected`, JSON.stringify({ accessToken })));
   const next = await currentHeader();
   if (next[1] === header[1]) return response;
   await response.body?.cancel();

@@ -6,12 +6,14 @@
 #   TOKEN_SIDECAR=unix:/run/token-sidecar/sidecar.sock sh token.sh    over a unix socket
 #
 # TOKEN_SIDECAR         http://host:port or unix:/path of the vending listener (http://127.0.0.1:8181)
+# TOKEN_SIDECAR_PROFILE the profile, where the sidecar has several (default)
 # TOKEN_SIDECAR_CALLER  a line of the caller token file, where the sidecar wants one
 # PARTNER_URL           what to get from the partner
 #
 # Prints the partner's answer. Exit code 0: the partner answered 2xx; 1: it did not, or there is no token.
 set -eu
 sidecar=${TOKEN_SIDECAR:-http://127.0.0.1:8181}
+profile=${TOKEN_SIDECAR_PROFILE:-default}
 partner_url=${PARTNER_URL:-https://api-gateway.carry1st.com/api/pay1st/payments/methods}
 
 # ask PATH [CURL ARGUMENTS]: prints the answer; fails when it is an error, whose problem document goes to stderr.
@@ -35,7 +37,13 @@ ask() {
 
 # The header that the partner expects, such as "AccessToken: Bearer ...".
 current() {
-    ask /v1/authorize --include | tr -d '\r' | grep '^[A-Za-z-]*: Bearer '
+    headers=$(ask "/v1/authorize/$profile" --include | tr -d '\r')
+    # The sidecar names the header where the partner takes another scheme than Bearer, or none.
+    named=$(printf '%s\n' "$headers" | sed -n 's/^[Tt]oken-[Hh]eader: //p')
+    case $named in
+        '') printf '%s\n' "$headers" | grep '^[A-Za-z-]*: Bearer ' ;;
+        *) printf '%s\n' "$headers" | grep -F -i "$named: " | grep -v -i '^token-header: ' ;;
+    esac
 }
 
 # Asks the partner with the header $1: the body goes to the file $answer, the status is printed.
@@ -53,8 +61,8 @@ header=$(current)
 status=$(call "$header")
 if [ "$status" = 401 ]; then
     # mktemp's files are for this user alone.
-    printf '{"accessToken": "%s"}' "${header#*: Bearer }" >"$report"
-    ask /v1/token/rejected --header 'Content-Type: application/json' --data "@$report" >/dev/null
+    printf '{"accessToken": "%s"}' "${header##* }" >"$report"
+    ask "/v1/token/$profile/rejected" --header 'Content-Type: application/json' --data "@$report" >/dev/null
     next=$(current)
     # The same one again: there is no other now, so the refusal stands.
     [ "$next" = "$header" ] || status=$(call "$next")
