@@ -37,6 +37,7 @@ test: $(VENV)/.test ## set up what is missing in .venv, and run what needs nothi
 
 test-all: test ## install other programs (proxies, Chromium, Prometheus, ...), and run the tests that need them, too
 	@tests/install-programs
+	@tests/oauth_servers/install
 	@$(PYTEST) 4 --tier rest $(ARGS)
 
 simulate: $(VENV)/.test ## run 10,000 seeded storms of faults (SEEDS=n FIRST=n), or one again (SEED=n)
@@ -93,6 +94,7 @@ lock: $(VENV)/.pip ## take the newest run-time dependencies into requirements.lo
 clean: ## remove everything that was made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .fuzz \
 		.screenshots .coverage htmlcov
+	rm -rf tests/oauth_servers/node_modules
 	find sidecar tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment that works is kept; half a one, left by an earlier failure, is made anew.

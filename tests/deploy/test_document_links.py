@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*TOP.glob("*.md"), *TOP.glob("[!.]*/**/*.md")])
+DOCUMENTS = sorted(path for path in (*TOP.glob("*.md"), *TOP.glob("[!.]*/**/*.md")) if "node_modules" not in path.parts)
 PAGE = "# One page\n\n## `a_b`, and *more*: [x](other.md)\n\n## Twice\n\n## Twice\n\n```\n# no heading\n```\n"
 
 

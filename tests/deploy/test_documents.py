@@ -19,7 +19,7 @@ README = (TOP / "README.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (TOP / "docs/settings.md").read_text(encoding="utf-8")
 METRICS_PAGE = (TOP / "docs/metrics.md").read_text(encoding="utf-8")
 COMMANDS_PAGE = (TOP / "docs/commands.md").read_text(encoding="utf-8")
-DOCUMENTS = [*TOP.glob("*.md"), *TOP.glob("[!.]*/**/*.md")]
+DOCUMENTS = [path for path in (*TOP.glob("*.md"), *TOP.glob("[!.]*/**/*.md")) if "node_modules" not in path.parts]
 
 
 def rows(first: str, page: str = README) -> list[list[str]]:

@@ -21,6 +21,7 @@ PROGRAMS = {
     "gcc": "build-essential",
     "node": "nodejs",
     "javac": "default-jdk-headless",
+    "npm": "npm",
     "chromium": "chromium",
     "nginx": "nginx-light",
     "haproxy": "haproxy",
