@@ -13,6 +13,7 @@ from sidecar.config.schema import Settings
 from sidecar.config.settings import ProfileSettings
 from sidecar.core.errors import ConfigurationError, CredentialsError
 from sidecar.core.model import Credentials
+from sidecar.core.partner_table import PartnerTable
 from sidecar.core.ports import CredentialsSource
 from sidecar.credentials.caller_token import first_caller_tokens
 from sidecar.credentials.directory import DirectoryCredentials
@@ -80,12 +81,20 @@ def problems_with_files(settings: Settings) -> list[str]:
         found += _problems(lambda: first_caller_tokens(tokens))
     for one in settings.profiles:
         if (directory := one.credentials_dir) is not None:
-            by_private_key = one.table.client_auth == "private_key_jwt"
-            read = DirectoryCredentials(directory, by_private_key=by_private_key).read
+            read = mounted_credentials(directory, one.table).read
             problems = _problems(partial(read_at_start, str(directory), read))
             found += (f"profile {one.profile.name}: {problem}" for problem in problems)
         found += _problems(partial(check_token_file, one))
     return found
+
+
+def mounted_credentials(directory: Path, table: PartnerTable) -> DirectoryCredentials:
+    """Return the source of the files that a partner with this table needs."""
+    return DirectoryCredentials(
+        directory,
+        by_private_key=table.client_auth == "private_key_jwt",
+        key_may_have_colon=table.key_may_have_colon,
+    )
 
 
 def check_token_file(settings: ProfileSettings) -> None:

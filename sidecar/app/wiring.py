@@ -10,7 +10,7 @@ from functools import partial
 
 import aiohttp
 
-from sidecar.app.settings_files import BackgroundCredentials, read_seal_keys
+from sidecar.app.settings_files import BackgroundCredentials, mounted_credentials, read_seal_keys
 from sidecar.config.schema import Settings
 from sidecar.config.settings import ProfileSettings
 from sidecar.core.errors import ConfigurationError
@@ -18,7 +18,7 @@ from sidecar.core.model import Credentials, Profile, Secret
 from sidecar.core.partner_table import PartnerTable
 from sidecar.core.ports import Clock, CredentialsSource, EventSink
 from sidecar.core.signing import holds
-from sidecar.credentials.directory import DirectoryCredentials, StaticCredentials
+from sidecar.credentials.directory import StaticCredentials
 from sidecar.file_operations import FileOperationError, FileOperations, FileStalls
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.transport import PartnerCertificates
@@ -78,10 +78,10 @@ def credentials_source(
     keep = RedactedCredentials(redactor).keep
     if (directory := settings.credentials_dir) is not None:
         operations = FileOperations("credentials", stalls, settings.profile.name)
-        source = DirectoryCredentials(directory, by_private_key=settings.table.client_auth == "private_key_jwt")
+        source = mounted_credentials(directory, settings.table)
         return BackgroundCredentials(source, operations, str(directory), keep=keep, on_change=on_change)
     if settings.credentials is not None:
-        return StaticCredentials(keep(settings.credentials))
+        return StaticCredentials(keep(settings.credentials), key_may_have_colon=settings.table.key_may_have_colon)
     raise ConfigurationError([f"profile {settings.profile.name} has no credentials"])
 
 

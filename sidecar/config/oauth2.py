@@ -1,4 +1,4 @@
-"""The settings of `SIDECAR_PARTNER=oauth2`; `sidecar.config.schema` has their names."""
+"""The partner, and the settings of `SIDECAR_PARTNER=oauth2`; `sidecar.config.schema` has their names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from sidecar.config import parsers
 from sidecar.config.settings import Setting
 from sidecar.core.table_values import url_path
 
+PARTNER = Setting(
+    parsers.word,
+    "pay1st",
+    "pay1st, flow1st, oauth2 (any server with the client-credentials grant of RFC 6749), or a table "
+    "[partners.NAME] of the TOML file",
+    per_profile=True,
+)
 TOKEN_PATH = Setting[str | None](
     url_path,
     "",
@@ -24,4 +31,12 @@ SCOPE = Setting[str | None](
 )
 AUDIENCE = Setting[str | None](
     parsers.printable, "", "for SIDECAR_PARTNER=oauth2: the audience asked for", per_profile=True
+)
+ASSERTION_AUDIENCE = Setting[str | None](
+    parsers.printable,
+    "",
+    "for SIDECAR_CLIENT_AUTH=private_key_jwt: the server that the assertion names, for servers that accept only their "
+    "issuer",
+    per_profile=True,
+    default_note="URL of the token endpoint",
 )

@@ -112,13 +112,6 @@ def secret(text: str) -> Secret:
     return Secret(text)
 
 
-def api_key(text: str) -> Secret:
-    """Parse an API key. RFC 7617 section 2: the user-id of HTTP Basic cannot contain a colon."""
-    if ":" in text:
-        raise ValueError("must not contain a colon: HTTP Basic cannot carry it")
-    return secret(text)
-
-
 def word(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", text):
         raise ValueError("must be 1 to 64 letters, digits, '_', '.', ':' or '-'")

@@ -18,7 +18,9 @@ from sidecar.core.partner_vocabulary import PartnerTableError, read_table
 from sidecar.core.proxies import is_loopback
 
 OAUTH2 = "oauth2"
-_OF_OAUTH2: tuple[Setting[Any], ...] = (Settings.token_path, Settings.client_auth, Settings.scope, Settings.audience)
+OF_OAUTH2: tuple[Setting[Any], ...] = (
+    Settings.token_path, Settings.client_auth, Settings.scope, Settings.audience, Settings.assertion_audience,
+)  # fmt: skip
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _UNKNOWN = PartnerTable(name="", token_path="/", content_type="application/json", access_field="accessToken")  # noqa: S106
 """Stands for a partner that cannot be used, so that the profile's other problems are found as well."""
@@ -96,7 +98,7 @@ def partner_of(values: Values, partners: Mapping[str, PartnerTable], diagnostics
                 f"[partners.NAME] of the TOML file, not {name!r}{did_you_mean(name, known)}"
             )
         return _UNKNOWN
-    for setting in _OF_OAUTH2:
+    for setting in OF_OAUTH2:
         if values.raw(setting) is not None:
             diagnostics.problem(
                 f"{values.origin(setting)} is for {Settings.partner.key} = oauth2 only: remove it, or set "
@@ -119,7 +121,7 @@ def _oauth2(values: Values, diagnostics: Diagnostics) -> PartnerTable:
     for setting in (Settings.scope, Settings.audience):
         if (text := values[setting]) is not None:
             fields[setting.key] = text
-    document = {
+    document: dict[str, object] = {
         "token_path": path,
         "oauth2": True,
         "request": "form",
@@ -128,6 +130,14 @@ def _oauth2(values: Values, diagnostics: Diagnostics) -> PartnerTable:
         "headers": {"Accept": "application/json"},
         "expires_field": "expires_in",
     }
+    if (audience := values[Settings.assertion_audience]) is not None:
+        if values[Settings.client_auth] == "private_key_jwt":
+            document["assertion_audience"] = audience
+        else:
+            diagnostics.problem(
+                f"{values.origin(Settings.assertion_audience)} has a use with {Settings.client_auth.key} = "
+                "private_key_jwt only: remove it"
+            )
     try:
         return read_table(OAUTH2, document)
     except PartnerTableError as error:

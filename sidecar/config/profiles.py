@@ -88,6 +88,8 @@ def _build_one(
             f"profile {name} authenticates with a private key: set {values.origin(Settings.credentials_dir)} to a "
             "directory with files api-key and private-key"
         )
+    if credentials is not None and ":" in credentials.api_key.reveal() and not table.key_may_have_colon and table.name:
+        diagnostics.problem(f"{values.origin(Settings.api_key)} must not contain a colon: HTTP Basic cannot carry it")
     return ProfileSettings(
         profile=profile,
         table=table,

@@ -75,17 +75,12 @@ class Settings:
         "the first encrypts, all decrypt",
     )
     seal = Setting(parsers.one_of(on=True, off=False), "on", "off: tokens are stored unencrypted (logs a warning)")
-    partner = Setting(
-        parsers.word,
-        "pay1st",
-        "pay1st, flow1st, oauth2 (any server with the client-credentials grant of RFC 6749), or a table "
-        "[partners.NAME] of the TOML file",
-        per_profile=True,
-    )
+    partner = oauth2.PARTNER
     token_path = oauth2.TOKEN_PATH
     client_auth = oauth2.CLIENT_AUTH
     scope = oauth2.SCOPE
     audience = oauth2.AUDIENCE
+    assertion_audience = oauth2.ASSERTION_AUDIENCE
     base_url = Setting[str | None](
         parsers.base_url,
         "",
@@ -98,11 +93,12 @@ class Settings:
     credentials_dir = Setting[Path | None](
         parsers.path,
         "",
-        "directory with the files api-key, api-secret and optionally signing-key, such as a mounted Secret",
+        "directory with the files api-key, api-secret (private-key for private_key_jwt) and optionally signing-key, "
+        "such as a mounted Secret",
         per_profile=True,
     )
     api_key = Setting[Secret | None](
-        parsers.api_key,
+        parsers.secret,
         "",
         "API key, for development; an error together with SIDECAR_CREDENTIALS_DIR",
         per_profile=True,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sidecar.config.partners import OAUTH2
+from sidecar.config.partners import OAUTH2, OF_OAUTH2
 from sidecar.config.schema import Settings
 from sidecar.config.settings import Diagnostics, Layer, Setting
 from sidecar.config.sources import Sources
@@ -17,9 +17,8 @@ from sidecar.core.partner_table import PartnerTable
 
 _CREDENTIALS: tuple[Setting[Any], ...] = (Settings.credentials_dir, Settings.api_key, Settings.api_secret)
 _OF_ONE_ACCOUNT = (*_CREDENTIALS, Settings.account, Settings.gateway_listen)
-_OF_OAUTH2: tuple[Setting[Any], ...] = (Settings.token_path, Settings.client_auth, Settings.scope, Settings.audience)
 _OF_ONE_ACCOUNT_IN_THE_ENVIRONMENT = (
-    Settings.partner, *_OF_OAUTH2, Settings.base_url, *_OF_ONE_ACCOUNT, Settings.role, Settings.gateway_allow,
+    Settings.partner, *OF_OAUTH2, Settings.base_url, *_OF_ONE_ACCOUNT, Settings.role, Settings.gateway_allow,
 )  # fmt: skip
 
 
@@ -35,7 +34,7 @@ def defaults_of_tables(sources: Sources, partners: Mapping[str, PartnerTable], d
     if len(sources.profiles) < 2:
         return sources.file
     _refuse_one_account_for_all(sources, diagnostics)
-    refused = [setting.key for setting in _OF_OAUTH2 if _is_for_some(setting, sources, diagnostics)]
+    refused = [setting.key for setting in OF_OAUTH2 if _is_for_some(setting, sources, diagnostics)]
     if _base_url_is_for_several(sources, partners, diagnostics):
         refused.append(Settings.base_url.key)
     return {key: value for key, value in sources.file.items() if key not in refused}
@@ -61,7 +60,7 @@ def _refuse_one_account_for_all(sources: Sources, diagnostics: Diagnostics) -> N
         for setting in settings:
             if setting.key in layer:
                 where = f"in each table of {sources.config} instead, {tables}"
-                if setting in _OF_OAUTH2:
+                if setting in OF_OAUTH2:
                     where = f"in the tables of {sources.config} with {Settings.partner.key} = {OAUTH2} instead"
                 diagnostics.problem(
                     f"{layer[setting.key].origin} would be the same for all {len(sources.profiles)} profiles: set "

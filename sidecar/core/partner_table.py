@@ -101,5 +101,10 @@ class PartnerTable:
         return tuple(value for each in constants for value in each.values() if isinstance(value, Secret))
 
     @property
+    def key_may_have_colon(self) -> bool:
+        """Whether the key is sent in another way than as the user-id of HTTP Basic, which a colon ends (RFC 7617)."""
+        return self.client_auth != "basic" or self.oauth2
+
+    @property
     def header(self) -> TokenHeader:
         return TokenHeader(self.token_header, self.token_scheme)

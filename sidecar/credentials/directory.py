@@ -28,8 +28,6 @@ from sidecar.secret_file import (
 
 _SECRET, _PRIVATE_KEY = "api-secret", "private-key"
 _ATTEMPTS = 100
-_MIN_RSA_BITS = 2048
-"""RFC 7518 section 3.3."""
 
 _Fingerprint: TypeAlias = tuple[FileStamp | None, ...]
 
@@ -40,11 +38,13 @@ class StaticCredentials:
     Raises `CredentialsError` for credentials that cannot be sent.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, *, key_may_have_colon: bool = False) -> None:
+        """`key_may_have_colon`: the key is not the user-id of plain HTTP Basic."""
         for name, secret in (("api-key", credentials.api_key), ("api-secret", credentials.api_secret)):
             if problem := secret_problem(secret.reveal()):
                 raise CredentialsError(f"{name}: {problem}")
-        _check_key(credentials.api_key.reveal())
+        if not key_may_have_colon:
+            _check_key(credentials.api_key.reveal())
         self._credentials = credentials
 
     def read(self) -> Credentials:
@@ -54,14 +54,16 @@ class StaticCredentials:
 class DirectoryCredentials:
     """`core.ports.CredentialsSource` over a directory with `api-key`, `api-secret` and optionally `signing-key`.
 
-    `by_private_key`: a file `private-key` (PEM) stands in for `api-secret`.
+    `by_private_key`: a file `private-key` (PEM) stands in for `api-secret`. `key_may_have_colon`: the key is not the
+    user-id of plain HTTP Basic.
 
     Reads as `read_secret` does. In a plain directory, without `..data`, a change during the reading is detected by the
     files' times.
     """
 
-    def __init__(self, path: Path, *, by_private_key: bool = False) -> None:
+    def __init__(self, path: Path, *, by_private_key: bool = False, key_may_have_colon: bool = False) -> None:
         self._path = path
+        self._key_may_have_colon = key_may_have_colon
         self._secret_file = _PRIVATE_KEY if by_private_key else _SECRET
         self._files = ("api-key", self._secret_file, "signing-key")
 
@@ -113,6 +115,8 @@ class DirectoryCredentials:
         for name in self._files:
             try:
                 text = _read_text(name, directory)
+                if name == "api-key" and text is not None and not self._key_may_have_colon:
+                    _check_key(text)
             except CredentialsError as error:
                 problems += error.problems
                 continue
@@ -146,14 +150,11 @@ def _file_state(name: str, directory: int) -> FileStamp | None:
 def _read_text(name: str, directory: int) -> str | None:
     """Return the text of one file, or None when there is no such file. Raises `CredentialsError`."""
     try:
-        text = read_private_key(name, directory) if name == _PRIVATE_KEY else read_secret(name, directory=directory)
+        return _read_private_key(name, directory) if name == _PRIVATE_KEY else read_secret(name, directory=directory)
     except NoSecretFileError:
         return None
     except SecretFileError as error:
         raise CredentialsError(f"{name}: {error}") from None
-    if name == "api-key":
-        _check_key(text)
-    return text
 
 
 def _check_key(text: str) -> None:
@@ -162,21 +163,14 @@ def _check_key(text: str) -> None:
         raise CredentialsError("api-key: has a colon, which would end it early")
 
 
-def read_private_key(path: str, directory: int) -> str:
+def _read_private_key(name: str, directory: int) -> str:
     """Return the PEM text of a private key that can sign. Raises `SecretFileError`."""
-    text = read_text(path, MAX_SECRET_BYTES, directory=directory).strip()
+    text = read_text(name, MAX_SECRET_BYTES, directory=directory).strip()
     # Imported here: other clients need no cryptography.
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from sidecar.credentials.private_key import checked_key
 
     try:
-        key = load_pem_private_key(text.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # Without the cause, which may quote the file.
-        raise SecretFileError("no private key in PEM form without a pass phrase") from None
-    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _MIN_RSA_BITS:
-        return text
-    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
-        return text
-    raise SecretFileError(f"must be an RSA key of {_MIN_RSA_BITS} bits or more, or an EC key on P-256")
+        checked_key(text)
+    except ValueError as error:
+        raise SecretFileError(str(error)) from None
+    return text

@@ -6,17 +6,15 @@ import base64
 import json
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
 from sidecar.core.model import Seconds, Secret, UtcTime
+from sidecar.credentials.private_key import algorithm, load_key, sign
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-VALID_S: Seconds = 120
-"""Long enough for clocks that differ by a minute: servers refuse an assertion from the future or the past."""
-_ES256_BYTES = 32
+AHEAD_S: Seconds = 30
+"""By how much our clock may be ahead: many servers refuse an assertion that was issued in their future."""
+VALID_S: Seconds = 90
+"""By how much our clock may be behind. Some servers refuse an assertion that is valid for more than five minutes, or
+that was issued more than a minute ago."""
 
 
 def client_assertion(client_id: str, private_key: Secret, audience: str, jwt_id: str, now: UtcTime) -> str:
@@ -24,21 +22,12 @@ def client_assertion(client_id: str, private_key: Secret, audience: str, jwt_id:
 
     Raises `ValueError` for a key that cannot sign.
     """
-    key = load_pem_private_key(private_key.reveal().encode(), password=None)
-    is_rsa = isinstance(key, rsa.RSAPrivateKey)
-    issued_at = int(now)
-    times = {"iat": issued_at, "exp": issued_at + int(VALID_S)}
+    key = load_key(private_key.reveal())
+    times = {"iat": int(now - AHEAD_S), "exp": int(now + VALID_S)}
     claims = {"iss": client_id, "sub": client_id, "aud": audience, "jti": jwt_id, **times}
-    head = {"alg": "RS256" if is_rsa else "ES256", "typ": "JWT"}
+    head = {"alg": algorithm(key), "typ": "JWT"}
     signed = f"{_encoded(json.dumps(head).encode())}.{_encoded(json.dumps(claims).encode())}"
-    if isinstance(key, rsa.RSAPrivateKey):
-        signature = key.sign(signed.encode(), padding.PKCS1v15(), SHA256())
-    elif isinstance(key, ec.EllipticCurvePrivateKey):
-        r, s = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(SHA256())))
-        signature = r.to_bytes(_ES256_BYTES, "big") + s.to_bytes(_ES256_BYTES, "big")
-    else:
-        raise ValueError("neither RSA nor EC")  # noqa: TRY004 - as for every other key that cannot sign
-    return f"{signed}.{_encoded(signature)}"
+    return f"{signed}.{_encoded(sign(key, signed.encode()))}"
 
 
 def _encoded(content: bytes) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from sidecar.core.model import Credentials, Secret, UtcTime
 from sidecar.core.partner_table import Constant, PartnerTable
@@ -142,7 +142,8 @@ def _request(
 def _basic(key: str, secret: str, *, form_encoded: bool) -> str:
     """Return the credentials of HTTP Basic. RFC 6749 section 2.3.1 asks for form-encoded ones, RFC 7617 does not."""
     if form_encoded:
-        key, secret = quote_plus(key), quote_plus(secret)
+        # A space as %20, not +: the same form to those who decode forms, and plain to those who decode only %XX.
+        key, secret = quote(key, safe=""), quote(secret, safe="")
     # RFC 7617 leaves the charset open; only UTF-8 can encode every key.
     return base64.b64encode(f"{key}:{secret}".encode()).decode()
 

@@ -60,7 +60,7 @@ BY_KEY: dict[str, Setting[Any]] = {setting.key: setting for setting in SETTINGS}
         *[("base_url", text) for text in ("https://a b", "https://a:b", "https://[::1", "https://u:p@a")],
         *[("account", text) for text in ("", "x" * 129, "a\nb", "a\x00b", "\udc80", "a\u2028b")],
         *[("role", text) for text in ("a b", '"', "x" * 65)],
-        *[("api_key", text) for text in ("a:b", "a\nb", "a\x00b")],
+        *[("api_key", text) for text in ("a\nb", "a\x00b")],
         *[("store", text) for text in ("redis:", "http://a", "redis://", "unix://a", "redis://a/x", "redis://a:b")],
         *[("store", text) for text in ("sqlite:", "sqlite://", "sqlite:///", "sqlite:state.db", "sqlite://state.db")],
         *[

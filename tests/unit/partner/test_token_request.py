@@ -15,7 +15,7 @@ from sidecar.partner.token_request import TokenRequest, grant_request, refresh_r
 KEY, SECRET, SIGNING_KEY, REFRESH = "canary key+é", "canary:s%cret&", "canary-signing", "canary-refresh"
 CREDENTIALS = Credentials(api_key=Secret(KEY), api_secret=Secret(SECRET), signing_key=Secret(SIGNING_KEY))
 BASIC = "Basic " + base64.b64encode("canary key+é:canary:s%cret&".encode()).decode()
-FORM_BASIC = "Basic " + base64.b64encode(b"canary+key%2B%C3%A9:canary%3As%25cret%26").decode()
+FORM_BASIC = "Basic " + base64.b64encode(b"canary%20key%2B%C3%A9:canary%3As%25cret%26").decode()
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 Table = dict[str, object]
 IN_BODY: Table = {"client_auth": "body", "key_field": "id", "secret_field": "secret"}
