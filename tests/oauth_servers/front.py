@@ -16,6 +16,9 @@ from tests.support.programs import found
 NOISE = "noise"
 """The user agent of calls of the test itself, which count for the limit and are not in `Front.calls`."""
 
+ROUNDING_S = 0.05
+"""nginx counts in milliseconds, and reads its clock once for all that happens at one moment."""
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -54,9 +57,9 @@ class Front:
 
 
 @contextmanager
-def front(folder: Path, port: int, server_port: int, limit: str = "") -> Iterator[Front]:
+def front(folder: Path, port: int, server_port: int, limit: str = "", retry_after: str = "") -> Iterator[Front]:
     """Run nginx. `limit` is a rate such as `6r/m`, for all clients together; beyond it they get 429."""
-    (folder / "nginx.conf").write_text(_configuration(folder, port, server_port, limit))
+    (folder / "nginx.conf").write_text(_configuration(folder, port, server_port, limit, retry_after))
     command = [found("nginx") or "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
         try:
@@ -66,11 +69,12 @@ def front(folder: Path, port: int, server_port: int, limit: str = "") -> Iterato
             running.terminate()
 
 
-def _configuration(folder: Path, port: int, server_port: int, limit: str) -> str:
+def _configuration(folder: Path, port: int, server_port: int, limit: str, retry_after: str) -> str:
     paths = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     zone = f"limit_req_zone $server_name zone=calls:1m rate={limit}; limit_req_status 429;" if limit else ""
+    wait = f"add_header Retry-After {retry_after} always;"
     return f"""
         user {getpass.getuser()}; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr notice;
         events {{}}
@@ -82,6 +86,7 @@ def _configuration(folder: Path, port: int, server_port: int, limit: str) -> str
                 listen 127.0.0.1:{port};
                 server_name front;
                 access_log {folder}/access.log arrivals;
+                {f"error_page 429 @wait; location @wait {{ {wait} return 429; }}" if retry_after else ""}
                 location / {{
                     {"limit_req zone=calls;" if limit else ""}
                     proxy_pass http://127.0.0.1:{server_port};

@@ -78,13 +78,14 @@ async def open_scene(
     *,
     lifetime_s: int = 900,
     limit: str = "",
+    retry_after: str = "",
     **settings: str,
 ) -> AsyncIterator[Scene]:
     """Start server, nginx and store; the fleet has no replica yet. Settings are named without `SIDECAR_`."""
     port, front_port = free_port(), free_port()
     server = AuthorizationServer(kind, folder, port, f"http://127.0.0.1:{front_port}", (client,), lifetime_s)
     async with open_fleet(folder, redis) as fleet:
-        with front(folder, front_port, port, limit) as before:
+        with front(folder, front_port, port, limit, retry_after) as before:
             fleet.mount(client.id, client.secret)
             fleet.settings |= {
                 "SIDECAR_PARTNER": "oauth2",

@@ -1,25 +1,21 @@
-"""Three replicas under load as clients of each server: their calls, cool-downs and recoveries."""
+"""Three replicas as clients of each server: their calls under load, and what a restart and an outage cost."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from pathlib import Path
 
-import aiohttp
 import pytest
 
-from tests.oauth_servers.front import NOISE
-from tests.oauth_servers.scene import Scene, open_scene
+from sidecar.core.policy import BACKOFF_FLOOR_S
+from tests.oauth_servers.front import ROUNDING_S
+from tests.oauth_servers.scene import open_scene
 from tests.oauth_servers.servers import KINDS, Kind
 from tests.servers import RedisServer
-from tests.support.replica import LOOK_S, Replica, until
+from tests.support.replica import Replica, until
 
 LIFETIME_S = 8
 LIFETIMES = 3
-COOLDOWN_S = 4
-ROUNDING_S = 0.05
-"""nginx counts in milliseconds, and reads its clock once for all that happens at one moment."""
 pytestmark = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 
@@ -36,49 +32,6 @@ async def test_three_replicas_under_load_make_one_token_call_a_lifetime(
         assert set(scene.front.statuses) == {200}
         assert min(gaps_s) > LIFETIME_S / 2, "a second call for one lifetime would follow at once"
         assert len(scene.accepted) >= len(scene.front.calls) - 1, "each call gave a token that was used"
-
-
-async def make_noise(scene: Scene) -> None:
-    """Use up the limit, as another client of the server does, until a sidecar has had its 429."""
-    async with aiohttp.ClientSession(headers={"User-Agent": NOISE}) as session:
-        while 429 not in scene.front.statuses:
-            async with session.post(f"{scene.front.url}/token"):
-                await asyncio.sleep(LOOK_S)
-
-
-async def test_a_limit_in_front_stops_all_calls_for_the_cool_down(
-    kind: Kind, tmp_path: Path, own_redis_server: RedisServer
-) -> None:
-    """nginx counts the calls of all clients together, and sends no Retry-After."""
-    opened = open_scene(
-        kind, tmp_path, own_redis_server, lifetime_s=LIFETIME_S, limit="30r/m", COOLDOWN_S=str(COOLDOWN_S)
-    )
-    async with opened as scene:
-        replicas = await scene.fleet.ready(3)
-        await make_noise(scene)
-        async with asyncio.TaskGroup() as apps:
-            for replica in replicas:
-                apps.create_task(waits_for_the_next(scene, replica.url))
-        calls = scene.front.calls
-        for before, after in itertools.pairwise(calls):
-            if before.status == 429:
-                assert after.at - before.at > COOLDOWN_S - ROUNDING_S, calls
-        assert calls[-1].status == 200
-        await until(lambda: scene.fleet.agree())
-        await scene.token(replicas[0])
-
-
-async def waits_for_the_next(scene: Scene, url: str) -> None:
-    """Ask until a token of after the cool-down comes. Meanwhile the old one, or the reason why there is none."""
-
-    def recovered() -> bool:
-        return scene.front.statuses[-1] == 200
-
-    while not recovered():
-        async with scene.fleet.session.get(f"{url}/v1/token", headers={"Sidecar-Request": "true"}) as response:
-            document = await response.json()
-            assert response.status == 200 or document["code"] in ("partner-cooling-down", "timeout"), document
-        await asyncio.sleep(LOOK_S)
 
 
 async def test_after_a_restart_with_other_keys_reports_lead_to_one_new_token(
@@ -102,3 +55,29 @@ async def test_after_a_restart_with_other_keys_reports_lead_to_one_new_token(
             await until(has_another)
         assert scene.front.statuses == [200, 200]
         assert len(scene.accepted) == 2
+
+
+async def test_an_outage_is_told_when_the_token_has_ended_and_over_with_the_first_call_after_it(
+    kind: Kind, tmp_path: Path, own_redis_server: RedisServer
+) -> None:
+    opened = open_scene(kind, tmp_path, own_redis_server, lifetime_s=LIFETIME_S, REQUEST_TIMEOUT_S="1", POLL_S="0.3")
+    async with opened as scene:
+        replicas = await scene.fleet.ready(3)
+        scene.server.stop()
+        for replica in replicas:
+
+            async def is_told(replica: Replica = replica) -> bool:
+                return (await replica.ask()).code == "partner-unavailable"
+
+            await until(is_told)
+        scene.server.start()
+        for replica in replicas:
+            await until(replica.ready)
+            await scene.token(replica)
+        calls = scene.front.calls
+        failed = [call for call in calls if call.status == 502]
+        after = calls.index(failed[-1]) + 1
+        assert scene.front.statuses[after - len(failed) :] == [502] * len(failed) + [200] * (len(calls) - after)
+        assert scene.accepted
+        gaps_s = [later.at - earlier.at for earlier, later in itertools.pairwise(failed)]
+        assert min(gaps_s, default=BACKOFF_FLOOR_S) >= BACKOFF_FLOOR_S - ROUNDING_S, "one call at a time, none at once"
