@@ -35,10 +35,7 @@ class ProfileProvider:
         *,
         has_recipe: bool = True,
     ) -> None:
-        """`build` assembles one account, whose calls measure `partner_clock`. Raises `CredentialsError`.
-
-        `has_recipe`: whether the partner's table has a signing recipe. Without one, a signing key has no use.
-        """
+        """`build` assembles one account, whose calls measure `partner_clock`. Raises `CredentialsError`."""
         self._profile = profile
         self._source = source
         self._build = build
@@ -61,8 +58,8 @@ class ProfileProvider:
 
     @property
     def signing_key(self) -> Secret | None:
-        """The signing key beside the credentials of the current account."""
-        return self._current.credentials.latest.signing_key
+        """The signing key beside the credentials of the current account; None where it has no use."""
+        return self._current.credentials.latest.signing_key if self._has_recipe else None
 
     # -- vending ------------------------------------------------------------------------------------------------------
 
@@ -121,8 +118,7 @@ class ProfileProvider:
 
     def snapshot(self) -> Snapshot:
         """Return the current account's snapshot, or the tried one's if the current has no token; problems of both."""
-        signs = self._has_recipe and self.signing_key is not None
-        return replace(self._snapshot(), signs=signs, clock_offset_s=self.partner_clock.offset_s)
+        return replace(self._snapshot(), signs=self.signing_key is not None, clock_offset_s=self.partner_clock.offset_s)
 
     def _snapshot(self) -> Snapshot:
         shown = self._current.parts.broker.snapshot()
@@ -159,7 +155,6 @@ class ProfileProvider:
                 await asyncio.wait(tasks)
 
     def reload_credentials(self) -> None:
-        """Read the credentials now."""
         self._current.parts.refresher.reload_credentials()
 
     def stop(self) -> None:
@@ -229,7 +224,7 @@ class ProfileProvider:
             if tried.parts.broker.has_good_token:
                 self._switch_to(tried)
                 return
-            # The condition of a held token may change too, and sets no event.
+            # The held token's condition may change too, and sets no event.
             await tried.parts.broker.changed(tried.parts.replica.token_id, self._profile.poll_s)
 
     def _switch_to(self, tried: Account) -> None:
