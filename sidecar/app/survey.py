@@ -10,7 +10,7 @@ from sidecar.app.clock import SystemClock
 from sidecar.app.wiring import credentials_source, open_settings_store, partner_certificates, settings_sealer
 from sidecar.config.schema import Settings
 from sidecar.config.settings import ProfileSettings
-from sidecar.core.errors import PartnerError
+from sidecar.core.errors import PartnerError, StoreError
 from sidecar.core.events import Event
 from sidecar.core.model import Profile, Seconds
 from sidecar.core.partner_table import SignProbe
@@ -60,6 +60,8 @@ class Survey:
             await self._steps(account, probe)
         except SurveyStoppedError as error:
             self.stopped = str(error)
+        except StoreError as error:
+            self.stopped = f"the store is not there ({error.cause}): it holds the budget"
         except PartnerError as error:
             said = "" if error.detail is None else f" ({error.detail.status} {error.detail.error_code})".rstrip()
             self.stopped = f"the partner gave no token: {error.kind}{said}"

@@ -8,19 +8,26 @@ from dataclasses import dataclass, replace
 
 import aiohttp
 
-from sidecar.core.errors import FailureKind, PartnerError, StoreError
+from sidecar.core.errors import FailureKind, PartnerError
 from sidecar.core.model import Credentials, PartnerToken, Profile, Seconds, Secret, UtcTime
 from sidecar.core.partner_table import PartnerTable
 from sidecar.core.ports import Clock, SharedState
-from sidecar.core.shared_state import ClaimRequest, CoolingDown, FailureReport, Granted, Held, OverBudget, Pause
+from sidecar.core.shared_state import (
+    ClaimRequest,
+    CoolingDown,
+    FailureReport,
+    Granted,
+    Held,
+    Outcome,
+    OverBudget,
+    Pause,
+)
 from sidecar.core.signing import signature_headers
 from sidecar.partner.client import PartnerClient
 from sidecar.partner.response import read_document
 from sidecar.partner.transport import TRANSPORT_ERRORS, PartnerCertificates, proxy_for
 from sidecar.vending.partner_clock import PartnerClock
 
-_BEYOND_EVERY_FENCE = 2**52
-"""So that no stored token is adopted: the survey wants calls."""
 _MAX_BODY_BYTES = 64 * 1024
 
 
@@ -118,21 +125,13 @@ class SurveyedAccount:
         self.partner_clock.measure(date, sent_at, received_at)
 
     async def _permit(self) -> tuple[str, int]:
-        """Wait for a permit and the lease; return its nonce and fence. Raises `SurveyStoppedError` in a cool-down."""
+        """Wait for a permit and the lease; return its nonce and fence.
+
+        Raises `SurveyStoppedError` in a cool-down, and `StoreError`.
+        """
         nonce = f"survey/{self.clock.new_id()}"
-        ask = ClaimRequest(
-            nonce=nonce,
-            known=_BEYOND_EVERY_FENCE,
-            fence=0,
-            epoch="",
-            caller_requested=False,
-            credentials_id=self.credentials.credentials_id,
-        )
         while True:
-            try:
-                outcome = (await self._state.claim(ask)).outcome
-            except StoreError as error:
-                raise SurveyStoppedError(f"the store is not there ({error.cause}): it holds the budget") from None
+            outcome = await self._claim(nonce)
             match outcome:
                 case Granted():
                     return nonce, outcome.fence
@@ -148,6 +147,19 @@ class SurveyedAccount:
                     await self.clock.sleep(min(left_s, 1))
                 case _:
                     await self.clock.sleep(1)
+
+    async def _claim(self, nonce: str) -> Outcome:
+        """Ask for the lease. No stored token is adopted, since the survey wants calls. Raises `StoreError`."""
+        state = await self._state.peek(0)
+        ask = ClaimRequest(
+            nonce=nonce,
+            known=state.fence,
+            fence=state.fence,
+            epoch=state.epoch,
+            caller_requested=False,
+            credentials_id=self.credentials.credentials_id,
+        )
+        return (await self._state.claim(ask)).outcome
 
     async def request(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,35 +10,12 @@ from typing import Any
 import pytest
 
 from sidecar.app.running import load_settings
-from sidecar.app.survey import Survey, SurveyOptions, survey
+from sidecar.app.survey import SurveyOptions, survey
 from sidecar.core.model import Budget, Secret
-from sidecar.sandbox import Sandbox, SandboxConfig
+from sidecar.sandbox import Sandbox
 from tests.support.hand_clock import HandClock
+from tests.support.surveys import CONFIG, USUAL, found, surveyed, write_keys
 
-KEYS = {"api-key": "survey-key", "api-secret": "survey-secret", "signing-key": "survey-signing-key"}
-CONFIG = SandboxConfig(
-    api_key=Secret(KEYS["api-key"]),
-    api_secret=Secret(KEYS["api-secret"]),
-    signing_key=Secret(KEYS["signing-key"]),
-    limit=Budget(1000, 60),
-    token_lifetime_s=3000,
-)
-USUAL = {
-    "declared-lifetime": "none",
-    "dates": "yes, +0 s",
-    "get-signed": "no",
-    "same-after-grant": "no",
-    "old-after-grant": "yes",
-    "same-after-refresh": "no",
-    "refresh-auth": "no",
-    "old-after-refresh": "yes",
-    "refresh-reuse": "no",
-    "reuse-ends-family": "no",
-    "post-signed": "yes",
-    "timestamp-tolerance": "300",
-    "old-token-signs": "yes",
-}
-"""What is found of a sandbox without options."""
 SAME_TOKEN = "not found out: it is the same token"
 SAME_TOKENS = "not found out: the refresh gave the same tokens"
 MODES: Mapping[str, tuple[dict[str, Any], dict[str, str]]] = {
@@ -67,31 +43,6 @@ MODES: Mapping[str, tuple[dict[str, Any], dict[str, str]]] = {
     "tolerance": ({"timestamp_tolerance_s": 17}, {"timestamp-tolerance": "17"}),
     "timestamp of the token": ({"timestamp_of": "token"}, {"old-token-signs": "no, not one of more than 300 s"}),
 }  # fmt: skip
-
-
-async def surveyed(
-    folder: Path, config: SandboxConfig, options: SurveyOptions | None = None, **settings: str
-) -> Survey:
-    for name, text in KEYS.items():
-        (folder / name).write_text(text)
-    clock = HandClock()
-    sandbox = Sandbox(config, clock)
-    url = await sandbox.start()
-    try:
-        loaded = load_settings(
-            {"SIDECAR_BASE_URL": url, "SIDECAR_CREDENTIALS_DIR": str(folder)}
-            | {f"SIDECAR_{name}": text for name, text in settings.items()}
-        )
-        options = options or SurveyOptions()
-        done = await survey(loaded, loaded.profiles[0], options, lambda _: True, lambda _: None, clock)
-    finally:
-        await sandbox.stop()
-    assert not any(request["status"] == 201 for request in sandbox.state.journal.shown()["requests"])  # type: ignore[attr-defined]
-    return done
-
-
-def found(done: Survey) -> dict[str, str]:
-    return {one.key: one.found for one in done.findings}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -136,14 +87,43 @@ async def test_a_429_ends_it_and_what_was_found_stays(tmp_path: Path) -> None:
     assert found(done)["old-after-grant"] == "yes"
 
 
+async def test_no_call_is_made_in_a_cool_down_of_the_store(tmp_path: Path) -> None:
+    """The first run ends with a 429, which the fleet's store remembers."""
+    write_keys(tmp_path)
+    clock = HandClock()
+    sandbox = Sandbox(replace(CONFIG, limit=Budget(1, 600)), clock)
+    settings = load_settings(
+        {
+            "SIDECAR_BASE_URL": await sandbox.start(),
+            "SIDECAR_CREDENTIALS_DIR": str(tmp_path),
+            "SIDECAR_STORE": f"sqlite://{tmp_path}/state.db",
+            "SIDECAR_SEAL": "off",
+        }
+    )
+    try:
+        runs = [
+            await survey(settings, settings.profiles[0], SurveyOptions(), lambda _: True, lambda _: None, clock)
+            for _ in range(2)
+        ]
+    finally:
+        await sandbox.stop()
+    assert "the partner answered 429" in runs[0].stopped
+    assert "the account is in a cool-down for" in runs[1].stopped
+    assert len(sandbox.state.journal.calls) == 2
+
+
+async def test_without_the_store_that_holds_the_budget_no_call_is_made(tmp_path: Path) -> None:
+    done = await surveyed(tmp_path, CONFIG, STORE="redis://127.0.0.1:1", SEAL="off")
+    assert (done.findings, "the store is not there" in done.stopped) == ([], True)
+
+
 async def test_an_account_that_gets_no_token_is_said(tmp_path: Path) -> None:
     done = await surveyed(tmp_path, replace(CONFIG, api_secret=Secret("another")))
     assert (done.findings, done.stopped) == ([], "the partner gave no token: rejected (401 SANDBOX-UNAUTHORIZED)")
 
 
 async def test_a_step_that_is_not_wanted_is_left_out(tmp_path: Path) -> None:
-    for name, text in KEYS.items():
-        (tmp_path / name).write_text(text)
+    write_keys(tmp_path)
     settings = load_settings({"SIDECAR_BASE_URL": "http://127.0.0.1:9", "SIDECAR_CREDENTIALS_DIR": str(tmp_path)})
     asked: list[str] = []
 
@@ -153,54 +133,6 @@ async def test_a_step_that_is_not_wanted_is_left_out(tmp_path: Path) -> None:
 
     done = await survey(settings, settings.profiles[0], SurveyOptions(), no, lambda _: None, HandClock())
     assert (done.findings, done.stopped, len(asked)) == ([], "", 1)
-
-
-async def test_it_watches_how_long_a_token_lives(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    options = SurveyOptions(watch_state=state, watch_every_s=10)
-    done = await surveyed(tmp_path, replace(CONFIG, token_lifetime_s=605), options)
-    assert found(done)["lives"] == "600 to 610 s"
-    assert not state.exists()
-
-
-async def test_a_watch_goes_on_where_it_was_left(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    state.write_text("no JSON")
-    done = await surveyed(tmp_path, CONFIG, SurveyOptions(watch_state=state))
-    assert "is no state of a survey" in done.stopped
-    state.write_text(json.dumps({"access": "a", "issuedAt": 1, "acceptedAt": 2, "profileId": "another"}))
-    done = await surveyed(tmp_path, CONFIG, SurveyOptions(watch_state=state))
-    assert "is of another account" in done.stopped
-
-
-async def test_a_watch_that_was_interrupted_tries_the_same_token_again(tmp_path: Path) -> None:
-    """The second run starts with the state of the first, and needs no new token for it."""
-    for name, text in KEYS.items():
-        (tmp_path / name).write_text(text)
-    clock, state = HandClock(), tmp_path / "state"
-    sandbox = Sandbox(replace(CONFIG, token_lifetime_s=605), clock)
-    settings = load_settings({"SIDECAR_BASE_URL": await sandbox.start(), "SIDECAR_CREDENTIALS_DIR": str(tmp_path)})
-    options = SurveyOptions(watch_state=state, watch_every_s=10)
-
-    class InterruptedRunError(Exception): ...
-
-    class Impatient(HandClock):
-        async def sleep(self, delay_s: float) -> None:
-            raise InterruptedRunError
-
-    def watching_only(what: str) -> bool:
-        return what.startswith(("Get two tokens", "Try one token"))
-
-    try:
-        with pytest.raises(InterruptedRunError):
-            await survey(settings, settings.profiles[0], options, watching_only, lambda _: None, Impatient())
-        assert state.stat().st_mode & 0o777 == 0o600
-        before = len(sandbox.state.journal.calls)
-        done = await survey(settings, settings.profiles[0], options, watching_only, lambda _: None, clock)
-        assert len(sandbox.state.journal.calls) == before + 2, "the two of the first step"
-    finally:
-        await sandbox.stop()
-    assert found(done)["lives"] == "600 to 610 s"
 
 
 ACME = """
@@ -226,8 +158,7 @@ sign = {{ parts = ["body", "timestamp"], timestamp_header = "X-T", signature_hea
 
 async def test_a_partner_that_is_a_table_is_surveyed_as_well(tmp_path: Path) -> None:
     """Its table says that a refresh takes key and secret, and its sandbox is as strict as that."""
-    for name, text in KEYS.items():
-        (tmp_path / name).write_text(text)
+    write_keys(tmp_path)
     config = tmp_path / "sidecar.toml"
     config.write_text(ACME.format(folder=tmp_path))
     table = load_settings({"SIDECAR_CONFIG": str(config), "SIDECAR_BASE_URL": "http://127.0.0.1:9"}).profiles[0].table
