@@ -12,7 +12,7 @@ from sidecar.config.schema import Settings
 from sidecar.config.settings import ProfileSettings
 from sidecar.core.errors import PartnerError, StoreError
 from sidecar.core.events import Event
-from sidecar.core.model import Profile, Seconds
+from sidecar.core.model import Seconds
 from sidecar.core.partner_table import SignProbe
 from sidecar.core.ports import Clock
 from sidecar.file_operations import FileStalls
@@ -32,7 +32,6 @@ _LONGEST_WAIT_S: Seconds = 900
 class SurveyOptions:
     """`probe_path` and `sign_probe` None: the partner's table is asked. `watch_state` None: nothing is watched."""
 
-    profile: str = ""
     probe_path: str | None = None
     sign_probe: SignProbe | None = None
     watch_state: Path | None = None
@@ -41,12 +40,10 @@ class SurveyOptions:
 
 @dataclass(slots=True)
 class Survey:
-    """`ask` is called before each step with what it does; `say` with lines about waits."""
+    """`ask` is called before each step with what it does."""
 
-    settings: ProfileSettings
     options: SurveyOptions
     ask: Callable[[str], bool]
-    say: Callable[[str], None]
     findings: list[Finding] = field(default_factory=list)
     stopped: str = ""
     """Why the survey ended before its last step; empty when it did not."""
@@ -92,19 +89,19 @@ class Survey:
             return
         issued_at = account.clock.monotonic()
         access = (await account.grant()).access
-        finding, refusals = await signatures.of_posts(account, probe, access)
+        finding, refusal = await signatures.of_posts(account, probe, access)
         self.findings.append(finding)
-        if refusals is None:
+        if refusal is None:
             why = "right and wrong signatures cannot be told apart"
             self.findings += (unknown(key, what, why) for key, what in questions[1:])
             return
-        finding, tolerance_s = await signatures.of_timestamps(account, probe, access, refusals)
+        finding, tolerance_s = await signatures.of_timestamps(account, probe, access, refusal)
         self.findings.append(finding)
         if tolerance_s is None or tolerance_s > _LONGEST_WAIT_S:
             why = "the tolerance is too large to wait for"
             self.findings.append(unknown(*questions[2], why))
         elif self.ask(f"Wait until the token is older than {tolerance_s:g} s, and sign with it."):
-            args = (account, probe, access, issued_at, tolerance_s, refusals)
+            args = (account, probe, access, issued_at, tolerance_s, refusal)
             self.findings.append(await signatures.of_old_tokens(*args))
 
     async def _watch(self, account: SurveyedAccount, probe: Probe | None) -> None:
@@ -125,15 +122,18 @@ async def survey(
     say: Callable[[str], None],
     clock: Clock | None = None,
 ) -> Survey:
-    """Survey the account of a profile. `clock` None: the system's. Raises `ConfigurationError`, `CredentialsError`."""
+    """Survey the account of a profile. `say` gets lines about waits. `clock` None: the system's.
+
+    Raises `ConfigurationError`, `CredentialsError`.
+    """
     clock = clock or SystemClock()
     stalls, sink = FileStalls(), _NoSink()
     credentials = credentials_source(chosen, Redactor(), stalls).read()
     store = open_settings_store(settings, settings_sealer(settings), clock, stalls)
     session = open_session()
-    made = Survey(chosen, options, ask, say)
+    made = Survey(options, ask)
     try:
-        profile = chosen.profile if chosen.profile.account else _named(chosen, credentials.account)
+        profile = replace(chosen.profile, account=chosen.profile.account or credentials.account)
         account = SurveyedAccount(
             profile,
             chosen.table,
@@ -150,10 +150,6 @@ async def survey(
         await session.close()
         await store.close()
     return made
-
-
-def _named(settings: ProfileSettings, account: str) -> Profile:
-    return replace(settings.profile, account=account)
 
 
 class _NoSink:

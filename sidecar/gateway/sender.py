@@ -135,11 +135,7 @@ class Sender:
     def check_signing(self, request: AppRequest) -> None:
         """Raise `RequestError` for a request that has to be signed while there is no key."""
         if self._is_signed(request) and self._signer is not None and not self._signer.has_key:
-            raise RequestError(
-                "signing-not-configured",
-                "This request has to be signed, and there is no signing key. Put it into the file 'signing-key' in "
-                "SIDECAR_CREDENTIALS_DIR.",
-            )
+            raise _no_key()
 
     async def send(
         self, request: AppRequest, call: GatewayCall, vended: VendedToken, until: MonotonicTime
@@ -192,8 +188,7 @@ class Sender:
         signed = await self._signer.sign(request.body)
         if signed is None:
             # The key was removed just now.
-            self.check_signing(request)
-            return {}
+            raise _no_key()
         call.is_signed = True
         return signed.headers
 
@@ -205,6 +200,14 @@ class Sender:
                 self._date = text, parse_http_date(text, self._clock.wall())
             if (date := self._date[1]) is not None:
                 self._measure(date, sent_at, now)
+
+
+def _no_key() -> RequestError:
+    return RequestError(
+        "signing-not-configured",
+        "This request has to be signed, and there is no signing key. Put it into the file 'signing-key' in "
+        "SIDECAR_CREDENTIALS_DIR.",
+    )
 
 
 async def _never_repeated(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

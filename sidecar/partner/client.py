@@ -99,7 +99,7 @@ class PartnerClient:
             ):
                 head = PartnerResponse(response.status, response.headers)
                 self._read_clock(head, body.sent_at)
-                return replace(head, body=await _read_capped(response.content))
+                return replace(head, body=await read_capped(response.content))
         except TRANSPORT_ERRORS as error:
             if body.withheld:
                 raise UnsentError from None
@@ -139,7 +139,7 @@ class _TimelyBody(aiohttp.BytesPayload):
         await super().write_with_length(writer, content_length)
 
 
-async def _read_capped(stream: aiohttp.StreamReader) -> bytes:
+async def read_capped(stream: aiohttp.StreamReader) -> bytes:
     """Return the body, or its first `MAX_BODY_BYTES` + 1 bytes: enough to detect that it is too long."""
     body = bytearray()
     while len(body) <= MAX_BODY_BYTES:

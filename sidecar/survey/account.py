@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import aiohttp
 
 from sidecar.core.errors import FailureKind, PartnerError
-from sidecar.core.model import Credentials, PartnerToken, Profile, Seconds, Secret, UtcTime
+from sidecar.core.model import Credentials, PartnerToken, Profile, Seconds, Secret
 from sidecar.core.partner_table import PartnerTable
+from sidecar.core.policy import pause_s
 from sidecar.core.ports import Clock, SharedState
 from sidecar.core.shared_state import (
     ClaimRequest,
@@ -23,12 +24,10 @@ from sidecar.core.shared_state import (
     Pause,
 )
 from sidecar.core.signing import signature_headers
-from sidecar.partner.client import PartnerClient
-from sidecar.partner.response import read_document
+from sidecar.partner.client import PartnerClient, read_capped
+from sidecar.partner.response import read_detail, read_document
 from sidecar.partner.transport import TRANSPORT_ERRORS, PartnerCertificates, proxy_for
 from sidecar.vending.partner_clock import PartnerClock
-
-_MAX_BODY_BYTES = 64 * 1024
 
 
 class SurveyStoppedError(Exception):
@@ -75,8 +74,6 @@ class SurveyedAccount:
         self._session = session
         self._certificates = certificates
         self._say = say
-        self.sent_dates = 0
-        """How many responses had a `Date`."""
 
     async def grant(self) -> PartnerToken:
         """Return a new token. Raises `PartnerError`, `SurveyStoppedError`."""
@@ -97,7 +94,7 @@ class SurveyedAccount:
             return await call(self._client(table))
         except PartnerError as error:
             if error.kind is FailureKind.THROTTLED:
-                wait_s = error.retry_after_s or self.profile.cooldown_s
+                wait_s = pause_s(error.kind, 1, error.retry_after_s, self.profile, self.clock.jitter())
                 pause = Pause(kind=error.kind, left_s=wait_s, consecutive_failures=1, detail=error.detail)
                 raise SurveyStoppedError(
                     f"the partner answered 429, and no call is made for {wait_s:g} s: start again after that"
@@ -117,12 +114,8 @@ class SurveyedAccount:
             self._session,
             self.clock,
             certificates=self._certificates,
-            measure=self._measure,
+            measure=self.partner_clock.measure,
         )
-
-    def _measure(self, date: UtcTime, sent_at: Seconds, received_at: Seconds) -> None:
-        self.sent_dates += 1
-        self.partner_clock.measure(date, sent_at, received_at)
 
     async def _permit(self) -> tuple[str, int]:
         """Wait for a permit and the lease; return its nonce and fence.
@@ -187,10 +180,13 @@ class SurveyedAccount:
                     ssl=await self._certificates.context(),
                 ) as response,
             ):
-                content = await response.content.read(_MAX_BODY_BYTES)
+                content = await read_capped(response.content)
         except TRANSPORT_ERRORS as error:
             raise SurveyStoppedError(f"{method} {path} got no answer ({type(error).__name__})") from None
-        return Reply(response.status, _code_of(content))
+        document = read_document(content)
+        secrets = (access.reveal(), self.credentials.api_key.reveal(), self.credentials.api_secret.reveal())
+        detail = read_detail(response.status, document if isinstance(document, Mapping) else {}, secrets, self.table)
+        return Reply(response.status, detail.error_code)
 
     def signed(self, body: bytes, *, offset_s: Seconds = 0, wrong: bool = False) -> Mapping[str, str]:
         """Return the headers of a signature as of the partner's time and `offset_s`; with `wrong`, of another body.
@@ -202,15 +198,6 @@ class SurveyedAccount:
             raise SurveyStoppedError("there is no signing recipe or no signing key")
         at = self.partner_clock.time_for_partner(self.clock.wall()) + offset_s
         return signature_headers(recipe, key, body + (b" " if wrong else b""), at)
-
-
-def _code_of(content: bytes) -> str:
-    """Return the error code in an answer; empty where there is none."""
-    document = read_document(content)
-    if not isinstance(document, Mapping):
-        return ""
-    code = next((document[name] for name in ("errorCode", "error", "code") if name in document), "")
-    return str(code)[:64] if isinstance(code, str | int) and str(code).isprintable() else ""
 
 
 def _budget(profile: Profile) -> str:

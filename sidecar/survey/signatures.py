@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sidecar.core.model import MonotonicTime, Seconds, Secret
 from sidecar.core.partner_table import SignProbe
@@ -19,16 +18,8 @@ _SLACK_S: Seconds = 3
 """Between two requests: a machine that is busy must not make a timestamp late."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusals:
-    """How the partner refuses a body that is invalid, and a signature that is wrong; they differ."""
-
-    body: Reply
-    signature: Reply
-
-
-async def of_posts(account: SurveyedAccount, probe: SignProbe, access: Secret) -> tuple[Finding, Refusals | None]:
-    """Three writes. The second result is None unless the two refusals can be told apart."""
+async def of_posts(account: SurveyedAccount, probe: SignProbe, access: Secret) -> tuple[Finding, Reply | None]:
+    """Three writes. Also return how an invalid body is refused; None if a wrong signature is refused alike."""
     right = await _write(account, probe, access, account.signed(_BODY))
     wrong = await _write(account, probe, access, account.signed(_BODY, wrong=True))
     bare = await _write(account, probe, access, {})
@@ -39,17 +30,17 @@ async def of_posts(account: SurveyedAccount, probe: SignProbe, access: Secret) -
         return unknown("post-signed", POST_SIGNED, f"a right and a wrong signature are both answered {right}"), None
     must = bare != right
     finding = Finding(key="post-signed", what=POST_SIGNED, found="yes" if must else "no", sure="measured")
-    return finding, Refusals(right, wrong)
+    return finding, right
 
 
 async def of_timestamps(
-    account: SurveyedAccount, probe: SignProbe, access: Secret, refusals: Refusals
+    account: SurveyedAccount, probe: SignProbe, access: Secret, refusal: Reply
 ) -> tuple[Finding, Seconds | None]:
     """Find the tolerance by halving: about a dozen writes. The second result is None where there is no bound."""
 
     async def is_accepted(offset_s: Seconds) -> bool:
         reply = await _write(account, probe, access, account.signed(_BODY, offset_s=offset_s))
-        return reply == refusals.body
+        return reply == refusal
 
     if await is_accepted(-_LONGEST_S):
         found = f"more than {_LONGEST_S} s"
@@ -70,12 +61,12 @@ async def of_old_tokens(
     access: Secret,
     issued_at: MonotonicTime,
     tolerance_s: Seconds,
-    refusals: Refusals,
+    refusal: Reply,
 ) -> Finding:
     """Wait until the token is older than the tolerance, and sign with it."""
     await account.clock.sleep(max(0, issued_at + tolerance_s + _SLACK_S - account.clock.monotonic()))
     reply = await _write(account, probe, access, account.signed(_BODY))
-    if reply == refusals.body:
+    if reply == refusal:
         return Finding(key="old-token-signs", what=OLD_TOKEN, found="yes", sure="measured")
     if reply.status == 401:
         return unknown("old-token-signs", OLD_TOKEN, "the token was over before it was old enough")
