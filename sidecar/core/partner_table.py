@@ -16,6 +16,11 @@ Constant: TypeAlias = str | int | bool | Secret
 """A value that is sent as it is. It is a `Secret` where its name is that of one, such as X-Api-Key."""
 
 
+def plain(value: Constant) -> str | int | bool:
+    """Return a constant as it is sent. It may be a secret."""
+    return value.reveal() if isinstance(value, Secret) else value
+
+
 @dataclass(frozen=True, slots=True)
 class TokenHeader:
     """The header in which a partner expects the token. `scheme` is empty where the token is sent alone."""
@@ -88,6 +93,11 @@ class PartnerTable:
     authentication_path: str = ""
     """The gateway never forwards this path nor anything below it; neither does it forward the two token paths."""
     gateway_allow: tuple[str, ...] = ()
+
+    @property
+    def refresh_name(self) -> str:
+        """The field in which a refresh sends the refresh token; empty where there is none."""
+        return self.refresh_field.split(".")[-1]
 
     @property
     def authentication_paths(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import quote, quote_plus, urlencode
 
 from sidecar.core.model import Credentials, Secret, UtcTime
-from sidecar.core.partner_table import Constant, PartnerTable
+from sidecar.core.partner_table import Constant, PartnerTable, plain
 from sidecar.partner.masking import MASK
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def refresh_request(
     table: PartnerTable, refresh_token: Secret, credentials: Credentials, role: str, assertion: Assertion | None
 ) -> TokenRequest:
     """Return the request that uses a refresh token. The table has to have a `refresh_path`."""
-    extra = {table.refresh_field.split(".")[-1]: refresh_token.reveal()}
+    extra = {table.refresh_name: refresh_token.reveal()}
     known = credentials if table.refresh_auth else None
     return _request(
         table, table.refresh_path, table.refresh_headers, table.refresh_fields, role, known, assertion, extra
@@ -100,11 +100,11 @@ def _request(
     extra: Mapping[str, str] | None = None,
 ) -> TokenRequest:
     secrets = [value.reveal() for value in (*fields.values(), *headers.values()) if isinstance(value, Secret)]
-    document = {name: _plain(value) for name, value in fields.items()}
+    document = {name: plain(value) for name, value in fields.items()}
     if table.role_field:
         document[table.role_field] = role
     document |= extra or {}
-    sent = {name: str(_plain(value)) for name, value in headers.items()}
+    sent = {name: str(plain(value)) for name, value in headers.items()}
     secrets += (extra or {}).values()
     if credentials is not None:
         key, secret = credentials.api_key.reveal(), credentials.api_secret.reveal()
@@ -146,10 +146,6 @@ def _basic(key: str, secret: str, *, form_encoded: bool) -> str:
         key, secret = quote(key, safe=""), quote(secret, safe="")
     # RFC 7617 leaves the charset open; only UTF-8 can encode every key.
     return base64.b64encode(f"{key}:{secret}".encode()).decode()
-
-
-def _plain(value: Constant) -> str | int | bool:
-    return value.reveal() if isinstance(value, Secret) else value
 
 
 def _body(table: PartnerTable, document: Mapping[str, str | int | bool]) -> bytes:

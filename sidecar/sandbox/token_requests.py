@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from aiohttp import web
 
-from sidecar.core.model import Operation, Secret
-from sidecar.core.partner_table import Constant, PartnerTable
+from sidecar.core.model import Operation
+from sidecar.core.partner_table import Constant, PartnerTable, plain
 from sidecar.sandbox.assertions import ASSERTION_FIELDS, ASSERTION_TYPE
 
 MAX_TOKEN_BODY_BYTES = 64 * 1024
@@ -35,7 +35,7 @@ async def operation_of(table: PartnerTable, path: str, request: web.Request) -> 
     if table.refresh_path != table.token_path:
         return Operation.REFRESH if path == table.refresh_path else Operation.GRANT
     document = _document(table, await request.read()) or {}
-    return Operation.REFRESH if _refresh_name(table) in document else Operation.GRANT
+    return Operation.REFRESH if table.refresh_name in document else Operation.GRANT
 
 
 def head_problem(table: PartnerTable, operation: Operation, request: web.Request) -> int | None:
@@ -47,7 +47,7 @@ def head_problem(table: PartnerTable, operation: Operation, request: web.Request
     if request.method != "POST" or request.headers.get("Content-Type") != table.content_type:
         return 405
     constant = table.refresh_headers if operation is Operation.REFRESH else table.headers
-    exact = all(request.headers.getall(name, []) == [_plain(value)] for name, value in constant.items())
+    exact = all(request.headers.getall(name, []) == [plain(value)] for name, value in constant.items())
     asked = {name.lower() for name in constant}
     if _asks_for_credentials(table, operation):
         asked |= {"authorization"} if table.client_auth == "basic" else _credential_headers(table)
@@ -68,7 +68,7 @@ async def read_token_request(
     is_refresh = operation is Operation.REFRESH
     constant = table.refresh_fields if is_refresh else table.fields
     in_body = _credential_fields(table) if _asks_for_credentials(table, operation) else ()
-    refresh_field = _refresh_name(table) if is_refresh else ""
+    refresh_field = table.refresh_name if is_refresh else ""
     varying = [name for name in (table.role_field, *in_body, refresh_field) if name]
     if document.keys() != {*constant, *varying}:
         return None
@@ -97,10 +97,6 @@ def _credential_headers(table: PartnerTable) -> set[str]:
     return {name.lower() for name in (table.key_header, table.secret_header) if name}
 
 
-def _refresh_name(table: PartnerTable) -> str:
-    return table.refresh_field.split(".")[-1]
-
-
 def _document(table: PartnerTable, content: bytes) -> Mapping[str, object] | None:
     if len(content) > MAX_TOKEN_BODY_BYTES:
         return None
@@ -116,14 +112,10 @@ def _document(table: PartnerTable, content: bytes) -> Mapping[str, object] | Non
 
 def _is_as_sent(table: PartnerTable, sent: object, value: Constant) -> bool:
     """Whether a field has the table's constant, in the same type: a form has texts only."""
-    expected = _plain(value)
+    expected = plain(value)
     if table.request == "form" and not isinstance(expected, str):
         expected = json.dumps(expected)
     return type(sent) is type(expected) and sent == expected
-
-
-def _plain(value: Constant) -> str | int | bool:
-    return value.reveal() if isinstance(value, Secret) else value
 
 
 def _credentials(
